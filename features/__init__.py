@@ -1,0 +1,1 @@
+"""Records in, point-in-time features out. This package knows nothing of models."""

@@ -1,0 +1,37 @@
+"""Every option, in one object, read once at an edge and passed on as plain values."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Options of Foresell; each is set by an environment variable `FORESELL_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="FORESELL_", extra="ignore")
+
+    home: Path = Field(Path(".foresell"), description="datasets, published versions, event log")
+    mlruns: Path = Field(Path("mlruns"), description="MLflow's database and artifacts")
+    dataset: str = Field("complete-journey", description="the dataset that verbs work on")
+    threads: int = Field(
+        default_factory=lambda: (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        ),
+        ge=1,
+        description="threads of every numeric library",
+    )
+    folds: int = Field(3, ge=1, description="rolling origins of a backtest")
+    max_bad_share: float = Field(
+        0.05, ge=0, le=1, description="share of failing rows above which an import stops"
+    )
+    host: str = Field("127.0.0.1", description="address that the service listens on")
+    port: int = Field(3000, ge=1, le=65535, description="port that the service listens on")
+    workers: int = Field(1, ge=1, description="serving processes")
+    poll_seconds: float = Field(
+        2.0, gt=0, description="how often a server looks for a newly published version"
+    )
+    keep_versions: int = Field(2, ge=1, description="published versions kept on disk")

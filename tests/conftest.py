@@ -1,0 +1,38 @@
+"""Real records, small enough for seconds: a fixed part of the bundled households."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import narwhals as nw
+import polars as pl
+import pytest
+
+from features.dataset import Dataset, open_dataset
+from features.intake import import_tables
+from features.sources import complete_journey
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Foresell home with 300 of the bundled households."""
+    home = tmp_path_factory.mktemp("home")
+    tables = complete_journey.read(households=300)
+    import_tables(home, complete_journey.NAME, tables, max_bad_share=0.05)
+    return home
+
+
+@pytest.fixture(scope="session")
+def journey(home: Path) -> Dataset:
+    """The bundled data set, 300 households."""
+    return open_dataset(home, complete_journey.NAME)
+
+
+@pytest.fixture(scope="session")
+def rewritten() -> Callable[..., Dataset]:
+    """Return a copy of a dataset in which some tables are replaced."""
+
+    def rewrite(dataset: Dataset, **frames: pl.DataFrame | pl.LazyFrame) -> Dataset:
+        tables = {name: nw.from_native(frame).lazy() for name, frame in frames.items()}
+        return Dataset(dataset.name, "rewritten", {**dataset.tables, **tables})
+
+    return rewrite

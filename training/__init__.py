@@ -1,0 +1,1 @@
+"""Features in, judged and registered models out."""

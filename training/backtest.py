@@ -1,0 +1,160 @@
+"""Rolling origins: a model and its baselines, refitted at each origin, on the same cases."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from features.dataset import Dataset
+from features.errors import InvalidInput
+from training.contract import Predictor, Task
+
+SCHEMA = {
+    "model": pl.String,
+    "dataset": pl.String,
+    "fold": pl.Int32,
+    "as_of": pl.String,
+    "method": pl.String,
+    "slice": pl.String,
+    "metric": pl.String,
+    "value": pl.Float64,
+    "n": pl.Int64,
+}
+FORESELL = "foresell"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a backtest measured.
+
+    Attributes
+    ----------
+    task
+        The task that was judged.
+    rows
+        One row a fold, method, slice and metric, in `SCHEMA`.
+    predictions
+        The last fold's predictions by method, for plots.
+    seconds
+        Processor seconds spent to fit and predict, by method, all folds together.
+    """
+
+    task: Task
+    rows: pl.DataFrame
+    predictions: Mapping[str, pl.DataFrame] = field(repr=False)
+    seconds: Mapping[str, float]
+
+    def summary(self) -> pl.DataFrame:
+        """Mean of the primary metric over folds by method, best first, with its ratio to ours."""
+        ours = self.primary(FORESELL)
+        means = (
+            self._primary_rows()
+            .group_by("method")
+            .agg(pl.col("value").mean(), pl.col("value").alias("folds"))
+            .sort("value", "method", descending=[not self.task.lower_is_better, False])
+        )
+        return means.with_columns((ours / pl.col("value")).alias("foresell_ratio"))
+
+    def primary(self, method: str) -> float:
+        """Mean of the primary metric over folds for one method."""
+        return float(
+            self._primary_rows()  # type: ignore[arg-type]
+            .filter(pl.col("method") == method)
+            .get_column("value")
+            .mean()
+        )
+
+    def by_fold(self, method: str) -> list[float]:
+        """The primary metric of one method, fold by fold."""
+        rows = self._primary_rows().filter(pl.col("method") == method).sort("fold")
+        return rows.get_column("value").to_list()
+
+    def best_baseline(self) -> str:
+        """Name of the baseline that is best on the primary metric."""
+        ranked = self.summary().filter(pl.col("method") != FORESELL)
+        return str(ranked.get_column("method")[0])
+
+    def ratio(self) -> float:
+        """Our primary metric over the best baseline's."""
+        return self.primary(FORESELL) / self.primary(self.best_baseline())
+
+    def _primary_rows(self) -> pl.DataFrame:
+        return self.rows.filter(
+            pl.col("metric") == self.task.primary, pl.col("slice") == self.task.primary_slice
+        )
+
+
+def rolling_origins(
+    dataset: Dataset, horizon_days: int, folds: int, end: datetime
+) -> list[datetime]:
+    """Return the starts of the last `folds` windows of one horizon each, oldest first.
+
+    Raises
+    ------
+    InvalidInput
+        If the dataset is too short to leave any history before the first origin.
+    """
+    origins = [end - timedelta(days=horizon_days * (folds - k)) for k in range(folds)]
+    first, _ = dataset.days
+    days_before = (origins[0] - datetime(1970, 1, 1)).days - first
+    if days_before < horizon_days:
+        raise InvalidInput(
+            f"{folds} folds of {horizon_days} days leave {max(days_before, 0)} days of history "
+            f"before the first of them in dataset {dataset.name}; ask for fewer folds or a "
+            "shorter horizon.",
+            field="folds",
+        )
+    return origins
+
+
+def backtest(
+    task: Task,
+    dataset: Dataset,
+    origins: Sequence[datetime],
+    options: Mapping[str, Any],
+    *,
+    params: Mapping[str, Any] | None = None,
+    baselines: Iterable[str] | None = None,
+    progress: Progress = lambda _: None,
+) -> Report:
+    """Judge the task's model and its baselines at each origin.
+
+    Parameters
+    ----------
+    task, dataset, origins
+        What is judged, on which records, as of when; judging ends one horizon after the last.
+    options
+        What sets the question, given to every method alike.
+    params
+        The model's own further options, such as tuned ones.
+    baselines
+        Names of the baselines to run, all by default.
+    progress
+        Called with a sentence as work goes on.
+    """
+    names = list(task.baselines if baselines is None else baselines)
+    methods: dict[str, Callable[[], Predictor]] = {
+        FORESELL: lambda: task.model(**options, **(params or {})),
+        **{name: lambda name=name: task.baselines[name](**options) for name in names},  # type: ignore[misc]
+    }
+    rows: list[tuple[object, ...]] = []
+    predictions: dict[str, pl.DataFrame] = {}
+    seconds = dict.fromkeys(methods, 0.0)
+    for fold, as_of in enumerate(origins):
+        ids = task.population(dataset, as_of, options)
+        for method, build in methods.items():
+            progress(f"{task.name} as of {as_of.date()}: {method}")
+            started = time.process_time()
+            answer = build().fit(dataset, as_of).predict(dataset, as_of, ids)
+            seconds[method] += time.process_time() - started
+            predictions[method] = answer
+            rows.extend(
+                (task.name, dataset.name, fold, as_of.date().isoformat(), method, *score)
+                for score in task.judge(dataset, as_of, options, answer)
+            )
+    return Report(task, pl.DataFrame(rows, schema=SCHEMA, orient="row"), predictions, seconds)

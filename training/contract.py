@@ -1,0 +1,174 @@
+"""What every model, baseline and task is: the seams that the rest of `training` builds on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from features.dataset import Dataset
+from features.errors import MissingData
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The records that a model reads.
+
+    Attributes
+    ----------
+    required
+        Tables, each with the columns without which the model cannot run.
+    optional
+        Tables that the model does without, each with what it adds.
+    """
+
+    required: Mapping[str, tuple[str, ...]]
+    optional: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, dataset: Dataset, name: str) -> None:
+        """Refuse a dataset that lacks what is required.
+
+        Raises
+        ------
+        MissingData
+            Naming the table and the column.
+        """
+        for table, columns in self.required.items():
+            if table not in dataset.tables:
+                raise MissingData(
+                    f"{name} needs the table {table!r}, which dataset {dataset.name} lacks.",
+                    field=table,
+                )
+            for column in columns:
+                if not dataset.has(table, column):
+                    raise MissingData(
+                        f"{name} needs the column {column!r} of table {table!r}, which dataset "
+                        f"{dataset.name} lacks.",
+                        field=f"{table}.{column}",
+                    )
+
+    def missing_optional(self, dataset: Dataset) -> dict[str, str]:
+        """Optional tables that the dataset lacks, each with what it would add."""
+        return {table: adds for table, adds in self.optional.items() if table not in dataset.tables}
+
+
+class Predictor(Protocol):
+    """Anything that learns from the past and answers for a population: a model or a baseline."""
+
+    def fit(self, dataset: Dataset, as_of: datetime) -> Self:
+        """Learn; use nothing at or after `as_of`."""
+        ...
+
+    def predict(
+        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """Answer at `as_of`.
+
+        Parameters
+        ----------
+        dataset, as_of
+            What is known: everything before `as_of`, and plans for the time after.
+        ids
+            The entities to answer for, one row each, in the columns that name them
+            (`customer_id`, or a grain's keys); all that are known by default.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns that `score` writes for this task.
+        """
+        ...
+
+
+class Model(Predictor, Protocol):
+    """A model that is trained, judged, registered and published.
+
+    A class that implements this is a dataclass: its fields are its options, assignment is
+    all that its construction does, and what `fit` learns ends in an underscore.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[Needs]
+
+    def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
+        """Say why: one row an entity and reason, `contribution` in the unit of the raw score."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write native files and a small JSON; no pickle."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        ...
+
+    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
+        """Write what serving needs to answer at `as_of`, complete, into an empty folder."""
+        ...
+
+
+class Score(NamedTuple):
+    """One measured value: a metric on a slice (`all`, or `column=value`) of `n` cases."""
+
+    slice: str
+    metric: str
+    value: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Space:
+    """The range in which tuning looks for one option of a model."""
+
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question that models answer, and how their answers are judged.
+
+    Attributes
+    ----------
+    name
+        As the command line has it.
+    model
+        The model's class.
+    baselines
+        The simple and the classic methods that it must beat, by name; called with the same
+        keyword `options` as the model.
+    options
+        What sets the question for a dataset: `{"horizon_days": 28}`, a grain.
+    population
+        (dataset, as_of, options) -> ids: the entities that are judged, chosen from what was
+        known at `as_of`.
+    judge
+        (dataset, as_of, options, predictions) -> scores; the only place that looks at or
+        beyond `as_of`. A member of the population without a prediction counts against the method.
+    plots
+        (dataset, as_of, options, predictions) -> figures that a person would look at, by name.
+    primary
+        The metric by which methods are ranked, and the slice it is read on.
+    lower_is_better
+        Whether less of the primary metric is better.
+    tunable
+        Options of the model that tuning may set, each with its range.
+    """
+
+    name: str
+    model: type[Any]
+    baselines: Mapping[str, Callable[..., Predictor]]
+    options: Callable[[Dataset], dict[str, Any]]
+    population: Callable[[Dataset, datetime, Mapping[str, Any]], pl.DataFrame]
+    judge: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], list[Score]]
+    plots: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], dict[str, Figure]]
+    primary: str
+    lower_is_better: bool = True
+    primary_slice: str = "all"
+    tunable: Mapping[str, Space] = field(default_factory=dict)

@@ -1,0 +1,177 @@
+"""A LightGBM booster that remembers its columns and categories; shared by all models.
+
+LightGBM matches features by position and treats unseen categories as missing, both in
+silence; here the order of columns and the levels of categories travel with the model.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from features.errors import InvalidInput
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Booster:
+    """A fitted LightGBM model with the frame layout that it was fitted on.
+
+    Attributes
+    ----------
+    columns
+        Feature names in the order of the matrix.
+    categories
+        Levels of each categorical feature; a level's position is its code.
+    native
+        The LightGBM booster.
+    threads
+        Threads used to predict; one is fastest for few rows.
+    """
+
+    columns: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    native: lgb.Booster
+    threads: int = 1
+
+    @classmethod
+    def fit(
+        cls,
+        features: pl.DataFrame,
+        label: ArrayLike,
+        params: Mapping[str, Any],
+        rounds: int,
+        *,
+        categorical: Sequence[str] = (),
+        weight: ArrayLike | None = None,
+        init_score: ArrayLike | None = None,
+        group: ArrayLike | None = None,
+        valid: tuple[pl.DataFrame, ArrayLike] | None = None,
+        early_stopping_rounds: int | None = None,
+        threads: int = 1,
+        seed: int = 0,
+    ) -> Self:
+        """Fit on a frame of numbers and, in the columns named `categorical`, strings.
+
+        With `valid` and `early_stopping_rounds`, the number of rounds is the best on `valid`.
+        The same input gives the same model.
+        """
+        categories = {
+            name: tuple(features.get_column(name).drop_nulls().unique().sort().to_list())
+            for name in categorical
+        }
+        columns = tuple(features.columns)
+        settings = {
+            "verbosity": -1,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": threads,
+            "seed": seed,
+            **params,
+        }
+        train = lgb.Dataset(
+            matrix(features, columns, categories),
+            np.asarray(label),
+            weight=weight,
+            init_score=init_score,
+            group=group,
+            feature_name=[f"f{i}" for i in range(len(columns))],
+            categorical_feature=[columns.index(name) for name in categorical],
+            params={"verbosity": -1},
+            free_raw_data=True,
+        )
+        callbacks = []
+        valid_sets = []
+        if valid is not None and early_stopping_rounds is not None:
+            callbacks.append(lgb.early_stopping(early_stopping_rounds, verbose=False))
+            valid_sets.append(
+                train.create_valid(matrix(valid[0], columns, categories), np.asarray(valid[1]))
+            )
+        native = lgb.train(
+            settings, train, num_boost_round=rounds, valid_sets=valid_sets, callbacks=callbacks
+        )
+        return cls(columns, categories, native, threads)
+
+    def predict(self, features: pl.DataFrame, *, raw_score: bool = False) -> Floats:
+        """Predict for each row; columns are found by name.
+
+        Raises
+        ------
+        InvalidInput
+            If a feature is missing from the frame.
+        """
+        found: Floats = np.asarray(
+            self.native.predict(
+                matrix(features, self.columns, self.categories),
+                raw_score=raw_score,
+                num_threads=self.threads,
+            )
+        )
+        return found
+
+    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Split each row's raw score into one part a feature and `base`; they add up to it.
+
+        Source: TreeSHAP (Lundberg et al. 2020) as LightGBM implements it.
+        """
+        parts = self.native.predict(
+            matrix(features, self.columns, self.categories),
+            pred_contrib=True,
+            num_threads=self.threads,
+        )
+        return pl.DataFrame(np.asarray(parts), schema=[*self.columns, "base"], orient="row")
+
+    def importance(self) -> dict[str, float]:
+        """Total gain by feature, the largest first."""
+        gain = self.native.feature_importance("gain")
+        pairs = sorted(zip(self.columns, gain, strict=True), key=lambda pair: -pair[1])
+        return {name: float(value) for name, value in pairs}
+
+    def save(self, path: Path) -> None:
+        """Write `<path>.txt` (LightGBM's native text) and `<path>.json` (columns, categories)."""
+        path.with_suffix(".txt").write_text(
+            self.native.model_to_string(num_iteration=self.native.best_iteration or None)
+        )
+        layout = {"columns": self.columns, "categories": dict(self.categories)}
+        path.with_suffix(".json").write_text(json.dumps(layout, indent=1))
+
+    @classmethod
+    def load(cls, path: Path, threads: int = 1) -> Self:
+        """Read what `save` wrote."""
+        layout = json.loads(path.with_suffix(".json").read_text())
+        categories = {name: tuple(levels) for name, levels in layout["categories"].items()}
+        native = lgb.Booster(model_str=path.with_suffix(".txt").read_text())
+        return cls(tuple(layout["columns"]), categories, native, threads)
+
+
+def matrix(
+    features: pl.DataFrame, columns: Sequence[str], categories: Mapping[str, Sequence[str]]
+) -> NDArray[np.float32]:
+    """Lay a frame out as LightGBM wants it: columns in order, categories as codes.
+
+    Raises
+    ------
+    InvalidInput
+        If a column is missing.
+    """
+    missing = [name for name in columns if name not in features.columns]
+    if missing:
+        raise InvalidInput(
+            f"The features lack {', '.join(missing)}, on which the model was fitted; "
+            "train it again, or compute features with the version it was trained with.",
+            field=missing[0],
+        )
+    codes = [
+        pl.col(name).cast(pl.Enum(levels), strict=False).to_physical().cast(pl.Float32).alias(name)
+        for name, levels in categories.items()
+    ]
+    laid_out = features.select(columns).with_columns(codes).cast(pl.Float32)
+    found: NDArray[np.float32] = laid_out.fill_null(np.nan).to_numpy(order="c")
+    return found

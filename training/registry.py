@@ -1,0 +1,27 @@
+"""The tasks that Foresell answers, by name; a further one is one more line."""
+
+from features.errors import NotFound
+from training.contract import Task
+from training.tasks.churn import CHURN
+from training.tasks.demand import DEMAND
+from training.tasks.next_purchase import NEXT_PURCHASE
+from training.tasks.recommender import RECOMMENDER
+
+TASKS: dict[str, Task] = {task.name: task for task in (DEMAND, CHURN, NEXT_PURCHASE, RECOMMENDER)}
+
+
+def named(name: str) -> list[Task]:
+    """Return the task of that name, or every task for `all`.
+
+    Raises
+    ------
+    NotFound
+        If there is no such task.
+    """
+    if name == "all":
+        return list(TASKS.values())
+    if name not in TASKS:
+        raise NotFound(
+            f"There is no model {name!r}; there is {', '.join(TASKS)}, all.", field="model"
+        )
+    return [TASKS[name]]

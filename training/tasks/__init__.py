@@ -1,0 +1,1 @@
+"""What each model is asked, whom it is judged on, and by which metrics."""
