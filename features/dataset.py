@@ -47,7 +47,7 @@ class Dataset:
     def from_frames(cls, name: str, frames: Mapping[str, IntoFrame]) -> Self:
         """Wrap frames that are in memory already, of any engine; nothing is written.
 
-        A missing `day` is taken from `ts`.
+        A missing `day` is taken from `ts` (where the engine counts minutes; Spark does not).
 
         Raises
         ------
@@ -64,8 +64,9 @@ class Dataset:
             frame = nw.from_native(native).lazy()
             columns = frame.collect_schema().names()
             if "ts" in columns and "day" not in columns:
-                day = (nw.col("ts").dt.date() - nw.lit(datetime(1970, 1, 1)).dt.date()).dt
-                frame = frame.with_columns(day.total_days().cast(nw.Int32).alias("day"))
+                midnight = nw.col("ts").dt.truncate("1d")
+                days = (midnight - datetime(1970, 1, 1)).dt.total_minutes() // 1440
+                frame = frame.with_columns(days.cast(nw.Int32).alias("day"))
                 columns.append("day")
             for required in TABLES[table_name].required:
                 if required not in columns:

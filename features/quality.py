@@ -11,13 +11,15 @@ import polars as pl
 from features.errors import ImportRejected
 from features.tables import Table
 
-QUARANTINE_SCHEMA = {
-    "table": pl.String,
-    "row": pl.UInt32,
-    "column": pl.String,
-    "value": pl.String,
-    "reason": pl.String,
-}
+QUARANTINE_SCHEMA = pl.Schema(
+    {
+        "table": pl.String,
+        "row": pl.UInt32,
+        "column": pl.String,
+        "value": pl.String,
+        "reason": pl.String,
+    }
+)
 
 
 @dataclass

@@ -1,1 +1,131 @@
-"""The face of Foresell."""
+"""The face of Foresell for Python: five verbs on one dataset, pandas frames out.
+
+>>> import foresell
+>>> shop = foresell.load()
+>>> foresell.features("customers", shop, as_of="2017-12-01")
+>>> report = foresell.evaluate("churn", shop)
+>>> model = foresell.train("churn", shop, as_of="2017-12-01")
+>>> foresell.predict(model, shop, as_of="2017-12-01")
+>>> foresell.plot(report)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foresell.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from features.calendar import AsOf
+    from features.dataset import Dataset
+    from training.backtest import Report
+    from training.contract import Model
+
+__all__ = ["evaluate", "features", "load", "plot", "predict", "train"]
+
+
+def load(name: str = "complete-journey", home: Path | None = None) -> Dataset:
+    """Open a dataset at its newest snapshot; the bundled one is imported where it is missing.
+
+    Raises
+    ------
+    NotFound
+        If there is no such dataset.
+    """
+    from features.dataset import list_datasets, open_dataset
+    from features.sources import BUNDLED
+    from foresell import jobs
+
+    settings = Settings() if home is None else Settings(home=home)
+    if name in BUNDLED and name not in list_datasets(settings.home):
+        jobs.import_source(settings, name)
+    return open_dataset(settings.home, name)
+
+
+def features(
+    builder: str,
+    dataset: Dataset,
+    as_of: AsOf,
+    *,
+    grain: str = "product:week",
+    horizon_days: int = 28,
+) -> pd.DataFrame:
+    """Compute what is known at `as_of`: `customers`, `interactions` or `demand`.
+
+    Parameters
+    ----------
+    grain, horizon_days
+        Of `demand` alone: the series, and the days ahead that get a row each.
+
+    Raises
+    ------
+    NotFound
+        If there is no such builder.
+    """
+    from features.demand import demand
+
+    from features.calendar import parse_as_of
+    from features.customers import customers
+    from features.errors import NotFound
+    from features.grain import Grain
+    from features.interactions import interactions
+
+    instant = parse_as_of(as_of)
+    builders: dict[str, Callable[[], Any]] = {
+        "customers": lambda: customers(dataset, instant),
+        "interactions": lambda: interactions(dataset, instant),
+        "demand": lambda: demand(dataset, Grain.parse(grain), instant, horizon_days),
+    }
+    if builder not in builders:
+        raise NotFound(
+            f"There is no feature builder {builder!r}; there is {', '.join(builders)}.",
+            field="builder",
+        )
+    frame: pd.DataFrame = builders[builder]().collect().to_pandas()
+    return frame
+
+
+def evaluate(task: str, dataset: Dataset, *, folds: int = 3, **options: Any) -> Report:
+    """Backtest a task's model against all its baselines; `summary()` of the report ranks them."""
+    from training.registry import TASKS
+    from training.train import evaluate as backtest
+
+    return backtest(TASKS[task], dataset, folds, options=options)
+
+
+def train(task: str, dataset: Dataset, as_of: AsOf | None = None, **options: Any) -> Model:
+    """Fit a task's model on what was known at `as_of`, without tracking.
+
+    `foresell train` on the command line also judges, logs, registers and publishes it.
+    """
+    from features.calendar import parse_as_of
+    from training.registry import TASKS
+
+    instant = dataset.end if as_of is None else parse_as_of(as_of)
+    TASKS[task].model.needs.check(dataset, task)
+    asked = {**TASKS[task].options(dataset), **options}
+    model: Model = TASKS[task].model(**asked).fit(dataset, instant)
+    return model
+
+
+def predict(
+    model: Model, dataset: Dataset, as_of: AsOf | None = None, ids: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Answer at `as_of` for the given ids, by default for all that are known."""
+    import polars as pl
+
+    from features.calendar import parse_as_of
+
+    instant = dataset.end if as_of is None else parse_as_of(as_of)
+    asked = None if ids is None else pl.from_pandas(ids)
+    return model.predict(dataset, instant, asked).to_pandas()
+
+
+def plot(report: Report) -> dict[str, Figure]:
+    """Draw the figures of a backtest's last fold, by name."""
+    return report.figures()

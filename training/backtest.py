@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from training.contract import Predictor, Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCHEMA = {
     "model": pl.String,
@@ -34,8 +37,8 @@ class Report:
 
     Attributes
     ----------
-    task
-        The task that was judged.
+    task, dataset, options, origins
+        What was judged, on which records, as of when.
     rows
         One row a fold, method, slice and metric, in `SCHEMA`.
     predictions
@@ -45,9 +48,17 @@ class Report:
     """
 
     task: Task
-    rows: pl.DataFrame
+    dataset: Dataset = field(repr=False)
+    options: Mapping[str, Any]
+    origins: Sequence[datetime]
+    rows: pl.DataFrame = field(repr=False)
     predictions: Mapping[str, pl.DataFrame] = field(repr=False)
     seconds: Mapping[str, float]
+
+    def figures(self) -> "dict[str, Figure]":
+        """Draw the task's figures of our predictions at the last origin, by name."""
+        answer = self.predictions[FORESELL]
+        return self.task.plots(self.dataset, self.origins[-1], self.options, answer)
 
     def summary(self) -> pl.DataFrame:
         """Mean of the primary metric over folds by method, best first, with its ratio to ours."""
@@ -70,7 +81,7 @@ class Report:
         )
 
     def by_fold(self, method: str) -> list[float]:
-        """The primary metric of one method, fold by fold."""
+        """Return the primary metric of one method, fold by fold."""
         rows = self._primary_rows().filter(pl.col("method") == method).sort("fold")
         return rows.get_column("value").to_list()
 
@@ -157,4 +168,5 @@ def backtest(
                 (task.name, dataset.name, fold, as_of.date().isoformat(), method, *score)
                 for score in task.judge(dataset, as_of, options, answer)
             )
-    return Report(task, pl.DataFrame(rows, schema=SCHEMA, orient="row"), predictions, seconds)
+    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return Report(task, dataset, options, origins, frame, predictions, seconds)

@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from features.dataset import Dataset
 from features.errors import MissingData
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Needs:
                     )
 
     def missing_optional(self, dataset: Dataset) -> dict[str, str]:
-        """Optional tables that the dataset lacks, each with what it would add."""
+        """Return the optional tables that the dataset lacks, each with what it would add."""
         return {table: adds for table, adds in self.optional.items() if table not in dataset.tables}
 
 
@@ -167,7 +169,7 @@ class Task:
     options: Callable[[Dataset], dict[str, Any]]
     population: Callable[[Dataset, datetime, Mapping[str, Any]], pl.DataFrame]
     judge: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], list[Score]]
-    plots: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], dict[str, Figure]]
+    plots: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], dict[str, "Figure"]]
     primary: str
     lower_is_better: bool = True
     primary_slice: str = "all"

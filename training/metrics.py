@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.metrics import log_loss as sk_log_loss
+from sklearn import metrics as sk
 
 Floats = NDArray[np.float64]
 
@@ -65,18 +64,18 @@ def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
 def roc_auc(y: ArrayLike, p: ArrayLike) -> float:
     """Area under the ROC curve; NaN where only one class occurs."""
     y = _floats(y)
-    return float(roc_auc_score(y, _floats(p))) if 0 < y.mean() < 1 else float("nan")
+    return float(sk.roc_auc_score(y, _floats(p))) if 0 < y.mean() < 1 else float("nan")
 
 
 def pr_auc(y: ArrayLike, p: ArrayLike) -> float:
     """Average precision."""
-    return float(average_precision_score(_floats(y), _floats(p)))
+    return float(sk.average_precision_score(_floats(y), _floats(p)))
 
 
 def log_loss(y: ArrayLike, p: ArrayLike) -> float:
     """Mean negative log likelihood, in nats; probabilities are kept 1e-6 away from 0 and 1."""
     p = np.clip(_floats(p), 1e-6, 1 - 1e-6)
-    return float(sk_log_loss(_floats(y), p, labels=[0.0, 1.0]))
+    return float(sk.log_loss(_floats(y), p, labels=[0.0, 1.0]))
 
 
 def brier(y: ArrayLike, p: ArrayLike) -> float:
@@ -85,7 +84,7 @@ def brier(y: ArrayLike, p: ArrayLike) -> float:
 
 
 def ece(y: ArrayLike, p: ArrayLike, bins: int = 10) -> float:
-    """Expected calibration error over bins of equal count (Naeini et al. 2015)."""
+    """Return the expected calibration error, bins of equal count (Naeini et al. 2015)."""
     y, p = _floats(y), _floats(p)
     order = np.argsort(p, kind="stable")
     parts = np.array_split(order, bins)
@@ -167,8 +166,8 @@ def ndcg_at_k(hits: NDArray[np.bool_], truth_sizes: Sequence[int] | ArrayLike, k
     """Discounted gain over that of the best order, min(|truth|, k) hits in front."""
     discounts = 1 / np.log2(np.arange(2, k + 2))
     shown = min(k, hits.shape[1])
-    gained = hits[:, :shown] @ discounts[:shown]
-    ideal = np.cumsum(discounts)[np.minimum(np.asarray(truth_sizes, dtype=int), k) - 1]
+    gained: Floats = hits[:, :shown] @ discounts[:shown]
+    ideal = _floats(np.cumsum(discounts)[np.minimum(np.asarray(truth_sizes, dtype=int), k) - 1])
     found: Floats = gained / ideal
     return found
 

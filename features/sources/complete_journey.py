@@ -148,7 +148,7 @@ def _locations(transactions: pl.LazyFrame) -> SourceTable:
 
 
 def _promotions() -> SourceTable:
-    """Displays and mailers by shop and week; weeks without a gap between them are one row."""
+    """Read displays and mailers by shop; weeks without a gap between them are one row."""
     raw = _scan("promotions")
     kinds = [
         _stretches(raw.filter(pl.col(f"{kind}_location") != "0"), kind)

@@ -1,0 +1,434 @@
+"""What the verbs do, as plain functions: open what the settings name, call one package, return."""
+
+import time
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from features.calendar import parse_as_of, to_date
+from features.dataset import Dataset, list_datasets, open_dataset
+from features.errors import InvalidInput, MissingData, NotFound
+from features.intake import import_tables
+from features.quality import ImportReport
+from features.sources import BUNDLED
+from foresell.progress import console, progress
+from foresell.settings import Settings
+from training import published
+from training.backtest import FORESELL, Report, rolling_origins
+from training.contract import Task
+from training.registry import TASKS, named
+
+
+def import_source(
+    settings: Settings, source: str, *, if_missing: bool = False
+) -> ImportReport | None:
+    """Import a bundled source; None where it is there already and that is enough."""
+    if source not in BUNDLED:
+        raise NotFound(
+            f"There is no source {source!r}; bundled is {', '.join(BUNDLED)}.", field="source"
+        )
+    if if_missing and source in list_datasets(settings.home):
+        console.print(f"[bold]import {source}[/]: there already")
+        return None
+    with progress(f"import {source}") as tell:
+        tell("read")
+        tables = BUNDLED[source]()
+        tell("check and store")
+        return import_tables(settings.home, source, tables, settings.max_bad_share)
+
+
+def dataset_of(settings: Settings) -> Dataset:
+    """Open the dataset that the settings name."""
+    return open_dataset(settings.home, settings.dataset)
+
+
+def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
+    """Tables, rows, dates, and for each model whether it can run and what it lacks."""
+    dataset = open_dataset(settings.home, name)
+    first, last = dataset.days
+    tables = [
+        {
+            "name": table,
+            "rows": frame.select(nw_len()).collect().item(),
+            "columns": dataset.columns(table),
+        }
+        for table, frame in dataset.tables.items()
+    ]
+    return {
+        "dataset": name,
+        "snapshot": dataset.snapshot,
+        "first": str(to_date(first)),
+        "last": str(to_date(last)),
+        "tables": tables,
+        "models": [_ability(task, dataset) for task in TASKS.values()],
+    }
+
+
+def nw_len() -> Any:
+    """Count rows, in any engine."""
+    import narwhals as nw
+
+    return nw.len()
+
+
+def _ability(task: Task, dataset: Dataset) -> dict[str, str]:
+    lacks = ""
+    try:
+        task.model.needs.check(dataset, task.name)
+    except MissingData as error:
+        lacks = error.message
+    gains = task.model.needs.missing_optional(dataset)
+    return {
+        "model": task.name,
+        "can_run": "no" if lacks else "yes",
+        "lacks": lacks,
+        "would_gain": "; ".join(f"{table}: {adds}" for table, adds in gains.items()),
+    }
+
+
+def _asked(task: Task, grain: str | None, horizon: int | None = None) -> dict[str, Any]:
+    """Options that the caller sets, for the task that knows them."""
+    asked: dict[str, Any] = {}
+    if grain is not None and task.name == "demand":
+        asked["grain"] = grain
+    if horizon is not None:
+        asked["horizon_days"] = horizon
+    return asked
+
+
+def _options(
+    task: Task, dataset: Dataset, grain: str | None, horizon: int | None = None
+) -> dict[str, Any]:
+    return {**task.options(dataset), **_asked(task, grain, horizon)}
+
+
+def evaluate(
+    settings: Settings,
+    model: str,
+    *,
+    folds: int | None = None,
+    as_of: str | None = None,
+    grain: str | None = None,
+) -> list[Report]:
+    """Backtest one task or all that the dataset can run."""
+    from training import train as training
+
+    dataset = dataset_of(settings)
+    end = parse_as_of(as_of) if as_of else dataset.end
+    reports = []
+    with progress(f"evaluate {model} on {dataset.name}") as tell:
+        for task in _runnable(model, dataset):
+            options = _options(task, dataset, grain)
+            params = _tuned(settings, task, dataset, options, folds or settings.folds, end)
+            reports.append(
+                training.evaluate(
+                    task,
+                    dataset,
+                    folds or settings.folds,
+                    as_of=end,
+                    options=options,
+                    params={**params, "threads": settings.threads},
+                    progress=tell,
+                )
+            )
+    return reports
+
+
+def _runnable(model: str, dataset: Dataset) -> list[Task]:
+    """Return the tasks asked for; of `all`, those that the dataset can run."""
+    tasks = named(model)
+    if model != "all":
+        return tasks
+    able = []
+    for task in tasks:
+        try:
+            task.model.needs.check(dataset, task.name)
+        except MissingData as error:
+            console.print(f"[yellow]{task.name} is left out: {error.message}[/]")
+        else:
+            able.append(task)
+    return able
+
+
+def _tuned(
+    settings: Settings,
+    task: Task,
+    dataset: Dataset,
+    options: Mapping[str, Any],
+    folds: int,
+    end: datetime,
+) -> dict[str, Any]:
+    from training.tuning import best_params
+
+    first = rolling_origins(dataset, options["horizon_days"], folds, end)[0]
+    return best_params(settings.mlruns, dataset, task, options, first)
+
+
+def train(
+    settings: Settings,
+    model: str,
+    *,
+    as_of: str | None = None,
+    folds: int | None = None,
+    grain: str | None = None,
+    if_missing: bool = False,
+) -> list[dict[str, Any]]:
+    """Train, promote and publish; one row a task with its figures."""
+    dataset = dataset_of(settings)
+    end = parse_as_of(as_of) if as_of else dataset.end
+    if end > dataset.end:
+        raise InvalidInput(
+            f"as_of = {end.isoformat()} is after the last record of dataset {dataset.name} "
+            f"({dataset.end:%Y-%m-%d}); choose an instant up to then.",
+            field="as_of",
+        )
+    if if_missing and _is_served(settings, dataset, end):
+        console.print(f"[bold]train {model}[/]: champions of this data are published already")
+        return []
+
+    from training import train as training
+    from training.promote import publish
+    from training.tracking import CHAMPION, Tracker
+
+    tracker = Tracker(settings.mlruns)
+    rows = []
+    with progress(f"train {model} on {dataset.name} as of {end.date()}") as tell:
+        for task in _runnable(model, dataset):
+            options = _options(task, dataset, grain)
+            started = time.process_time()
+            trained = training.train(
+                task,
+                dataset,
+                tracker,
+                as_of=end,
+                folds=folds or settings.folds,
+                options=options,
+                params=_tuned(settings, task, dataset, options, folds or settings.folds, end),
+                threads=settings.threads,
+                progress=tell,
+            )
+            tracker.set_alias(dataset.name, task.name, CHAMPION, trained.version.number)
+            spent = time.process_time() - started
+            rows.append(_figures(trained.version.label, trained.report, spent))
+        publish(
+            settings.home,
+            tracker,
+            dataset.name,
+            threads=settings.threads,
+            keep=settings.keep_versions,
+            progress=tell,
+        )
+    return rows
+
+
+def _figures(version: str, report: Report | None, seconds: float) -> dict[str, Any]:
+    if report is None:
+        return {"version": version}
+    best = report.best_baseline()
+    return {
+        "version": version,
+        "metric": report.task.primary,
+        "foresell": report.primary(FORESELL),
+        "best_baseline": best,
+        "baseline": report.primary(best),
+        "ratio": report.ratio(),
+        "cpu_seconds": round(seconds, 1),
+    }
+
+
+def _is_served(settings: Settings, dataset: Dataset, end: datetime) -> bool:
+    folder = published.current(settings.home)
+    if folder is None:
+        return False
+    served = published.read(folder)
+    return served.dataset == dataset.name and all(
+        task.name in served.models
+        and served.models[task.name].snapshot == dataset.snapshot
+        and served.models[task.name].as_of == end
+        for task in _runnable("all", dataset)
+    )
+
+
+def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]:
+    """Add trials to the studies; one row a task."""
+    from training import tuning
+    from training.tracking import Tracker
+
+    dataset = dataset_of(settings)
+    tracker = Tracker(settings.mlruns)
+    found = []
+    with progress(f"tune {model} on {dataset.name}") as tell:
+        for task in _runnable(model, dataset):
+            study = tuning.tune(
+                task,
+                dataset,
+                tracker,
+                trials=trials,
+                reported_folds=settings.folds,
+                threads=settings.threads,
+                progress=tell,
+            )
+            found.append(
+                {
+                    "model": task.name,
+                    "trials": len(study.trials),
+                    "default": study.trials[0].value,
+                    "best": study.best_value,
+                    "params": study.best_params,
+                }
+            )
+    return found
+
+
+def score(
+    settings: Settings,
+    model: str,
+    out: Path,
+    *,
+    as_of: str | None = None,
+    horizon: int | None = None,
+    grain: str | None = None,
+) -> int:
+    """Write the predictions of a model trained as of `as_of`; returns the number of rows."""
+    from training import train as training
+    from training.tracking import Tracker
+
+    tasks = named(model)
+    if len(tasks) != 1:
+        raise InvalidInput("score writes one model's answers; name one.", field="model")
+    task = tasks[0]
+    dataset = dataset_of(settings)
+    end = parse_as_of(as_of) if as_of else dataset.end
+    if not out.parent.is_dir():
+        raise InvalidInput(f"out = {out}: there is no folder {out.parent}.", field="out")
+    options = _options(task, dataset, grain, horizon)
+    tracker = Tracker(settings.mlruns)
+    with progress(f"score {model} on {dataset.name} as of {end.date()}") as tell:
+        version = training.trained_as_of(
+            task,
+            dataset,
+            tracker,
+            end,
+            options,
+            lambda: training.train(
+                task,
+                dataset,
+                tracker,
+                as_of=end,
+                folds=0,
+                options=options,
+                params=_tuned(settings, task, dataset, options, settings.folds, end),
+                threads=settings.threads,
+                progress=tell,
+            ),
+        )
+        tell(f"predict with {version.label}")
+        fitted = task.model.load(version.folder)
+        fitted.threads = settings.threads
+        answer = fitted.predict(dataset, end)
+        draft = out.with_name(f".{out.name}.draft")
+        answer.write_parquet(draft)
+        draft.replace(out)
+    return int(answer.height)
+
+
+def retrain(settings: Settings, *, folds: int | None = None) -> Any:
+    """Run the nightly job on the dataset that the settings name."""
+    from training.retrain import retrain as job
+    from training.tracking import Tracker
+
+    if settings.dataset not in BUNDLED:
+        raise NotFound(
+            f"Dataset {settings.dataset!r} has no source to import from; bundled is "
+            f"{', '.join(BUNDLED)}.",
+            field="dataset",
+        )
+
+    def bring_in() -> ImportReport:
+        tables = BUNDLED[settings.dataset]()
+        return import_tables(settings.home, settings.dataset, tables, settings.max_bad_share)
+
+    with progress(f"retrain {settings.dataset}") as tell:
+        return job(
+            settings.home,
+            Tracker(settings.mlruns),
+            settings.dataset,
+            bring_in,
+            folds=folds or settings.folds,
+            threads=settings.threads,
+            keep=settings.keep_versions,
+            progress=tell,
+        )
+
+
+def serve(settings: Settings, *, try_it: bool = False) -> int:
+    """Serve the published version until interrupted; returns the server's exit code."""
+    from serving.launch import serve as launch
+
+    from foresell.tryout import ask_when_ready
+
+    folder = published.current(settings.home)
+    served = published.read(folder).dataset if folder is not None else None
+    if served != settings.dataset:
+        from training.promote import publish
+        from training.tracking import Tracker
+
+        with progress(f"publish {settings.dataset}") as tell:
+            publish(
+                settings.home,
+                Tracker(settings.mlruns),
+                settings.dataset,
+                threads=settings.threads,
+                keep=settings.keep_versions,
+                progress=tell,
+            )
+    return launch(
+        home=settings.home,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        when_ready=ask_when_ready if try_it else None,
+    )
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Champions, what is served, ages, and checks that each say what is wrong."""
+    from training.promote import champions
+    from training.tracking import Tracker
+
+    dataset = dataset_of(settings)
+    models = champions(Tracker(settings.mlruns), dataset.name)
+    folder = published.current(settings.home)
+    served = published.read(folder).models if folder is not None else {}
+    rows = [
+        {
+            "model": task,
+            "champion": version.label,
+            "as_of": version.as_of.date().isoformat(),
+            "age_days": (date.today() - version.created.date()).days,
+            "primary": [round(value, 4) for value in version.primary],
+            "served": served[task].version if task in served else None,
+        }
+        for task, version in models.items()
+    ]
+    lacking = [task.name for task in _runnable("all", dataset) if task.name not in models]
+    behind = [name for name, one in models.items() if one.snapshot != dataset.snapshot]
+    unserved = [row["model"] for row in rows if row["served"] != row["champion"]]
+    return {
+        "dataset": dataset.name,
+        "snapshot": dataset.snapshot,
+        "data_end": dataset.end.date().isoformat(),
+        "published": folder.name if folder is not None else None,
+        "champions": rows,
+        "checks": [
+            _check("every runnable model has a champion", lacking, "train"),
+            _check("champions know the newest snapshot", behind, "retrain"),
+            _check("champions are served", unserved, "train or serve"),
+        ],
+    }
+
+
+def _check(name: str, failing: list[str], remedy: str) -> dict[str, Any]:
+    detail = f"{', '.join(failing)}; run foresell {remedy}" if failing else "all"
+    return {"check": name, "ok": not failing, "detail": detail}

@@ -1,0 +1,72 @@
+"""Ask each endpoint of a running service once and print the answers: the end of `make run`."""
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from features.dataset import Dataset
+from features.errors import Unavailable
+from foresell.progress import console
+from training import published
+
+WAIT_SECONDS = 60
+
+
+def questions(dataset: Dataset, record: published.Version) -> list[tuple[str, dict[str, Any]]]:
+    """Return one request an endpoint, about the dataset's best customer and product."""
+    asked: list[tuple[str, dict[str, Any]]] = []
+    if "recommender" in record.models:
+        asked.append(("recommend", {"customer_ids": [_most(dataset, "customer_id")], "k": 3}))
+    if "demand" in record.models:
+        series = [{"product_id": _most(dataset, "product_id")}]
+        asked.append(("forecast", {"series": series, "horizon": 14}))
+    if "churn" in record.models:
+        asked.append(("churn", {"customer_ids": [_most(dataset, "customer_id")]}))
+    if "next-purchase" in record.models:
+        asked.append(("next_purchase", {"customer_ids": [_most(dataset, "customer_id"), "nobody"]}))
+    return asked
+
+
+def _most(dataset: Dataset, column: str) -> str:
+    import narwhals as nw
+
+    counts = dataset.table(dataset.records).drop_nulls(column).group_by(column).agg(nw.len())
+    frame = counts.collect().sort("len", column, descending=[True, False])
+    return str(frame.item(0, column))
+
+
+def wait_until_ready(url: str, seconds: float = WAIT_SECONDS) -> None:
+    """Return when the service says that it can answer.
+
+    Raises
+    ------
+    Unavailable
+        If it does not within `seconds`.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310
+                return
+        except (OSError, urllib.error.URLError):
+            time.sleep(0.2)
+    raise Unavailable(f"{url} was not ready within {seconds:.0f} s; look at its log above.")
+
+
+def ask(url: str, dataset: Dataset, record: published.Version) -> None:
+    """Print a curl line and the answer for each endpoint."""
+    for route, body in questions(dataset, record):
+        request = urllib.request.Request(  # noqa: S310
+            f"{url}/v1/{route}",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            found = json.loads(answer.read())
+        console.print(f"[bold]POST /v1/{route}[/]", soft_wrap=True)
+        sys.stdout.write(f"curl -s {url}/v1/{route} --json '{json.dumps(body)}'\n")
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,133 @@
+"""Champion against challenger, and the publishing of what is served."""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from features.dataset import open_dataset
+from features.errors import NotFound
+from training import published
+from training.backtest import Progress
+from training.contract import Task
+from training.registry import TASKS
+from training.tracking import CHAMPION, Tracker, Version
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a challenger takes the champion's place, and why."""
+
+    promoted: bool
+    reason: str
+
+
+def gate(task: Task, challenger: Sequence[float], champion: Sequence[float]) -> Verdict:
+    """Let the challenger through unless it is worse than the champion beyond noise.
+
+    Parameters
+    ----------
+    challenger, champion
+        The primary metric of both on the same folds, in the same order.
+
+    Notes
+    -----
+    Noise is the standard error of the paired differences over folds: what differs by less
+    than that on average could as well have come out the other way.
+    """
+    sign = 1 if task.lower_is_better else -1
+    loss = [sign * (new - old) for new, old in zip(challenger, champion, strict=True)]
+    mean = statistics.fmean(loss)
+    noise = statistics.stdev(loss) / math.sqrt(len(loss)) if len(loss) > 1 else 0.0
+    figures = (
+        f"mean {task.primary} {statistics.fmean(challenger):.4f} against the champion's "
+        f"{statistics.fmean(champion):.4f}, noise {noise:.4f}"
+    )
+    if mean > noise:
+        return Verdict(promoted=False, reason=f"worse beyond noise: {figures}")
+    return Verdict(promoted=True, reason=f"not worse: {figures}")
+
+
+def champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
+    """Champions of a dataset by task; tasks without one are left out."""
+    found = {}
+    for name in TASKS:
+        try:
+            found[name] = tracker.version(dataset, name, CHAMPION)
+        except NotFound:
+            continue
+    return found
+
+
+def publish(
+    home: Path,
+    tracker: Tracker,
+    dataset: str,
+    *,
+    threads: int = 1,
+    keep: int = 2,
+    progress: Progress = lambda _: None,
+) -> str:
+    """Write what serving reads from the dataset's champions and make it current.
+
+    The new version is complete on disk before the manifest names it; a crash at any point
+    leaves the former one served. Models that did not change are linked, not made again.
+
+    Returns
+    -------
+    str
+        The version's name; the same champions give the same name.
+
+    Raises
+    ------
+    NotFound
+        If the dataset has no champion yet.
+    """
+    models = champions(tracker, dataset)
+    if not models:
+        raise NotFound(
+            f"Dataset {dataset} has no champion to publish; run `foresell train all`.",
+            field="dataset",
+        )
+    served = {
+        name: published.Model(
+            version=version.label,
+            run_id=version.run_id,
+            snapshot=version.snapshot,
+            as_of=version.as_of,
+        )
+        for name, version in models.items()
+    }
+    content = json.dumps({name: model.run_id for name, model in sorted(served.items())})
+    latest = max(version.as_of for version in models.values())
+    name = f"{latest:%Y%m%d}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    current = published.current(home)
+    if current is not None and current.name == name:
+        return name
+    draft = published.root(home) / f".{name}.{os.getpid()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for task, version in models.items():
+        progress(f"publish {version.label}")
+        before = published.read(current).models.get(task) if current is not None else None
+        if current is not None and before == served[task]:
+            shutil.copytree(current / task, draft / task, copy_function=os.link)
+            continue
+        (draft / task).mkdir()
+        model = TASKS[task].model.load(version.folder)
+        model.threads = threads
+        data = open_dataset(home, dataset, version.snapshot)
+        model.publish(data, version.as_of, draft / task)
+    record = published.Version(
+        version=name, dataset=dataset, created=datetime.now().astimezone(), models=served
+    )
+    published.finish(home, draft, record)
+    published.switch(home, name)
+    published.prune(home, keep)
+    return name

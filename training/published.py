@@ -1,0 +1,173 @@
+"""Published versions on disk: what promotion writes and serving reads; light imports only.
+
+`<home>/published/<version>/` holds one folder a model and `version.json`;
+`<home>/published/manifest` is one line, the name of the version that is served.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from features.dataset import write_durably
+from features.errors import InvalidInput, NotFound
+
+MANIFEST = "manifest"
+RECORD = "version.json"
+
+
+class Model(BaseModel):
+    """The registered model that one folder of a version was published from.
+
+    Attributes
+    ----------
+    version
+        Its name and number in the registry, such as `churn/3`.
+    run_id
+        The run that trained it.
+    snapshot
+        The records that its answers rest on.
+    as_of
+        The instant that its answers are as of.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    run_id: str
+    snapshot: str
+    as_of: datetime
+
+
+class Version(BaseModel):
+    """What a published version is made of.
+
+    Attributes
+    ----------
+    version
+        Its name, and that of its folder.
+    dataset
+        The dataset that it answers for.
+    created
+        When it was published.
+    models
+        What each model's folder holds, by the task's name; a model that the dataset cannot
+        feed is absent.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    dataset: str
+    created: datetime
+    models: Mapping[str, Model]
+
+
+def root(home: Path) -> Path:
+    """Return the folder that holds the published versions."""
+    return home / "published"
+
+
+def current(home: Path) -> Path | None:
+    """Return the folder of the version that is served; None before the first is published."""
+    try:
+        name = (root(home) / MANIFEST).read_text().strip()
+    except FileNotFoundError:
+        return None
+    return root(home) / name if name else None
+
+
+def read(folder: Path) -> Version:
+    """Read what a published version is made of.
+
+    Raises
+    ------
+    NotFound
+        If the folder is absent or incomplete.
+    InvalidInput
+        If its record cannot be read.
+    """
+    try:
+        return Version.model_validate_json((folder / RECORD).read_bytes())
+    except OSError as error:
+        raise NotFound(
+            f"There is no complete published version {folder.name!r} in {folder.parent}; "
+            "run `foresell train all`.",
+            field="version",
+        ) from error
+    except ValidationError as error:
+        raise InvalidInput(
+            f"{RECORD} of published version {folder.name!r} cannot be read: {error}",
+            field="version",
+        ) from error
+
+
+def finish(home: Path, draft: Path, record: Version) -> Path:
+    """Turn a draft that holds every model's folder into a version, durably and as a whole.
+
+    Parameters
+    ----------
+    draft
+        A folder beside the versions, on the same file system; it is moved.
+
+    Raises
+    ------
+    InvalidInput
+        If the draft lacks the folder of a model that the record names, or the version is
+        the one that is served.
+    """
+    folder = root(home) / record.version
+    if folder == current(home):
+        raise InvalidInput(
+            f"Version {record.version} is being served; a published version does not change.",
+            field="version",
+        )
+    for task in record.models:
+        if not (draft / task).is_dir():
+            raise InvalidInput(
+                f"The draft of version {record.version} lacks the folder {task!r}.", field=task
+            )
+    (draft / RECORD).write_text(record.model_dump_json(indent=1) + "\n")
+    for path in [*draft.rglob("*"), draft]:
+        _sync(path)
+    if folder.exists():
+        shutil.rmtree(folder)
+    draft.replace(folder)
+    _sync(root(home))
+    return folder
+
+
+def switch(home: Path, name: str) -> None:
+    """Make a complete version the served one: servers see the former or this, never half.
+
+    Raises
+    ------
+    NotFound
+        If there is no such version, or it is incomplete.
+    """
+    read(root(home) / name)
+    write_durably(root(home) / MANIFEST, name + "\n")
+
+
+def prune(home: Path, keep: int) -> list[str]:
+    """Delete all but the newest `keep` versions and the served one; return what went."""
+    # A draft's name begins with a dot; it may be in the making.
+    folders = [path.parent for path in root(home).glob(f"[!.]*/{RECORD}")]
+    newest = sorted(folders, key=lambda folder: read(folder).created, reverse=True)
+    old = [folder for folder in newest[keep:] if folder != current(home)]
+    for folder in old:
+        # The record goes first: whoever opens the folder from here on sees no version.
+        (folder / RECORD).unlink()
+        shutil.rmtree(folder)
+    return [folder.name for folder in old]
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,226 @@
+"""MLflow: every training is a run with its figures; every model a registered version.
+
+The only module that imports mlflow besides the script stored with each model. Aliases:
+`challenger` is the newest candidate, `champion` the version that is served.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from features.dataset import Dataset
+from features.errors import NotFound
+from training.backtest import FORESELL, Report
+from training.contract import Model, Task
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+from mlflow.types import ParamSchema, ParamSpec
+
+CHALLENGER = "challenger"
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version.
+
+    Attributes
+    ----------
+    task, number, run_id
+        Which task's model, its number in the registry, and the run that made it.
+    as_of, snapshot, options, params, code
+        What it was trained on and with.
+    folder
+        Where its native files are.
+    primary
+        The primary metric fold by fold, oldest first; empty where it was not judged.
+    created
+        When it was registered.
+    """
+
+    task: str
+    number: int
+    run_id: str
+    as_of: datetime
+    snapshot: str
+    options: dict[str, Any]
+    params: dict[str, Any]
+    code: str
+    folder: Path
+    primary: tuple[float, ...]
+    created: datetime
+
+    @property
+    def label(self) -> str:
+        """Short name of the version, as answers show it."""
+        return f"{self.task}/{self.number}"
+
+
+def code_version() -> str:
+    """Return the commit of the running code, or the package's version outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return version("foresell")
+    return found.stdout.strip()
+
+
+class Tracker:
+    """MLflow's store under one folder: `mlflow.db` and `artifacts/`."""
+
+    def __init__(self, mlruns: Path) -> None:
+        self.mlruns = mlruns.absolute()
+        self.mlruns.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(f"sqlite:///{self.mlruns / 'mlflow.db'}")
+        self._client = mlflow.MlflowClient()
+
+    @contextmanager
+    def run(
+        self, task: str, name: str, tags: Mapping[str, str], *, nested: bool = False
+    ) -> Iterator[str]:
+        """Open a run of a task's experiment; yields the run's id."""
+        with mlflow.start_run(
+            experiment_id=self._experiment(task), run_name=name, tags=dict(tags), nested=nested
+        ) as run:
+            yield run.info.run_id
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record options in the open run."""
+        mlflow.log_params(dict(params))
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Record single figures in the open run."""
+        mlflow.log_metrics(dict(metrics))
+
+    def log_report(self, report: Report) -> None:
+        """Record a backtest in the open run: our metrics by fold, ratio, rows and figures."""
+        ours = report.rows.filter(pl.col("method") == FORESELL, pl.col("slice") == "all")
+        primary_slice = report.task.primary_slice
+        if primary_slice != "all":
+            judged = report.rows.filter(
+                pl.col("method") == FORESELL, pl.col("slice") == primary_slice
+            )
+            ours = pl.concat([judged, ours.with_columns("all_" + pl.col("metric"))])
+        for fold, metric, value in ours.select("fold", "metric", "value").iter_rows():
+            if value is not None and value == value:
+                mlflow.log_metric(metric, value, step=fold)
+        mlflow.log_metrics(
+            {
+                f"mean_{report.task.primary}": report.primary(FORESELL),
+                f"best_baseline_{report.task.primary}": report.primary(report.best_baseline()),
+                "ratio_to_best_baseline": report.ratio(),
+            }
+        )
+        mlflow.set_tag("best_baseline", report.best_baseline())
+        mlflow.log_text(json.dumps(report.rows.to_dicts()), "backtest.json")
+        for name, figure in report.figures().items():
+            mlflow.log_figure(figure, f"plots/{name}.png")
+
+    def register(
+        self, task: Task, model: Model, dataset: Dataset, sample: pl.DataFrame, ids: pl.DataFrame
+    ) -> int:
+        """Register the open run's model with its signature and return the version's number."""
+        with tempfile.TemporaryDirectory() as draft:
+            folder = Path(draft) / "model"
+            folder.mkdir()
+            model.save(folder)
+            (folder / "task.json").write_text(json.dumps({"task": task.name}))
+            signature = infer_signature(ids.head(5).to_pandas(), sample.head(5).to_pandas())
+            signature.params = ParamSchema(
+                [
+                    ParamSpec("home", "string", ".foresell"),
+                    ParamSpec("dataset", "string", dataset.name),
+                    ParamSpec("as_of", "string", ""),
+                ]
+            )
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(Path(__file__).with_name("mlflow_model.py")),
+                artifacts={"model": str(folder)},
+                signature=signature,
+                pip_requirements=[f"foresell=={version('foresell')}"],
+                registered_model_name=_registered(dataset.name, task.name),
+            )
+        return int(info.registered_model_version)
+
+    def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:
+        """Point an alias at a version."""
+        self._client.set_registered_model_alias(_registered(dataset, task), alias, str(number))
+
+    def version(self, dataset: str, task: str, alias: str = CHAMPION) -> Version:
+        """Look up the version behind an alias.
+
+        Raises
+        ------
+        NotFound
+            If the task has no such version yet.
+        """
+        try:
+            found = self._client.get_model_version_by_alias(_registered(dataset, task), alias)
+        except MlflowException as error:
+            raise NotFound(
+                f"There is no {alias} for {task} on dataset {dataset}; run "
+                f"`foresell train {task} --dataset {dataset}`.",
+                field="model",
+            ) from error
+        return self._describe(task, found)
+
+    def numbered(self, dataset: str, task: str, number: int) -> Version:
+        """Look up a version by its number."""
+        found = self._client.get_model_version(_registered(dataset, task), str(number))
+        return self._describe(task, found)
+
+    def versions(self, dataset: str, task: str) -> list[Version]:
+        """All versions of a task's model, newest first."""
+        found = self._client.search_model_versions(f"name = '{_registered(dataset, task)}'")
+        return sorted((self._describe(task, one) for one in found), key=lambda one: -one.number)
+
+    def _describe(self, task: str, found: ModelVersion) -> Version:
+        run_id = str(found.run_id)
+        run = self._client.get_run(run_id)
+        settings = json.loads(run.data.tags["settings"])
+        primary = run.data.tags.get("primary")
+        history = self._client.get_metric_history(run_id, primary) if primary else []
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=found.source))
+        return Version(
+            task=task,
+            number=int(found.version),
+            run_id=run_id,
+            as_of=datetime.fromisoformat(run.data.tags["as_of"]),
+            snapshot=run.data.tags["snapshot"],
+            options=settings["options"],
+            params=settings["params"],
+            code=run.data.tags["code"],
+            folder=folder / "artifacts" / "model",
+            primary=tuple(point.value for point in sorted(history, key=lambda p: p.step)),
+            created=datetime.fromtimestamp(found.creation_timestamp / 1000),
+        )
+
+    def _experiment(self, task: str) -> str:
+        name = f"foresell-{task}"
+        found = self._client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        artifacts = (self.mlruns / "artifacts").as_uri()
+        return str(self._client.create_experiment(name, artifact_location=artifacts))
+
+
+def _registered(dataset: str, task: str) -> str:
+    return f"{dataset}-{task}"
