@@ -45,8 +45,8 @@ def read(households: int | None = None) -> list[SourceTable]:
     orders = _scan("transactions")
     if households is not None:
         ids = orders.select(pl.col("household_id").unique())
-        chosen = ids.sort(pl.col("household_id").hash(seed=7)).head(households)
-        orders = orders.join(chosen, on="household_id", how="semi")
+        chosen = ids.sort(pl.col("household_id").hash(seed=7)).head(households).collect()
+        orders = orders.filter(pl.col("household_id").is_in(chosen.to_series().to_list()))
     return [
         _orders(orders),
         _products(),

@@ -1,0 +1,60 @@
+"""The bundled source, whole: facts that its publisher states, and the rules of this source."""
+
+import polars as pl
+import pytest
+
+from features.calendar import to_day
+from features.intake import SourceTable
+from features.quality import split, standard_rules
+from features.sources import complete_journey
+from features.tables import TABLES
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, SourceTable]:
+    return {table.name: table for table in complete_journey.read(households=300)}
+
+
+@pytest.fixture(scope="module")
+def orders(tables) -> pl.DataFrame:
+    table = tables["orders"]
+    rules = [*table.rules, *standard_rules(TABLES["orders"], table.frame.columns)]
+    return split(TABLES["orders"], table.frame, rules)[0]
+
+
+def test_every_table_has_the_canonical_columns_and_types(tables):
+    for name, source in tables.items():
+        for column, dtype in source.frame.schema.items():
+            if column in TABLES[name].columns:
+                assert dtype == TABLES[name].columns[column].dtype, f"{name}.{column}"
+
+
+def test_local_time_agrees_with_the_weeks_that_the_data_states(orders):
+    raw = complete_journey._scan("transactions").select(
+        pl.col("basket_id").cast(pl.String).alias("order_id"), "week"
+    )
+    stated = orders.join(raw.unique().collect(), on="order_id")
+    week = (pl.col("day") - complete_journey.MONDAY_OF_WEEK_1) // 7 + 1
+    assert stated.select((week == pl.col("week")).all()).item()
+
+
+def test_fuel_and_coupons_are_no_products(orders, tables):
+    departments = orders.join(tables["products"].frame, on="product_id", suffix="_product")
+    assert not set(departments.get_column("department")) & set(complete_journey.NOT_PRODUCTS)
+
+
+def test_quantities_are_counts_of_units(orders):
+    assert orders.get_column("quantity").min() >= 1
+    assert orders.get_column("quantity").max() <= complete_journey.MAX_UNITS
+
+
+def test_promotions_are_whole_weeks_of_the_retailers_year(tables):
+    promotions = tables["promotions"].frame
+    assert ((promotions["to_day"] - promotions["from_day"]) % 7 == 0).all()
+    assert promotions["from_day"].min() == to_day("2016-12-26")
+    assert set(promotions["kind"].unique()) == {"display", "mailer"}
+
+
+def test_reading_twice_gives_the_same_rows_in_the_same_order(tables):
+    again = {table.name: table for table in complete_journey.read(households=300)}
+    assert again["orders"].frame.equals(tables["orders"].frame)

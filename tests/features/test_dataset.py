@@ -1,0 +1,87 @@
+from datetime import datetime
+
+import pandas as pd
+import polars as pl
+import pytest
+
+from features.dataset import Dataset, list_datasets, open_dataset, write_snapshot
+from features.errors import InvalidInput, MissingData, NotFound
+
+
+@pytest.fixture
+def orders() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "customer_id": ["a", "b", "a"],
+            "order_id": ["1", "2", "3"],
+            "line": pl.Series([0, 0, 0], dtype=pl.Int32),
+            "ts": [datetime(2024, 5, day, 12) for day in (1, 2, 3)],
+            "day": pl.Series([19844, 19845, 19846], dtype=pl.Int32),
+            "quantity": [1.0, 2.0, 3.0],
+            "kind": ["sale"] * 3,
+        }
+    )
+
+
+def test_the_same_rows_in_another_order_are_the_same_snapshot(tmp_path, orders):
+    first = write_snapshot(tmp_path, "shop", {"orders": orders})
+    second = write_snapshot(tmp_path, "shop", {"orders": orders.reverse()})
+    assert first == second
+
+
+def test_another_content_is_another_snapshot_and_the_first_stays_readable(tmp_path, orders):
+    first = write_snapshot(tmp_path, "shop", {"orders": orders})
+    second = write_snapshot(tmp_path, "shop", {"orders": orders.head(2)})
+    assert first != second
+    assert open_dataset(tmp_path, "shop").snapshot == second
+    old = open_dataset(tmp_path, "shop", first)
+    assert old.table("orders").collect().to_polars().height == 3
+
+
+def test_a_draft_left_by_a_crash_changes_nothing(tmp_path, orders):
+    snapshot = write_snapshot(tmp_path, "shop", {"orders": orders})
+    (tmp_path / "datasets" / "shop" / "tables" / ".orders.999.parquet").write_bytes(b"half")
+    assert open_dataset(tmp_path, "shop").snapshot == snapshot
+
+
+def test_known_leaves_out_the_instant_itself_and_all_after_it(orders):
+    dataset = Dataset.from_frames("shop", {"orders": orders})
+    known = dataset.known("orders", datetime(2024, 5, 2, 12)).collect().to_polars()
+    assert known.get_column("order_id").to_list() == ["1"]
+
+
+def test_the_end_is_the_day_after_the_last_record(orders):
+    assert Dataset.from_frames("shop", {"orders": orders}).end == datetime(2024, 5, 4)
+
+
+@pytest.mark.parametrize("engine", ["polars", "pandas"])
+def test_frames_from_a_notebook_get_their_day_from_their_instant(orders, engine):
+    frame = orders.drop("day")
+    native = frame if engine == "polars" else frame.to_pandas()
+    dataset = Dataset.from_frames("shop", {"orders": native})
+    days = dataset.table("orders").select("day").collect().to_pandas()["day"]
+    pd.testing.assert_series_equal(
+        days, orders.to_pandas()["day"], check_dtype=False, check_index=False
+    )
+
+
+def test_a_frame_without_a_required_column_is_refused_by_name(orders):
+    with pytest.raises(InvalidInput, match="quantity"):
+        Dataset.from_frames("shop", {"orders": orders.drop("quantity")})
+
+
+def test_a_missing_table_is_named(orders):
+    with pytest.raises(MissingData, match="'stock'"):
+        Dataset.from_frames("shop", {"orders": orders}).table("stock")
+
+
+def test_an_unknown_dataset_is_refused_and_the_known_ones_are_named(tmp_path, orders):
+    write_snapshot(tmp_path, "shop", {"orders": orders})
+    with pytest.raises(NotFound, match="shop"):
+        open_dataset(tmp_path, "shp")
+    assert list_datasets(tmp_path) == ["shop"]
+
+
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="Dataset name"):
+        open_dataset(tmp_path, "../elsewhere")

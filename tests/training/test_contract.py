@@ -1,0 +1,123 @@
+"""What holds for every model, whatever it predicts; a new model passes by being listed."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from features.dataset import Dataset
+from features.errors import MissingData
+from training.registry import TASKS
+
+AS_OF = datetime(2017, 10, 9)
+
+COLUMNS = {
+    "demand": ["product_id", "date", "mean", "q10", "q50", "q90"],
+    "churn": ["customer_id", "churn_probability", "horizon_days", "segment", "reasons"],
+    "next-purchase": [
+        "customer_id",
+        "expected_days",
+        "q10",
+        "q50",
+        "q90",
+        "p_within_7",
+        "p_within_14",
+        "p_within_30",
+    ],
+    "recommender": ["customer_id", "rank", "product_id", "score", "reason"],
+}
+
+
+@pytest.fixture(scope="module", params=list(TASKS))
+def task(request):
+    return TASKS[request.param]
+
+
+@pytest.fixture(scope="module")
+def options(task, journey):
+    return task.options(journey)
+
+
+@pytest.fixture(scope="module")
+def model(task, options, journey):
+    return task.model(**options).fit(journey, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def ids(task, options, journey):
+    return task.population(journey, AS_OF, options).head(20)
+
+
+@pytest.fixture(scope="module")
+def answer(model, journey, ids):
+    return model.predict(journey, AS_OF, ids)
+
+
+def test_answers_have_the_columns_that_programs_rely_on(task, answer):
+    assert answer.columns == COLUMNS[task.name]
+
+
+def test_only_those_asked_for_are_answered(answer, ids):
+    key = ids.columns
+    assert answer.select(key).unique().sort(key).equals(ids.select(key).unique().sort(key))
+
+
+def test_fit_returns_the_model(task, model):
+    assert isinstance(model, task.model)
+
+
+def test_the_same_input_gives_the_same_answers(task, options, journey, ids, answer):
+    again = task.model(**options).fit(journey, AS_OF).predict(journey, AS_OF, ids)
+    assert_frame_equal(again, answer, check_exact=True)
+
+
+def test_a_saved_model_answers_as_before(task, model, journey, ids, answer, tmp_path):
+    model.save(tmp_path)
+    loaded = task.model.load(tmp_path)
+    assert_frame_equal(loaded.predict(journey, AS_OF, ids), answer, check_exact=True)
+
+
+def test_nothing_is_saved_as_a_pickle(model, tmp_path):
+    model.save(tmp_path)
+    suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert suffixes <= {".txt", ".json", ".npz", ".parquet"}
+
+
+def test_the_future_changes_neither_fit_nor_answers(task, options, journey, ids, answer, rewritten):
+    orders = journey.table("orders").to_native().collect()
+    future = pl.col("ts") >= AS_OF
+    changed = orders.filter(~future | (pl.col("line") % 2 == 0)).with_columns(
+        pl.when(future).then(pl.col("quantity") * 3).otherwise("quantity").alias("quantity")
+    )
+    other = rewritten(journey, orders=changed)
+    again = task.model(**options).fit(other, AS_OF).predict(other, AS_OF, ids)
+    assert_frame_equal(again, answer, check_exact=True)
+
+
+def test_reasons_name_the_entity_and_what_contributed(model, journey, ids):
+    reasons = model.explain(journey, AS_OF, ids)
+    assert {*ids.columns, "reason", "contribution"} <= set(reasons.columns)
+    assert reasons.height >= ids.height
+
+
+def test_a_dataset_that_lacks_what_is_needed_is_refused_by_table(task):
+    empty = Dataset("empty", "none", {})
+    with pytest.raises(MissingData, match="orders|sales"):
+        task.model.needs.check(empty, task.name)
+
+
+def test_every_tunable_option_is_an_option_of_the_model_within_its_range(task, options):
+    default = task.model(**options)
+    for name, space in task.tunable.items():
+        assert space.low <= getattr(default, name) <= space.high
+
+
+def test_judging_needs_no_more_than_the_answers(task, options, journey, ids, model):
+    population = task.population(journey, AS_OF, options)
+    answers = model.predict(journey, AS_OF, population)
+    scores = task.judge(journey, AS_OF, options, answers)
+    primary = [s for s in scores if s.metric == task.primary and s.slice == task.primary_slice]
+    assert len(primary) == 1
+    assert primary[0].n > 0
+    assert AS_OF + timedelta(days=options["horizon_days"]) <= journey.end

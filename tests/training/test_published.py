@@ -1,0 +1,51 @@
+from datetime import datetime
+
+import pytest
+
+from features.errors import NotFound
+from training import published
+
+
+def record(name: str, minute: int = 0) -> published.Version:
+    return published.Version(
+        version=name, dataset="shop", created=datetime(2024, 1, 1, 0, minute), models={}
+    )
+
+
+def make(home, name, minute=0):
+    draft = published.root(home) / f".{name}"
+    (draft / "churn").mkdir(parents=True)
+    (draft / "churn" / "answers.txt").write_text(name)
+    return published.finish(home, draft, record(name, minute))
+
+
+def test_nothing_is_served_before_the_first_version(tmp_path):
+    assert published.current(tmp_path) is None
+
+
+def test_a_finished_version_is_served_only_after_the_switch(tmp_path):
+    make(tmp_path, "v1")
+    published.switch(tmp_path, "v1")
+    make(tmp_path, "v2")
+    assert published.current(tmp_path).name == "v1"
+    published.switch(tmp_path, "v2")
+    assert published.current(tmp_path).name == "v2"
+
+
+def test_a_record_reads_back_as_it_was_written(tmp_path):
+    folder = make(tmp_path, "v1")
+    assert published.read(folder) == record("v1")
+
+
+def test_a_folder_without_a_record_is_no_version(tmp_path):
+    with pytest.raises(NotFound, match="no complete published version"):
+        published.read(tmp_path)
+
+
+def test_pruning_keeps_the_newest_and_never_drops_what_is_served(tmp_path):
+    for minute, name in enumerate(["v1", "v2", "v3", "v4"]):
+        make(tmp_path, name, minute)
+    published.switch(tmp_path, "v1")
+    published.prune(tmp_path, keep=2)
+    left = {path.parent.name for path in published.root(tmp_path).glob("*/version.json")}
+    assert left == {"v1", "v3", "v4"}
