@@ -67,10 +67,9 @@ def features(
     NotFound
         If there is no such builder.
     """
-    from features.demand import demand
-
     from features.calendar import parse_as_of
     from features.customers import customers
+    from features.demand import demand
     from features.errors import NotFound
     from features.grain import Grain
     from features.interactions import interactions

@@ -1,10 +1,14 @@
 """What the verbs do, as plain functions: open what the settings name, call one package, return."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
 
 from features.calendar import parse_as_of, to_date
 from features.dataset import Dataset, list_datasets, open_dataset
@@ -18,6 +22,9 @@ from training import published
 from training.backtest import FORESELL, Report, rolling_origins
 from training.contract import Task
 from training.registry import TASKS, named
+
+if TYPE_CHECKING:
+    from training.retrain import JobReport
 
 
 def import_source(
@@ -50,7 +57,7 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
     tables = [
         {
             "name": table,
-            "rows": frame.select(nw_len()).collect().item(),
+            "rows": frame.select(nw.len()).collect().item(),
             "columns": dataset.columns(table),
         }
         for table, frame in dataset.tables.items()
@@ -63,13 +70,6 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
         "tables": tables,
         "models": [_ability(task, dataset) for task in TASKS.values()],
     }
-
-
-def nw_len() -> Any:
-    """Count rows, in any engine."""
-    import narwhals as nw
-
-    return nw.len()
 
 
 def _ability(task: Task, dataset: Dataset) -> dict[str, str]:
@@ -333,7 +333,7 @@ def score(
     return int(answer.height)
 
 
-def retrain(settings: Settings, *, folds: int | None = None) -> Any:
+def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
     """Run the nightly job on the dataset that the settings name."""
     from training.retrain import retrain as job
     from training.tracking import Tracker
@@ -364,9 +364,8 @@ def retrain(settings: Settings, *, folds: int | None = None) -> Any:
 
 def serve(settings: Settings, *, try_it: bool = False) -> int:
     """Serve the published version until interrupted; returns the server's exit code."""
-    from serving.launch import serve as launch
-
-    from foresell.tryout import ask_when_ready
+    from foresell.tryout import ask, questions
+    from serving import launch
 
     folder = published.current(settings.home)
     served = published.read(folder).dataset if folder is not None else None
@@ -383,12 +382,21 @@ def serve(settings: Settings, *, try_it: bool = False) -> int:
                 keep=settings.keep_versions,
                 progress=tell,
             )
-    return launch(
+    asked = []
+    current = published.current(settings.home)
+    if try_it and current is not None:
+        asked = questions(dataset_of(settings), published.read(current))
+
+    def when_ready(url: str) -> None:
+        console.print(f"[bold]serving[/] {url}, documentation at {url}/docs; Ctrl-C ends it")
+        ask(url, asked)
+
+    return launch.serve(
         home=settings.home,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        when_ready=ask_when_ready if try_it else None,
+        when_ready=when_ready,
     )
 
 
@@ -401,7 +409,7 @@ def status(settings: Settings) -> dict[str, Any]:
     models = champions(Tracker(settings.mlruns), dataset.name)
     folder = published.current(settings.home)
     served = published.read(folder).models if folder is not None else {}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "model": task,
             "champion": version.label,

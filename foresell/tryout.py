@@ -2,17 +2,14 @@
 
 import json
 import sys
-import time
-import urllib.error
 import urllib.request
 from typing import Any
 
+import narwhals as nw
+
 from features.dataset import Dataset
-from features.errors import Unavailable
 from foresell.progress import console
 from training import published
-
-WAIT_SECONDS = 60
 
 
 def questions(dataset: Dataset, record: published.Version) -> list[tuple[str, dict[str, Any]]]:
@@ -31,34 +28,14 @@ def questions(dataset: Dataset, record: published.Version) -> list[tuple[str, di
 
 
 def _most(dataset: Dataset, column: str) -> str:
-    import narwhals as nw
-
     counts = dataset.table(dataset.records).drop_nulls(column).group_by(column).agg(nw.len())
     frame = counts.collect().sort("len", column, descending=[True, False])
     return str(frame.item(0, column))
 
 
-def wait_until_ready(url: str, seconds: float = WAIT_SECONDS) -> None:
-    """Return when the service says that it can answer.
-
-    Raises
-    ------
-    Unavailable
-        If it does not within `seconds`.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310
-                return
-        except (OSError, urllib.error.URLError):
-            time.sleep(0.2)
-    raise Unavailable(f"{url} was not ready within {seconds:.0f} s; look at its log above.")
-
-
-def ask(url: str, dataset: Dataset, record: published.Version) -> None:
-    """Print a curl line and the answer for each endpoint."""
-    for route, body in questions(dataset, record):
+def ask(url: str, asked: list[tuple[str, dict[str, Any]]]) -> None:
+    """Print a curl line and the answer for each request."""
+    for route, body in asked:
         request = urllib.request.Request(  # noqa: S310
             f"{url}/v1/{route}",
             data=json.dumps(body).encode(),

@@ -166,13 +166,11 @@ def ndcg_at_k(hits: NDArray[np.bool_], truth_sizes: Sequence[int] | ArrayLike, k
     """Discounted gain over that of the best order, min(|truth|, k) hits in front."""
     discounts = 1 / np.log2(np.arange(2, k + 2))
     shown = min(k, hits.shape[1])
-    gained: Floats = hits[:, :shown] @ discounts[:shown]
+    gained = _floats(hits[:, :shown].astype(np.float64) @ discounts[:shown])
     ideal = _floats(np.cumsum(discounts)[np.minimum(np.asarray(truth_sizes, dtype=int), k) - 1])
-    found: Floats = gained / ideal
-    return found
+    return _floats(gained / ideal)
 
 
 def hit_rate_at_k(hits: NDArray[np.bool_], k: int) -> Floats:
     """One where at least one of the first `k` is true, else zero."""
-    found: Floats = hits[:, :k].any(axis=1).astype(np.float64)
-    return found
+    return _floats(hits[:, :k].any(axis=1))

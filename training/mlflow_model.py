@@ -8,17 +8,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import mlflow.models
-import mlflow.pyfunc
 import pandas as pd
 import polars as pl
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
 
 from features.calendar import parse_as_of
 from features.dataset import open_dataset
 from training.registry import TASKS
 
 
-class ForesellModel(mlflow.pyfunc.PythonModel):
+class ForesellModel(PythonModel):
     """A trained model behind MLflow's generic interface."""
 
     def load_context(self, context: Any) -> None:
@@ -40,4 +40,4 @@ class ForesellModel(mlflow.pyfunc.PythonModel):
         return answer.to_pandas()
 
 
-mlflow.models.set_model(ForesellModel())
+set_model(ForesellModel())

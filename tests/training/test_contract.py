@@ -103,7 +103,7 @@ def test_reasons_name_the_entity_and_what_contributed(model, journey, ids):
 
 def test_a_dataset_that_lacks_what_is_needed_is_refused_by_table(task):
     empty = Dataset("empty", "none", {})
-    with pytest.raises(MissingData, match="orders|sales"):
+    with pytest.raises(MissingData, match=r"orders|sales"):
         task.model.needs.check(empty, task.name)
 
 

@@ -5,7 +5,7 @@ silence; here the order of columns and the levels of categories travel with the 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -50,9 +50,9 @@ class Booster:
         rounds: int,
         *,
         categorical: Sequence[str] = (),
-        weight: ArrayLike | None = None,
-        init_score: ArrayLike | None = None,
-        group: ArrayLike | None = None,
+        weight: Floats | None = None,
+        init_score: Floats | None = None,
+        group: NDArray[np.int64] | None = None,
         valid: tuple[pl.DataFrame, ArrayLike] | None = None,
         early_stopping_rounds: int | None = None,
         threads: int = 1,
@@ -87,7 +87,7 @@ class Booster:
             params={"verbosity": -1},
             free_raw_data=True,
         )
-        callbacks = []
+        callbacks: list[Callable[..., Any]] = []
         valid_sets = []
         if valid is not None and early_stopping_rounds is not None:
             callbacks.append(lgb.early_stopping(early_stopping_rounds, verbose=False))
