@@ -1,0 +1,132 @@
+"""Holds the models of one published version and swaps them as a whole; asked by the routes."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.errors import Unavailable
+from training import published
+
+Reader = Callable[[Path], Any]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Served:
+    """One published version in memory.
+
+    Attributes
+    ----------
+    folder
+        Where it was read from.
+    record
+        What it is made of.
+    answers
+        What answers for each model, by the task's name.
+    """
+
+    folder: Path
+    record: published.Version
+    answers: Mapping[str, Any]
+
+
+class Predictor:
+    """The version that answers now, and the watch for the next one.
+
+    Parameters
+    ----------
+    homes
+        Where to look for a published version; the first home that has one wins.
+    readers
+        What reads the published folder of each model, by the task's name.
+    poll_seconds
+        How often to look for a newly published version.
+    """
+
+    def __init__(
+        self, homes: Sequence[Path], readers: Mapping[str, Reader], poll_seconds: float
+    ) -> None:
+        self.homes = homes
+        self.readers = readers
+        self.poll_seconds = poll_seconds
+        self._served: Served | None = None
+        self._refused: Path | None = None
+        self._stopped = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a version to answer from."""
+        return self._served is not None
+
+    def ask(self, task: str) -> tuple[published.Model, Any]:
+        """Return what answers for a task, with its record; both of one version.
+
+        Raises
+        ------
+        Unavailable
+            If nothing is published, or nothing for this task.
+        """
+        served = self._served
+        if served is None:
+            raise Unavailable("Nothing is published yet; run `foresell train all`.")
+        if task not in served.answers:
+            raise Unavailable(
+                f"Version {served.record.version} has no {task} model; it has "
+                f"{', '.join(served.answers)}. Run `foresell train {task}` on a dataset that "
+                "has what it needs."
+            )
+        return served.record.models[task], served.answers[task]
+
+    def refresh(self) -> bool:
+        """Load the current version if it is another than the one held; say whether it changed.
+
+        A version that cannot be read whole is refused, and the one held goes on answering.
+        """
+        folder = self._current()
+        if folder is None or folder == self._refused:
+            return False
+        if self._served is not None and folder == self._served.folder:
+            return False
+        try:
+            served = self._load(folder)
+        except Exception:
+            # Whatever is wrong with a version, it must not stop the one that answers.
+            log.exception("refused published version %s; what was served stays", folder.name)
+            self._refused = folder
+            return False
+        self._served = served
+        self._refused = None
+        log.info("serving version %s", served.record.version)
+        return True
+
+    def start(self) -> None:
+        """Load what is published and begin to watch for more."""
+        self.refresh()
+        self._watch = threading.Thread(target=self._poll, name="published", daemon=True)
+        self._watch.start()
+
+    def stop(self) -> None:
+        """End the watch."""
+        self._stopped.set()
+        if self._watch is not None:
+            self._watch.join()
+
+    def _current(self) -> Path | None:
+        return next((folder for home in self.homes if (folder := published.current(home))), None)
+
+    def _load(self, folder: Path) -> Served:
+        record = published.read(folder)
+        answers = {task: self.readers[task](folder / task) for task in record.models}
+        return Served(folder, record, answers)
+
+    def _poll(self) -> None:
+        while not self._stopped.wait(self.poll_seconds):
+            try:
+                self.refresh()
+            except OSError:
+                log.exception("could not look for a published version")

@@ -1,0 +1,54 @@
+"""The BentoML service: published models in, HTTP out; started by `bentoml serve`.
+
+It reads `FORESELL_HOME/published`, and where nothing is published there, what was packed
+beside the sources when the Bento was built.
+"""
+
+from pathlib import Path
+
+import bentoml
+
+from foresell.settings import Settings
+from serving.answers.churn import ChurnAnswers
+from serving.answers.demand import DemandAnswers
+from serving.answers.next_purchase import NextPurchaseAnswers
+from serving.answers.recommender import RecommenderAnswers
+from serving.predictor import Predictor
+from serving.routes import build_app
+
+PACKED = Path(__file__).resolve().parents[1] / ".foresell"
+TIMEOUT_SECONDS = 30
+
+READERS = {
+    "demand": DemandAnswers.load,
+    "churn": ChurnAnswers.load,
+    "next-purchase": NextPurchaseAnswers.load,
+    "recommender": RecommenderAnswers.load,
+}
+
+settings = Settings()
+predictor = Predictor([settings.home.absolute(), PACKED], READERS, settings.poll_seconds)
+
+
+@bentoml.service(
+    name="foresell",
+    workers=settings.workers,
+    traffic={"timeout": TIMEOUT_SECONDS},
+    logging={"access": {"enabled": False}},
+    envs=[{"name": "BENTOML_DO_NOT_TRACK", "value": "True"}],
+)
+@bentoml.asgi_app(build_app(predictor), path="/")
+class Foresell:
+    """Demand, churn, next purchase and recommendations over HTTP."""
+
+    def __init__(self) -> None:
+        predictor.start()
+
+    @bentoml.on_shutdown
+    def stop(self) -> None:
+        """End the watch for new versions."""
+        predictor.stop()
+
+    def __is_ready__(self) -> bool:
+        """Whether there is a version to answer from: BentoML's `/readyz`."""
+        return predictor.ready

@@ -1,0 +1,94 @@
+import shutil
+import time
+
+import pytest
+
+from features.errors import Unavailable
+from serving.predictor import Predictor
+
+
+def shown(predictor):
+    _, answers = predictor.ask("recommender")
+    return [item["product_id"] for item in answers.answer(["1"], 10, [])[0]["items"]]
+
+
+@pytest.fixture
+def predictor(tmp_path, readers):
+    return Predictor([tmp_path / "home", tmp_path / "packed"], readers, poll_seconds=0.02)
+
+
+def test_nothing_published_is_not_ready(predictor):
+    predictor.refresh()
+    assert not predictor.ready
+    with pytest.raises(Unavailable, match="foresell train all"):
+        predictor.ask("recommender")
+
+
+def test_a_new_version_replaces_the_old_one_as_a_whole(tmp_path, predictor, publish_by_hand):
+    publish_by_hand(tmp_path / "home", "v1", "milk")
+    assert predictor.refresh()
+    publish_by_hand(tmp_path / "home", "v2", "bread")
+    assert predictor.refresh()
+    assert shown(predictor) == ["bread"]
+
+
+def test_an_unchanged_version_is_not_loaded_again(tmp_path, predictor, publish_by_hand):
+    publish_by_hand(tmp_path / "home", "v1")
+    predictor.refresh()
+    assert not predictor.refresh()
+
+
+def test_who_holds_an_answerer_keeps_it_while_the_version_changes(
+    tmp_path, predictor, publish_by_hand
+):
+    folder = publish_by_hand(tmp_path / "home", "v1", "milk")
+    predictor.refresh()
+    _, held = predictor.ask("recommender")
+    publish_by_hand(tmp_path / "home", "v2", "bread")
+    predictor.refresh()
+    shutil.rmtree(folder)
+    assert held.answer(["1"], 1, [])[0]["items"][0]["product_id"] == "milk"
+
+
+@pytest.mark.parametrize("broken", ["version.json", "recommender/products.txt"])
+def test_a_bad_version_is_refused_once_and_the_old_one_goes_on_answering(
+    tmp_path, predictor, publish_by_hand, caplog, broken
+):
+    publish_by_hand(tmp_path / "home", "v1", "milk")
+    predictor.refresh()
+    folder = publish_by_hand(tmp_path / "home", "v2", "bread")
+    (folder / broken).unlink()
+    assert not predictor.refresh()
+    assert not predictor.refresh()
+    assert shown(predictor) == ["milk"]
+    assert caplog.text.count("refused published version v2") == 1
+
+
+def test_a_good_version_after_a_bad_one_is_served(tmp_path, predictor, publish_by_hand):
+    folder = publish_by_hand(tmp_path / "home", "v1")
+    (folder / "version.json").write_text("{")
+    predictor.refresh()
+    publish_by_hand(tmp_path / "home", "v2", "bread")
+    predictor.refresh()
+    assert shown(predictor) == ["bread"]
+
+
+def test_what_was_packed_answers_until_the_home_has_a_version(tmp_path, predictor, publish_by_hand):
+    publish_by_hand(tmp_path / "packed", "v1", "packed")
+    predictor.refresh()
+    assert shown(predictor) == ["packed"]
+    publish_by_hand(tmp_path / "home", "v1", "fresh")
+    predictor.refresh()
+    assert shown(predictor) == ["fresh"]
+
+
+def test_a_version_published_while_serving_is_picked_up(tmp_path, predictor, publish_by_hand):
+    predictor.start()
+    try:
+        publish_by_hand(tmp_path / "home", "v1", "milk")
+        end = time.monotonic() + 5
+        while not predictor.ready and time.monotonic() < end:
+            time.sleep(0.01)
+        assert shown(predictor) == ["milk"]
+    finally:
+        predictor.stop()
