@@ -1,0 +1,309 @@
+"""Customer x as_of: how each customer buys, from order lines alone or with what else there is.
+
+Order lines go in, one row a customer comes out; churn, next purchase and serving read it.
+Lines are first collapsed to customer-days, whose sums are integers: the same to the last bit
+in whatever order an engine adds them.
+"""
+
+import math
+from typing import Any
+
+import narwhals as nw
+
+from features.calendar import AsOf, to_day
+from features.dataset import Dataset
+from features.errors import MissingData
+
+Frame = nw.LazyFrame[Any]
+
+WINDOWS_DAYS = (7, 14, 28, 56, 84, 182)
+HALF_LIVES_DAYS = (7, 14, 28, 56, 112)
+# Spend is decayed at these: short enough for a slip, long enough for a level.
+SPEND_HALF_LIVES_DAYS = (14, 56)
+GAP_QUANTILES = (0.25, 0.75, 0.9)
+# How much longer than the present silence the customer's own gaps have been.
+SILENCES_AHEAD_DAYS = (7, 14, 28, 56)
+TOUCH_WINDOWS_DAYS = (28, 84)
+
+# Money is summed in ten-thousandths and weights in units of 2^-30, as integers.
+MONEY_UNIT = 10_000
+WEIGHT_UNIT = 2**30
+
+ID = "customer_id"
+KEY = [ID, "day"]
+
+
+def customers(dataset: Dataset, as_of: AsOf) -> Frame:
+    """Describe how each customer buys, from what was known at `as_of`.
+
+    Parameters
+    ----------
+    dataset
+        Needs `orders` with `customer_id`; uses revenue, discount, product_id, location_id,
+        channel and kind, and the tables `products` and `touchpoints`, where there are any.
+    as_of
+        Everything before it is used, nothing at or after it.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        One row a customer with a purchase, in no particular order. A visit is a day with a
+        purchase. Durations are in days, counted between dates; money is relative to the
+        median spend of a visit, so that a currency's unit plays no part. What a customer has
+        too little history for is null.
+
+    Raises
+    ------
+    MissingData
+        If there are no order lines with a customer.
+    """
+    return summarise(customer_days(dataset, as_of), dataset, as_of)
+
+
+def customer_days(dataset: Dataset, as_of: AsOf) -> Frame:
+    """Collapse order lines known at `as_of` to one row a customer and day.
+
+    Days before `as_of` are the same whatever `as_of` is, so the rows of an earlier instant at
+    midnight are those with a smaller `day`.
+
+    Raises
+    ------
+    MissingData
+        If there are no order lines with a customer.
+    """
+    if not dataset.has("orders", ID):
+        raise MissingData(
+            f"Customer features need the column 'customer_id' of table 'orders', which dataset "
+            f"{dataset.name} lacks.",
+            field="orders.customer_id",
+        )
+    lines = dataset.known("orders", as_of).filter(~nw.col(ID).is_null())
+    columns = dataset.columns("orders")
+    sold = nw.col("kind") != "return" if "kind" in columns else nw.lit(value=True)
+    lines = lines.with_columns(sold.cast(nw.Int64).alias("lines"))
+    sums = [nw.col("lines").sum(), nw.len().cast(nw.Int64).alias("all_lines")]
+    for name, column in (("spend", "revenue"), ("discount", "discount")):
+        if column in columns:
+            units = (nw.col(column) * nw.col("lines") * MONEY_UNIT).round(0)
+            lines = lines.with_columns(units.fill_null(0).cast(nw.Int64).alias(f"{name}_units"))
+            sums.append(nw.col(f"{name}_units").sum())
+    days = lines.group_by(KEY).agg(sums)
+    bought = lines.filter(nw.col("lines") == 1)
+    for name, first_days in _first_days(bought, dataset).items():
+        new = first_days.group_by(KEY).agg(nw.len().cast(nw.Int64).alias(f"new_{name}"))
+        days = days.join(new, on=KEY, how="left").with_columns(nw.col(f"new_{name}").fill_null(0))
+    return days
+
+
+def _first_days(bought: Frame, dataset: Dataset) -> dict[str, Frame]:
+    """Return frames of the day on which a customer first bought each product, category, ..."""
+    columns = bought.collect_schema().names()
+    found = {
+        name: bought.filter(~nw.col(column).is_null()).group_by(ID, column).agg(nw.col("day").min())
+        for name, column in (
+            ("products", "product_id"),
+            ("locations", "location_id"),
+            ("channels", "channel"),
+        )
+        if column in columns
+    }
+    if "products" in found and dataset.has("products", "category"):
+        catalogue = dataset.table("products").select("product_id", "category")
+        found["categories"] = (
+            found["products"]
+            .join(catalogue.filter(~nw.col("category").is_null()), on="product_id")
+            .group_by(ID, "category")
+            .agg(nw.col("day").min())
+        )
+    return found
+
+
+def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
+    """Turn customer-days known at `as_of` into one row of features a customer.
+
+    Parameters
+    ----------
+    days
+        What `customer_days` returns for `as_of`.
+    dataset, as_of
+        As for `customers`; touchpoints are read from here.
+    """
+    today = to_day(as_of)
+    columns = days.collect_schema().names()
+    visits = (
+        days.with_columns(
+            nw.col("all_lines").sum().over(ID), nw.col("lines").sum().over(ID).alias("sold_lines")
+        )
+        .filter(nw.col("lines") > 0)
+        .with_columns(
+            (nw.lit(today) - nw.col("day")).cast(nw.Int64).alias("age"),
+            (nw.col("day") - nw.col("day").shift(1).over(ID, order_by="day"))
+            .cast(nw.Int64)
+            .alias("gap"),
+        )
+        .with_columns(
+            nw.col("age").min().over(ID).alias("recency"),
+            nw.col("age").max().over(ID).alias("tenure"),
+            ((nw.col("day") + 3) % 7).alias("weekday"),  # Monday is 0
+        )
+    )
+    if "spend_units" in columns:
+        typical = nw.col("spend_units").median()
+        relative = nw.when(typical > 0).then(nw.col("spend_units") / typical).otherwise(0.0)
+        visits = visits.with_columns(relative.alias("spend"))
+    measured = visits.with_columns(*_measures(columns)).group_by(ID).agg(*_aggregates(columns))
+    features = measured.select(ID, *_features(columns))
+    if "touchpoints" in dataset.tables:
+        features = features.join(_touches(dataset, as_of), on=ID, how="left").with_columns(
+            nw.col(name).fill_null(0.0) for name in _touch_names()
+        )
+    return features
+
+
+def _fixed(expression: nw.Expr) -> nw.Expr:
+    """Turn a float into an integer count of 2^-30, so that sums do not depend on their order."""
+    return (expression * WEIGHT_UNIT).round(0).cast(nw.Int64)
+
+
+def _decay(half_life_days: float) -> nw.Expr:
+    return (nw.col("age") * (-math.log(2) / half_life_days)).exp()
+
+
+def _measures(columns: list[str]) -> list[nw.Expr]:
+    """Return the columns of a customer-day that are summed over a customer's days."""
+    age, gap, recency = nw.col("age"), nw.col("gap"), nw.col("recency")
+    measures = [(age <= days).cast(nw.Int64).alias(f"in_{days}") for days in WINDOWS_DAYS]
+    measures += [_fixed(_decay(days)).alias(f"decayed_{days}") for days in HALF_LIVES_DAYS]
+    measures += [
+        (gap * gap).alias("gap_squared"),
+        (gap > recency).cast(nw.Int64).alias("longer_0"),
+        nw.when(age == recency).then(gap).alias("gap_last"),
+        nw.when(age == recency).then(nw.col("lines")).alias("lines_last"),
+    ]
+    measures += [
+        (gap > recency + days).cast(nw.Int64).alias(f"longer_{days}")
+        for days in SILENCES_AHEAD_DAYS
+    ]
+    measures += [(nw.col("weekday") == k).cast(nw.Int64).alias(f"on_{k}") for k in range(7)]
+    if "spend_units" in columns:
+        spend = nw.col("spend")
+        measures.append(_fixed(spend).alias("spend_fixed"))
+        measures.append(
+            _fixed(nw.when(age <= max(TOUCH_WINDOWS_DAYS)).then(spend).otherwise(0.0)).alias(
+                "spend_recent"
+            )
+        )
+        measures += [
+            _fixed(spend * _decay(days)).alias(f"spend_decayed_{days}")
+            for days in SPEND_HALF_LIVES_DAYS
+        ]
+    return measures
+
+
+def _aggregates(columns: list[str]) -> list[nw.Expr]:
+    """Return the sums, extremes and quantiles over a customer's days."""
+    summed = [
+        *(f"in_{days}" for days in WINDOWS_DAYS),
+        *(f"decayed_{days}" for days in HALF_LIVES_DAYS),
+        *(f"longer_{days}" for days in (0, *SILENCES_AHEAD_DAYS)),
+        *(f"on_{k}" for k in range(7)),
+        *("gap", "gap_squared", "lines"),
+        *(name for name in columns if name.startswith("new_") or name.endswith("_units")),
+    ]
+    if "spend_units" in columns:
+        summed += ["spend_fixed", "spend_recent"]
+        summed += [f"spend_decayed_{days}" for days in SPEND_HALF_LIVES_DAYS]
+    constant = ["recency", "tenure", "all_lines", "sold_lines"]
+    return [
+        nw.len().cast(nw.Float64).alias("visits"),
+        nw.col("gap").count().cast(nw.Float64).alias("gaps"),
+        *(nw.col(name).sum().cast(nw.Float64).alias(name) for name in summed),
+        *(nw.col(name).max().cast(nw.Float64) for name in (*constant, "gap_last", "lines_last")),
+        nw.col("gap").max().cast(nw.Float64).alias("gap_max"),
+        nw.col("gap").median().cast(nw.Float64).alias("gap_median"),
+        *(
+            nw.col("gap").quantile(q, interpolation="linear").alias(f"gap_q{round(100 * q)}")
+            for q in GAP_QUANTILES
+        ),
+    ]
+
+
+def _share(part: nw.Expr, whole: nw.Expr) -> nw.Expr:
+    """Divide where there is something to divide by, else null."""
+    return nw.when(whole > 0).then(part / whole)
+
+
+def _features(columns: list[str]) -> list[nw.Expr]:
+    """Return the features of a customer, from the aggregates."""
+    visits, gaps, recency = nw.col("visits"), nw.col("gaps"), nw.col("recency")
+    tenure = nw.col("tenure")
+    gap_mean = _share(nw.col("gap"), gaps)
+    variance = _share(nw.col("gap_squared"), gaps) - gap_mean * gap_mean
+    features = [
+        recency,
+        tenure,
+        visits,
+        *(nw.col(f"in_{days}").alias(f"visits_{days}") for days in WINDOWS_DAYS),
+        *(
+            (nw.col(f"decayed_{days}") / WEIGHT_UNIT).alias(f"visits_decayed_{days}")
+            for days in HALF_LIVES_DAYS
+        ),
+        (visits / tenure.clip(lower_bound=1.0)).alias("visit_rate"),
+        (3 * (nw.col("in_28") + 1) / (nw.col("in_84") + 3)).alias("visits_trend"),
+        gap_mean.alias("gap_mean"),
+        variance.clip(lower_bound=0.0).sqrt().alias("gap_sd"),
+        nw.col("gap_median"),
+        *(nw.col(f"gap_q{round(100 * q)}") for q in GAP_QUANTILES),
+        nw.col("gap_max"),
+        nw.col("gap_last"),
+        _share(nw.col("longer_0"), gaps).alias("gaps_longer"),
+        *(
+            ((nw.col(f"longer_{days}") + 0.5) / (nw.col("longer_0") + 1)).alias(
+                f"silent_{days}_more"
+            )
+            for days in SILENCES_AHEAD_DAYS
+        ),
+        _share(recency, gap_mean).alias("recency_over_gap_mean"),
+        _share(recency, nw.col("gap_median")).alias("recency_over_gap_median"),
+        _share(recency, nw.col("gap_q90")).alias("recency_over_gap_q90"),
+        (nw.col("lines") / visits).alias("lines_per_visit"),
+        (nw.col("lines_last") * visits / nw.col("lines")).alias("lines_last_relative"),
+        (1 - nw.col("sold_lines") / nw.col("all_lines")).alias("return_share"),
+        *((nw.col(f"on_{k}") / visits).alias(f"weekday_share_{k}") for k in range(7)),
+    ]
+    features += [
+        nw.col(name).alias(name.removeprefix("new_")) for name in columns if name.startswith("new_")
+    ]
+    if "spend_units" in columns:
+        per_visit = nw.col("spend_fixed") / WEIGHT_UNIT / visits
+        recent = nw.col("spend_recent") / WEIGHT_UNIT / nw.col("in_84").clip(lower_bound=1.0)
+        features += [
+            per_visit.alias("spend_per_visit"),
+            _share(recent, per_visit).alias("spend_trend"),
+            *(
+                (nw.col(f"spend_decayed_{days}") / WEIGHT_UNIT).alias(f"spend_decayed_{days}")
+                for days in SPEND_HALF_LIVES_DAYS
+            ),
+        ]
+        if "discount_units" in columns:
+            whole = nw.col("discount_units") + nw.col("spend_units")
+            features.append(_share(nw.col("discount_units"), whole).alias("discount_share"))
+    return features
+
+
+def _touch_names() -> list[str]:
+    return [
+        f"touches_{kind}_{days}" for kind in ("sent", "redeemed") for days in TOUCH_WINDOWS_DAYS
+    ]
+
+
+def _touches(dataset: Dataset, as_of: AsOf) -> Frame:
+    """Count what was sent to and redeemed by each customer in windows before `as_of`."""
+    age = nw.lit(to_day(as_of)) - nw.col("day")
+    counts = [
+        ((nw.col("kind") == kind) & (age <= days)).cast(nw.Int64).alias(f"touches_{kind}_{days}")
+        for kind in ("sent", "redeemed")
+        for days in TOUCH_WINDOWS_DAYS
+    ]
+    sums = [nw.col(name).sum().cast(nw.Float64) for name in _touch_names()]
+    return dataset.known("touchpoints", as_of).with_columns(*counts).group_by(ID).agg(*sums)

@@ -1,0 +1,93 @@
+"""Answers about churn, from what the churn model published; the HTTP routes ask here."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from features.errors import InvalidInput
+from training.models.churn import FEW_VISITS, NEWCOMER_REASON, ChurnModel
+
+
+@dataclass(frozen=True)
+class ChurnAnswers:
+    """One published version, in memory.
+
+    Attributes
+    ----------
+    model
+        The model, predicting with one thread, which is fastest for few customers.
+    features
+        The frame that the model reads, one row a customer, as published.
+    rows
+        Each customer's row in it.
+    as_of
+        The instant up to which it knows, ISO.
+    """
+
+    model: ChurnModel
+    features: pl.DataFrame
+    rows: dict[str, int]
+    as_of: str
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `ChurnModel.publish` wrote."""
+        about = json.loads((folder / "about.json").read_text())
+        features = pl.read_parquet(folder / "features.parquet")
+        rows = {customer: row for row, customer in enumerate(features.get_column("customer_id"))}
+        return cls(ChurnModel.load(folder / "model", threads=1), features, rows, about["as_of"])
+
+    def answer(
+        self, customer_ids: Sequence[str], horizon_days: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Answer for each customer, in the order asked.
+
+        Parameters
+        ----------
+        customer_ids
+            Customers; an unknown one gets the newcomers' rate and says so.
+        horizon_days
+            None, or the horizon that the model was trained for.
+
+        Returns
+        -------
+        list of dict
+            customer_id, churn_probability, horizon_days, segment, reasons, and basis: `history`,
+            `few_purchases` (fewer than three visits) or `population` (none known).
+
+        Raises
+        ------
+        InvalidInput
+            If the horizon is another.
+        """
+        trained = self.model.horizon_days
+        if horizon_days is not None and horizon_days != trained:
+            raise InvalidInput(
+                f"horizon_days = {horizon_days} is not served; this model was trained for "
+                f"{trained} days: ask for {trained}, or leave it out.",
+                field="horizon_days",
+            )
+        asked = sorted({self.rows[one] for one in customer_ids if one in self.rows})
+        known = self.features[asked]
+        few = known.get_column("visits") < FEW_VISITS
+        said = {
+            row["customer_id"]: row | {"basis": "few_purchases" if rare else "history"}
+            for row, rare in zip(
+                self.model.predict_from(known).iter_rows(named=True), few, strict=True
+            )
+        }
+        return [said[one] if one in said else self._unknown(one) for one in customer_ids]
+
+    def _unknown(self, customer_id: str) -> dict[str, Any]:
+        return {
+            "customer_id": customer_id,
+            "churn_probability": self.model.newcomer_rate_,
+            "horizon_days": self.model.horizon_days,
+            "segment": "new",
+            "reasons": [NEWCOMER_REASON],
+            "basis": "population",
+        }

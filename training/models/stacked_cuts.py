@@ -1,0 +1,93 @@
+"""Past instants as training examples: customers as they were at a cut, and what they did next.
+
+A dataset and an `as_of` go in; feature frames of earlier cuts and the days to each customer's
+next purchase come out. Nothing at or after `as_of` is read. Churn and next purchase learn from it.
+"""
+
+import narwhals as nw
+import polars as pl
+
+from features.calendar import day_start, to_day
+from features.customers import customer_days, customers, summarise
+from features.dataset import Dataset
+from features.errors import MissingData
+
+
+def customer_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    """Return all customers' features at `as_of`, ordered by customer_id; computed once."""
+
+    def build() -> pl.DataFrame:
+        return customers(dataset, as_of).collect().to_polars().sort("customer_id")
+
+    return dataset.derive(("customers", as_of), build)
+
+
+def features_at_cut(dataset: Dataset, as_of: datetime, cut: int) -> pl.DataFrame:
+    """Return what `customer_features` returns for the first instant of day `cut` before `as_of`.
+
+    The order lines are collapsed once for all cuts rather than once for each.
+    """
+
+    def build() -> pl.DataFrame:
+        days = nw.from_native(_days(dataset, as_of)).lazy().filter(nw.col("day") < cut)
+        frame = summarise(days, dataset, day_start(cut)).collect()
+        return frame.to_polars().sort("customer_id")
+
+    return dataset.derive(("customers", day_start(cut)), build)
+
+
+def cut_days(
+    dataset: Dataset, as_of: datetime, *, latest: int, step: int, count: int, history: int
+) -> list[int]:
+    """Return the days of up to `count` cuts, newest first, `step` days apart.
+
+    Parameters
+    ----------
+    dataset, as_of
+        What is known.
+    latest
+        Days from the newest cut to `as_of`.
+    step
+        Days between cuts.
+    count
+        Number of cuts at most.
+    history
+        Days of records that the oldest cut has before it at least.
+
+    Raises
+    ------
+    MissingData
+        If there is no such cut.
+    """
+    visits = _days(dataset, as_of)
+    first = to_day(as_of) if visits.is_empty() else int(visits.get_column("day").min())  # type: ignore[arg-type]
+    newest = to_day(as_of) - latest
+    cuts = [newest - step * k for k in range(count) if newest - step * k - first >= history]
+    if not cuts:
+        raise MissingData(
+            f"Dataset {dataset.name} has {to_day(as_of) - first} days of orders before "
+            f"{as_of.date()}, but {latest + history} are needed to learn from; choose a later "
+            "as_of, or a shorter horizon.",
+            field="orders",
+        )
+    return cuts
+
+
+def days_to_next(dataset: Dataset, as_of: datetime, cut: int, ids: pl.Series) -> pl.Series:
+    """Return whole days from the start of day `cut` to each customer's next visit.
+
+    A visit on the day itself counts 0; null where there is none before `as_of`.
+    """
+    visits = _days(dataset, as_of).filter(pl.col("lines") > 0, pl.col("day") >= cut)
+    following = visits.group_by("customer_id").agg(pl.col("day").min() - cut)
+    wanted = ids.alias("customer_id").to_frame()
+    return wanted.join(following, on="customer_id", how="left", maintain_order="left").get_column(
+        "day"
+    )
+
+
+def _days(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    def build() -> pl.DataFrame:
+        return customer_days(dataset, as_of).collect().to_polars()
+
+    return dataset.derive(("customer_days", as_of), build)
