@@ -4,6 +4,8 @@ A dataset and an `as_of` go in; feature frames of earlier cuts and the days to e
 next purchase come out. Nothing at or after `as_of` is read. Churn and next purchase learn from it.
 """
 
+from datetime import datetime
+
 import narwhals as nw
 import polars as pl
 
