@@ -20,7 +20,7 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 bench: .venv/ready
-	for table in benchmarks/*_peers.py; do $(BIN)/python $$table || exit 1; done
+	for table in benchmarks/*.py; do $(BIN)/python $$table || exit 1; done
 
 # The environment is made anew when the packages that it must hold change.
 .venv/ready: pyproject.toml requirements.lock

@@ -40,19 +40,23 @@ def read(households: int | None = None) -> list[SourceTable]:
     Parameters
     ----------
     households
-        Keep only about this many households, chosen by a hash of their id; all by default.
+        Keep only this many households, chosen by a hash of their id, and the promotions of
+        what they bought; all by default.
     """
     orders = _scan("transactions")
+    promotions = _scan("promotions")
     if households is not None:
         ids = orders.select(pl.col("household_id").unique())
         chosen = ids.sort(pl.col("household_id").hash(seed=7)).head(households).collect()
         orders = orders.filter(pl.col("household_id").is_in(chosen.to_series().to_list()))
+        bought = orders.select(pl.col("product_id").unique())
+        promotions = promotions.join(bought, on="product_id", how="semi")
     return [
         _orders(orders),
         _products(),
         _customers(),
         _locations(orders),
-        _promotions(),
+        _promotions(promotions),
         _touchpoints(),
     ]
 
@@ -147,9 +151,8 @@ def _locations(transactions: pl.LazyFrame) -> SourceTable:
     return SourceTable("locations", frame.sort("location_id").collect(), unique=True)
 
 
-def _promotions() -> SourceTable:
+def _promotions(raw: pl.LazyFrame) -> SourceTable:
     """Read displays and mailers by shop; weeks without a gap between them are one row."""
-    raw = _scan("promotions")
     kinds = [
         _stretches(raw.filter(pl.col(f"{kind}_location") != "0"), kind)
         for kind in ("display", "mailer")

@@ -1,0 +1,119 @@
+"""The command line as a program and a person meet it, on 300 real households."""
+
+import json
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from foresell.cli import app
+
+ROW = {"model", "dataset", "fold", "as_of", "method", "slice", "metric", "value", "n"}
+
+
+@pytest.fixture(scope="module")
+def run(home, tmp_path_factory):
+    """Run a verb against the small data set; returns (exit code, stdout, stderr)."""
+    mlruns = tmp_path_factory.mktemp("mlruns")
+    runner = CliRunner()
+    env = {"FORESELL_HOME": str(home), "FORESELL_MLRUNS": str(mlruns), "COLUMNS": "200"}
+
+    def invoke(*words: str) -> tuple[int, str, str]:
+        result = runner.invoke(app, list(words), env=env, catch_exceptions=False)
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def trained(run):
+    """The rows that `train churn --json` printed."""
+    code, out, err = run("train", "churn", "--as-of", "2017-12-01", "--folds", "1", "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_every_verb_explains_itself_with_an_example(run):
+    for verb in ("train", "evaluate", "tune", "score", "retrain", "serve", "status"):
+        code, out, _ = run(verb, "--help")
+        assert code == 0
+        assert "Example" in out
+
+
+def test_list_names_the_datasets(run):
+    assert run("data", "list")[1].split() == ["complete-journey"]
+
+
+def test_show_says_which_models_can_run(run):
+    shown = json.loads(run("data", "show", "complete-journey", "--json")[1])
+    assert {row["model"]: row["can_run"] for row in shown["models"]} == {
+        "demand": "yes",
+        "churn": "yes",
+        "next-purchase": "yes",
+        "recommender": "yes",
+    }
+
+
+def test_importing_what_is_there_already_does_nothing_when_asked_so(run):
+    code, _, err = run("data", "import", "complete-journey", "--if-missing")
+    assert code == 0
+    assert "there already" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("train", "weather"), "weather"),
+        (("evaluate", "churn", "--dataset", "nowhere"), "nowhere"),
+        (("evaluate", "churn", "--folds", "40"), "40 folds"),
+        (("train", "churn", "--as-of", "2017-13-01"), "2017-13-01"),
+        (("train", "churn", "--as-of", "2031-01-01"), "2031-01-01"),
+        (("score", "all", "--out", "x.parquet"), "one"),
+        (("score", "churn", "--out", "/no/such/folder/x.parquet"), "/no/such/folder"),
+        (("data", "import", "nothing.toml"), "nothing.toml"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(run, words, named):
+    code, out, err = run(*words)
+    assert code == 2
+    assert named in err.replace("\n", "")
+    assert "Traceback" not in err + out
+
+
+def test_evaluate_prints_rows_that_other_programs_read(run):
+    code, out, _ = run("evaluate", "churn", "--folds", "1", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert all(set(row) == ROW for row in rows)
+    assert {"foresell", "bg_nbd"} <= {row["method"] for row in rows}
+
+
+def test_train_reports_its_figure_beside_the_best_baseline(trained):
+    assert trained[0]["version"] == "churn/1"
+    assert trained[0]["metric"] == "log_loss"
+    assert trained[0]["ratio"] == pytest.approx(trained[0]["foresell"] / trained[0]["baseline"])
+
+
+def test_score_writes_the_same_answers_that_the_trained_model_gives(run, trained, tmp_path):
+    out = tmp_path / "churn.parquet"
+    code, _, err = run("score", "churn", "--as-of", "2017-12-01", "--out", str(out))
+    assert code == 0, err
+    assert "churn/1" in err  # the registered version of that date, not a new one
+    frame = pl.read_parquet(out)
+    assert frame.height > 250
+    assert frame.get_column("churn_probability").is_between(0, 1).all()
+
+
+def test_status_says_what_is_served_and_what_is_missing(run, trained):
+    found = json.loads(run("status", "--json")[1])
+    assert [row["model"] for row in found["champions"]] == ["churn"]
+    assert found["champions"][0]["served"] == "churn/1"
+    failing = {check["check"] for check in found["checks"] if not check["ok"]}
+    assert failing == {"every runnable model has a champion"}
+
+
+def test_tuning_goes_on_where_it_stopped_and_the_next_training_uses_it(run):
+    first = json.loads(run("tune", "churn", "--trials", "1", "--json")[1])[0]
+    second = json.loads(run("tune", "churn", "--trials", "1", "--json")[1])[0]
+    assert (first["trials"], second["trials"]) == (1, 2)
+    assert second["best"] <= first["default"]

@@ -1,0 +1,65 @@
+from datetime import datetime
+
+import polars as pl
+import pytest
+
+from features.errors import InvalidInput
+from training.backtest import FORESELL, Report, backtest, rolling_origins
+from training.registry import TASKS
+from training.tuning import tuning_origins
+
+
+@pytest.fixture(scope="module")
+def report(journey) -> Report:
+    task = TASKS["churn"]
+    options = task.options(journey)
+    origins = rolling_origins(journey, options["horizon_days"], 2, journey.end)
+    return backtest(task, journey, origins, options)
+
+
+def test_origins_are_the_last_windows_of_one_horizon_each(journey):
+    origins = rolling_origins(journey, 28, 3, journey.end)
+    assert origins == [datetime(2017, 10, 9), datetime(2017, 11, 6), datetime(2017, 12, 4)]
+
+
+def test_a_history_too_short_for_the_folds_is_refused(journey):
+    with pytest.raises(InvalidInput, match="fewer folds"):
+        rolling_origins(journey, 28, 13, journey.end)
+
+
+def test_tuning_sees_only_days_before_the_first_reported_origin(journey):
+    reported = rolling_origins(journey, 28, 3, journey.end)
+    last = tuning_origins(journey, 28, 3, journey.end)[-1]
+    assert (reported[0] - last).days >= 28
+
+
+def test_every_method_is_judged_on_the_same_cases(report):
+    judged = report.rows.group_by("fold", "slice", "metric").agg(pl.col("n").n_unique())
+    assert (judged.get_column("n") == 1).all()
+
+
+def test_the_report_has_a_row_for_the_model_and_every_baseline_in_every_fold(report):
+    primary = report.rows.filter(metric="log_loss", slice="activity=active")
+    methods = {FORESELL, *TASKS["churn"].baselines}
+    for fold in (0, 1):
+        assert set(primary.filter(fold=fold).get_column("method")) == methods
+
+
+def test_the_ratio_is_ours_over_the_best_baselines(report):
+    best = min(report.primary(name) for name in TASKS["churn"].baselines)
+    assert report.ratio() == pytest.approx(report.primary(FORESELL) / best)
+
+
+def test_figures_are_drawn_from_the_last_fold(report):
+    assert report.figures()
+
+
+def test_no_method_sees_the_window_that_it_is_judged_on(report, journey, rewritten):
+    orders = journey.table("orders").to_native()
+    cut = report.origins[-1]
+    past = rewritten(journey, orders=orders.filter(pl.col("ts") < cut))
+    task = report.task
+    ids = task.population(past, cut, report.options)
+    for name in task.baselines:
+        answer = task.baselines[name](**report.options).fit(past, cut).predict(past, cut, ids)
+        assert answer.equals(report.predictions[name]), name
