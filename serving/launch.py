@@ -1,7 +1,9 @@
 """Start the service from the sources, as `foresell serve` does, and end it whole."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +13,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+
+import psutil
+
+from features.errors import Unavailable
 
 SOURCES = Path(__file__).resolve().parents[1]
 READY_SECONDS = 60
@@ -44,9 +50,14 @@ def serve(
     -------
     int
         0 after an interrupt (Ctrl-C or a termination signal), else the server's exit code.
+
+    Raises
+    ------
+    Unavailable
+        If the address cannot be listened on.
     """
-    # A group of its own: workers cannot outlive it, and the terminal's Ctrl-C reaches the
-    # server once, through here, and not every process at once.
+    _check_free(host, port)
+    # A session of its own: the terminal's Ctrl-C reaches the server once, through here.
     server = subprocess.Popen(  # noqa: S603
         command(host, port),
         cwd=SOURCES,
@@ -61,12 +72,14 @@ def serve(
             server.send_signal(signal.SIGINT)
 
     former = {kind: signal.signal(kind, end) for kind in ENDINGS}
+    url = f"http://{host}:{port}"
+    family: set[psutil.Process] = set()
     try:
-        if when_ready is not None and _wait_until_ready(f"http://{host}:{port}", server):
-            when_ready(f"http://{host}:{port}")
-        code = _wait(server, interrupted)
+        if when_ready is not None and _wait_until_ready(url, server):
+            when_ready(url)
+        code = _wait(server, interrupted, family)
     finally:
-        _end_group(server)
+        _end(server, family)
         for kind, handler in former.items():
             signal.signal(kind, handler)
     return 0 if interrupted.is_set() else code
@@ -93,12 +106,8 @@ def command(host: str, port: int) -> list[str]:
 
 def environment(home: Path, workers: int) -> dict[str, str]:
     """Return the environment that the server runs in."""
-    # One thread a library: spreading a small question over threads takes longer than it
-    # does (LightGBM's one row 20 ms against 0.07 ms), and workers are what uses the cores.
-    one = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
     return {
         **os.environ,
-        **dict.fromkeys(one, "1"),
         "FORESELL_HOME": str(home.absolute()),
         "FORESELL_WORKERS": str(workers),
         "BENTOML_DO_NOT_TRACK": "True",
@@ -106,23 +115,49 @@ def environment(home: Path, workers: int) -> dict[str, str]:
     }
 
 
-def _wait(server: subprocess.Popen[bytes], interrupted: threading.Event) -> int:
-    """Wait for the end; after an interrupt not for ever."""
+def _check_free(host: str, port: int) -> None:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            # As the server does: connections of a former one that linger are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise Unavailable(
+            f"Cannot listen on {host}:{port} ({error.strerror}); choose another with --port.",
+            field="port",
+        ) from error
+
+
+def _wait(
+    server: subprocess.Popen[bytes], interrupted: threading.Event, family: set[psutil.Process]
+) -> int:
+    """Wait for the end, after an interrupt not for ever; note the workers on the way."""
     while server.poll() is None and not interrupted.is_set():
-        time.sleep(0.1)
+        family.update(_children(server))
+        interrupted.wait(0.5)
     try:
         return server.wait(timeout=2 * GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         return -signal.SIGKILL
 
 
-def _end_group(server: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the server's group: normally nothing."""
+def _end(server: subprocess.Popen[bytes], family: set[psutil.Process]) -> None:
+    """Kill what is left, normally nothing: workers lead groups of their own and would stay."""
+    family.update(_children(server))
+    if server.poll() is None:
+        server.kill()
+        server.wait()
+    for worker in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+
+
+def _children(server: subprocess.Popen[bytes]) -> list[psutil.Process]:
     try:
-        os.killpg(server.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    server.wait()
+        return psutil.Process(server.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> bool:

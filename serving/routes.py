@@ -9,7 +9,7 @@ from anyio import to_thread
 from fastapi import Body, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from features.calendar import parse_as_of
@@ -117,6 +117,11 @@ def build_app(predictor: Predictor, max_body_bytes: int = MAX_BODY_BYTES) -> ASG
             lambda answers: answers.answer(ask.customer_ids, ask.within_days, ask.category),
             len(ask.customer_ids),
         )
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> Response:
+        """Lead a browser to the description of the endpoints."""
+        return RedirectResponse("/docs")
 
     app.add_exception_handler(ForesellError, _foresell_error)
     app.add_exception_handler(RequestValidationError, _validation_error)

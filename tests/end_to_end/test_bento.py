@@ -1,0 +1,197 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from serving.schemas import Answer, Churn, Error, Forecast, NextPurchase, Recommendation
+
+NOBODY = "nobody-at-all"
+SOURCES = Path(__file__).resolve().parents[2]
+FORBIDDEN = ("mlflow", "matplotlib", "statsforecast", "lifelines", "implicit")
+
+
+@pytest.fixture(scope="session")
+def customers(journey, as_of):
+    orders = journey.known("orders", as_of).collect().to_polars()
+    return orders["customer_id"].drop_nulls().unique().sort().head(3).to_list()
+
+
+@pytest.fixture(scope="session")
+def series(models, journey, as_of):
+    forecast = models["demand"].predict(journey, as_of)
+    keys = [name for name in forecast.columns if name.endswith("_id") or name in GROUPS]
+    return forecast.select(keys).unique(maintain_order=True).head(2).to_dicts()
+
+
+GROUPS = ("department", "category", "subcategory", "channel", "region")
+
+
+def answer_of(client, kind, route, **body):
+    response = client.post(f"/v1/{route}", json=body)
+    assert response.status_code == 200, response.text
+    return Answer[kind].model_validate_json(response.content)
+
+
+def error_of(response, status, field=None):
+    assert response.status_code == status, response.text
+    error = Error.model_validate_json(response.content)
+    assert error.field == field
+    assert error.request_id == response.headers["x-request-id"]
+    return error
+
+
+def test_it_is_alive_and_ready(client):
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 200
+
+
+def test_answers_name_the_registered_model_and_the_published_instant(client, customers, as_of):
+    answer = answer_of(client, Churn, "churn", customer_ids=customers)
+    assert answer.model_version == "churn/1"
+    assert answer.as_of == as_of
+
+
+def test_recommendations_come_in_the_order_asked_and_ranked(client, customers):
+    asked = customers[::-1]
+    answer = answer_of(client, Recommendation, "recommend", customer_ids=asked, k=5)
+    assert [result.customer_id for result in answer.results] == asked
+    for result in answer.results:
+        assert [item.rank for item in result.items] == [1, 2, 3, 4, 5]
+        scores = [item.score for item in result.items]
+        assert scores == sorted(scores, reverse=True)
+        assert len({item.product_id for item in result.items}) == 5
+
+
+def test_excluded_products_are_not_recommended(client, customers):
+    first = answer_of(client, Recommendation, "recommend", customer_ids=customers[:1], k=3)
+    shown = [item.product_id for item in first.results[0].items]
+    again = answer_of(
+        client,
+        Recommendation,
+        "recommend",
+        customer_ids=customers[:1],
+        k=3,
+        exclude_product_ids=shown,
+    )
+    assert not set(shown) & {item.product_id for item in again.results[0].items}
+
+
+def test_a_forecast_has_its_quantiles_in_order(client, series):
+    answer = answer_of(client, Forecast, "forecast", series=series, horizon=14)
+    assert [result.__pydantic_extra__ for result in answer.results] == series
+    for result in answer.results:
+        assert result.forecast
+        for point in result.forecast:
+            levels = point.__pydantic_extra__
+            assert 0 <= levels["q10"] <= levels["q50"] <= levels["q90"]
+
+
+def test_churn_probabilities_answer_for_everyone_asked(client, customers):
+    answer = answer_of(client, Churn, "churn", customer_ids=customers)
+    assert [result.customer_id for result in answer.results] == customers
+    assert all(result.segment for result in answer.results)
+
+
+def test_next_purchase_is_likelier_within_more_days(client, customers):
+    answer = answer_of(
+        client, NextPurchase, "next_purchase", customer_ids=customers, within_days=[3, 10, 40]
+    )
+    for result in answer.results:
+        within = result.__pydantic_extra__
+        assert within["p_within_3"] <= within["p_within_10"] <= within["p_within_40"]
+        assert result.q10 <= result.q50 <= result.q90
+
+
+@pytest.mark.parametrize(
+    ("kind", "route"),
+    [(Recommendation, "recommend"), (Churn, "churn"), (NextPurchase, "next_purchase")],
+)
+def test_an_unknown_customer_gets_an_answer_that_says_it_rests_on_the_population(
+    client, kind, route
+):
+    answer = answer_of(client, kind, route, customer_ids=[NOBODY])
+    assert answer.results[0].customer_id == NOBODY
+    assert answer.results[0].basis == "population"
+
+
+def test_an_unknown_customer_is_shown_products(client):
+    answer = answer_of(client, Recommendation, "recommend", customer_ids=[NOBODY], k=10)
+    assert len(answer.results[0].items) == 10
+
+
+def test_an_unknown_product_is_named(client, series):
+    wrong = {**series[0], "product_id": "no-such-product"}
+    response = client.post("/v1/forecast", json={"series": [series[0], wrong]})
+    error = error_of(response, 404, "series[1].product_id")
+    assert "no-such-product" in error.message
+
+
+def test_a_key_that_is_not_of_the_grain_is_named(client, series):
+    wrong = {**series[0], "planet": "mars"}
+    response = client.post("/v1/forecast", json={"series": [wrong]})
+    error_of(response, 422, "series[0].planet")
+
+
+def test_a_horizon_too_long_says_what_is_allowed(client, series, models):
+    response = client.post("/v1/forecast", json={"series": series, "horizon": 5_000})
+    error = error_of(response, 422, "horizon")
+    assert "5000" in error.message
+    assert str(models["demand"].horizon_days) in error.message
+
+
+def test_a_churn_horizon_that_the_model_does_not_know_is_refused(client, customers):
+    response = client.post("/v1/churn", json={"customer_ids": customers, "horizon_days": 5_000})
+    assert "5000" in error_of(response, 422, "horizon_days").message
+
+
+def test_a_bad_date_is_refused(client, customers):
+    response = client.post("/v1/churn", json={"customer_ids": customers, "as_of": "2017-13-45"})
+    assert "2017-13-45" in error_of(response, 422, "as_of").message
+
+
+def test_an_unknown_route_answers_in_the_one_shape(client):
+    error_of(client.get("/v1/nothing"), 404)
+
+
+def test_a_wrong_method_answers_in_the_one_shape(client):
+    error_of(client.get("/v1/churn"), 405)
+
+
+def test_json_that_is_none_answers_in_the_one_shape(client):
+    headers = {"content-type": "application/json"}
+    error_of(client.post("/v1/churn", content=b"{", headers=headers), 422)
+
+
+def test_a_body_too_large_is_refused_and_the_service_lives_on(client):
+    headers = {"content-type": "application/json"}
+    error_of(client.post("/v1/churn", content=b" " * 1_000_001, headers=headers), 413)
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_request_id_comes_back(client, customers):
+    response = client.post(
+        "/v1/churn", json={"customer_ids": customers}, headers={"x-request-id": "mine-1"}
+    )
+    assert response.headers["x-request-id"] == "mine-1"
+
+
+def test_openapi_describes_the_four_endpoints(client):
+    paths = client.get("/v1/openapi.json").json()["paths"]
+    assert set(paths) == {"/v1/recommend", "/v1/forecast", "/v1/churn", "/v1/next_purchase"}
+
+
+def test_everyone_at_once_is_answered(client, journey, as_of):
+    orders = journey.known("orders", as_of).collect().to_polars()
+    everyone = orders.select(pl.col("customer_id").drop_nulls().unique().sort()).to_series()
+    for kind, route in ((Recommendation, "recommend"), (Churn, "churn")):
+        answer = answer_of(client, kind, route, customer_ids=everyone.to_list())
+        assert [result.customer_id for result in answer.results] == everyone.to_list()
+
+
+def test_the_image_gets_the_locked_versions_of_what_serving_imports(bento, environment):
+    name, version = bento.split(":")
+    folder = Path(environment["BENTOML_HOME"]) / "bentos" / name / version
+    packages = (folder / "env" / "python" / "requirements.in").read_text().split()
+    locked = (SOURCES / "requirements.lock").read_text().split()
+    assert set(packages) <= set(locked)
+    assert not [one for one in packages if one.startswith(FORBIDDEN)]

@@ -1,0 +1,81 @@
+"""`foresell serve` as a process: first with nothing published, then with a version."""
+
+import contextlib
+import shutil
+import socket
+import sys
+import time
+
+import httpx
+import psutil
+import pytest
+
+from features.errors import Unavailable
+from serving import launch
+from training import published
+
+START = """
+import sys
+from pathlib import Path
+from serving.launch import serve
+sys.exit(serve(home=Path(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2])))
+"""
+
+
+@pytest.fixture(scope="module")
+def launched(serving, free_port, environment, tmp_path_factory):
+    """A server of the sources, over a home in which nothing is published."""
+    folder = tmp_path_factory.mktemp("launched")
+    command = [sys.executable, "-c", START, str(folder / "home"), str(free_port)]
+    given = {
+        **environment,
+        "PYTHONPATH": f"{launch.SOURCES}:{environment['PYTHONPATH']}",
+        "FORESELL_POLL_SECONDS": "0.2",
+    }
+    with serving(command, free_port, folder / "here", given) as service:
+        yield service, folder / "home"
+
+
+def until(true, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(httpx.HTTPError):
+            if true():
+                return True
+        time.sleep(0.1)
+    return False
+
+
+def test_it_starts_empty_picks_up_a_version_and_ends_whole(launched, published_home):
+    service, home = launched
+    asked = {"customer_ids": ["1"]}
+
+    assert until(lambda: httpx.get(f"{service.url}/livez").status_code == 200, 60)
+    assert httpx.get(f"{service.url}/readyz").status_code == 503
+    refused = httpx.post(f"{service.url}/v1/churn", json=asked)
+    assert refused.status_code == 503
+    assert "foresell train all" in refused.json()["message"]
+
+    shutil.copytree(published.root(published_home), published.root(home))
+    assert until(lambda: httpx.get(f"{service.url}/readyz").status_code == 200, 30)
+    assert httpx.post(f"{service.url}/v1/churn", json=asked).status_code == 200
+
+    assert len(service.family()) >= 3
+    assert service.interrupt() == []
+    assert service.process.returncode == 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{service.url}/livez")
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Unavailable, match=str(port)):
+            launch.serve(home=tmp_path, host="127.0.0.1", port=port)
+    assert not [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "serving.service:Foresell" in " ".join(child.cmdline())
+    ]
