@@ -2,15 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from features.errors import Unavailable
+from serving.answers import Reader
 from training import published
-
-Reader = Callable[[Path], Any]
 
 log = logging.getLogger(__name__)
 

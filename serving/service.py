@@ -9,10 +9,7 @@ from pathlib import Path
 import bentoml
 
 from foresell.settings import Settings
-from serving.answers.churn import ChurnAnswers
-from serving.answers.demand import DemandAnswers
-from serving.answers.next_purchase import NextPurchaseAnswers
-from serving.answers.recommender import RecommenderAnswers
+from serving.answers import READERS
 from serving.predictor import Predictor
 from serving.routes import build_app
 
@@ -26,13 +23,6 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
-}
-
-READERS = {
-    "demand": DemandAnswers.load,
-    "churn": ChurnAnswers.load,
-    "next-purchase": NextPurchaseAnswers.load,
-    "recommender": RecommenderAnswers.load,
 }
 
 settings = Settings()

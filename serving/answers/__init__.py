@@ -1,1 +1,29 @@
-"""Readers of what each model publishes: each loads one folder and answers plain questions."""
+"""Readers of what models published: plain questions in, plain answers out; no HTTP here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+Reader = Callable[[Path], Any]
+
+
+def _reader(name: str) -> Reader:
+    """Import a reader when it first reads.
+
+    The process that watches over the workers imports the service too, and should not spend
+    seconds on numeric libraries that it never calls.
+    """
+
+    def load(folder: Path) -> Any:
+        return resolve_name(name).load(folder)
+
+    return load
+
+
+READERS: dict[str, Reader] = {
+    "demand": _reader("serving.answers.demand:DemandAnswers"),
+    "churn": _reader("serving.answers.churn:ChurnAnswers"),
+    "next-purchase": _reader("serving.answers.next_purchase:NextPurchaseAnswers"),
+    "recommender": _reader("serving.answers.recommender:RecommenderAnswers"),
+}
