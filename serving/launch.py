@@ -69,7 +69,8 @@ def serve(
     def end(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
         interrupted.set()
         if server.poll() is None:
-            server.send_signal(signal.SIGINT)
+            # Not an interrupt: one that comes while it still imports shows a traceback.
+            server.terminate()
 
     former = {kind: signal.signal(kind, end) for kind in ENDINGS}
     url = f"http://{host}:{port}"
