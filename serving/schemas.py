@@ -1,7 +1,7 @@
 """What the endpoints are asked and what they answer; from these the OpenAPI page is made."""
 
 import datetime as dt
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
@@ -165,7 +165,7 @@ class Churn(Result):
     churn_probability: Probability = Field(description="of no purchase within `horizon_days`")
     horizon_days: int
     segment: str
-    reasons: list[Any] = Field(description="what weighed most, the heaviest first")
+    reasons: list[str] = Field(description="what weighed most, the heaviest first")
 
 
 class NextPurchase(Result):

@@ -1,0 +1,108 @@
+"""The same customers at the same instant: as trained on, as scored in batch, as served."""
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from features.calendar import to_day
+from features.dataset import open_dataset
+from training import published
+from training.models.stacked_cuts import features_at_cut
+
+CLOSE = 1e-6
+
+
+@pytest.fixture
+def fresh(home, journey):
+    """The records opened anew, so that nothing computed before is found again."""
+    return lambda: open_dataset(home, journey.name)
+
+
+@pytest.fixture(scope="session")
+def customers(journey, as_of):
+    orders = journey.known("orders", as_of).collect().to_polars()
+    return orders["customer_id"].drop_nulls().unique().sort().to_list()
+
+
+def results(client, route, **body):
+    response = client.post(f"/v1/{route}", json=body)
+    assert response.status_code == 200, response.text
+    return response.json()["results"]
+
+
+@pytest.mark.parametrize("name", ["churn", "next-purchase"])
+def test_features_are_the_same_bits_in_training_batch_and_serving(
+    fresh, as_of, models, published_home, name
+):
+    served = pl.read_parquet(published.current(published_home) / name / "features.parquet")
+    batch = models[name].features(fresh(), as_of)
+    assert_frame_equal(batch, served, check_exact=True)
+
+    later = fresh()
+    trained = features_at_cut(later, later.end, to_day(as_of))
+    assert_frame_equal(trained, served.select(trained.columns), check_exact=True)
+
+
+def test_churn_is_answered_as_it_is_scored(fresh, as_of, models, customers, client):
+    answers = results(client, "churn", customer_ids=customers)
+    scored = models["churn"].predict(fresh(), as_of, pl.DataFrame({"customer_id": customers}))
+    answered = pl.DataFrame(answers).select(scored.columns)
+    assert_frame_equal(answered, scored, check_dtypes=False, rel_tol=0, abs_tol=CLOSE)
+
+
+def test_the_next_purchase_is_answered_as_it_is_scored(fresh, as_of, models, customers, client):
+    answers = results(client, "next_purchase", customer_ids=customers)
+    ids = pl.DataFrame({"customer_id": customers})
+    scored = models["next-purchase"].predict(fresh(), as_of, ids)
+    columns = ["customer_id", "expected_days", "q10", "q50", "q90"]
+    columns += ["p_within_7", "p_within_14", "p_within_30"]
+    assert_frame_equal(
+        pl.DataFrame(answers).select(columns),
+        scored.select(columns),
+        check_dtypes=False,
+        rel_tol=0,
+        abs_tol=CLOSE,
+    )
+
+
+def test_recommendations_are_answered_as_they_are_scored(fresh, as_of, models, customers, client):
+    answers = results(client, "recommend", customer_ids=customers, k=10)
+    ids = pl.DataFrame({"customer_id": customers})
+    scored = models["recommender"].predict(fresh(), as_of, ids).filter(pl.col("rank") <= 10)
+    columns = ["customer_id", "rank", "product_id", "score", "reason"]
+    answered = pl.DataFrame(
+        [{"customer_id": one["customer_id"], **item} for one in answers for item in one["items"]]
+    )
+    key = ["customer_id", "rank"]
+    assert_frame_equal(
+        answered.select(columns).sort(key),
+        scored.select(columns).sort(key),
+        check_dtypes=False,
+        rel_tol=0,
+        abs_tol=CLOSE,
+    )
+
+
+def test_forecasts_are_answered_as_they_are_scored(fresh, as_of, models, client):
+    scored = models["demand"].predict(fresh(), as_of)
+    values = ["date", "mean", "q10", "q50", "q90"]
+    keys = [name for name in scored.columns if name not in values]
+    series = scored.select(keys).unique(maintain_order=True).head(200)
+    answered = pl.DataFrame(
+        [
+            {**{key: one[key] for key in keys}, **point}
+            for one in results(client, "forecast", series=series.to_dicts())
+            for point in one["forecast"]
+        ]
+    )
+    scored = scored.join(series, on=keys, how="semi").select(
+        *keys, pl.col("date").cast(pl.String), *values[1:]
+    )
+    order = [*keys, "date"]
+    assert_frame_equal(
+        answered.select(scored.columns).sort(order),
+        scored.sort(order),
+        check_dtypes=False,
+        rel_tol=0,
+        abs_tol=CLOSE,
+    )
