@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 # The first group with a fitting prefix takes a feature.
 PREFIXES = {
-    "rhythm": ("recency", "gap", "silent", "silence", "alive", "own_hazard"),
+    "rhythm": ("recency", "gap", "silent", "silence", "alive", "own_hazard", "process_hazard"),
     "trend": ("visits_trend",),
     "frequency": ("visits", "visit_rate"),
     "spend": ("spend",),

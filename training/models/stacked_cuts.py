@@ -4,15 +4,43 @@ A dataset and an `as_of` go in; feature frames of earlier cuts and the days to e
 next purchase come out. Nothing at or after `as_of` is read. Churn and next purchase learn from it.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import narwhals as nw
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
 from features.customers import customer_days, customers, summarise
 from features.dataset import Dataset
 from features.errors import MissingData
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Customers as they were at a cut, followed to their next visit.
+
+    Attributes
+    ----------
+    day
+        The cut: what happened on it or later is not in the features.
+    features
+        What `features_at_cut` returns.
+    days
+        Whole days to the next visit or to the end of follow-up, one a row of `features`.
+    bought
+        Whether the visit was seen.
+    until
+        Days of follow-up.
+    """
+
+    day: int
+    features: pl.DataFrame
+    days: NDArray[np.int64]
+    bought: NDArray[np.bool_]
+    until: int
 
 
 def customer_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
@@ -86,6 +114,28 @@ def days_to_next(dataset: Dataset, as_of: datetime, cut: int, ids: pl.Series) ->
     return wanted.join(following, on="customer_id", how="left", maintain_order="left").get_column(
         "day"
     )
+
+
+def followed_cuts(
+    dataset: Dataset, as_of: datetime, horizon_days: int, *, step: int, count: int
+) -> list[Followed]:
+    """Return up to `count` cuts, each followed for one horizon or until `as_of`.
+
+    The newest lies `step` days before `as_of`, so the follow-up of the newer ones is short.
+
+    Raises
+    ------
+    MissingData
+        If there is no cut with one horizon of records before it.
+    """
+    found = []
+    for day in cut_days(dataset, as_of, latest=step, step=step, count=count, history=horizon_days):
+        features = features_at_cut(dataset, as_of, day)
+        follow = min(horizon_days, to_day(as_of) - day)
+        following = days_to_next(dataset, as_of, day, features.get_column("customer_id"))
+        days = following.fill_null(follow).clip(upper_bound=follow).to_numpy().astype(np.int64)
+        found.append(Followed(day, features, days, days < follow, follow))
+    return found
 
 
 def _days(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
