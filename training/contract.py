@@ -25,10 +25,13 @@ class Needs:
         Tables, each with the columns without which the model cannot run.
     optional
         Tables that the model does without, each with what it adds.
+    one_of
+        Tables of which one is enough and none is too few.
     """
 
     required: Mapping[str, tuple[str, ...]]
     optional: Mapping[str, str] = field(default_factory=dict)
+    one_of: tuple[str, ...] = ()
 
     def check(self, dataset: Dataset, name: str) -> None:
         """Refuse a dataset that lacks what is required.
@@ -38,6 +41,12 @@ class Needs:
         MissingData
             Naming the table and the column.
         """
+        if self.one_of and not set(self.one_of) & set(dataset.tables):
+            raise MissingData(
+                f"{name} needs one of the tables {', '.join(self.one_of)}, and dataset "
+                f"{dataset.name} has none of them.",
+                field=self.one_of[0],
+            )
         for table, columns in self.required.items():
             if table not in dataset.tables:
                 raise MissingData(

@@ -1,0 +1,63 @@
+"""Days in, what the calendar says of them out: season, weekday, distance to holidays.
+
+Used by the demand features.
+"""
+
+from bisect import bisect_left
+from functools import lru_cache
+
+import holidays
+import polars as pl
+
+from features.calendar import to_date, to_day
+
+# Further away than this, a holiday is far: shoppers do not act on it.
+FAR_DAYS = 30
+
+
+@lru_cache(maxsize=64)
+def _holidays(country: str, year: int) -> tuple[int, ...]:
+    found = holidays.country_holidays(country, years=range(year - 1, year + 2))
+    return tuple(sorted(to_day(date) for date in found))
+
+
+def season(days: list[int], length: int, country: str) -> pl.DataFrame:
+    """Describe periods by the calendar.
+
+    Parameters
+    ----------
+    days
+        First day of each period.
+    length
+        Days in a period.
+    country
+        ISO code of the country whose public holidays count.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a period: `day`, `weekday` (1 is Monday), `month_day`, `week` (ISO),
+        `to_holiday` (days from the period's first day to the next holiday, at most 30; below
+        the period's length it falls into it) and `since_holiday` (days since the last one
+        before the period, at most 30).
+    """
+    rows = []
+    for day in days:
+        date = to_date(day)
+        known = _holidays(country, date.year)
+        position = bisect_left(known, day)
+        ahead = known[position] - day if position < len(known) else FAR_DAYS
+        behind = day - known[position - 1] if position else FAR_DAYS
+        middle = to_date(day + length // 2).isocalendar()
+        rows.append(
+            (
+                day,
+                date.isoweekday(),
+                date.day,
+                middle.week,
+                min(ahead, FAR_DAYS),
+                min(behind, FAR_DAYS),
+            )
+        )
+    names = ["day", "weekday", "month_day", "week", "to_holiday", "since_holiday"]
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Int32), orient="row")

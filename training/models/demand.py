@@ -1,0 +1,307 @@
+"""Demand: features of past origins in, one global model of what will sell out.
+
+Direct boosting over stacked origins with a log-level offset: the model learns by which factor
+a period differs from the series' level. Used by the demand task, scoring and publishing.
+"""
+
+import json
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from features.calendar import day_start, to_day
+from features.dataset import Dataset
+from features.demand import PREFIXES, demand
+from features.grain import Grain
+from features.series import all_series, units_sold
+from training.contract import Needs
+from training.models.boosting import Booster
+from training.models.demand_quantiles import Quantiles
+from training.models.demand_rows import Sample, training_rows
+
+Floats = NDArray[np.float64]
+
+# Series without a sale for this long are left out unless they are asked for.
+SELLING_DAYS = 182
+# Series are described and predicted in parts of this size: it bounds memory.
+_PART = 20_000
+# A series with so many periods of sales in the last year is forecast from its own past.
+OWN_HISTORY_PERIODS = 8
+
+
+@dataclass
+class DemandModel:
+    """What will sell: mean and quantiles by series and period.
+
+    Attributes
+    ----------
+    grain, horizon_days
+        The question: text such as `product:week`, and how far ahead, in days.
+    seed, threads
+        The same seed gives the same model; threads of the boosting.
+    country
+        ISO code of the country whose public holidays count.
+    learning_rate, num_leaves, min_data_in_leaf, rounds, feature_fraction
+        Of the boosting.
+    members
+        Boosters that are averaged. Each leaves out a part of the series, whose errors then
+        tell how far forecasts miss.
+    rows
+        The most training rows.
+    """
+
+    name: ClassVar[str] = "demand"
+    needs: ClassVar[Needs] = Needs(
+        required={},
+        optional={
+            "promotions": "planned promotions and what they did before",
+            "prices": "planned prices",
+            "products": "departments and categories, and the trends of both",
+        },
+        one_of=("orders", "sales"),
+    )
+
+    grain: str = "product:week"
+    horizon_days: int = 56
+    seed: int = 0
+    threads: int = 1
+    country: str = "US"
+    learning_rate: float = 0.06
+    num_leaves: int = 31
+    min_data_in_leaf: int = 100
+    rounds: int = 160
+    feature_fraction: float = 0.6
+    members: int = 3
+    rows: int = 120_000
+
+    boosters_: tuple[Booster, ...] = field(init=False, repr=False)
+    quantiles_: Quantiles = field(init=False, repr=False)
+
+    def fit(self, dataset: Dataset, as_of: datetime) -> Self:
+        """Learn from origins before `as_of`, and from periods that had ended by then.
+
+        Raises
+        ------
+        InvalidInput
+            If the grain is unknown or the horizon does not fit it.
+        MissingData
+            If the records lack a key of the grain or are too few.
+        """
+        grain = Grain.parse(self.grain)
+        grain.periods(self.horizon_days)
+        sample = Sample(self.rows, self.seed, self.country)
+        rows = training_rows(dataset, grain, to_day(as_of), self.horizon_days, sample)
+        features = rows.select(_inputs(rows))
+        units = rows.get_column("units").to_numpy()
+        level = rows.get_column("level_now").to_numpy()
+        part = _parts(rows, grain, self.members, self.seed)
+        boosters, unseen = [], np.zeros(rows.height)
+        for member in range(self.members):
+            kept = part != member if self.members > 1 else np.ones(rows.height, dtype=bool)
+            booster = self._boost(features.filter(kept), units[kept], level[kept], member)
+            boosters.append(booster)
+            left = part == member
+            unseen[left] = _forecast(booster, features.filter(left), level[left])
+        self.boosters_ = tuple(boosters)
+        self.quantiles_ = Quantiles.fit(
+            features, unseen, units, seed=self.seed, threads=self.threads
+        )
+        return self
+
+    def predict(
+        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """Forecast each period of the horizon.
+
+        Parameters
+        ----------
+        dataset, as_of
+            What is known; the plan of promotions and prices counts as far as it reaches.
+        ids
+            Series in the grain's key columns, by default all that sold in the last 26 weeks.
+            Those that have never sold before `as_of` get no rows.
+
+        Returns
+        -------
+        polars.DataFrame
+            The grain's keys, `date` (first day of the period), `mean`, `q10`, `q50`, `q90`,
+            in units; sorted.
+        """
+        grain = Grain.parse(self.grain)
+        if ids is None:
+            ids = selling_series(dataset, grain, as_of)
+        keep = [*grain.keys, "date", "mean", "q10", "q50", "q90"]
+        return self._answers(dataset, as_of, ids).select(keep)
+
+    def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
+        """Say why: what multiplies a series' level, on the log scale, by kind of reason.
+
+        Returns
+        -------
+        polars.DataFrame
+            The grain's keys, `date`, `reason` (level, trend, season, holiday, promotion,
+            price, other) and `contribution`; the contributions of a period add up to the log
+            of the mean, but for the averaging of members.
+        """
+        grain = Grain.parse(self.grain)
+        frame = self._features(dataset, as_of, ids)
+        parts = [booster.contributions(frame) for booster in self.boosters_]
+        reasons = ("level", "trend", "season", "holiday", "promotion", "price")
+        sums: dict[str, Floats] = {}
+        for reason in (*reasons, "other"):
+            values = np.zeros(frame.height)
+            for part in parts:
+                names = [n for n in part.columns if _reason(n, reasons) == reason]
+                if names:
+                    values += part.select(names).to_numpy().sum(axis=1) / len(parts)
+            sums[reason] = values
+        sums["level"] = sums["level"] + np.log(frame.get_column("level_now").to_numpy())
+        wide = frame.select(*grain.keys, _date()).with_columns(
+            pl.Series(reason, values) for reason, values in sums.items()
+        )
+        return wide.unpivot(
+            index=[*grain.keys, "date"], variable_name="reason", value_name="contribution"
+        ).sort(*grain.keys, "date", "reason")
+
+    def save(self, folder: Path) -> None:
+        """Write LightGBM's native text and JSON."""
+        for member, booster in enumerate(self.boosters_):
+            booster.save(folder / f"member{member}")
+        self.quantiles_.save(folder)
+        options = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        (folder / "demand.json").write_text(json.dumps(options, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        options = json.loads((folder / "demand.json").read_text())
+        model = cls(**options)
+        model.boosters_ = tuple(
+            Booster.load(folder / f"member{member}", model.threads)
+            for member in range(model.members)
+        )
+        model.quantiles_ = Quantiles.load(folder, model.threads)
+        return model
+
+    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
+        """Write the forecasts of every series that ever sold, and what they are of."""
+        grain = Grain.parse(self.grain)
+        ever = all_series(dataset, grain).index.select(*grain.keys).collect().to_polars()
+        answers = self._answers(dataset, as_of, ever)
+        answers.write_parquet(folder / "answers.parquet", compression="zstd")
+        dates = [to_day(as_of) + grain.days * k for k in range(grain.periods(self.horizon_days))]
+        about = {
+            "grain": self.grain,
+            "horizon_days": self.horizon_days,
+            "quantiles": [0.1, 0.5, 0.9],
+            "as_of": as_of.isoformat(),
+            "dates": [day_start(day).date().isoformat() for day in dates],
+        }
+        (folder / "about.json").write_text(json.dumps(about, indent=1))
+
+    def _boost(self, features: pl.DataFrame, units: Floats, level: Floats, member: int) -> Booster:
+        params = {
+            "objective": "tweedie",
+            "tweedie_variance_power": 1.2,
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.num_leaves,
+            "min_data_in_leaf": self.min_data_in_leaf,
+            "lambda_l2": 1.0,
+            "feature_fraction": self.feature_fraction,
+            "bagging_fraction": 0.7,
+            "bagging_freq": 1,
+        }
+        return Booster.fit(
+            features,
+            units,
+            params,
+            self.rounds,
+            categorical=[name for name in features.columns if name.startswith("group_")],
+            init_score=np.log(level),
+            threads=self.threads,
+            seed=self.seed + member,
+        )
+
+    def _features(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
+        grain = Grain.parse(self.grain)
+        frame = demand(dataset, grain, as_of, self.horizon_days, ids, country=self.country)
+        found = frame.collect().to_polars()
+        # A kind of promotion, or the price list, may be gone since the model was fitted.
+        gone = [c for c in self.boosters_[0].columns if c not in found.columns]
+        lost = [c for c in gone if c.startswith(("promotion_", "price_"))]
+        return found.with_columns(
+            pl.lit(0.0 if c.startswith("promotion_") else None, dtype=pl.Float64).alias(c)
+            for c in lost
+        )
+
+    def _answers(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
+        grain = Grain.parse(self.grain)
+        ordered = ids.select(grain.keys).unique().sort(grain.keys)
+        parts = []
+        for start in range(0, max(ordered.height, 1), _PART):
+            part = ordered.slice(start, _PART)
+            frame = self._features(dataset, as_of, part)
+            level = frame.get_column("level_now").to_numpy()
+            mean = np.mean([_forecast(b, frame, level) for b in self.boosters_], axis=0)
+            inputs = frame.select(self.boosters_[0].columns)
+            quantiles = self.quantiles_.predict(inputs, mean)
+            own = pl.col("sold_periods") >= OWN_HISTORY_PERIODS
+            parts.append(
+                frame.select(
+                    *grain.keys,
+                    _date(),
+                    pl.Series("mean", mean),
+                    *(pl.Series(f"q{q}", quantiles[:, i]) for i, q in enumerate((10, 50, 90))),
+                    pl.when(own)
+                    .then(pl.lit("own_history"))
+                    .otherwise(pl.lit("look_alikes"))
+                    .alias("basis"),
+                )
+            )
+        return pl.concat(parts)
+
+
+def selling_series(dataset: Dataset, grain: Grain, as_of: datetime) -> pl.DataFrame:
+    """Return the keys of the series that sold in the last 26 weeks before `as_of`."""
+    sold = units_sold(dataset, grain, to_day(as_of), -SELLING_DAYS // grain.days)
+    return sold.select(*grain.keys).unique().collect().to_polars().sort(grain.keys)
+
+
+def _date() -> pl.Expr:
+    return pl.col("day").cast(pl.Date).alias("date")
+
+
+def _inputs(frame: pl.DataFrame) -> list[str]:
+    # A category among hundreds is learned by heart; its trend and its department are not.
+    return [c for c in frame.columns if c.startswith(PREFIXES) and c not in _NOT_READ]
+
+
+_NOT_READ = ("level_now", "group_category")
+
+
+def _reason(feature: str, reasons: tuple[str, ...]) -> str:
+    word = feature.split("_")[0]
+    return word if word in reasons else "other"
+
+
+def _forecast(booster: Booster, features: pl.DataFrame, level: Floats) -> Floats:
+    found: Floats = level * np.exp(booster.predict(features, raw_score=True))
+    return found
+
+
+def _parts(rows: pl.DataFrame, grain: Grain, members: int, seed: int) -> NDArray[np.int64]:
+    """Deal the series out into as many parts as there are members."""
+    series = rows.select(grain.keys).unique().sort(grain.keys)
+    dealt = np.random.default_rng(seed).permutation(series.height) % members
+    joined = rows.select(grain.keys).join(
+        series.with_columns(part=pl.Series(dealt, dtype=pl.Int64)),
+        on=grain.keys,
+        how="left",
+        maintain_order="left",
+    )
+    return joined.get_column("part").to_numpy()

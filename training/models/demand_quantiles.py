@@ -1,0 +1,137 @@
+"""Mean forecasts in, quantiles around them out; a part of the demand model.
+
+Two views are averaged: a boosted quantile regression on errors over their expected size, and
+a negative binomial whose variance grows with the mean as the errors' did. The first sees
+features, the second cannot leave what counts can do.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+from training.models.boosting import Booster
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (0.1, 0.5, 0.9)
+_ROUNDS = 80
+_PARAMS: Mapping[str, Any] = {
+    "objective": "quantile",
+    "learning_rate": 0.1,
+    "num_leaves": 15,
+    "min_data_in_leaf": 200,
+    "lambda_l2": 1.0,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.5,
+    "bagging_freq": 1,
+}
+# Means at which the negative binomial's quantiles are computed; between them they are interpolated.
+_GRID = np.geomspace(1e-2, 1e5, 240)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """A fitted spread around mean forecasts.
+
+    Attributes
+    ----------
+    boosters
+        One a quantile of `QUANTILES`, on scaled errors.
+    excess
+        (a, b): variance beyond Poisson's is a * mean ** b.
+    """
+
+    boosters: tuple[Booster, ...]
+    excess: tuple[float, float]
+
+    @classmethod
+    def fit(
+        cls, features: pl.DataFrame, mean: Floats, units: Floats, *, seed: int, threads: int
+    ) -> Self:
+        """Fit on forecasts of rows that their model had not seen.
+
+        Parameters
+        ----------
+        features
+            As the mean's model reads them.
+        mean, units
+            Forecast and outcome of each row.
+        seed, threads
+            Of the boosting.
+        """
+        scaled = (units - mean) / _size(mean)
+        boosters = tuple(
+            Booster.fit(
+                _with_mean(features, mean),
+                scaled,
+                {**_PARAMS, "alpha": quantile},
+                _ROUNDS,
+                categorical=[name for name in features.columns if name.startswith("group_")],
+                threads=threads,
+                seed=seed,
+            )
+            for quantile in QUANTILES
+        )
+        return cls(boosters, _excess(mean, units))
+
+    def predict(self, features: pl.DataFrame, mean: Floats) -> Floats:
+        """Return the quantiles, shape (rows, quantiles): never negative, never crossing."""
+        inputs = _with_mean(features, mean)
+        size = _size(mean)
+        boosted = np.column_stack([mean + size * b.predict(inputs) for b in self.boosters])
+        counted = np.column_stack([self._counted(mean, quantile) for quantile in QUANTILES])
+        found: Floats = np.sort(np.maximum((boosted + counted) / 2, 0.0), axis=1)
+        return found
+
+    def _counted(self, mean: Floats, quantile: float) -> Floats:
+        """Quantile of a negative binomial, made continuous in the mean by interpolation."""
+        a, b = self.excess
+        excess = np.maximum(a * _GRID**b, 1e-6 * _GRID)
+        size = _GRID**2 / excess
+        points = stats.nbinom.ppf(quantile, size, size / (size + _GRID))
+        found: Floats = np.interp(mean, _GRID, points)
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write the boosters and `spread.json`."""
+        for quantile, booster in zip(QUANTILES, self.boosters, strict=True):
+            booster.save(folder / f"q{round(100 * quantile)}")
+        (folder / "spread.json").write_text(json.dumps({"excess": self.excess}))
+
+    @classmethod
+    def load(cls, folder: Path, threads: int = 1) -> Self:
+        """Read what `save` wrote."""
+        boosters = tuple(Booster.load(folder / f"q{round(100 * q)}", threads) for q in QUANTILES)
+        a, b = json.loads((folder / "spread.json").read_text())["excess"]
+        return cls(boosters, (a, b))
+
+
+def _with_mean(features: pl.DataFrame, mean: Floats) -> pl.DataFrame:
+    return features.with_columns(forecast_log=pl.Series(np.log(np.maximum(mean, 1e-9))))
+
+
+def _size(mean: Floats) -> Floats:
+    """Return the expected size of an error, but for a factor."""
+    found: Floats = np.sqrt(mean) + 0.5
+    return found
+
+
+def _excess(mean: Floats, units: Floats, bins: int = 20) -> tuple[float, float]:
+    """Fit how the variance beyond Poisson's grows with the mean, over bins of equal count."""
+    order = np.argsort(mean, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    means = np.array([mean[part].mean() for part in parts])
+    squares = np.array([((units[part] - mean[part]) ** 2).mean() for part in parts])
+    excess = squares - means
+    over = (excess > 0) & (means > 0)
+    if over.sum() < 2:
+        return 0.0, 1.0
+    slope, intercept = np.polyfit(np.log(means[over]), np.log(excess[over]), 1)
+    return float(np.exp(intercept)), float(slope)

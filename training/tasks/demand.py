@@ -1,0 +1,174 @@
+"""The demand task: what will sell, asked at the grain that suits the records."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from features.calendar import to_day
+from features.dataset import Dataset
+from features.errors import MissingData
+from features.grain import Grain
+from features.series import all_series, steady_series, units_by_period, units_matrix
+from training import metrics
+from training.baselines.demand import BASELINES
+from training.contract import Score, Space, Task
+from training.models.demand import DemandModel
+from training.plots.demand import plots
+
+Floats = NDArray[np.float64]
+
+# From fine to coarse, each with the share of units that has to be in series that sell
+# regularly. Products are ordered one by one: they are given up for categories late.
+CANDIDATES = {
+    "product,location:day": 0.5,
+    "product:day": 0.5,
+    "product,location:week": 0.5,
+    "product:week": 0.25,
+    "category:week": 0.0,
+}
+HORIZON_DAYS = {"day": 28, "week": 56}
+MAX_SERIES = 2_500
+HISTORY_DAYS = 364
+SLICES = 7
+
+
+def default_grain(dataset: Dataset) -> Grain:
+    """Choose the finest grain at which most of what is sold is in series that sell regularly.
+
+    Regularly means one unit a period on average since the first sale.
+
+    Raises
+    ------
+    MissingData
+        If the records name neither products nor locations.
+    """
+    return dataset.derive("default_grain", lambda: _default_grain(dataset))
+
+
+def _default_grain(dataset: Dataset) -> Grain:
+    for text, share in CANDIDATES.items():
+        grain = Grain.parse(text)
+        try:
+            if _steady_share(dataset, grain) >= share:
+                return grain
+        except MissingData:  # such as records without locations
+            continue
+    return Grain.parse("location:day")
+
+
+def _steady_share(dataset: Dataset, grain: Grain) -> float:
+    end = dataset.days[1] + 1
+    units = units_by_period(dataset, grain, end).collect().to_polars()
+    totals = units.group_by("series").agg(
+        pl.col("units").sum() / 1000, (end // grain.days - pl.col("block").min()).alias("age")
+    )
+    sold, age = totals.get_column("units").to_numpy(), totals.get_column("age").to_numpy()
+    return float(sold[sold >= age].sum() / max(sold.sum(), 1e-9))
+
+
+def options(dataset: Dataset) -> dict[str, Any]:
+    """Ask at the default grain, 28 days ahead by day or 56 by week."""
+    grain = default_grain(dataset)
+    return {"grain": str(grain), "horizon_days": HORIZON_DAYS[grain.freq]}
+
+
+def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
+    """Return series that sold a unit a period over the last 28 periods; at most 2,500 by hash."""
+    grain = Grain.parse(options["grain"])
+    steady = steady_series(dataset, grain, to_day(as_of)).collect().to_polars()
+    chosen = steady.with_columns(order=pl.concat_str(grain.keys, separator="|").hash(seed=11))
+    return chosen.sort("order").head(MAX_SERIES).select(grain.keys).sort(grain.keys)
+
+
+def judge(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> list[Score]:
+    """Compare with what sold; a series without a forecast counts as a forecast of zero."""
+    grain = Grain.parse(options["grain"])
+    day, steps = to_day(as_of), grain.periods(options["horizon_days"])
+    ids = population(dataset, as_of, options)
+    truth = units_matrix(dataset, grain, day, steps, ids)
+    given = _laid_out(grain, ids, day, steps, predictions)
+    seen = max(min(HISTORY_DAYS, day - dataset.days[0]) // grain.days, 2)
+    past = units_matrix(dataset, grain, day, -seen, ids)
+    scale = (np.diff(past, axis=1) ** 2).mean(axis=1)
+    n = truth.size
+    mean = given["mean"]
+    scores = [
+        Score("all", "wape", metrics.wape(truth, mean), n),
+        Score("all", "rmsse", float(metrics.rmsse(truth, mean, scale).mean()), len(ids)),
+        Score("all", "bias", metrics.bias(truth, mean), n),
+    ]
+    if "q50" in given:
+        flat = truth.ravel()
+        losses = [metrics.pinball(flat, given[f"q{q}"].ravel(), q / 100) for q in (10, 50, 90)]
+        inside = metrics.coverage(flat, given["q10"].ravel(), given["q90"].ravel())
+        scores += [
+            Score("all", "pinball", float(np.mean(losses) / truth.mean()), n),
+            Score("all", "coverage_80", inside, n),
+        ]
+    return scores + _sliced(dataset, grain, ids, truth, mean)
+
+
+def _laid_out(
+    grain: Grain, ids: pl.DataFrame, day: int, steps: int, predictions: pl.DataFrame
+) -> dict[str, Floats]:
+    """Turn predictions into arrays of shape (series, periods) by column."""
+    step = (pl.col("date").cast(pl.Int32) - day) // grain.days
+    cells = predictions.with_columns(step.alias("step")).join(
+        ids.select(grain.keys).with_row_index("row"), on=grain.keys, how="inner"
+    )
+    cells = cells.filter(pl.col("step").is_between(0, steps - 1))
+    found: dict[str, Floats] = {}
+    for name in ("mean", "q10", "q50", "q90"):
+        if name in predictions.columns:
+            found[name] = np.zeros((ids.height, steps))
+            rows, columns = cells.get_column("row").to_numpy(), cells.get_column("step").to_numpy()
+            found[name][rows, columns] = cells.get_column(name).to_numpy()
+    return found
+
+
+def _sliced(
+    dataset: Dataset, grain: Grain, ids: pl.DataFrame, truth: Floats, mean: Floats
+) -> list[Score]:
+    """Judge the departments that sell most; locations' where the grain has no product."""
+    index = all_series(dataset, grain).index.collect().to_polars()
+    columns = {"in_department": "department", "location_id": "location_id"}
+    column = next((c for c in columns if c in index.columns and c not in grain.keys[:1]), None)
+    if column is None:
+        return []
+    index = index.select({*grain.keys, column})
+    named = ids.join(index, on=grain.keys, how="left", maintain_order="left").get_column(column)
+    sold = pl.DataFrame({"slice": named, "units": truth.sum(axis=1)}).drop_nulls()
+    largest = sold.group_by("slice").agg(pl.col("units").sum()).filter(pl.col("units") > 0)
+    scores = []
+    for value in largest.sort("units", "slice", descending=[True, False])["slice"][:SLICES]:
+        rows = (named == value).fill_null(value=False).to_numpy()
+        where = f"{columns[column]}={value}"
+        n = truth[rows].size
+        scores.append(Score(where, "wape", metrics.wape(truth[rows], mean[rows]), n))
+        scores.append(Score(where, "bias", metrics.bias(truth[rows], mean[rows]), n))
+    return scores
+
+
+DEMAND = Task(
+    name="demand",
+    model=DemandModel,
+    baselines=BASELINES,
+    options=options,
+    population=population,
+    judge=judge,
+    plots=plots,
+    primary="wape",
+    tunable={
+        "learning_rate": Space(0.02, 0.15, log=True),
+        "num_leaves": Space(7, 63, integer=True, log=True),
+        "min_data_in_leaf": Space(30, 500, integer=True, log=True),
+        "rounds": Space(60, 300, integer=True),
+        "feature_fraction": Space(0.2, 0.9),
+    },
+)
