@@ -5,9 +5,11 @@ The only module that imports mlflow besides the script stored with each model. A
 """
 
 import json
+import logging
 import os
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,6 +90,8 @@ class Tracker:
     def __init__(self, mlruns: Path) -> None:
         self.mlruns = mlruns.absolute()
         self.mlruns.mkdir(parents=True, exist_ok=True)
+        for chatty in ("mlflow", "alembic"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         mlflow.set_tracking_uri(f"sqlite:///{self.mlruns / 'mlflow.db'}")
         self._client = mlflow.MlflowClient()
 
@@ -117,7 +121,9 @@ class Tracker:
             judged = report.rows.filter(
                 pl.col("method") == FORESELL, pl.col("slice") == primary_slice
             )
-            ours = pl.concat([judged, ours.with_columns("all_" + pl.col("metric"))])
+            ours = pl.concat(
+                [judged, ours.with_columns(("all_" + pl.col("metric")).alias("metric"))]
+            )
         for fold, metric, value in ours.select("fold", "metric", "value").iter_rows():
             if value is not None and value == value:
                 mlflow.log_metric(metric, value, step=fold)
@@ -150,14 +156,17 @@ class Tracker:
                     ParamSpec("as_of", "string", ""),
                 ]
             )
-            info = mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(Path(__file__).with_name("mlflow_model.py")),
-                artifacts={"model": str(folder)},
-                signature=signature,
-                pip_requirements=[f"foresell=={version('foresell')}"],
-                registered_model_name=_registered(dataset.name, task.name),
-            )
+            with warnings.catch_warnings():
+                # Advice on schemas and examples: ids are strings, counts are never missing.
+                warnings.simplefilter("ignore", UserWarning)
+                info = mlflow.pyfunc.log_model(
+                    name="model",
+                    python_model=str(Path(__file__).with_name("mlflow_model.py")),
+                    artifacts={"model": str(folder)},
+                    signature=signature,
+                    pip_requirements=[f"foresell=={version('foresell')}"],
+                    registered_model_name=_registered(dataset.name, task.name),
+                )
         return int(info.registered_model_version)
 
     def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:
