@@ -79,9 +79,8 @@ def customer_days(dataset: Dataset, as_of: AsOf) -> Frame:
         )
     lines = dataset.known("orders", as_of).filter(~nw.col(ID).is_null())
     columns = dataset.columns("orders")
-    sold = nw.col("kind") != "return" if "kind" in columns else nw.lit(value=True)
-    lines = lines.with_columns(sold.cast(nw.Int64).alias("lines"))
-    sums = [nw.col("lines").sum(), nw.len().cast(nw.Int64).alias("all_lines")]
+    lines = lines.with_columns((nw.col("kind") != "return").cast(nw.Int64).alias("lines"))
+    sums = [nw.col("lines").sum(), nw.len().alias("all_lines")]
     for name, column in (("spend", "revenue"), ("discount", "discount")):
         if column in columns:
             units = (nw.col(column) * nw.col("lines") * MONEY_UNIT).round(0)
@@ -90,7 +89,7 @@ def customer_days(dataset: Dataset, as_of: AsOf) -> Frame:
     days = lines.group_by(KEY).agg(sums)
     bought = lines.filter(nw.col("lines") == 1)
     for name, first_days in _first_days(bought, dataset).items():
-        new = first_days.group_by(KEY).agg(nw.len().cast(nw.Int64).alias(f"new_{name}"))
+        new = first_days.group_by(KEY).agg(nw.len().alias(f"new_{name}"))
         days = days.join(new, on=KEY, how="left").with_columns(nw.col(f"new_{name}").fill_null(0))
     return days
 
@@ -138,7 +137,7 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
         .with_columns(
             (nw.lit(today) - nw.col("day")).cast(nw.Int64).alias("age"),
             (nw.col("day") - nw.col("day").shift(1).over(ID, order_by="day"))
-            .cast(nw.Int64)
+            .cast(nw.Float64)
             .alias("gap"),
         )
         .with_columns(
@@ -152,10 +151,12 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
         relative = nw.when(typical > 0).then(nw.col("spend_units") / typical).otherwise(0.0)
         visits = visits.with_columns(relative.alias("spend"))
     measured = visits.with_columns(*_measures(columns)).group_by(ID).agg(*_aggregates(columns))
+    numbers = [name for name in measured.collect_schema().names() if name != ID]
+    measured = measured.with_columns(nw.col(*numbers).cast(nw.Float64))
     features = measured.select(ID, *_features(columns))
     if "touchpoints" in dataset.tables:
         features = features.join(_touches(dataset, as_of), on=ID, how="left").with_columns(
-            nw.col(name).fill_null(0.0) for name in _touch_names()
+            nw.col(name).cast(nw.Float64).fill_null(0.0) for name in _touch_names()
         )
     return features
 
@@ -213,14 +214,14 @@ def _aggregates(columns: list[str]) -> list[nw.Expr]:
     if "spend_units" in columns:
         summed += ["spend_fixed", "spend_recent"]
         summed += [f"spend_decayed_{days}" for days in SPEND_HALF_LIVES_DAYS]
-    constant = ["recency", "tenure", "all_lines", "sold_lines"]
+    constant = ["recency", "tenure", "all_lines", "sold_lines", "gap_last", "lines_last"]
     return [
-        nw.len().cast(nw.Float64).alias("visits"),
-        nw.col("gap").count().cast(nw.Float64).alias("gaps"),
-        *(nw.col(name).sum().cast(nw.Float64).alias(name) for name in summed),
-        *(nw.col(name).max().cast(nw.Float64) for name in (*constant, "gap_last", "lines_last")),
-        nw.col("gap").max().cast(nw.Float64).alias("gap_max"),
-        nw.col("gap").median().cast(nw.Float64).alias("gap_median"),
+        nw.len().alias("visits"),
+        nw.col("gap").count().alias("gaps"),
+        *(nw.col(name).sum().alias(name) for name in summed),
+        *(nw.col(name).max().alias(name) for name in constant),
+        nw.col("gap").max().alias("gap_max"),
+        nw.col("gap").median().alias("gap_median"),
         *(
             nw.col("gap").quantile(q, interpolation="linear").alias(f"gap_q{round(100 * q)}")
             for q in GAP_QUANTILES
@@ -305,5 +306,5 @@ def _touches(dataset: Dataset, as_of: AsOf) -> Frame:
         for kind in ("sent", "redeemed")
         for days in TOUCH_WINDOWS_DAYS
     ]
-    sums = [nw.col(name).sum().cast(nw.Float64) for name in _touch_names()]
+    sums = [nw.col(name).sum() for name in _touch_names()]
     return dataset.known("touchpoints", as_of).with_columns(*counts).group_by(ID).agg(*sums)

@@ -121,6 +121,8 @@ class Booster:
 
         Source: TreeSHAP (Lundberg et al. 2020) as LightGBM implements it.
         """
+        if features.is_empty():  # LightGBM divides by the number of rows here
+            return pl.DataFrame(schema=dict.fromkeys([*self.columns, "base"], pl.Float64))
         parts = self.native.predict(
             matrix(features, self.columns, self.categories),
             pred_contrib=True,

@@ -5,7 +5,7 @@ with a purchase. Retraining publishes it, `serving.answers.churn` answers from w
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -262,11 +262,7 @@ class ChurnModel:
         }
 
     def _options(self) -> dict[str, Any]:
-        return {
-            name: getattr(self, name)
-            for name, option in self.__dataclass_fields__.items()
-            if option.init
-        }
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.init}
 
     def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Mean contribution of each feature over the averaged boosters, in log-odds."""

@@ -6,7 +6,7 @@ earlier cuts; answers for every customer with a purchase. Retraining publishes i
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -38,7 +38,7 @@ FEW_VISITS = 3
 # With fewer examples of newcomers than this, everyone stands for them.
 MIN_NEWCOMERS = 30
 REASONS = 3
-# Reasons are read off the hazard of these first days.
+# Reasons are read off the hazard of these first days, a bin each.
 EXPLAINED_DAYS = 7
 
 
@@ -149,14 +149,14 @@ class NextPurchaseModel:
     def curves(self, features: pl.DataFrame) -> Floats:
         """Return P(purchase within d days) for d = 1 to the horizon, shape (customers, horizon)."""
         edges = bin_edges(self.horizon_days)
-        hazard = self.booster_.predict(self._expanded(features)).reshape(features.height, -1)
-        return curve_of(hazard, edges)
+        hazard = self.booster_.predict(self._expanded(features))
+        return curve_of(hazard.reshape(features.height, len(edges) - 1), edges)
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return each customer's reasons; `contribution` in log-odds of buying on a day."""
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
         parts = self.booster_.contributions(self._expanded(features, until=EXPLAINED_DAYS))
-        shape = (features.height, -1, parts.width)
+        shape = (features.height, EXPLAINED_DAYS, parts.width)
         mean = parts.to_numpy().reshape(shape).mean(axis=1)
         found = strongest(pl.DataFrame(mean, schema=parts.columns, orient="row"), features, REASONS)
         rows = [
@@ -171,11 +171,7 @@ class NextPurchaseModel:
         """Write the native booster and `next_purchase.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.booster_.save(folder / "booster")
-        options = {
-            name: getattr(self, name)
-            for name, option in self.__dataclass_fields__.items()
-            if option.init
-        }
+        options = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
         content = {
             "options": options,
             "process": asdict(self.process_),

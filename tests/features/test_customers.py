@@ -1,0 +1,171 @@
+import math
+from datetime import datetime
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from features.calendar import day_start, to_day
+from features.customers import customers
+from features.dataset import Dataset
+from features.errors import MissingData
+
+AS_OF = datetime(2017, 9, 4)
+TODAY = to_day(AS_OF)
+
+
+def features_of(dataset, as_of=AS_OF):
+    return customers(dataset, as_of).collect().to_polars().sort("customer_id")
+
+
+def shop(visits, **columns):
+    """One customer, one line a visit, so many days before AS_OF at noon."""
+    days = [TODAY - age for age in visits]
+    orders = pl.DataFrame(
+        {
+            "customer_id": ["a"] * len(days),
+            "order_id": [str(k) for k in range(len(days))],
+            "line": pl.Series([0] * len(days), dtype=pl.Int32),
+            "ts": [day_start(day).replace(hour=12) for day in days],
+            "day": pl.Series(days, dtype=pl.Int32),
+            "quantity": [1.0] * len(days),
+            "kind": ["sale"] * len(days),
+            **columns,
+        }
+    )
+    return Dataset.from_frames("shop", {"orders": orders})
+
+
+def row(dataset, as_of=AS_OF):
+    return features_of(dataset, as_of).row(0, named=True)
+
+
+@pytest.fixture(scope="module")
+def orders(journey):
+    return journey.table("orders").to_native().collect()
+
+
+def test_every_customer_with_a_purchase_has_one_row(journey, orders):
+    known = orders.filter(pl.col("ts") < AS_OF).get_column("customer_id").unique().sort()
+    assert features_of(journey).get_column("customer_id").equals(known)
+
+
+def test_orders_at_or_after_as_of_added_changed_or_removed_move_no_bit(journey, orders, rewritten):
+    expected = features_of(journey)
+    future = pl.col("ts") >= AS_OF
+    removed = orders.filter(~future)
+    changed = orders.with_columns(
+        pl.when(future).then(pl.col("revenue") * 7 + 1).otherwise("revenue").alias("revenue"),
+        pl.when(future).then(pl.lit("other")).otherwise("product_id").alias("product_id"),
+    )
+    added = pl.concat(
+        [orders, orders.filter(future).with_columns(pl.lit("someone").alias("customer_id"))]
+    )
+    for frame in (removed, changed, added):
+        other = features_of(rewritten(journey, orders=frame))
+        assert_frame_equal(other, expected, check_exact=True)
+
+
+def test_the_order_of_lines_moves_no_bit(journey, orders, rewritten):
+    shuffled = orders.sample(fraction=1.0, shuffle=True, seed=3)
+    other = features_of(rewritten(journey, orders=shuffled))
+    assert_frame_equal(other, features_of(journey), check_exact=True)
+
+
+def test_touchpoints_at_or_after_as_of_move_no_bit(journey, rewritten):
+    touchpoints = journey.table("touchpoints").to_native().collect()
+    known = rewritten(journey, touchpoints=touchpoints.filter(pl.col("ts") < AS_OF))
+    assert_frame_equal(features_of(known), features_of(journey), check_exact=True)
+
+
+def test_doubling_all_money_moves_no_bit(journey, orders, rewritten):
+    doubled = orders.with_columns(pl.col("revenue", "discount") * 2)
+    other = features_of(rewritten(journey, orders=doubled))
+    assert_frame_equal(other, features_of(journey), check_exact=True)
+
+
+def test_pandas_and_polars_say_the_same(journey, orders):
+    some = orders.filter(pl.col("customer_id").hash() % 20 == 0)
+    products = journey.table("products").to_native().collect()
+    frames = {"orders": some, "products": products}
+    of_pandas = Dataset.from_frames("p", {k: v.to_pandas() for k, v in frames.items()})
+    expected = features_of(Dataset.from_frames("p", frames))
+    assert_frame_equal(features_of(of_pandas), expected, check_dtypes=False, abs_tol=1e-9)
+
+
+def test_the_morning_of_as_of_is_known_and_its_evening_is_not():
+    dataset = shop([0, 10])
+    assert row(dataset, AS_OF.replace(hour=11))["visits"] == 1
+    assert row(dataset, AS_OF.replace(hour=13))["visits"] == 2
+    assert row(dataset, AS_OF.replace(hour=13))["recency"] == 0
+
+
+def test_a_log_of_customer_and_date_alone_has_features():
+    found = row(shop([3, 10, 24]))
+    assert (found["recency"], found["tenure"], found["visits"]) == (3, 24, 3)
+    assert (found["visits_7"], found["visits_14"], found["visits_28"]) == (1, 2, 3)
+    assert "spend_per_visit" not in found
+    assert "products" not in found
+
+
+def test_gaps_are_those_between_days_with_a_purchase():
+    found = row(shop([3, 3, 10, 24]))
+    assert found["visits"] == 3
+    assert (found["gap_mean"], found["gap_median"], found["gap_last"]) == (10.5, 10.5, 7)
+    assert found["gap_sd"] == pytest.approx(3.5)
+    assert found["gaps_longer"] == 1.0
+    assert found["recency_over_gap_mean"] == pytest.approx(3 / 10.5)
+
+
+def test_the_chance_of_more_silence_is_read_off_the_own_gaps_that_lasted_so_long():
+    found = row(shop([3, 10, 24]))  # gaps of 14 and 7 days, silent for 3
+    assert found["silent_7_more"] == pytest.approx((1 + 0.5) / (2 + 1))
+    assert found["silent_14_more"] == pytest.approx((0 + 0.5) / (2 + 1))
+
+
+def test_who_came_once_has_no_gaps_but_all_else():
+    found = row(shop([40]))
+    assert found["gap_mean"] is None
+    assert found["recency_over_gap_q90"] is None
+    assert found["visits_56"] == 1
+
+
+def test_returned_lines_are_no_visits_but_count_in_the_share_of_returns():
+    found = row(shop([3, 10, 24], kind=["return", "sale", "sale"]))
+    assert (found["visits"], found["recency"]) == (2, 10)
+    assert found["return_share"] == pytest.approx(1 / 3)
+
+
+def test_money_is_relative_to_the_median_spend_of_a_visit():
+    found = row(shop([3, 10, 24], revenue=[10.0, 20.0, 60.0]))
+    assert found["spend_per_visit"] == pytest.approx(30 / 20)
+
+
+def test_anonymous_lines_are_nobodys():
+    dataset = shop([3, 10], customer_id=["a", None])
+    assert row(dataset)["visits"] == 1
+
+
+def test_a_dataset_without_customers_is_refused_by_column():
+    orders = shop([3]).table("orders").drop("customer_id")
+    with pytest.raises(MissingData, match="customer_id") as error:
+        customers(Dataset("shop", "s", {"orders": orders}), AS_OF)
+    assert error.value.field == "orders.customer_id"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.integers(1, 400), min_size=1, max_size=30))
+def test_decayed_visits_are_the_sum_of_halved_weights(ages):
+    found = row(shop(sorted(ages)))
+    for half_life in (7, 112):
+        expected = math.fsum(0.5 ** (age / half_life) for age in ages)
+        assert found[f"visits_decayed_{half_life}"] == pytest.approx(expected, abs=1e-7)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.integers(1, 400), min_size=1, max_size=30))
+def test_weekday_shares_add_up_to_one(ages):
+    found = row(shop(sorted(ages)))
+    assert sum(found[f"weekday_share_{k}"] for k in range(7)) == pytest.approx(1)

@@ -1,0 +1,74 @@
+import time
+from datetime import datetime
+
+import pytest
+
+from features.errors import InvalidInput
+from serving.answers.churn import ChurnAnswers
+from training.models.churn import ChurnModel
+from training.models.stacked_cuts import customer_features
+
+AS_OF = datetime(2017, 12, 4)
+
+
+@pytest.fixture(scope="module")
+def model(journey):
+    return ChurnModel().fit(journey, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def served(model, journey, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("churn")
+    model.publish(journey, AS_OF, folder)
+    return ChurnAnswers.load(folder)
+
+
+def test_served_answers_are_those_of_the_batch(served, model, journey):
+    batch = {row["customer_id"]: row for row in model.predict(journey, AS_OF).to_dicts()}
+    for answer in served.answer(list(batch)):
+        expected = batch[answer["customer_id"]]
+        assert answer["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-9)
+        assert answer["reasons"] == expected["reasons"]
+        assert answer["segment"] == expected["segment"]
+
+
+def test_one_customer_alone_is_answered_as_among_many(served):
+    many = served.answer(sorted(served.rows)[:50])
+    for answer in many[::10]:
+        assert served.answer([answer["customer_id"]]) == [answer]
+
+
+def test_answers_come_in_the_order_asked_and_as_often(served):
+    one, other = sorted(served.rows)[:2]
+    asked = [other, one, "nobody", other]
+    assert [answer["customer_id"] for answer in served.answer(asked)] == asked
+
+
+def test_an_unknown_customer_is_answered_from_the_population(served, model):
+    answer = served.answer(["nobody"])[0]
+    assert answer["basis"] == "population"
+    assert answer["churn_probability"] == model.newcomer_rate_
+    assert "no purchase known" in answer["reasons"][0]
+
+
+def test_few_visits_are_named_as_what_the_answer_rests_on(served, journey):
+    visits = dict(customer_features(journey, AS_OF).select("customer_id", "visits").iter_rows())
+    for answer in served.answer(list(visits)):
+        few = visits[answer["customer_id"]] < 3
+        assert answer["basis"] == ("few_purchases" if few else "history")
+
+
+def test_another_horizon_is_refused_naming_what_is_allowed(served):
+    with pytest.raises(InvalidInput, match="ask for 28") as error:
+        served.answer(["1"], 30)
+    assert error.value.field == "horizon_days"
+    assert served.answer(["nobody"], 28)
+
+
+def test_one_customer_takes_a_few_milliseconds(served):
+    customer = next(iter(served.rows))
+    served.answer([customer])
+    started = time.process_time()
+    for _ in range(50):
+        served.answer([customer])
+    assert (time.process_time() - started) / 50 < 0.02

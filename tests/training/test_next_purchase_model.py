@@ -1,0 +1,143 @@
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from features.calendar import to_day
+from features.errors import InvalidInput
+from training.models.next_purchase import NextPurchaseModel, answers_from, curve_of
+from training.models.periods import bin_edges
+from training.models.stacked_cuts import followed_cuts
+from training.tasks.next_purchase import NEXT_PURCHASE
+
+AS_OF = datetime(2017, 11, 6)
+
+
+@pytest.fixture(scope="module")
+def model(journey):
+    return NextPurchaseModel(rounds=60).fit(journey, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def answers(model, journey):
+    return model.predict(journey, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def orders(journey):
+    return journey.table("orders").to_native().collect()
+
+
+def test_quantiles_are_ordered_and_stop_at_the_horizon(answers):
+    assert answers.filter(pl.col("q10") > pl.col("q50")).is_empty()
+    assert answers.filter(pl.col("q50") > pl.col("q90")).is_empty()
+    assert answers.get_column("q10").min() >= 0
+    assert answers.get_column("q90").max() <= 56
+
+
+def test_the_chance_within_more_days_is_never_smaller(model, journey):
+    curves = model.curves(model.features(journey, AS_OF))
+    assert (np.diff(curves, axis=1) >= 0).all()
+    assert curves.min() >= 0
+    assert curves.max() <= 1
+
+
+def test_another_purchase_the_day_before_makes_the_next_one_sooner(
+    model, journey, orders, answers, rewritten
+):
+    visit = orders.filter(pl.col("ts") < AS_OF).group_by("customer_id").agg(pl.all().last())
+    visit = visit.with_columns(
+        pl.lit(AS_OF - timedelta(hours=9)).alias("ts"),
+        pl.lit(to_day(AS_OF) - 1, dtype=pl.Int32).alias("day"),
+        ("extra-" + pl.col("customer_id")).alias("order_id"),
+    )
+    more = rewritten(journey, orders=pl.concat([orders, visit.select(orders.columns)]))
+    lost = answers.get_column("expected_days") > 30
+    after = model.predict(more, AS_OF).filter(lost).get_column("expected_days")
+    assert after.mean() < answers.filter(lost).get_column("expected_days").mean() - 5
+
+
+def test_longer_silence_makes_the_next_one_later(model, journey, orders, answers, rewritten):
+    recent = (pl.col("ts") < AS_OF) & (pl.col("ts") >= AS_OF - timedelta(days=42))
+    silent = model.predict(rewritten(journey, orders=orders.filter(~recent)), AS_OF)
+    both = answers.join(silent, on="customer_id", suffix="_silent")
+    rise = both.get_column("expected_days_silent") - both.get_column("expected_days")
+    assert rise.mean() > 5
+    assert (rise > -2).mean() > 0.95
+
+
+def test_doubling_all_money_changes_no_answer(model, journey, orders, answers, rewritten):
+    doubled = rewritten(journey, orders=orders.with_columns(pl.col("revenue", "discount") * 2))
+    assert_frame_equal(model.predict(doubled, AS_OF), answers, check_exact=True)
+
+
+def test_intervals_hold_what_they_promise(journey, answers):
+    scores = NEXT_PURCHASE.judge(journey, AS_OF, {"horizon_days": 56}, answers)
+    found = {one.metric: one.value for one in scores if one.slice == "all"}
+    assert 0.75 < found["coverage_80"] < 0.9
+    assert found["concordance"] > 0.68
+
+
+def test_a_missing_prediction_counts_against_the_method(journey, answers):
+    options = {"horizon_days": 56}
+    whole = NEXT_PURCHASE.judge(journey, AS_OF, options, answers)[0]
+    partly = NEXT_PURCHASE.judge(journey, AS_OF, options, answers.head(200))[0]
+    assert partly.n == whole.n
+    assert partly.value > 1.5 * whole.value
+
+
+def test_an_unknown_customer_gets_the_curve_of_newcomers(model, journey):
+    asked = pl.DataFrame({"customer_id": ["nobody", "1"]})
+    found = model.predict(journey, AS_OF, asked)
+    assert found.get_column("customer_id").to_list() == ["nobody", "1"]
+    assert found.row(0, named=True)["p_within_14"] == model.newcomer_curve_[13]
+
+
+def test_cuts_are_followed_for_one_horizon_or_until_as_of(journey):
+    cuts = followed_cuts(journey, AS_OF, 56, step=14, count=6)
+    assert [cut.until for cut in cuts] == [14, 28, 42, 56, 56, 56]
+    for cut in cuts:
+        assert cut.days[~cut.bought].tolist() == [cut.until] * int((~cut.bought).sum())
+        assert cut.days[cut.bought].max() < cut.until
+
+
+def test_too_short_a_horizon_is_refused(journey):
+    with pytest.raises(InvalidInput, match="30 or more") as error:
+        NextPurchaseModel(horizon_days=14).fit(journey, AS_OF)
+    assert error.value.field == "horizon_days"
+
+
+@given(st.integers(30, 200))
+def test_bins_cover_every_day_once(horizon):
+    edges = bin_edges(horizon)
+    assert edges[0] == 0
+    assert edges[-1] == horizon
+    assert (np.diff(edges) > 0).all()
+
+
+@settings(deadline=None)
+@given(st.floats(0.001, 0.5))
+def test_a_constant_hazard_a_day_gives_the_geometric_distribution(a_day):
+    edges = bin_edges(56)
+    widths = np.diff(edges)
+    curve = curve_of((1 - (1 - a_day) ** widths)[None, :], edges)[0]
+    np.testing.assert_allclose(curve, 1 - (1 - a_day) ** np.arange(1, 57), atol=1e-8)
+
+
+@given(st.integers(0, 55))
+def test_a_sure_day_is_answered_as_that_day(day):
+    curve = (np.arange(56) >= day).astype(float)[None, :]
+    found = answers_from(pl.Series(["a"]), curve).row(0, named=True)
+    assert found["expected_days"] == day + 0.5
+    assert found["q50"] == pytest.approx(day + 0.5)
+    assert found["p_within_30"] == float(day < 30)
+
+
+def test_a_quantile_beyond_the_follow_up_is_reported_as_its_end():
+    found = answers_from(pl.Series(["a"]), np.full((1, 56), 0.3)).row(0, named=True)
+    assert (found["q50"], found["q90"]) == (56, 56)
+    assert found["q10"] < 1
