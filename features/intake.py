@@ -28,7 +28,8 @@ class SourceTable:
     name
         The canonical table.
     frame
-        Its rows, columns named and typed as in `features.tables`.
+        Its rows, columns named and typed as in `features.tables`; further ones serve the
+        rules alone, but where the table is open-ended.
     rules
         The source's own reasons to keep rows out, besides those of the table.
     touched
@@ -66,6 +67,8 @@ def import_tables(
         rules = [*source.rules, *standard_rules(table, source.frame.columns)]
         good, bad = split(table, source.frame, rules)
         rejected.append(bad)
+        if not table.open_ended:
+            good = good.select(name for name in good.columns if name in table.columns)
         key = [column for column in table.key if column in good.columns]
         fresh = good if source.unique else good.unique(key, keep="last", maintain_order=True)
         old = stored[source.name].to_native().collect() if source.name in stored else None

@@ -19,11 +19,10 @@ from features.sources import BUNDLED
 from foresell.progress import console, progress
 from foresell.settings import Settings
 from training import published
-from training.backtest import FORESELL, Report, rolling_origins
-from training.contract import Task
-from training.registry import TASKS, named
 
 if TYPE_CHECKING:
+    from training.backtest import Report
+    from training.contract import Task
     from training.retrain import JobReport
 
 
@@ -52,6 +51,8 @@ def dataset_of(settings: Settings) -> Dataset:
 
 def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
     """Tables, rows, dates, and for each model whether it can run and what it lacks."""
+    from training.registry import TASKS
+
     dataset = open_dataset(settings.home, name)
     first, last = dataset.days
     tables = [
@@ -137,6 +138,8 @@ def evaluate(
 
 def _runnable(model: str, dataset: Dataset) -> list[Task]:
     """Return the tasks asked for; of `all`, those that the dataset can run."""
+    from training.registry import named
+
     tasks = named(model)
     if model != "all":
         return tasks
@@ -159,6 +162,7 @@ def _tuned(
     folds: int,
     end: datetime,
 ) -> dict[str, Any]:
+    from training.backtest import rolling_origins
     from training.tuning import best_params
 
     first = rolling_origins(dataset, options["horizon_days"], folds, end)[0]
@@ -223,6 +227,8 @@ def train(
 
 
 def _figures(version: str, report: Report | None, seconds: float) -> dict[str, Any]:
+    from training.backtest import FORESELL
+
     if report is None:
         return {"version": version}
     best = report.best_baseline()
@@ -292,6 +298,7 @@ def score(
 ) -> int:
     """Write the predictions of a model trained as of `as_of`; returns the number of rows."""
     from training import train as training
+    from training.registry import named
     from training.tracking import Tracker
 
     tasks = named(model)

@@ -121,9 +121,8 @@ class Tracker:
             judged = report.rows.filter(
                 pl.col("method") == FORESELL, pl.col("slice") == primary_slice
             )
-            ours = pl.concat(
-                [judged, ours.with_columns(("all_" + pl.col("metric")).alias("metric"))]
-            )
+            renamed = ours.with_columns(("all_" + pl.col("metric")).alias("metric"))
+            ours = pl.concat([judged, renamed])
         for fold, metric, value in ours.select("fold", "metric", "value").iter_rows():
             if value is not None and value == value:
                 mlflow.log_metric(metric, value, step=fold)
