@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import polars as pl
 import psutil
 import pytest
 
-from features.dataset import Dataset
+from features.dataset import Dataset, open_dataset
 from training import published
 from training.registry import TASKS
 
@@ -26,6 +27,8 @@ SOURCES = Path(__file__).resolve().parents[2]
 PACKAGES = ("features", "training", "serving", "foresell")
 READY_SECONDS = 90
 DAYS_AFTER = 31
+# How well a model fits is not what is tested here; how long it takes is felt.
+QUICK = {"demand": {"rounds": 15, "members": 1}}
 # Serving has to do without them: importing one is an error in the served process.
 FORBIDDEN = ("mlflow", "matplotlib", "statsforecast", "lifelines", "implicit")
 
@@ -119,9 +122,17 @@ def as_of(journey: Dataset) -> datetime:
 def models(journey: Dataset, as_of: datetime) -> dict[str, Any]:
     """The four models, fitted on the small data set."""
     return {
-        name: task.model(**task.options(journey)).fit(journey, as_of)
+        name: task.model(**task.options(journey), **QUICK.get(name, {})).fit(journey, as_of)
         for name, task in TASKS.items()
     }
+
+
+@pytest.fixture(scope="session")
+def scored_demand(
+    home: Path, journey: Dataset, as_of: datetime, models: dict[str, Any]
+) -> pl.DataFrame:
+    """What the demand model says in batch, from records opened anew."""
+    return models["demand"].predict(open_dataset(home, journey.name), as_of)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 from serving.schemas import Answer, Churn, Error, Forecast, NextPurchase, Recommendation
 
 NOBODY = "nobody-at-all"
+VALUES = ("date", "mean", "q10", "q50", "q90", "basis")
 SOURCES = Path(__file__).resolve().parents[2]
 FORBIDDEN = ("mlflow", "matplotlib", "statsforecast", "lifelines", "implicit")
 
@@ -17,13 +18,9 @@ def customers(journey, as_of):
 
 
 @pytest.fixture(scope="session")
-def series(models, journey, as_of):
-    forecast = models["demand"].predict(journey, as_of)
-    keys = [name for name in forecast.columns if name.endswith("_id") or name in GROUPS]
-    return forecast.select(keys).unique(maintain_order=True).head(2).to_dicts()
-
-
-GROUPS = ("department", "category", "subcategory", "channel", "region")
+def series(scored_demand):
+    keys = [name for name in scored_demand.columns if name not in VALUES]
+    return scored_demand.select(keys).unique(maintain_order=True).head(2).to_dicts()
 
 
 def answer_of(client, kind, route, **body):

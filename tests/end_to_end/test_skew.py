@@ -83,11 +83,10 @@ def test_recommendations_are_answered_as_they_are_scored(fresh, as_of, models, c
     )
 
 
-def test_forecasts_are_answered_as_they_are_scored(fresh, as_of, models, client):
-    scored = models["demand"].predict(fresh(), as_of)
+def test_forecasts_are_answered_as_they_are_scored(scored_demand, client):
     values = ["date", "mean", "q10", "q50", "q90"]
-    keys = [name for name in scored.columns if name not in values]
-    series = scored.select(keys).unique(maintain_order=True).head(200)
+    keys = [name for name in scored_demand.columns if name not in values]
+    series = scored_demand.select(keys).unique(maintain_order=True).head(200)
     answered = pl.DataFrame(
         [
             {**{key: one[key] for key in keys}, **point}
@@ -95,7 +94,7 @@ def test_forecasts_are_answered_as_they_are_scored(fresh, as_of, models, client)
             for point in one["forecast"]
         ]
     )
-    scored = scored.join(series, on=keys, how="semi").select(
+    scored = scored_demand.join(series, on=keys, how="semi").select(
         *keys, pl.col("date").cast(pl.String), *values[1:]
     )
     order = [*keys, "date"]
