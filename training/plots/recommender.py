@@ -1,0 +1,55 @@
+"""What recommendations look like: how much of the next basket lists of each length hold."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Hits = NDArray[np.bool_]
+Sizes = NDArray[np.int64]
+
+
+def draw(parts: Mapping[str, tuple[Hits, Sizes]]) -> dict[str, Figure]:
+    """Draw all figures.
+
+    Parameters
+    ----------
+    parts
+        By what is counted: hits in order, shape (customers, shown), and the number of
+        products that could have been hit; customers with none are left out of the part.
+    """
+    return {"recall_by_k": recall_by_k(parts), "hits_by_rank": hits_by_rank(parts)}
+
+
+def recall_by_k(parts: Mapping[str, tuple[Hits, Sizes]]) -> Figure:
+    """Draw the share of the next basket among the first k, for every k."""
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, (hits, sizes) in parts.items():
+        some = sizes > 0
+        if some.any():
+            recall = (hits[some].cumsum(axis=1) / sizes[some][:, None]).mean(axis=0)
+            axes.plot(np.arange(1, len(recall) + 1), recall, label=name)
+    axes.set(
+        xlabel="products shown (k)",
+        ylabel="recall of the next basket",
+        title="Recall by length of the list",
+        xscale="log",
+    )
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    return figure
+
+
+def hits_by_rank(parts: Mapping[str, tuple[Hits, Sizes]], ranks: int = 20) -> Figure:
+    """Draw the share of customers whose next basket held the product at each rank."""
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, (hits, _) in parts.items():
+        rate = hits[:, :ranks].mean(axis=0)
+        axes.plot(np.arange(1, len(rate) + 1), rate, "o-", markersize=3, label=name)
+    axes.set(xlabel="rank", ylabel="share bought", title="Bought in the next basket, by rank")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    return figure
