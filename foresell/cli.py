@@ -109,9 +109,9 @@ def list_(as_json: JSON = False) -> None:
 @verb
 def show_dataset(name: str, as_json: JSON = False) -> None:
     """Show tables, dates, models that can run. Example: `foresell data show complete-journey`."""
-    from foresell import jobs
+    from foresell import overview
 
-    found = jobs.describe_dataset(settings(), name)
+    found = overview.describe_dataset(settings(), name)
     if as_json:
         show(found)
         return
@@ -272,9 +272,9 @@ def serve(
 @verb
 def status(dataset: DATASET = None, as_json: JSON = False) -> None:
     """Show champions, what is served, how old it is, and checks. Example: `foresell status`."""
-    from foresell import jobs
+    from foresell import overview
 
-    found = jobs.status(settings(dataset))
+    found = overview.status(settings(dataset))
     if as_json:
         show(found)
         return

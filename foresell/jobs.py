@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
-
-from features.calendar import parse_as_of, to_date
+from features.calendar import parse_as_of
 from features.dataset import Dataset, list_datasets, open_dataset
 from features.errors import InvalidInput, MissingData, NotFound
 from features.intake import import_tables
@@ -49,45 +47,6 @@ def dataset_of(settings: Settings) -> Dataset:
     return open_dataset(settings.home, settings.dataset)
 
 
-def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
-    """Tables, rows, dates, and for each model whether it can run and what it lacks."""
-    from training.registry import TASKS
-
-    dataset = open_dataset(settings.home, name)
-    first, last = dataset.days
-    tables = [
-        {
-            "name": table,
-            "rows": frame.select(nw.len()).collect().item(),
-            "columns": dataset.columns(table),
-        }
-        for table, frame in dataset.tables.items()
-    ]
-    return {
-        "dataset": name,
-        "snapshot": dataset.snapshot,
-        "first": str(to_date(first)),
-        "last": str(to_date(last)),
-        "tables": tables,
-        "models": [_ability(task, dataset) for task in TASKS.values()],
-    }
-
-
-def _ability(task: Task, dataset: Dataset) -> dict[str, str]:
-    lacks = ""
-    try:
-        task.model.needs.check(dataset, task.name)
-    except MissingData as error:
-        lacks = error.message
-    gains = task.model.needs.missing_optional(dataset)
-    return {
-        "model": task.name,
-        "can_run": "no" if lacks else "yes",
-        "lacks": lacks,
-        "would_gain": "; ".join(f"{table}: {adds}" for table, adds in gains.items()),
-    }
-
-
 def _asked(task: Task, grain: str | None, horizon: int | None = None) -> dict[str, Any]:
     """Options that the caller sets, for the task that knows them."""
     asked: dict[str, Any] = {}
@@ -119,7 +78,7 @@ def evaluate(
     end = parse_as_of(as_of) if as_of else dataset.end
     reports = []
     with progress(f"evaluate {model} on {dataset.name}") as tell:
-        for task in _runnable(model, dataset):
+        for task in runnable(model, dataset):
             options = _options(task, dataset, grain)
             params = _tuned(settings, task, dataset, options, folds or settings.folds, end)
             reports.append(
@@ -136,7 +95,7 @@ def evaluate(
     return reports
 
 
-def _runnable(model: str, dataset: Dataset) -> list[Task]:
+def runnable(model: str, dataset: Dataset) -> list[Task]:
     """Return the tasks asked for; of `all`, those that the dataset can run."""
     from training.registry import named
 
@@ -198,7 +157,7 @@ def train(
     tracker = Tracker(settings.mlruns)
     rows = []
     with progress(f"train {model} on {dataset.name} as of {end.date()}") as tell:
-        for task in _runnable(model, dataset):
+        for task in runnable(model, dataset):
             options = _options(task, dataset, grain)
             started = time.process_time()
             trained = training.train(
@@ -252,7 +211,7 @@ def _is_served(settings: Settings, dataset: Dataset, end: datetime) -> bool:
         task.name in served.models
         and served.models[task.name].snapshot == dataset.snapshot
         and served.models[task.name].as_of == end
-        for task in _runnable("all", dataset)
+        for task in runnable("all", dataset)
     )
 
 
@@ -265,7 +224,7 @@ def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]
     tracker = Tracker(settings.mlruns)
     found = []
     with progress(f"tune {model} on {dataset.name}") as tell:
-        for task in _runnable(model, dataset):
+        for task in runnable(model, dataset):
             study = tuning.tune(
                 task,
                 dataset,
@@ -405,45 +364,3 @@ def serve(settings: Settings, *, try_it: bool = False) -> int:
         workers=settings.workers,
         when_ready=when_ready,
     )
-
-
-def status(settings: Settings) -> dict[str, Any]:
-    """Champions, what is served, ages, and checks that each say what is wrong."""
-    from training.promote import champions
-    from training.tracking import Tracker
-
-    dataset = dataset_of(settings)
-    models = champions(Tracker(settings.mlruns), dataset.name)
-    folder = published.current(settings.home)
-    served = published.read(folder).models if folder is not None else {}
-    rows: list[dict[str, Any]] = [
-        {
-            "model": task,
-            "champion": version.label,
-            "as_of": version.as_of.date().isoformat(),
-            "age_days": (date.today() - version.created.date()).days,
-            "primary": [round(value, 4) for value in version.primary],
-            "served": served[task].version if task in served else None,
-        }
-        for task, version in models.items()
-    ]
-    lacking = [task.name for task in _runnable("all", dataset) if task.name not in models]
-    behind = [name for name, one in models.items() if one.snapshot != dataset.snapshot]
-    unserved = [row["model"] for row in rows if row["served"] != row["champion"]]
-    return {
-        "dataset": dataset.name,
-        "snapshot": dataset.snapshot,
-        "data_end": dataset.end.date().isoformat(),
-        "published": folder.name if folder is not None else None,
-        "champions": rows,
-        "checks": [
-            _check("every runnable model has a champion", lacking, "train"),
-            _check("champions know the newest snapshot", behind, "retrain"),
-            _check("champions are served", unserved, "train or serve"),
-        ],
-    }
-
-
-def _check(name: str, failing: list[str], remedy: str) -> dict[str, Any]:
-    detail = f"{', '.join(failing)}; run foresell {remedy}" if failing else "all"
-    return {"check": name, "ok": not failing, "detail": detail}

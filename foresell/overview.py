@@ -1,0 +1,99 @@
+"""What there is and how it stands: datasets and what they can feed, champions and what is served."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+
+from features.calendar import to_date
+from features.dataset import Dataset, open_dataset
+from features.errors import MissingData
+from foresell.jobs import dataset_of, runnable
+from foresell.settings import Settings
+from training import published
+
+if TYPE_CHECKING:
+    from training.contract import Task
+
+
+def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
+    """Tables, rows, dates, and for each model whether it can run and what it lacks."""
+    from training.registry import TASKS
+
+    dataset = open_dataset(settings.home, name)
+    first, last = dataset.days
+    tables = [
+        {
+            "name": table,
+            "rows": frame.select(nw.len()).collect().item(),
+            "columns": dataset.columns(table),
+        }
+        for table, frame in dataset.tables.items()
+    ]
+    return {
+        "dataset": name,
+        "snapshot": dataset.snapshot,
+        "first": str(to_date(first)),
+        "last": str(to_date(last)),
+        "tables": tables,
+        "models": [_ability(task, dataset) for task in TASKS.values()],
+    }
+
+
+def _ability(task: Task, dataset: Dataset) -> dict[str, str]:
+    lacks = ""
+    try:
+        task.model.needs.check(dataset, task.name)
+    except MissingData as error:
+        lacks = error.message
+    gains = task.model.needs.missing_optional(dataset)
+    return {
+        "model": task.name,
+        "can_run": "no" if lacks else "yes",
+        "lacks": lacks,
+        "would_gain": "; ".join(f"{table}: {adds}" for table, adds in gains.items()),
+    }
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Champions, what is served, ages, and checks that each say what is wrong."""
+    from training.promote import champions
+    from training.tracking import Tracker
+
+    dataset = dataset_of(settings)
+    models = champions(Tracker(settings.mlruns), dataset.name)
+    folder = published.current(settings.home)
+    served = published.read(folder).models if folder is not None else {}
+    rows: list[dict[str, Any]] = [
+        {
+            "model": task,
+            "champion": version.label,
+            "as_of": version.as_of.date().isoformat(),
+            "age_days": (date.today() - version.created.date()).days,
+            "primary": [round(value, 4) for value in version.primary],
+            "served": served[task].version if task in served else None,
+        }
+        for task, version in models.items()
+    ]
+    lacking = [task.name for task in runnable("all", dataset) if task.name not in models]
+    behind = [name for name, one in models.items() if one.snapshot != dataset.snapshot]
+    unserved = [row["model"] for row in rows if row["served"] != row["champion"]]
+    return {
+        "dataset": dataset.name,
+        "snapshot": dataset.snapshot,
+        "data_end": dataset.end.date().isoformat(),
+        "published": folder.name if folder is not None else None,
+        "champions": rows,
+        "checks": [
+            _check("every runnable model has a champion", lacking, "train"),
+            _check("champions know the newest snapshot", behind, "retrain"),
+            _check("champions are served", unserved, "train or serve"),
+        ],
+    }
+
+
+def _check(name: str, failing: list[str], remedy: str) -> dict[str, Any]:
+    detail = f"{', '.join(failing)}; run foresell {remedy}" if failing else "all"
+    return {"check": name, "ok": not failing, "detail": detail}
