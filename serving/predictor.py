@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any
 from features.errors import Unavailable
 from serving.answers import Reader
 from training import published
+
+# A refused version is tried again, since it may be one that is still being copied here; at
+# most one part in so many of the time goes into trying.
+RETRY_SHARE = 10
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +59,7 @@ class Predictor:
         self.poll_seconds = poll_seconds
         self._served: Served | None = None
         self._refused: Path | None = None
+        self._retry_at = 0.0
         self._stopped = threading.Event()
         self._watch: threading.Thread | None = None
 
@@ -87,16 +93,19 @@ class Predictor:
         A version that cannot be read whole is refused, and the one held goes on answering.
         """
         folder = self._current()
-        if folder is None or folder == self._refused:
+        if folder is None or (self._served is not None and folder == self._served.folder):
             return False
-        if self._served is not None and folder == self._served.folder:
+        begun = time.monotonic()
+        if folder == self._refused and begun < self._retry_at:
             return False
         try:
             served = self._load(folder)
         except Exception:
             # Whatever is wrong with a version, it must not stop the one that answers.
-            log.exception("refused published version %s; what was served stays", folder.name)
+            if folder != self._refused:
+                log.exception("refused published version %s; what was served stays", folder.name)
             self._refused = folder
+            self._retry_at = begun + RETRY_SHARE * (time.monotonic() - begun)
             return False
         self._served = served
         self._refused = None

@@ -64,6 +64,19 @@ def test_a_bad_version_is_refused_once_and_the_old_one_goes_on_answering(
     assert caplog.text.count("refused published version v2") == 1
 
 
+def test_a_version_that_was_still_being_copied_is_served_once_it_is_whole(
+    tmp_path, predictor, publish_by_hand
+):
+    folder = publish_by_hand(tmp_path / "home", "v1", "milk")
+    copied_last = (folder / "version.json").rename(tmp_path / "version.json")
+    assert not predictor.refresh()
+    copied_last.rename(folder / "version.json")
+    end = time.monotonic() + 5
+    while not predictor.refresh() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert shown(predictor) == ["milk"]
+
+
 def test_a_good_version_after_a_bad_one_is_served(tmp_path, predictor, publish_by_hand):
     folder = publish_by_hand(tmp_path / "home", "v1")
     (folder / "version.json").write_text("{")
