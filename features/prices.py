@@ -34,15 +34,21 @@ def planned_prices(dataset: Dataset, grain: Grain, origin: int, steps: int, inde
     """
     listed = dataset.derive(("prices", str(grain)), lambda: _listed(dataset, grain))
     keyed = listed.join(index.select("series", *grain.keys), on=list(grain.keys), how="inner")
-    keyed = keyed.select("series", "from_day", "price").sort("from_day")
     recent = RECENT[grain.freq]
-    offsets = range(-recent, steps)
-    grid = pl.DataFrame({"step": offsets}, schema={"step": pl.Int64}).with_columns(
-        on=(origin + pl.col("step") * grain.days).cast(pl.Int32)
+    grid = pl.DataFrame({"step": range(-recent, steps)}, schema={"step": pl.Int64})
+    grid = grid.with_columns(from_day=(origin + pl.col("step") * grain.days).cast(pl.Int32))
+    wanted = index.select("series").join(nw.from_native(grid.lazy()), how="cross")
+    changes = keyed.select(
+        "series", nw.lit(None, dtype=nw.Int64).alias("step"), "from_day", "price"
     )
-    wanted = index.select("series").join(nw.from_native(grid.lazy()), how="cross").sort("on")
-    priced = wanted.join_asof(keyed, left_on="on", right_on="from_day", by="series")
-    priced = held(priced.sort("series", "step"))
+    asked = wanted.with_columns(nw.lit(None, dtype=nw.Float64).alias("price"))
+    # Each period takes the price of the last change up to its first day. A change on that very
+    # day comes before it: it has no step, and so the lower order.
+    both = nw.concat([changes, asked.select("series", "step", "from_day", "price")])
+    both = both.with_columns(nw.when(nw.col("step").is_null()).then(0).otherwise(1).alias("asked"))
+    filled = nw.col("price").fill_null(strategy="forward")
+    priced = both.with_columns(filled.over("series", order_by=["from_day", "asked"]).alias("price"))
+    priced = held(priced.filter(nw.col("asked") == 1))
     # Prices in whole cents of cents: the mean does not depend on the order of rows.
     cents = (nw.col("price") * 10_000).round().cast(nw.Int64)
     before = priced.filter(nw.col("step") < 0, ~nw.col("price").is_null())

@@ -71,13 +71,13 @@ class DemandModel:
     seed: int = 0
     threads: int = 1
     country: str = "US"
-    learning_rate: float = 0.06
+    learning_rate: float = 0.045
     num_leaves: int = 31
-    min_data_in_leaf: int = 100
-    rounds: int = 160
+    min_data_in_leaf: int = 200
+    rounds: int = 180
     feature_fraction: float = 0.6
     members: int = 3
-    rows: int = 120_000
+    rows: int = 80_000
 
     boosters_: tuple[Booster, ...] = field(init=False, repr=False)
     quantiles_: Quantiles = field(init=False, repr=False)

@@ -1,0 +1,126 @@
+"""What the published forecasts answer, and what they refuse."""
+
+import polars as pl
+import pytest
+
+from features.calendar import parse_as_of
+from features.dataset import Dataset
+from features.errors import InvalidInput, NotFound
+from serving.answers.demand import DemandAnswers
+from training.models.demand import DemandModel
+
+FIRST = 17_000
+AS_OF = parse_as_of("2017-04-03")  # 17,259 days
+QUANTILES = [0.1, 0.5, 0.9]
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """Generate 12 products at two locations; `old` stopped long ago, `lone` is at one only."""
+    rows = [
+        (f"p{i}", where, FIRST + k, float(1 + (i + k) % 3))
+        for i in range(12)
+        for where in ("1", "2")
+        for k in range(0, 259, 2)
+    ]
+    rows += [("old", "1", FIRST + 3, 2.0), ("lone", "2", FIRST + 200, 1.0)]
+    names = {"product_id": pl.String, "location_id": pl.String}
+    schema = {**names, "day": pl.Int32, "quantity": pl.Float64}
+    return Dataset.from_frames("shop", {"sales": pl.DataFrame(rows, schema=schema, orient="row")})
+
+
+@pytest.fixture(scope="module")
+def model(shop):
+    options = {"grain": "product,location:week", "horizon_days": 28}
+    return DemandModel(**options, rows=3_000, rounds=30, members=2).fit(shop, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def answers(model, shop, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    model.publish(shop, AS_OF, folder)
+    return DemandAnswers.load(folder)
+
+
+def series(product, location="1"):
+    return {"product_id": product, "location_id": location}
+
+
+def test_answers_are_what_the_model_predicts(answers, model, shop):
+    said = answers.answer([series("p4", "2")])[0]["forecast"]
+    own = pl.DataFrame([series("p4", "2")])
+    expected = model.predict(shop, AS_OF, own).with_columns(pl.col("date").cast(pl.String))
+    assert said == expected.select("date", "mean", "q10", "q50", "q90").to_dicts()
+
+
+def test_answers_come_in_the_order_asked(answers):
+    asked = [series("p7"), series("p1"), series("p7", "2")]
+    found = answers.answer(asked)
+    assert [{k: one[k] for k in ("product_id", "location_id")} for one in found] == asked
+
+
+def test_the_first_period_begins_at_as_of(answers):
+    assert answers.answer([series("p1")])[0]["forecast"][0]["date"] == "2017-04-03"
+
+
+def test_a_shorter_horizon_gives_the_first_periods(answers):
+    whole = answers.answer([series("p1")])[0]["forecast"]
+    assert answers.answer([series("p1")], 14)[0]["forecast"] == whole[:2]
+
+
+def test_only_the_quantiles_asked_for_are_given(answers):
+    point = answers.answer([series("p1")], quantiles=[0.9])[0]["forecast"][0]
+    assert list(point) == ["date", "mean", "q90"]
+
+
+def test_a_series_with_a_past_rests_on_it(answers):
+    assert answers.answer([series("p1")])[0]["basis"] == "own_history"
+
+
+def test_a_series_that_stopped_long_ago_is_still_known_and_rests_on_look_alikes(answers):
+    found = answers.answer([series("old")])[0]
+    assert found["basis"] == "look_alikes"
+    assert len(found["forecast"]) == 4
+
+
+def test_an_unknown_product_is_named(answers):
+    with pytest.raises(NotFound, match="'nothing'") as caught:
+        answers.answer([series("p1"), series("nothing")])
+    assert caught.value.field == "series[1].product_id"
+
+
+def test_an_unknown_location_is_named(answers):
+    with pytest.raises(NotFound, match="'99'") as caught:
+        answers.answer([series("p1", "99")])
+    assert caught.value.field == "series[0].location_id"
+
+
+def test_a_product_that_never_sold_at_a_location_is_refused_as_a_pair(answers):
+    with pytest.raises(NotFound, match="together") as caught:
+        answers.answer([series("lone", "1")])
+    assert caught.value.field == "series[0]"
+
+
+def test_a_missing_key_is_named_with_the_keys_there_are(answers):
+    with pytest.raises(InvalidInput, match="product_id and location_id") as caught:
+        answers.answer([{"product_id": "p1"}])
+    assert caught.value.field == "series[0].location_id"
+
+
+def test_a_key_that_is_not_the_grains_is_refused(answers):
+    with pytest.raises(InvalidInput, match="not a key") as caught:
+        answers.answer([{**series("p1"), "colour": "red"}])
+    assert caught.value.field == "series[0].colour"
+
+
+@pytest.mark.parametrize(("days", "allowed"), [(35, "28"), (10, "multiple of 7")])
+def test_a_horizon_that_is_not_forecast_is_refused_with_what_is(answers, days, allowed):
+    with pytest.raises(InvalidInput, match=allowed) as caught:
+        answers.answer([series("p1")], days)
+    assert caught.value.field == "horizon"
+
+
+def test_a_quantile_that_is_not_published_is_refused_with_those_that_are(answers):
+    with pytest.raises(InvalidInput, match=r"0\.1, 0\.5, 0\.9") as caught:
+        answers.answer([series("p1")], quantiles=[0.5, 0.25])
+    assert caught.value.field == "quantiles[1]"
