@@ -1,4 +1,4 @@
-"""What there is and how it stands: datasets and what they can feed, champions and what is served."""
+"""What there is and how it stands: datasets, what they can feed, champions, what is served."""
 
 from __future__ import annotations
 
