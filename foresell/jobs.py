@@ -178,7 +178,6 @@ def train(
             settings.home,
             tracker,
             dataset.name,
-            threads=settings.threads,
             keep=settings.keep_versions,
             progress=tell,
         )
@@ -291,7 +290,6 @@ def score(
         )
         tell(f"predict with {version.label}")
         fitted = task.model.load(version.folder)
-        fitted.threads = settings.threads
         answer = fitted.predict(dataset, end)
         draft = out.with_name(f".{out.name}.draft")
         answer.write_parquet(draft)
@@ -344,7 +342,6 @@ def serve(settings: Settings, *, try_it: bool = False) -> int:
                 settings.home,
                 Tracker(settings.mlruns),
                 settings.dataset,
-                threads=settings.threads,
                 keep=settings.keep_versions,
                 progress=tell,
             )

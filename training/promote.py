@@ -70,7 +70,6 @@ def publish(
     tracker: Tracker,
     dataset: str,
     *,
-    threads: int = 1,
     keep: int = 2,
     progress: Progress = lambda _: None,
 ) -> str:
@@ -121,7 +120,6 @@ def publish(
             continue
         (draft / task).mkdir()
         model = TASKS[task].model.load(version.folder)
-        model.threads = threads
         data = open_dataset(home, dataset, version.snapshot)
         model.publish(data, version.as_of, draft / task)
     record = published.Version(

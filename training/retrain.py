@@ -127,9 +127,7 @@ def retrain(
                 report.outcomes.append(Outcome(task.name, lacking.message))
                 continue
             report.outcomes.append(_challenge(task, dataset, tracker, folds, threads, progress))
-        report.published = publish(
-            home, tracker, name, threads=threads, keep=keep, progress=progress
-        )
+        report.published = publish(home, tracker, name, keep=keep, progress=progress)
     return report
 
 
