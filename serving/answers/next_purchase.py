@@ -84,9 +84,10 @@ class NextPurchaseAnswers:
         said = self._rows(
             known.get_column("customer_id"), self.model.curves(known), within_days, basis
         )
-        new = pl.Series(sorted(set(customer_ids) - said.keys()), dtype=pl.String)
-        curves = np.tile(self.model.newcomer_curve_, (len(new), 1))
-        said |= self._rows(new, curves, within_days, ["population"] * len(new))
+        new = sorted(set(customer_ids) - said.keys())
+        if new:
+            curves = np.tile(self.model.newcomer_curve_, (len(new), 1))
+            said |= self._rows(pl.Series(new), curves, within_days, ["population"] * len(new))
         return [said[one] for one in customer_ids]
 
     def _rows(

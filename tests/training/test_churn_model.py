@@ -22,7 +22,7 @@ AS_OF = datetime(2017, 12, 4)
 
 @pytest.fixture(scope="module")
 def model(journey):
-    return ChurnModel(averaged=1).fit(journey, AS_OF)
+    return ChurnModel().fit(journey, AS_OF)
 
 
 @pytest.fixture(scope="module")
@@ -140,5 +140,5 @@ def test_too_short_a_history_is_refused_with_what_is_needed(journey):
 def test_a_log_of_customers_and_dates_alone_is_enough(orders):
     columns = ["customer_id", "order_id", "line", "ts", "day", "quantity", "kind"]
     bare = Dataset.from_frames("bare", {"orders": orders.select(columns)})
-    found = ChurnModel(averaged=1).fit(bare, AS_OF).predict(bare, AS_OF)
+    found = ChurnModel().fit(bare, AS_OF).predict(bare, AS_OF)
     assert found.get_column("churn_probability").is_not_null().all()

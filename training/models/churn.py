@@ -43,8 +43,8 @@ class ChurnModel:
     """LightGBM on stacked cuts, with BG/NBD's view of each customer among its features.
 
     Log loss on active customers (three origins of the bundled year) chose what stands here:
-    Platt scaling on the newest cut was worse than none, monotone constraints and a blend with
-    a logistic regression no better.
+    Platt scaling on the newest cut was worse than none; monotone constraints, a blend with a
+    logistic regression and averages over seeds were no better.
 
     Attributes
     ----------
@@ -56,8 +56,6 @@ class ChurnModel:
         How many past instants are learnt from, and the days between them.
     rounds
         Trees at most; how many is decided on the newest cut.
-    averaged
-        Boosters with different seeds whose scores are averaged.
     learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction, lambda_l2
         As LightGBM has them.
     """
@@ -77,14 +75,13 @@ class ChurnModel:
     cuts: int = 10
     cut_step_days: int = 14
     rounds: int = 300
-    averaged: int = 2
     learning_rate: float = 0.05
     num_leaves: int = 12
     min_data_in_leaf: int = 60
     feature_fraction: float = 0.4
     bagging_fraction: float = 0.7
     lambda_l2: float = 5.0
-    boosters_: list[Booster] = field(init=False, repr=False)
+    booster_: Booster = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     newcomer_rate_: float = field(init=False, repr=False)
 
@@ -123,12 +120,9 @@ class ChurnModel:
         inputs = [frame.select(names) for frame in frames]
         rounds = self._best_rounds(days, inputs, labels)
         together, label = pl.concat(inputs), np.concatenate(labels)
-        self.boosters_ = [
-            Booster.fit(
-                together, label, self._params(), rounds, threads=self.threads, seed=self.seed + k
-            )
-            for k in range(self.averaged)
-        ]
+        self.booster_ = Booster.fit(
+            together, label, self._params(), rounds, threads=self.threads, seed=self.seed
+        )
         few = (together.get_column("visits") < FEW_VISITS).to_numpy()
         known = label[few] if few.sum() >= MIN_NEWCOMERS else label
         self.newcomer_rate_ = float(known.mean())
@@ -159,8 +153,10 @@ class ChurnModel:
 
     def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
         """Answer from rows of `features`; batch and serving both go through here."""
-        raw = np.mean([one.predict(features, raw_score=True) for one in self.boosters_], axis=0)
-        reasons = strongest(self._contributions(features), features, REASONS)
+        parts = self.booster_.contributions(features)
+        # Contributions and base add up to the raw score: one pass gives both it and its reasons.
+        raw = parts.to_numpy(order="c").sum(axis=1)
+        reasons = strongest(parts, features, REASONS)
         return features.select(
             "customer_id",
             pl.Series("churn_probability", 1 / (1 + np.exp(-raw)), dtype=pl.Float64),
@@ -176,7 +172,7 @@ class ChurnModel:
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return each customer's reasons; `contribution` in log-odds of churn."""
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        found = strongest(self._contributions(features), features, REASONS)
+        found = strongest(self.booster_.contributions(features), features, REASONS)
         rows = [
             (customer, reason, contribution)
             for customer, reasons in zip(features.get_column("customer_id"), found, strict=True)
@@ -186,10 +182,9 @@ class ChurnModel:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def save(self, folder: Path) -> None:
-        """Write one native file a booster and `churn.json`."""
+        """Write the native booster and `churn.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        for number, booster in enumerate(self.boosters_):
-            booster.save(folder / f"booster_{number}")
+        self.booster_.save(folder / "booster")
         content = {
             "options": self._options(),
             "process": asdict(self.process_),
@@ -203,10 +198,7 @@ class ChurnModel:
         content = json.loads((folder / "churn.json").read_text())
         model = cls(**content["options"])
         model.threads = threads or model.threads
-        model.boosters_ = [
-            Booster.load(folder / f"booster_{number}", model.threads)
-            for number in range(model.averaged)
-        ]
+        model.booster_ = Booster.load(folder / "booster", model.threads)
         model.process_ = BgNbd(**content["process"])
         model.newcomer_rate_ = content["newcomer_rate"]
         return model
@@ -263,12 +255,6 @@ class ChurnModel:
 
     def _options(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self) if one.init}
-
-    def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Mean contribution of each feature over the averaged boosters, in log-odds."""
-        parts = [booster.contributions(features) for booster in self.boosters_]
-        mean = np.mean([part.to_numpy() for part in parts], axis=0)
-        return pl.DataFrame(mean, schema=parts[0].columns, orient="row")
 
 
 def segment(horizon_days: int) -> pl.Expr:

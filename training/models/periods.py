@@ -71,11 +71,9 @@ def expand(
         if name not in ("customer_id", WEEKDAY) and not name.startswith(UNUSED)
     ]
     start, end = edges[bins].astype(np.float64), edges[bins + 1].astype(np.float64)
-    numbers = features.select(
-        "recency", "gap_mean", "gap_median", "gap_q90", WEEKDAY, "^silent_.*_more$"
-    ).cast(pl.Float64)
-    numbers = numbers.fill_null(np.nan)
-    of = {name: numbers.get_column(name).to_numpy()[rows] for name in numbers.columns}
+    read = ["recency", "gap_mean", "gap_median", "gap_q90", WEEKDAY]
+    read += [name for name in features.columns if name.startswith("silent_")]
+    of = {name: features.get_column(name).to_numpy()[rows] for name in read}
     silence = of["recency"] + (start + end) / 2
     weekday = (of[WEEKDAY] + start) % 7
     columns = {
@@ -119,7 +117,7 @@ def _process_hazard(
 
 def _habit(features: pl.DataFrame, rows: Ints, weekday: Ints, width: Ints) -> Floats:
     """Mean share of visits on the bin's weekdays, 1 where all weekdays are alike."""
-    shares = features.select(f"weekday_share_{k}" for k in range(7)).to_numpy()
+    shares = np.stack([features.get_column(f"weekday_share_{k}").to_numpy() for k in range(7)], 1)
     total = np.zeros(len(rows))
     for day in range(int(width.max(initial=0))):
         total += np.where(day < width, shares[rows, (weekday + day) % 7], 0.0)

@@ -5,10 +5,12 @@ words that a shop manager reads. Churn and next purchase use it.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 Row = dict[str, Any]
 
@@ -28,6 +30,7 @@ PREFIXES = {
 }
 
 
+@cache
 def group_of(feature: str) -> str:
     """Return the group of a feature; `other` where none fits."""
     fitting = (
@@ -38,25 +41,28 @@ def group_of(feature: str) -> str:
     return next(fitting, "other")
 
 
-def by_group(contributions: pl.DataFrame) -> pl.DataFrame:
-    """Add up the contributions of each group's features; columns without a group are dropped."""
-    groups: dict[str, list[str]] = {}
-    for feature in contributions.columns:
-        groups.setdefault(group_of(feature), []).append(feature)
-    groups.pop("other", None)
-    return contributions.select(
-        pl.sum_horizontal(features).alias(group) for group, features in groups.items()
-    )
+def by_group(contributions: pl.DataFrame) -> tuple[list[str], NDArray[np.float64]]:
+    """Add up the contributions of each group's features; what has no group is dropped.
+
+    Returns
+    -------
+    tuple
+        The groups, and their contributions, shape (rows, groups).
+    """
+    columns: dict[str, list[int]] = {}
+    for number, feature in enumerate(contributions.columns):
+        columns.setdefault(group_of(feature), []).append(number)
+    columns.pop("other", None)
+    values = contributions.to_numpy(order="c")
+    return list(columns), np.stack([values[:, of].sum(axis=1) for of in columns.values()], axis=1)
 
 
 def strongest(
     contributions: pl.DataFrame, features: pl.DataFrame, count: int
 ) -> list[list[tuple[str, float]]]:
     """Return each row's `count` strongest reasons with their contributions, strongest first."""
-    grouped = by_group(contributions)
-    values = grouped.to_numpy()
+    names, values = by_group(contributions)
     order = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :count]
-    names = grouped.columns
     return [
         [(SENTENCES[names[j]](row), float(values[i, j])) for j in order[i]]
         for i, row in enumerate(features.iter_rows(named=True))
