@@ -74,7 +74,7 @@ class PopulationCurve:
 
 @dataclass
 class OwnMedianGap:
-    """The next visit comes one own median gap after the last, or tomorrow where that has passed.
+    """The next visit comes one own median gap from now; better than from the last visit.
 
     Who has no gap yet gets the median of the others' medians.
     """
@@ -91,7 +91,7 @@ class OwnMedianGap:
         """Answer at `as_of`."""
         features = customer_features(dataset, as_of)
         gap = pl.col("gap_median").fill_null(pl.col("gap_median").median())
-        left = features.select((gap - pl.col("recency")).clip(0, self.horizon_days)).to_series()
+        left = features.select(gap.clip(0, self.horizon_days)).to_series()
         days = np.arange(1, self.horizon_days + 1)
         return _answer(features, (days > left.to_numpy()[:, None]).astype(np.float64), ids)
 

@@ -58,23 +58,17 @@ def survival(
 
 
 def quantile_calibration(days: Floats, horizon_days: int, quantiles: dict[float, Floats]) -> Figure:
-    """Draw the share of purchases that came at or before each predicted quantile.
+    """Draw the share of purchases that came before each predicted quantile.
 
     Customers whose quantile lies at the horizon are left out: whether it was exceeded is not
-    seen. Days are whole, so shares lie somewhat above their level.
+    seen.
     """
     figure = Figure(figsize=(5, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    levels = list(quantiles)
-    below, at = [], []
-    for quantile in quantiles.values():
-        seen = quantile < horizon_days
-        below.append((days[seen] < quantile[seen]).mean())
-        at.append((days[seen] <= quantile[seen]).mean())
-    axes.vlines(levels, below, at, linewidth=6, alpha=0.5)
-    axes.plot(levels, at, "_", color="C0", label="before or on the day")
-    axes.plot(levels, below, "_", color="C1", label="before the day")
+    seen = {level: quantile < horizon_days for level, quantile in quantiles.items()}
+    shares = [(days[seen[level]] <= quantiles[level][seen[level]]).mean() for level in quantiles]
+    axes.plot(list(quantiles), shares, "o-")
     axes.set(
         xlim=(0, 1),
         ylim=(0, 1),
@@ -82,5 +76,4 @@ def quantile_calibration(days: Floats, horizon_days: int, quantiles: dict[float,
         ylabel="share of purchases",
         title="Quantile calibration",
     )
-    axes.legend(loc="upper left")
     return figure
