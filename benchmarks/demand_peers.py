@@ -7,6 +7,7 @@ processor seconds.
 
 import argparse
 import time
+import warnings
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -94,6 +95,8 @@ def main() -> None:
     parser.add_argument("--dataset", default="complete-journey")
     parser.add_argument("--folds", type=int, default=3)
     arguments = parser.parse_args()
+    # mlforecast says of each short series that it is not learned from.
+    warnings.filterwarnings("ignore", module="mlforecast")
     dataset = open_dataset(arguments.home, arguments.dataset)
     asked = options(dataset)
     methods: dict[str, Callable[[datetime, pl.DataFrame], pl.DataFrame]] = {

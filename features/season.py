@@ -10,6 +10,7 @@ import holidays
 import polars as pl
 
 from features.calendar import to_date, to_day
+from features.errors import InvalidInput
 
 # Further away than this, a holiday is far: shoppers do not act on it.
 FAR_DAYS = 30
@@ -17,7 +18,14 @@ FAR_DAYS = 30
 
 @lru_cache(maxsize=64)
 def _holidays(country: str, year: int) -> tuple[int, ...]:
-    found = holidays.country_holidays(country, years=range(year - 1, year + 2))
+    try:
+        found = holidays.country_holidays(country, years=range(year - 1, year + 2))
+    except NotImplementedError as error:
+        raise InvalidInput(
+            f"country = {country!r} has no known public holidays; give an ISO code such as US "
+            "or DE.",
+            field="country",
+        ) from error
     return tuple(sorted(to_day(date) for date in found))
 
 
@@ -40,6 +48,11 @@ def season(days: list[int], length: int, country: str) -> pl.DataFrame:
         `to_holiday` (days from the period's first day to the next holiday, at most 30; below
         the period's length it falls into it) and `since_holiday` (days since the last one
         before the period, at most 30).
+
+    Raises
+    ------
+    InvalidInput
+        If the country's holidays are not known.
     """
     rows = []
     for day in days:

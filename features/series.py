@@ -53,7 +53,7 @@ def all_series(dataset: Dataset, grain: Grain) -> Series:
     MissingData
         If the records lack what a key of the grain needs.
     """
-    return dataset.derive(("series", str(grain)), lambda: _build(dataset, grain))
+    return dataset.derive(("series", grain.keys), lambda: _build(dataset, grain))
 
 
 def units_by_period(dataset: Dataset, grain: Grain, day: int) -> Frame:

@@ -253,6 +253,12 @@ def test_the_next_holiday_is_counted_from_the_first_day_of_the_period():
     assert frame["since_holiday"].to_list()[2] == 1
 
 
+def test_a_country_without_known_holidays_is_refused():
+    with pytest.raises(InvalidInput, match="'XX'") as caught:
+        season([DAY], 7, "XX")
+    assert caught.value.field == "country"
+
+
 def test_steady_series_sell_at_least_once_a_period_on_average():
     rows = [("often", "1", DAY + k, 1.0) for k in range(196)]
     rows += [("seldom", "1", DAY + 5, 1.0)]
