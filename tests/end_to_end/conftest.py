@@ -28,7 +28,10 @@ PACKAGES = ("features", "training", "serving", "foresell")
 READY_SECONDS = 90
 DAYS_AFTER = 31
 # How well a model fits is not what is tested here; how long it takes is felt.
-QUICK = {"demand": {"rounds": 15, "members": 1}}
+QUICK = {
+    "demand": {"rounds": 15, "members": 1},
+    "recommender": {"rounds": 20, "cuts": 2, "scored_products": 500},
+}
 # Serving has to do without them: importing one is an error in the served process.
 FORBIDDEN = ("mlflow", "matplotlib", "statsforecast", "lifelines", "implicit")
 
