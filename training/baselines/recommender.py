@@ -3,6 +3,7 @@
 Histories at `as_of` in; lists with the columns of the recommender's answers out.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,7 @@ import numpy as np
 import polars as pl
 from implicit.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import CosineRecommender
+from implicit.utils import ParameterWarning
 from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
@@ -137,7 +139,10 @@ def item_knn(known: Histories) -> Scorer:
     """Cosine of products over customers (implicit), 20 neighbours; bought ones are kept."""
     counts = _counts(known)
     model = CosineRecommender(K=20, num_threads=1)
-    model.fit(counts.copy(), show_progress=False)
+    with warnings.catch_warnings():
+        # implicit's own weighting hands itself a matrix in another layout, and complains.
+        warnings.simplefilter("ignore", ParameterWarning)
+        model.fit(counts.copy(), show_progress=False)
     return lambda rows: np.asarray((counts[rows] @ model.similarity).toarray())
 
 

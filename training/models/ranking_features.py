@@ -165,12 +165,9 @@ def _customers(histories: Histories) -> dict[str, Float32s]:
 
 
 def _products(histories: Histories) -> dict[str, Float32s]:
-    buyers = np.bincount(histories.cols, minlength=histories.shape[1])
-    again = np.bincount(
-        histories.cols,
-        weights=histories.pairs["baskets"] > 1,
-        minlength=histories.shape[1],
-    )
+    size = histories.shape[1]
+    buyers = add_up(histories.cols, np.ones(len(histories.cols)), size)
+    again = add_up(histories.cols, histories.pairs["baskets"] > 1, size)
     found = {f"product_{w}d": histories.by_product(f"baskets_{w}d") for w in WINDOW_DAYS}
     found["product_trend"] = found["product_14d"] / (found["product_56d"] / 4 + 1)
     found["product_baskets"] = histories.by_product("baskets")
@@ -178,9 +175,9 @@ def _products(histories: Histories) -> dict[str, Float32s]:
     found["product_repeat_rate"] = again / (buyers + 5)
     found["product_per_buyer"] = found["product_baskets"] / (buyers + 1)
     gaps = np.nan_to_num(histories.pairs["gap_mean"] * (histories.pairs["baskets"] - 1))
-    gap_sum = np.bincount(histories.cols, weights=gaps, minlength=histories.shape[1])
+    gap_sum = add_up(histories.cols, gaps, size)
     found["product_gap"] = gap_sum / (found["product_baskets"] - buyers + 1e-3)
-    first = np.zeros(histories.shape[1])
+    first = np.zeros(size)
     np.maximum.at(first, histories.cols, histories.pairs["first_days"])
     found["product_age_days"] = first
     if "spend" in histories.pairs:

@@ -80,27 +80,30 @@ def outcome(
     """Lay the first `shown` places beside what was bought."""
     known = histories.known_at(dataset, as_of)
     bought = next_baskets(dataset, as_of, options["horizon_days"]).collect().to_polars()
-    # Products that nobody may be shown stay in the truth: their codes follow the known ones.
+    buyers = known.codes(bought.get_column("customer_id"))
+    # Products too rare to have a code stay in the truth: theirs follow the others'.
     everything = bought.get_column("product_id").unique().sort()
     rare = everything.filter(find_sorted(known.products, _text(everything)) < 0)
-    buyers = known.codes(bought.get_column("customer_id"))
-    ids = _text(bought.get_column("product_id"))
-    products = find_sorted(known.products, ids)
-    products = np.where(
-        products >= 0, products, len(known.products) + find_sorted(_text(rare), ids)
-    )
+
+    def codes(ids: pl.Series) -> Ints:
+        common, seldom = (find_sorted(among, _text(ids)) for among in (known.products, _text(rare)))
+        return np.where(
+            common >= 0, common, np.where(seldom >= 0, len(known.products) + seldom, -1)
+        )
+
     size = len(known.products) + len(rare)
     judged = buyers >= 0
-    keys = buyers * size + products
+    keys = buyers * size + codes(bought.get_column("product_id"))
     window = np.sort(keys[judged])
     following = np.sort(keys[judged & bought.get_column("is_next").to_numpy()])
     rows = np.unique(buyers[judged])
 
     top = predictions.filter(pl.col("rank") <= shown)
     at = find_sorted(rows, known.codes(top.get_column("customer_id")))
-    codes = find_sorted(known.products, _text(top.get_column("product_id")))
     places = np.full((len(rows), shown), -1, np.int64)
-    places[at[at >= 0], top.get_column("rank").to_numpy()[at >= 0] - 1] = codes[at >= 0]
+    places[at[at >= 0], top.get_column("rank").to_numpy()[at >= 0] - 1] = codes(
+        top.get_column("product_id")
+    )[at >= 0]
     wanted = np.where(places >= 0, rows[:, None] * size + places, -1)
 
     def among(pairs: Ints) -> Bools:
@@ -189,7 +192,7 @@ def _by_kind(laid: Outcome) -> list[Score]:
 def _shown(known: Histories, laid: Outcome) -> list[Score]:
     """Share of the products that anyone is shown; median place in the order of popularity."""
     shown = laid.shown[:, :10]
-    shown = shown[shown >= 0]
+    shown = shown[(shown >= 0) & (shown < len(known.products))]
     place = np.empty(len(known.products))
     place[known.most_popular(len(known.products))] = np.arange(1, len(known.products) + 1)
     coverage = len(np.unique(shown)) / len(known.products)

@@ -1,0 +1,97 @@
+"""What each baseline recommends, and that they are judged as published."""
+
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from training.models import histories
+from training.models.recommender import LISTS
+from training.tasks.recommender import RECOMMENDER, judge
+
+AS_OF = datetime(2017, 11, 6)
+OPTIONS = {"horizon_days": 28}
+
+
+@pytest.fixture(scope="module")
+def ids(journey):
+    return RECOMMENDER.population(journey, AS_OF, OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def answers(journey, ids):
+    return {
+        name: build(**OPTIONS).fit(journey, AS_OF).predict(journey, AS_OF, ids)
+        for name, build in RECOMMENDER.baselines.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def ndcg(journey, answers):
+    def primary(frame):
+        scores = judge(journey, AS_OF, OPTIONS, frame)
+        return next(s.value for s in scores if (s.slice, s.metric) == ("all", "ndcg_10"))
+
+    return {name: primary(frame) for name, frame in answers.items()}
+
+
+@pytest.mark.parametrize("name", list(RECOMMENDER.baselines))
+def test_lists_are_ranked_and_hold_no_product_twice(answers, name):
+    frame = answers[name]
+    assert frame.schema == LISTS
+    assert frame.select("customer_id", "product_id").is_duplicated().sum() == 0
+    falls = frame.sort("customer_id", "rank").select(
+        pl.col("score").diff().over("customer_id").max()
+    )
+    assert falls.item() <= 0
+
+
+@pytest.mark.parametrize("name", list(RECOMMENDER.baselines))
+def test_the_same_input_gives_the_same_lists(journey, ids, answers, name):
+    again = RECOMMENDER.baselines[name](**OPTIONS).fit(journey, AS_OF)
+    assert_frame_equal(again.predict(journey, AS_OF, ids), answers[name], check_exact=True)
+
+
+def test_popularity_is_what_sold_in_28_days(journey, answers):
+    orders = journey.known("orders", AS_OF).to_native()
+    day = (AS_OF - datetime(1970, 1, 1)).days
+    sold = (
+        orders.filter(pl.col("day") >= day - 28)
+        .group_by("product_id")
+        .agg(pl.struct("customer_id", "order_id").n_unique().alias("baskets"))
+    )
+    top = sold.collect().get_column("baskets").sort(descending=True).head(20)
+    shown = answers["popularity"].filter(pl.col("customer_id") == "1")
+    baskets = shown.join(sold.collect(), on="product_id", maintain_order="left")
+    assert baskets.get_column("baskets").to_list() == top.to_list()
+
+
+def test_personal_frequency_is_what_the_customer_bought_most(journey, ids, answers):
+    known = histories.known_at(journey, AS_OF)
+    customer = ids.get_column("customer_id")[7]
+    row = known.codes(pl.Series([customer]))[0]
+    most = np.sort(known.pairs["baskets"][known.rows == row])[::-1][:20]
+    shown = answers["personal_frequency"].filter(pl.col("customer_id") == customer)
+    assert np.floor(shown.get_column("score").to_numpy()).tolist() == most.tolist()
+
+
+def test_collaborative_methods_may_repeat_what_was_bought(journey, answers):
+    known = histories.known_at(journey, AS_OF)
+    for name in ("als", "item_knn", "up_cf", "tifu_knn"):
+        shown = answers[name]
+        rows = known.codes(shown.get_column("customer_id"))
+        cols = histories.find_sorted(
+            known.products, shown.get_column("product_id").to_numpy().astype(str)
+        )
+        assert (known.find(rows, cols) >= 0).mean() > 0.1
+
+
+def test_own_habits_beat_popularity_and_factors(ndcg):
+    assert ndcg["decayed_frequency"] > 1.5 * ndcg["popularity"]
+    assert ndcg["decayed_frequency"] > 1.2 * ndcg["als"]
+
+
+def test_recency_beats_plain_frequency(ndcg):
+    assert ndcg["decayed_frequency"] > ndcg["personal_frequency"]
