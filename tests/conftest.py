@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -10,6 +11,15 @@ import pytest
 from features.dataset import Dataset, open_dataset
 from features.intake import import_tables
 from features.sources import complete_journey
+
+
+@pytest.fixture(scope="session")
+def quick() -> dict[str, dict[str, Any]]:
+    """Options under which a model fits in seconds, where how well it fits is not the question."""
+    return {
+        "demand": {"rounds": 15, "members": 1},
+        "recommender": {"rounds": 20, "cuts": 2, "scored_products": 500},
+    }
 
 
 @pytest.fixture(scope="session")

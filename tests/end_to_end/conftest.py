@@ -27,11 +27,6 @@ SOURCES = Path(__file__).resolve().parents[2]
 PACKAGES = ("features", "training", "serving", "foresell")
 READY_SECONDS = 90
 DAYS_AFTER = 31
-# How well a model fits is not what is tested here; how long it takes is felt.
-QUICK = {
-    "demand": {"rounds": 15, "members": 1},
-    "recommender": {"rounds": 20, "cuts": 2, "scored_products": 500},
-}
 # Serving has to do without them: importing one is an error in the served process.
 FORBIDDEN = ("mlflow", "matplotlib", "statsforecast", "lifelines", "implicit")
 
@@ -122,10 +117,10 @@ def as_of(journey: Dataset) -> datetime:
 
 
 @pytest.fixture(scope="session")
-def models(journey: Dataset, as_of: datetime) -> dict[str, Any]:
+def models(journey: Dataset, as_of: datetime, quick: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The four models, fitted on the small data set."""
     return {
-        name: task.model(**task.options(journey), **QUICK.get(name, {})).fit(journey, as_of)
+        name: task.model(**task.options(journey), **quick.get(name, {})).fit(journey, as_of)
         for name, task in TASKS.items()
     }
 

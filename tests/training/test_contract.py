@@ -40,8 +40,14 @@ def options(task, journey):
 
 
 @pytest.fixture(scope="module")
-def model(task, options, journey):
-    return task.model(**options).fit(journey, AS_OF)
+def build(task, options, quick):
+    """Make an unfitted model."""
+    return lambda: task.model(**options, **quick.get(task.name, {}))
+
+
+@pytest.fixture(scope="module")
+def model(build, journey):
+    return build().fit(journey, AS_OF)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +73,8 @@ def test_fit_returns_the_model(task, model):
     assert isinstance(model, task.model)
 
 
-def test_the_same_input_gives_the_same_answers(task, options, journey, ids, answer):
-    again = task.model(**options).fit(journey, AS_OF).predict(journey, AS_OF, ids)
+def test_the_same_input_gives_the_same_answers(build, journey, ids, answer):
+    again = build().fit(journey, AS_OF).predict(journey, AS_OF, ids)
     assert_frame_equal(again, answer, check_exact=True)
 
 
@@ -84,14 +90,14 @@ def test_nothing_is_saved_as_a_pickle(model, tmp_path):
     assert suffixes <= {".txt", ".json", ".npz", ".parquet"}
 
 
-def test_the_future_changes_neither_fit_nor_answers(task, options, journey, ids, answer, rewritten):
+def test_the_future_changes_neither_fit_nor_answers(build, journey, ids, answer, rewritten):
     orders = journey.table("orders").to_native().collect()
     future = pl.col("ts") >= AS_OF
     changed = orders.filter(~future | (pl.col("line") % 2 == 0)).with_columns(
         pl.when(future).then(pl.col("quantity") * 3).otherwise("quantity").alias("quantity")
     )
     other = rewritten(journey, orders=changed)
-    again = task.model(**options).fit(other, AS_OF).predict(other, AS_OF, ids)
+    again = build().fit(other, AS_OF).predict(other, AS_OF, ids)
     assert_frame_equal(again, answer, check_exact=True)
 
 
