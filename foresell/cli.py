@@ -55,6 +55,9 @@ def edge() -> None:
     for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(variable, threads)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Threads that wait must not spin: on a machine with other work, two spinning threads
+    # take many times as long as one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def settings(dataset: str | None = None) -> Settings:

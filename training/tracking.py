@@ -142,7 +142,9 @@ class Tracker:
         self, task: Task, model: Model, dataset: Dataset, sample: pl.DataFrame, ids: pl.DataFrame
     ) -> int:
         """Register the open run's model with its signature and return the version's number."""
-        with tempfile.TemporaryDirectory() as draft:
+        with tempfile.TemporaryDirectory() as draft, warnings.catch_warnings():
+            # Advice on schemas and examples: ids are strings, counts are never missing.
+            warnings.simplefilter("ignore", UserWarning)
             folder = Path(draft) / "model"
             folder.mkdir()
             model.save(folder)
@@ -155,18 +157,20 @@ class Tracker:
                     ParamSpec("as_of", "string", ""),
                 ]
             )
-            with warnings.catch_warnings():
-                # Advice on schemas and examples: ids are strings, counts are never missing.
-                warnings.simplefilter("ignore", UserWarning)
-                info = mlflow.pyfunc.log_model(
-                    name="model",
-                    python_model=str(Path(__file__).with_name("mlflow_model.py")),
-                    artifacts={"model": str(folder)},
-                    signature=signature,
-                    pip_requirements=[f"foresell=={version('foresell')}"],
-                    registered_model_name=_registered(dataset.name, task.name),
-                )
-        return int(info.registered_model_version)
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(Path(__file__).with_name("mlflow_model.py")),
+                artifacts={"model": str(folder)},
+                signature=signature,
+                pip_requirements=[f"foresell=={version('foresell')}"],
+            )
+        name = _registered(dataset.name, task.name)
+        if not self._client.search_registered_models(f"name = '{name}'"):
+            self._client.create_registered_model(name)
+        made = self._client.create_model_version(
+            name, info.model_uri, info.run_id, model_id=info.model_id
+        )
+        return int(made.version)
 
     def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:
         """Point an alias at a version."""
