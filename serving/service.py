@@ -13,7 +13,10 @@ from serving.answers import READERS
 from serving.predictor import Predictor
 from serving.routes import build_app
 
-PACKED = Path(__file__).resolve().parents[1] / ".foresell"
+SOURCES = Path(__file__).resolve().parents[1]
+# A Bento keeps its record above the sources that it packed; in a checkout what lies beside
+# the sources is some other home's state.
+PACKED = [SOURCES / ".foresell"] if (SOURCES.parent / "bento.yaml").is_file() else []
 TIMEOUT_SECONDS = 30
 
 ENVIRONMENT = {
@@ -26,7 +29,7 @@ ENVIRONMENT = {
 }
 
 settings = Settings()
-predictor = Predictor([settings.home.absolute(), PACKED], READERS, settings.poll_seconds)
+predictor = Predictor([settings.home.absolute(), *PACKED], READERS, settings.poll_seconds)
 
 
 @bentoml.service(
