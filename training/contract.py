@@ -1,7 +1,7 @@
 """What every model, baseline and task is: the seams that the rest of `training` builds on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
@@ -120,6 +120,11 @@ class Model(Predictor, Protocol):
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
         """Write what serving needs to answer at `as_of`, complete, into an empty folder."""
         ...
+
+
+def options_of(model: Any) -> dict[str, Any]:
+    """Return the options that a model was made with, as `save` keeps them."""
+    return {one.name: getattr(model, one.name) for one in fields(model) if one.init}
 
 
 class Score(NamedTuple):

@@ -5,7 +5,7 @@ with a purchase. Retraining publishes it, `serving.answers.churn` answers from w
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.dataset import Dataset
-from training.contract import Needs
+from training.contract import Needs, options_of
 from training.models.bgnbd import BgNbd, purchases
 from training.models.boosting import Booster
 from training.models.reasons import strongest
@@ -186,7 +186,7 @@ class ChurnModel:
         folder.mkdir(parents=True, exist_ok=True)
         self.booster_.save(folder / "booster")
         content = {
-            "options": self._options(),
+            "options": options_of(self),
             "process": asdict(self.process_),
             "newcomer_rate": self.newcomer_rate_,
         }
@@ -252,9 +252,6 @@ class ChurnModel:
             "bagging_freq": 1,
             "lambda_l2": self.lambda_l2,
         }
-
-    def _options(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.init}
 
 
 def segment(horizon_days: int) -> pl.Expr:

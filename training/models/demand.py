@@ -5,7 +5,7 @@ a period differs from the series' level. Used by the demand task, scoring and pu
 """
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self
@@ -19,7 +19,7 @@ from features.dataset import Dataset
 from features.demand import PREFIXES, demand
 from features.grain import Grain
 from features.series import all_series, units_sold
-from training.contract import Needs
+from training.contract import Needs, options_of
 from training.models.boosting import Booster
 from training.models.demand_quantiles import Quantiles
 from training.models.demand_rows import Sample, training_rows
@@ -173,7 +173,7 @@ class DemandModel:
         for member, booster in enumerate(self.boosters_):
             booster.save(folder / f"member{member}")
         self.quantiles_.save(folder)
-        options = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        options = options_of(self)
         (folder / "demand.json").write_text(json.dumps(options, indent=1))
 
     @classmethod

@@ -6,7 +6,7 @@ earlier cuts; answers for every customer with a purchase. Retraining publishes i
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput
-from training.contract import Needs
+from training.contract import Needs, options_of
 from training.models.bgnbd import BgNbd, purchases
 from training.models.boosting import Booster
 from training.models.periods import bin_edges, expand, inputs_of
@@ -172,7 +172,7 @@ class NextPurchaseModel:
         """Write the native booster and `next_purchase.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.booster_.save(folder / "booster")
-        options = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
+        options = options_of(self)
         content = {
             "options": options,
             "process": asdict(self.process_),

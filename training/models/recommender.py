@@ -5,7 +5,7 @@ recommender's task, by `score`, and by publishing.
 """
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -18,7 +18,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.interactions import next_baskets
-from training.contract import Needs
+from training.contract import Needs, options_of
 from training.models import histories
 from training.models.boosting import Booster
 from training.models.candidates import default_sources
@@ -192,7 +192,7 @@ class RecommenderModel:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.booster_.save(folder / "ranker")
-        options = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
+        options = options_of(self)
         (folder / "recommender.json").write_text(json.dumps({"options": options}, indent=1))
 
     @classmethod
