@@ -351,7 +351,9 @@ def serve(settings: Settings, *, try_it: bool = False) -> int:
         asked = questions(dataset_of(settings), published.read(current))
 
     def when_ready(url: str) -> None:
-        console.print(f"[bold]serving[/] {url}, documentation at {url}/docs; Ctrl-C ends it")
+        console.print(
+            f"[bold]serving[/] {url}, documentation at {url}/docs; Ctrl-C ends it", soft_wrap=True
+        )
         ask(url, asked)
 
     return launch.serve(

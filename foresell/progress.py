@@ -1,5 +1,6 @@
 """Progress of long work on standard error: what is done now, what is done, how long it took."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.status import Status
 
-console = Console(stderr=True, highlight=False)
+# Where no terminal says how wide it is, tables get the room that they need.
+console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 
 
 @contextmanager
