@@ -138,10 +138,11 @@ class DemandAnswers:
     def _row(self, one: Mapping[str, str], where: str) -> int:
         keys = self.grain.keys
         named = f"series here are named by {' and '.join(keys)} (grain {self.grain})"
-        for key in one:
+        for key, value in one.items():
             if key not in keys:
                 raise InvalidInput(
-                    f"{where}.{key} is not a key of the published forecasts: {named}.",
+                    f"{where}.{key} = {value!r} is not a key of the published forecasts: {named}; "
+                    "leave it out, or train and publish another grain.",
                     field=f"{where}.{key}",
                 )
         for key in keys:
