@@ -5,7 +5,7 @@ whole or not at all, and what is served changes last.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -98,6 +98,7 @@ def retrain(
     name: str,
     bring_in: Callable[[], ImportReport],
     *,
+    tasks: Iterable[Task] = tuple(TASKS.values()),
     folds: int = 3,
     threads: int = 1,
     keep: int = 2,
@@ -109,6 +110,11 @@ def retrain(
     ----------
     bring_in
         Imports the dataset's source again; what is known already changes nothing.
+    tasks
+        Whose models to train.
+    folds, threads, keep
+        Rolling origins of the backtest, threads of the numeric libraries, published versions
+        to keep.
 
     Raises
     ------
@@ -120,7 +126,7 @@ def retrain(
         bring_in()
         dataset = open_dataset(home, name)
         report = JobReport(name, dataset.snapshot)
-        for task in TASKS.values():
+        for task in tasks:
             try:
                 task.model.needs.check(dataset, task.name)
             except MissingData as lacking:

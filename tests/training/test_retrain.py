@@ -1,0 +1,73 @@
+"""The nightly job on real households: a first night, a quiet one, and one with new records."""
+
+import polars as pl
+import pytest
+
+from features.dataset import open_dataset
+from features.intake import SourceTable, import_tables
+from features.sources import complete_journey
+from training import published
+from training.promote import champions
+from training.registry import TASKS
+from training.retrain import retrain
+from training.tracking import CHAMPION, Tracker
+
+NAME = complete_journey.NAME
+LAST_WEEK = 17525  # 2017-12-25
+
+
+@pytest.fixture(scope="module")
+def nights(journey, tmp_path_factory):
+    """What the job reported on three nights, and the state it left."""
+    home = tmp_path_factory.mktemp("nightly")
+    tracker = Tracker(tmp_path_factory.mktemp("nightly_runs"))
+    orders = journey.table("orders").collect().to_polars()
+
+    def bring(rows: pl.DataFrame):
+        return lambda: import_tables(home, NAME, [SourceTable("orders", rows)], 0.05)
+
+    earlier = orders.filter(pl.col("day") < LAST_WEEK)
+    tasks = [TASKS["churn"]]
+    reports = [
+        retrain(home, tracker, NAME, bring(rows), tasks=tasks, folds=2)
+        for rows in (earlier, earlier, orders)
+    ]
+    return home, tracker, reports
+
+
+def test_the_first_night_makes_a_champion_and_serves_it(nights):
+    _, _, (first, _, _) = nights
+    outcome = first.outcomes[0]
+    assert (outcome.trained, outcome.promoted) == (True, True)
+    assert "no champion" in outcome.reason
+    assert first.published
+
+
+def test_a_night_with_nothing_new_trains_nothing_and_serves_the_same(nights):
+    _, _, (first, second, _) = nights
+    assert not second.outcomes[0].trained
+    assert second.snapshot == first.snapshot
+    assert second.published == first.published
+
+
+def test_new_records_make_a_challenger_that_is_judged_against_the_champion(nights):
+    home, tracker, (first, _, third) = nights
+    assert third.snapshot != first.snapshot
+    assert third.outcomes[0].trained
+    assert "worse" in third.outcomes[0].reason
+    champion = tracker.version(NAME, "churn", CHAMPION)
+    assert champion.snapshot == third.snapshot
+    assert champion.as_of == open_dataset(home, NAME).end
+
+
+def test_what_is_served_is_the_champion(nights):
+    home, tracker, (_, _, third) = nights
+    folder = published.current(home)
+    assert folder.name == third.published
+    champion = champions(tracker, NAME)["churn"]
+    assert published.read(folder).models["churn"].version == champion.label
+
+
+def test_the_job_leaves_no_lock(nights):
+    home, _, _ = nights
+    assert not list(home.glob("*.lock"))
