@@ -3,8 +3,11 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
+# LightGBM's wheel expects the system's OpenMP; where there is none, scikit-learn's copy serves.
+OPENMP := $(CURDIR)/.venv/lib/openmp
+export LD_LIBRARY_PATH := $(if $(LD_LIBRARY_PATH),$(LD_LIBRARY_PATH):)$(OPENMP)
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test lint bench lab lock clean
 
 run: .venv/ready
 	$(BIN)/foresell data import complete-journey --if-missing
@@ -19,6 +22,9 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+lab: .venv/ready
+	FORESELL_HOME=$(CURDIR)/.foresell FORESELL_MLRUNS=$(CURDIR)/mlruns $(BIN)/jupyter lab notebooks
+
 bench: .venv/ready
 	for table in benchmarks/*.py; do $(BIN)/python $$table || exit 1; done
 
@@ -29,6 +35,8 @@ bench: .venv/ready
 	@date +%s > .venv/started
 	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep -o '^uv==[^ ]*' requirements.lock)
 	$(BIN)/uv pip install --quiet --constraints requirements.lock --editable '.[dev,notebooks,bench]'
+	@mkdir -p $(OPENMP); ldconfig -p 2>/dev/null | grep -q libgomp.so.1 || \
+		ln -sf $(CURDIR)/.venv/lib/python3*/site-packages/scikit_learn.libs/libgomp-*.so* $(OPENMP)/libgomp.so.1
 	@echo "environment: done in $$(( $$(date +%s) - $$(cat .venv/started) )) s"
 	@touch .venv/ready
 
