@@ -76,9 +76,11 @@ def features(
 
     instant = parse_as_of(as_of)
     builders: dict[str, Callable[[], Any]] = {
-        "customers": lambda: customers(dataset, instant),
-        "interactions": lambda: interactions(dataset, instant),
-        "demand": lambda: demand(dataset, Grain.parse(grain), instant, horizon_days),
+        "customers": lambda: customers(dataset, instant).sort("customer_id"),
+        "interactions": lambda: interactions(dataset, instant).sort("customer_id", "product_id"),
+        "demand": lambda: demand(dataset, Grain.parse(grain), instant, horizon_days).sort(
+            *Grain.parse(grain).keys, "day"
+        ),
     }
     if builder not in builders:
         raise NotFound(

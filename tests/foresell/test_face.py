@@ -1,0 +1,49 @@
+"""The five verbs of the Python face, on 300 real households."""
+
+import pandas as pd
+import pytest
+
+import foresell
+from features.errors import NotFound
+
+
+@pytest.fixture(scope="module")
+def shop(home):
+    return foresell.load("complete-journey", home=home)
+
+
+@pytest.mark.parametrize(
+    ("builder", "key"),
+    [
+        ("customers", ["customer_id"]),
+        ("interactions", ["customer_id", "product_id"]),
+        ("demand", ["category", "day"]),
+    ],
+)
+def test_features_come_as_pandas_in_the_order_of_their_key(shop, builder, key):
+    frame = foresell.features(builder, shop, "2017-06-01", grain="category:week")
+    assert isinstance(frame, pd.DataFrame)
+    assert frame[key].drop_duplicates().shape[0] == frame.shape[0]
+    assert frame[key].sort_values(key).equals(frame[key])
+
+
+def test_an_unknown_builder_is_refused_and_the_known_are_named(shop):
+    with pytest.raises(NotFound, match="customers, interactions, demand"):
+        foresell.features("weather", shop, "2017-06-01")
+
+
+def test_a_model_trained_in_a_notebook_answers_for_those_asked(shop):
+    model = foresell.train("churn", shop, as_of="2017-12-01", rounds=20)
+    ids = pd.DataFrame(
+        {"customer_id": foresell.features("customers", shop, "2017-12-01").iloc[:3, 0]}
+    )
+    answers = foresell.predict(model, shop, "2017-12-01", ids)
+    assert list(answers["customer_id"]) == list(ids["customer_id"])
+    assert answers["churn_probability"].between(0, 1).all()
+
+
+def test_a_report_ranks_the_methods_and_draws_its_figures(shop):
+    report = foresell.evaluate("churn", shop, folds=1)
+    ranked = report.summary()["value"].to_list()
+    assert ranked == sorted(ranked)
+    assert foresell.plot(report)
