@@ -35,7 +35,7 @@ def import_source(
     if if_missing and source in list_datasets(settings.home):
         console.print(f"[bold]import {source}[/]: there already")
         return None
-    with progress(f"import {source}") as tell:
+    with progress(f"import {source}", steps=2) as tell:
         tell("read")
         tables = BUNDLED[source]()
         tell("check and store")
@@ -77,8 +77,10 @@ def evaluate(
     dataset = dataset_of(settings)
     end = parse_as_of(as_of) if as_of else dataset.end
     reports = []
-    with progress(f"evaluate {model} on {dataset.name}") as tell:
-        for task in runnable(model, dataset):
+    tasks = runnable(model, dataset)
+    steps = sum(_methods(task) for task in tasks) * (folds or settings.folds)
+    with progress(f"evaluate {model} on {dataset.name}", steps) as tell:
+        for task in tasks:
             options = _options(task, dataset, grain)
             params = _tuned(settings, task, dataset, options, folds or settings.folds, end)
             reports.append(
@@ -111,6 +113,11 @@ def runnable(model: str, dataset: Dataset) -> list[Task]:
         else:
             able.append(task)
     return able
+
+
+def _methods(task: Task) -> int:
+    """Count what a fold of the task's backtest judges: the model and its baselines."""
+    return 1 + len(task.baselines)
 
 
 def _tuned(
@@ -156,8 +163,11 @@ def train(
 
     tracker = Tracker(settings.mlruns)
     rows = []
-    with progress(f"train {model} on {dataset.name} as of {end.date()}") as tell:
-        for task in runnable(model, dataset):
+    tasks = runnable(model, dataset)
+    # Each task's backtest, its final fit and its publishing.
+    steps = sum(_methods(task) * (folds or settings.folds) + 2 for task in tasks)
+    with progress(f"train {model} on {dataset.name} as of {end.date()}", steps) as tell:
+        for task in tasks:
             options = _options(task, dataset, grain)
             started = time.process_time()
             trained = training.train(
@@ -222,8 +232,9 @@ def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]
     dataset = dataset_of(settings)
     tracker = Tracker(settings.mlruns)
     found = []
-    with progress(f"tune {model} on {dataset.name}") as tell:
-        for task in runnable(model, dataset):
+    tasks = runnable(model, dataset)
+    with progress(f"tune {model} on {dataset.name}", steps=trials * len(tasks)) as tell:
+        for task in tasks:
             study = tuning.tune(
                 task,
                 dataset,

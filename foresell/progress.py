@@ -6,32 +6,41 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.status import Status
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 # Where no terminal says how wide it is, tables get the room that they need.
 console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[str], None]]:
-    """Show a title and a live line; yields a function that takes the next step's sentence.
+def progress(title: str, steps: int | None = None) -> Iterator[Callable[[str], None]]:
+    """Show a bar over the steps of some work; yields a function that takes the next one's name.
 
     Each finished step is left on screen with its seconds, and so is the whole.
+
+    Parameters
+    ----------
+    title
+        What the work is.
+    steps
+        How many steps there will be, where that is known.
     """
     started = time.monotonic()
-    step: list[tuple[str, float]] = []
+    running: list[tuple[str, float]] = []
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        line = bar.add_task(title, total=steps)
 
-    def finish() -> None:
-        for sentence, since in step:
-            console.print(f"  [green]✓[/] {sentence} [dim]{time.monotonic() - since:.1f} s[/]")
-        step.clear()
+        def finish() -> None:
+            for name, since in running:
+                console.print(f"  [green]✓[/] {name} [dim]{time.monotonic() - since:.1f} s[/]")
+                bar.advance(line)
+            running.clear()
 
-    with Status(title, console=console) as status:
-
-        def tell(sentence: str) -> None:
+        def tell(name: str) -> None:
             finish()
-            step.append((sentence, time.monotonic()))
-            status.update(f"{title}: {sentence}")
+            running.append((name, time.monotonic()))
+            bar.update(line, description=f"{title}: {name}")
 
         yield tell
         finish()

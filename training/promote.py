@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import psutil
+
 from features.dataset import open_dataset
 from features.errors import NotFound
 from training import published
@@ -109,6 +111,7 @@ def publish(
     current = published.current(home)
     if current is not None and current.name == name:
         return name
+    _sweep_drafts(published.root(home))
     draft = published.root(home) / f".{name}.{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -129,3 +132,11 @@ def publish(
     published.switch(home, name)
     published.prune(home, keep)
     return name
+
+
+def _sweep_drafts(root: Path) -> None:
+    """Delete what processes that died in publishing left behind."""
+    for draft in root.glob(".*.*"):
+        pid = draft.suffix[1:]
+        if draft.is_dir() and not (pid.isdigit() and psutil.pid_exists(int(pid))):
+            shutil.rmtree(draft)
