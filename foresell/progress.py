@@ -40,7 +40,7 @@ def progress(title: str, steps: int | None = None) -> Iterator[Callable[[str], N
         def tell(name: str) -> None:
             finish()
             running.append((name, time.monotonic()))
-            bar.update(line, description=f"{title}: {name}")
+            bar.update(line, description=name)
 
         yield tell
         finish()
