@@ -42,7 +42,7 @@ bench: .venv/ready
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--generate-hashes --no-annotate --no-header \
 		--output-file requirements.lock
 
 clean:

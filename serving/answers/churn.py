@@ -1,15 +1,13 @@
 """Answers about churn, from what the churn model published; the HTTP routes ask here."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import polars as pl
-
 from features.errors import InvalidInput
 from training.models.churn import FEW_VISITS, NEWCOMER_REASON, ChurnModel
+from training.models.known_customers import KnownCustomers
 
 
 @dataclass(frozen=True)
@@ -20,26 +18,17 @@ class ChurnAnswers:
     ----------
     model
         The model, predicting with one thread, which is fastest for few customers.
-    features
-        The frame that the model reads, one row a customer, as published.
-    rows
-        Each customer's row in it.
-    as_of
-        The instant up to which it knows, ISO.
+    customers
+        Those that the version knows.
     """
 
     model: ChurnModel
-    features: pl.DataFrame
-    rows: dict[str, int]
-    as_of: str
+    customers: KnownCustomers
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `ChurnModel.publish` wrote."""
-        about = json.loads((folder / "about.json").read_text())
-        features = pl.read_parquet(folder / "features.parquet")
-        rows = {customer: row for row, customer in enumerate(features.get_column("customer_id"))}
-        return cls(ChurnModel.load(folder / "model", threads=1), features, rows, about["as_of"])
+        return cls(ChurnModel.load(folder / "model", threads=1), KnownCustomers.load(folder))
 
     def answer(
         self, customer_ids: Sequence[str], horizon_days: int | None = None
@@ -71,8 +60,7 @@ class ChurnAnswers:
                 f"{trained} days: ask for {trained}, or leave it out.",
                 field="horizon_days",
             )
-        asked = sorted({self.rows[one] for one in customer_ids if one in self.rows})
-        known = self.features[asked]
+        known = self.customers.of(customer_ids)
         few = known.get_column("visits") < FEW_VISITS
         said = {
             row["customer_id"]: row | {"basis": "few_purchases" if rare else "history"}

@@ -1,6 +1,5 @@
 """Answers about the next purchase, from what its model published; the HTTP routes ask here."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.errors import InvalidInput
+from training.models.known_customers import KnownCustomers
 from training.models.next_purchase import FEW_VISITS, NextPurchaseModel, answers_from
 
 # Always answered; the chances are those of the days asked for.
@@ -25,27 +25,17 @@ class NextPurchaseAnswers:
     ----------
     model
         The model, predicting with one thread, which is fastest for few customers.
-    features
-        The frame that the model reads, one row a customer, as published.
-    rows
-        Each customer's row in it.
-    as_of
-        The instant up to which it knows, ISO; days are counted from it.
+    customers
+        Those that the version knows.
     """
 
     model: NextPurchaseModel
-    features: pl.DataFrame
-    rows: dict[str, int]
-    as_of: str
+    customers: KnownCustomers
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `NextPurchaseModel.publish` wrote."""
-        about = json.loads((folder / "about.json").read_text())
-        features = pl.read_parquet(folder / "features.parquet")
-        rows = {customer: row for row, customer in enumerate(features.get_column("customer_id"))}
-        model = NextPurchaseModel.load(folder / "model", threads=1)
-        return cls(model, features, rows, about["as_of"])
+        return cls(NextPurchaseModel.load(folder / "model", threads=1), KnownCustomers.load(folder))
 
     def answer(
         self,
@@ -77,8 +67,7 @@ class NextPurchaseAnswers:
             If a number of days is beyond the horizon, or a category is named.
         """
         self._check(within_days, category)
-        asked = sorted({self.rows[one] for one in customer_ids if one in self.rows})
-        known = self.features[asked]
+        known = self.customers.of(customer_ids)
         few = known.get_column("visits") < FEW_VISITS
         basis = ["few_purchases" if rare else "history" for rare in few]
         said = self._rows(

@@ -33,13 +33,13 @@ def test_served_answers_are_those_of_the_batch(served, model, journey):
 
 
 def test_one_customer_alone_is_answered_as_among_many(served):
-    many = served.answer(sorted(served.rows)[:50])
+    many = served.answer(sorted(served.customers.rows)[:50])
     for answer in many[::10]:
         assert served.answer([answer["customer_id"]]) == [answer]
 
 
 def test_answers_come_in_the_order_asked_and_as_often(served):
-    one, other = sorted(served.rows)[:2]
+    one, other = sorted(served.customers.rows)[:2]
     asked = [other, one, "nobody", other]
     assert [answer["customer_id"] for answer in served.answer(asked)] == asked
 
@@ -66,7 +66,7 @@ def test_another_horizon_is_refused_naming_what_is_allowed(served):
 
 
 def test_one_customer_takes_a_few_milliseconds(served):
-    customer = next(iter(served.rows))
+    customer = next(iter(served.customers.rows))
     served.answer([customer])
     started = time.process_time()
     for _ in range(50):

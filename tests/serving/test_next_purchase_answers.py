@@ -33,13 +33,13 @@ def test_served_answers_are_those_of_the_batch(served, model, journey):
 
 
 def test_one_customer_alone_is_answered_as_among_many(served):
-    many = served.answer(sorted(served.rows)[:50])
+    many = served.answer(sorted(served.customers.rows)[:50])
     for answer in many[::10]:
         assert served.answer([answer["customer_id"]]) == [answer]
 
 
 def test_the_chance_is_answered_for_every_number_of_days_asked_and_only_grows(served):
-    customer = sorted(served.rows)[0]
+    customer = sorted(served.customers.rows)[0]
     answer = served.answer([customer], list(range(1, 57)))[0]
     chances = [answer[f"p_within_{days}"] for days in range(1, 57)]
     assert chances == sorted(chances)
@@ -47,7 +47,7 @@ def test_the_chance_is_answered_for_every_number_of_days_asked_and_only_grows(se
 
 
 def test_answers_come_in_the_order_asked_and_as_often(served):
-    one, other = sorted(served.rows)[:2]
+    one, other = sorted(served.customers.rows)[:2]
     asked = [other, one, "nobody", other]
     assert [answer["customer_id"] for answer in served.answer(asked)] == asked
 
@@ -79,7 +79,7 @@ def test_a_category_is_refused(served):
 
 
 def test_one_customer_takes_a_few_milliseconds(served):
-    customer = next(iter(served.rows))
+    customer = next(iter(served.customers.rows))
     served.answer([customer])
     started = time.process_time()
     for _ in range(50):

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from training.contract import Needs, options_of
+from training.models import known_customers
 from training.models.bgnbd import BgNbd, purchases
 from training.models.boosting import Booster
-from training.models.reasons import strongest
+from training.models.reasons import explained, strongest
 from training.models.stacked_cuts import (
     customer_features,
     cut_days,
@@ -172,14 +173,7 @@ class ChurnModel:
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return each customer's reasons; `contribution` in log-odds of churn."""
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        found = strongest(self.booster_.contributions(features), features, REASONS)
-        rows = [
-            (customer, reason, contribution)
-            for customer, reasons in zip(features.get_column("customer_id"), found, strict=True)
-            for reason, contribution in reasons
-        ]
-        schema = {"customer_id": pl.String, "reason": pl.String, "contribution": pl.Float64}
-        return pl.DataFrame(rows, schema=schema, orient="row")
+        return explained(self.booster_.contributions(features), features, REASONS)
 
     def save(self, folder: Path) -> None:
         """Write the native booster and `churn.json`."""
@@ -205,10 +199,7 @@ class ChurnModel:
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
         """Write the model, every customer's features at `as_of`, and what they are about."""
-        self.save(folder / "model")
-        self.features(dataset, as_of).write_parquet(folder / "features.parquet")
-        about = {"as_of": as_of.isoformat(), "horizon_days": self.horizon_days}
-        (folder / "about.json").write_text(json.dumps(about, indent=1))
+        known_customers.publish(self, dataset, as_of, folder)
 
     def _with_process(self, features: pl.DataFrame) -> pl.DataFrame:
         known = purchases(features)

@@ -19,10 +19,11 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from training.contract import Needs, options_of
+from training.models import known_customers
 from training.models.bgnbd import BgNbd, purchases
 from training.models.boosting import Booster
 from training.models.periods import bin_edges, expand, inputs_of
-from training.models.reasons import strongest
+from training.models.reasons import explained
 from training.models.stacked_cuts import (
     Followed,
     customer_features,
@@ -159,22 +160,15 @@ class NextPurchaseModel:
         parts = self.booster_.contributions(self._expanded(features, until=EXPLAINED_DAYS))
         shape = (features.height, EXPLAINED_DAYS, parts.width)
         mean = parts.to_numpy().reshape(shape).mean(axis=1)
-        found = strongest(pl.DataFrame(mean, schema=parts.columns, orient="row"), features, REASONS)
-        rows = [
-            (customer, reason, contribution)
-            for customer, reasons in zip(features.get_column("customer_id"), found, strict=True)
-            for reason, contribution in reasons
-        ]
-        schema = {"customer_id": pl.String, "reason": pl.String, "contribution": pl.Float64}
-        return pl.DataFrame(rows, schema=schema, orient="row")
+        averaged = pl.DataFrame(mean, schema=parts.columns, orient="row")
+        return explained(averaged, features, REASONS)
 
     def save(self, folder: Path) -> None:
         """Write the native booster and `next_purchase.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.booster_.save(folder / "booster")
-        options = options_of(self)
         content = {
-            "options": options,
+            "options": options_of(self),
             "process": asdict(self.process_),
             "newcomer_curve": self.newcomer_curve_.tolist(),
         }
@@ -193,10 +187,7 @@ class NextPurchaseModel:
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
         """Write the model, every customer's features at `as_of`, and what they are about."""
-        self.save(folder / "model")
-        self.features(dataset, as_of).write_parquet(folder / "features.parquet")
-        about = {"as_of": as_of.isoformat(), "horizon_days": self.horizon_days}
-        (folder / "about.json").write_text(json.dumps(about, indent=1))
+        known_customers.publish(self, dataset, as_of, folder)
 
     def _expanded(self, features: pl.DataFrame, until: int | None = None) -> pl.DataFrame:
         """Lay out every bin of every customer, up to day `until`, customer by customer."""

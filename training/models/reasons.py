@@ -69,6 +69,18 @@ def strongest(
     ]
 
 
+def explained(contributions: pl.DataFrame, features: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Return `strongest` as a frame: one row a customer and reason."""
+    found = strongest(contributions, features, count)
+    rows = [
+        (customer, reason, contribution)
+        for customer, reasons in zip(features.get_column("customer_id"), found, strict=True)
+        for reason, contribution in reasons
+    ]
+    schema = {"customer_id": pl.String, "reason": pl.String, "contribution": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 def count_of(number: float, one: str, many: str = "") -> str:
     """Return a number with its noun: 1 day, 2 days."""
     return f"{number:.0f} {one if round(number) == 1 else many or one + 's'}"
