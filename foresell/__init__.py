@@ -91,26 +91,43 @@ def features(
     return frame
 
 
-def evaluate(task: str, dataset: Dataset, *, folds: int = 3, **options: Any) -> Report:
+def evaluate(
+    task: str,
+    dataset: Dataset,
+    *,
+    folds: int = 3,
+    grain: str | None = None,
+    horizon_days: int | None = None,
+) -> Report:
     """Backtest a task's model against all its baselines; `summary()` of the report ranks them."""
     from training.registry import TASKS
     from training.train import evaluate as backtest
 
-    return backtest(TASKS[task], dataset, folds, options=options)
+    asked = TASKS[task].options(dataset, grain=grain, horizon_days=horizon_days)
+    return backtest(TASKS[task], dataset, folds, options=asked)
 
 
-def train(task: str, dataset: Dataset, as_of: AsOf | None = None, **options: Any) -> Model:
+def train(
+    task: str,
+    dataset: Dataset,
+    as_of: AsOf | None = None,
+    *,
+    grain: str | None = None,
+    horizon_days: int | None = None,
+    **params: Any,
+) -> Model:
     """Fit a task's model on what was known at `as_of`, without tracking.
 
-    `foresell train` on the command line also judges, logs, registers and publishes it.
+    `params` are options of the model over its defaults. `foresell train` on the command line
+    also judges, logs, registers and publishes the model.
     """
     from features.calendar import parse_as_of
     from training.registry import TASKS
 
     instant = dataset.end if as_of is None else parse_as_of(as_of)
     TASKS[task].model.needs.check(dataset, task)
-    asked = {**TASKS[task].options(dataset), **options}
-    model: Model = TASKS[task].model(**asked).fit(dataset, instant)
+    asked = TASKS[task].options(dataset, grain=grain, horizon_days=horizon_days)
+    model: Model = TASKS[task].model(**asked, **params).fit(dataset, instant)
     return model
 
 

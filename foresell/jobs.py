@@ -47,22 +47,6 @@ def dataset_of(settings: Settings) -> Dataset:
     return open_dataset(settings.home, settings.dataset)
 
 
-def _asked(task: Task, grain: str | None, horizon: int | None = None) -> dict[str, Any]:
-    """Options that the caller sets, for the task that knows them."""
-    asked: dict[str, Any] = {}
-    if grain is not None and task.name == "demand":
-        asked["grain"] = grain
-    if horizon is not None:
-        asked["horizon_days"] = horizon
-    return asked
-
-
-def _options(
-    task: Task, dataset: Dataset, grain: str | None, horizon: int | None = None
-) -> dict[str, Any]:
-    return {**task.options(dataset), **_asked(task, grain, horizon)}
-
-
 def evaluate(
     settings: Settings,
     model: str,
@@ -81,7 +65,7 @@ def evaluate(
     steps = sum(_methods(task) for task in tasks) * (folds or settings.folds)
     with progress(f"evaluate {model} on {dataset.name}", steps) as tell:
         for task in tasks:
-            options = _options(task, dataset, grain)
+            options = task.options(dataset, grain=grain)
             params = _tuned(settings, task, dataset, options, folds or settings.folds, end)
             reports.append(
                 training.evaluate(
@@ -168,7 +152,7 @@ def train(
     steps = sum(_methods(task) * (folds or settings.folds) + 2 for task in tasks)
     with progress(f"train {model} on {dataset.name} as of {end.date()}", steps) as tell:
         for task in tasks:
-            options = _options(task, dataset, grain)
+            options = task.options(dataset, grain=grain)
             started = time.process_time()
             trained = training.train(
                 task,
@@ -278,7 +262,7 @@ def score(
     end = parse_as_of(as_of) if as_of else dataset.end
     if not out.parent.is_dir():
         raise InvalidInput(f"out = {out}: there is no folder {out.parent}.", field="out")
-    options = _options(task, dataset, grain, horizon)
+    options = task.options(dataset, grain=grain, horizon_days=horizon)
     tracker = Tracker(settings.mlruns)
     with progress(f"score {model} on {dataset.name} as of {end.date()}") as tell:
         version = training.trained_as_of(

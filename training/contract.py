@@ -160,7 +160,9 @@ class Task:
         The simple and the classic methods that it must beat, by name; called with the same
         keyword `options` as the model.
     options
-        What sets the question for a dataset: `{"horizon_days": 28}`, a grain.
+        (dataset, grain, horizon_days) -> what sets the question, such as
+        `{"horizon_days": 28}`: what suits the dataset, but where the caller asks for a grain or
+        a horizon. Only demand has a grain.
     population
         (dataset, as_of, options) -> ids: the entities that are judged, chosen from what was
         known at `as_of`.
@@ -180,7 +182,7 @@ class Task:
     name: str
     model: type[Any]
     baselines: Mapping[str, Callable[..., Predictor]]
-    options: Callable[[Dataset], dict[str, Any]]
+    options: Callable[..., dict[str, Any]]
     population: Callable[[Dataset, datetime, Mapping[str, Any]], pl.DataFrame]
     judge: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], list[Score]]
     plots: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], dict[str, "Figure"]]

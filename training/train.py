@@ -54,7 +54,7 @@ def evaluate(
         If the history is too short for so many folds.
     """
     task.model.needs.check(dataset, task.name)
-    asked = {**task.options(dataset), **(options or {})}
+    asked = dict(options or task.options(dataset))
     origins = rolling_origins(dataset, asked["horizon_days"], folds, as_of or dataset.end)
     return backtest(task, dataset, origins, asked, params=params, progress=progress)
 
@@ -78,7 +78,7 @@ def train(
     folds
         Rolling origins to judge on, all before `as_of`; 0 to register without judging.
     options
-        What sets the question, over the task's defaults for the dataset.
+        What sets the question, by default what suits the dataset.
     params
         Options of the model over its defaults, such as tuned ones.
     threads
@@ -91,7 +91,7 @@ def train(
     """
     task.model.needs.check(dataset, task.name)
     as_of = as_of or dataset.end
-    asked = {**task.options(dataset), **(options or {})}
+    asked = dict(options or task.options(dataset))
     chosen = dict(params or {})
     tags = {
         "dataset": dataset.name,

@@ -32,9 +32,14 @@ METRICS = {
 ON_SLICES = ("log_loss", "roc_auc")
 
 
-def options(dataset: Dataset) -> dict[str, Any]:  # noqa: ARG001
-    """Ask about the next four weeks."""
-    return {"horizon_days": 28}
+def options(
+    dataset: Dataset,  # noqa: ARG001
+    *,
+    grain: str | None = None,  # noqa: ARG001
+    horizon_days: int | None = None,
+) -> dict[str, Any]:
+    """Ask about the next four weeks, or the days asked for."""
+    return {"horizon_days": horizon_days or 28}
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001

@@ -70,10 +70,18 @@ def _steady_share(dataset: Dataset, grain: Grain) -> float:
     return float(sold[sold >= age].sum() / max(sold.sum(), 1e-9))
 
 
-def options(dataset: Dataset) -> dict[str, Any]:
-    """Ask at the default grain, 28 days ahead by day or 56 by week."""
-    grain = default_grain(dataset)
-    return {"grain": str(grain), "horizon_days": HORIZON_DAYS[grain.freq]}
+def options(
+    dataset: Dataset, *, grain: str | None = None, horizon_days: int | None = None
+) -> dict[str, Any]:
+    """Ask at the default grain, 28 days ahead by day or 56 by week, or as asked for.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such grain.
+    """
+    chosen = default_grain(dataset) if grain is None else Grain.parse(grain)
+    return {"grain": str(chosen), "horizon_days": horizon_days or HORIZON_DAYS[chosen.freq]}
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:

@@ -35,9 +35,14 @@ Floats = NDArray[np.float64]
 LEVELS = {f"q{round(100 * q)}": q for q in QUANTILES}
 
 
-def options(dataset: Dataset) -> dict[str, Any]:  # noqa: ARG001
-    """Follow customers for eight weeks."""
-    return {"horizon_days": 56}
+def options(
+    dataset: Dataset,  # noqa: ARG001
+    *,
+    grain: str | None = None,  # noqa: ARG001
+    horizon_days: int | None = None,
+) -> dict[str, Any]:
+    """Follow customers for eight weeks, or the days asked for."""
+    return {"horizon_days": horizon_days or 56}
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
