@@ -91,11 +91,13 @@ def _survey(path: Path, encoding: str | None, delimiter: str | None) -> Survey:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         quotes = lines = valid = damaged = fields = 0
         last = b"\n"
+        long = False
         mark = (delimiter or _sniff(first.decode("utf-8", "replace"))).encode()
         chunk = first
         while chunk and plain:
             quotes += chunk.count(b'"') + chunk.count(b"\r") - chunk.count(b"\r\n")
             lines += chunk.count(b"\n")
+            long |= _has_long_line(chunk)
             fields += chunk.count(mark)
             if not chunk.isascii() or damaged:
                 text = decoder.decode(chunk)
@@ -117,11 +119,21 @@ def _survey(path: Path, encoding: str | None, delimiter: str | None) -> Survey:
         found == "utf-8-sig"
         and plain
         and not quotes
+        and not long
         and mark_text.encode() == mark
         and fields == lines * (len(header) - 1)
         and len(header) > 1
     )
     return Survey(found, mark_text, header, regular)
+
+
+def _has_long_line(chunk: bytes) -> bool:
+    """Whether a line may be longer than a record is allowed to be."""
+    window = _RECORD_CHARS // 2
+    return any(
+        chunk.find(b"\n", start, start + window) < 0
+        for start in range(0, len(chunk) - window + 1, window)
+    )
 
 
 def _sniff(header: str) -> str:

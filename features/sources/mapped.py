@@ -125,7 +125,8 @@ def _part(
         rules += more
     if table.open_ended:
         return _attributes(table, source, frame, rules)
-    carried = {FILE, ROW, FAULT} | {rule.column for rule in rules}
+    carried = {FILE, ROW, FAULT, *COMPUTED.get(table.name, {})}
+    carried |= {rule.column for rule in rules}
     names = frame.collect_schema().names()
     canonical = [name for name in names if name in table.columns]
     kept = [name for name in names if name in carried or name in (_CAPPED, _TURNED)]

@@ -49,7 +49,7 @@ def identity(column: str, dtype: pl.DataType) -> pl.Expr:
 def number(column: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
     """Read a number; marks between thousands are allowed where they stand in their places."""
     if dtype.is_numeric():
-        return pl.col(column).cast(pl.Float64)
+        return pl.col(column).cast(pl.Float64).fill_nan(None)
     thousands = "," if decimal == "." else "."
     raw = text(column, _NO_NUMBER).str.strip_chars("€$£¥ \u00a0")
     groups = rf"^([+-]?\d{{1,3}})([{thousands} '\u00a0\u202f]\d{{3}})+([{decimal}]\d*)?$"
@@ -63,7 +63,8 @@ def number(column: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
         plain = pl.when(~plain.str.contains(".", literal=True)).then(
             plain.str.replace(",", ".", literal=True)
         )
-    return plain.cast(pl.Float64, strict=False)
+    value = plain.cast(pl.Float64, strict=False)
+    return pl.when(value.is_finite()).then(value)
 
 
 def flag(column: str, dtype: pl.DataType) -> pl.Expr:
