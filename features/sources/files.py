@@ -13,7 +13,7 @@ import polars as pl
 from features.errors import InvalidInput
 from features.sources.csv_text import FAULT, FILE, ROW, scan_csv
 
-__all__ = ["FAULT", "FILE", "ROW", "require_columns", "scan_files"]
+__all__ = ["FAULT", "FILE", "ROW", "matching", "require_columns", "scan_files"]
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 _PARQUET = (".parquet", ".pq")
@@ -45,13 +45,8 @@ def scan_files(
     InvalidInput
         If no file matches, one is empty or unreadable, or lacks a column.
     """
-    root = Path(folder.anchor) if Path(pattern).is_absolute() else folder
-    relative = str(Path(pattern).relative_to(root)) if root != folder else pattern
-    paths = sorted(path for path in root.glob(relative) if path.is_file())
-    if not paths:
-        raise InvalidInput(f"path = {pattern!r} matches no file in {folder}.", field="path")
     frames = []
-    for path in paths:
+    for path in matching(folder, pattern):
         if path.stat().st_size == 0:
             raise InvalidInput(f"{path} is empty.", field="path")
         frame, names = _scan(path, encoding, delimiter, scratch)
@@ -60,6 +55,22 @@ def scan_files(
         frames.append(frame.select(pl.lit(shown).alias(FILE), ROW, FAULT, *columns))
     # Files of one glob may differ in types where nothing states them.
     return pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """Name the files of a glob, sorted.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none.
+    """
+    root = Path(folder.anchor) if Path(pattern).is_absolute() else folder
+    relative = str(Path(pattern).relative_to(root)) if root != folder else pattern
+    paths = sorted(path for path in root.glob(relative) if path.is_file())
+    if not paths:
+        raise InvalidInput(f"path = {pattern!r} matches no file in {folder}.", field="path")
+    return paths
 
 
 def require_columns(place: str, names: list[str], columns: list[str]) -> None:

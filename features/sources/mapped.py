@@ -18,7 +18,7 @@ from features.mapping import COMPUTED, Mapping, Scalar, TableSource
 from features.quality import Rule, standard_rules
 from features.sources import parse
 from features.sources.database import read_query
-from features.sources.files import FAULT, FILE, ROW, scan_files
+from features.sources.files import FAULT, FILE, ROW, matching, scan_files
 from features.tables import DAY, TABLES, TS, Table
 
 _FIRST_DAY = to_day("1990-01-01")
@@ -26,6 +26,7 @@ _FIRST_DAY = to_day("1990-01-01")
 _PAST = ("orders", "sales", "touchpoints", "stock")
 _IDS = ("customer_id", "product_id", "location_id", "order_id", "campaign_id")
 _PART, _CAPPED, _TURNED = "source.part", "source.capped", "source.turned"
+_SOUND, _NTH, _FIRST = "source.sound", "source.nth", "source.first"
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,11 @@ def _table(
     touched: dict[str, int] = {}
     if table.name == "orders":
         if not all("line" in source.columns for source in sources):
-            # Only rows that pass are counted, so that a bad one moves no other.
-            count = sound.cast(pl.Int32).cum_sum().over("order_id")
-            frame = frame.with_columns((count - 1).alias("line"))
+            overlapping = any(
+                source.path is not None and len(matching(mapping.folder, source.path)) > 1
+                for source in sources
+            )
+            frame = _numbered(frame, sound, overlapping=overlapping)
         flags = [name for name in (_CAPPED, _TURNED) if name in names]
         rows = frame.with_columns((pl.col(flag) & sound).alias(flag) for flag in flags).collect()
         reasons = {
@@ -88,6 +91,29 @@ def _table(
     order = [name for name in table.columns if name in rows.columns]
     rest = [name for name in rows.columns if name not in order]
     return SourceTable(table.name, rows.select(*order, *rest), rules, touched)
+
+
+def _numbered(frame: pl.LazyFrame, sound: pl.Expr, *, overlapping: bool) -> pl.LazyFrame:
+    """Give each line its number within its order, in the order in which they stand.
+
+    Only rows that pass are counted, so that a bad one moves no other. Where several files may
+    overlap, the n-th line of some content in one file is the n-th of that content in another:
+    it gets the same number, and the import counts it as a duplicate.
+    """
+    counted = sound.cast(pl.Int32)
+    if not overlapping:
+        return frame.with_columns((counted.cum_sum().over("order_id") - 1).alias("line"))
+    names = [name for name in frame.collect_schema().names() if name in TABLES["orders"].columns]
+    content = [*names, _PART, _SOUND]
+    again = [*content, _NTH]
+    return (
+        frame.with_columns(counted.alias(_SOUND))
+        .with_columns(pl.int_range(pl.len()).over(FILE, *content).alias(_NTH))
+        .with_columns((pl.int_range(pl.len()).over(again) == 0).alias(_FIRST))
+        .with_columns((pl.col(_SOUND) * pl.col(_FIRST)).cum_sum().over("order_id").alias("line"))
+        .with_columns((pl.col("line").first().over(again) - 1).cast(pl.Int32).alias("line"))
+        .drop(_SOUND, _NTH, _FIRST)
+    )
 
 
 def _raw(name: str) -> str:

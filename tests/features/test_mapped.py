@@ -275,6 +275,18 @@ def test_importing_twice_changes_nothing(tmp_path):
     assert (first.tables["orders"].accepted, second.tables["orders"].duplicates) == (2, 2)
 
 
+def test_files_that_overlap_add_only_what_is_new(tmp_path):
+    # The second export begins in the middle of order 2, and order 3 has one line twice.
+    lines = [f"7,{order},tea,2024-01-02,{n},1" for n, order in enumerate("1122333", 1)]
+    lines.append(lines[-1])
+    january = "\n".join([HEADER, *lines[:6], ""])
+    february = "\n".join([HEADER, *lines[3:], ""])
+    report, dataset, _ = bring(tmp_path, january=january, february=february)
+    stored = dataset.table("orders").collect().to_polars()
+    assert stored.get_column("quantity").sort().to_list() == [1, 2, 3, 4, 5, 6, 7, 7]
+    assert report.tables["orders"].duplicates == 3
+
+
 GOOD = [
     ["7", "1", "tea", "2024-01-02 10:00", "1", "2.5"],
     ["7", "1", "milk", "2024-01-02 10:00", "2", "1.0"],
