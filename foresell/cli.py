@@ -74,13 +74,15 @@ def show(value: Any) -> None:
 @data.command("import")
 @verb
 def import_(
-    source: Annotated[str, typer.Argument(help="complete-journey, the bundled data set")],
+    source: Annotated[
+        str, typer.Argument(help="a mapping file, or complete-journey, which is bundled")
+    ],
     if_missing: Annotated[
         bool, typer.Option("--if-missing", help="do nothing where it is there already")
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Bring records into a dataset. Example: `foresell data import complete-journey`."""
+    """Bring records into a dataset. Example: `foresell data import my-shop.toml`."""
     from foresell import jobs
 
     report = jobs.import_source(settings(), source, if_missing=if_missing)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from features.calendar import parse_as_of
 from features.dataset import Dataset, list_datasets, open_dataset
 from features.errors import InvalidInput, MissingData, NotFound
 from features.intake import import_tables
+from features.mapping import Mapping, read_mapping, stored_copy
 from features.quality import ImportReport
 from features.sources import BUNDLED
 from foresell.progress import console, progress
@@ -27,19 +30,73 @@ if TYPE_CHECKING:
 def import_source(
     settings: Settings, source: str, *, if_missing: bool = False
 ) -> ImportReport | None:
-    """Import a bundled source; None where it is there already and that is enough."""
+    """Import a bundled source or what a mapping file names.
+
+    Returns None where the dataset is there already and that is enough. A mapping file is kept
+    under the home, so that the nightly job imports by it again.
+
+    Raises
+    ------
+    NotFound
+        If there is neither such a bundled source nor such a file.
+    """
+    mapping = None
     if source not in BUNDLED:
-        raise NotFound(
-            f"There is no source {source!r}; bundled is {', '.join(BUNDLED)}.", field="source"
-        )
-    if if_missing and source in list_datasets(settings.home):
-        console.print(f"[bold]import {source}[/]: there already")
+        path = Path(source)
+        if not path.is_file():
+            raise NotFound(
+                f"There is no source {source!r}: give a mapping file (*.toml), or what is "
+                f"bundled: {', '.join(BUNDLED)}.",
+                field="source",
+            )
+        mapping = read_mapping(path)
+        if mapping.name in BUNDLED:
+            raise InvalidInput(
+                f"{path} has the name {mapping.name!r}, which is a bundled source's; choose "
+                "another.",
+                field="name",
+            )
+    name = source if mapping is None else mapping.name
+    if if_missing and name in list_datasets(settings.home):
+        console.print(f"[bold]import {name}[/]: there already")
         return None
-    with progress(f"import {source}", steps=2) as tell:
-        tell("read")
-        tables = BUNDLED[source]()
+    with progress(f"import {name}", steps=2) as tell:
+        report = _bring_in(settings, name, mapping, tell)
+    if mapping is not None:
+        _keep_mapping(settings, Path(source), mapping)
+    return report
+
+
+def _bring_in(
+    settings: Settings, name: str, mapping: Mapping | None, tell: Callable[[str], None]
+) -> ImportReport:
+    """Read a bundled source, or what a mapping names, into its dataset."""
+    from features.sources.mapped import read_mapped
+
+    tell("read")
+    with TemporaryDirectory(prefix="foresell-") as scratch:
+        tables = (
+            BUNDLED[name]()
+            if mapping is None
+            else read_mapped(mapping, datetime.now(), Path(scratch))
+        )
         tell("check and store")
-        return import_tables(settings.home, source, tables, settings.max_bad_share)
+        return import_tables(settings.home, name, tables, settings.max_bad_share)
+
+
+def _kept_mapping(settings: Settings, name: str) -> Path:
+    return settings.home / "sources" / f"{name}.toml"
+
+
+def _keep_mapping(settings: Settings, path: Path, mapping: Mapping) -> None:
+    kept = _kept_mapping(settings, mapping.name)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    if kept.resolve() != path.resolve():
+        # A url in it may hold a password.
+        draft = kept.with_name(f".{kept.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(stored_copy(path, mapping), encoding="utf-8")
+        draft.replace(kept)
 
 
 def dataset_of(settings: Settings) -> Dataset:
@@ -108,7 +165,7 @@ def _tuned(
     settings: Settings,
     task: Task,
     dataset: Dataset,
-    options: Mapping[str, Any],
+    options: dict[str, Any],
     folds: int,
     end: datetime,
 ) -> dict[str, Any]:
@@ -297,23 +354,22 @@ def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
     from training.retrain import retrain as job
     from training.tracking import Tracker
 
-    if settings.dataset not in BUNDLED:
+    kept = _kept_mapping(settings, settings.dataset)
+    bundled = settings.dataset in BUNDLED
+    if not bundled and not kept.is_file():
         raise NotFound(
-            f"Dataset {settings.dataset!r} has no source to import from; bundled is "
-            f"{', '.join(BUNDLED)}.",
+            f"Dataset {settings.dataset!r} has no source to import from; bring it in with "
+            f"`foresell data import MAPPING.toml`, or use what is bundled: {', '.join(BUNDLED)}.",
             field="dataset",
         )
-
-    def bring_in() -> ImportReport:
-        tables = BUNDLED[settings.dataset]()
-        return import_tables(settings.home, settings.dataset, tables, settings.max_bad_share)
+    mapping = None if bundled else read_mapping(kept)
 
     with progress(f"retrain {settings.dataset}") as tell:
         return job(
             settings.home,
             Tracker(settings.mlruns),
             settings.dataset,
-            bring_in,
+            lambda: _bring_in(settings, settings.dataset, mapping, tell),
             folds=folds or settings.folds,
             threads=settings.threads,
             keep=settings.keep_versions,

@@ -1,0 +1,124 @@
+"""Files named by a glob: csv (also gz), parquet and xlsx, one lazy frame out.
+
+Used for tables of a mapping file that have a `path`. FILE, ROW and FAULT say of each row
+where it stood and whether it could be read.
+"""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import fastexcel
+import polars as pl
+
+from features.errors import InvalidInput
+from features.sources.csv_text import FAULT, FILE, ROW, scan_csv
+
+__all__ = ["FAULT", "FILE", "ROW", "matching", "require_columns", "scan_files"]
+
+_CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+_PARQUET = (".parquet", ".pq")
+_EXCEL = (".xlsx", ".xlsm", ".xls")
+
+
+def scan_files(
+    folder: Path,
+    pattern: str,
+    columns: list[str],
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    scratch: Path,
+) -> pl.LazyFrame:
+    """Read the named columns of all files of a glob, in the order of their names.
+
+    Text files give strings; parquet keeps its types.
+
+    Parameters
+    ----------
+    folder
+        What the glob is relative to.
+    scratch
+        A folder for what has to be rewritten on the way; it must outlive the frame.
+
+    Raises
+    ------
+    InvalidInput
+        If no file matches, one is empty or unreadable, or lacks a column.
+    """
+    frames = []
+    for path in matching(folder, pattern):
+        if path.stat().st_size == 0:
+            raise InvalidInput(f"{path} is empty.", field="path")
+        frame, names = _scan(path, encoding, delimiter, scratch)
+        require_columns(str(path), names, columns)
+        shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+        frames.append(frame.select(pl.lit(shown).alias(FILE), ROW, FAULT, *columns))
+    # Files of one glob may differ in types where nothing states them.
+    return pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """Name the files of a glob, sorted.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none.
+    """
+    root = Path(folder.anchor) if Path(pattern).is_absolute() else folder
+    relative = str(Path(pattern).relative_to(root)) if root != folder else pattern
+    paths = sorted(path for path in root.glob(relative) if path.is_file())
+    if not paths:
+        raise InvalidInput(f"path = {pattern!r} matches no file in {folder}.", field="path")
+    return paths
+
+
+def require_columns(place: str, names: list[str], columns: list[str]) -> None:
+    """Check that a place has all columns that the mapping names.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the column that is missing and those that are there.
+    """
+    for column in columns:
+        if column not in names:
+            raise InvalidInput(
+                f"{place} has no column {column!r}, which the mapping names; "
+                f"it has {', '.join(names)}.",
+                field=column,
+            )
+
+
+def _scan(
+    path: Path, encoding: str | None, delimiter: str | None, scratch: Path
+) -> tuple[pl.LazyFrame, list[str]]:
+    name = path.name.lower()
+    if name.endswith(_CSV):
+        return scan_csv(path, encoding, delimiter, scratch)
+    if not name.endswith(_PARQUET + _EXCEL):
+        raise InvalidInput(
+            f"{path} is of no known kind; use {', '.join(_CSV + _PARQUET + _EXCEL)}.", field="path"
+        )
+    try:
+        if name.endswith(_PARQUET):
+            frame = pl.scan_parquet(path, glob=False)
+            names = frame.collect_schema().names()
+        else:
+            # As text, so that a column of mixed kinds keeps every value as it is shown.
+            sheet = pl.read_excel(path, infer_schema_length=0)
+            frame, names = sheet.lazy(), sheet.columns
+    except (
+        pl.exceptions.PolarsError,
+        fastexcel.FastExcelError,
+        BadZipFile,
+        OSError,
+    ) as error:
+        cause = str(error).splitlines()[0]
+        raise InvalidInput(f"{path} cannot be read: {cause}", field="path") from error
+    # A sheet's first row is its header; a parquet file has none.
+    first = 1 if name.endswith(_PARQUET) else 2
+    located = frame.with_row_index(ROW, offset=first).with_columns(
+        pl.col(ROW).cast(pl.Int64), pl.lit(None, dtype=pl.String).alias(FAULT)
+    )
+    return located, names

@@ -1,0 +1,118 @@
+"""CSV files as they come: whatever is broken is marked in its own row, and the rest is read."""
+
+import gzip
+
+import polars as pl
+import pytest
+
+from features.errors import InvalidInput
+from features.sources.csv_text import FAULT, ROW
+from features.sources.files import scan_files
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write bytes to a file and read columns a, b, c back."""
+
+    def write_and_read(content: bytes, name: str = "x.csv", **options) -> pl.DataFrame:
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / "scratch").mkdir(exist_ok=True)
+        frame = scan_files(tmp_path, name, ["a", "b", "c"], scratch=tmp_path / "scratch", **options)
+        return frame.collect()
+
+    return write_and_read
+
+
+def values(frame: pl.DataFrame) -> list[tuple]:
+    return frame.filter(pl.col(FAULT).is_null()).select("a", "b", "c").rows()
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_out(read, mark):
+    assert values(read(f"a{mark}b{mark}c\n1{mark}2{mark}3\n".encode())) == [("1", "2", "3")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_the_encoding_is_found_out(read, encoding):
+    assert values(read("a,b,c\nKäse,2,3\n".encode(encoding))) == [("Käse", "2", "3")]
+
+
+def test_a_given_encoding_is_used(read):
+    assert values(read("a,b,c\nчай,2,3\n".encode("cp1251"), encoding="cp1251"))[0][0] == "чай"
+
+
+def test_a_few_damaged_letters_do_not_change_how_the_others_are_read(read):
+    frame = read("a,b,c\nKäse,Brötchen,3\n".encode() + b"K\xe4,2,3\n")
+    assert values(frame) == [("Käse", "Brötchen", "3"), ("K\ufffd", "2", "3")]
+
+
+def test_a_gzipped_file_is_read(read):
+    assert values(read(gzip.compress(b"a,b,c\n1,2,3\n"), "x.csv.gz")) == [("1", "2", "3")]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (b"1,2,3,4\n", "more fields"),
+        (b"1,2\n", "fewer fields"),
+        (b'1,"2,3\n', "never closed"),
+        (b"1," + b"x" * 200_000 + b",3\n", "a field of more than"),
+    ],
+)
+def test_a_broken_line_is_marked_and_its_neighbours_are_read(read, line, fault):
+    frame = read(b"a,b,c\n0,0,0\n" + line + b"9,9,9\n")
+    assert values(frame) == [("0", "0", "0"), ("9", "9", "9")]
+    bad = frame.filter(pl.col(FAULT).is_not_null())
+    assert fault in bad.item(0, FAULT)
+    assert bad.get_column(ROW).to_list() == [3]
+
+
+def test_a_file_cut_off_in_its_last_line_loses_that_line_alone(read):
+    frame = read(b"a,b,c\n1,2,3\n4,5")
+    assert values(frame) == [("1", "2", "3")]
+    assert frame.height == 2
+
+
+def test_line_breaks_within_quotes_are_kept_and_lines_are_counted_as_they_stand(read):
+    frame = read(b'a,b,c\n1,"two\nlines",3\n4,5,6\n')
+    assert values(frame) == [("1", "two\nlines", "3"), ("4", "5", "6")]
+    assert frame.get_column(ROW).to_list() == [2, 4]
+
+
+def test_a_last_line_without_its_end_is_read(read):
+    assert values(read(b"a,b,c\r\n1,2,3")) == [("1", "2", "3")]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (b"", "x.csv", "empty"),
+        (b"\n", "x.csv", "empty"),
+        (b"a,a,c\n1,2,3\n", "x.csv", "more than once"),
+        (b"a,b\n1,2\n", "x.csv", "no column 'c'"),
+        (gzip.compress(b"a,b,c\n" + bytes(range(48, 58)) * 5000)[:60], "x.csv.gz", "cut off"),
+        (b"PK1", "x.xlsx", "cannot be read"),
+        (b"PAR1", "x.parquet", "cannot be read"),
+        (b"abc", "x.docx", "no known kind"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_cause(read, content, name, said):
+    with pytest.raises(InvalidInput, match=said) as caught:
+        read(content, name)
+    assert name in caught.value.message
+
+
+def test_a_sheet_is_read_as_it_is_shown(read, tmp_path):
+    frame = pl.DataFrame({"a": ["x", "7"], "b": [17850.0, None], "c": [1.5, 2.0]})
+    frame.write_excel(tmp_path / "made.xlsx")
+    read_back = read((tmp_path / "made.xlsx").read_bytes(), "x.xlsx")
+    assert values(read_back) == [("x", "17850", "1.5"), ("7", None, "2")]
+
+
+def test_files_of_a_glob_are_read_in_the_order_of_their_names(read, tmp_path):
+    (tmp_path / "part2.csv").write_text("a,b,c\n2,2,2\n")
+    (tmp_path / "part1.csv").write_text("c,b,a\n0,0,1\n")
+    (tmp_path / "scratch").mkdir()
+    frame = scan_files(tmp_path, "part*.csv", ["a"], scratch=tmp_path / "scratch").collect()
+    assert frame.get_column("a").to_list() == ["1", "2"]
+    assert frame.get_column("source.file").to_list() == ["part1.csv", "part2.csv"]

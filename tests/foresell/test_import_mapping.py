@@ -1,0 +1,93 @@
+"""`data import MAPPING.toml` as a person meets it, and what the nightly job finds of it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from features.dataset import open_dataset
+from features.mapping import read_mapping
+from foresell.cli import app
+
+MAPPING = """name = "corner-shop"
+[orders]
+path = "lines/*.csv"
+columns = { customer_id = "who", ts = "when", revenue = "paid" }
+"""
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A shop's folder with one export and its mapping."""
+    (tmp_path / "lines").mkdir()
+    lines = "".join(f"{n % 3},2024-01-{n:02d},{n}.5\n" for n in range(1, 29))
+    (tmp_path / "lines" / "1.csv").write_text("who,when,paid\n" + lines + "9,soon,1\n")
+    (tmp_path / "shop.toml").write_text(MAPPING)
+    return tmp_path
+
+
+@pytest.fixture
+def run(shop):
+    runner = CliRunner()
+    env = {"FORESELL_HOME": str(shop / "home"), "COLUMNS": "200"}
+
+    def invoke(*words: str) -> tuple[int, str, str]:
+        result = runner.invoke(app, list(words), env=env, catch_exceptions=False)
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke
+
+
+def test_the_report_is_printed_as_json(run, shop):
+    code, out, err = run("data", "import", str(shop / "shop.toml"), "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["dataset"] == "corner-shop"
+    orders = report["tables"]["orders"]
+    assert (orders["read"], orders["accepted"], orders["quarantined"]) == (29, 28, 1)
+
+
+def test_a_log_of_customer_date_and_amount_can_have_its_customers_predicted(run, shop):
+    run("data", "import", str(shop / "shop.toml"))
+    shown = json.loads(run("data", "show", "corner-shop", "--json")[1])
+    able = {row["model"]: row["can_run"] for row in shown["models"]}
+    assert (able["churn"], able["next-purchase"], able["recommender"]) == ("yes", "yes", "no")
+
+
+def test_the_mapping_is_kept_readable_by_its_owner_alone_and_means_the_same(run, shop):
+    run("data", "import", str(shop / "shop.toml"))
+    kept = shop / "home" / "sources" / "corner-shop.toml"
+    assert read_mapping(kept) == read_mapping(shop / "shop.toml")
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_the_kept_mapping_brings_in_what_was_added_since(run, shop):
+    run("data", "import", str(shop / "shop.toml"))
+    (shop / "lines" / "2.csv").write_text("who,when,paid\n1,2024-02-01,5\n")
+    code, out, err = run("data", "import", str(shop / "home/sources/corner-shop.toml"), "--json")
+    assert code == 0, err
+    assert json.loads(out)["tables"]["orders"]["accepted"] == 1
+    assert open_dataset(shop / "home", "corner-shop").end.month == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (MAPPING.replace("corner-shop", "complete-journey"), "bundled"),
+        (MAPPING.replace("*.csv", "*.txt"), "matches no file"),
+        (MAPPING.replace('"paid"', '"amount"'), "'amount'"),
+        (MAPPING.replace("path", "pth"), "line 3"),
+    ],
+)
+def test_a_mistake_in_a_mapping_is_one_sentence_and_exit_code_2(run, shop, text, named):
+    (shop / "bad.toml").write_text(text)
+    code, out, err = run("data", "import", str(shop / "bad.toml"))
+    assert code == 2
+    assert named in err
+    assert "Traceback" not in err + out
+
+
+def test_retraining_a_dataset_without_a_source_says_how_to_bring_it_in(run):
+    code, _, err = run("retrain", "--dataset", "elsewhere")
+    assert code == 2
+    assert "data import MAPPING.toml" in err
