@@ -169,6 +169,8 @@ def _merged(
     """
     if fresh.is_empty():
         return old, 0, 0
+    if old.is_empty():
+        return fresh, 0, 0
     if old.equals(fresh):
         return old, fresh.height, 0
     met = fresh.join(old, on=key, how="semi", nulls_equal=True)

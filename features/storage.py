@@ -21,7 +21,8 @@ ROWS_PER_PART = 1_000_000
 _PRIME = 2**31 - 1
 _FACTOR = 48271  # a full-period multiplier modulo this prime (Park, Miller and Stockmeyer 1993)
 _WORD = 8  # bytes
-_PAD = "\0" * _WORD
+_PAD = "\0" * _WORD  # goes before and behind, so that there is a first and a last word
+_WORDS = (8, 16, 24, 32, -16)  # the first 32 bytes and the last 8
 
 
 def dataset_folder(home: Path, name: str) -> Path:
@@ -47,24 +48,18 @@ def part_count(rows: int, rows_per_part: int = ROWS_PER_PART) -> int:
 def part_of(table: Table, columns: Sequence[str], count: int) -> pl.Expr:
     """Say to which of `count` parts a row belongs, from the ids in its key.
 
-    The same on every machine and with every version of Polars, whose own hash is not. A
-    missing id counts as one that is null. With twice as many parts, those of part p are in p
+    The same on every machine and with every version of Polars, whose own hash is not; a
+    missing id counts as an empty one. With twice as many parts, the rows of part p are in p
     and in p + count.
     """
+    ids = [name for name in table.key if table.columns[name].dtype == ID and name in columns]
+    present = [pl.col(name).fill_null("") for name in ids]
+    padded = pl.concat_str(pl.lit(_PAD), *present, pl.lit(_PAD)).cast(pl.Binary)
     mixed = pl.lit(0, dtype=pl.UInt64)
-    for name in table.key:
-        if table.columns[name].dtype == ID:
-            for word in _words(pl.col(name) if name in columns else pl.lit(None, dtype=ID)):
-                mixed = (mixed * _FACTOR + word % _PRIME) % _PRIME
+    for start in _WORDS:
+        word = padded.bin.slice(start, _WORD).bin.reinterpret(dtype=pl.UInt64).fill_null(0)
+        mixed = (mixed * _FACTOR + word % _PRIME) % _PRIME
     return mixed * _FACTOR % _PRIME % count
-
-
-def _words(value: pl.Expr) -> list[pl.Expr]:
-    """Read the first 32 bytes of a string and its last 8 as integers."""
-    longer = pl.concat_str(value, pl.lit(_PAD)).cast(pl.Binary)
-    ends = pl.concat_str(pl.lit(_PAD), value).cast(pl.Binary).bin.tail(_WORD)
-    words = [longer.bin.slice(start, _WORD) for start in range(0, 4 * _WORD, _WORD)]
-    return [word.bin.reinterpret(dtype=pl.UInt64).fill_null(0) for word in (*words, ends)]
 
 
 def write_part(folder: Path, table: str, frame: pl.DataFrame) -> str:
