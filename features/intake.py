@@ -5,6 +5,7 @@ hash of their key, and merged part by part with what is stored.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,11 +67,20 @@ def import_tables(
     with job_lock(home, f"import-{dataset}"), _drafts(folder) as drafts:
         known = dataset in list_datasets(home)
         parts = read_snapshot(folder, read_head(folder)) if known else {}
-        staged = []
+        staged: list[Staged] = []
+        read: Counter[str] = Counter()
         for number, source in enumerate(tables):
-            at_least = len(parts.get(source.name, ()))
-            staged.append(stage(source, drafts / str(number), rows_per_part, at_least))
-            check_share(dataset, source.name, staged[-1].read, staged[-1].reasons, max_bad_share)
+            name = source.name
+            arrived = stage(
+                source,
+                drafts / str(number),
+                rows_per_part,
+                at_least=len(parts.get(name, ())),
+                beside=read[name],
+            )
+            check_share(dataset, name, arrived.read, arrived.reasons, max_bad_share)
+            read[name] += arrived.read
+            staged.append(arrived)
         reports: dict[str, TableReport] = {}
         for arrived in staged:
             name = arrived.source.name

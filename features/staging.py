@@ -76,8 +76,22 @@ class Staged:
         return pl.concat([pl.DataFrame(schema=self.schema), *map(pl.read_parquet, files)])
 
 
-def stage(source: SourceTable, folder: Path, rows_per_part: int, parts: int) -> Staged:
-    """Check a table's rows and divide those that pass into at least `parts` parts, on disk."""
+def stage(
+    source: SourceTable, folder: Path, rows_per_part: int, *, at_least: int, beside: int
+) -> Staged:
+    """Check a table's rows and divide those that pass, on disk.
+
+    Parameters
+    ----------
+    folder
+        Where to; it is made.
+    rows_per_part
+        About how many rows a part is to hold.
+    at_least
+        Into how many parts the table is divided already.
+    beside
+        How many rows other sources of the same import brought for this table.
+    """
     table = TABLES[source.name]
     frame = source.frame.lazy()
     arriving = frame.collect_schema()
@@ -88,9 +102,10 @@ def stage(source: SourceTable, folder: Path, rows_per_part: int, parts: int) -> 
     folder.mkdir(parents=True)
     (folder / "rejected").mkdir()
     checked = folder / "checked.parquet"
-    mark(frame, rules).sink_parquet(checked, compression="lz4", row_group_size=rows_per_part // 4)
+    group = -(-rows_per_part // 4)
+    mark(frame, rules).sink_parquet(checked, compression="lz4", row_group_size=group)
     read = pl.scan_parquet(checked).select(pl.len()).collect().item()
-    parts = max(parts, part_count(read, rows_per_part))
+    parts = max(at_least, part_count(beside + read, rows_per_part))
     reasons: Counter[str] = Counter()
     for number, batch in enumerate(_batches(checked, read, rows_per_part)):
         good, bad = split(table, batch, rules)

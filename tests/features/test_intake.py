@@ -111,6 +111,12 @@ def test_two_sources_of_one_table_are_both_stored_and_counted_together(tmp_path)
     assert stored(tmp_path) == sorted(GOOD)
 
 
+def test_many_sources_of_one_table_give_what_the_rows_in_one_give(tmp_path):
+    at_once = bring(tmp_path / "one", MANY, rows_per_part=20)
+    portions = [SourceTable("sales", sales(MANY[start::7])) for start in range(7)]
+    assert import_tables(tmp_path / "many", "shop", portions, 0.5, 20).snapshot == at_once.snapshot
+
+
 def test_of_rows_with_one_key_the_last_counts(tmp_path):
     report = bring(tmp_path, [("milk", 19000, 1.0), ("milk", 19000, 2.0)]).tables["sales"]
     assert (report.accepted, report.duplicates) == (1, 1)
