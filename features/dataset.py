@@ -1,12 +1,5 @@
-"""Dataset: a named, versioned set of canonical tables; the only way builders reach records.
+"""Dataset: a named, versioned set of canonical tables; the only way builders reach records."""
 
-On disk, under `<home>/datasets/<name>/`: `tables/` holds content-addressed Parquet files,
-`snapshots/<id>.json` says which of them make a snapshot, `HEAD` names the current one.
-"""
-
-import hashlib
-import json
-import os
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,11 +7,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import narwhals as nw
-import polars as pl
 from narwhals.typing import IntoFrame
 
 from features.calendar import AsOf, day_start, parse_as_of, to_day
 from features.errors import InvalidInput, MissingData, NotFound
+from features.storage import dataset_folder, read_head, read_snapshot, scan_parts
 from features.tables import TABLES
 
 T = TypeVar("T")
@@ -144,14 +137,6 @@ class Dataset:
         return value
 
 
-def _folder(home: Path, name: str) -> Path:
-    if not name or not all(part.isalnum() for part in name.replace("_", "-").split("-")):
-        raise InvalidInput(
-            f"Dataset name {name!r} may hold letters, digits, - and _ only.", field="dataset"
-        )
-    return home / "datasets" / name
-
-
 def list_datasets(home: Path) -> list[str]:
     """Names of the datasets under `home`."""
     return sorted(path.parent.name for path in (home / "datasets").glob("*/HEAD"))
@@ -165,10 +150,10 @@ def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
     NotFound
         If there is no such dataset or snapshot.
     """
-    folder = _folder(home, name)
+    folder = dataset_folder(home, name)
     try:
-        snapshot = snapshot or (folder / "HEAD").read_text().strip()
-        files = json.loads((folder / "snapshots" / f"{snapshot}.json").read_text())
+        snapshot = snapshot or read_head(folder)
+        parts = read_snapshot(folder, snapshot)
     except FileNotFoundError as error:
         known = ", ".join(list_datasets(home)) or "none yet; run `foresell data import`"
         raise NotFound(
@@ -177,49 +162,5 @@ def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
             + f" under {home}; there is: {known}.",
             field="dataset",
         ) from error
-    tables = {
-        table: nw.from_native(pl.scan_parquet(folder / "tables" / file))
-        for table, file in files.items()
-    }
+    tables = {table: nw.from_native(scan_parts(folder, names)) for table, names in parts.items()}
     return Dataset(name, snapshot, tables)
-
-
-def write_snapshot(home: Path, name: str, frames: Mapping[str, pl.DataFrame]) -> str:
-    """Store canonical frames as the dataset's newest snapshot and return its content hash.
-
-    Rows are put in the order of their key, so the same content has the same hash however
-    it arrived. `HEAD` moves last: a crash before that leaves the former snapshot current.
-    """
-    folder = _folder(home, name)
-    for part in ("tables", "snapshots"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    files = {}
-    for table in sorted(frames):
-        key = [column for column in TABLES[table].key if column in frames[table].columns]
-        draft = folder / "tables" / f".{table}.{os.getpid()}.parquet"
-        frames[table].sort(key, maintain_order=True).write_parquet(draft, compression="zstd")
-        with draft.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-            os.fsync(stream.fileno())
-        files[table] = f"{table}-{digest}.parquet"
-        draft.replace(folder / "tables" / files[table])
-    content = json.dumps(files, indent=1, sort_keys=True)
-    snapshot = hashlib.sha256(content.encode()).hexdigest()[:16]
-    write_durably(folder / "snapshots" / f"{snapshot}.json", content)
-    write_durably(folder / "HEAD", snapshot)
-    return snapshot
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Replace a file's content as a whole: readers see the old text or the new, never half."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

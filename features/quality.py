@@ -20,6 +20,8 @@ QUARANTINE_SCHEMA = pl.Schema(
         "reason": pl.String,
     }
 )
+# Columns that a row carries while it is checked.
+ROW, FAILED = "#row", "#failed"
 
 
 @dataclass
@@ -42,6 +44,20 @@ class TableReport:
     duplicates: int
     replaced: int = 0
     touched: dict[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: "TableReport") -> "TableReport":
+        """Count what came from two sources together."""
+        return TableReport(
+            self.read + other.read,
+            self.accepted + other.accepted,
+            self.quarantined + other.quarantined,
+            self.duplicates + other.duplicates,
+            self.replaced + other.replaced,
+            {
+                rule: self.touched.get(rule, 0) + other.touched.get(rule, 0)
+                for rule in (*self.touched, *other.touched)
+            },
+        )
 
 
 @dataclass
@@ -84,55 +100,65 @@ def standard_rules(table: Table, columns: list[str]) -> list[Rule]:
     return rules
 
 
+def mark(frame: pl.LazyFrame, rules: list[Rule]) -> pl.LazyFrame:
+    """Add to each row its number and the number of the first rule it fails, null where none."""
+    first = pl.coalesce(
+        pl.when(rule.fails).then(pl.lit(number, dtype=pl.Int16))
+        for number, rule in enumerate(rules)
+    )
+    return frame.with_columns(first.alias(FAILED)).with_row_index(ROW)
+
+
 def split(
-    table: Table, frame: pl.DataFrame, rules: list[Rule]
+    table: Table, marked: pl.DataFrame, rules: list[Rule]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Divide rows into those that pass and a report of those that fail.
+    """Divide marked rows into those that pass and a report of those that fail.
 
     Returns
     -------
     good
-        The rows that pass every rule, without change.
+        The rows that pass every rule, without their marks.
     bad
         One row a failing row, with the first rule it failed, in `QUARANTINE_SCHEMA`.
     """
-    failed = frame.select(
-        pl.coalesce(
-            pl.when(rule.fails).then(pl.lit(number, dtype=pl.Int16))
-            for number, rule in enumerate(rules)
-        ).alias("rule")
-    ).get_column("rule")
-    if failed.null_count() == len(failed):
-        return frame, pl.DataFrame(schema=QUARANTINE_SCHEMA)
-    numbered = frame.with_columns(failed).with_row_index("row").filter(pl.col("rule").is_not_null())
-    bad = pl.concat(
-        numbered.filter(pl.col("rule") == number).select(
+    failed = marked.filter(pl.col(FAILED).is_not_null())
+    good = marked if failed.is_empty() else marked.filter(pl.col(FAILED).is_null())
+    bad = [
+        failed.filter(pl.col(FAILED) == number).select(
             pl.lit(table.name).alias("table"),
-            "row",
+            pl.col(ROW).alias("row"),
             pl.lit(rule.column).alias("column"),
             pl.col(rule.column).cast(pl.String).alias("value"),
             pl.lit(rule.reason).alias("reason"),
         )
         for number, rule in enumerate(rules)
-    ).sort("row")
-    return frame.filter(failed.is_null()), bad.cast(QUARANTINE_SCHEMA)
+    ]
+    nothing = pl.DataFrame(schema=QUARANTINE_SCHEMA)
+    rejected = pl.concat([nothing, *(part.cast(QUARANTINE_SCHEMA) for part in bad)])
+    return good.drop(ROW, FAILED), rejected.sort("row")
 
 
-def check_share(name: str, read: Mapping[str, int], bad: pl.DataFrame, max_share: float) -> None:
+def check_share(
+    name: str, table: str, read: int, reasons: Mapping[str, int], max_share: float
+) -> None:
     """Stop an import in which too large a share of a table's rows failed.
+
+    Parameters
+    ----------
+    reasons
+        Failing rows by reason.
 
     Raises
     ------
     ImportRejected
         Naming the table, the share and its most frequent reason.
     """
-    for table, part in bad.group_by("table", maintain_order=True):
-        share = part.height / max(read[str(table[0])], 1)
-        if share > max_share:
-            reason = part.get_column("reason").mode().sort()[0]
-            raise ImportRejected(
-                f"{share:.1%} of the rows of {table[0]} in {name} failed validation, more than "
-                f"the {max_share:.1%} allowed; most often: {reason}. The dataset stays as it "
-                "was. Mend the source, or raise FORESELL_MAX_BAD_SHARE.",
-                field=str(table[0]),
-            )
+    share = sum(reasons.values()) / max(read, 1)
+    if share > max_share:
+        reason = min(reasons, key=lambda reason: (-reasons[reason], reason))
+        raise ImportRejected(
+            f"{share:.1%} of the rows of {table} in {name} failed validation, more than "
+            f"the {max_share:.1%} allowed; most often: {reason}. The dataset stays as it "
+            "was. Mend the source, or raise FORESELL_MAX_BAD_SHARE.",
+            field=table,
+        )

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from features.dataset import write_durably
 from features.errors import InvalidInput, NotFound
+from features.storage import write_durably
 
 MANIFEST = "manifest"
 RECORD = "version.json"

@@ -4,18 +4,15 @@ It can die at any point and be run again: imports are idempotent, a version is r
 whole or not at all, and what is served changes last.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from features.dataset import Dataset, open_dataset
-from features.errors import MissingData, NotFound, Unavailable
+from features.errors import MissingData, NotFound
+from features.locks import job_lock
 from features.quality import ImportReport
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Task
@@ -49,47 +46,6 @@ class JobReport:
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
         return asdict(self)
-
-
-@contextmanager
-def job_lock(home: Path, name: str) -> Iterator[None]:
-    """Keep a second job out; a lock whose owner is dead is taken over.
-
-    Raises
-    ------
-    Unavailable
-        If a live process holds the lock.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    path = home / f"{name}.lock"
-    mine = f"{os.getpid()} {psutil.Process().create_time()}"
-    while True:
-        try:
-            with path.open("x") as lock:
-                lock.write(mine)
-            break
-        except FileExistsError:
-            owner = path.read_text()
-            if _alive(owner):
-                raise Unavailable(
-                    f"Another {name} job (process {owner.split()[0]}) holds {path}; wait for it "
-                    "to end.",
-                    field="job",
-                ) from None
-            path.unlink(missing_ok=True)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _alive(owner: str) -> bool:
-    """Whether the process that wrote the lock still runs; its number may have been reused."""
-    try:
-        pid, started = owner.split()
-        return bool(psutil.Process(int(pid)).create_time() == float(started))
-    except (ValueError, psutil.NoSuchProcess):
-        return False
 
 
 def retrain(

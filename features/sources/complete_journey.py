@@ -9,8 +9,8 @@ from importlib.resources import files
 import polars as pl
 
 from features.calendar import to_day
-from features.intake import SourceTable
 from features.quality import Rule
+from features.staging import SourceTable
 from features.tables import DAY
 
 NAME = "complete-journey"

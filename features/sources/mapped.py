@@ -13,12 +13,12 @@ import polars as pl
 
 from features.calendar import to_day
 from features.errors import InvalidInput
-from features.intake import SourceTable
 from features.mapping import COMPUTED, Mapping, Scalar, TableSource
 from features.quality import Rule, standard_rules
 from features.sources import parse
 from features.sources.database import read_query
 from features.sources.files import FAULT, FILE, ROW, matching, scan_files
+from features.staging import SourceTable
 from features.tables import DAY, TABLES, TS, Table
 
 _FIRST_DAY = to_day("1990-01-01")

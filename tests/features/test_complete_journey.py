@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from features.calendar import to_day
-from features.intake import SourceTable
-from features.quality import split, standard_rules
+from features.quality import mark, split, standard_rules
 from features.sources import complete_journey
+from features.staging import SourceTable
 from features.tables import TABLES
 
 
@@ -19,7 +19,8 @@ def tables() -> dict[str, SourceTable]:
 def orders(tables) -> pl.DataFrame:
     table = tables["orders"]
     rules = [*table.rules, *standard_rules(TABLES["orders"], table.frame.columns)]
-    return split(TABLES["orders"], table.frame, rules)[0]
+    marked = mark(table.frame.lazy(), rules).collect()
+    return split(TABLES["orders"], marked, rules)[0]
 
 
 def test_every_table_has_the_canonical_columns_and_types(tables):

@@ -4,8 +4,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from features.dataset import Dataset, list_datasets, open_dataset, write_snapshot
+from features.dataset import Dataset, list_datasets, open_dataset
 from features.errors import InvalidInput, MissingData, NotFound
+from features.storage import commit_snapshot, write_part
 
 
 @pytest.fixture
@@ -23,15 +24,27 @@ def orders() -> pl.DataFrame:
     )
 
 
-def test_the_same_rows_in_another_order_are_the_same_snapshot(tmp_path, orders):
-    first = write_snapshot(tmp_path, "shop", {"orders": orders})
-    second = write_snapshot(tmp_path, "shop", {"orders": orders.reverse()})
-    assert first == second
+def store(home, *parts: pl.DataFrame) -> str:
+    folder = home / "datasets" / "shop"
+    return commit_snapshot(folder, {"orders": [write_part(folder, "orders", p) for p in parts]})
+
+
+def test_a_table_in_several_parts_is_read_as_one(tmp_path, orders):
+    store(tmp_path, orders.head(1), orders.tail(2))
+    read = open_dataset(tmp_path, "shop").table("orders").collect().to_polars()
+    assert read.sort("order_id").equals(orders)
+
+
+def test_a_snapshot_that_names_one_file_a_table_is_read(tmp_path, orders):
+    folder = tmp_path / "datasets" / "shop"
+    commit_snapshot(folder, {"orders": write_part(folder, "orders", orders)})
+    read = open_dataset(tmp_path, "shop").table("orders").collect().to_polars()
+    assert read.equals(orders)
 
 
 def test_another_content_is_another_snapshot_and_the_first_stays_readable(tmp_path, orders):
-    first = write_snapshot(tmp_path, "shop", {"orders": orders})
-    second = write_snapshot(tmp_path, "shop", {"orders": orders.head(2)})
+    first = store(tmp_path, orders)
+    second = store(tmp_path, orders.head(2))
     assert first != second
     assert open_dataset(tmp_path, "shop").snapshot == second
     old = open_dataset(tmp_path, "shop", first)
@@ -39,7 +52,7 @@ def test_another_content_is_another_snapshot_and_the_first_stays_readable(tmp_pa
 
 
 def test_a_draft_left_by_a_crash_changes_nothing(tmp_path, orders):
-    snapshot = write_snapshot(tmp_path, "shop", {"orders": orders})
+    snapshot = store(tmp_path, orders)
     (tmp_path / "datasets" / "shop" / "tables" / ".orders.999.parquet").write_bytes(b"half")
     assert open_dataset(tmp_path, "shop").snapshot == snapshot
 
@@ -76,7 +89,7 @@ def test_a_missing_table_is_named(orders):
 
 
 def test_an_unknown_dataset_is_refused_and_the_known_ones_are_named(tmp_path, orders):
-    write_snapshot(tmp_path, "shop", {"orders": orders})
+    store(tmp_path, orders)
     with pytest.raises(NotFound, match="shop"):
         open_dataset(tmp_path, "shp")
     assert list_datasets(tmp_path) == ["shop"]

@@ -4,8 +4,9 @@ import polars as pl
 import pytest
 
 from features.dataset import open_dataset
-from features.intake import SourceTable, import_tables
+from features.intake import import_tables
 from features.sources import complete_journey
+from features.staging import SourceTable
 from training import published
 from training.promote import champions
 from training.registry import TASKS
