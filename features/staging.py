@@ -102,12 +102,18 @@ def stage(
     folder.mkdir(parents=True)
     (folder / "rejected").mkdir()
     checked = folder / "checked.parquet"
-    group = -(-rows_per_part // 4)
-    mark(frame, rules).sink_parquet(checked, compression="lz4", row_group_size=group)
-    read = pl.scan_parquet(checked).select(pl.len()).collect().item()
+    marked = mark(frame, rules)
+    if isinstance(source.frame, pl.DataFrame):
+        # It is in memory whole already: a detour by the disk would only take time.
+        marked = marked.collect().lazy()
+    else:
+        group = -(-rows_per_part // 4)
+        marked.sink_parquet(checked, compression="lz4", row_group_size=group)
+        marked = pl.scan_parquet(checked)
+    read = marked.select(pl.len()).collect().item()
     parts = max(at_least, part_count(beside + read, rows_per_part))
     reasons: Counter[str] = Counter()
-    for number, batch in enumerate(_batches(checked, read, rows_per_part)):
+    for number, batch in enumerate(_batches(marked, read, rows_per_part)):
         good, bad = split(table, batch, rules)
         reasons.update(dict(bad.get_column("reason").value_counts().iter_rows()))
         file = f"{number:06d}.parquet"
@@ -117,10 +123,10 @@ def stage(
         for (part,), rows in placed.partition_by(_PART, as_dict=True, include_key=False).items():
             (folder / str(part)).mkdir(exist_ok=True)
             rows.write_parquet(folder / str(part) / file, compression="lz4")
-    checked.unlink()
+    checked.unlink(missing_ok=True)
     return Staged(source, folder, pl.Schema(kept), read, parts, dict(reasons))
 
 
-def _batches(path: Path, rows: int, size: int) -> Iterator[pl.DataFrame]:
+def _batches(marked: pl.LazyFrame, rows: int, size: int) -> Iterator[pl.DataFrame]:
     for start in range(0, rows, size):
-        yield pl.scan_parquet(path).slice(start, size).collect()
+        yield marked.slice(start, size).collect()

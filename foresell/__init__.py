@@ -39,11 +39,11 @@ def load(name: str = "complete-journey", home: Path | None = None) -> Dataset:
     """
     from features.dataset import list_datasets, open_dataset
     from features.sources import BUNDLED
-    from foresell import jobs
+    from foresell import imports
 
     settings = Settings() if home is None else Settings(home=home)
     if name in BUNDLED and name not in list_datasets(settings.home):
-        jobs.import_source(settings, name)
+        imports.import_source(settings, name)
     return open_dataset(settings.home, name)
 
 

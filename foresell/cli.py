@@ -83,9 +83,9 @@ def import_(
     as_json: JSON = False,
 ) -> None:
     """Bring records into a dataset. Example: `foresell data import my-shop.toml`."""
-    from foresell import jobs
+    from foresell import imports
 
-    report = jobs.import_source(settings(), source, if_missing=if_missing)
+    report = imports.import_source(settings(), source, if_missing=if_missing)
     if as_json:
         show(report.to_json() if report else {"dataset": source, "tables": {}})
     elif report is not None:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from features.calendar import parse_as_of
-from features.dataset import Dataset, list_datasets, open_dataset
-from features.errors import InvalidInput, MissingData, NotFound
-from features.intake import import_tables
-from features.mapping import Mapping, read_mapping, stored_copy
-from features.quality import ImportReport
-from features.sources import BUNDLED
+from features.dataset import Dataset, open_dataset
+from features.errors import InvalidInput, MissingData
+from foresell import imports
 from foresell.progress import console, progress
 from foresell.settings import Settings
 from training import published
@@ -25,78 +19,6 @@ if TYPE_CHECKING:
     from training.backtest import Report
     from training.contract import Task
     from training.retrain import JobReport
-
-
-def import_source(
-    settings: Settings, source: str, *, if_missing: bool = False
-) -> ImportReport | None:
-    """Import a bundled source or what a mapping file names.
-
-    Returns None where the dataset is there already and that is enough. A mapping file is kept
-    under the home, so that the nightly job imports by it again.
-
-    Raises
-    ------
-    NotFound
-        If there is neither such a bundled source nor such a file.
-    """
-    mapping = None
-    if source not in BUNDLED:
-        path = Path(source)
-        if not path.is_file():
-            raise NotFound(
-                f"There is no source {source!r}: give a mapping file (*.toml), or what is "
-                f"bundled: {', '.join(BUNDLED)}.",
-                field="source",
-            )
-        mapping = read_mapping(path)
-        if mapping.name in BUNDLED:
-            raise InvalidInput(
-                f"{path} has the name {mapping.name!r}, which is a bundled source's; choose "
-                "another.",
-                field="name",
-            )
-    name = source if mapping is None else mapping.name
-    if if_missing and name in list_datasets(settings.home):
-        console.print(f"[bold]import {name}[/]: there already")
-        return None
-    with progress(f"import {name}", steps=2) as tell:
-        report = _bring_in(settings, name, mapping, tell)
-    if mapping is not None:
-        _keep_mapping(settings, Path(source), mapping)
-    return report
-
-
-def _bring_in(
-    settings: Settings, name: str, mapping: Mapping | None, tell: Callable[[str], None]
-) -> ImportReport:
-    """Read a bundled source, or what a mapping names, into its dataset."""
-    from features.sources.mapped import read_mapped
-
-    tell("read")
-    with TemporaryDirectory(prefix="foresell-") as scratch:
-        tables = (
-            BUNDLED[name]()
-            if mapping is None
-            else read_mapped(mapping, datetime.now(), Path(scratch))
-        )
-        tell("check and store")
-        return import_tables(settings.home, name, tables, settings.max_bad_share)
-
-
-def _kept_mapping(settings: Settings, name: str) -> Path:
-    return settings.home / "sources" / f"{name}.toml"
-
-
-def _keep_mapping(settings: Settings, path: Path, mapping: Mapping) -> None:
-    kept = _kept_mapping(settings, mapping.name)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    if kept.resolve() != path.resolve():
-        # A url in it may hold a password.
-        draft = kept.with_name(f".{kept.name}.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(stored_copy(path, mapping), encoding="utf-8")
-        draft.replace(kept)
 
 
 def dataset_of(settings: Settings) -> Dataset:
@@ -354,22 +276,13 @@ def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
     from training.retrain import retrain as job
     from training.tracking import Tracker
 
-    kept = _kept_mapping(settings, settings.dataset)
-    bundled = settings.dataset in BUNDLED
-    if not bundled and not kept.is_file():
-        raise NotFound(
-            f"Dataset {settings.dataset!r} has no source to import from; bring it in with "
-            f"`foresell data import MAPPING.toml`, or use what is bundled: {', '.join(BUNDLED)}.",
-            field="dataset",
-        )
-    mapping = None if bundled else read_mapping(kept)
-
+    mapping = imports.mapping_of(settings, settings.dataset)
     with progress(f"retrain {settings.dataset}") as tell:
         return job(
             settings.home,
             Tracker(settings.mlruns),
             settings.dataset,
-            lambda: _bring_in(settings, settings.dataset, mapping, tell),
+            lambda: imports.bring_in(settings, settings.dataset, mapping, tell),
             folds=folds or settings.folds,
             threads=settings.threads,
             keep=settings.keep_versions,

@@ -1,0 +1,110 @@
+"""Bring records in: what is bundled, or what a mapping file names, now and every night."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from features.dataset import list_datasets
+from features.errors import InvalidInput, NotFound
+from features.intake import import_tables
+from features.mapping import Mapping, read_mapping, stored_copy
+from features.quality import ImportReport
+from features.sources import BUNDLED
+from foresell.progress import console, progress
+from foresell.settings import Settings
+
+
+def import_source(
+    settings: Settings, source: str, *, if_missing: bool = False
+) -> ImportReport | None:
+    """Import a bundled source or what a mapping file names.
+
+    Returns None where the dataset is there already and that is enough. A mapping file is kept
+    under the home, so that the nightly job imports by it again.
+
+    Raises
+    ------
+    NotFound
+        If there is neither such a bundled source nor such a file.
+    """
+    mapping = None
+    if source not in BUNDLED:
+        path = Path(source)
+        if not path.is_file():
+            raise NotFound(
+                f"There is no source {source!r}: give a mapping file (*.toml), or what is "
+                f"bundled: {', '.join(BUNDLED)}.",
+                field="source",
+            )
+        mapping = read_mapping(path)
+        if mapping.name in BUNDLED:
+            raise InvalidInput(
+                f"{path} has the name {mapping.name!r}, which is a bundled source's; choose "
+                "another.",
+                field="name",
+            )
+    name = source if mapping is None else mapping.name
+    if if_missing and name in list_datasets(settings.home):
+        console.print(f"[bold]import {name}[/]: there already")
+        return None
+    with progress(f"import {name}", steps=2) as tell:
+        report = bring_in(settings, name, mapping, tell)
+    if mapping is not None:
+        _keep_mapping(settings, Path(source), mapping)
+    return report
+
+
+def mapping_of(settings: Settings, name: str) -> Mapping | None:
+    """Return the kept mapping by which a dataset is imported again; None for a bundled one.
+
+    Raises
+    ------
+    NotFound
+        If the dataset is neither bundled nor was brought in by a mapping.
+    """
+    if name in BUNDLED:
+        return None
+    kept = _kept_mapping(settings, name)
+    if not kept.is_file():
+        raise NotFound(
+            f"Dataset {name!r} has no source to import from; bring it in with "
+            f"`foresell data import MAPPING.toml`, or use what is bundled: {', '.join(BUNDLED)}.",
+            field="dataset",
+        )
+    return read_mapping(kept)
+
+
+def bring_in(
+    settings: Settings, name: str, mapping: Mapping | None, tell: Callable[[str], None]
+) -> ImportReport:
+    """Read a bundled source, or what a mapping names, into its dataset."""
+    from features.sources.mapped import read_mapped
+
+    tell("read")
+    with TemporaryDirectory(prefix="foresell-") as scratch:
+        tables = (
+            BUNDLED[name]()
+            if mapping is None
+            else read_mapped(mapping, datetime.now(), Path(scratch))
+        )
+        tell("check and store")
+        return import_tables(settings.home, name, tables, settings.max_bad_share)
+
+
+def _kept_mapping(settings: Settings, name: str) -> Path:
+    return settings.home / "sources" / f"{name}.toml"
+
+
+def _keep_mapping(settings: Settings, path: Path, mapping: Mapping) -> None:
+    kept = _kept_mapping(settings, mapping.name)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    if kept.resolve() != path.resolve():
+        # A url in it may hold a password.
+        draft = kept.with_name(f".{kept.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(stored_copy(path, mapping), encoding="utf-8")
+        draft.replace(kept)
