@@ -128,7 +128,7 @@ def train(
     rows = []
     tasks = runnable(model, dataset)
     # Each task's backtest, its final fit and its publishing.
-    steps = sum(_methods(task) * (folds or settings.folds) + 2 for task in tasks)
+    steps = sum(_methods(task) * (folds or settings.train_folds) + 2 for task in tasks)
     with progress(f"train {model} on {dataset.name} as of {end.date()}", steps) as tell:
         for task in tasks:
             options = task.options(dataset, grain=grain)
@@ -138,9 +138,9 @@ def train(
                 dataset,
                 tracker,
                 as_of=end,
-                folds=folds or settings.folds,
+                folds=folds or settings.train_folds,
                 options=options,
-                params=_tuned(settings, task, dataset, options, folds or settings.folds, end),
+                params=_tuned(settings, task, dataset, options, folds or settings.train_folds, end),
                 threads=settings.threads,
                 progress=tell,
             )
