@@ -1,0 +1,31 @@
+"""Measures of quality: pure functions on arrays; used by every task's judge.
+
+Arrays are one-dimensional and aligned; `y` is what happened, the other what was said.
+"""
+
+from training.metrics.arrays import Floats
+from training.metrics.demand import bias, coverage, pinball, rmsse, wape
+from training.metrics.durations import concordance, integrated_brier
+from training.metrics.probabilities import brier, ece, lift, log_loss, pr_auc, roc_auc
+from training.metrics.ranking import hit_rate_at_k, ndcg_at_k, precision_at_k, recall_at_k
+
+__all__ = [
+    "Floats",
+    "bias",
+    "brier",
+    "concordance",
+    "coverage",
+    "ece",
+    "hit_rate_at_k",
+    "integrated_brier",
+    "lift",
+    "log_loss",
+    "ndcg_at_k",
+    "pinball",
+    "pr_auc",
+    "precision_at_k",
+    "recall_at_k",
+    "rmsse",
+    "roc_auc",
+    "wape",
+]

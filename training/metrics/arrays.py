@@ -1,0 +1,11 @@
+"""The one shape in which measures take their numbers."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def as_floats(values: ArrayLike) -> Floats:
+    """Return the values as an array of doubles."""
+    return np.asarray(values, dtype=np.float64)
