@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.calendar import parse_as_of
@@ -45,7 +44,7 @@ def evaluate(
     with progress(f"evaluate {model} on {dataset.name}", steps) as tell:
         for task in tasks:
             options = task.options(dataset, grain=grain)
-            params = _tuned(settings, task, dataset, options, folds or settings.folds, end)
+            params = tuned(settings, task, dataset, options, folds or settings.folds, end)
             reports.append(
                 training.evaluate(
                     task,
@@ -83,7 +82,7 @@ def _methods(task: Task) -> int:
     return 1 + len(task.baselines)
 
 
-def _tuned(
+def tuned(
     settings: Settings,
     task: Task,
     dataset: Dataset,
@@ -91,6 +90,7 @@ def _tuned(
     folds: int,
     end: datetime,
 ) -> dict[str, Any]:
+    """Return the tuned options that may be used for the last `folds` horizons before `end`."""
     from training.backtest import rolling_origins
     from training.tuning import best_params
 
@@ -140,7 +140,7 @@ def train(
                 as_of=end,
                 folds=folds or settings.train_folds,
                 options=options,
-                params=_tuned(settings, task, dataset, options, folds or settings.train_folds, end),
+                params=tuned(settings, task, dataset, options, folds or settings.train_folds, end),
                 threads=settings.threads,
                 progress=tell,
             )
@@ -217,58 +217,6 @@ def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]
                 }
             )
     return found
-
-
-def score(
-    settings: Settings,
-    model: str,
-    out: Path,
-    *,
-    as_of: str | None = None,
-    horizon: int | None = None,
-    grain: str | None = None,
-) -> int:
-    """Write the predictions of a model trained as of `as_of`; returns the number of rows."""
-    from training import train as training
-    from training.registry import named
-    from training.tracking import Tracker
-
-    tasks = named(model)
-    if len(tasks) != 1:
-        raise InvalidInput("score writes one model's answers; name one.", field="model")
-    task = tasks[0]
-    dataset = dataset_of(settings)
-    end = parse_as_of(as_of) if as_of else dataset.end
-    if not out.parent.is_dir():
-        raise InvalidInput(f"out = {out}: there is no folder {out.parent}.", field="out")
-    options = task.options(dataset, grain=grain, horizon_days=horizon)
-    tracker = Tracker(settings.mlruns)
-    with progress(f"score {model} on {dataset.name} as of {end.date()}") as tell:
-        version = training.trained_as_of(
-            task,
-            dataset,
-            tracker,
-            end,
-            options,
-            lambda: training.train(
-                task,
-                dataset,
-                tracker,
-                as_of=end,
-                folds=0,
-                options=options,
-                params=_tuned(settings, task, dataset, options, settings.folds, end),
-                threads=settings.threads,
-                progress=tell,
-            ),
-        )
-        tell(f"predict with {version.label}")
-        fitted = task.model.load(version.folder)
-        answer = fitted.predict(dataset, end)
-        draft = out.with_name(f".{out.name}.draft")
-        answer.write_parquet(draft)
-        draft.replace(out)
-    return int(answer.height)
 
 
 def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:

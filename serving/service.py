@@ -11,7 +11,7 @@ import bentoml
 from foresell.settings import Settings
 from serving.answers import READERS
 from serving.predictor import Predictor
-from serving.routes import build_app
+from serving.routes.app import build_app
 
 SOURCES = Path(__file__).resolve().parents[1]
 # A Bento keeps its record above the sources that it packed; in a checkout what lies beside

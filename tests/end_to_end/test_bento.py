@@ -3,7 +3,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from serving.schemas import Answer, Churn, Error, Forecast, NextPurchase, Recommendation
+from serving.schemas.base import Answer, Error
+from serving.schemas.customers import Churn, NextPurchase
+from serving.schemas.demand import Forecast
+from serving.schemas.recommender import Recommendation
 
 NOBODY = "nobody-at-all"
 VALUES = ("date", "mean", "q10", "q50", "q90", "basis")

@@ -5,8 +5,10 @@ import httpx
 import pytest
 
 from serving.predictor import Predictor
-from serving.routes import build_app
-from serving.schemas import Answer, Error, Forecast, Recommendation
+from serving.routes.app import build_app
+from serving.schemas.base import Answer, Error
+from serving.schemas.demand import Forecast
+from serving.schemas.recommender import Recommendation
 
 
 class Client:

@@ -1,0 +1,5 @@
+"""`python -m foresell.cli`."""
+
+from foresell.cli import app
+
+app()

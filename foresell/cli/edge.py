@@ -1,0 +1,70 @@
+"""What all verbs share: the application, the options, how errors and results are shown."""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from features.errors import ForesellError
+from foresell.progress import console
+from foresell.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+data = typer.Typer(no_args_is_help=True, help="Datasets: import them, look at them.")
+app.add_typer(data, name="data")
+
+MODEL = Annotated[str, typer.Argument(help="demand, churn, next-purchase, recommender or all")]
+DATASET = Annotated[str | None, typer.Option(help="the dataset; FORESELL_DATASET by default")]
+AS_OF = Annotated[str | None, typer.Option(help="ISO instant; everything before it is known")]
+FOLDS = Annotated[int | None, typer.Option(min=1, help="rolling origins of the backtest")]
+GRAIN = Annotated[str | None, typer.Option(help="demand's grain, such as product:week")]
+JSON = Annotated[bool, typer.Option("--json", help="print results as JSON")]
+
+
+def verb(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn a user's mistake into one sentence and exit code 2, an interrupt into 130."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except ForesellError as error:
+            console.print(f"[red]{error.message}[/]", markup=True, soft_wrap=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt:
+            console.print("Interrupted; what was finished is kept.")
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+@app.callback()
+def edge() -> None:
+    """Forecasts, churn, next purchases and recommendations from a retailer's own records."""
+    threads = str(Settings().threads)
+    for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
+        os.environ.setdefault(variable, threads)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Threads that wait must not spin: on a machine with other work, two spinning threads
+    # take many times as long as one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def settings(dataset: str | None = None) -> Settings:
+    """Read the options, with the dataset that was asked for."""
+    found = Settings()
+    return found if dataset is None else found.model_copy(update={"dataset": dataset})
+
+
+def show(value: Any) -> None:
+    """Print a result as JSON on standard output."""
+    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
+
+
+def cell(value: Any) -> str:
+    """Show a value in a table."""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

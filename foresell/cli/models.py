@@ -1,0 +1,120 @@
+"""The verbs on models: train, evaluate and tune them, write what they predict."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table as Grid
+
+from foresell.cli.edge import (
+    AS_OF,
+    DATASET,
+    FOLDS,
+    GRAIN,
+    JSON,
+    MODEL,
+    app,
+    cell,
+    settings,
+    show,
+    verb,
+)
+from foresell.progress import console
+
+
+@app.command()
+@verb
+def train(
+    model: MODEL,
+    dataset: DATASET = None,
+    as_of: AS_OF = None,
+    folds: FOLDS = None,
+    grain: GRAIN = None,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="only what has no champion on today's data yet")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
+    """Fit, judge, log, register, promote and publish. Example: `foresell train all`."""
+    from foresell import jobs
+
+    rows = jobs.train(
+        settings(dataset), model, as_of=as_of, folds=folds, grain=grain, if_missing=if_missing
+    )
+    if as_json:
+        show(rows)
+        return
+    grid = Grid("version", "metric", "foresell", "best baseline", "", "ratio", "cpu s")
+    for row in rows:
+        grid.add_row(*(cell(value) for value in row.values()))
+    if rows:
+        console.print(grid)
+
+
+@app.command()
+@verb
+def evaluate(
+    model: MODEL,
+    dataset: DATASET = None,
+    folds: FOLDS = None,
+    as_of: AS_OF = None,
+    grain: GRAIN = None,
+    as_json: JSON = False,
+) -> None:
+    """Backtest against all baselines. Example: `foresell evaluate churn --folds 3 --json`."""
+    from foresell import jobs
+
+    reports = jobs.evaluate(settings(dataset), model, folds=folds, as_of=as_of, grain=grain)
+    if as_json:
+        show([row for report in reports for row in report.rows.to_dicts()])
+        return
+    for report in reports:
+        grid = Grid("method", report.task.primary, "folds", "foresell / it", "cpu s")
+        for row in report.summary().to_dicts():
+            folds_ = " ".join(f"{value:.4f}" for value in row["folds"])
+            seconds = f"{report.seconds[row['method']]:.1f}"
+            ratio = f"{row['foresell_ratio']:.3f}"
+            grid.add_row(row["method"], f"{row['value']:.4f}", folds_, ratio, seconds)
+        console.print(f"[bold]{report.task.name}[/], slice {report.task.primary_slice}")
+        console.print(grid)
+
+
+@app.command()
+@verb
+def tune(
+    model: MODEL,
+    trials: Annotated[int, typer.Option(min=1, help="trials to add to the study")] = 20,
+    dataset: DATASET = None,
+    as_json: JSON = False,
+) -> None:
+    """Look for better options; resumable. Example: `foresell tune churn --trials 20`."""
+    from foresell import jobs
+
+    found = jobs.tune(settings(dataset), model, trials=trials)
+    if as_json:
+        show(found)
+        return
+    grid = Grid("model", "trials", "default", "best", "best options")
+    for row in found:
+        options = ", ".join(f"{name}={value:.4g}" for name, value in row["params"].items())
+        grid.add_row(
+            row["model"], str(row["trials"]), cell(row["default"]), cell(row["best"]), options
+        )
+    console.print(grid)
+
+
+@app.command()
+@verb
+def score(
+    model: Annotated[str, typer.Argument(help="demand, churn, next-purchase or recommender")],
+    out: Annotated[Path, typer.Option(help="the Parquet file to write")],
+    as_of: AS_OF = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="days ahead")] = None,
+    dataset: DATASET = None,
+    grain: GRAIN = None,
+) -> None:
+    """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F`."""
+    from foresell import scoring
+
+    rows = scoring.score(settings(dataset), model, out, as_of=as_of, horizon=horizon, grain=grain)
+    console.print(f"{rows:,} rows in {out}")

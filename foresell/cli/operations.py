@@ -1,0 +1,69 @@
+"""The verbs of operation: the nightly job, the service, how things stand."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table as Grid
+
+from foresell.cli.edge import DATASET, FOLDS, JSON, app, settings, show, verb
+from foresell.progress import console
+
+
+@app.command()
+@verb
+def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False) -> None:
+    """Run the nightly job: import, train, gate, publish. Example: `foresell retrain`."""
+    from foresell import jobs
+
+    report = jobs.retrain(settings(dataset), folds=folds)
+    if as_json:
+        show(report.to_json())
+        return
+    grid = Grid("model", "version", "trained", "promoted", "why")
+    for one in report.outcomes:
+        grid.add_row(one.task, one.version or "", str(one.trained), str(one.promoted), one.reason)
+    console.print(grid)
+    console.print(f"served: {report.published}")
+
+
+@app.command()
+@verb
+def serve(
+    port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="serving processes")] = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    dataset: DATASET = None,
+    try_it: Annotated[
+        bool, typer.Option("--try", help="once ready, ask each endpoint and print the answers")
+    ] = False,
+) -> None:
+    """Answer over HTTP until interrupted. Example: `foresell serve --port 3000`."""
+    from foresell import jobs
+
+    given = {"port": port, "workers": workers, "host": host}
+    chosen = settings(dataset).model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
+    raise typer.Exit(jobs.serve(chosen, try_it=try_it))
+
+
+@app.command()
+@verb
+def status(dataset: DATASET = None, as_json: JSON = False) -> None:
+    """Show champions, what is served, how old it is, and checks. Example: `foresell status`."""
+    from foresell import overview
+
+    found = overview.status(settings(dataset))
+    if as_json:
+        show(found)
+        return
+    grid = Grid("model", "champion", "as of", "age in days", "primary by fold", "served")
+    for one in found["champions"]:
+        grid.add_row(*(str(value) for value in one.values()))
+    console.print(
+        f"dataset {found['dataset']}, snapshot {found['snapshot']}, ends {found['data_end']}"
+    )
+    console.print(grid)
+    for check in found["checks"]:
+        mark = "[green]ok[/]" if check["ok"] else "[red]no[/]"
+        console.print(f"{mark} {check['check']}: {check['detail']}")

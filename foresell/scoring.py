@@ -1,0 +1,63 @@
+"""Batch predictions: open what the settings name, find or train the model, write its answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from features.calendar import parse_as_of
+from features.errors import InvalidInput
+from foresell.jobs import dataset_of, tuned
+from foresell.progress import progress
+from foresell.settings import Settings
+
+
+def score(
+    settings: Settings,
+    model: str,
+    out: Path,
+    *,
+    as_of: str | None = None,
+    horizon: int | None = None,
+    grain: str | None = None,
+) -> int:
+    """Write the predictions of a model trained as of `as_of`; returns the number of rows."""
+    from training import train as training
+    from training.registry import named
+    from training.tracking import Tracker
+
+    tasks = named(model)
+    if len(tasks) != 1:
+        raise InvalidInput("score writes one model's answers; name one.", field="model")
+    task = tasks[0]
+    dataset = dataset_of(settings)
+    end = parse_as_of(as_of) if as_of else dataset.end
+    if not out.parent.is_dir():
+        raise InvalidInput(f"out = {out}: there is no folder {out.parent}.", field="out")
+    options = task.options(dataset, grain=grain, horizon_days=horizon)
+    tracker = Tracker(settings.mlruns)
+    with progress(f"score {model} on {dataset.name} as of {end.date()}") as tell:
+        version = training.trained_as_of(
+            task,
+            dataset,
+            tracker,
+            end,
+            options,
+            lambda: training.train(
+                task,
+                dataset,
+                tracker,
+                as_of=end,
+                folds=0,
+                options=options,
+                params=tuned(settings, task, dataset, options, settings.folds, end),
+                threads=settings.threads,
+                progress=tell,
+            ),
+        )
+        tell(f"predict with {version.label}")
+        fitted = task.model.load(version.folder)
+        answer = fitted.predict(dataset, end)
+        draft = out.with_name(f".{out.name}.draft")
+        answer.write_parquet(draft)
+        draft.replace(out)
+    return int(answer.height)

@@ -1,0 +1,68 @@
+"""How a route asks: the held version's answer, in the one shape that answers have."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from anyio import to_thread
+from starlette.responses import Response
+
+from features.calendar import parse_as_of
+from features.errors import InvalidInput
+from serving.predictor import Predictor
+from serving.schemas.base import Request
+
+# Up to this many entities are answered at once; more go to a thread, so that a long
+# question does not hold up the short ones (a thread costs more than a short answer).
+INLINE = 50
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Asks the models of the version that the predictor holds."""
+
+    predictor: Predictor
+
+    async def answer(
+        self, task: str, ask: Request, of: Callable[[Any], list[dict[str, Any]]], size: int
+    ) -> Response:
+        """Answer a request from what is held for `task`.
+
+        Parameters
+        ----------
+        task
+            The task's name, as `training.registry` has it.
+        ask
+            The request, of which `as_of` is checked here.
+        of
+            Asks the reader of the task's published folder.
+        size
+            How many entities are asked about.
+
+        Raises
+        ------
+        InvalidInput
+            If the request is for another instant than the published one.
+        Unavailable
+            If nothing is published for the task.
+        """
+        model, answers = self.predictor.ask(task)
+        _check_as_of(ask, model.as_of)
+        if size <= INLINE:
+            results = of(answers)
+        else:
+            results = await to_thread.run_sync(of, answers)
+        body = {"model_version": model.version, "as_of": model.as_of, "results": results}
+        content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        return Response(content, media_type="application/json")
+
+
+def _check_as_of(ask: Request, as_of: datetime) -> None:
+    if ask.as_of is not None and parse_as_of(ask.as_of) != as_of:
+        raise InvalidInput(
+            f"as_of = {ask.as_of!r} is not what is published: answers are as of "
+            f"{as_of.isoformat()}. Leave it out, or publish another.",
+            field="as_of",
+        )

@@ -1,0 +1,111 @@
+"""Every error in the one shape that answers have: `code`, `message`, `field`, `request_id`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from features.errors import ForesellError, InvalidInput, MissingData, NotFound, Unavailable
+from serving.middleware import error_response
+from serving.schemas.base import Error
+
+STATUS: dict[type[ForesellError], tuple[int, str]] = {
+    InvalidInput: (422, "invalid_input"),
+    MissingData: (422, "missing_data"),
+    NotFound: (404, "not_found"),
+    Unavailable: (503, "unavailable"),
+}
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    404: {"model": Error, "description": "something named in the request is not known"},
+    413: {"model": Error, "description": "the body is too large"},
+    422: {"model": Error, "description": "the request cannot be used as it is"},
+    500: {"model": Error, "description": "a fault of the service"},
+    503: {"model": Error, "description": "nothing is published to answer from"},
+}
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Answer every error of the application in the one shape."""
+    app.add_exception_handler(ForesellError, _foresell_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+
+
+async def _foresell_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ForesellError)  # noqa: S101 - registered for it alone
+    status, code = next(
+        (found for kind, found in STATUS.items() if isinstance(error, kind)), (422, "invalid_input")
+    )
+    return error_response(
+        status,
+        code,
+        error.message,
+        field=error.field,
+        request_id=request.state.request_id,
+        headers={"retry-after": "5"} if status == 503 else None,
+    )
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    path = request.url.path[:100]
+    message = {
+        404: f"There is no {path}; see /docs.",
+        405: f"{request.method} is not allowed on {path}; see /docs.",
+    }.get(error.status_code, str(error.detail))
+    return error_response(
+        error.status_code,
+        CODES.get(error.status_code, "error"),
+        message,
+        request_id=request.state.request_id,
+        headers=dict(error.headers or {}),
+    )
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
+    field, message = _explain(error.errors()[0])
+    return error_response(
+        422, "invalid_input", message, field=field, request_id=request.state.request_id
+    )
+
+
+def _explain(error: Any) -> tuple[str | None, str]:
+    """Name the field, its value and what is allowed, in one sentence."""
+    if error["type"] == "json_invalid":
+        where = error["ctx"]["error"]
+        return None, f"The body is not JSON: {where} at character {error['loc'][1]}."
+    field = _path(error["loc"][1:])
+    value = error["input"]
+    if not field:
+        hint = "send one, with the header Content-Type: application/json."
+        return None, f"The body must be a JSON object; {hint}"
+    if error["type"] == "missing":
+        return field, f"{field} is required."
+    if error["type"] == "extra_forbidden":
+        return field, f"{field} = {_shown(value)} is not a field of this request; see /docs."
+    reason = error["msg"][0].lower() + error["msg"][1:]
+    return field, f"{field} = {_shown(value)}: {reason}."
+
+
+def _path(parts: Sequence[str | int]) -> str:
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part[:60]}" if path else part[:60]
+    return path
+
+
+def _shown(value: Any) -> str:
+    """Show a value, but never a list of ids: what was sent may name people."""
+    if isinstance(value, list | dict):
+        return f"<{len(value)} entries>"
+    text = orjson.dumps(value, default=str).decode()
+    return text if len(text) <= 60 else text[:57] + "..."
