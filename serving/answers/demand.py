@@ -169,4 +169,4 @@ class DemandAnswers:
 
 
 def _name(quantile: float) -> str:
-    return f"q{round(100 * quantile)}"
+    return f"q{round(100 * quantile, 4):g}"

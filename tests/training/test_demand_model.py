@@ -80,6 +80,19 @@ def test_quantiles_are_in_order(forecast):
     assert (forecast["q50"] <= forecast["q90"]).all()
 
 
+def test_any_quantile_asked_for_is_given_in_order(model, shop, forecast):
+    levels = (0.02, 0.1, 0.333, 0.5, 0.9, 0.975)
+    names = ["q2", "q10", "q33.3", "q50", "q90", "q97.5"]
+    found = model.predict(shop, AS_OF, quantiles=levels).select(names)
+    assert (found.to_numpy()[:, 1:] >= found.to_numpy()[:, :-1]).all()
+    assert_frame_equal(found.select("q10", "q50", "q90"), forecast.select("q10", "q50", "q90"))
+
+
+def test_a_quantile_that_is_no_level_is_refused(model, shop):
+    with pytest.raises(InvalidInput, match="quantile = 1 is no level"):
+        model.predict(shop, AS_OF, quantiles=(0.5, 1))
+
+
 def test_each_series_has_a_forecast_for_each_period_from_as_of_on(forecast):
     dates = [(AS_OF + timedelta(days=7 * k)).date() for k in range(4)]
     by_series = forecast.group_by("product_id").agg(pl.col("date"))

@@ -5,6 +5,7 @@ a period differs from the series' level. Used by the demand task, scoring and pu
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand import PREFIXES, demand
+from features.errors import InvalidInput
 from features.grain import Grain
 from features.series import all_series, units_sold
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
-from training.models.demand_quantiles import Quantiles
+from training.models.demand_quantiles import LEVELS, QUANTILES, Quantiles
 from training.models.demand_rows import Sample, training_rows
 
 Floats = NDArray[np.float64]
@@ -114,9 +116,17 @@ class DemandModel:
         return self
 
     def predict(
-        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
+        self,
+        dataset: Dataset,
+        as_of: datetime,
+        ids: pl.DataFrame | None = None,
+        *,
+        quantiles: Sequence[float] = QUANTILES,
     ) -> pl.DataFrame:
         """Forecast each period of the horizon.
+
+        Another plan than the booked one is a dataset with other tables `promotions` or `prices`:
+        whatever stands there for days from `as_of` on is read as the plan.
 
         Parameters
         ----------
@@ -125,18 +135,33 @@ class DemandModel:
         ids
             Series in the grain's key columns, by default all that sold in the last 26 weeks.
             Those that have never sold before `as_of` get no rows.
+        quantiles
+            Levels wanted, above 0 and below 1.
 
         Returns
         -------
         polars.DataFrame
-            The grain's keys, `date` (first day of the period), `mean`, `q10`, `q50`, `q90`,
-            in units; sorted.
+            The grain's keys, `date` (first day of the period), `mean` and the quantiles, such
+            as `q10`, in units; sorted.
+
+        Raises
+        ------
+        InvalidInput
+            If a level is not between 0 and 1.
         """
         grain = Grain.parse(self.grain)
+        levels = tuple(sorted(set(quantiles)))
+        wrong = [level for level in levels if not 0 < level < 1]
+        if wrong:
+            raise InvalidInput(
+                f"quantile = {wrong[0]} is no level: give numbers above 0 and below 1, such as "
+                "0.9 for what demand stays below nine times of ten.",
+                field="quantiles",
+            )
         if ids is None:
             ids = selling_series(dataset, grain, as_of)
-        keep = [*grain.keys, "date", "mean", "q10", "q50", "q90"]
-        return self._answers(dataset, as_of, ids).select(keep)
+        keep = [*grain.keys, "date", "mean", *map(level_name, levels)]
+        return self._answers(dataset, as_of, ids, levels).select(keep)
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Say why: what multiplies a series' level, on the log scale, by kind of reason.
@@ -189,16 +214,21 @@ class DemandModel:
         return model
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write the forecasts of every series that ever sold, and what they are of."""
+        """Write the forecasts of every series that ever sold, and what they are of.
+
+        `answers.parquet` has the grain's keys, `date`, `mean`, a column for each level of
+        `LEVELS` (`q1` to `q99`) and `basis`; `about.json` lists the levels. A level between
+        two of them is read by interpolation, one beyond them as the outermost.
+        """
         grain = Grain.parse(self.grain)
         ever = all_series(dataset, grain).index.select(*grain.keys).collect().to_polars()
-        answers = self._answers(dataset, as_of, ever)
+        answers = self._answers(dataset, as_of, ever, LEVELS)
         answers.write_parquet(folder / "answers.parquet", compression="zstd")
         dates = [to_day(as_of) + grain.days * k for k in range(grain.periods(self.horizon_days))]
         about = {
             "grain": self.grain,
             "horizon_days": self.horizon_days,
-            "quantiles": [0.1, 0.5, 0.9],
+            "quantiles": list(LEVELS),
             "as_of": as_of.isoformat(),
             "dates": [day_start(day).date().isoformat() for day in dates],
         }
@@ -239,7 +269,9 @@ class DemandModel:
             for c in lost
         )
 
-    def _answers(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
+    def _answers(
+        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame, levels: Sequence[float]
+    ) -> pl.DataFrame:
         grain = Grain.parse(self.grain)
         ordered = ids.select(grain.keys).unique().sort(grain.keys)
         parts = []
@@ -249,14 +281,14 @@ class DemandModel:
             level = frame.get_column("level_now").to_numpy()
             mean = np.mean([_forecast(b, frame, level) for b in self.boosters_], axis=0)
             inputs = frame.select(self.boosters_[0].columns)
-            quantiles = self.quantiles_.predict(inputs, mean)
+            quantiles = self.quantiles_.predict(inputs, mean, levels)
             own = pl.col("sold_periods") >= OWN_HISTORY_PERIODS
             parts.append(
                 frame.select(
                     *grain.keys,
                     _date(),
                     pl.Series("mean", mean),
-                    *(pl.Series(f"q{q}", quantiles[:, i]) for i, q in enumerate((10, 50, 90))),
+                    *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
                     pl.when(own)
                     .then(pl.lit("own_history"))
                     .otherwise(pl.lit("look_alikes"))
@@ -270,6 +302,11 @@ def selling_series(dataset: Dataset, grain: Grain, as_of: datetime) -> pl.DataFr
     """Return the keys of the series that sold in the last 26 weeks before `as_of`."""
     sold = units_sold(dataset, grain, to_day(as_of), -SELLING_DAYS // grain.days)
     return sold.select(*grain.keys).unique().collect().to_polars().sort(grain.keys)
+
+
+def level_name(level: float) -> str:
+    """Name the column of a quantile: `q10` of 0.1, `q97.5` of 0.975."""
+    return f"q{round(100 * level, 4):g}"
 
 
 def _date() -> pl.Expr:

@@ -6,7 +6,7 @@ features, the second cannot leave what counts can do.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,8 @@ from training.models.boosting import Booster
 Floats = NDArray[np.float64]
 
 QUANTILES = (0.1, 0.5, 0.9)
+# Levels that are published: any other is interpolated between its neighbours.
+LEVELS = (0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99)
 _ROUNDS = 60
 # Errors need fewer rows than means: beyond these the quantiles hardly change.
 _ROWS = 40_000
@@ -86,14 +88,27 @@ class Quantiles:
         )
         return cls(boosters, _excess(mean, units))
 
-    def predict(self, features: pl.DataFrame, mean: Floats) -> Floats:
-        """Return the quantiles, shape (rows, quantiles): never negative, never crossing."""
+    def predict(
+        self, features: pl.DataFrame, mean: Floats, levels: Sequence[float] = QUANTILES
+    ) -> Floats:
+        """Return quantiles, shape (rows, levels): never negative, never crossing.
+
+        Between the levels that were boosted, what the boosting adds to the counted quantile is
+        interpolated; beyond them it stays. Levels that are not in `LEVELS` are interpolated.
+        """
         inputs = _with_mean(features, mean)
         size = _size(mean)
-        boosted = np.column_stack([mean + size * b.predict(inputs) for b in self.boosters])
-        counted = np.column_stack([self._counted(mean, quantile) for quantile in QUANTILES])
-        found: Floats = np.sort(np.maximum((boosted + counted) / 2, 0.0), axis=1)
-        return found
+        added = np.column_stack(
+            [
+                mean + size * booster.predict(inputs) - self._counted(mean, quantile)
+                for quantile, booster in zip(QUANTILES, self.boosters, strict=True)
+            ]
+        )
+        found = np.column_stack(
+            [self._counted(mean, level) + _between(added, level, QUANTILES) / 2 for level in LEVELS]
+        )
+        ordered = np.maximum.accumulate(np.maximum(found, 0.0), axis=1)
+        return np.column_stack([_between(ordered, level, LEVELS) for level in levels])
 
     def _counted(self, mean: Floats, quantile: float) -> Floats:
         """Quantile of a negative binomial, made continuous in the mean by interpolation."""
@@ -116,6 +131,15 @@ class Quantiles:
         boosters = tuple(Booster.load(folder / f"q{round(100 * q)}", threads) for q in QUANTILES)
         a, b = json.loads((folder / "spread.json").read_text())["excess"]
         return cls(boosters, (a, b))
+
+
+def _between(values: Floats, level: float, levels: Sequence[float]) -> Floats:
+    """Interpolate columns at `levels` to one level; beyond them the outermost stands."""
+    right = int(np.clip(np.searchsorted(levels, level), 1, len(levels) - 1))
+    low, high = levels[right - 1], levels[right]
+    share = float(np.clip((level - low) / (high - low), 0.0, 1.0))
+    found: Floats = (1 - share) * values[:, right - 1] + share * values[:, right]
+    return found
 
 
 def _with_mean(features: pl.DataFrame, mean: Floats) -> pl.DataFrame:
