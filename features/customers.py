@@ -24,9 +24,13 @@ GAP_QUANTILES = (0.25, 0.75, 0.9)
 # How much longer than the present silence the customer's own gaps have been.
 SILENCES_AHEAD_DAYS = (7, 14, 28, 56)
 TOUCH_WINDOWS_DAYS = (28, 84)
+# The longest silence that ended in so many days tells who has come back.
+COMEBACK_DAYS = 84
 
 # Money is summed in ten-thousandths and weights in units of 2^-30, as integers.
 MONEY_UNIT = 10_000
+# The yardstick of money: the population's median spend of a visit, in money units.
+TYPICAL_SPEND = "typical_spend_units"
 WEIGHT_UNIT = 2**30
 
 ID = "customer_id"
@@ -147,7 +151,8 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
         )
     )
     if "spend_units" in columns:
-        typical = nw.col("spend_units").median()
+        given = dataset.yardsticks.get(TYPICAL_SPEND)
+        typical = nw.col("spend_units").median() if given is None else nw.lit(given)
         relative = nw.when(typical > 0).then(nw.col("spend_units") / typical).otherwise(0.0)
         visits = visits.with_columns(relative.alias("spend"))
     measured = visits.with_columns(*_measures(columns)).group_by(ID).agg(*_aggregates(columns))
@@ -159,6 +164,20 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
             nw.col(name).cast(nw.Float64).fill_null(0.0) for name in _touch_names()
         )
     return features
+
+
+def yardsticks(days: Frame) -> dict[str, float]:
+    """Measure what a customer's features are relative to, for a dataset that holds but a few.
+
+    Parameters
+    ----------
+    days
+        What `customer_days` returns for the whole population.
+    """
+    if "spend_units" not in days.collect_schema().names():
+        return {}
+    visits = days.filter(nw.col("lines") > 0).select(nw.col("spend_units").median())
+    return {TYPICAL_SPEND: float(visits.collect().item() or 0.0)}
 
 
 def _fixed(expression: nw.Expr) -> nw.Expr:
@@ -178,6 +197,7 @@ def _measures(columns: list[str]) -> list[nw.Expr]:
     measures += [
         (gap * gap).alias("gap_squared"),
         (gap > recency).cast(nw.Int64).alias("longer_0"),
+        nw.when(age <= COMEBACK_DAYS).then(gap).alias("gap_ended_lately"),
         nw.when(age == recency).then(gap).alias("gap_last"),
         nw.when(age == recency).then(nw.col("lines")).alias("lines_last"),
     ]
@@ -221,6 +241,7 @@ def _aggregates(columns: list[str]) -> list[nw.Expr]:
         *(nw.col(name).sum().alias(name) for name in summed),
         *(nw.col(name).max().alias(name) for name in constant),
         nw.col("gap").max().alias("gap_max"),
+        nw.col("gap_ended_lately").max().alias(f"gap_max_{COMEBACK_DAYS}"),
         nw.col("gap").median().alias("gap_median"),
         *(
             nw.col("gap").quantile(q, interpolation="linear").alias(f"gap_q{round(100 * q)}")
@@ -256,6 +277,7 @@ def _features(columns: list[str]) -> list[nw.Expr]:
         nw.col("gap_median"),
         *(nw.col(f"gap_q{round(100 * q)}") for q in GAP_QUANTILES),
         nw.col("gap_max"),
+        nw.col(f"gap_max_{COMEBACK_DAYS}"),
         nw.col("gap_last"),
         _share(nw.col("longer_0"), gaps).alias("gaps_longer"),
         *(

@@ -29,11 +29,16 @@ class Dataset:
         Its content hash.
     tables
         Canonical tables as lazy frames of any engine that Narwhals knows.
+    yardsticks
+        What was measured on a whole population (such as the median spend of a visit), by name,
+        where the tables hold only some of its customers. A builder that compares a customer
+        with all others takes from here what is given, and measures the rest itself.
     """
 
     name: str
     snapshot: str
     tables: Mapping[str, nw.LazyFrame[Any]]
+    yardsticks: Mapping[str, float] = field(default_factory=dict)
     _derived: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from features.errors import InvalidInput
-from training.models.churn import FEW_VISITS, NEWCOMER_REASON, ChurnModel
+from features.segments import FEW_VISITS, NEW
+from training.models.churn import NEWCOMER_REASON, ChurnModel
 from training.models.known_customers import KnownCustomers
 
 
@@ -45,7 +46,7 @@ class ChurnAnswers:
         Returns
         -------
         list of dict
-            customer_id, churn_probability, horizon_days, segment, reasons, and basis: `history`,
+            The columns that `ChurnModel.predict` names, and basis: `history`,
             `few_purchases` (fewer than three visits) or `population` (none known).
 
         Raises
@@ -75,7 +76,11 @@ class ChurnAnswers:
             "customer_id": customer_id,
             "churn_probability": self.model.newcomer_rate_,
             "horizon_days": self.model.horizon_days,
-            "segment": "new",
+            "segment": NEW,
             "reasons": [NEWCOMER_REASON],
+            "contributions": [0.0],
+            "stage": NEW,
+            "rfm_segment": None,
+            "rfm_score": None,
             "basis": "population",
         }

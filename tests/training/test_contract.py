@@ -14,7 +14,17 @@ AS_OF = datetime(2017, 10, 9)
 
 COLUMNS = {
     "demand": ["product_id", "date", "mean", "q10", "q50", "q90"],
-    "churn": ["customer_id", "churn_probability", "horizon_days", "segment", "reasons"],
+    "churn": [
+        "customer_id",
+        "churn_probability",
+        "horizon_days",
+        "segment",
+        "reasons",
+        "contributions",
+        "stage",
+        "rfm_segment",
+        "rfm_score",
+    ],
     "next-purchase": [
         "customer_id",
         "expected_days",

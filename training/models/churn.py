@@ -10,16 +10,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import narwhals as nw
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from features.dataset import Dataset
+from features.segments import FEW_VISITS, GROWING, LOYAL, NEW, WON_BACK, Rfm, stage
 from training.contract import Needs, options_of
 from training.models import known_customers
 from training.models.bgnbd import BgNbd, purchases
 from training.models.boosting import Booster
-from training.models.reasons import explained, strongest
+from training.models.reasons import explained, reason_columns, strongest
 from training.models.stacked_cuts import (
     customer_features,
     cut_days,
@@ -29,12 +31,12 @@ from training.models.stacked_cuts import (
 
 Floats = NDArray[np.float64]
 
-# With fewer visits a customer's own rhythm says little.
-FEW_VISITS = 3
 # With fewer examples of newcomers than this, everyone stands for them.
 MIN_NEWCOMERS = 30
 REASONS = 3
 NEWCOMER_REASON = "no purchase known: the rate of customers with fewer than 3 visits"
+# The coarser names of a customer's stage: who comes as usual is regular, growing or not.
+SEGMENTS = dict.fromkeys((GROWING, LOYAL, WON_BACK), "regular")
 # Which weekday a customer prefers says nothing about four weeks of silence.
 UNUSED = "weekday"
 
@@ -85,6 +87,7 @@ class ChurnModel:
     booster_: Booster = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     newcomer_rate_: float = field(init=False, repr=False)
+    rfm_: Rfm = field(init=False, repr=False)
 
     def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         """Return the exact frame that the fitted model reads: one row a customer at `as_of`."""
@@ -107,7 +110,9 @@ class ChurnModel:
             count=self.cuts,
             history=self.horizon_days,
         )
-        self.process_ = BgNbd.fit(*purchases(customer_features(dataset, as_of)))
+        population = customer_features(dataset, as_of)
+        self.process_ = BgNbd.fit(*purchases(population))
+        self.rfm_ = Rfm.fit(nw.from_native(population).lazy())
         frames = [self._with_process(features_at_cut(dataset, as_of, day)) for day in days]
         labels = [
             self._churned(dataset, as_of, day, frame)
@@ -137,8 +142,10 @@ class ChurnModel:
         Returns
         -------
         polars.DataFrame
-            customer_id, churn_probability, horizon_days, segment and reasons (up to three,
-            strongest first). Customers without a purchase get the newcomers' rate.
+            customer_id, churn_probability, horizon_days, segment, reasons (up to three, strongest
+            first), contributions (of each reason, in log-odds of churn), stage, rfm_segment and
+            rfm_score (see `features.segments`). Customers without a purchase get the newcomers'
+            rate.
         """
         features = self.features(dataset, as_of)
         if ids is None:
@@ -148,8 +155,10 @@ class ChurnModel:
         return wanted.join(known, on="customer_id", how="left", maintain_order="left").with_columns(
             pl.col("churn_probability").fill_null(self.newcomer_rate_),
             pl.col("horizon_days").fill_null(self.horizon_days),
-            pl.col("segment").fill_null("new"),
+            pl.col("segment").fill_null(NEW),
             pl.col("reasons").fill_null(pl.lit([NEWCOMER_REASON])),
+            pl.col("contributions").fill_null(pl.lit([0.0])),
+            pl.col("stage").fill_null(NEW),
         )
 
     def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
@@ -158,16 +167,16 @@ class ChurnModel:
         # Contributions and base add up to the raw score: one pass gives both it and its reasons.
         raw = parts.to_numpy(order="c").sum(axis=1)
         reasons = strongest(parts, features, REASONS)
+        named = nw.from_native(features).select(
+            stage(self.horizon_days).alias("stage"), *self.rfm_.columns()
+        )
         return features.select(
             "customer_id",
             pl.Series("churn_probability", 1 / (1 + np.exp(-raw)), dtype=pl.Float64),
             pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
-            segment(self.horizon_days).alias("segment"),
-            pl.Series(
-                "reasons",
-                [[sentence for sentence, _ in row] for row in reasons],
-                dtype=pl.List(pl.String),
-            ),
+            named["stage"].to_native().replace(SEGMENTS).alias("segment"),
+            *reason_columns(reasons),
+            *named.to_native().iter_columns(),
         )
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
@@ -183,6 +192,7 @@ class ChurnModel:
             "options": options_of(self),
             "process": asdict(self.process_),
             "newcomer_rate": self.newcomer_rate_,
+            "rfm": asdict(self.rfm_),
         }
         (folder / "churn.json").write_text(json.dumps(content, indent=1))
 
@@ -195,6 +205,7 @@ class ChurnModel:
         model.booster_ = Booster.load(folder / "booster", model.threads)
         model.process_ = BgNbd(**content["process"])
         model.newcomer_rate_ = content["newcomer_rate"]
+        model.rfm_ = Rfm.from_edges(content["rfm"])
         return model
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
@@ -243,24 +254,3 @@ class ChurnModel:
             "bagging_freq": 1,
             "lambda_l2": self.lambda_l2,
         }
-
-
-def segment(horizon_days: int) -> pl.Expr:
-    """Return the rule that names where a customer stands, by their own gaps between visits.
-
-    new: fewer than three visits, the first of them within two horizons. Of the others, with
-    `usual` = the gap that nine in ten of their own do not exceed (the horizon, where they have
-    fewer than three visits): regular, silent for no longer than usual; slipping, for no longer
-    than twice that; lapsed, for longer.
-    """
-    few = pl.col("visits") < FEW_VISITS
-    usual = pl.when(few).then(float(horizon_days)).otherwise(pl.col("gap_q90"))
-    return (
-        pl.when(few & (pl.col("tenure") <= 2 * horizon_days))
-        .then(pl.lit("new"))
-        .when(pl.col("recency") <= usual)
-        .then(pl.lit("regular"))
-        .when(pl.col("recency") <= 2 * usual)
-        .then(pl.lit("slipping"))
-        .otherwise(pl.lit("lapsed"))
-    )

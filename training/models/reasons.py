@@ -69,6 +69,16 @@ def strongest(
     ]
 
 
+def reason_columns(reasons: list[list[tuple[str, float]]]) -> list[pl.Series]:
+    """Lay out `strongest` as the columns `reasons` and `contributions`, lists of equal length."""
+    return [
+        pl.Series("reasons", [[said for said, _ in row] for row in reasons], pl.List(pl.String)),
+        pl.Series(
+            "contributions", [[value for _, value in row] for row in reasons], pl.List(pl.Float64)
+        ),
+    ]
+
+
 def explained(contributions: pl.DataFrame, features: pl.DataFrame, count: int) -> pl.DataFrame:
     """Return `strongest` as a frame: one row a customer and reason."""
     found = strongest(contributions, features, count)
