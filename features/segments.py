@@ -74,8 +74,8 @@ def stage(horizon_days: int) -> nw.Expr:
     - lapsed: silent for longer than twice the usual; slipping: for longer than usual.
     - won back: back, within the last 84 days, after a silence of over two horizons that was
       also over twice what a quarter of the own gaps exceed least.
-    - growing: customer for no longer than four horizons, or visits a day in the last 28 days a
-      third above those in the last 84.
+    - growing: customer for no longer than four horizons, or three visits or more in the last 28
+      days and a third more of them a day than in the last 84.
     - loyal: all others, who come as they always have.
     """
     few = nw.col("visits") < FEW_VISITS
@@ -84,7 +84,8 @@ def stage(horizon_days: int) -> nw.Expr:
     own = nw.when(few).then(nw.lit(0.0)).otherwise(nw.col("gap_q25"))
     back = nw.col(f"gap_max_{COMEBACK_DAYS}").fill_null(0.0)
     returned = (back > 2 * horizon_days) & (back > 2 * own)
-    rising = (nw.col("tenure") <= 4 * horizon_days) | (nw.col("visits_trend") >= GROWTH)
+    faster = (nw.col("visits_28") >= FEW_VISITS) & (nw.col("visits_trend") >= GROWTH)
+    rising = (nw.col("tenure") <= 4 * horizon_days) | faster
     rules: list[tuple[nw.Expr, str]] = [
         (few & (nw.col("tenure") <= 2 * horizon_days), NEW),
         (silent > 2 * usual, LAPSED),

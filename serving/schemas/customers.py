@@ -47,6 +47,12 @@ class Churn(Result):
     horizon_days: int
     segment: str
     reasons: list[str] = Field(description="what weighed most, the heaviest first")
+    contributions: list[float] = Field(
+        description="of each reason, in log-odds of churn: what is above 0 speaks for leaving"
+    )
+    stage: str = Field(description="new, growing, loyal, slipping, lapsed or won back")
+    rfm_segment: str | None = Field(description="such as `champion`; none without a purchase")
+    rfm_score: int | None = Field(description="recency, frequency and money, 111 to 555")
 
 
 class NextPurchase(Result):
