@@ -60,8 +60,8 @@ def segments(dataset: Dataset, as_of: AsOf, horizon_days: int = 28) -> Frame:
         If there are no order lines with a customer.
     """
     frame = customers(dataset, as_of)
-    rfm = Rfm.fit(frame)
-    return frame.select(ID, stage(horizon_days).alias("stage"), *rfm.columns())
+    named = Rfm.fit(frame).name(frame)
+    return named.select(ID, stage(horizon_days).alias("stage"), "rfm_segment", "rfm_score")
 
 
 def stage(horizon_days: int) -> nw.Expr:
@@ -135,21 +135,24 @@ class Rfm:
         """Rebuild from what `dataclasses.asdict` wrote."""
         return cls(**{name: tuple(values) for name, values in edges.items()})
 
-    def columns(self) -> list[nw.Expr]:
-        """Return `rfm_segment` and `rfm_score`, as expressions on customer features."""
+    def name(self, features: Frame) -> Frame:
+        """Add `rfm_score` and `rfm_segment` to what `customers` returns."""
         recent = len(SCORES) - _exceeded(nw.col("recency"), self.recency)
         frequent = 1 + _exceeded(nw.col("visits"), self.frequency)
         money = 1 + _exceeded(_spend(), self.money) if self.money else frequent
-        level = (frequent + money + 1) // 2
+        scored = features.with_columns((100 * recent + 10 * frequent + money).alias("rfm_score"))
+        score = nw.col("rfm_score")
+        level = ((score // 10) % 10 + score % 10 + 1) // 2
         cells: dict[str, list[int]] = {}
-        for score, names in RFM_SEGMENTS.items():
+        for row, names in RFM_SEGMENTS.items():
             for column, name in zip(SCORES, names, strict=True):
-                cells.setdefault(name, []).append(10 * score + column)
-        rules = [((10 * recent + level).is_in(codes), name) for name, codes in cells.items()]
-        return [
-            _first_that_holds(rules, RFM_SEGMENTS[1][0]).alias("rfm_segment"),
-            (100 * recent + 10 * frequent + money).alias("rfm_score"),
-        ]
+                cells.setdefault(name, []).append(10 * row + column)
+        rules = [(nw.col("cell").is_in(codes), name) for name, codes in cells.items()]
+        return (
+            scored.with_columns((10 * (score // 100) + level).alias("cell"))
+            .with_columns(_first_that_holds(rules, RFM_SEGMENTS[1][0]).alias("rfm_segment"))
+            .drop("cell")
+        )
 
 
 def _spend() -> nw.Expr:

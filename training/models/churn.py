@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.customers import COMEBACK_DAYS
 from features.dataset import Dataset
 from features.segments import FEW_VISITS, GROWING, LOYAL, NEW, WON_BACK, Rfm, stage
 from training.contract import Needs, options_of
@@ -37,8 +38,9 @@ REASONS = 3
 NEWCOMER_REASON = "no purchase known: the rate of customers with fewer than 3 visits"
 # The coarser names of a customer's stage: who comes as usual is regular, growing or not.
 SEGMENTS = dict.fromkeys((GROWING, LOYAL, WON_BACK), "regular")
-# Which weekday a customer prefers says nothing about four weeks of silence.
-UNUSED = "weekday"
+# Which weekday a customer prefers says nothing about four weeks of silence; who came back from
+# one lately is for the stage to name.
+UNUSED = ("weekday", f"gap_max_{COMEBACK_DAYS}")
 
 
 @dataclass
@@ -167,16 +169,22 @@ class ChurnModel:
         # Contributions and base add up to the raw score: one pass gives both it and its reasons.
         raw = parts.to_numpy(order="c").sum(axis=1)
         reasons = strongest(parts, features, REASONS)
-        named = nw.from_native(features).select(
-            stage(self.horizon_days).alias("stage"), *self.rfm_.columns()
+        named = (
+            self.rfm_.name(nw.from_native(features).lazy())
+            .select(stage(self.horizon_days).alias("stage"), "rfm_segment", "rfm_score")
+            .collect()
+            .to_polars()
         )
+        stages = named.get_column("stage")
         return features.select(
             "customer_id",
             pl.Series("churn_probability", 1 / (1 + np.exp(-raw)), dtype=pl.Float64),
             pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
-            named["stage"].to_native().replace(SEGMENTS).alias("segment"),
+            stages.replace(SEGMENTS).alias("segment"),
             *reason_columns(reasons),
-            *named.to_native().iter_columns(),
+            stages,
+            named.get_column("rfm_segment"),
+            named.get_column("rfm_score"),
         )
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
