@@ -84,7 +84,7 @@ def promotion_effects(
 
 def with_promotions(frame: Frame, plan: Frame, names: list[str]) -> Frame:
     """Add the target period's planned shares and what they have meant for the series before."""
-    planned = plan.drop("age", "level_now").with_columns(_any(names).alias("share_any"))
+    planned = plan.with_columns(_any(names).alias("share_any"))
     before = planned.select(
         "series", (nw.col("block") + 1).alias("block"), nw.col("share_any").alias("share_before")
     )

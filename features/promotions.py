@@ -86,10 +86,6 @@ def _stretches(dataset: Dataset, grain: Grain) -> Frame:
     where = grain.location_keys
     attributes = tuple(k for k in grain.keys if k not in ("product_id", "location_id"))
 
-    def spots() -> Frame:
-        placed = plan.filter(~nw.col("location_id").is_null()).select("location_id").unique()
-        return held(with_attributes(dataset, placed, where))
-
     def reduced() -> Frame:
         plain = plan.with_columns(nw.col("location_id").is_null().alias("everywhere"))
         rows = with_attributes(dataset, plain, attributes)
@@ -99,7 +95,7 @@ def _stretches(dataset: Dataset, grain: Grain) -> Frame:
             )
         )
 
-    locations = spots()
+    locations = promoted_locations(dataset, where)
     if where:
         counted = locations.group_by(*where).agg(nw.len().cast(nw.Int64).alias("locations"))
         rows = reduced().join(counted, on=list(where), how="left")
@@ -114,10 +110,35 @@ def _stretches(dataset: Dataset, grain: Grain) -> Frame:
         rows = reduced().with_columns(covered.alias("covered"), nw.lit(count).alias("locations"))
     if "product_id" in grain.keys:
         return rows.with_columns(nw.col("locations").alias("of"))
-    products = with_attributes(dataset, plan.select("product_id").unique(), grain.product_keys)
-    count_by = products.group_by(*grain.product_keys).agg(nw.len().cast(nw.Int64).alias("products"))
-    rows = rows.join(held(count_by), on=list(grain.product_keys), how="left")
+    counts = promoted_products(dataset, grain.product_keys)
+    rows = rows.join(counts, on=list(grain.product_keys), how="left")
     return rows.with_columns((nw.col("locations") * nw.col("products")).alias("of"))
+
+
+def promoted_locations(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
+    """Return the locations that appear in the plan, with the attributes `keys`."""
+
+    def build() -> Frame:
+        if "location_id" not in dataset.columns("promotions"):
+            return nw.from_native(
+                pl.LazyFrame(schema=dict.fromkeys(("location_id", *keys), pl.String))
+            )
+        ids = dataset.table("promotions").select("location_id")
+        placed = ids.filter(~nw.col("location_id").is_null()).unique()
+        return held(with_attributes(dataset, placed, keys))
+
+    return dataset.derive(("promoted_locations", keys), build)
+
+
+def promoted_products(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
+    """Count the products in the plan for each value of the product attributes `keys`."""
+
+    def build() -> Frame:
+        ids = dataset.table("promotions").select("product_id").unique()
+        groups = with_attributes(dataset, ids, keys).group_by(*keys)
+        return held(groups.agg(nw.len().cast(nw.Int64).alias("products")))
+
+    return dataset.derive(("promoted_products", keys), build)
 
 
 def _cells(stretches: Frame, length: int, phase: int, first: int, until: int) -> Frame:

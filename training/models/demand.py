@@ -5,7 +5,7 @@ a period differs from the series' level. Used by the demand task, scoring and pu
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +15,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.calendar import day_start, to_day
+from features.calendar import to_day
 from features.dataset import Dataset
 from features.demand import PREFIXES, demand
 from features.errors import InvalidInput
 from features.grain import Grain
-from features.series import all_series, units_sold
+from features.series import units_sold
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
-from training.models.demand_quantiles import LEVELS, QUANTILES, Quantiles
+from training.models.demand_published import publish
+from training.models.demand_quantiles import QUANTILES, Quantiles
 from training.models.demand_rows import Sample, training_rows
 
 Floats = NDArray[np.float64]
@@ -161,7 +162,48 @@ class DemandModel:
         if ids is None:
             ids = selling_series(dataset, grain, as_of)
         keep = [*grain.keys, "date", "mean", *map(level_name, levels)]
-        return self._answers(dataset, as_of, ids, levels).select(keep)
+        frames = self.frames(dataset, as_of, ids)
+        return pl.concat(self.forecast(frame, levels).select(keep) for frame in frames)
+
+    def frames(
+        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame
+    ) -> Iterator[pl.DataFrame]:
+        """Compute the features of series part by part, sorted; see `features`."""
+        grain = Grain.parse(self.grain)
+        ordered = ids.select(grain.keys).unique().sort(grain.keys)
+        for start in range(0, max(ordered.height, 1), _PART):
+            yield self.features(dataset, as_of, ordered.slice(start, _PART))
+
+    def features(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
+        """Compute what `forecast` reads: `demand`, whatever has become of the plan's kinds."""
+        grain = Grain.parse(self.grain)
+        frame = demand(dataset, grain, as_of, self.horizon_days, ids, country=self.country)
+        found = frame.collect().to_polars()
+        # A kind of promotion, or the price list, may be gone since the model was fitted.
+        gone = [c for c in self.boosters_[0].columns if c not in found.columns]
+        lost = [c for c in gone if c.startswith(("promotion_", "price_"))]
+        return found.with_columns(
+            pl.lit(0.0 if c.startswith("promotion_") else None, dtype=pl.Float64).alias(c)
+            for c in lost
+        )
+
+    def forecast(self, frame: pl.DataFrame, levels: Sequence[float] = QUANTILES) -> pl.DataFrame:
+        """Forecast from features: the grain's keys, `date`, `mean`, quantiles and `basis`."""
+        grain = Grain.parse(self.grain)
+        level = frame.get_column("level_now").to_numpy()
+        mean = np.mean([_forecast(b, frame, level) for b in self.boosters_], axis=0)
+        quantiles = self.quantiles_.predict(frame.select(self.boosters_[0].columns), mean, levels)
+        own = pl.col("sold_periods") >= OWN_HISTORY_PERIODS
+        return frame.select(
+            *grain.keys,
+            _date(),
+            pl.Series("mean", mean),
+            *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
+            pl.when(own)
+            .then(pl.lit("own_history"))
+            .otherwise(pl.lit("look_alikes"))
+            .alias("basis"),
+        )
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Say why: what multiplies a series' level, on the log scale, by kind of reason.
@@ -174,7 +216,7 @@ class DemandModel:
             of the mean, but for the averaging of members.
         """
         grain = Grain.parse(self.grain)
-        frame = self._features(dataset, as_of, ids)
+        frame = self.features(dataset, as_of, ids)
         parts = [booster.contributions(frame) for booster in self.boosters_]
         reasons = ("level", "trend", "season", "holiday", "promotion", "price")
         sums: dict[str, Floats] = {}
@@ -214,25 +256,8 @@ class DemandModel:
         return model
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write the forecasts of every series that ever sold, and what they are of.
-
-        `answers.parquet` has the grain's keys, `date`, `mean`, a column for each level of
-        `LEVELS` (`q1` to `q99`) and `basis`; `about.json` lists the levels. A level between
-        two of them is read by interpolation, one beyond them as the outermost.
-        """
-        grain = Grain.parse(self.grain)
-        ever = all_series(dataset, grain).index.select(*grain.keys).collect().to_polars()
-        answers = self._answers(dataset, as_of, ever, LEVELS)
-        answers.write_parquet(folder / "answers.parquet", compression="zstd")
-        dates = [to_day(as_of) + grain.days * k for k in range(grain.periods(self.horizon_days))]
-        about = {
-            "grain": self.grain,
-            "horizon_days": self.horizon_days,
-            "quantiles": list(LEVELS),
-            "as_of": as_of.isoformat(),
-            "dates": [day_start(day).date().isoformat() for day in dates],
-        }
-        (folder / "about.json").write_text(json.dumps(about, indent=1))
+        """Write the forecasts of every series that ever sold, and what another plan needs."""
+        publish(self, dataset, as_of, folder)
 
     def _boost(self, features: pl.DataFrame, units: Floats, level: Floats, member: int) -> Booster:
         params = {
@@ -256,46 +281,6 @@ class DemandModel:
             threads=self.threads,
             seed=self.seed + member,
         )
-
-    def _features(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        grain = Grain.parse(self.grain)
-        frame = demand(dataset, grain, as_of, self.horizon_days, ids, country=self.country)
-        found = frame.collect().to_polars()
-        # A kind of promotion, or the price list, may be gone since the model was fitted.
-        gone = [c for c in self.boosters_[0].columns if c not in found.columns]
-        lost = [c for c in gone if c.startswith(("promotion_", "price_"))]
-        return found.with_columns(
-            pl.lit(0.0 if c.startswith("promotion_") else None, dtype=pl.Float64).alias(c)
-            for c in lost
-        )
-
-    def _answers(
-        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame, levels: Sequence[float]
-    ) -> pl.DataFrame:
-        grain = Grain.parse(self.grain)
-        ordered = ids.select(grain.keys).unique().sort(grain.keys)
-        parts = []
-        for start in range(0, max(ordered.height, 1), _PART):
-            part = ordered.slice(start, _PART)
-            frame = self._features(dataset, as_of, part)
-            level = frame.get_column("level_now").to_numpy()
-            mean = np.mean([_forecast(b, frame, level) for b in self.boosters_], axis=0)
-            inputs = frame.select(self.boosters_[0].columns)
-            quantiles = self.quantiles_.predict(inputs, mean, levels)
-            own = pl.col("sold_periods") >= OWN_HISTORY_PERIODS
-            parts.append(
-                frame.select(
-                    *grain.keys,
-                    _date(),
-                    pl.Series("mean", mean),
-                    *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
-                    pl.when(own)
-                    .then(pl.lit("own_history"))
-                    .otherwise(pl.lit("look_alikes"))
-                    .alias("basis"),
-                )
-            )
-        return pl.concat(parts)
 
 
 def selling_series(dataset: Dataset, grain: Grain, as_of: datetime) -> pl.DataFrame:

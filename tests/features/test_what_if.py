@@ -1,0 +1,218 @@
+"""What another plan than the booked one changes in the features, and what it leaves alone."""
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from features.books import Books
+from features.calendar import day_start
+from features.dataset import Dataset
+from features.demand import demand
+from features.errors import InvalidInput, MissingData, NotFound
+from features.grain import Grain
+from features.what_if import check_known, read_plan, sold_ids, what_if
+
+FIRST = 17_000
+TODAY = FIRST + 140
+AS_OF = day_start(TODAY)
+HORIZON = 28
+GRAINS = ("product:week", "product,location:day", "category,region:week", "category:day")
+
+
+def date(day):
+    return day_start(day).date().isoformat()
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """Ten products at four locations, with a mailer and a display now and then, and prices."""
+    rng = np.random.default_rng(3)
+    days = np.arange(FIRST, TODAY + 40)
+    keys = [(f"p{i}", str(k)) for i in range(10) for k in range(4)]
+    sales = [(*key, int(day), float(rng.poisson(2))) for key in keys for day in days]
+    plan = [
+        (f"p{i}", where, kind, int(start), int(start + 7), depth)
+        for i in range(9)
+        for where, kind, depth in (
+            ("0", "mailer", 0.2),
+            ("1", "mailer", 0.2),
+            (None, "display", None),
+        )
+        for start in rng.choice(days[:-7:8], 6, replace=False)
+    ]
+    prices = [
+        (*key, int(day), float(rng.integers(10, 20)) / 10) for key in keys for day in days[::35]
+    ]
+    products = {"product_id": [f"p{i}" for i in range(10)], "category": list("aabbccddee")}
+    return Dataset.from_frames(
+        "shop",
+        {
+            "sales": _table(
+                sales,
+                product_id=pl.String,
+                location_id=pl.String,
+                day=pl.Int32,
+                quantity=pl.Float64,
+            ),
+            "promotions": _table(
+                plan,
+                product_id=pl.String,
+                location_id=pl.String,
+                kind=pl.String,
+                from_day=pl.Int32,
+                to_day=pl.Int32,
+                depth=pl.Float64,
+            ).unique(["product_id", "location_id", "kind", "from_day"]),
+            "prices": _table(
+                prices,
+                product_id=pl.String,
+                location_id=pl.String,
+                from_day=pl.Int32,
+                price=pl.Float64,
+            ),
+            "products": pl.DataFrame(products),
+            "locations": pl.DataFrame({"location_id": list("0123"), "region": list("nnss")}),
+        },
+    )
+
+
+def _table(rows, **schema):
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def features(dataset, grain):
+    return demand(dataset, Grain.parse(grain), AS_OF, HORIZON).collect().to_polars()
+
+
+def under(shop, grain, *rows):
+    return features(what_if(shop, read_plan(rows, AS_OF), Grain.parse(grain)), grain)
+
+
+def mailer(product="p3", start=TODAY + 7, days=7, **more):
+    dates = {"from_date": date(start), "to_date": date(start + days)}
+    return {"product_id": product, "kind": "mailer", **dates, **more}
+
+
+PLANS = {
+    "promotion": [mailer()],
+    "at_one_location": [mailer(location_id="2"), mailer("p5", location_id="0", depth=0.5)],
+    "taken_off": [{**mailer(days=21), "kind": "none"}, mailer("p9", days=3)],
+    "price": [{"product_id": "p4", "from_date": date(TODAY + 3), "price": 0.7}],
+    "both": [mailer(price=0.9), mailer("p0", start=TODAY - 20, days=30)],
+}
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+def test_the_booked_plan_once_more_changes_nothing(shop, grain):
+    plan = shop.table("promotions").to_native().collect().filter(pl.col("to_day") > TODAY)
+    rows = [
+        {
+            **{name: one[name] for name in ("product_id", "location_id", "kind", "depth")},
+            "from_date": date(one["from_day"]),
+            "to_date": date(one["to_day"]),
+        }
+        for one in plan.iter_rows(named=True)
+    ]
+    prices = shop.table("prices").to_native().collect().filter(pl.col("from_day") >= TODAY)
+    prices = prices.with_columns(pl.col("from_day").cast(pl.Date).alias("from_date"))
+    rows += prices.drop("from_day").to_dicts()
+    assert len(rows) > 10
+    assert_frame_equal(under(shop, grain, *rows), features(shop, grain), check_exact=True)
+
+
+@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("grain", GRAINS)
+def test_the_published_books_give_the_features_that_the_whole_dataset_gives(
+    shop, tmp_path, grain, name
+):
+    asked = Grain.parse(grain)
+    Books.write(shop, asked, AS_OF, HORIZON, tmp_path)
+    books = Books(tmp_path, asked, AS_OF.isoformat(), HORIZON)
+    served = books.replanned(features(shop, grain), read_plan(PLANS[name], AS_OF))
+    assert_frame_equal(served, under(shop, grain, *PLANS[name]), check_exact=True)
+
+
+def test_a_planned_promotion_covers_its_days_and_locations_and_no_others(shop):
+    before = features(shop, "product,location:day")
+    after = under(shop, "product,location:day", {**mailer(location_id="2"), "kind": "mailer"})
+    planned = "promotion_planned_mailer"
+    covered = (
+        (pl.col("product_id") == "p3")
+        & (pl.col("location_id") == "2")
+        & pl.col("day").is_between(TODAY + 7, TODAY + 13)
+    )
+    assert after.filter(covered)[planned].to_list() == [1.0] * 7
+    assert after.filter(~covered)[planned].equals(before.filter(~covered)[planned])
+
+
+def test_a_promotion_at_a_location_that_never_had_one_leaves_other_products_alone(shop):
+    others = pl.col("product_id") != "p3"
+    after = under(shop, "product:week", mailer(location_id="3"))
+    assert_frame_equal(
+        after.filter(others), features(shop, "product:week").filter(others), check_exact=True
+    )
+
+
+def test_a_promotion_that_is_taken_off_leaves_none(shop):
+    row = {**mailer("p1", start=TODAY, days=HORIZON), "kind": "none"}
+    after = under(shop, "product:week", row).filter(pl.col("product_id") == "p1")
+    assert after["promotion_planned_any"].to_list() == [0.0] * 4
+
+
+def test_a_planned_price_holds_on_its_days_and_the_booked_one_returns(shop):
+    row = {
+        "product_id": "p4",
+        "from_date": date(TODAY + 2),
+        "to_date": date(TODAY + 5),
+        "price": 0.5,
+    }
+    own = (pl.col("product_id") == "p4") & (pl.col("location_id") == "1")
+    before = features(shop, "product,location:day").filter(own)["price_planned"]
+    after = under(shop, "product,location:day", row).filter(own)["price_planned"]
+    assert after[2:5].to_list() == [0.5] * 3
+    assert after[:2].to_list() + after[5:].to_list() == before[:2].to_list() + before[5:].to_list()
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"product_id": None}, "product_id", "lacks product_id"),
+        ({"kind": None}, "kind", "plans nothing"),
+        ({"to_date": None}, "to_date", "lacks to_date"),
+        ({"from_date": "soon"}, "from_date", "not an ISO date"),
+        ({"to_date": date(TODAY)}, "to_date", "not after from_date"),
+        ({"from_date": date(TODAY - 9), "to_date": date(TODAY)}, "to_date", "is past"),
+        ({"depth": 30}, "depth", "from 0 to 1"),
+        ({"price": "cheap"}, "price", "not a number"),
+        ({"colour": "red"}, "colour", "not a field"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named_with_its_field(change, field, said):
+    with pytest.raises(InvalidInput, match=said) as caught:
+        read_plan([mailer(), {**mailer(), **change}], AS_OF)
+    assert caught.value.field == f"plan[1].{field}"
+
+
+def test_a_kind_that_never_was_in_the_books_is_refused_with_those_that_were(shop):
+    plan = read_plan([{**mailer(), "kind": "television"}], AS_OF)
+    with pytest.raises(InvalidInput, match="display, mailer, none") as caught:
+        what_if(shop, plan, Grain.parse("product:week"))
+    assert caught.value.field == "plan[0].kind"
+
+
+def test_a_price_without_a_price_list_is_refused(shop):
+    bare = Dataset(shop.name, "bare", {"sales": shop.table("sales")})
+    plan = read_plan([{"product_id": "p1", "from_date": date(TODAY), "price": 1}], AS_OF)
+    with pytest.raises(MissingData, match="no table 'prices'") as caught:
+        what_if(bare, plan, Grain.parse("product:week"))
+    assert caught.value.field == "plan[0].price"
+
+
+@pytest.mark.parametrize(
+    ("field", "row"), [("product_id", mailer("x")), ("location_id", mailer(location_id="9"))]
+)
+def test_what_never_sold_is_refused(shop, field, row):
+    with pytest.raises(NotFound, match="nothing with it was sold") as caught:
+        check_known(read_plan([row], AS_OF), *sold_ids(shop))
+    assert caught.value.field == f"plan[0].{field}"
