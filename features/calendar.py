@@ -4,11 +4,14 @@ Days are int32 counts since 1970-01-01, because arithmetic on integers is the sa
 every engine.
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 
 from features.errors import InvalidInput
 
 EPOCH = date(1970, 1, 1)
+# Fewer days than this may lie weeks apart by chance.
+ENOUGH_DAYS = 4
 
 AsOf = str | date | datetime
 
@@ -53,3 +56,14 @@ def to_date(day: int) -> date:
 def day_start(day: int) -> datetime:
     """Return the first instant of a day."""
     return datetime.combine(to_date(day), time.min)
+
+
+def step_days(days: Iterable[int]) -> int:
+    """Return the days from one recorded day to the next: 7 where all are whole weeks apart, else 1.
+
+    With fewer than four different days there is no telling, and the answer is 1.
+    """
+    different = sorted(set(days))
+    if len(different) < ENOUGH_DAYS:
+        return 1
+    return 7 if all((day - different[0]) % 7 == 0 for day in different) else 1

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import narwhals as nw
 from narwhals.typing import IntoFrame
 
-from features.calendar import AsOf, day_start, parse_as_of, to_day
+from features.calendar import AsOf, day_start, parse_as_of, step_days, to_day
 from features.errors import InvalidInput, MissingData, NotFound
 from features.storage import dataset_folder, read_head, read_snapshot, scan_parts
 from features.tables import TABLES
@@ -104,12 +104,13 @@ class Dataset:
         """Return the rows of a time-stamped table that were known at `as_of`.
 
         Tables with an instant keep rows before it; tables with a day alone keep
-        rows of days that had ended.
+        rows of days that had ended, and of weeks that had ended where `sales` are weekly.
         """
         frame = self.table(table)
         if "ts" in frame.collect_schema().names():
             return frame.filter(nw.col("ts") < parse_as_of(as_of))
-        return frame.filter(nw.col("day") < to_day(as_of))
+        covered = self.period_days if table == "sales" else 1
+        return frame.filter(nw.col("day") + covered <= to_day(as_of))
 
     @property
     def records(self) -> str:
@@ -117,15 +118,26 @@ class Dataset:
         return "orders" if "orders" in self.tables else "sales"
 
     @property
+    def period_days(self) -> int:
+        """Days that a row of `sales` covers from its `day` on: 7 in a weekly table, else 1."""
+
+        def measure() -> int:
+            days = self.table("sales").select("day").unique().collect().get_column("day")
+            return step_days(days.to_list())
+
+        return self.derive("period_days", measure) if "sales" in self.tables else 1
+
+    @property
     def days(self) -> tuple[int, int]:
-        """First and last day with records."""
+        """First and last day that the records cover."""
 
         def extent() -> tuple[int, int]:
             frame = self.table(self.records).select(
                 nw.col("day").min().alias("first"), nw.col("day").max().alias("last")
             )
             first, last = frame.collect().row(0)
-            return int(first), int(last)
+            covered = self.period_days if self.records == "sales" else 1
+            return int(first), int(last) + covered - 1
 
         return self.derive("days", extent)
 

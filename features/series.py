@@ -183,6 +183,9 @@ def _sales(dataset: Dataset, grain: Grain) -> Frame:
     wanted = ["product_id", "location_id", "day", "quantity"]
     if "channel" in grain.keys:
         wanted.append("channel")
+    if dataset.records == "sales" and dataset.period_days > 1:
+        # A week's sales are known when it has ended: they count on its last day.
+        frame = frame.with_columns((nw.col("day") + (dataset.period_days - 1)).cast(nw.Int32))
     return frame.filter(nw.col("quantity") > 0).select([c for c in wanted if c in columns])
 
 

@@ -1,0 +1,143 @@
+"""How often things happen in a dataset's records; the one place where that is measured.
+
+A dataset and an instant in, the periods of its sales, the gaps between its customers' visits
+and the horizons that suit them out. Tasks take their default questions from here, and
+`foresell data show` prints the reasons.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import narwhals as nw
+import polars as pl
+
+from features.calendar import day_start, step_days, to_day
+from features.dataset import Dataset
+
+# Horizons that people plan by: weeks up to six, two months, a quarter, half a year, ...
+LADDER_WEEKS = (1, 2, 3, 4, 5, 6, 8, 13, 26, 39, 52)
+# A horizon leaves room for so many judged windows of its own length.
+FOLDS = 3
+# The horizon holds the usual gap of so large a part of the customers who came back: those
+# who then stay away longer are the tenth that does so most. Silence beyond the 90th percentile of gaps is
+# where practitioners draw the line of churn.
+USUAL_FOR = 0.9
+# With fewer customers who came back there is no telling, and the horizon is four weeks.
+MIN_RETURNED = 30
+UNKNOWN_DAYS = 28
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """What was measured of the records before an instant.
+
+    Attributes
+    ----------
+    history_days
+        Days from the first record to the instant.
+    period_days
+        7 where records are dated by weeks, else 1.
+    returned
+        Customers who bought on two days or more.
+    usual_gap_days
+        The gap between visits that nine in ten of them usually do not exceed: the 90th
+        percentile, over customers, of the median of a customer's gaps. None where too few
+        came back to tell.
+    """
+
+    history_days: int
+    period_days: int
+    returned: int
+    usual_gap_days: float | None
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """A chosen horizon, and the sentence that says why."""
+
+    days: int
+    reason: str
+
+
+def rhythm(dataset: Dataset, as_of: datetime | None = None) -> Rhythm:
+    """Measure what was known at `as_of`, by default the dataset's end."""
+    day = to_day(dataset.end if as_of is None else as_of)
+    return dataset.derive(("rhythm", day), lambda: _measure(dataset, day))
+
+
+def purchase_horizon(
+    known: Rhythm,
+    history: Callable[[int], int],
+    *,
+    gaps: int = 1,
+    shortest_days: int = 7,
+) -> Horizon:
+    """Choose how far ahead to look at a customer: a step of the ladder that fits their gaps.
+
+    Parameters
+    ----------
+    known
+        The rhythm of the records.
+    history
+        Days of records that a model needs before the first judged window, by horizon.
+    gaps
+        How many usual gaps the horizon holds.
+    shortest_days
+        The shortest horizon that the question allows.
+
+    Returns
+    -------
+    Horizon
+        The least step of the ladder that holds so many usual gaps, but none that leaves too
+        little history for training and three judged windows.
+    """
+    ladder = [7 * weeks for weeks in LADDER_WEEKS if 7 * weeks >= shortest_days]
+    wanted = UNKNOWN_DAYS if known.usual_gap_days is None else _step_up(known.usual_gap_days)
+    days = next((step for step in ladder if step >= gaps * wanted), ladder[-1])
+    if known.usual_gap_days is None:
+        reason = "too few customers came back to measure their gaps"
+    else:
+        reason = (
+            f"nine in ten customers who came back usually do within {known.usual_gap_days:.0f} days"
+        )
+        if gaps > 1:
+            reason += f", and they are followed for {gaps} such horizons"
+    fitting = [s for s in ladder if history(s) + FOLDS * s <= known.history_days]
+    if days > max(fitting, default=ladder[0]):
+        reason += f"; {days} days would need more than the {known.history_days} days of history"
+        days = max(fitting, default=ladder[0])
+    return Horizon(days, reason)
+
+
+def _step_up(days: float) -> int:
+    last = 7 * LADDER_WEEKS[-1]
+    return next((7 * weeks for weeks in LADDER_WEEKS if 7 * weeks >= days), last)
+
+
+def _measure(dataset: Dataset, day: int) -> Rhythm:
+    records = dataset.known(dataset.records, day_start(day))
+    days = records.select("day").unique().collect().to_polars().get_column("day")
+    returned, usual = 0, None
+    if dataset.has("orders", "customer_id"):
+        medians = _median_gaps(dataset, day)
+        returned = medians.len()
+        if returned >= MIN_RETURNED:
+            usual = medians.quantile(USUAL_FOR, "linear")
+    return Rhythm(
+        history_days=max(day - dataset.days[0], 0),
+        period_days=step_days(days.to_list()),
+        returned=returned,
+        usual_gap_days=usual,
+    )
+
+
+def _median_gaps(dataset: Dataset, day: int) -> pl.Series:
+    """Median days between the visits of each customer with two or more."""
+    bought = dataset.known("orders", day_start(day)).filter(
+        ~nw.col("customer_id").is_null(), nw.col("kind") != "return"
+    )
+    visits = bought.select("customer_id", "day").unique().collect().to_polars()
+    gap = pl.col("day") - pl.col("day").shift(1).over("customer_id")
+    gaps = visits.sort("customer_id", "day").with_columns(gap=gap).drop_nulls("gap")
+    return gaps.group_by("customer_id").agg(pl.col("gap").median()).get_column("gap")
