@@ -19,9 +19,9 @@ from features.dataset import Dataset
 LADDER_WEEKS = (1, 2, 3, 4, 5, 6, 8, 13, 26, 39, 52)
 # A horizon leaves room for so many judged windows of its own length.
 FOLDS = 3
-# The horizon holds the usual gap of so large a part of the customers who came back: those
-# who then stay away longer are the tenth that does so most. Silence beyond the 90th percentile of gaps is
-# where practitioners draw the line of churn.
+# The horizon holds the usual gap of so large a part of the customers who came back. A line at
+# the 90th percentile of gaps is the common rule of thumb for when silence means leaving; of
+# each customer's median, since of all gaps together those of the most frequent are the most.
 USUAL_FOR = 0.9
 # With fewer customers who came back there is no telling, and the horizon is four weeks.
 MIN_RETURNED = 30
@@ -36,6 +36,8 @@ class Rhythm:
     ----------
     history_days
         Days from the first record to the instant.
+    customer_days
+        Days from the first purchase of a known customer to it; 0 where there is none.
     period_days
         7 where records are dated by weeks, else 1.
     returned
@@ -47,6 +49,7 @@ class Rhythm:
     """
 
     history_days: int
+    customer_days: int
     period_days: int
     returned: int
     usual_gap_days: float | None
@@ -102,10 +105,10 @@ def purchase_horizon(
             f"nine in ten customers who came back usually do within {known.usual_gap_days:.0f} days"
         )
         if gaps > 1:
-            reason += f", and they are followed for {gaps} such horizons"
-    fitting = [s for s in ladder if history(s) + FOLDS * s <= known.history_days]
+            reason += f", and {gaps} times the horizon that holds this is followed"
+    fitting = [s for s in ladder if history(s) + FOLDS * s <= known.customer_days]
     if days > max(fitting, default=ladder[0]):
-        reason += f"; {days} days would need more than the {known.history_days} days of history"
+        reason += f"; {days} days would need more than {known.customer_days} days of history"
         days = max(fitting, default=ladder[0])
     return Horizon(days, reason)
 
@@ -118,26 +121,30 @@ def _step_up(days: float) -> int:
 def _measure(dataset: Dataset, day: int) -> Rhythm:
     records = dataset.known(dataset.records, day_start(day))
     days = records.select("day").unique().collect().to_polars().get_column("day")
-    returned, usual = 0, None
-    if dataset.has("orders", "customer_id"):
-        medians = _median_gaps(dataset, day)
-        returned = medians.len()
-        if returned >= MIN_RETURNED:
-            usual = medians.quantile(USUAL_FOR, "linear")
+    visits = _visits(dataset, day)
+    first = visits.get_column("day").min()
+    gaps = _median_gaps(visits)
     return Rhythm(
         history_days=max(day - dataset.days[0], 0),
+        customer_days=0 if first is None else day - int(first),  # type: ignore[arg-type]
         period_days=step_days(days.to_list()),
-        returned=returned,
-        usual_gap_days=usual,
+        returned=gaps.len(),
+        usual_gap_days=gaps.quantile(USUAL_FOR, "linear") if gaps.len() >= MIN_RETURNED else None,
     )
 
 
-def _median_gaps(dataset: Dataset, day: int) -> pl.Series:
-    """Median days between the visits of each customer with two or more."""
+def _visits(dataset: Dataset, day: int) -> pl.DataFrame:
+    """Days on which known customers bought."""
+    if not dataset.has("orders", "customer_id"):
+        return pl.DataFrame(schema={"customer_id": pl.String, "day": pl.Int32})
     bought = dataset.known("orders", day_start(day)).filter(
         ~nw.col("customer_id").is_null(), nw.col("kind") != "return"
     )
-    visits = bought.select("customer_id", "day").unique().collect().to_polars()
+    return bought.select("customer_id", "day").unique().collect().to_polars()
+
+
+def _median_gaps(visits: pl.DataFrame) -> pl.Series:
+    """Median days between the visits of each customer with two or more."""
     gap = pl.col("day") - pl.col("day").shift(1).over("customer_id")
     gaps = visits.sort("customer_id", "day").with_columns(gap=gap).drop_nulls("gap")
     return gaps.group_by("customer_id").agg(pl.col("gap").median()).get_column("gap")

@@ -126,7 +126,7 @@ def train(
 
     instant = dataset.end if as_of is None else parse_as_of(as_of)
     TASKS[task].model.needs.check(dataset, task)
-    asked = TASKS[task].options(dataset, grain=grain, horizon_days=horizon_days)
+    asked = TASKS[task].options(dataset, grain=grain, horizon_days=horizon_days, as_of=instant)
     model: Model = TASKS[task].model(**asked, **params).fit(dataset, instant)
     return model
 

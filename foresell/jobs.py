@@ -17,6 +17,7 @@ from training import published
 if TYPE_CHECKING:
     from training.backtest import Report
     from training.contract import Task
+    from training.questions import Question
     from training.retrain import JobReport
 
 
@@ -32,6 +33,7 @@ def evaluate(
     folds: int | None = None,
     as_of: str | None = None,
     grain: str | None = None,
+    horizon: int | None = None,
 ) -> list[Report]:
     """Backtest one task or all that the dataset can run."""
     from training import train as training
@@ -39,17 +41,27 @@ def evaluate(
     dataset = dataset_of(settings)
     end = parse_as_of(as_of) if as_of else dataset.end
     reports = []
-    tasks = runnable(model, dataset)
-    steps = sum(_methods(task) for task in tasks) * (folds or settings.folds)
+    asked = asked_of(
+        model,
+        dataset,
+        end,
+        folds or settings.folds,
+        # More than is usual is a wish, not a habit.
+        exactly=(folds or 0) > settings.folds,
+        grain=grain,
+        horizon=horizon,
+    )
+    steps = sum(_methods(question.task) * question.folds for question in asked)
     with progress(f"evaluate {model} on {dataset.name}", steps) as tell:
-        for task in tasks:
-            options = task.options(dataset, grain=grain)
-            params = tuned(settings, task, dataset, options, folds or settings.folds, end)
+        for question in asked:
+            console.print(question.sentence())
+            task, options = question.task, question.options
+            params = tuned(settings, task, dataset, options, question.folds, end)
             reports.append(
                 training.evaluate(
                     task,
                     dataset,
-                    folds or settings.folds,
+                    question.folds,
                     as_of=end,
                     options=options,
                     params={**params, "threads": settings.threads},
@@ -59,21 +71,44 @@ def evaluate(
     return reports
 
 
-def runnable(model: str, dataset: Dataset) -> list[Task]:
-    """Return the tasks asked for; of `all`, those that the dataset can run."""
+def asked_of(
+    model: str,
+    dataset: Dataset,
+    end: datetime,
+    folds: int,
+    *,
+    exactly: bool = False,
+    grain: str | None = None,
+    horizon: int | None = None,
+) -> list[Question]:
+    """Put the tasks named to a dataset; of `all`, those that it can run.
+
+    Raises
+    ------
+    MissingData
+        If a task that was named alone cannot run.
+    """
+    from training.questions import ask
     from training.registry import named
 
-    tasks = named(model)
-    if model != "all":
-        return tasks
     able = []
-    for task in tasks:
+    for task in named(model):
         try:
-            task.model.needs.check(dataset, task.name)
+            able.append(
+                ask(
+                    task,
+                    dataset,
+                    end,
+                    folds=folds,
+                    exactly=exactly,
+                    grain=grain,
+                    horizon_days=horizon,
+                )
+            )
         except MissingData as error:
+            if model != "all":
+                raise
             console.print(f"[yellow]{task.name} is left out: {error.message}[/]")
-        else:
-            able.append(task)
     return able
 
 
@@ -105,6 +140,7 @@ def train(
     as_of: str | None = None,
     folds: int | None = None,
     grain: str | None = None,
+    horizon: int | None = None,
     if_missing: bool = False,
 ) -> list[dict[str, Any]]:
     """Train, promote and publish; one row a task with its figures."""
@@ -126,21 +162,30 @@ def train(
 
     tracker = Tracker(settings.mlruns)
     rows = []
-    tasks = runnable(model, dataset)
+    asked = asked_of(
+        model,
+        dataset,
+        end,
+        folds or settings.train_folds,
+        exactly=(folds or 0) > settings.folds,
+        grain=grain,
+        horizon=horizon,
+    )
     # Each task's backtest, its final fit and its publishing.
-    steps = sum(_methods(task) * (folds or settings.train_folds) + 2 for task in tasks)
+    steps = sum(_methods(question.task) * question.folds + 2 for question in asked)
     with progress(f"train {model} on {dataset.name} as of {end.date()}", steps) as tell:
-        for task in tasks:
-            options = task.options(dataset, grain=grain)
+        for question in asked:
+            console.print(question.sentence())
+            task, options = question.task, question.options
             started = time.process_time()
             trained = training.train(
                 task,
                 dataset,
                 tracker,
                 as_of=end,
-                folds=folds or settings.train_folds,
+                folds=question.folds,
                 options=options,
-                params=tuned(settings, task, dataset, options, folds or settings.train_folds, end),
+                params=tuned(settings, task, dataset, options, question.folds, end),
                 threads=settings.threads,
                 progress=tell,
             )
@@ -180,10 +225,10 @@ def _is_served(settings: Settings, dataset: Dataset, end: datetime) -> bool:
         return False
     served = published.read(folder)
     return served.dataset == dataset.name and all(
-        task.name in served.models
-        and served.models[task.name].snapshot == dataset.snapshot
-        and served.models[task.name].as_of == end
-        for task in runnable("all", dataset)
+        question.task.name in served.models
+        and served.models[question.task.name].snapshot == dataset.snapshot
+        and served.models[question.task.name].as_of == end
+        for question in asked_of("all", dataset, end, settings.train_folds)
     )
 
 
@@ -195,9 +240,9 @@ def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]
     dataset = dataset_of(settings)
     tracker = Tracker(settings.mlruns)
     found = []
-    tasks = runnable(model, dataset)
-    with progress(f"tune {model} on {dataset.name}", steps=trials * len(tasks)) as tell:
-        for task in tasks:
+    asked = asked_of(model, dataset, dataset.end, settings.folds)
+    with progress(f"tune {model} on {dataset.name}", steps=trials * len(asked)) as tell:
+        for task in (question.task for question in asked):
             study = tuning.tune(
                 task,
                 dataset,

@@ -10,7 +10,7 @@ import narwhals as nw
 from features.calendar import to_date
 from features.dataset import Dataset, open_dataset
 from features.errors import MissingData
-from foresell.jobs import dataset_of, runnable
+from foresell.jobs import asked_of, dataset_of
 from foresell.settings import Settings
 from training import published
 
@@ -38,22 +38,37 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
         "first": str(to_date(first)),
         "last": str(to_date(last)),
         "tables": tables,
-        "models": [_ability(task, dataset) for task in TASKS.values()],
+        "models": [_ability(task, dataset, settings.folds) for task in TASKS.values()],
     }
 
 
-def _ability(task: Task, dataset: Dataset) -> dict[str, str]:
-    lacks = ""
-    try:
-        task.model.needs.check(dataset, task.name)
-    except MissingData as error:
-        lacks = error.message
+def _ability(task: Task, dataset: Dataset, folds: int) -> dict[str, Any]:
+    """Say whether a task can run, and what it would ask; or what it lacks."""
+    from training.questions import ask
+
     gains = task.model.needs.missing_optional(dataset)
-    return {
+    row: dict[str, Any] = {
         "model": task.name,
-        "can_run": "no" if lacks else "yes",
-        "lacks": lacks,
+        "can_run": "no",
+        "lacks": "",
         "would_gain": "; ".join(f"{table}: {adds}" for table, adds in gains.items()),
+        "grain": None,
+        "horizon_days": None,
+        "folds": 0,
+        "reason": "",
+    }
+    try:
+        question = ask(task, dataset, dataset.end, folds=folds)
+    except MissingData as error:
+        return {**row, "lacks": error.message}
+    why = [question.reason, question.note]
+    return {
+        **row,
+        "can_run": "yes",
+        "grain": question.options.get("grain"),
+        "horizon_days": question.options["horizon_days"],
+        "folds": question.folds,
+        "reason": "; ".join(part for part in why if part),
     }
 
 
@@ -77,7 +92,8 @@ def status(settings: Settings) -> dict[str, Any]:
         }
         for task, version in models.items()
     ]
-    lacking = [task.name for task in runnable("all", dataset) if task.name not in models]
+    able = asked_of("all", dataset, dataset.end, settings.folds)
+    lacking = [one.task.name for one in able if one.task.name not in models]
     behind = [name for name, one in models.items() if one.snapshot != dataset.snapshot]
     unserved = [row["model"] for row in rows if row["served"] != row["champion"]]
     return {

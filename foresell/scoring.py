@@ -7,7 +7,7 @@ from pathlib import Path
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
 from foresell.jobs import dataset_of, tuned
-from foresell.progress import progress
+from foresell.progress import console, progress
 from foresell.settings import Settings
 
 
@@ -22,6 +22,7 @@ def score(
 ) -> int:
     """Write the predictions of a model trained as of `as_of`; returns the number of rows."""
     from training import train as training
+    from training.questions import ask
     from training.registry import named
     from training.tracking import Tracker
 
@@ -33,7 +34,9 @@ def score(
     end = parse_as_of(as_of) if as_of else dataset.end
     if not out.parent.is_dir():
         raise InvalidInput(f"out = {out}: there is no folder {out.parent}.", field="out")
-    options = task.options(dataset, grain=grain, horizon_days=horizon)
+    question = ask(task, dataset, end, folds=settings.folds, grain=grain, horizon_days=horizon)
+    console.print(question.sentence())
+    options = question.options
     tracker = Tracker(settings.mlruns)
     with progress(f"score {model} on {dataset.name} as of {end.date()}") as tell:
         version = training.trained_as_of(
@@ -49,7 +52,7 @@ def score(
                 as_of=end,
                 folds=0,
                 options=options,
-                params=tuned(settings, task, dataset, options, settings.folds, end),
+                params=tuned(settings, task, dataset, options, question.folds, end),
                 threads=settings.threads,
                 progress=tell,
             ),

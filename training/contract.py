@@ -160,9 +160,15 @@ class Task:
         The simple and the classic methods that it must beat, by name; called with the same
         keyword `options` as the model.
     options
-        (dataset, grain, horizon_days) -> what sets the question, such as
-        `{"horizon_days": 28}`: what suits the dataset, but where the caller asks for a grain or
-        a horizon. Only demand has a grain.
+        (dataset, grain, horizon_days, as_of) -> what sets the question, such as
+        `{"horizon_days": 28}`: what suits the records known at `as_of` (by default all), but
+        where the caller asks for a grain or a horizon. Only demand has a grain.
+    reason
+        (dataset, options, as_of) -> what in the records the options follow from, as a sentence.
+    needed_days
+        (dataset, options, as_of) -> days of records without which the model cannot be fitted.
+    of_customers
+        Whether those are days with known customers.
     population
         (dataset, as_of, options) -> ids: the entities that are judged, chosen from what was
         known at `as_of`.
@@ -186,7 +192,10 @@ class Task:
     population: Callable[[Dataset, datetime, Mapping[str, Any]], pl.DataFrame]
     judge: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], list[Score]]
     plots: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], dict[str, "Figure"]]
+    reason: Callable[[Dataset, Mapping[str, Any], datetime], str]
+    needed_days: Callable[[Dataset, Mapping[str, Any], datetime], int]
     primary: str
+    of_customers: bool = True
     lower_is_better: bool = True
     primary_slice: str = "all"
     tunable: Mapping[str, Space] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from features.quality import ImportReport
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Task
 from training.promote import Verdict, gate, publish
+from training.questions import Question, ask
 from training.registry import TASKS
 from training.tracking import CHAMPION, Tracker, Version, code_version
 from training.train import Trained, train
@@ -84,21 +85,21 @@ def retrain(
         report = JobReport(name, dataset.snapshot)
         for task in tasks:
             try:
-                task.model.needs.check(dataset, task.name)
+                question = ask(task, dataset, dataset.end, folds=folds)
             except MissingData as lacking:
                 report.outcomes.append(Outcome(task.name, lacking.message))
                 continue
-            report.outcomes.append(_challenge(task, dataset, tracker, folds, threads, progress))
+            report.outcomes.append(_challenge(question, dataset, tracker, threads, progress))
         report.published = publish(home, tracker, name, keep=keep, progress=progress)
     return report
 
 
 def _challenge(
-    task: Task, dataset: Dataset, tracker: Tracker, folds: int, threads: int, progress: Progress
+    question: Question, dataset: Dataset, tracker: Tracker, threads: int, progress: Progress
 ) -> Outcome:
     """Train a challenger where anything changed since the champion, and judge between them."""
-    options = task.options(dataset)
-    origins = rolling_origins(dataset, options["horizon_days"], folds, dataset.end)
+    task, options = question.task, question.options
+    origins = rolling_origins(dataset, options["horizon_days"], question.folds, dataset.end)
     params = best_params(tracker.mlruns, dataset, task, options, origins[0])
     try:
         champion = tracker.version(dataset.name, task.name, CHAMPION)
@@ -110,7 +111,7 @@ def _challenge(
         task,
         dataset,
         tracker,
-        folds=folds,
+        folds=question.folds,
         options=options,
         params=params,
         threads=threads,

@@ -12,6 +12,7 @@ from typing import Any
 from features.dataset import Dataset
 from training.backtest import Progress, Report, backtest, rolling_origins
 from training.contract import Model, Task
+from training.questions import fitting_folds
 from training.tracking import CHALLENGER, Tracker, Version, code_version
 
 
@@ -46,16 +47,18 @@ def evaluate(
 ) -> Report:
     """Backtest a task's model against all its baselines on the last `folds` horizons.
 
+    A history that is too short for so many is judged on fewer.
+
     Raises
     ------
     MissingData
-        If the dataset lacks what the model needs.
-    InvalidInput
-        If the history is too short for so many folds.
+        If the dataset lacks what the model needs, or days for even one fold.
     """
     task.model.needs.check(dataset, task.name)
-    asked = dict(options or task.options(dataset))
-    origins = rolling_origins(dataset, asked["horizon_days"], folds, as_of or dataset.end)
+    end = as_of or dataset.end
+    asked = dict(options or task.options(dataset, as_of=end))
+    fitting, _ = fitting_folds(task, dataset, asked, end, folds)
+    origins = rolling_origins(dataset, asked["horizon_days"], fitting, end)
     return backtest(task, dataset, origins, asked, params=params, progress=progress)
 
 
@@ -91,7 +94,7 @@ def train(
     """
     task.model.needs.check(dataset, task.name)
     as_of = as_of or dataset.end
-    asked = dict(options or task.options(dataset))
+    asked = dict(options or task.options(dataset, as_of=as_of))
     chosen = dict(params or {})
     tags = {
         "dataset": dataset.name,

@@ -15,6 +15,7 @@ from features.dataset import Dataset
 from features.errors import InvalidInput
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Space, Task
+from training.questions import ask
 from training.tracking import Tracker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -77,9 +78,9 @@ def tune(
     Judged by the mean of the primary metric over folds that end where the reported folds
     begin. Interrupted at any time, what is done is kept.
     """
-    task.model.needs.check(dataset, task.name)
-    options = task.options(dataset)
-    origins = tuning_origins(dataset, options["horizon_days"], reported_folds, dataset.end)
+    question = ask(task, dataset, dataset.end, folds=reported_folds)
+    options = question.options
+    origins = tuning_origins(dataset, options["horizon_days"], question.folds, dataset.end)
     study = optuna.create_study(
         study_name=_study_name(dataset, task, options),
         storage=f"sqlite:///{_database(tracker.mlruns)}",

@@ -66,7 +66,11 @@ def show_dataset(name: str, as_json: JSON = False) -> None:
     for table in found["tables"]:
         grid.add_row(table["name"], f"{table['rows']:,}", ", ".join(table["columns"]))
     console.print(grid)
-    grid = Grid("model", "can run", "lacks", "would gain from")
+    grid = Grid("model", "can run", "asked", "because / lacks", "would gain from", show_lines=True)
     for model in found["models"]:
-        grid.add_row(model["model"], model["can_run"], model["lacks"], model["would_gain"])
+        asked = f"{model['horizon_days']} days ahead" if model["horizon_days"] else ""
+        if model["grain"]:
+            asked = f"{model['grain']}, {asked}"
+        why = model["lacks"] or model["reason"]
+        grid.add_row(model["model"], model["can_run"], asked, why, model["would_gain"])
     console.print(grid)

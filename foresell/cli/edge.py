@@ -22,6 +22,9 @@ DATASET = Annotated[str | None, typer.Option(help="the dataset; FORESELL_DATASET
 AS_OF = Annotated[str | None, typer.Option(help="ISO instant; everything before it is known")]
 FOLDS = Annotated[int | None, typer.Option(min=1, help="rolling origins of the backtest")]
 GRAIN = Annotated[str | None, typer.Option(help="demand's grain, such as product:week")]
+HORIZON = Annotated[
+    int | None, typer.Option(min=1, help="days ahead; what suits the records by default")
+]
 JSON = Annotated[bool, typer.Option("--json", help="print results as JSON")]
 
 

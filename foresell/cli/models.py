@@ -11,6 +11,7 @@ from foresell.cli.edge import (
     DATASET,
     FOLDS,
     GRAIN,
+    HORIZON,
     JSON,
     MODEL,
     app,
@@ -30,6 +31,7 @@ def train(
     as_of: AS_OF = None,
     folds: FOLDS = None,
     grain: GRAIN = None,
+    horizon: HORIZON = None,
     if_missing: Annotated[
         bool, typer.Option("--if-missing", help="only what has no champion on today's data yet")
     ] = False,
@@ -39,7 +41,13 @@ def train(
     from foresell import jobs
 
     rows = jobs.train(
-        settings(dataset), model, as_of=as_of, folds=folds, grain=grain, if_missing=if_missing
+        settings(dataset),
+        model,
+        as_of=as_of,
+        folds=folds,
+        grain=grain,
+        horizon=horizon,
+        if_missing=if_missing,
     )
     if as_json:
         show(rows)
@@ -59,12 +67,15 @@ def evaluate(
     folds: FOLDS = None,
     as_of: AS_OF = None,
     grain: GRAIN = None,
+    horizon: HORIZON = None,
     as_json: JSON = False,
 ) -> None:
     """Backtest against all baselines. Example: `foresell evaluate churn --folds 3 --json`."""
     from foresell import jobs
 
-    reports = jobs.evaluate(settings(dataset), model, folds=folds, as_of=as_of, grain=grain)
+    reports = jobs.evaluate(
+        settings(dataset), model, folds=folds, as_of=as_of, grain=grain, horizon=horizon
+    )
     if as_json:
         show([row for report in reports for row in report.rows.to_dicts()])
         return
@@ -109,7 +120,7 @@ def score(
     model: Annotated[str, typer.Argument(help="demand, churn, next-purchase or recommender")],
     out: Annotated[Path, typer.Option(help="the Parquet file to write")],
     as_of: AS_OF = None,
-    horizon: Annotated[int | None, typer.Option(min=1, help="days ahead")] = None,
+    horizon: HORIZON = None,
     dataset: DATASET = None,
     grain: GRAIN = None,
 ) -> None:

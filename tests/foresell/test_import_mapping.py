@@ -1,6 +1,7 @@
 """`data import MAPPING.toml` as a person meets it, and what the nightly job finds of it."""
 
 import json
+from datetime import date, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -48,6 +49,9 @@ def test_the_report_is_printed_as_json(run, shop):
 
 
 def test_a_log_of_customer_date_and_amount_can_have_its_customers_predicted(run, shop):
+    year = [date(2023, 1, 1) + timedelta(days=n) for n in range(365)]
+    lines = "".join(f"{n % 40},{day},{n}.5\n" for n, day in enumerate(year))
+    (shop / "lines" / "0.csv").write_text("who,when,paid\n" + lines)
     run("data", "import", str(shop / "shop.toml"))
     shown = json.loads(run("data", "show", "corner-shop", "--json")[1])
     able = {row["model"]: row["can_run"] for row in shown["models"]}

@@ -12,7 +12,8 @@ from features.errors import InvalidInput, MissingData
 from features.grain import Grain
 from training.contract import Needs
 from training.models.demand import DemandModel
-from training.tasks.demand import DEMAND, default_grain
+from training.tasks.demand import DEMAND
+from training.tasks.demand_question import default_grain
 
 FIRST = 17_000
 WEEKS = 44

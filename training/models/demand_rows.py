@@ -19,6 +19,8 @@ ORIGINS = 52
 WARM_UP_DAYS = 56
 # Slower series teach little about sizes, and there are many of them.
 UNITS_A_PERIOD = 0.5
+# With fewer examples there is nothing to learn.
+MIN_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def training_rows(
         )
         parts.append(labelled.with_columns(pl.col("units").fill_null(0.0), origin=pl.lit(origin)))
     rows = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
-    if rows.height < 100:
+    if rows.height < MIN_ROWS:
         raise MissingData(
             f"Demand at the grain {grain} has {rows.height} examples in dataset {dataset.name} "
             f"before the day it should be known at; it needs {WARM_UP_DAYS} days of records and "

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.rhythm import Horizon, purchase_horizon, rhythm
 from training import metrics
 from training.baselines.churn import BgNbdSilence, lightgbm_rfm, recency_only, rfm_logistic
 from training.contract import Score, Space, Task
@@ -33,13 +34,33 @@ ON_SLICES = ("log_loss", "roc_auc")
 
 
 def options(
-    dataset: Dataset,  # noqa: ARG001
+    dataset: Dataset,
     *,
     grain: str | None = None,  # noqa: ARG001
     horizon_days: int | None = None,
+    as_of: datetime | None = None,
 ) -> dict[str, Any]:
-    """Ask about the next four weeks, or the days asked for."""
-    return {"horizon_days": horizon_days or 28}
+    """Ask about a horizon that holds customers' usual gap, or the days asked for."""
+    return {"horizon_days": horizon_days or usual_horizon(dataset, as_of).days}
+
+
+def usual_horizon(dataset: Dataset, as_of: datetime | None) -> Horizon:
+    """Choose by the gaps known at `as_of`: silence for longer is out of the ordinary."""
+    return purchase_horizon(rhythm(dataset, as_of), _needed)
+
+
+def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str:  # noqa: ARG001
+    """Say why the horizon is what it is."""
+    return usual_horizon(dataset, as_of).reason
+
+
+def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG001
+    """Count the days of the newest cut's window, and as many before it."""
+    return _needed(options["horizon_days"])
+
+
+def _needed(horizon_days: int) -> int:
+    return 2 * horizon_days
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
@@ -131,6 +152,8 @@ CHURN = Task(
         "lightgbm_rfm": lightgbm_rfm,
     },
     options=options,
+    reason=reason,
+    needed_days=needed_days,
     population=population,
     judge=judge,
     plots=plots,

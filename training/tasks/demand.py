@@ -10,78 +10,20 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.errors import MissingData
 from features.grain import Grain
-from features.series import all_series, steady_series, units_by_period, units_matrix
+from features.series import all_series, steady_series, units_matrix
 from training import metrics
 from training.baselines.demand import BASELINES
 from training.contract import Score, Space, Task
 from training.models.demand import DemandModel
 from training.plots.demand import plots
+from training.tasks.demand_question import needed_days, options, reason
 
 Floats = NDArray[np.float64]
 
-# From fine to coarse, each with the share of units that has to be in series that sell
-# regularly. Products are ordered one by one: they are given up for categories late.
-CANDIDATES = {
-    "product,location:day": 0.5,
-    "product:day": 0.5,
-    "product,location:week": 0.5,
-    "product:week": 0.25,
-    "category:week": 0.0,
-}
-HORIZON_DAYS = {"day": 28, "week": 56}
 MAX_SERIES = 2_500
 HISTORY_DAYS = 364
 SLICES = 7
-
-
-def default_grain(dataset: Dataset) -> Grain:
-    """Choose the finest grain at which most of what is sold is in series that sell regularly.
-
-    Regularly means one unit a period on average since the first sale.
-
-    Raises
-    ------
-    MissingData
-        If the records name neither products nor locations.
-    """
-    return dataset.derive("default_grain", lambda: _default_grain(dataset))
-
-
-def _default_grain(dataset: Dataset) -> Grain:
-    for text, share in CANDIDATES.items():
-        grain = Grain.parse(text)
-        try:
-            if _steady_share(dataset, grain) >= share:
-                return grain
-        except MissingData:  # such as records without locations
-            continue
-    return Grain.parse("location:day")
-
-
-def _steady_share(dataset: Dataset, grain: Grain) -> float:
-    end = dataset.days[1] + 1
-    units = units_by_period(dataset, grain, end).collect().to_polars()
-    totals = units.group_by("series").agg(
-        pl.col("units").sum() / 1000, (end // grain.days - pl.col("block").min()).alias("age")
-    )
-    sold, age = totals.get_column("units").to_numpy(), totals.get_column("age").to_numpy()
-    return float(sold[sold >= age].sum() / max(sold.sum(), 1e-9))
-
-
-def options(
-    dataset: Dataset, *, grain: str | None = None, horizon_days: int | None = None
-) -> dict[str, Any]:
-    """Ask at the default grain, 28 days ahead by day or 56 by week, or as asked for.
-
-    Raises
-    ------
-    InvalidInput
-        If there is no such grain.
-    """
-    chosen = default_grain(dataset) if grain is None else Grain.parse(grain)
-    return {"grain": str(chosen), "horizon_days": horizon_days or HORIZON_DAYS[chosen.freq]}
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
@@ -168,6 +110,9 @@ DEMAND = Task(
     model=DemandModel,
     baselines=BASELINES,
     options=options,
+    reason=reason,
+    needed_days=needed_days,
+    of_customers=False,
     population=population,
     judge=judge,
     plots=plots,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.rhythm import Horizon, purchase_horizon, rhythm
 from training import metrics
 from training.baselines.next_purchase import (
     BgNbdCurve,
@@ -36,13 +37,34 @@ LEVELS = {f"q{round(100 * q)}": q for q in QUANTILES}
 
 
 def options(
-    dataset: Dataset,  # noqa: ARG001
+    dataset: Dataset,
     *,
     grain: str | None = None,  # noqa: ARG001
     horizon_days: int | None = None,
+    as_of: datetime | None = None,
 ) -> dict[str, Any]:
-    """Follow customers for eight weeks, or the days asked for."""
-    return {"horizon_days": horizon_days or 56}
+    """Follow customers for twice the horizon that holds their usual gap, or the days asked for."""
+    return {"horizon_days": horizon_days or follow_up(dataset, as_of).days}
+
+
+def follow_up(dataset: Dataset, as_of: datetime | None) -> Horizon:
+    """Choose by the gaps known at `as_of`; never so short that an answered chance is beyond it."""
+    known = rhythm(dataset, as_of)
+    return purchase_horizon(known, _needed, gaps=2, shortest_days=max(WITHIN_DAYS))
+
+
+def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str:  # noqa: ARG001
+    """Say why the follow-up is what it is."""
+    return follow_up(dataset, as_of).reason
+
+
+def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG001
+    """Count the days before the newest cut, and those that it is followed for."""
+    return _needed(options["horizon_days"])
+
+
+def _needed(horizon_days: int) -> int:
+    return horizon_days + NextPurchaseModel.cut_step_days
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
@@ -154,6 +176,8 @@ NEXT_PURCHASE = Task(
         "lognormal_aft": lognormal_aft,
     },
     options=options,
+    reason=reason,
+    needed_days=needed_days,
     population=population,
     judge=judge,
     plots=plots,

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from features.interactions import next_baskets
+from features.rhythm import Horizon, purchase_horizon, rhythm
 from training import metrics
 from training.baselines.recommender import BASELINES, Ranked
 from training.contract import Score, Space, Task
 from training.models import histories
 from training.models.histories import Histories, Ints, find_sorted
-from training.models.recommender import RecommenderModel
+from training.models.recommender import MIN_HISTORY_DAYS, RecommenderModel
 from training.plots.recommender import draw
 
 SHOWN = 20
@@ -60,13 +61,33 @@ class Outcome:
 
 
 def options(
-    dataset: Dataset,  # noqa: ARG001
+    dataset: Dataset,
     *,
     grain: str | None = None,  # noqa: ARG001
     horizon_days: int | None = None,
+    as_of: datetime | None = None,
 ) -> dict[str, Any]:
-    """Ask about the next four weeks, or the days asked for."""
-    return {"horizon_days": horizon_days or 28}
+    """Look for the next basket within customers' usual gap, or the days asked for."""
+    return {"horizon_days": horizon_days or usual_horizon(dataset, as_of).days}
+
+
+def usual_horizon(dataset: Dataset, as_of: datetime | None) -> Horizon:
+    """Choose by the gaps known at `as_of`: most who come back do so within it."""
+    return purchase_horizon(rhythm(dataset, as_of), _needed)
+
+
+def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str:  # noqa: ARG001
+    """Say why the horizon is what it is."""
+    return usual_horizon(dataset, as_of).reason
+
+
+def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG001
+    """Count the days of the newest cut's window, and those before it."""
+    return _needed(options["horizon_days"])
+
+
+def _needed(horizon_days: int) -> int:
+    return horizon_days + MIN_HISTORY_DAYS
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
@@ -238,6 +259,8 @@ RECOMMENDER = Task(
     model=RecommenderModel,
     baselines={name: _baseline(name) for name in BASELINES},
     options=options,
+    reason=reason,
+    needed_days=needed_days,
     population=population,
     judge=judge,
     plots=plots,

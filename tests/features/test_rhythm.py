@@ -1,0 +1,107 @@
+"""The rhythm of records: what is measured, and the horizons that follow from it."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from features.calendar import day_start, step_days, to_day
+from features.dataset import Dataset
+from features.rhythm import LADDER_WEEKS, purchase_horizon, rhythm
+
+START = datetime(2022, 1, 3)
+
+
+def visits(gap_days: int, days: int, customers: int = 60) -> Dataset:
+    """Customers who each come every `gap_days`, begun on different days."""
+    rows = [
+        (str(c), f"{c}-{day}", START + timedelta(days=day))
+        for c in range(customers)
+        for day in range(c % gap_days, days, gap_days)
+    ]
+    frame = pl.DataFrame(rows, ["customer_id", "order_id", "ts"], orient="row")
+    return Dataset.from_frames("shop", {"orders": _lines(frame)})
+
+
+def _lines(frame: pl.DataFrame) -> pl.DataFrame:
+    day = pl.col("ts").dt.date().cast(pl.Int32).alias("day")
+    return frame.with_columns(
+        pl.lit(0, pl.Int32).alias("line"), day, quantity=1.0, kind=pl.lit("sale")
+    )
+
+
+def weekly(weeks: int) -> Dataset:
+    days = [to_day(START) + 7 * week for week in range(weeks)]
+    frame = pl.DataFrame({"product_id": ["tea"] * weeks, "day": days, "quantity": [3.0] * weeks})
+    return Dataset.from_frames("shelf", {"sales": frame.cast({"day": pl.Int32})})
+
+
+def twice(horizon: int) -> int:
+    return 2 * horizon
+
+
+@pytest.mark.parametrize(
+    ("gap_days", "days", "horizon"),
+    [(5, 365, 7), (20, 365, 21), (27, 365, 28), (80, 730, 91), (180, 730, 91), (180, 1600, 182)],
+)
+def test_the_horizon_holds_the_usual_gap_and_leaves_room_for_three_windows(gap_days, days, horizon):
+    found = purchase_horizon(rhythm(visits(gap_days, days)), twice)
+    assert found.days == horizon
+    assert f"within {gap_days} days" in found.reason
+    assert twice(found.days) + 3 * found.days <= days
+
+
+def test_a_horizon_that_history_cuts_short_says_so():
+    found = purchase_horizon(rhythm(visits(180, 400)), twice)
+    assert found.days == 56
+    assert "182 days would need more than 400 days of history" in found.reason
+
+
+def test_every_horizon_is_a_step_of_the_ladder():
+    for gap in range(1, 400, 13):
+        known = rhythm(visits(gap, 1500, customers=40))
+        assert purchase_horizon(known, twice).days / 7 in LADDER_WEEKS
+
+
+def test_the_horizon_never_falls_below_what_the_question_allows():
+    assert purchase_horizon(rhythm(visits(5, 365)), twice, gaps=2, shortest_days=30).days == 35
+
+
+def test_without_customers_who_came_back_the_horizon_is_four_weeks():
+    found = purchase_horizon(rhythm(visits(500, 365), START + timedelta(days=365)), twice)
+    assert (found.days, "too few" in found.reason) == (28, True)
+
+
+def test_the_bundled_grocer_is_asked_about_four_weeks_and_followed_for_eight(journey):
+    known = rhythm(journey)
+    assert purchase_horizon(known, twice).days == 28
+    assert purchase_horizon(known, lambda h: h + 14, gaps=2, shortest_days=30).days == 56
+
+
+def test_what_is_recorded_later_does_not_change_the_rhythm(journey, rewritten):
+    as_of = journey.end - timedelta(days=60)
+    past = rewritten(
+        journey, orders=journey.table("orders").to_native().filter(pl.col("ts") < as_of)
+    )
+    assert rhythm(past, as_of) == rhythm(journey, as_of)
+
+
+@pytest.mark.parametrize(
+    ("days", "step"),
+    [([0, 7, 14, 21], 7), ([3, 10, 31, 24, 10], 7), ([0, 7, 14, 15], 1), ([0, 7, 14], 1), ([], 1)],
+)
+def test_days_that_are_whole_weeks_apart_are_weeks(days, step):
+    assert step_days(days) == step
+
+
+def test_a_weekly_table_ends_when_its_last_week_has_ended():
+    dataset = weekly(6)
+    assert dataset.end == START + timedelta(weeks=6)
+    assert rhythm(dataset).period_days == 7
+
+
+def test_a_week_is_known_when_it_has_ended():
+    dataset = weekly(6)
+    for as_of, weeks in ((to_day(START) + 13, 1), (to_day(START) + 14, 2)):
+        known = dataset.known("sales", day_start(as_of)).collect()
+        assert known.shape[0] == weeks

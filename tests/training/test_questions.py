@@ -1,0 +1,82 @@
+"""What a dataset is asked by default: options that suit its records, as many folds as fit."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from features.calendar import to_day
+from features.dataset import Dataset
+from features.errors import InvalidInput, MissingData
+from training.questions import ask
+from training.registry import TASKS
+
+START = datetime(2022, 1, 3)
+
+
+def shelf(weeks: int, step: int = 7, products: int = 30) -> Dataset:
+    """Ready sales, one row a product and week (or day)."""
+    frame = pl.DataFrame({"day": [to_day(START) + step * k for k in range(weeks)]})
+    ids = pl.DataFrame({"product_id": [f"p{k}" for k in range(products)]})
+    sales = frame.join(ids, how="cross").with_columns(
+        pl.col("day").cast(pl.Int32), quantity=pl.lit(4.0)
+    )
+    return Dataset.from_frames("shelf", {"sales": sales})
+
+
+def test_a_weekly_table_is_asked_for_in_weeks():
+    question = ask(TASKS["demand"], shelf(104), START + timedelta(weeks=104), folds=3)
+    assert question.options == {"grain": "product:week", "horizon_days": 56}
+    assert "dated by weeks" in question.reason
+
+
+def test_a_weekly_table_cannot_be_asked_for_by_the_day():
+    with pytest.raises(InvalidInput, match="product:week"):
+        TASKS["demand"].options(shelf(104), grain="product:day")
+
+
+def test_a_short_history_is_asked_less_far_ahead():
+    dataset = shelf(120, step=1)
+    question = ask(TASKS["demand"], dataset, dataset.end, folds=3)
+    assert question.options == {"grain": "product:day", "horizon_days": 14}
+    assert question.folds == 2
+    assert "judged on 2 windows rather than 3" in question.note
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_history_too_short_for_one_window_is_refused_with_both_numbers(name, journey, rewritten):
+    early = journey.table("orders").to_native().filter(pl.col("ts") < datetime(2017, 1, 13))
+    with pytest.raises(MissingData, match=r"needs \d+ days .* has 12 before"):
+        ask(TASKS[name], rewritten(journey, orders=early), datetime(2017, 1, 13), folds=3)
+
+
+def test_folds_that_have_to_be_so_many_are_refused_where_they_do_not_fit(journey):
+    with pytest.raises(InvalidInput, match=r"40 folds of 28 days .* 10"):
+        ask(TASKS["churn"], journey, journey.end, folds=40, exactly=True)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_question_at_an_earlier_instant_does_not_depend_on_what_came_later(
+    name, journey, rewritten
+):
+    as_of = datetime(2017, 9, 11)
+    past = journey.table("orders").to_native().filter(pl.col("ts") < as_of)
+    task = TASKS[name]
+    known = ask(task, rewritten(journey, orders=past), as_of, folds=2)
+    assert ask(task, journey, as_of, folds=2) == known
+
+
+def test_a_horizon_that_was_asked_for_is_kept(journey):
+    question = ask(TASKS["churn"], journey, journey.end, folds=3, horizon_days=14)
+    assert question.options == {"horizon_days": 14}
+    assert question.reason == ""
+
+
+def test_records_that_name_neither_products_nor_places_have_no_demand(journey, rewritten):
+    orders = (
+        journey.table("orders")
+        .to_native()
+        .select("customer_id", "order_id", "line", "ts", "day", "quantity", "revenue", "kind")
+    )
+    with pytest.raises(MissingData, match="neither"):
+        ask(TASKS["demand"], rewritten(journey, orders=orders), journey.end, folds=3)
