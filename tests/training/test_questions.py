@@ -51,7 +51,7 @@ def test_a_history_too_short_for_one_window_is_refused_with_both_numbers(name, j
 
 
 def test_folds_that_have_to_be_so_many_are_refused_where_they_do_not_fit(journey):
-    with pytest.raises(InvalidInput, match=r"40 folds of 28 days .* 10"):
+    with pytest.raises(InvalidInput, match=r"40 folds of 28 days .* 11"):
         ask(TASKS["churn"], journey, journey.end, folds=40, exactly=True)
 
 
