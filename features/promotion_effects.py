@@ -85,14 +85,9 @@ def promotion_effects(
 def with_promotions(frame: Frame, plan: Frame, names: list[str]) -> Frame:
     """Add the target period's planned shares and what they have meant for the series before."""
     planned = plan.with_columns(_any(names).alias("share_any"))
-    before = planned.select(
-        "series", (nw.col("block") + 1).alias("block"), nw.col("share_any").alias("share_before")
-    )
     frame = frame.join(planned, on=["series", "block"], how="left")
-    frame = frame.join(before, on=["series", "block"], how="left")
     kinds_ = [*names, "any"]
     frame = frame.with_columns(
-        nw.col("share_before").fill_null(0.0).alias("promotion_planned_before"),
         *(nw.col(f"share_{k}").fill_null(0.0).alias(f"promotion_planned_{k}") for k in kinds_),
         *(
             nw.col(f"promotion_{f}_{k}").fill_null(0.0)
@@ -108,4 +103,4 @@ def with_promotions(frame: Frame, plan: Frame, names: list[str]) -> Frame:
             for k in kinds_
         ),
     )
-    return frame.drop(*(f"share_{k}" for k in (*kinds_, "before")))
+    return frame.drop(*(f"share_{k}" for k in kinds_))

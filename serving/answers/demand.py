@@ -1,4 +1,7 @@
-"""Answers about demand, from the forecasts that the demand model published; routes ask here."""
+"""Answers about demand, from the forecasts that the demand model published; routes ask here.
+
+A forecast is looked up; one under another plan, or with its reasons, is made again.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,6 +15,11 @@ from numpy.typing import NDArray
 
 from features.errors import InvalidInput, NotFound
 from features.grain import Grain
+from features.what_if import read_plan
+from serving.answers.demand_again import DemandAgain
+from training.models.demand import level_name
+from training.models.demand_quantiles import between
+from training.models.demand_why import REASONS
 
 Key = tuple[str, ...]
 
@@ -35,7 +43,9 @@ class DemandAnswers:
     own_history
         Whether a series' own past carries its forecast, by row.
     quantiles
-        The published levels, ascending.
+        The published levels, ascending; others are interpolated.
+    again
+        What the forecasts were made from.
     """
 
     grain: Grain
@@ -46,6 +56,7 @@ class DemandAnswers:
     values: NDArray[np.float64]
     own_history: NDArray[np.bool_]
     quantiles: tuple[float, ...]
+    again: DemandAgain
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -53,7 +64,7 @@ class DemandAnswers:
         about = json.loads((folder / "about.json").read_text())
         grain, dates = Grain.parse(about["grain"]), tuple(about["dates"])
         answers = pl.read_parquet(folder / "answers.parquet").sort(*grain.keys, "date")
-        names = ["mean", *(_name(quantile) for quantile in about["quantiles"])]
+        names = ["mean", *map(level_name, about["quantiles"])]
         values = answers.select(names).to_numpy().reshape(-1, len(dates), len(names))
         series = answers.gather_every(len(dates))
         rows = {key: row for row, key in enumerate(series.select(grain.keys).iter_rows())}
@@ -66,6 +77,7 @@ class DemandAnswers:
             values,
             (series.get_column("basis") == "own_history").to_numpy(),
             tuple(about["quantiles"]),
+            DemandAgain.load(folder, about["as_of"], len(dates)),
         )
 
     def answer(
@@ -73,6 +85,8 @@ class DemandAnswers:
         series: Sequence[Mapping[str, str]],
         horizon_days: int | None = None,
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        plan: Sequence[Mapping[str, Any]] = (),
+        why: bool = False,  # noqa: FBT001, FBT002 - a field of the request
     ) -> list[dict[str, Any]]:
         """Answer for each series, in the order asked.
 
@@ -83,38 +97,76 @@ class DemandAnswers:
         horizon_days
             How far ahead; by default as far as was forecast.
         quantiles
-            Levels wanted, of those published.
+            Levels wanted, above 0 and below 1; those between published ones are interpolated.
+        plan
+            Promotions and prices to forecast under, laid over those in the books.
+        why
+            Whether each period's reasons are wanted.
 
         Returns
         -------
         list of dict
             The keys, `basis` (`own_history`, or `look_alikes` for a series with little past of
-            its own), and `forecast`: for each period `date`, `mean` and the quantiles.
+            its own), and `forecast`: for each period `date`, `mean` and the quantiles, such as
+            `q10` or `q97.5`. With a plan, also `mean_booked`, the mean under the books, and
+            `difference`, by how much the plan moves it; with `why`, also `why`: units by
+            reason, which add up to the mean.
 
         Raises
         ------
-        InvalidInput
+        InvalidInput, MissingData
             If a key is missing or not the grain's, the horizon too long or no multiple of the
-            period, or a quantile not published.
+            period, or the plan cannot be used.
         NotFound
-            If a series is unknown.
+            If a series, or what is planned, is unknown.
         """
         periods = self._periods(horizon_days)
-        places = [self._place(level, i) for i, level in enumerate(quantiles)]
-        names = ["mean", *(_name(level) for level in quantiles)]
         rows = [self._row(one, f"series[{i}]") for i, one in enumerate(series)]
-        values = self.values[rows][:, :periods][:, :, [0, *places]].tolist()
+        distinct = sorted(set(rows))
+        booked = self._levels(self.values[distinct], quantiles)
+        names, parts = ["mean", *map(level_name, quantiles)], [booked]
+        frame = None
+        if plan:
+            rows_of_plan = read_plan(plan, self.as_of)
+            values, moved, frame = self.again.under(distinct, rows_of_plan, quantiles)
+            under = np.where(moved[:, :, None], values, booked)
+            mean = booked[:, :, :1]
+            names, parts = (
+                [*names, "mean_booked", "difference"],
+                [under, mean, under[:, :, :1] - mean],
+            )
+        numbers = np.concatenate(parts, axis=2)
+        reasons: list[list[list[float]]] = []
+        if why:
+            reasons = self.again.why(self.again.read(distinct) if frame is None else frame).tolist()
+        place = {row: i for i, row in enumerate(distinct)}
         answers = []
-        for one, row, own in zip(series, rows, values, strict=True):
-            forecast = [
-                {"date": date, **dict(zip(names, numbers, strict=True))}
-                for date, numbers in zip(self.dates, own, strict=False)
+        for one, row in zip(series, rows, strict=True):
+            forecast: list[dict[str, Any]] = [
+                {"date": date, **dict(zip(names, cells, strict=True))}
+                for date, cells in zip(
+                    self.dates, numbers[place[row], :periods].tolist(), strict=False
+                )
             ]
+            if why:
+                for point, cells in zip(forecast, reasons[place[row]], strict=False):
+                    point["why"] = dict(zip(REASONS, cells, strict=True))
             basis = "own_history" if self.own_history[row] else "look_alikes"
             answers.append(
                 {**{key: one[key] for key in self.grain.keys}, "basis": basis, "forecast": forecast}
             )
         return answers
+
+    def _levels(
+        self, values: NDArray[np.float64], quantiles: Sequence[float]
+    ) -> NDArray[np.float64]:
+        """Read the mean and any quantiles off published values, along the last axis."""
+        flat = values.reshape(-1, values.shape[-1])
+        columns = [
+            flat[:, 0],
+            *(between(flat[:, 1:], level, self.quantiles) for level in quantiles),
+        ]
+        return np.stack(columns, axis=1).reshape(*values.shape[:-1], len(columns))
 
     def _periods(self, horizon_days: int | None) -> int:
         days = self.horizon_days if horizon_days is None else horizon_days
@@ -125,15 +177,6 @@ class DemandAnswers:
                 field="horizon",
             )
         return self.grain.periods(days)
-
-    def _place(self, quantile: float, position: int) -> int:
-        if quantile not in self.quantiles:
-            raise InvalidInput(
-                f"quantiles[{position}] = {quantile} is not published; there is "
-                f"{', '.join(str(level) for level in self.quantiles)}.",
-                field=f"quantiles[{position}]",
-            )
-        return 1 + self.quantiles.index(quantile)
 
     def _row(self, one: Mapping[str, str], where: str) -> int:
         keys = self.grain.keys
@@ -166,7 +209,3 @@ class DemandAnswers:
             f"{where}: {pair} never sold together before {self.as_of}; each did with others.",
             field=where,
         )
-
-
-def _name(quantile: float) -> str:
-    return f"q{round(100 * quantile, 4):g}"

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
-from serving.routes.asking import Asking
+from serving.routes.asking import INLINE, Asking
 from serving.routes.errors import ERRORS
 from serving.schemas.base import Answer
 from serving.schemas.demand import Forecast, ForecastRequest
@@ -17,12 +17,15 @@ def router(asking: Asking) -> APIRouter:
 
     @router.post("/v1/forecast", response_model=Answer[Forecast], responses=ERRORS)
     async def forecast(ask: Annotated[ForecastRequest, Body()]) -> Response:
-        """Say how much of each series will sell, period by period, with quantiles."""
+        """Say how much of each series will sell, also under another plan, and why."""
+        plan = [row.model_dump(exclude_none=True) for row in ask.plan]
+        # What is made again costs a thousand times what is looked up.
+        again = bool(plan) or ask.why
         return await asking.answer(
             "demand",
             ask,
-            lambda answers: answers.answer(ask.series, ask.horizon, ask.quantiles),
-            len(ask.series),
+            lambda answers: answers.answer(ask.series, ask.horizon, ask.quantiles, plan, ask.why),
+            INLINE + 1 if again else len(ask.series),
         )
 
     return router

@@ -8,6 +8,29 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from serving.schemas.base import Id, Request, Result
 
 MOST_SERIES = 1_000
+MOST_PLANNED = 1_000
+
+
+class Planned(BaseModel):
+    """A promotion, a price, or both, that are planned for a product on some days."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    product_id: Id
+    location_id: Id | None = Field(None, description="by default every location")
+    kind: Id | None = Field(
+        None,
+        description="of the promotion, such as `mailer`; `none` takes off what is booked; leave "
+        "it out to plan a price alone",
+    )
+    depth: float | None = Field(None, ge=0, le=1, description="share of the price taken off")
+    price: float | None = Field(None, ge=0, description="unit price; by default the booked one")
+    from_date: Annotated[str, Field(max_length=40, description="first day, ISO")]
+    to_date: str | None = Field(
+        None,
+        max_length=40,
+        description="the day after the last, ISO; a price without it stays",
+    )
 
 
 class ForecastRequest(Request):
@@ -16,7 +39,20 @@ class ForecastRequest(Request):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"series": [{"product_id": "1082185"}], "horizon": 28, "quantiles": [0.1, 0.5, 0.9]}
+                {
+                    "series": [{"product_id": "1082185"}],
+                    "horizon": 28,
+                    "quantiles": [0.1, 0.5, 0.9],
+                    "plan": [
+                        {
+                            "product_id": "1082185",
+                            "kind": "mailer",
+                            "from_date": "2018-01-08",
+                            "to_date": "2018-01-15",
+                        }
+                    ],
+                    "why": True,
+                }
             ]
         }
     )
@@ -36,8 +72,23 @@ class ForecastRequest(Request):
     )
     quantiles: Annotated[
         list[Annotated[float, Field(gt=0, lt=1)]],
-        Field(min_length=1, max_length=20, description="levels of the forecast distribution"),
+        Field(
+            min_length=1,
+            max_length=20,
+            description="levels of the forecast distribution, any; 0.1 is answered as `q10`, "
+            "0.975 as `q97.5`",
+        ),
     ] = [0.1, 0.5, 0.9]
+    plan: Annotated[
+        list[Planned],
+        FailFast(),
+        Field(
+            max_length=MOST_PLANNED,
+            description="what if: forecast as if this stood in the books; a row replaces what is "
+            "booked for its product, location and kind on its days, the rest stays",
+        ),
+    ] = []
+    why: bool = Field(default=False, description="whether to say what each forecast is made of")
 
 
 class ForecastPoint(BaseModel):
@@ -48,6 +99,15 @@ class ForecastPoint(BaseModel):
 
     date: dt.date = Field(description="the period's first day")
     mean: float = Field(ge=0)
+    mean_booked: float | None = Field(
+        None, ge=0, description="with a plan: the mean under the plan in the books"
+    )
+    difference: float | None = Field(None, description="with a plan: mean - mean_booked")
+    why: dict[str, float] | None = Field(
+        None,
+        description="with `why`: units by reason (level, trend, season, holiday, promotion, "
+        "price, other), which add up to the mean",
+    )
 
 
 class Forecast(Result):

@@ -38,7 +38,7 @@ class Series:
         self.products = (folder / "products.txt").read_text().split()
 
     def answer(
-        self, series: list[dict[str, str]], horizon: int | None, quantiles: list[float]
+        self, series: list[dict[str, str]], horizon: int | None, *_: object
     ) -> list[dict[str, Any]]:
         if horizon is not None and horizon > 28:
             raise InvalidInput(f"horizon = {horizon} is beyond 1 to 28 days.", field="horizon")

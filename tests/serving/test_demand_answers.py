@@ -120,7 +120,12 @@ def test_a_horizon_that_is_not_forecast_is_refused_with_what_is(answers, days, a
     assert caught.value.field == "horizon"
 
 
-def test_a_quantile_that_is_not_published_is_refused_with_those_that_are(answers):
-    with pytest.raises(InvalidInput, match=r"0\.1, 0\.2") as caught:
-        answers.answer([series("p1")], quantiles=[0.5, 0.33])
-    assert caught.value.field == "quantiles[1]"
+@pytest.mark.parametrize("level", [0.975, 0.15, 0.995])
+def test_a_quantile_between_the_published_ones_is_what_the_model_predicts(
+    answers, model, shop, level
+):
+    asked = series("p4", "2")
+    points = answers.answer([asked], quantiles=[level])[0]["forecast"]
+    expected = model.predict(shop, AS_OF, pl.DataFrame([asked]), quantiles=[level])
+    name = f"q{100 * level:g}"
+    assert [point[name] for point in points] == pytest.approx(expected[name].to_list(), abs=1e-9)

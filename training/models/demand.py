@@ -26,6 +26,7 @@ from training.models.boosting import Booster
 from training.models.demand_published import publish
 from training.models.demand_quantiles import QUANTILES, Quantiles
 from training.models.demand_rows import Sample, training_rows
+from training.models.demand_why import REASONS, in_units, reasons
 
 Floats = NDArray[np.float64]
 
@@ -206,33 +207,32 @@ class DemandModel:
         )
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        """Say why: what multiplies a series' level, on the log scale, by kind of reason.
+        """Say why: what multiplies a series' level, by kind of reason.
 
         Returns
         -------
         polars.DataFrame
             The grain's keys, `date`, `reason` (level, trend, season, holiday, promotion,
-            price, other) and `contribution`; the contributions of a period add up to the log
-            of the mean, but for the averaging of members.
+            price, other), `contribution` (of a period they add up to the log of the mean) and
+            `units` (they add up to the mean).
         """
+        return self.why(self.features(dataset, as_of, ids))
+
+    def why(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Say why, from features; see `explain`."""
         grain = Grain.parse(self.grain)
-        frame = self.features(dataset, as_of, ids)
+        mean = self.forecast(frame).get_column("mean").to_numpy()
         parts = [booster.contributions(frame) for booster in self.boosters_]
-        reasons = ("level", "trend", "season", "holiday", "promotion", "price")
-        sums: dict[str, Floats] = {}
-        for reason in (*reasons, "other"):
-            values = np.zeros(frame.height)
-            for part in parts:
-                names = [n for n in part.columns if _reason(n, reasons) == reason]
-                if names:
-                    values += part.select(names).to_numpy().sum(axis=1) / len(parts)
-            sums[reason] = values
-        sums["level"] = sums["level"] + np.log(frame.get_column("level_now").to_numpy())
-        wide = frame.select(*grain.keys, _date()).with_columns(
-            pl.Series(reason, values) for reason, values in sums.items()
-        )
-        return wide.unpivot(
-            index=[*grain.keys, "date"], variable_name="reason", value_name="contribution"
+        sums = reasons(parts, frame.get_column("level_now").to_numpy(), mean)
+        units = in_units(sums)
+        keys = frame.select(*grain.keys, _date())
+        return pl.concat(
+            keys.with_columns(
+                pl.lit(reason).alias("reason"),
+                pl.Series("contribution", sums[reason]),
+                pl.Series("units", units[reason]),
+            )
+            for reason in REASONS
         ).sort(*grain.keys, "date", "reason")
 
     def save(self, folder: Path) -> None:
@@ -304,11 +304,6 @@ def _inputs(frame: pl.DataFrame) -> list[str]:
 
 
 _NOT_READ = ("level_now", "group_category")
-
-
-def _reason(feature: str, reasons: tuple[str, ...]) -> str:
-    word = feature.split("_")[0]
-    return word if word in reasons else "other"
 
 
 def _forecast(booster: Booster, features: pl.DataFrame, level: Floats) -> Floats:

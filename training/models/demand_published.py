@@ -17,7 +17,7 @@ from training.models.demand_quantiles import LEVELS
 if TYPE_CHECKING:
     from training.models.demand import DemandModel
 
-# Features are read a few series at a time.
+# Features are read a few series at a time: of about so many rows.
 _ROW_GROUP = 2_048
 # What another plan recomputes, or recomputes from.
 _PLANNED = ("promotion_", "price_", "level_now")
@@ -39,14 +39,17 @@ def publish(model: "DemandModel", dataset: Dataset, as_of: datetime, folder: Pat
         answers.append(model.forecast(frame, LEVELS))
         features.append(_narrow(frame, model))
     pl.concat(answers).write_parquet(folder / "answers.parquet", compression="zstd")
+    periods = grain.periods(model.horizon_days)
     pl.concat(features).write_parquet(
-        folder / "features.parquet", compression="zstd", row_group_size=_ROW_GROUP
+        folder / "features.parquet",
+        compression="zstd",
+        row_group_size=periods * series_a_group(periods),
     )
     for name in ("model", "books"):
         (folder / name).mkdir()
     model.save(folder / "model")
     Books.write(dataset, grain, as_of, model.horizon_days, folder / "books")
-    dates = [to_day(as_of) + grain.days * k for k in range(grain.periods(model.horizon_days))]
+    dates = [to_day(as_of) + grain.days * k for k in range(periods)]
     about = {
         "grain": model.grain,
         "horizon_days": model.horizon_days,
@@ -55,6 +58,11 @@ def publish(model: "DemandModel", dataset: Dataset, as_of: datetime, folder: Pat
         "dates": [day_start(day).date().isoformat() for day in dates],
     }
     (folder / "about.json").write_text(json.dumps(about, indent=1))
+
+
+def series_a_group(periods: int) -> int:
+    """Count the series in a group of rows of `features.parquet`."""
+    return max(_ROW_GROUP // periods, 1)
 
 
 def _narrow(frame: pl.DataFrame, model: "DemandModel") -> pl.DataFrame:

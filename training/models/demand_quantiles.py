@@ -105,10 +105,10 @@ class Quantiles:
             ]
         )
         found = np.column_stack(
-            [self._counted(mean, level) + _between(added, level, QUANTILES) / 2 for level in LEVELS]
+            [self._counted(mean, level) + between(added, level, QUANTILES) / 2 for level in LEVELS]
         )
         ordered = np.maximum.accumulate(np.maximum(found, 0.0), axis=1)
-        return np.column_stack([_between(ordered, level, LEVELS) for level in levels])
+        return np.column_stack([between(ordered, level, LEVELS) for level in levels])
 
     def _counted(self, mean: Floats, quantile: float) -> Floats:
         """Quantile of a negative binomial, made continuous in the mean by interpolation."""
@@ -133,7 +133,7 @@ class Quantiles:
         return cls(boosters, (a, b))
 
 
-def _between(values: Floats, level: float, levels: Sequence[float]) -> Floats:
+def between(values: Floats, level: float, levels: Sequence[float]) -> Floats:
     """Interpolate columns at `levels` to one level; beyond them the outermost stands."""
     right = int(np.clip(np.searchsorted(levels, level), 1, len(levels) - 1))
     low, high = levels[right - 1], levels[right]

@@ -1,0 +1,179 @@
+"""Forecasts under another plan and with their reasons, from what was published."""
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from features.calendar import day_start
+from features.dataset import Dataset
+from features.errors import InvalidInput, NotFound
+from serving.answers.demand import DemandAnswers
+from training.models.demand import DemandModel
+from training.models.demand_under_plan import predict_under
+
+FIRST = 17_000
+WEEKS = 44
+TODAY = FIRST + 7 * (WEEKS - 4)
+AS_OF = day_start(TODAY)
+# The mailer triples sales of all but this product, which never had one.
+NEVER = "p07"
+
+
+def date(week):
+    return day_start(TODAY + 7 * week).date().isoformat()
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """Generate sales that a mailer triples and a display leaves alone, and lower prices lift."""
+    rng = np.random.default_rng(1)
+    products = [f"p{i:02d}" for i in range(60)]
+    rate = rng.uniform(4, 20, len(products))
+    weeks = np.arange(WEEKS)
+    mailer = rng.random((len(products), WEEKS)) < 0.2
+    mailer[products.index(NEVER)] = False
+    display = rng.random(mailer.shape) < 0.1
+    price = rng.choice([1.0, 1.5, 2.0], mailer.shape)
+    lift = np.where(mailer, 3.0, 1.0) * price**-1.5
+    sold = rng.poisson(rate[:, None] * lift)
+    day = (FIRST + 7 * weeks).astype(np.int32)
+    keys = {"product_id": np.repeat(products, WEEKS), "location_id": "1"}
+    days = np.tile(day, len(products))
+    plan = [
+        pl.DataFrame({**keys, "kind": kind, "from_day": days, "to_day": days + 7}).filter(
+            pl.Series(found.ravel())
+        )
+        for kind, found in (("mailer", mailer), ("display", display))
+    ]
+    frames = {
+        "sales": pl.DataFrame({**keys, "day": days, "quantity": sold.ravel().astype(float)}),
+        "promotions": pl.concat(plan),
+        "prices": pl.DataFrame({**keys, "from_day": days, "price": price.ravel()}),
+    }
+    return Dataset.from_frames("shop", frames)
+
+
+@pytest.fixture(scope="module")
+def model(shop):
+    options = {"grain": "product:week", "horizon_days": 28, "learning_rate": 0.1}
+    small = {"rows": 5_000, "rounds": 60, "members": 2, "min_data_in_leaf": 50}
+    return DemandModel(**options, **small).fit(shop, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def answers(model, shop, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    model.publish(shop, AS_OF, folder)
+    return DemandAnswers.load(folder)
+
+
+def mailer(product, week=1, **more):
+    return {
+        "product_id": product,
+        "kind": "mailer",
+        "from_date": date(week),
+        "to_date": date(week + 1),
+        **more,
+    }
+
+
+def asked(answers, products, **more):
+    return answers.answer([{"product_id": product} for product in products], **more)
+
+
+def frame(found):
+    return pl.DataFrame(
+        [{"product_id": one["product_id"], **point} for one in found for point in one["forecast"]]
+    )
+
+
+def test_a_plan_is_answered_as_it_is_scored(answers, model, shop):
+    plan = [
+        mailer("p03"),
+        mailer("p05", 2, kind="display", location_id="1"),
+        {"product_id": "p08", "price": 0.9, "from_date": date(1), "to_date": date(3)},
+        mailer("p09", 0, kind="none"),
+    ]
+    products = ["p09", "p03", "p04", "p05", "p08"]
+    levels = [0.1, 0.5, 0.9, 0.975]
+    served = frame(asked(answers, products, plan=plan, quantiles=levels)).sort("product_id", "date")
+    ids = pl.DataFrame({"product_id": products})
+    scored = predict_under(model, shop, AS_OF, plan, ids, quantiles=levels)
+    assert scored.filter(pl.col("difference") != 0)["product_id"].n_unique() >= 3
+    assert_frame_equal(
+        served.select(scored.columns),
+        scored.with_columns(pl.col("date").cast(pl.String)),
+        rel_tol=0,
+        abs_tol=1e-9,
+    )
+
+
+def test_a_plan_that_is_booked_already_gives_the_booked_forecast(answers, shop):
+    booked = shop.table("promotions").to_native().collect().filter(pl.col("from_day") >= TODAY)
+    plan = booked.select(
+        "product_id",
+        "kind",
+        pl.col("from_day").cast(pl.Date).cast(pl.String).alias("from_date"),
+        pl.col("to_day").cast(pl.Date).cast(pl.String).alias("to_date"),
+    )
+    products = plan["product_id"].unique().sort().to_list()
+    found = frame(asked(answers, products, plan=plan.to_dicts()))
+    assert found["difference"].to_list() == [0.0] * found.height
+    assert found["mean"].equals(frame(asked(answers, products))["mean"])
+
+
+def test_a_promotion_moves_only_the_weeks_and_the_products_that_it_covers(answers):
+    found = frame(asked(answers, ["p20", "p21", "p22"], plan=[mailer("p21", 2)]))
+    moved = found.filter(pl.col("difference") != 0)
+    assert moved.select("product_id", "date").rows() == [("p21", date(2))]
+    assert moved["difference"].item() > moved["mean_booked"].item()
+
+
+def test_a_kind_that_a_product_never_had_does_what_it_did_elsewhere(answers):
+    found = frame(asked(answers, [NEVER], plan=[mailer(NEVER, week) for week in range(4)]))
+    assert (found["mean"] / found["mean_booked"]).to_list() == pytest.approx([3.0] * 4, rel=0.35)
+
+
+def test_a_promotion_that_is_taken_off_lowers_the_weeks_it_was_booked_for(answers, shop):
+    booked = shop.table("promotions").to_native().collect()
+    booked = booked.filter(pl.col("kind") == "mailer", pl.col("from_day") == TODAY)
+    product = booked["product_id"].sort()[0]
+    found = frame(asked(answers, [product], plan=[mailer(product, 0, kind="none")]))
+    assert found["difference"][0] < 0
+    assert found["difference"][1:].to_list() == [0.0] * 3
+
+
+def test_a_lower_price_raises_the_weeks_on_which_it_holds(answers):
+    low = {"product_id": "p30", "price": 1.0, "from_date": date(0), "to_date": date(4)}
+    high = {**low, "price": 2.0}
+    means = [frame(asked(answers, ["p30"], plan=[plan]))["mean"] for plan in (low, high)]
+    assert (means[0] > means[1]).all()
+
+
+def test_the_same_question_has_the_same_answer(answers):
+    question = {"plan": [mailer("p21", 2)], "why": True}
+    assert asked(answers, ["p21"], **question) == asked(answers, ["p21"], **question)
+
+
+def test_a_plan_for_what_is_unknown_is_refused_by_its_row_and_field(answers):
+    with pytest.raises(NotFound, match="nothing with it was sold") as caught:
+        asked(answers, ["p21"], plan=[mailer("p21"), mailer("none")])
+    assert caught.value.field == "plan[1].product_id"
+    with pytest.raises(InvalidInput, match="display, mailer, none") as caught:
+        asked(answers, ["p21"], plan=[mailer("p21", kind="radio")])
+    assert caught.value.field == "plan[0].kind"
+
+
+@pytest.mark.parametrize("plan", [[], [mailer("p21", week) for week in range(4)]])
+def test_reasons_are_those_of_the_model_and_add_up_to_the_mean(answers, model, shop, plan):
+    points = asked(answers, ["p21"], plan=plan, why=True)[0]["forecast"]
+    for point in points:
+        assert sum(point["why"].values()) == pytest.approx(point["mean"], rel=1e-9)
+    if plan:
+        assert all(point["why"]["promotion"] > 0.5 * point["mean_booked"] for point in points)
+    else:
+        scored = model.explain(shop, AS_OF, pl.DataFrame({"product_id": ["p21"]}))
+        wide = scored.pivot(on="reason", index="date", values="units").sort("date").drop("date")
+        for point, row in zip(points, wide.iter_rows(named=True), strict=True):
+            assert point["why"] == pytest.approx(row, abs=1e-6)
