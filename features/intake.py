@@ -13,10 +13,13 @@ from pathlib import Path
 import polars as pl
 
 from features.dataset import list_datasets
-from features.errors import InvalidInput
+from features.errors import ImportRejected, InvalidInput
+from features.lines import FILE as LINE_FILE
+from features.lines import number_lines
 from features.locks import job_lock
-from features.quality import QUARANTINE_SCHEMA, ImportReport, TableReport, check_share
-from features.staging import SourceTable, Staged, stage
+from features.quality import ImportReport, TableReport, check_share
+from features.quarantine import elsewhere, quarantine_file, scan_quarantine, write_quarantine
+from features.staging import SourceTable, Staged, rejected_rows, stage
 from features.storage import (
     ROWS_PER_PART,
     commit_snapshot,
@@ -31,6 +34,10 @@ from features.storage import (
 )
 from features.tables import TABLES, Table
 
+# Tables whose products may be missing from the catalogue.
+_SELLING = ("orders", "sales")
+NOT_IN_CATALOGUE = "product is not in the catalogue"
+
 
 def import_tables(
     home: Path,
@@ -43,8 +50,8 @@ def import_tables(
 
     An import is idempotent by key: rows already stored are duplicates, rows with a stored
     key and new content replace, and of several rows with one key the last counts. Rejected
-    rows are written to `quarantine/<dataset>.parquet`. Whatever ends an import early leaves
-    the dataset as it was.
+    rows are in quarantine afterwards, in place of those that an earlier import found in the
+    same files. Whatever ends an import early leaves the dataset as it was.
 
     Parameters
     ----------
@@ -67,29 +74,70 @@ def import_tables(
     with job_lock(home, f"import-{dataset}"), _drafts(folder) as drafts:
         known = dataset in list_datasets(home)
         parts = read_snapshot(folder, read_head(folder)) if known else {}
-        staged: list[Staged] = []
-        read: Counter[str] = Counter()
+        arrived: dict[str, list[Staged]] = {}
         for number, source in enumerate(tables):
             name = source.name
-            arrived = stage(
+            others = arrived.setdefault(name, [])
+            one = stage(
                 source,
                 drafts / str(number),
                 rows_per_part,
                 at_least=len(parts.get(name, ())),
-                beside=read[name],
+                beside=sum(other.read for other in others),
             )
-            check_share(dataset, name, arrived.read, arrived.reasons, max_bad_share)
-            read[name] += arrived.read
-            staged.append(arrived)
+            others.append(one)
+        _check(home, dataset, arrived, max_bad_share)
+        rejected = [rejected_rows(staged) for staged in arrived.values()]
+        # Until the dataset has changed, what was kept out before is kept out still.
+        quarantine = quarantine_file(home, dataset)
+        former = scan_quarantine(_kept_aside(quarantine, drafts))
+        write_quarantine(quarantine, [former, *rejected])
         reports: dict[str, TableReport] = {}
-        for arrived in staged:
-            name = arrived.source.name
-            parts[name], report = _merge(folder, parts.get(name, []), arrived, rows_per_part)
-            reports[name] = reports[name] + report if name in reports else report
-        _write_quarantine(home, dataset, [arrived.folder / "rejected" for arrived in staged])
+        # The catalogue goes first: what is sold is looked up in it.
+        for name in sorted(arrived, key=lambda name: name != "products"):
+            catalogue = _catalogue(folder, parts) if name in _SELLING else None
+            parts[name], reports[name] = _merge(
+                folder, parts.get(name, []), arrived[name], catalogue, rows_per_part
+            )
         snapshot = commit_snapshot(folder, parts)
+        places = {
+            name: {(one.source.number, place) for one in staged for place in one.source.places}
+            for name, staged in arrived.items()
+        }
+        write_quarantine(quarantine, [elsewhere(former, places), *rejected])
+        quarantine_file(home, dataset, stopped=True).unlink(missing_ok=True)
         remove_unnamed(folder)
-    return ImportReport(dataset, snapshot, reports)
+    return ImportReport(dataset, snapshot, {name: reports[name] for name in arrived})
+
+
+def _kept_aside(path: Path, drafts: Path) -> Path:
+    """Give a file a second name, under which it stays when the first names another."""
+    aside = drafts / path.name
+    if path.is_file():
+        aside.hardlink_to(path)
+    return aside
+
+
+def _check(
+    home: Path, dataset: str, arrived: dict[str, list[Staged]], max_bad_share: float
+) -> None:
+    """Stop where too many rows failed, and keep these to be looked at."""
+    try:
+        for name, staged in arrived.items():
+            read = sum(one.read for one in staged)
+            failing = sum(one.failing for one in staged)
+            check_share(dataset, name, read, failing, rejected_rows(staged), max_bad_share)
+    except ImportRejected:
+        failed = [rejected_rows(staged) for staged in arrived.values()]
+        write_quarantine(quarantine_file(home, dataset, stopped=True), failed)
+        raise
+
+
+def _catalogue(folder: Path, parts: dict[str, list[str]]) -> pl.Series | None:
+    """Ids of the products that the dataset describes; None where it describes none."""
+    if not parts.get("products"):
+        return None
+    return scan_parts(folder, parts["products"]).select("product_id").collect().to_series()
 
 
 @contextmanager
@@ -105,25 +153,36 @@ def _drafts(folder: Path) -> Iterator[Path]:
 
 
 def _merge(
-    folder: Path, stored: Sequence[str], arrived: Staged, rows_per_part: int
+    folder: Path,
+    stored: Sequence[str],
+    arrived: list[Staged],
+    catalogue: pl.Series | None,
+    rows_per_part: int,
 ) -> tuple[list[str], TableReport]:
     """Store what arrived beside what is stored; return the table's parts and what was done."""
-    table = TABLES[arrived.source.name]
+    table = TABLES[arrived[0].source.name]
     before = scan_parts(folder, stored).collect_schema() if stored else pl.Schema()
-    schema = _joined(table, before, arrived.schema)
+    schema = _joined(table, before, [one.schema for one in arrived])
     key = [column for column in table.key if column in schema]
-    stored = _divided(folder, table, stored, arrived.parts)
+    read = sum(one.read for one in arrived)
+    count = max(len(stored), part_count(read, rows_per_part))
+    for one in arrived:
+        one.settle(count)
+    stored = _divided(folder, table, stored, count)
     names: list[str] = []
-    total = good = known = replaced = distinct = 0
-    for number in range(arrived.parts):
-        fresh = _aligned(arrived.part(number), schema).sort(key, maintain_order=True)
-        good += fresh.height
-        if not arrived.source.unique:
-            fresh = _last_of_each(fresh, key)
-        distinct += fresh.height
+    unknown = good = known = replaced = distinct = total = 0
+    for number in range(count):
         old = pl.DataFrame(schema=schema)
         if stored:
             old = _aligned(scan_parts(folder, stored[number : number + 1]).collect(), schema)
+        fresh = _fresh([(one, one.part(number, count)) for one in arrived], old, key)
+        good += fresh.height
+        if not (len(arrived) == 1 and arrived[0].source.unique):
+            fresh = _last_of_each(fresh, key)
+        distinct += fresh.height
+        if catalogue is not None and "product_id" in fresh.columns:
+            sold = fresh.get_column("product_id").drop_nulls()
+            unknown += sold.len() - int(sold.is_in(catalogue.implode()).sum())
         kept, same, other = _merged(old, fresh, key)
         known += same
         replaced += other
@@ -132,34 +191,61 @@ def _merge(
             names.append(stored[number])
         else:
             names.append(write_part(folder, table.name, kept))
+    touched: Counter[str] = Counter()
+    for one in arrived:
+        touched.update(one.source.touched)
+        touched.update(one.touched)
     report = TableReport(
-        read=arrived.read,
+        read=read,
         accepted=distinct - known,
-        quarantined=sum(arrived.reasons.values()),
+        quarantined=sum(one.failing + one.dropped for one in arrived),
         duplicates=good - distinct + known,
         replaced=replaced,
-        touched=arrived.source.touched,
+        touched={rule: rows for rule, rows in touched.items() if rows},
+        dropped=sum(one.dropped for one in arrived),
+        noted={NOT_IN_CATALOGUE: unknown} if unknown else {},
     )
     return _divided(folder, table, names, part_count(total, rows_per_part)), report
 
 
-def _joined(table: Table, stored: pl.Schema, arrived: pl.Schema) -> pl.Schema:
-    """Columns of both: the table's own in their order, then further ones by name."""
-    for name, dtype in arrived.items():
+def _fresh(
+    portions: list[tuple[Staged, pl.DataFrame]], old: pl.DataFrame, key: list[str]
+) -> pl.DataFrame:
+    """Put one part of all sources together, lines numbered, by key and as they came."""
+    fresh = old.clear()
+    for staged, rows in portions:
+        rule = staged.source.lines
+        if rule is None:
+            arriving = _aligned(rows, old.schema)
+        else:
+            extended = pl.Schema({**old.schema, LINE_FILE: pl.String()})
+            lines = pl.concat([old, fresh]) if fresh.height else old
+            arriving = number_lines(_aligned(rows, extended), lines, rule)
+        fresh = pl.concat([fresh, arriving]) if fresh.height else arriving
+    return fresh.sort(key, maintain_order=True)
+
+
+def _joined(table: Table, stored: pl.Schema, arrived: list[pl.Schema]) -> pl.Schema:
+    """Columns of all: the table's own in their order, then further ones by name."""
+    frames = [pl.DataFrame(schema=schema) for schema in arrived]
+    fresh = pl.concat(frames, how="diagonal_relaxed").schema
+    for name, dtype in fresh.items():
         if stored.get(name, dtype) != dtype:
             raise InvalidInput(
                 f"Column {name} of {table.name} is stored as {stored[name]} and arrives as "
                 f"{dtype}; let it arrive as before, or import into a new dataset.",
                 field=f"{table.name}.{name}",
             )
-    both = {**stored, **arrived}
-    further = sorted(name for name in both if name not in table.columns)
+    both: dict[str, pl.DataType | type[pl.DataType]] = {**stored, **fresh}
+    if any(LINE_FILE in schema for schema in arrived):
+        both["line"] = table.columns["line"].dtype
+    further = sorted(name for name in both if name not in table.columns and name != LINE_FILE)
     return pl.Schema({name: both[name] for name in (*table.columns, *further) if name in both})
 
 
 def _aligned(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     return frame.select(
-        pl.col(name) if name in frame.columns else pl.lit(None, dtype=dtype).alias(name)
+        pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype=dtype).alias(name)
         for name, dtype in schema.items()
     )
 
@@ -205,13 +291,3 @@ def _divided(folder: Path, table: Table, parts: Sequence[str], count: int) -> li
         key = [column for column in table.key if column in columns]
         names.append(write_part(folder, table.name, mine.sort(key)))
     return names
-
-
-def _write_quarantine(home: Path, dataset: str, rejected: Iterable[Path]) -> None:
-    folder = home / "quarantine"
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{dataset}.parquet"
-    files = [file for part in rejected for file in sorted(part.glob("*.parquet"))]
-    empty = pl.LazyFrame(schema=QUARANTINE_SCHEMA)
-    pl.concat([empty, *map(pl.scan_parquet, files)]).sink_parquet(draft)
-    draft.replace(folder / f"{dataset}.parquet")

@@ -1,19 +1,23 @@
-"""A source's rows on their way in: checked in one streaming pass, divided as they will be stored.
+"""A source's rows on their way in: read as a stream, checked and divided as they will be stored.
 
 `intake` stages every table of an import before it touches the dataset, and merges part by part.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from features.quality import Rule, mark, split, standard_rules
+from features.errors import InvalidInput
+from features.lines import FILE as LINE_FILE
+from features.lines import LineIdentity
+from features.quality import FAULT, FILE, QUARANTINE_SCHEMA, RAW, ROW, Rule, divide, standard_rules
 from features.storage import part_count, part_of
-from features.tables import TABLES
+from features.tables import TABLES, Table
 
+BATCH_ROWS = 250_000
 _PART = "#part"
 
 
@@ -26,14 +30,26 @@ class SourceTable:
     name
         The canonical table.
     frame
-        Its rows, columns named and typed as in `features.tables`; further ones serve the
-        rules alone, but where the table is open-ended. A lazy frame is read as a stream.
+        Its rows. A lazy frame is read as a stream, a batch at a time.
     rules
         The source's own reasons to keep rows out, besides those of the table.
     touched
-        Rows changed by a rule of the source, by rule.
+        Rows changed by a rule of the source, by rule, where the source knows.
     unique
         Whether the source guarantees that no key occurs twice.
+    shape
+        Makes of a batch of the frame's rows canonical ones, columns named and typed as in
+        `features.tables`; further ones serve the rules alone, but where the table is
+        open-ended. By default rows are canonical as they come.
+    changed
+        What was changed where, by the name of a column of flags that `shape` adds: its
+        accepted rows are counted as touched.
+    lines
+        By what a line of an order is recognised, where the source numbers none.
+    number
+        Which of the table's sources it is.
+    places
+        Files that were read, as FILE names them.
     """
 
     name: str
@@ -41,9 +57,14 @@ class SourceTable:
     rules: list[Rule] = field(default_factory=list)
     touched: dict[str, int] = field(default_factory=dict)
     unique: bool = False
+    shape: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    changed: dict[str, str] = field(default_factory=dict)
+    lines: LineIdentity | None = None
+    number: int = 0
+    places: tuple[str | None, ...] = (None,)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Staged:
     """A source's table, checked and divided, on disk.
 
@@ -52,27 +73,41 @@ class Staged:
     source
         Where it came from.
     folder
-        Holds a folder of Parquet files for each part, and `rejected` for what failed.
+        Holds `<parts>/<part>/<batch>.parquet`, and `rejected` for what failed.
     schema
-        Columns and types of the rows that passed.
-    read
-        Number of rows that came.
-    parts
-        Into how many parts those that passed are divided.
-    reasons
-        Failing rows by reason.
+        Columns and types of the rows that passed, with LINE_FILE where lines need numbers.
+    read, failing, dropped
+        Numbers of rows: that came, that failed, that were meant to be kept out.
+    touched
+        Accepted rows that were changed, by what changed them.
     """
 
     source: SourceTable
     folder: Path
     schema: pl.Schema
-    read: int
-    parts: int
-    reasons: dict[str, int]
+    read: int = 0
+    failing: int = 0
+    dropped: int = 0
+    touched: Counter[str] = field(default_factory=Counter)
 
-    def part(self, number: int) -> pl.DataFrame:
+    @property
+    def rejected(self) -> list[Path]:
+        """Files of the rows that failed."""
+        return sorted((self.folder / "rejected").glob("*.parquet"))
+
+    def settle(self, parts: int) -> None:
+        """Divide what was staged in fewer parts, before it was known how many rows come."""
+        table = TABLES[self.source.name]
+        for folder in sorted(self.folder.iterdir()):
+            if folder.name in ("rejected", str(parts)):
+                continue
+            for file in sorted(folder.glob("*/*.parquet")):
+                _write_parts(table, pl.read_parquet(file), self.folder, parts, file.name)
+                file.unlink()
+
+    def part(self, number: int, parts: int) -> pl.DataFrame:
         """Return the rows of one part, in the order in which they came."""
-        files = sorted((self.folder / str(number)).glob("*.parquet"))
+        files = sorted((self.folder / str(parts) / str(number)).glob("*.parquet"))
         return pl.concat([pl.DataFrame(schema=self.schema), *map(pl.read_parquet, files)])
 
 
@@ -93,40 +128,68 @@ def stage(
         How many rows other sources of the same import brought for this table.
     """
     table = TABLES[source.name]
-    frame = source.frame.lazy()
-    arriving = frame.collect_schema()
-    rules = [*source.rules, *standard_rules(table, arriving.names())]
-    kept = {
-        name: dtype for name, dtype in arriving.items() if table.open_ended or name in table.columns
-    }
-    folder.mkdir(parents=True)
-    (folder / "rejected").mkdir()
-    checked = folder / "checked.parquet"
-    marked = mark(frame, rules)
-    if isinstance(source.frame, pl.DataFrame):
-        # It is in memory whole already: a detour by the disk would only take time.
-        marked = marked.collect().lazy()
-    else:
-        group = -(-rows_per_part // 4)
-        marked.sink_parquet(checked, compression="lz4", row_group_size=group)
-        marked = pl.scan_parquet(checked)
-    read = marked.select(pl.len()).collect().item()
-    parts = max(at_least, part_count(beside + read, rows_per_part))
-    reasons: Counter[str] = Counter()
-    for number, batch in enumerate(_batches(marked, read, rows_per_part)):
-        good, bad = split(table, batch, rules)
-        reasons.update(dict(bad.get_column("reason").value_counts().iter_rows()))
+    (folder / "rejected").mkdir(parents=True)
+    arriving = _shaped(source, pl.DataFrame(schema=source.frame.lazy().collect_schema()))
+    rules = [*source.rules, *standard_rules(table, arriving.columns)]
+    kept = [name for name in arriving.columns if _is_kept(table, name)]
+    wanted = [pl.col(name) for name in kept]
+    if source.lines is not None:
+        wanted.append(pl.col(FILE).alias(LINE_FILE))
+    staged = Staged(source, folder, arriving.select(wanted).schema)
+    for number, batch in enumerate(_batches(source, rows_per_part)):
+        shaped = _shaped(source, batch)
+        good, bad = divide(table, shaped, rules, first_row=staged.read, source=source.number)
         file = f"{number:06d}.parquet"
         if bad.height:
             bad.write_parquet(folder / "rejected" / file)
-        placed = good.select(*kept, part_of(table, list(kept), parts).alias(_PART))
-        for (part,), rows in placed.partition_by(_PART, as_dict=True, include_key=False).items():
-            (folder / str(part)).mkdir(exist_ok=True)
-            rows.write_parquet(folder / str(part) / file, compression="lz4")
-    checked.unlink(missing_ok=True)
-    return Staged(source, folder, pl.Schema(kept), read, parts, dict(reasons))
+            staged.dropped += int(bad.get_column("dropped").sum())
+        staged.read += batch.height
+        staged.failing += bad.height
+        for column, change in source.changed.items():
+            staged.touched[change] += int(good.get_column(column).sum())
+        parts = max(at_least, part_count(beside + staged.read, rows_per_part))
+        rows = good.select(wanted).cast(staged.schema)
+        _write_parts(table, rows, folder, parts, file)
+    staged.failing -= staged.dropped
+    return staged
 
 
-def _batches(marked: pl.LazyFrame, rows: int, size: int) -> Iterator[pl.DataFrame]:
-    for start in range(0, rows, size):
-        yield marked.slice(start, size).collect()
+def rejected_rows(staged: list[Staged]) -> pl.LazyFrame:
+    """Return the report of rows that failed."""
+    files = [pl.scan_parquet(file) for one in staged for file in one.rejected]
+    return pl.concat([pl.LazyFrame(schema=QUARANTINE_SCHEMA), *files])
+
+
+def _batches(source: SourceTable, rows_per_part: int) -> Iterator[pl.DataFrame]:
+    if isinstance(source.frame, pl.DataFrame):
+        yield from source.frame.iter_slices(rows_per_part)
+        return
+    size = min(rows_per_part, BATCH_ROWS)
+    try:
+        yield from source.frame.collect_batches(chunk_size=size, maintain_order=True)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        cause = str(error).splitlines()[0]
+        places = ", ".join(place for place in source.places if place) or "its source"
+        raise InvalidInput(
+            f"{source.name} cannot be read to the end of {places}: {cause}", field=source.name
+        ) from error
+
+
+def _shaped(source: SourceTable, batch: pl.DataFrame) -> pl.DataFrame:
+    return batch if source.shape is None else source.shape(batch)
+
+
+def _is_kept(table: Table, name: str) -> bool:
+    """Whether a column is stored: the table's own, and in open-ended ones what a source adds."""
+    if table.open_ended:
+        return name not in (FILE, ROW, FAULT) and not name.startswith((RAW, "source.", "#"))
+    return name in table.columns
+
+
+def _write_parts(table: Table, rows: pl.DataFrame, folder: Path, parts: int, file: str) -> None:
+    names = [name for name in rows.columns if name in table.columns]
+    placed = rows.with_columns(part_of(table, names, parts).alias(_PART))
+    for (part,), mine in placed.partition_by(_PART, as_dict=True, include_key=False).items():
+        target = folder / str(parts) / str(part)
+        target.mkdir(parents=True, exist_ok=True)
+        mine.write_parquet(target / file, compression="lz4")

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from features.dataset import list_datasets
 from features.errors import InvalidInput, NotFound
 from features.intake import import_tables
-from features.mapping import Mapping, read_mapping, stored_copy
+from features.mapping import Mapping
+from features.mapping_file import read_mapping, stored_copy
 from features.quality import ImportReport
 from features.sources import BUNDLED
 from foresell.progress import console, progress

@@ -109,7 +109,12 @@ def _orders(transactions: pl.LazyFrame) -> SourceTable:
     )
     rules = [
         Rule("product_id", "product is not in the catalogue", pl.col("department").is_null()),
-        Rule("department", "not a product", pl.col("department").is_in(NOT_PRODUCTS)),
+        Rule(
+            "department",
+            "not a product",
+            pl.col("department").is_in(NOT_PRODUCTS),
+            dropped=True,
+        ),
         Rule("quantity", "no units sold", pl.col("quantity") <= 0),
     ]
     kept = ~pl.any_horizontal(rule.fails for rule in rules)

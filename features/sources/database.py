@@ -1,20 +1,30 @@
-"""Rows of a database: a SQLAlchemy URL and a query in, a frame of the rows out.
+"""Rows of a database: a SQLAlchemy URL and a query in, a lazy frame of the rows out.
 
-Used for tables of a mapping file that have a `url`. Passwords never reach a message.
+Used for tables of a mapping file that have a `url`. The answer is fetched batch by batch into
+a scratch folder, so that it need not fit into memory and the connection is not held for longer
+than that takes. Passwords never reach a message.
 """
+
+from pathlib import Path
 
 import polars as pl
 import sqlalchemy as sa
 
 from features.errors import InvalidInput
-from features.mapping import expand
-from features.sources.files import FAULT, FILE, ROW, require_columns
+from features.mapping_file import expand
+from features.quality import FAULT, FILE, ROW
+from features.sources.files import require_columns
 
 BATCH_ROWS = 100_000
 
 
-def read_query(url: str, query: str, columns: list[str]) -> pl.LazyFrame:
+def read_query(url: str, query: str, columns: list[str], scratch: Path) -> pl.LazyFrame:
     """Ask a database and return the named columns, with where each row came from.
+
+    Parameters
+    ----------
+    scratch
+        A folder for the answer; it must outlive the frame.
 
     Raises
     ------
@@ -35,7 +45,7 @@ def read_query(url: str, query: str, columns: list[str]) -> pl.LazyFrame:
     # What follows the ? may hold a password as well.
     shown = place.set(query={}).render_as_string(hide_password=True)
     try:
-        batches = _batches(place, query)
+        batches = _fetch(place, query, scratch)
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         cause = str(getattr(error, "orig", None) or error).strip()
         if place.password:
@@ -44,11 +54,10 @@ def read_query(url: str, query: str, columns: list[str]) -> pl.LazyFrame:
             f"{shown} does not answer the query of the mapping: {cause}", field="query"
         ) from None
     # A batch whose values are all null has no type of its own.
-    frame = pl.concat(batches, how="vertical_relaxed")
-    require_columns(shown, frame.columns, columns)
+    frame = pl.concat(map(pl.scan_parquet, batches), how="vertical_relaxed")
+    require_columns(shown, frame.collect_schema().names(), columns)
     return (
-        frame.lazy()
-        .select(columns)
+        frame.select(columns)
         .with_row_index(ROW, offset=1)
         .with_columns(
             pl.col(ROW).cast(pl.Int64),
@@ -58,15 +67,24 @@ def read_query(url: str, query: str, columns: list[str]) -> pl.LazyFrame:
     )
 
 
-def _batches(place: sa.URL, query: str) -> list[pl.DataFrame]:
+def _fetch(place: sa.URL, query: str, scratch: Path) -> list[Path]:
+    """Write the answer's batches to files; the server keeps what was not fetched yet."""
     engine = sa.create_engine(place, poolclass=sa.pool.NullPool, hide_parameters=True)
+    start = len(list(scratch.iterdir()))
+    files = []
     with engine.connect().execution_options(stream_results=True) as connection:
-        return list(
-            pl.read_database(
-                sa.text(query),
-                connection,
-                iter_batches=True,
-                batch_size=BATCH_ROWS,
-                infer_schema_length=None,
-            )
+        batches = pl.read_database(
+            sa.text(query),
+            connection,
+            iter_batches=True,
+            batch_size=BATCH_ROWS,
+            infer_schema_length=None,
         )
+        for number, batch in enumerate(batches, start):
+            files.append(scratch / f"{number}.parquet")
+            batch.write_parquet(files[-1], compression="lz4")
+        if not files:
+            # Of no rows there is no batch; the columns are asked for once more.
+            files.append(scratch / f"{start}.parquet")
+            pl.read_database(sa.text(query), connection).write_parquet(files[-1])
+    return files

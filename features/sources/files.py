@@ -11,9 +11,8 @@ import fastexcel
 import polars as pl
 
 from features.errors import InvalidInput
-from features.sources.csv_text import FAULT, FILE, ROW, scan_csv
-
-__all__ = ["FAULT", "FILE", "ROW", "matching", "require_columns", "scan_files"]
+from features.quality import FAULT, FILE, ROW
+from features.sources.csv_text import CsvOptions, scan_csv
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 _PARQUET = (".parquet", ".pq")
@@ -25,13 +24,13 @@ def scan_files(
     pattern: str,
     columns: list[str],
     *,
-    encoding: str | None = None,
-    delimiter: str | None = None,
+    options: CsvOptions,
     scratch: Path,
 ) -> pl.LazyFrame:
     """Read the named columns of all files of a glob, in the order of their names.
 
-    Text files give strings; parquet keeps its types.
+    Text files give strings; parquet keeps its types. The frame is lazy: nothing but a
+    sheet is held in memory.
 
     Parameters
     ----------
@@ -49,10 +48,9 @@ def scan_files(
     for path in matching(folder, pattern):
         if path.stat().st_size == 0:
             raise InvalidInput(f"{path} is empty.", field="path")
-        frame, names = _scan(path, encoding, delimiter, scratch)
+        frame, names = scan_file(path, options, scratch)
         require_columns(str(path), names, columns)
-        shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
-        frames.append(frame.select(pl.lit(shown).alias(FILE), ROW, FAULT, *columns))
+        frames.append(frame.select(pl.lit(shown(path, folder)).alias(FILE), ROW, FAULT, *columns))
     # Files of one glob may differ in types where nothing states them.
     return pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
 
@@ -73,6 +71,11 @@ def matching(folder: Path, pattern: str) -> list[Path]:
     return paths
 
 
+def shown(path: Path, folder: Path) -> str:
+    """Name a file as a person who knows the mapping's folder would."""
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
 def require_columns(place: str, names: list[str], columns: list[str]) -> None:
     """Check that a place has all columns that the mapping names.
 
@@ -90,12 +93,17 @@ def require_columns(place: str, names: list[str], columns: list[str]) -> None:
             )
 
 
-def _scan(
-    path: Path, encoding: str | None, delimiter: str | None, scratch: Path
-) -> tuple[pl.LazyFrame, list[str]]:
+def scan_file(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFrame, list[str]]:
+    """Read one file, and name its columns.
+
+    Raises
+    ------
+    InvalidInput
+        If it is of no known kind or cannot be read.
+    """
     name = path.name.lower()
     if name.endswith(_CSV):
-        return scan_csv(path, encoding, delimiter, scratch)
+        return scan_csv(path, options, scratch)
     if not name.endswith(_PARQUET + _EXCEL):
         raise InvalidInput(
             f"{path} is of no known kind; use {', '.join(_CSV + _PARQUET + _EXCEL)}.", field="path"

@@ -1,7 +1,11 @@
-"""Raw columns of any type in, expressions for canonical ids, numbers, instants and flags out.
+"""Raw columns of any type in; canonical ids, numbers, instants and flags out.
 
-What cannot be read becomes null, which the rules of `mapped` turn into a reason.
+What cannot be read becomes null, which the rules of `mapped` turn into a reason. Columns are
+read eagerly, a batch at a time: the plain way first, and only what it leaves with more care.
 """
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import polars as pl
 
@@ -10,7 +14,7 @@ from features.tables import ID, TS
 
 # What exports write where there is no value. An id may be any of the last three.
 _NOTHING = ["", "NULL", "null", "NaN", "nan", "None", "\\N"]
-_NO_NUMBER = [*_NOTHING, "NA", "N/A", "-"]
+NO_NUMBER = [*_NOTHING, "NA", "N/A", "-"]
 _TRUE = ["true", "yes", "y", "t", "1", "1.0"]
 _FALSE = ["false", "no", "n", "f", "0", "0.0"]
 _ISO = [
@@ -21,74 +25,86 @@ _ISO = [
     "%Y-%m-%dT%H:%M",
 ]
 _ISO_ZONED = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"]
+_TIME_PARTS = ("%H", "%I", "%T", "%R", "%c", "%X", "%r")
+EPOCH = "%s"
+_MILLISECONDS_FROM = 1e11  # in seconds that is the year 5138
 
 
-def text(column: str, nothing: list[str] = _NOTHING) -> pl.Expr:
+def text(values: pl.Series, nothing: Sequence[str] = _NOTHING) -> pl.Series:
     """Return a column as text without surrounding blanks, null where nothing is written."""
-    stripped = pl.col(column).cast(pl.String).str.strip_chars()
-    return pl.when(~stripped.is_in(nothing)).then(stripped)
+    stripped = values.cast(pl.String).str.strip_chars()
+    empty = stripped.is_in(nothing)
+    return stripped.set(empty, None) if empty.any() else stripped
 
 
-def written(column: str) -> pl.Expr:
+def written(values: pl.Series) -> pl.Series:
     """Whether a row holds something that a number or an instant could be read from."""
-    return text(column, _NO_NUMBER).is_not_null()
+    return text(values, NO_NUMBER).is_not_null()
 
 
-def identity(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Read an id; whole numbers that were stored as fractions lose the `.0`."""
-    if dtype.is_float():
-        whole = pl.col(column).cast(pl.Int64, strict=False)
-        return (
-            pl.when(whole.cast(dtype) == pl.col(column))
-            .then(whole.cast(ID))
-            .otherwise(pl.col(column).cast(ID))
-        )
-    return text(column)
+def identity(values: pl.Series) -> pl.Series:
+    """Read an id; whole numbers that were stored or written as fractions lose the `.0`."""
+    if values.dtype.is_float():
+        whole = values.cast(pl.Int64, strict=False)
+        return whole.cast(ID).zip_with(whole.cast(values.dtype) == values, values.cast(ID))
+    found = text(values)
+    if values.dtype == pl.String and found.str.ends_with(".0").any():
+        return found.str.replace(r"^(\d+)\.0$", "$1")
+    return found
 
 
-def number(column: str, dtype: pl.DataType, decimal: str) -> pl.Expr:
+def number(values: pl.Series, decimal: str) -> pl.Series:
     """Read a number; marks between thousands are allowed where they stand in their places."""
-    if dtype.is_numeric():
-        return pl.col(column).cast(pl.Float64).fill_nan(None)
+    if values.dtype.is_numeric():
+        return values.cast(pl.Float64).fill_nan(None)
+    if values.dtype == pl.Boolean:
+        return values.cast(pl.Float64)
+    if values.dtype != pl.String:
+        return pl.Series(values.name, [None] * len(values), dtype=pl.Float64)
+    found = values.cast(pl.Float64, strict=False)
+    if decimal != "." or found.null_count() > values.null_count():
+        # What has a comma is left by the cast; what has a point may stand for thousands.
+        left = found.is_null() if decimal == "." else values.str.contains(r"[., '\u00a0]")
+        left = (left | found.is_null()) & values.is_not_null()
+        if left.any():
+            careful = _number_as_people_write(values.filter(left), decimal)
+            found = found.scatter(left.arg_true(), careful)
+    finite = found.is_finite()
+    return found if finite.all() else found.set(~finite, None)
+
+
+def _number_as_people_write(values: pl.Series, decimal: str) -> pl.Series:
     thousands = "," if decimal == "." else "."
-    raw = text(column, _NO_NUMBER).str.strip_chars("€$£¥ \u00a0")
+    raw = text(values, NO_NUMBER).str.strip_chars("€$£¥ \u00a0")
     groups = rf"^([+-]?\d{{1,3}})([{thousands} '\u00a0\u202f]\d{{3}})+([{decimal}]\d*)?$"
-    plain = (
-        pl.when(raw.str.contains(groups))
-        .then(raw.str.replace_all(rf"[{thousands} '\u00a0\u202f]", ""))
-        .otherwise(raw)
-    )
+    bare = raw.str.replace_all(rf"[{thousands} '\u00a0\u202f]", "")
+    plain = bare.zip_with(raw.str.contains(groups), raw)
     if decimal == ",":
         # A point that parts no thousands is not a number where the comma is the decimal mark.
-        plain = pl.when(~plain.str.contains(".", literal=True)).then(
-            plain.str.replace(",", ".", literal=True)
-        )
-    value = plain.cast(pl.Float64, strict=False)
-    return pl.when(value.is_finite()).then(value)
+        pointed = plain.str.contains(".", literal=True)
+        plain = plain.str.replace(",", ".", literal=True).set(pointed, None)
+    return plain.cast(pl.Float64, strict=False)
 
 
-def flag(column: str, dtype: pl.DataType) -> pl.Expr:
+def flag(values: pl.Series) -> pl.Series:
     """Read a yes or a no."""
-    if dtype == pl.Boolean:
-        return pl.col(column)
-    word = text(column).str.to_lowercase()
-    return (
-        pl.when(word.is_in(_TRUE))
-        .then(pl.lit(value=True))
-        .when(word.is_in(_FALSE))
-        .then(pl.lit(value=False))
-    )
+    if values.dtype == pl.Boolean:
+        return values
+    word = text(values).str.to_lowercase()
+    nothing = pl.Series(values.name, [None], dtype=pl.Boolean)
+    return word.is_in(_TRUE).zip_with(word.is_in([*_TRUE, *_FALSE]), nothing)
 
 
 def instant(
-    column: str, dtype: pl.DataType, date_format: str | None, zone: str | None, local: str | None
-) -> pl.Expr:
+    values: pl.Series, date_format: str | None, zone: str | None, local: str | None
+) -> pl.Series:
     """Read an instant and state it in the retailer's local time.
 
     Parameters
     ----------
     date_format
-        Of text; ISO where it is None.
+        Of text and whole numbers; ISO where it is None. `%s` counts seconds or milliseconds
+        since 1970 in universal time.
     zone
         In which instants without a zone of their own are stated; local time where it is None.
     local
@@ -99,37 +115,62 @@ def instant(
     InvalidInput
         If instants carry a zone and the retailer's is not given.
     """
+    dtype = values.dtype
     if dtype == pl.Date:
-        return pl.col(column).cast(TS)
+        return values.cast(TS)
     if isinstance(dtype, pl.Datetime):
         if dtype.time_zone is not None:
-            return _localised(pl.col(column).cast(pl.Datetime("us", dtype.time_zone)), local)
-        return _moved(pl.col(column).cast(TS), zone, local)
-    raw = text(column, _NO_NUMBER)
+            return _localised(values.cast(pl.Datetime("us", dtype.time_zone)), local)
+        return _moved(values.cast(TS), zone, local)
+    if date_format == EPOCH:
+        since = number(values, ".")
+        seconds = (since / 1000).zip_with(since.abs() >= _MILLISECONDS_FROM, since)
+        micros = (seconds * 1e6).cast(pl.Int64, strict=False).cast(TS)
+        return _localised(micros.dt.replace_time_zone("UTC"), local)
+    raw = values if dtype == pl.String else text(values, NO_NUMBER)
     if date_format is not None and "%z" in date_format:
-        return _localised(
-            raw.str.to_datetime(date_format, time_unit="us", time_zone="UTC", strict=False), local
-        )
+        return _localised(_zoned(date_format, text(raw, NO_NUMBER)), local)
     formats = _ISO if date_format is None else [date_format]
-    naive = pl.coalesce(_parsed(raw, layout) for layout in formats)
+    if len(formats) > 1:
+        # Most of a file is written in one way: that is tried first.
+        head = raw.head(64)
+        formats = sorted(formats, key=lambda layout: _naive(layout, head).null_count())
+    naive = _first_of((partial(_naive, layout) for layout in formats), raw)
+    if naive.null_count() > raw.null_count():
+        stripped = text(raw, NO_NUMBER)
+        naive = _first_of((partial(_naive, layout) for layout in formats), stripped)
     found = _moved(naive, zone, local)
-    if date_format is None and local is not None:
-        zoned = pl.coalesce(
-            raw.str.to_datetime(layout, time_unit="us", time_zone="UTC", strict=False)
-            for layout in _ISO_ZONED
-        )
-        found = pl.coalesce(found, _localised(zoned, local))
+    if date_format is None and local is not None and found.null_count() > raw.null_count():
+        left = found.is_null() & raw.is_not_null()
+        rest = text(raw.filter(left), NO_NUMBER)
+        zoned = _first_of((partial(_zoned, layout) for layout in _ISO_ZONED), rest)
+        found = found.scatter(left.arg_true(), _localised(zoned, local))
     return found
 
 
-def _parsed(raw: pl.Expr, layout: str) -> pl.Expr:
-    has_time = any(part in layout for part in ("%H", "%I", "%T", "%R", "%s", "%c", "%X", "%r"))
-    if has_time:
-        return raw.str.to_datetime(layout, time_unit="us", strict=False)
-    return raw.str.to_date(layout, strict=False).cast(TS)
+def _first_of(ways: Iterable[Callable[[pl.Series], pl.Series]], values: pl.Series) -> pl.Series:
+    """Read values in the first way, what that leaves in the next, and so on."""
+    first, *others = ways
+    found = first(values)
+    for way in others:
+        left = found.is_null() & values.is_not_null()
+        if not left.any():
+            break
+        found = found.scatter(left.arg_true(), way(values.filter(left)))
+    return found
 
 
-def _moved(naive: pl.Expr, zone: str | None, local: str | None) -> pl.Expr:
+def _naive(layout: str, values: pl.Series) -> pl.Series:
+    if any(part in layout for part in _TIME_PARTS):
+        return values.str.to_datetime(layout, time_unit="us", strict=False)
+    return values.str.to_date(layout, strict=False).cast(TS)
+
+
+def _zoned(layout: str, values: pl.Series) -> pl.Series:
+    return values.str.to_datetime(layout, time_unit="us", time_zone="UTC", strict=False)
+
+
+def _moved(naive: pl.Series, zone: str | None, local: str | None) -> pl.Series:
     if zone is None or zone == local:
         return naive
     # The hour that clocks skip in spring does not exist and is not an instant.
@@ -137,7 +178,7 @@ def _moved(naive: pl.Expr, zone: str | None, local: str | None) -> pl.Expr:
     return _localised(zoned, local)
 
 
-def _localised(zoned: pl.Expr, local: str | None) -> pl.Expr:
+def _localised(zoned: pl.Series, local: str | None) -> pl.Series:
     if local is None:
         raise InvalidInput(
             "The source's instants carry a time zone; say local_time_zone, the retailer's own, "

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from features.calendar import to_day
-from features.quality import mark, split, standard_rules
+from features.quality import divide, standard_rules
 from features.sources import complete_journey
 from features.staging import SourceTable
 from features.tables import TABLES
@@ -19,8 +19,7 @@ def tables() -> dict[str, SourceTable]:
 def orders(tables) -> pl.DataFrame:
     table = tables["orders"]
     rules = [*table.rules, *standard_rules(TABLES["orders"], table.frame.columns)]
-    marked = mark(table.frame.lazy(), rules).collect()
-    return split(TABLES["orders"], marked, rules)[0]
+    return divide(TABLES["orders"], table.frame, rules, first_row=0, source=0)[0]
 
 
 def test_every_table_has_the_canonical_columns_and_types(tables):

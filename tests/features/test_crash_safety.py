@@ -41,7 +41,7 @@ BEFORE_IT_COUNTS = {
     "nothing done": ("os.mkdir", "staging", 1),
     "rows being checked": ("os.mkdir", "staging/0/rejected", 1),
     "rows being divided": ("os.mkdir", "staging/0/", 4),
-    "rows staged": ("os.remove", "checked.parquet", 1),
+    "rows being divided further": ("os.remove", "staging/0/2/", 1),
     "first part half stored": ("os.rename", "tables/.sales", 1),
     "some parts stored": ("os.rename", "tables/.sales", 6),
     "parts stored": ("os.rename", "quarantine/.shop", 1),

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from features.sources.csv_text import FAULT, ROW
+from features.quality import FAULT, ROW
+from features.sources.csv_text import CsvOptions
 from features.sources.files import scan_files
 
 
@@ -17,7 +18,13 @@ def read(tmp_path):
     def write_and_read(content: bytes, name: str = "x.csv", **options) -> pl.DataFrame:
         (tmp_path / name).write_bytes(content)
         (tmp_path / "scratch").mkdir(exist_ok=True)
-        frame = scan_files(tmp_path, name, ["a", "b", "c"], scratch=tmp_path / "scratch", **options)
+        frame = scan_files(
+            tmp_path,
+            name,
+            ["a", "b", "c"],
+            options=CsvOptions(**options),
+            scratch=tmp_path / "scratch",
+        )
         return frame.collect()
 
     return write_and_read
@@ -113,6 +120,8 @@ def test_files_of_a_glob_are_read_in_the_order_of_their_names(read, tmp_path):
     (tmp_path / "part2.csv").write_text("a,b,c\n2,2,2\n")
     (tmp_path / "part1.csv").write_text("c,b,a\n0,0,1\n")
     (tmp_path / "scratch").mkdir()
-    frame = scan_files(tmp_path, "part*.csv", ["a"], scratch=tmp_path / "scratch").collect()
+    frame = scan_files(
+        tmp_path, "part*.csv", ["a"], options=CsvOptions(), scratch=tmp_path / "scratch"
+    ).collect()
     assert frame.get_column("a").to_list() == ["1", "2"]
     assert frame.get_column("source.file").to_list() == ["part1.csv", "part2.csv"]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from features.errors import InvalidInput
 from features.intake import import_tables
-from features.mapping import read_mapping
+from features.mapping_file import read_mapping
 from features.sources.database import read_query
 from features.sources.mapped import read_mapped
 
@@ -81,20 +81,20 @@ def test_a_database_gives_the_same_snapshot_as_the_same_rows_from_csv(lines, tmp
     assert database.tables["orders"].quarantined > 0
 
 
-def test_a_column_that_is_null_for_a_whole_batch_is_read(server):
+def test_a_column_that_is_null_for_a_whole_batch_is_read(server, tmp_path):
     query = "select case when g > 150000 then 'x' end as a from generate_series(1, 150010) g"
-    frame = read_query(URL, query, ["a"]).collect()
+    frame = read_query(URL, query, ["a"], tmp_path).collect()
     assert frame.get_column("a").drop_nulls().to_list() == ["x"] * 10
 
 
-def test_a_query_that_fails_is_said_with_the_servers_words(server):
+def test_a_query_that_fails_is_said_with_the_servers_words(server, tmp_path):
     with pytest.raises(InvalidInput, match="nowhere"):
-        read_query(URL, "select * from nowhere", ["a"])
+        read_query(URL, "select * from nowhere", ["a"], tmp_path)
 
 
-def test_a_column_that_the_query_lacks_is_named(server):
+def test_a_column_that_the_query_lacks_is_named(server, tmp_path):
     with pytest.raises(InvalidInput, match="no column 'b'"):
-        read_query(URL, "select 1 as a", ["b"])
+        read_query(URL, "select 1 as a", ["b"], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_a_column_that_the_query_lacks_is_named(server):
         "postgresql://u:${FORESELL_TEST_SECRET}@127.0.0.1:1/d",
     ],
 )
-def test_a_password_never_reaches_a_message(url, monkeypatch, caplog):
+def test_a_password_never_reaches_a_message(url, monkeypatch, caplog, tmp_path):
     monkeypatch.setenv("FORESELL_TEST_SECRET", "s3cret")
     with pytest.raises(InvalidInput) as caught:
-        read_query(url, "select 1 as a", ["a"])
+        read_query(url, "select 1 as a", ["a"], tmp_path)
     assert "s3cret" not in caught.value.message + caplog.text
     assert caught.value.__cause__ is None
 
 
-def test_a_variable_that_is_not_set_is_named(monkeypatch):
+def test_a_variable_that_is_not_set_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv("FORESELL_TEST_SECRET", raising=False)
     with pytest.raises(InvalidInput, match="FORESELL_TEST_SECRET"):
-        read_query("postgresql://u:${FORESELL_TEST_SECRET}@h/d", "select 1", ["a"])
+        read_query("postgresql://u:${FORESELL_TEST_SECRET}@h/d", "select 1", ["a"], tmp_path)
 
 
 def test_an_embedded_database_is_read_too(tmp_path):
@@ -126,5 +126,13 @@ def test_an_embedded_database_is_read_too(tmp_path):
     with engine.begin() as connection:
         connection.execute(sa.text("create table t (a text, b integer)"))
         connection.execute(sa.text("insert into t values ('x', 1), ('y', 2)"))
-    frame = read_query(f"sqlite:///{tmp_path}/shop.db", "select * from t", ["b", "a"]).collect()
+    frame = read_query(
+        f"sqlite:///{tmp_path}/shop.db", "select * from t", ["b", "a"], tmp_path
+    ).collect()
     assert frame.select("b", "a").rows() == [(1, "x"), (2, "y")]
+
+
+def test_an_answer_without_rows_has_its_columns(tmp_path):
+    query = "select 1 as a, 'x' as b where 1 = 0"
+    frame = read_query(f"sqlite:///{tmp_path}/shop.db", query, ["b"], tmp_path).collect()
+    assert frame.is_empty()

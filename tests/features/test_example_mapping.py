@@ -8,7 +8,8 @@ import pytest
 
 from features.dataset import open_dataset
 from features.intake import import_tables
-from features.mapping import Drop, Mapping, Returns, TableSource, read_mapping
+from features.mapping import Drop, Mapping, Returns, TableSource
+from features.mapping_file import read_mapping
 from features.sources.mapped import read_mapped
 from features.tables import TABLES
 

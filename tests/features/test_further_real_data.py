@@ -9,7 +9,7 @@ import pytest
 
 from features.dataset import Dataset, open_dataset
 from features.intake import import_tables
-from features.mapping import read_mapping
+from features.mapping_file import read_mapping
 from features.sources.mapped import read_mapped
 
 FOLDER = Path(os.environ.get("FORESELL_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -14,7 +14,7 @@ from features.calendar import to_day
 from features.dataset import open_dataset
 from features.errors import InvalidInput
 from features.intake import import_tables
-from features.mapping import read_mapping
+from features.mapping_file import read_mapping
 from features.sources.mapped import read_mapped
 
 NOW = datetime(2024, 6, 1)

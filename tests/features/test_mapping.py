@@ -3,7 +3,7 @@
 import pytest
 
 from features.errors import InvalidInput
-from features.mapping import read_mapping, stored_copy
+from features.mapping_file import read_mapping, stored_copy
 
 GOOD = """name = "my-shop"
 [orders]

@@ -1,0 +1,157 @@
+"""Reading a mapping file: TOML text in, a checked Mapping out that knows its own lines.
+
+Used by `foresell data import`, which also keeps a copy for the nightly job.
+"""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from features.errors import InvalidInput
+from features.mapping import COMPUTED, Drop, Mapping, Returns, TableSource
+from features.mapping_place import Place
+from features.tables import TABLES
+
+# A count of days and an instant can each be had from the other.
+_EITHER = {"ts": "day", "day": "ts", "to_day": "last_day"}
+# What an order line may lack, since there is a rule that makes it.
+_MADE = {"orders": ("order_id", "line", "quantity", "kind")}
+_TOP = ("name", "folder", "local_time_zone")
+
+
+def read_mapping(path: Path) -> Mapping:
+    """Read and check a mapping file.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the file, the line, the table, the key, the value and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", field="source") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not TOML: {error}.", field="source") from error
+    at = Place(path, text)
+    tables: dict[str, list[TableSource]] = {}
+    for key, value in raw.items():
+        if key in TABLES:
+            parts = value if isinstance(value, list) else [value]
+            tables[key] = [_source(at, key, n, part) for n, part in enumerate(parts)]
+        elif key not in _TOP:
+            raise at.error(f"there is no key {key!r}; use {', '.join((*_TOP, *TABLES))}", None, key)
+    if not {"orders", "sales"} & set(tables):
+        raise at.error("it names neither orders nor sales; one of these tables is needed")
+    head = {key: raw[key] for key in _TOP if key in raw}
+    folder = path.resolve().parent / str(head.pop("folder", "."))
+    try:
+        mapping = Mapping(folder=folder, tables=tables, at=at, **head)
+    except ValidationError as error:
+        raise _invalid(at, error, None) from None
+    for table, sources in tables.items():
+        for number, source in enumerate(sources):
+            if source.time_zone and not mapping.local_time_zone:
+                raise at.error(
+                    f"[{table}] time_zone = {source.time_zone!r} needs local_time_zone, the "
+                    "retailer's own, at the top of the file",
+                    table,
+                    "time_zone",
+                    number,
+                )
+    return mapping
+
+
+def stored_copy(path: Path, mapping: Mapping) -> str:
+    """Return the mapping file's text with its folder written out, to be read from elsewhere."""
+    text = path.read_text(encoding="utf-8")
+    head = re.search(r"^\s*\[", text, re.MULTILINE)
+    cut = head.start() if head else len(text)
+    kept = re.sub(r"^[ \t]*folder[ \t]*=.*\n", "", text[:cut], flags=re.MULTILINE)
+    folder = str(mapping.folder).replace("\\", "\\\\").replace('"', '\\"')
+    return f'folder = "{folder}"\n{kept}{text[cut:]}'
+
+
+def expand(text: str) -> str:
+    """Put the environment's values where the text says `${NAME}`.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the variable that is not set.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise InvalidInput(f"The environment does not set {found[1]}.", field="url")
+        return os.environ[found[1]]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _invalid(at: Place, error: ValidationError, table: str | None, number: int = 0) -> InvalidInput:
+    """Say the first of a model's complaints in the mapping's own words."""
+    first = error.errors(include_url=False)[0]
+    # Numbers and the names of a union's branches say nothing to the reader.
+    keys = [str(part) for part in first["loc"] if isinstance(part, str) and part.islower()]
+    key = keys[-1] if keys else ""
+    section = f"[{table}] " if table else ""
+    if first["type"] == "extra_forbidden":
+        models: dict[str, type[BaseModel]] = {"returns": Returns, "drop": Drop}
+        model = models.get(keys[0], TableSource)
+        allowed = [item.alias or name for name, item in model.model_fields.items()]
+        problem = f"there is no key {key!r}; use {', '.join(allowed)}"
+    elif first["type"] == "missing":
+        return at.error(f"{section}{'.'.join(keys)} is missing", table, keys[0], number)
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        value = first["input"]
+        # A url may hold a password.
+        shown = isinstance(value, str | int | float) and key != "url"
+        problem = f"{'.'.join(keys)} = {value!r}: {message}" if shown else message
+    return at.error(section + problem, table, key, number)
+
+
+def _source(at: Place, table: str, number: int, raw: Any) -> TableSource:
+    """Check one source of one table: its keys, then its columns against the canonical table."""
+    try:
+        source = TableSource.model_validate(raw)
+    except ValidationError as error:
+        raise _invalid(at, error, table, number) from None
+    canonical = TABLES[table]
+    allowed = [*canonical.columns, *COMPUTED.get(table, {})]
+    given = [*source.columns, *source.constants]
+    for name in given:
+        if name not in allowed and not canonical.open_ended:
+            raise at.error(
+                f"[{table}] has no column {name!r}; use {', '.join(allowed)}", table, name, number
+            )
+        if name.startswith(("source.", "source:")):
+            raise at.error(f"[{table}] column names may not begin with source", table, name)
+        if name in source.columns and name in source.constants:
+            raise at.error(
+                f"[{table}] {name} stands in columns and in constants", table, name, number
+            )
+    if "revenue" in given and "unit_price" in given:
+        raise at.error(
+            f"[{table}] gives revenue and unit_price; leave one out", table, "unit_price", number
+        )
+    for name in canonical.required:
+        ways = {name, _EITHER.get(name, name)}
+        if not ways & set(given) and name not in _MADE.get(table, ()):
+            raise at.error(
+                f"[{table}] does not say what {' or '.join(sorted(ways))} is "
+                f"({canonical.columns[name].meaning}); name it in columns or constants",
+                table,
+                "columns",
+                number,
+            )
+    for key in ("returns", "cap_quantity"):
+        if table != "orders" and key in source.model_fields_set:
+            raise at.error(f"[{table}] {key} is for orders only", table, key, number)
+    return source
