@@ -6,8 +6,11 @@ from training.tasks.churn import CHURN
 from training.tasks.demand import DEMAND
 from training.tasks.next_purchase import NEXT_PURCHASE
 from training.tasks.recommender import RECOMMENDER
+from training.tasks.value import VALUE
 
-TASKS: dict[str, Task] = {task.name: task for task in (DEMAND, CHURN, NEXT_PURCHASE, RECOMMENDER)}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (DEMAND, CHURN, NEXT_PURCHASE, VALUE, RECOMMENDER)
+}
 
 
 def named(name: str) -> list[Task]:

@@ -6,6 +6,7 @@ Arrays are one-dimensional and aligned; `y` is what happened, the other what was
 from training.metrics.arrays import Floats
 from training.metrics.demand import bias, coverage, pinball, rmsse, wape
 from training.metrics.durations import concordance, integrated_brier
+from training.metrics.money import decile_error, normalised_gini
 from training.metrics.probabilities import brier, ece, lift, log_loss, pr_auc, roc_auc
 from training.metrics.ranking import hit_rate_at_k, ndcg_at_k, precision_at_k, recall_at_k
 
@@ -15,12 +16,14 @@ __all__ = [
     "brier",
     "concordance",
     "coverage",
+    "decile_error",
     "ece",
     "hit_rate_at_k",
     "integrated_brier",
     "lift",
     "log_loss",
     "ndcg_at_k",
+    "normalised_gini",
     "pinball",
     "pr_auc",
     "precision_at_k",

@@ -101,6 +101,15 @@ class BgNbd:
         ratio = (self.alpha + t) / (self.alpha + t + np.asarray(ahead, dtype=np.float64))
         return np.asarray(1 - self.alive(frequency, recency, age) * (1 - ratio ** (self.r + x)))
 
+    def median_wait(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> Floats:
+        """Time within which the next purchase is as likely as not; infinite where it never is."""
+        x, t = np.asarray(frequency, dtype=np.float64), np.asarray(age, dtype=np.float64)
+        silent = 1 - 0.5 / self.alive(frequency, recency, age)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.exp(-np.log(np.maximum(silent, 0.0)) / (self.r + x))
+            wait = (self.alpha + t) * (ratio - 1)
+        return np.asarray(np.where(silent > 0, wait, np.inf))
+
     def expected_purchases(
         self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike, ahead: float
     ) -> Floats:

@@ -26,6 +26,7 @@ UNUSED = (
     "discount",
     "gap_max",
     "spend_trend",
+    "typical_spend",
 )
 # The weekday of the first day, Monday is 0.
 WEEKDAY = "first_weekday"

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
-from features.customers import customer_days, customers, summarise
+from features.customers import MONEY_UNIT, customer_days, customers, summarise
 from features.dataset import Dataset
 from features.errors import MissingData
 
@@ -114,6 +114,39 @@ def days_to_next(dataset: Dataset, as_of: datetime, cut: int, ids: pl.Series) ->
     return wanted.join(following, on="customer_id", how="left", maintain_order="left").get_column(
         "day"
     )
+
+
+def orders_and_spend(
+    dataset: Dataset, as_of: datetime, cut: int, horizon_days: int, features: pl.DataFrame
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each customer's orders and spend in the `horizon_days` from day `cut` on.
+
+    Parameters
+    ----------
+    dataset, as_of
+        What is known; a window that it does not reach to the end of counts as far as it goes.
+    features
+        Customers as they were at the cut; spend is in units of their `typical_spend`.
+    """
+    ahead = _days(dataset, as_of).filter(
+        pl.col("lines") > 0, pl.col("day") >= cut, pl.col("day") < cut + horizon_days
+    )
+    sums = ahead.group_by("customer_id").agg(
+        pl.len().cast(pl.Float64).alias("orders"),
+        (pl.col("spend_units").sum() / MONEY_UNIT).alias("spend"),
+    )
+    found = (
+        features.select("customer_id", "typical_spend")
+        .join(sums, on="customer_id", how="left", maintain_order="left")
+        .select(
+            pl.col("orders").fill_null(0.0),
+            pl.when(pl.col("typical_spend") > 0)
+            .then(pl.col("spend") / pl.col("typical_spend"))
+            .fill_null(0.0)
+            .alias("spend"),
+        )
+    )
+    return found.get_column("orders").to_numpy(), found.get_column("spend").to_numpy()
 
 
 def followed_cuts(
