@@ -53,8 +53,8 @@ def customers(dataset: Dataset, as_of: AsOf) -> Frame:
     narwhals.LazyFrame
         One row a customer with a purchase, in no particular order. A visit is a day with a
         purchase. Durations are in days, counted between dates; money is relative to the
-        median spend of a visit, so that a currency's unit plays no part, and that median is the
-        column `typical_spend`. What a customer has too little history for is null.
+        median spend of a visit, so that a currency's unit plays no part. What a customer has
+        too little history for is null.
 
     Raises
     ------
@@ -154,9 +154,7 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
         given = dataset.yardsticks.get(TYPICAL_SPEND)
         typical = nw.col("spend_units").median() if given is None else nw.lit(given)
         relative = nw.when(typical > 0).then(nw.col("spend_units") / typical).otherwise(0.0)
-        visits = visits.with_columns(
-            relative.alias("spend"), (typical / MONEY_UNIT).alias("typical_spend")
-        )
+        visits = visits.with_columns(relative.alias("spend"))
     measured = visits.with_columns(*_measures(columns)).group_by(ID).agg(*_aggregates(columns))
     numbers = [name for name in measured.collect_schema().names() if name != ID]
     measured = measured.with_columns(nw.col(*numbers).cast(nw.Float64))
@@ -236,8 +234,6 @@ def _aggregates(columns: list[str]) -> list[nw.Expr]:
         summed += ["spend_fixed", *(f"spend_in_{days}" for days in WINDOWS_DAYS)]
         summed += [f"spend_decayed_{days}" for days in SPEND_HALF_LIVES_DAYS]
     constant = ["recency", "tenure", "all_lines", "sold_lines", "gap_last", "lines_last"]
-    if "spend_units" in columns:
-        constant.append("typical_spend")
     return [
         nw.len().alias("visits"),
         nw.col("gap").count().alias("gaps"),
@@ -304,7 +300,6 @@ def _features(columns: list[str]) -> list[nw.Expr]:
         per_visit = nw.col("spend_fixed") / WEIGHT_UNIT / visits
         recent = nw.col("spend_in_84") / WEIGHT_UNIT / nw.col("in_84").clip(lower_bound=1.0)
         features += [
-            nw.col("typical_spend"),
             (nw.col("spend_fixed") / WEIGHT_UNIT).alias("spend_total"),
             *((nw.col(f"spend_in_{n}") / WEIGHT_UNIT).alias(f"spend_{n}") for n in WINDOWS_DAYS),
             per_visit.alias("spend_per_visit"),

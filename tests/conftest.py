@@ -18,6 +18,7 @@ def quick() -> dict[str, dict[str, Any]]:
     """Options under which a model fits in seconds, where how well it fits is not the question."""
     return {
         "demand": {"rounds": 15, "members": 1},
+        "value": {"rounds": 40},
         "recommender": {"rounds": 20, "cuts": 2, "scored_products": 500},
     }
 

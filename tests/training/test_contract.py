@@ -35,6 +35,19 @@ COLUMNS = {
         "p_within_14",
         "p_within_30",
     ],
+    "value": [
+        "customer_id",
+        *(
+            column.format(days)
+            for days in (28, 30, 90, 365)
+            for column in ("orders_{}", "value_{}", "value_{}_q10", "value_{}_q90")
+        ),
+        "historic_value",
+        "total_value",
+        "average_order_value",
+        "days_between_orders",
+        "expected_next_order",
+    ],
     "recommender": ["customer_id", "rank", "product_id", "score", "reason"],
 }
 

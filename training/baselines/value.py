@@ -15,18 +15,16 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from training.models.bgnbd import BgNbd, purchases
 from training.models.gamma_gamma import GammaGamma
-from training.models.stacked_cuts import customer_features, orders_and_spend
+from training.models.stacked_cuts import customer_features, orders_and_spend, typical_spend
 
 Floats = NDArray[np.float64]
 
 
 def _answer(
-    features: pl.DataFrame, days: int, orders: Floats, spend: Floats, ids: pl.DataFrame | None
+    features: pl.DataFrame, days: int, orders: Floats, value: Floats, ids: pl.DataFrame | None
 ) -> pl.DataFrame:
     answer = features.select(
-        "customer_id",
-        pl.Series(f"orders_{days}", orders),
-        (pl.Series("spend", spend) * pl.col("typical_spend")).alias(f"value_{days}"),
+        "customer_id", pl.Series(f"orders_{days}", orders), pl.Series(f"value_{days}", value)
     )
     return answer if ids is None else ids.join(answer, on="customer_id", maintain_order="left")
 
@@ -58,7 +56,8 @@ class Processes:
         basket = features.get_column("spend_per_visit").to_numpy()
         if self.shrunk:
             basket = self.spend_.expected_spend(features.get_column("visits"), basket)
-        return _answer(features, self.horizon_days, orders, orders * basket, ids)
+        value = orders * basket * typical_spend(dataset, as_of)
+        return _answer(features, self.horizon_days, orders, value, ids)
 
 
 def bg_nbd_gamma_gamma(horizon_days: int = 28) -> Processes:
@@ -86,7 +85,7 @@ class LastPeriod:
     ) -> pl.DataFrame:
         """Answer at `as_of`."""
         features = customer_features(dataset, as_of)
-        orders, spend = orders_and_spend(
-            dataset, as_of, to_day(as_of) - self.horizon_days, self.horizon_days, features
-        )
-        return _answer(features, self.horizon_days, orders, spend, ids)
+        since, last = to_day(as_of) - self.horizon_days, self.horizon_days
+        orders, spend = orders_and_spend(dataset, as_of, since, last, features["customer_id"])
+        value = spend * typical_spend(dataset, as_of, since)
+        return _answer(features, self.horizon_days, orders, value, ids)

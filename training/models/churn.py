@@ -40,7 +40,7 @@ NEWCOMER_REASON = "no purchase known: the rate of customers with fewer than 3 vi
 SEGMENTS = dict.fromkeys((GROWING, LOYAL, WON_BACK), "regular")
 # Which weekday a customer prefers says nothing about four weeks of silence; who came back from
 # one lately is for the stage to name.
-UNUSED = ("weekday", "typical_spend", f"gap_max_{COMEBACK_DAYS}")
+UNUSED = ("weekday", f"gap_max_{COMEBACK_DAYS}")
 
 
 @dataclass

@@ -26,7 +26,6 @@ UNUSED = (
     "discount",
     "gap_max",
     "spend_trend",
-    "typical_spend",
 )
 # The weekday of the first day, Monday is 0.
 WEEKDAY = "first_weekday"

@@ -13,7 +13,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
-from features.customers import MONEY_UNIT, customer_days, customers, summarise
+from features.customers import (
+    MONEY_UNIT,
+    TYPICAL_SPEND,
+    customer_days,
+    customers,
+    summarise,
+    yardsticks,
+)
 from features.dataset import Dataset
 from features.errors import MissingData
 
@@ -116,36 +123,34 @@ def days_to_next(dataset: Dataset, as_of: datetime, cut: int, ids: pl.Series) ->
     )
 
 
+def typical_spend(dataset: Dataset, as_of: datetime, cut: int | None = None) -> float:
+    """Return the unit of money at `as_of`, or at the earlier day `cut`: a visit's median spend."""
+    given = dataset.yardsticks.get(TYPICAL_SPEND)
+    if given is None:
+        known = _days(dataset, as_of)
+        days = known if cut is None else known.filter(pl.col("day") < cut)
+        given = yardsticks(nw.from_native(days).lazy())[TYPICAL_SPEND]
+    return given / MONEY_UNIT
+
+
 def orders_and_spend(
-    dataset: Dataset, as_of: datetime, cut: int, horizon_days: int, features: pl.DataFrame
+    dataset: Dataset, as_of: datetime, cut: int, horizon_days: int, ids: pl.Series
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each customer's orders and spend in the `horizon_days` from day `cut` on.
 
-    Parameters
-    ----------
-    dataset, as_of
-        What is known; a window that it does not reach to the end of counts as far as it goes.
-    features
-        Customers as they were at the cut; spend is in units of their `typical_spend`.
+    Spend is in units of the typical spend at the cut. A window that ends after `as_of` counts as
+    far as it is known.
     """
     ahead = _days(dataset, as_of).filter(
         pl.col("lines") > 0, pl.col("day") >= cut, pl.col("day") < cut + horizon_days
     )
+    unit = typical_spend(dataset, as_of, cut) * MONEY_UNIT
     sums = ahead.group_by("customer_id").agg(
         pl.len().cast(pl.Float64).alias("orders"),
-        (pl.col("spend_units").sum() / MONEY_UNIT).alias("spend"),
+        (pl.col("spend_units").sum() / unit if unit > 0 else pl.lit(0.0)).alias("spend"),
     )
-    found = (
-        features.select("customer_id", "typical_spend")
-        .join(sums, on="customer_id", how="left", maintain_order="left")
-        .select(
-            pl.col("orders").fill_null(0.0),
-            pl.when(pl.col("typical_spend") > 0)
-            .then(pl.col("spend") / pl.col("typical_spend"))
-            .fill_null(0.0)
-            .alias("spend"),
-        )
-    )
+    wanted = ids.alias("customer_id").to_frame()
+    found = wanted.join(sums, on="customer_id", how="left", maintain_order="left").fill_null(0.0)
     return found.get_column("orders").to_numpy(), found.get_column("spend").to_numpy()
 
 

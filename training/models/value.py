@@ -30,6 +30,7 @@ from training.models.stacked_cuts import (
     cut_days,
     features_at_cut,
     orders_and_spend,
+    typical_spend,
 )
 
 Floats = NDArray[np.float64]
@@ -39,8 +40,10 @@ QUANTILES = (0.1, 0.9)
 # What a customer is worth in total is what they spent and what they will in a year.
 TOTAL_DAYS = 365
 REASONS = 3
+# The column that holds the unit of money: what a visit typically brings at the instant.
+MONEY = "typical_spend"
 # Names a customer's habits rather than how much they buy, or is in money.
-UNUSED = ("weekday", "typical_spend")
+UNUSED = ("weekday", "gap_max_", MONEY)
 # With fewer examples (a customer at a cut) the two processes answer alone.
 FEWEST_EXAMPLES = 1000
 # Nobody is expected to order or spend nothing at all.
@@ -105,7 +108,10 @@ class ValueModel:
 
     def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         """Return the exact frame that the fitted model reads: one row a customer at `as_of`."""
-        return self._with_processes(customer_features(dataset, as_of))
+        known = customer_features(dataset, as_of).with_columns(
+            pl.lit(typical_spend(dataset, as_of)).alias(MONEY)
+        )
+        return self._with_processes(known)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Learn from the cuts whose windows had ended by `as_of`.
@@ -125,14 +131,14 @@ class ValueModel:
             history=self.horizon_days,
         )
         known = customer_features(dataset, as_of)
-        self.typical_spend_ = float(known.get_column("typical_spend")[0]) if known.height else 1.0
+        self.typical_spend_ = typical_spend(dataset, as_of)
         self.process_ = BgNbd.fit(*purchases(known))
         self.spend_ = GammaGamma.fit(
             known.get_column("visits"), known.get_column("spend_per_visit")
         )
         frames = [self._with_processes(features_at_cut(dataset, as_of, day)) for day in days]
         happened = [
-            orders_and_spend(dataset, as_of, day, self.horizon_days, frame)
+            orders_and_spend(dataset, as_of, day, self.horizon_days, frame["customer_id"])
             for day, frame in zip(days, frames, strict=True)
         ]
         self.orders_booster_ = self.spend_booster_ = None
@@ -161,12 +167,17 @@ class ValueModel:
             if name != "customer_id" and not name.startswith(UNUSED)
         )
         orders, spend = (np.concatenate(kind) for kind in zip(*happened, strict=True))
-        objective = {"objective": "tweedie", "tweedie_variance_power": self.tweedie_power}
-        fit = {"rounds": self.rounds, "threads": self.threads, "seed": self.seed}
-        self.orders_booster_ = Booster.fit(
-            inputs, orders, {**self._params(), "objective": "poisson"}, **fit
+
+        def boosted(label: Floats, objective: dict[str, Any]) -> Booster:
+            params = {**self._params(), **objective}
+            return Booster.fit(
+                inputs, label, params, self.rounds, threads=self.threads, seed=self.seed
+            )
+
+        self.orders_booster_ = boosted(orders, {"objective": "poisson"})
+        self.spend_booster_ = boosted(
+            spend, {"objective": "tweedie", "tweedie_variance_power": self.tweedie_power}
         )
-        self.spend_booster_ = Booster.fit(inputs, spend, {**self._params(), **objective}, **fit)
 
     def predict(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
@@ -203,7 +214,7 @@ class ValueModel:
         horizons
             Days ahead, by default those of `horizons`.
         """
-        money = features.get_column("typical_spend").to_numpy()
+        money = features.get_column(MONEY).to_numpy()
         columns: dict[str, Any] = {"customer_id": features.get_column("customer_id")}
         for days in horizons or self.horizons:
             columns |= self._columns(days, *self._over(features, days), money)
@@ -246,7 +257,7 @@ class ValueModel:
         if self.spend_booster_ is not None:
             return explained(self.spend_booster_.contributions(features), features, REASONS)
         names = ("recency", "visits", "spend_per_visit")
-        parts = features.select(pl.lit(0.0).alias(name) for name in names)
+        parts = features.select(pl.zeros(pl.len()).alias(name) for name in names)
         return explained(parts, features, REASONS)
 
     def save(self, folder: Path) -> None:
@@ -295,7 +306,7 @@ class ValueModel:
         )
 
     def _by_processes(self, features: pl.DataFrame, days: int) -> tuple[Floats, Floats]:
-        """Expected orders and spend, in units of the typical spend, over `days`."""
+        """Return expected orders and spend, in units of the typical spend, over `days`."""
         orders = self.process_.expected_purchases(*purchases(features), days)
         basket = self.spend_.expected_spend(
             features.get_column("visits"), features.get_column("spend_per_visit")

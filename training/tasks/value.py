@@ -16,10 +16,10 @@ from features.dataset import Dataset
 from training import metrics
 from training.baselines.value import LastPeriod, bg_nbd_gamma_gamma, bg_nbd_mean_basket
 from training.contract import Score, Space, Task
-from training.models.stacked_cuts import customer_features, orders_and_spend
+from training.models.stacked_cuts import customer_features, orders_and_spend, typical_spend
 from training.models.value import ValueModel
 from training.plots.value import draw
-from training.tasks.churn import slices
+from training.tasks.churn import needed_days, options, population, reason, slices
 
 METRICS = {
     "mae_over_mean": metrics.wape,
@@ -27,21 +27,6 @@ METRICS = {
     "decile_error": metrics.decile_error,
     "bias": metrics.bias,
 }
-
-
-def options(
-    dataset: Dataset,  # noqa: ARG001
-    *,
-    grain: str | None = None,  # noqa: ARG001
-    horizon_days: int | None = None,
-) -> dict[str, Any]:
-    """Ask about the next four weeks, or the days asked for."""
-    return {"horizon_days": horizon_days or 28}
-
-
-def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
-    """Every customer with a purchase before `as_of`."""
-    return customer_features(dataset, as_of).select("customer_id")
 
 
 def outcomes(
@@ -55,7 +40,8 @@ def outcomes(
     horizon = options["horizon_days"]
     features = customer_features(dataset, as_of)
     end = as_of + timedelta(days=horizon)
-    orders, spend = orders_and_spend(dataset, end, to_day(as_of), horizon, features)
+    ids, unit = features.get_column("customer_id"), typical_spend(dataset, end, to_day(as_of))
+    orders, spend = orders_and_spend(dataset, end, to_day(as_of), horizon, ids)
     said = predictions.select(
         "customer_id",
         pl.col(f"value_{horizon}").alias("value"),
@@ -67,10 +53,10 @@ def outcomes(
         ),
     )
     laid = features.with_columns(
-        (pl.Series(spend) * pl.col("typical_spend")).alias("spent"), pl.Series("ordered", orders)
+        pl.Series("spent", spend * unit), pl.Series("ordered", orders)
     ).join(said, on="customer_id", how="left", maintain_order="left")
     active = pl.col("recency") <= 2 * horizon
-    wrong = pl.when(pl.col("spent") > 0).then(0.0).otherwise(pl.col("typical_spend"))
+    wrong = pl.when(pl.col("spent") > 0).then(0.0).otherwise(unit)
     return laid.select(
         "spent",
         "ordered",
@@ -128,6 +114,8 @@ VALUE = Task(
         "last_period": LastPeriod,
     },
     options=options,
+    reason=reason,
+    needed_days=needed_days,
     population=population,
     judge=judge,
     plots=plots,
