@@ -1,7 +1,7 @@
-"""The part of a dataset that a plan is laid over: written when publishing, read by serving.
+"""What a forecast rests on, small: written when publishing, read by serving for a few series.
 
-Small enough to be read for one series at a time, and enough for `with_plan` to compute, under
-any plan, what `demand` would compute on the whole dataset.
+From these files comes a dataset that holds only the series asked for, and gives for them,
+under the plan in the books or any other, the features that the whole dataset gives.
 """
 
 import json
@@ -11,55 +11,69 @@ from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import polars as pl
 
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
-from features.demand import with_plan
 from features.grain import Grain
-from features.prices import RECENT
-from features.promotions import kinds, promoted_locations, promoted_products
-from features.series import Series, with_attributes
+from features.promotions import kinds, promoted_locations, promoted_products, promotion_stretches
+from features.series import GROUPS, Series, all_series, with_attributes
 from features.tables import TABLES
 from features.what_if import Planned, check_known, sold_ids, what_if
 
-# Rows that are read together: a question is of a few products.
-_ROW_GROUP = 4_096
+# Rows that are decoded together.
+_ROW_GROUP = 16_384
 _ATTRIBUTES = {"products": "product_id", "locations": "location_id"}
 
 
 @dataclass(frozen=True)
 class Books:
-    """The plan in the books of one published version.
+    """The records that one published version's forecasts rest on.
 
     Attributes
     ----------
     folder
-        Where it lies.
-    grain, as_of, horizon_days
-        Of the forecasts that it belongs to.
+        Where they lie; nothing but keys is held in memory.
+    grain, as_of
+        Of the forecasts.
     """
 
     folder: Path
     grain: Grain
     as_of: str
-    horizon_days: int
 
     @staticmethod
-    def write(dataset: Dataset, grain: Grain, as_of: AsOf, horizon_days: int, folder: Path) -> None:
-        """Write what is booked from a period before `as_of` to the end of the horizon."""
-        day, end = to_day(as_of), to_day(as_of) + horizon_days
+    def write(dataset: Dataset, grain: Grain, as_of: AsOf, folder: Path) -> None:
+        """Write what was sold before `as_of`, and what is booked.
+
+        `index` has one row a series that had sold by then, sorted by the grain's keys.
+        """
+        day = to_day(as_of)
+        series = all_series(dataset, grain)
+        index = series.index.filter(nw.col("first_day") < day).collect().to_polars()
+        index = index.sort(grain.keys)
+        index.write_parquet(folder / "index.parquet")
+        sold = series.units.filter(nw.col("day") < day).collect().to_polars()
+        sold = sold.sort("series", "day")
+        sold.write_parquet(folder / "units.parquet", row_group_size=_ROW_GROUP)
+        groups = _groups(index)
+        totals = sold.join(index.select("series", *groups), on="series", how="inner")
+        totals = totals.group_by(*groups, "day").agg(pl.col("units").sum())
+        totals.write_parquet(folder / "totals.parquet")
         names, where, what = [], grain.location_keys, grain.product_keys
         if "promotions" in dataset.tables:
             names = kinds(dataset)
-            near = nw.col("to_day") > day - grain.days, nw.col("from_day") < end
-            _write(_columns(dataset, "promotions").filter(*near), folder / "promotions.parquet")
+            ahead = _columns(dataset, "promotions").filter(nw.col("to_day") > day)
+            _write(ahead, folder / "promotions.parquet")
             _write(promoted_locations(dataset, where), folder / "promoted_locations.parquet")
-            if what:
-                _write(promoted_products(dataset, what), folder / "promoted_products.parquet")
-        if "prices" in dataset.tables:
-            prices = _columns(dataset, "prices").filter(nw.col("from_day") < end)
-            _write(_since(prices, day - RECENT[grain.freq] * grain.days), folder / "prices.parquet")
+        if names and what:
+            _write(promoted_products(dataset, what), folder / "promoted_products.parquet")
+            past = promotion_stretches(dataset, grain).filter(nw.col("to_day") <= day)
+            _write(past, folder / "stretches.parquet")
+        for table in ("prices", "covariates"):
+            if table in dataset.tables:
+                _write(_columns(dataset, table), folder / f"{table}.parquet")
         products, locations = sold_ids(dataset)
         for name, ids in (("products", products), ("locations", locations)):
             one = _ATTRIBUTES[name]
@@ -68,59 +82,39 @@ class Books:
             if dataset.has(name, *keys):
                 rows = with_attributes(dataset, rows, keys)
             _write(rows, folder / f"{name}.parquet")
-        about = {"kinds": names, "days": dataset.days}
-        (folder / "books.json").write_text(json.dumps(about, indent=1))
+        firsts = sold.get_column("series").gather_every(_ROW_GROUP).to_list()
+        about = {"kinds": names, "days": dataset.days, "group_firsts": firsts}
+        (folder / "books.json").write_text(json.dumps(about))
 
-    def replanned(self, frame: pl.DataFrame, plan: list[Planned]) -> pl.DataFrame:
-        """Turn features under the books into those under a plan.
-
-        Parameters
-        ----------
-        frame
-            What `demand` gave for some series, all of their steps.
-        plan
-            As `read_plan` gives it.
+    def dataset(self, rows: list[int], plan: list[Planned] | None = None) -> Dataset:
+        """Return a dataset of the series in some rows of `index`, under a plan.
 
         Raises
         ------
         NotFound, InvalidInput, MissingData
             As `what_if` and `check_known` do.
         """
-        check_known(plan, self._ids("products"), self._ids("locations"))
-        grain, day = self.grain, to_day(self.as_of)
-        index = frame.select(grain.keys).unique(maintain_order=True).with_row_index("series")
-        index = index.with_columns(pl.col("series").cast(pl.Int64))
-        under = what_if(self._dataset(plan, index), plan, grain)
-        block = (day - day % grain.days) // grain.days
-        moved = [c for c in frame.columns if c.startswith("price_")]
-        keyed = frame.drop(moved).join(index, on=grain.keys, how="left", maintain_order="left")
-        keyed = keyed.with_columns((pl.col("step") + block).cast(pl.Int64).alias("block"))
-        laid = with_plan(
-            under, grain, self.as_of, self.horizon_days, nw.from_native(keyed.lazy())
-        ).collect()
-        return laid.to_polars().sort("series", "step").select(frame.columns)
-
-    def _dataset(self, plan: list[Planned], index: pl.DataFrame) -> Dataset:
-        """Read the books of the products that are asked for or planned."""
+        plan = plan or []
+        check_known(plan, *self._sold)
+        index = self.index[rows]
+        series = self._series(index)
         ids = {row.product_id for row in plan}
         if "product_id" in index.columns:
-            ids |= set(index.get_column("product_id"))
-            of_these = pl.col("product_id").is_in(sorted(ids))
+            of_these = pl.col("product_id").is_in(sorted(ids | set(index["product_id"])))
         else:
             of_these = pl.lit(value=True)
         tables: dict[str, nw.LazyFrame[Any]] = {
-            name: nw.from_native(self._scan(name).filter(of_these).collect().lazy())
+            name: _framed(self._scan(name).filter(of_these))
             for name in ("promotions", "prices")
             if self._path(name).exists()
         }
+        if self._path("covariates").exists():
+            tables["covariates"] = _framed(self._scan("covariates"))
         tables |= {name: nw.from_native(self._scan(name)) for name in _ATTRIBUTES}
-        day = to_day(self.as_of)
-        nothing = nw.from_native(pl.LazyFrame(schema={"series": pl.Int64}))
         derived: dict[Any, Any] = {
-            # Nothing before the last period is read.
-            "days": (day - self.grain.days, day - 1),
-            ("series", self.grain.keys): Series(nw.from_native(index.lazy()), nothing),
-            "promotion_kinds": self.kinds,
+            "days": tuple(self._about["days"]),
+            ("series", self.grain.keys): series,
+            "promotion_kinds": self._about["kinds"],
         }
         for name, keys in (
             ("promoted_locations", self.grain.location_keys),
@@ -128,23 +122,71 @@ class Books:
         ):
             if self._path(name).exists():
                 derived[name, keys] = nw.from_native(self._scan(name))
-        return Dataset("the published one", self.as_of, tables, _derived=derived)
+        booked = Dataset("the published one", self.as_of, tables, _derived=derived)
+        under = what_if(booked, plan, self.grain) if plan else booked
+        if self._path("stretches").exists():
+            past = self._scan("stretches").filter(of_these)
+            ahead = promotion_stretches(under, self.grain).to_native()
+            both = pl.concat([past, ahead.select(past.collect_schema().names())])
+            under._derived["promotion_stretches", self.grain.keys] = _framed(both)
+        return under
 
     @cached_property
-    def kinds(self) -> list[str]:
-        """The kinds of promotion that the books know."""
-        names: list[str] = json.loads((self.folder / "books.json").read_text())["kinds"]
-        return names
+    def index(self) -> pl.DataFrame:
+        """The series: their numbers, keys, groups and first days."""
+        return pl.read_parquet(self._path("index"))
 
-    def _ids(self, name: str) -> set[str]:
-        return self._sold[name]
+    def _series(self, index: pl.DataFrame) -> Series:
+        """Read what the series sold; the rest of their groups sold stands in for the others."""
+        units = self._units(index.get_column("series").sort().to_numpy())
+        groups = _groups(index)
+        own = units.join(index.select("series", *groups), on="series", how="left")
+        others = pl.concat(
+            [
+                self._scan("totals").collect(),
+                own.select(*groups, "day", -pl.col("units")),
+            ]
+        )
+        near = [
+            pl.col(group).is_in(index[group].drop_nulls().unique().implode()) for group in groups
+        ]
+        of_these = pl.any_horizontal(pl.lit(value=False), *near)
+        # Groups that none of these series is in make one group without a name.
+        named = [pl.when(of_these).then(pl.col(group)).alias(group) for group in groups]
+        rest = others.with_columns(named).group_by(*groups, "day").agg(pl.col("units").sum())
+        rest = rest.filter(pl.col("units") != 0).with_columns(
+            series=-1 - pl.struct(*groups).rank("dense").cast(pl.Int64)
+            if groups
+            else pl.lit(-1, dtype=pl.Int64)
+        )
+        numbers = rest.group_by("series", *groups).agg(pl.col("day").min().alias("first_day"))
+        whole = pl.concat([index, numbers], how="diagonal")
+        sold = pl.concat([units, rest.select(units.columns)]).sort("series", "day")
+        return Series(nw.from_native(whole.lazy()), nw.from_native(sold.lazy()))
+
+    def _units(self, series: np.ndarray[Any, Any]) -> pl.DataFrame:
+        """Decode the groups of rows that hold some series, and no others."""
+        firsts = np.array(self._about["group_firsts"], dtype=np.int64)
+        # A series may begin in the group before the first that begins with it.
+        low = np.maximum(np.searchsorted(firsts, series, side="left") - 1, 0)
+        high = np.searchsorted(firsts, series, side="right")
+        groups = sorted({g for a, b in zip(low, high, strict=True) for g in range(a, b)})
+        scan = self._scan("units")
+        parts = pl.collect_all([scan.slice(int(g) * _ROW_GROUP, _ROW_GROUP) for g in groups])
+        return pl.concat(parts).filter(pl.col("series").is_in(series.tolist()))
 
     @cached_property
-    def _sold(self) -> dict[str, set[str]]:
-        return {
-            name: set(self._scan(name).select(column).collect().to_series())
+    def _about(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "books.json").read_text())
+        return found
+
+    @cached_property
+    def _sold(self) -> tuple[set[str], set[str]]:
+        products, locations = (
+            set(self._scan(name).select(column).collect().to_series())
             for name, column in _ATTRIBUTES.items()
-        }
+        )
+        return products, locations
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"
@@ -153,20 +195,19 @@ class Books:
         return pl.scan_parquet(self._path(name))
 
 
+def _groups(index: pl.DataFrame) -> list[str]:
+    return [f"in_{group}" for group in GROUPS if f"in_{group}" in index.columns]
+
+
 def _columns(dataset: Dataset, table: str) -> nw.LazyFrame[Any]:
     names = [c for c in TABLES[table].columns if dataset.has(table, c)]
     return dataset.table(table).select(names)
 
 
-def _since(prices: nw.LazyFrame[Any], day: int) -> nw.LazyFrame[Any]:
-    """Keep the changes from `day` on, and of each place the last one before."""
-    place = [c for c in ("product_id", "location_id") if c in prices.collect_schema().names()]
-    rows = prices.collect().to_polars()
-    last = pl.col("from_day").filter(pl.col("from_day") < day).max().over(place)
-    kept = rows.filter((pl.col("from_day") >= day) | (pl.col("from_day") == last))
-    return nw.from_native(kept.lazy())
+def _framed(scan: pl.LazyFrame) -> nw.LazyFrame[Any]:
+    return nw.from_native(scan.collect().lazy())
 
 
 def _write(frame: nw.LazyFrame[Any], path: Path) -> None:
     rows = frame.collect().to_polars()
-    rows.sort(rows.columns[0]).write_parquet(path, compression="zstd", row_group_size=_ROW_GROUP)
+    rows.sort(rows.columns[0]).write_parquet(path, row_group_size=_ROW_GROUP)

@@ -97,43 +97,16 @@ def demand(
     frame = known.join(_steps(days, length, block, country), how="cross")
     if grain.freq == "day":
         frame = _with_weekdays(dataset, grain, frame, past, origin)
-    frame = with_plan(dataset, grain, as_of, horizon_days, frame)
+    if names:
+        frame = with_promotions(frame, plan.drop("age", "level_now"), names)
+    if dataset.has("prices") and "product_id" in grain.keys:
+        prices = planned_prices(dataset, grain, origin, steps, index)
+        frame = frame.join(prices, on=["series", "step"], how="left")
     first = [*grain.keys, "day", "step", "age", "sold_periods", "level_now"]
     renamed = frame.rename({f"in_{g}": f"group_{g}" for g in _present(frame, GROUPS)})
     names = renamed.collect_schema().names()
     features = sorted(name for name in names if name.startswith(PREFIXES) and name not in first)
     return renamed.select(*first, *features).sort(*grain.keys, "step")
-
-
-def with_plan(
-    dataset: Dataset, grain: Grain, as_of: AsOf, horizon_days: int, frame: Frame
-) -> Frame:
-    """Add what the books plan for each target period.
-
-    These are the only features that a plan for the days ahead can move: with the books of
-    another plan, the rest of a frame can be used again.
-
-    Parameters
-    ----------
-    dataset
-        The books: promotions and prices, for the series in `frame` at least.
-    grain, as_of, horizon_days
-        As in `demand`.
-    frame
-        `series`, the grain's keys, `step`, `block` and what promotions did to the series
-        before `as_of` (`promotion_usual_*`, `promotion_last_*`, `promotion_effect_*`).
-    """
-    origin, steps = to_day(as_of), grain.periods(horizon_days)
-    names = kinds(dataset) if grain.product_keys else []
-    if names:
-        shares = promotion_shares(dataset, grain, origin, _plan_end(dataset, origin + horizon_days))
-        wanted = frame.select("series").unique()
-        frame = with_promotions(frame, shares.join(wanted, on="series", how="semi"), names)
-    if dataset.has("prices") and "product_id" in grain.keys:
-        index = held(frame.select("series", *grain.keys).unique())
-        prices = planned_prices(dataset, grain, origin, steps, index)
-        frame = frame.join(prices, on=["series", "step"], how="left")
-    return frame
 
 
 def _present(frame: Frame, groups: Iterable[str]) -> list[str]:

@@ -56,7 +56,7 @@ def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
     if not names or not grain.product_keys:
         empty = {"series": pl.Int64, "block": pl.Int64} | {f"share_{k}": pl.Float64 for k in names}
         return nw.from_native(pl.LazyFrame(schema=empty))
-    stretches = _stretches(dataset, grain)
+    stretches = promotion_stretches(dataset, grain)
     located, everywhere = list(grain.keys), list(grain.product_keys)
     keyed = index.select("series", *grain.keys)
     somewhere = stretches.filter(~nw.col("everywhere")).join(keyed, on=located, how="inner")
@@ -75,11 +75,16 @@ def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
     return held(wide.group_by("series", "block").agg(nw.col(f"share_{k}").max() for k in names))
 
 
-def _stretches(dataset: Dataset, grain: Grain) -> Frame:
+def promotion_stretches(dataset: Dataset, grain: Grain) -> Frame:
     """Reduce the plan to one row for each stretch of each group of products and locations.
 
     `covered` counts promoted product-locations, `of` the product-locations there are.
     """
+    key = ("promotion_stretches", grain.keys)
+    return dataset.derive(key, lambda: held(_stretches(dataset, grain)))
+
+
+def _stretches(dataset: Dataset, grain: Grain) -> Frame:
     plan = dataset.table("promotions")
     if "location_id" not in dataset.columns("promotions"):
         plan = plan.with_columns(nw.lit(None, dtype=nw.String).alias("location_id"))

@@ -77,7 +77,7 @@ class DemandAnswers:
             values,
             (series.get_column("basis") == "own_history").to_numpy(),
             tuple(about["quantiles"]),
-            DemandAgain.load(folder, about["as_of"], len(dates)),
+            DemandAgain.load(folder, about["as_of"]),
         )
 
     def answer(
@@ -125,20 +125,19 @@ class DemandAnswers:
         distinct = sorted(set(rows))
         booked = self._levels(self.values[distinct], quantiles)
         names, parts = ["mean", *map(level_name, quantiles)], [booked]
+        shape = (len(distinct), len(self.dates), -1)
         frame = None
         if plan:
-            rows_of_plan = read_plan(plan, self.as_of)
-            values, moved, frame = self.again.under(distinct, rows_of_plan, quantiles)
-            under = np.where(moved[:, :, None], values, booked)
-            mean = booked[:, :, :1]
-            names, parts = (
-                [*names, "mean_booked", "difference"],
-                [under, mean, under[:, :, :1] - mean],
-            )
+            frame = self.again.features(distinct, read_plan(plan, self.as_of))
+            under = self.again.forecast(frame, quantiles).reshape(shape)
+            mean = self.values[distinct][:, :, :1]
+            names = [*names, "mean_booked", "difference"]
+            parts = [under, mean, under[:, :, :1] - mean]
         numbers = np.concatenate(parts, axis=2)
         reasons: list[list[list[float]]] = []
         if why:
-            reasons = self.again.why(self.again.read(distinct) if frame is None else frame).tolist()
+            frame = self.again.features(distinct) if frame is None else frame
+            reasons = self.again.why(frame).reshape(shape).tolist()
         place = {row: i for i, row in enumerate(distinct)}
         answers = []
         for one, row in zip(series, rows, strict=True):

@@ -1,7 +1,7 @@
 """Forecasts made again for a few series: under another plan, or with their reasons.
 
-Published features and books in, numbers out; the answers about demand ask here. Nothing but
-the model is held in memory: features and books are read for the series at hand.
+The published model and books in, numbers out; the answers about demand ask here. Of the books
+only keys are held in memory: the rest is read for the series at hand.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.books import Books
+from features.calendar import parse_as_of
 from features.grain import Grain
 from features.what_if import Planned
 from training.models.demand import DemandModel, level_name
-from training.models.demand_published import series_a_group
 from training.models.demand_why import REASONS
 
 Floats = NDArray[np.float64]
@@ -29,76 +29,45 @@ class DemandAgain:
 
     Attributes
     ----------
-    features
-        The published features: `periods` rows a series, in the order of the forecasts.
-    periods
-        Periods a series.
     model, books
-        What turns features into forecasts, and what a plan is laid over.
+        What was fitted, and the records and plans that it is asked about.
     """
 
-    features: Path
-    periods: int
     model: DemandModel
     books: Books
 
     @classmethod
-    def load(cls, folder: Path, as_of: str, periods: int) -> Self:
+    def load(cls, folder: Path, as_of: str) -> Self:
         """Read what `publish` wrote."""
         model = DemandModel.load(folder / "model")
-        books = Books(folder / "books", Grain.parse(model.grain), as_of, model.horizon_days)
-        return cls(folder / "features.parquet", periods, model, books)
+        return cls(model, Books(folder / "books", Grain.parse(model.grain), as_of))
 
-    def under(
-        self, rows: Sequence[int], plan: list[Planned], levels: Sequence[float]
-    ) -> tuple[Floats, NDArray[np.bool_], pl.DataFrame]:
-        """Forecast series under a plan.
+    def features(self, rows: list[int], plan: list[Planned] | None = None) -> pl.DataFrame:
+        """Compute the features of series, under a plan.
 
         Parameters
         ----------
         rows
             Rows of the series among the published forecasts, ascending.
-        plan, levels
-            What is planned, and the quantiles wanted.
-
-        Returns
-        -------
-        values, moved, frame
-            Means and quantiles, shape (series, periods, 1 + levels), of the cells that the
-            plan moves; which those are; and all cells' features.
+        plan
+            What is planned; by default what is booked.
 
         Raises
         ------
         NotFound, InvalidInput, MissingData
-            If the plan cannot be used; see `Books.replanned`.
+            If the plan cannot be used; see `Books.dataset`.
         """
-        booked = self.read(rows)
-        frame = self.books.replanned(booked, plan)
-        changed = [pl.Series(frame[c].ne_missing(booked[c])) for c in frame.columns]
-        moved = pl.DataFrame(changed).select(pl.any_horizontal(pl.all())).to_series()
+        ids = self.books.index[rows].select(self.books.grain.keys)
+        dataset = self.books.dataset(rows, plan)
+        return self.model.features(dataset, parse_as_of(self.books.as_of), ids)
+
+    def forecast(self, frame: pl.DataFrame, levels: Sequence[float]) -> Floats:
+        """Forecast from features: the mean and the quantiles of each row."""
         names = ["mean", *map(level_name, levels)]
-        values = np.zeros((frame.height, len(names)))
-        if moved.any():
-            found = self.model.forecast(frame.filter(moved), levels)
-            values[moved.to_numpy()] = found.select(names).to_numpy()
-        shape = (len(rows), self.periods)
-        return values.reshape(*shape, len(names)), moved.to_numpy().reshape(shape), frame
+        return self.model.forecast(frame, levels).select(names).to_numpy()
 
     def why(self, frame: pl.DataFrame) -> Floats:
-        """Say why in units, shape (series, periods, reasons), from features of whole series."""
-        wide = self.model.why(frame).pivot(
-            on="reason", index=[*self.books.grain.keys, "date"], values="units"
-        )
-        return wide.select(REASONS).to_numpy().reshape(-1, self.periods, len(REASONS))
-
-    def read(self, rows: Sequence[int]) -> pl.DataFrame:
-        """Read the features of series by their rows among the published forecasts."""
-        scan, size = pl.scan_parquet(self.features), series_a_group(self.periods)
-        # A group of series is decoded as a whole or not at all.
-        groups = sorted({row // size for row in rows})
-        length = size * self.periods
-        parts = pl.collect_all([scan.slice(group * length, length) for group in groups])
-        place = {group: i * size for i, group in enumerate(groups)}
-        starts = np.array([(place[row // size] + row % size) * self.periods for row in rows])
-        cells = (starts[:, None] + np.arange(self.periods)).ravel()
-        return pl.concat(parts)[cells]
+        """Say why in units, from features: a column for each of `REASONS`."""
+        keys = [*self.books.grain.keys, "date"]
+        wide = self.model.why(frame).pivot(on="reason", index=keys, values="units")
+        return wide.select(REASONS).to_numpy()
