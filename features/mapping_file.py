@@ -20,6 +20,7 @@ from features.tables import TABLES
 _EITHER = {"ts": "day", "day": "ts", "to_day": "last_day"}
 # What an order line may lack, since there is a rule that makes it.
 _MADE = {"orders": ("order_id", "line", "quantity", "kind")}
+_COPY = "# A copy of "
 _TOP = ("name", "folder", "local_time_zone")
 
 
@@ -69,12 +70,22 @@ def read_mapping(path: Path) -> Mapping:
 
 def stored_copy(path: Path, mapping: Mapping) -> str:
     """Return the mapping file's text with its folder written out, to be read from elsewhere."""
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8").removeprefix(_copied_from(original_of(path)))
     head = re.search(r"^\s*\[", text, re.MULTILINE)
     cut = head.start() if head else len(text)
     kept = re.sub(r"^[ \t]*folder[ \t]*=.*\n", "", text[:cut], flags=re.MULTILINE)
     folder = str(mapping.folder).replace("\\", "\\\\").replace('"', '\\"')
-    return f'folder = "{folder}"\n{kept}{text[cut:]}'
+    return f'{_copied_from(original_of(path))}folder = "{folder}"\n{kept}{text[cut:]}'
+
+
+def original_of(path: Path) -> Path:
+    """Where the mapping file stands that a person edits: the file itself, or what it copies."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return Path(first.removeprefix(_COPY)) if first.startswith(_COPY) else path.resolve()
+
+
+def _copied_from(original: Path) -> str:
+    return f"{_COPY}{original}\n"
 
 
 def expand(text: str) -> str:

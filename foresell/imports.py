@@ -12,8 +12,9 @@ from features.dataset import list_datasets
 from features.errors import InvalidInput, NotFound
 from features.intake import import_tables
 from features.mapping import Mapping
-from features.mapping_file import read_mapping, stored_copy
+from features.mapping_file import original_of, read_mapping, stored_copy
 from features.quality import ImportReport
+from features.quarantine import quarantine_file
 from features.sources import BUNDLED
 from foresell.progress import console, progress
 from foresell.settings import Settings
@@ -94,6 +95,40 @@ def bring_in(
         )
         tell("check and store")
         return import_tables(settings.home, name, tables, settings.max_bad_share)
+
+
+def replay_quarantine(settings: Settings, name: str) -> ImportReport:
+    """Read a dataset's quarantined rows again, by its mapping as it stands today.
+
+    Raises
+    ------
+    NotFound
+        If the dataset was brought in by no mapping.
+    InvalidInput
+        If nothing that can be read again is in quarantine.
+    """
+    from features.sources.quarantined import read_quarantined
+
+    if name in BUNDLED:
+        raise InvalidInput(
+            f"{name} is bundled and has no mapping that could have been mended.", field="dataset"
+        )
+    mapping_of(settings, name)
+    kept = _kept_mapping(settings, name)
+    path = original_of(kept)
+    if not path.is_file() or read_mapping(path).name != name:
+        path = kept
+    mapping = read_mapping(path)
+    with progress(f"replay {name}", steps=2) as tell:
+        tell(f"read by {path}")
+        quarantine = quarantine_file(settings.home, name)
+        tables = read_quarantined(quarantine, mapping, datetime.now())
+        if not tables:
+            raise InvalidInput(f"Nothing of {name} is in quarantine.", field="dataset")
+        tell("check and store")
+        report = import_tables(settings.home, name, tables, max_bad_share=1.0)
+    _keep_mapping(settings, path, mapping)
+    return report
 
 
 def _kept_mapping(settings: Settings, name: str) -> Path:

@@ -4,8 +4,10 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table as Grid
 
+from features.quality import ImportReport
 from foresell.cli.edge import JSON, data, settings, show, verb
 from foresell.progress import console
 
@@ -28,12 +30,7 @@ def import_(
     if as_json:
         show(report.to_json() if report else {"dataset": source, "tables": {}})
     elif report is not None:
-        grid = Grid("table", "read", "accepted", "quarantined", "duplicates", "touched by a rule")
-        for name, table in report.tables.items():
-            counts = (table.read, table.accepted, table.quarantined, table.duplicates)
-            rules = "; ".join(f"{rule}: {rows}" for rule, rows in table.touched.items())
-            grid.add_row(name, *(f"{count:,}" for count in counts), rules)
-        console.print(grid)
+        _print_report(report)
 
 
 @data.command("list")
@@ -74,3 +71,57 @@ def show_dataset(name: str, as_json: JSON = False) -> None:
         why = model["lacks"] or model["reason"]
         grid.add_row(model["model"], model["can_run"], asked, why, model["would_gain"])
     console.print(grid)
+
+
+@data.command("quarantine")
+@verb
+def quarantine(
+    name: str,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="read its rows again by the mapping as it stands now")
+    ] = False,
+    stopped: Annotated[
+        bool, typer.Option("--stopped", help="rows that made the last import stop, instead")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
+    """Show what was kept out, and why. Example: `foresell data quarantine my-shop --replay`."""
+    from features.quarantine import summary
+    from foresell import imports
+
+    home = settings().home
+    if replay:
+        report = imports.replay_quarantine(settings(), name)
+        if as_json:
+            show(report.to_json())
+        else:
+            _print_report(report)
+        return
+    groups = summary(home, name, stopped=stopped)
+    if as_json:
+        rows = sum(group["rows"] for group in groups)
+        show({"dataset": name, "rows": rows, "groups": groups})
+        return
+    grid = Grid("table", "rows", "reason", "column", "mapping", "such as", show_lines=True)
+    for group in groups:
+        line = f"line {group['mapping_line']}" if group["mapping_line"] else ""
+        examples = [
+            f"{one['file'] or ''} row {one['row']}: {one['value']!r}" for one in group["examples"]
+        ]
+        reason = f"{group['reason']} (dropped)" if group["dropped"] else group["reason"]
+        cells = (group["table"], f"{group['rows']:,}", reason, group["column"], line)
+        grid.add_row(*map(escape, (*cells, "\n".join(examples))))
+    console.print(grid if groups else f"Nothing of {name} is in quarantine.")
+
+
+def _print_report(report: ImportReport) -> None:
+    """Show what became of each table's rows."""
+    counts = ("read", "accepted", "replaced", "quarantined", "dropped", "duplicates")
+    grid = Grid("table", *counts, "touched by a rule, or noted")
+    for name, table in report.tables.items():
+        remarks = {**table.touched, **table.noted}
+        told = "; ".join(f"{rule}: {rows:,}" for rule, rows in remarks.items())
+        grid.add_row(name, *(f"{getattr(table, count):,}" for count in counts), escape(told))
+    console.print(grid)
+    if any(table.quarantined for table in report.tables.values()):
+        console.print(f"foresell data quarantine {report.dataset} shows what was kept out and why")

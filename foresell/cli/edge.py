@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from features.errors import ForesellError
 from foresell.progress import console
@@ -36,7 +37,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(*args, **kwargs)
         except ForesellError as error:
-            console.print(f"[red]{error.message}[/]", markup=True, soft_wrap=True)
+            console.print(f"[red]{escape(error.message)}[/]", markup=True, soft_wrap=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
             console.print("Interrupted; what was finished is kept.")

@@ -91,6 +91,29 @@ def test_a_mistake_in_a_mapping_is_one_sentence_and_exit_code_2(run, shop, text,
     assert "Traceback" not in err + out
 
 
+def test_the_quarantine_is_shown_and_read_again_by_the_mended_mapping(run, shop):
+    run("data", "import", str(shop / "shop.toml"))
+    code, out, err = run("data", "quarantine", "corner-shop", "--json")
+    assert code == 0, err
+    (group,) = json.loads(out)["groups"]
+    (example,) = group["examples"]
+    assert (group["reason"][:13], example["value"]) == ("ts is not a d", "soon")
+    assert (example["file"], example["row"]) == ("lines/1.csv", 30)
+    # The mapping that a person mends is the one that they wrote, not the copy that was kept.
+    (shop / "shop.toml").write_text(MAPPING + 'date_format = "%Y-%m-%d"\n')
+    (shop / "lines" / "1.csv").unlink()
+    report = json.loads(run("data", "quarantine", "corner-shop", "--replay", "--json")[1])
+    assert report["tables"]["orders"]["quarantined"] == 1
+    shown = run("data", "quarantine", "corner-shop")[2]
+    assert "%Y-%m-%d" in shown
+    assert "row 30: 'soon'" in shown
+
+
+def test_a_table_that_a_message_names_in_brackets_is_shown(run, shop):
+    (shop / "bad.toml").write_text(MAPPING.replace("ts =", "tss ="))
+    assert "[orders] has no column 'tss'" in run("data", "import", str(shop / "bad.toml"))[2]
+
+
 def test_retraining_a_dataset_without_a_source_says_how_to_bring_it_in(run):
     code, _, err = run("retrain", "--dataset", "elsewhere")
     assert code == 2
