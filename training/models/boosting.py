@@ -7,6 +7,7 @@ silence; here the order of columns and the levels of categories travel with the 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from features.errors import InvalidInput
+from training.models.paths import Paths
 
 Floats = NDArray[np.float64]
 
@@ -129,6 +131,25 @@ class Booster:
             num_threads=self.threads,
         )
         return pl.DataFrame(np.asarray(parts), schema=[*self.columns, "base"], orient="row")
+
+    def path_contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Split each row's raw score as `contributions` does, at a twentieth of its cost.
+
+        See `training.models.paths` for what a part means.
+        """
+        if features.is_empty():
+            return pl.DataFrame(schema=dict.fromkeys([*self.columns, "base"], pl.Float64))
+        leaves = self.native.predict(
+            matrix(features, self.columns, self.categories),
+            pred_leaf=True,
+            num_threads=self.threads,
+        )
+        parts = self._paths.contributions(np.asarray(leaves, dtype=np.int32))
+        return pl.DataFrame(parts, schema=[*self.columns, "base"], orient="row")
+
+    @cached_property
+    def _paths(self) -> Paths:
+        return Paths.of(self.native)
 
     def importance(self) -> dict[str, float]:
         """Total gain by feature, the largest first."""
