@@ -37,6 +37,22 @@ class Served:
     record: published.Version
     answers: Mapping[str, Any]
 
+    def ask(self, task: str) -> tuple[published.Model, Any]:
+        """Return what answers for a task, with its record.
+
+        Raises
+        ------
+        Unavailable
+            If the version has nothing for the task.
+        """
+        if task not in self.answers:
+            raise Unavailable(
+                f"Version {self.record.version} has no {task} model; it has "
+                f"{', '.join(self.answers)}. Run `foresell train {task}` on a dataset that "
+                "has what it needs."
+            )
+        return self.record.models[task], self.answers[task]
+
 
 class Predictor:
     """The version that answers now, and the watch for the next one.
@@ -76,16 +92,20 @@ class Predictor:
         Unavailable
             If nothing is published, or nothing for this task.
         """
+        return self.held().ask(task)
+
+    def held(self) -> Served:
+        """Return the version that answers now: for questions to several models of it.
+
+        Raises
+        ------
+        Unavailable
+            If nothing is published.
+        """
         served = self._served
         if served is None:
             raise Unavailable("Nothing is published yet; run `foresell train all`.")
-        if task not in served.answers:
-            raise Unavailable(
-                f"Version {served.record.version} has no {task} model; it has "
-                f"{', '.join(served.answers)}. Run `foresell train {task}` on a dataset that "
-                "has what it needs."
-            )
-        return served.record.models[task], served.answers[task]
+        return served
 
     def refresh(self) -> bool:
         """Load the current version if it is another than the one held; say whether it changed.

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from features.errors import InvalidInput
-from features.segments import FEW_VISITS, NEW
-from training.models.churn import NEWCOMER_REASON, ChurnModel
-from training.models.known_customers import KnownCustomers
+from serving.answers.histories import Histories
+from serving.answers.next_purchase import NextPurchaseAnswers
+from training.models.churn import ChurnModel
+from training.models.known_customers import KnownCustomers, basis
+from training.models.unknown_customers import Population
 
 
 @dataclass(frozen=True)
@@ -21,66 +23,88 @@ class ChurnAnswers:
         The model, predicting with one thread, which is fastest for few customers.
     customers
         Those that the version knows.
+    population
+        What those it does not know are scored with.
     """
 
     model: ChurnModel
     customers: KnownCustomers
+    population: Population
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `ChurnModel.publish` wrote."""
-        return cls(ChurnModel.load(folder / "model", threads=1), KnownCustomers.load(folder))
+        model = ChurnModel.load(folder / "model", threads=1)
+        return cls(model, KnownCustomers.load(folder), Population.load(folder))
 
     def answer(
-        self, customer_ids: Sequence[str], horizon_days: int | None = None
+        self,
+        who: Sequence[str] | Histories,
+        horizon_days: int | None = None,
+        next_purchase: NextPurchaseAnswers | None = None,
     ) -> list[dict[str, Any]]:
         """Answer for each customer, in the order asked.
 
         Parameters
         ----------
-        customer_ids
-            Customers; an unknown one gets the newcomers' rate and says so.
+        who
+            Customers, by id or by their own orders; one of whom no purchase is known gets the
+            newcomers' rate and says so.
         horizon_days
-            None, or the horizon that the model was trained for.
+            By default the horizon that the model was trained for.
+        next_purchase
+            Answers for another horizon: no purchase within it is what churn means.
 
         Returns
         -------
         list of dict
-            The columns that `ChurnModel.predict` names, and basis: `history`,
-            `few_purchases` (fewer than three visits) or `population` (none known).
+            The columns that `ChurnModel.predict` names; basis, as
+            `training.models.known_customers.basis` has it; answered_by, `churn` or
+            `next-purchase`.
 
         Raises
         ------
         InvalidInput
-            If the horizon is another.
+            If the horizon is another and nothing answers for it, or an order lacks what is needed.
         """
-        trained = self.model.horizon_days
-        if horizon_days is not None and horizon_days != trained:
+        rows = [row | {"answered_by": "churn"} for row in self._rows(who)]
+        if horizon_days is None or horizon_days == self.model.horizon_days:
+            return rows
+        chances = self._instead(next_purchase, horizon_days).answer(who, [horizon_days])
+        return [
+            row
+            | {
+                "churn_probability": 1 - chance[f"p_within_{horizon_days}"],
+                "horizon_days": horizon_days,
+                "reasons": chance["reasons"],
+                # Of buying there, of leaving here.
+                "contributions": [0.0 - value for value in chance["contributions"]],
+                "answered_by": "next-purchase",
+            }
+            for row, chance in zip(rows, chances, strict=True)
+        ]
+
+    def _rows(self, who: Sequence[str] | Histories) -> list[dict[str, Any]]:
+        if isinstance(who, Histories):
+            features = self.model.features(who.dataset(self.population), who.as_of)
+            answers = self.model.predict_from(features).with_columns(basis(features))
+            return who.named(answers.iter_rows(named=True), self._unknown)
+        said, unknown = self.customers.of(who), self._unknown("")
+        return [said.get(one) or unknown | {"customer_id": one} for one in who]
+
+    def _instead(
+        self, next_purchase: NextPurchaseAnswers | None, horizon_days: int
+    ) -> NextPurchaseAnswers:
+        if next_purchase is None or horizon_days > next_purchase.model.horizon_days:
+            reach = "" if next_purchase is None else f" up to {next_purchase.model.horizon_days}"
             raise InvalidInput(
                 f"horizon_days = {horizon_days} is not served; this model was trained for "
-                f"{trained} days: ask for {trained}, or leave it out.",
+                f"{self.model.horizon_days} days: ask for {self.model.horizon_days}, or leave it "
+                f"out. Other horizons{reach} are answered where next-purchase is published.",
                 field="horizon_days",
             )
-        known = self.customers.of(customer_ids)
-        few = known.get_column("visits") < FEW_VISITS
-        said = {
-            row["customer_id"]: row | {"basis": "few_purchases" if rare else "history"}
-            for row, rare in zip(
-                self.model.predict_from(known).iter_rows(named=True), few, strict=True
-            )
-        }
-        return [said[one] if one in said else self._unknown(one) for one in customer_ids]
+        return next_purchase
 
     def _unknown(self, customer_id: str) -> dict[str, Any]:
-        return {
-            "customer_id": customer_id,
-            "churn_probability": self.model.newcomer_rate_,
-            "horizon_days": self.model.horizon_days,
-            "segment": NEW,
-            "reasons": [NEWCOMER_REASON],
-            "contributions": [0.0],
-            "stage": NEW,
-            "rfm_segment": None,
-            "rfm_score": None,
-            "basis": "population",
-        }
+        answer = self.model.newcomers([customer_id]).row(0, named=True)
+        return answer | {"basis": "population"}

@@ -49,17 +49,28 @@ class Asking:
             If nothing is published for the task.
         """
         model, answers = self.predictor.ask(task)
-        _check_as_of(ask, model.as_of)
-        if size <= INLINE:
-            results = of(answers)
-        else:
-            results = await to_thread.run_sync(of, answers)
-        body = {"model_version": model.version, "as_of": model.as_of, "results": results}
-        content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-        return Response(content, media_type="application/json")
+        check_as_of(ask, model.as_of)
+        return await reply(model.version, model.as_of, lambda: of(answers), size)
 
 
-def _check_as_of(ask: Request, as_of: datetime) -> None:
+async def reply(
+    version: str, as_of: datetime, of: Callable[[], list[dict[str, Any]]], size: int
+) -> Response:
+    """Lay out what `of` answers about `size` entities in the one shape."""
+    results = of() if size <= INLINE else await to_thread.run_sync(of)
+    body = {"model_version": version, "as_of": as_of, "results": results}
+    content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(content, media_type="application/json")
+
+
+def check_as_of(ask: Request, as_of: datetime) -> None:
+    """Refuse a request for another instant than that of the answer.
+
+    Raises
+    ------
+    InvalidInput
+        If it is another.
+    """
     if ask.as_of is not None and parse_as_of(ask.as_of) != as_of:
         raise InvalidInput(
             f"as_of = {ask.as_of!r} is not what is published: answers are as of "

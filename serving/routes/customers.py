@@ -1,38 +1,78 @@
 """Who is leaving, and when customers buy again."""
 
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
-from serving.routes.asking import Asking
+from features.calendar import parse_as_of
+from features.errors import InvalidInput
+from serving.answers.histories import Histories
+from serving.routes.asking import Asking, check_as_of, reply
 from serving.routes.errors import ERRORS
 from serving.schemas.base import Answer
-from serving.schemas.customers import Churn, ChurnRequest, NextPurchase, NextPurchaseRequest
+from serving.schemas.customers import (
+    Churn,
+    ChurnRequest,
+    CustomersRequest,
+    NextPurchase,
+    NextPurchaseRequest,
+)
+
+Who = Sequence[str] | Histories
+Of = Callable[[Mapping[str, Any], Who], list[dict[str, Any]]]
+# To score one posted history takes as long as to look up so many customers.
+HISTORY = 10
 
 
 def router(asking: Asking) -> APIRouter:
     """Build the routes that ask through `asking`."""
     router = APIRouter()
 
+    async def about(task: str, ask: CustomersRequest, of: Of) -> Response:
+        """Answer about those who are asked for; `of` gets all models of the one version."""
+        served = asking.predictor.held()
+        model, _ = served.ask(task)
+        as_of, ids = model.as_of, ask.customer_ids
+        if bool(ids) == bool(ask.histories):
+            raise InvalidInput(
+                "customer_ids is required, or histories in its place, and not both.",
+                field="customer_ids",
+            )
+        if ids:
+            check_as_of(ask, as_of)
+            return await reply(model.version, as_of, lambda: of(served.answers, ids), len(ids))
+        as_of = as_of if ask.as_of is None else max(as_of, parse_as_of(ask.as_of))
+        check_as_of(ask, as_of)
+        posted = [one.model_dump(exclude_none=True) for one in ask.histories]
+        return await reply(
+            model.version,
+            as_of,
+            lambda: of(served.answers, Histories.read(posted, as_of)),
+            HISTORY * len(posted),
+        )
+
     @router.post("/v1/churn", response_model=Answer[Churn], responses=ERRORS)
     async def churn(ask: Annotated[ChurnRequest, Body()]) -> Response:
         """Say how likely each customer is not to buy within the horizon, and why."""
-        return await asking.answer(
+        return await about(
             "churn",
             ask,
-            lambda answers: answers.answer(ask.customer_ids, ask.horizon_days),
-            len(ask.customer_ids),
+            lambda models, who: models["churn"].answer(
+                who, ask.horizon_days, models.get("next-purchase")
+            ),
         )
 
     @router.post("/v1/next_purchase", response_model=Answer[NextPurchase], responses=ERRORS)
     async def next_purchase(ask: Annotated[NextPurchaseRequest, Body()]) -> Response:
-        """Say when each customer buys again, as a distribution over days."""
-        return await asking.answer(
+        """Say when each customer buys again, as a distribution over days, and why."""
+        return await about(
             "next-purchase",
             ask,
-            lambda answers: answers.answer(ask.customer_ids, ask.within_days, ask.category),
-            len(ask.customer_ids),
+            lambda models, who: models["next-purchase"].answer(
+                who, ask.within_days, ask.category, ask.quantiles
+            ),
         )
 
     return router

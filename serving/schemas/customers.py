@@ -2,32 +2,103 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from serving.schemas.base import CustomerIds, Days, Id, Probability, Request, Result
+from serving.schemas.base import MOST_IDS, CustomerIds, Days, Id, Probability, Request, Result
+
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Instant = Annotated[
+    str, Field(max_length=40, description="ISO date or datetime, the retailer's local time")
+]
 
 
-class ChurnRequest(Request):
+class PostedOrder(BaseModel):
+    """One order line of a posted history; what is not said is taken as not known."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    ts: Instant
+    revenue: float | None = Field(
+        None, allow_inf_nan=False, description="paid for the line; needed where the records have it"
+    )
+    order_id: Text | None = None
+    product_id: Text | None = None
+    category: Text | None = Field(None, description="counts where the product is not known")
+    location_id: Text | None = None
+    channel: Text | None = None
+    quantity: float = Field(1.0, allow_inf_nan=False)
+    discount: float | None = Field(None, ge=0, allow_inf_nan=False)
+    kind: Annotated[str, Field(pattern="^(sale|return)$")] = "sale"
+
+
+class PostedTouchpoint(BaseModel):
+    """Something that was sent to, or done by, a customer of a posted history."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    ts: Instant
+    kind: Text = Field(description="sent, seen, clicked, visited, redeemed")
+    campaign_id: Text = "unnamed"
+
+
+class History(BaseModel):
+    """A customer by their own orders, known to the records or not."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    customer_id: Id | None = Field(None, description="only repeated in the answer")
+    orders: Annotated[list[PostedOrder], FailFast()]
+    touchpoints: Annotated[list[PostedTouchpoint], FailFast()] = []
+
+
+# Fail fast: see `CustomerIds`.
+Histories = Annotated[
+    list[History],
+    FailFast(),
+    Field(
+        min_length=1,
+        max_length=MOST_IDS,
+        description="instead of ids: orders of customers whom the records need not know, answered "
+        "as the model answers for its own; `as_of` may then be any later instant",
+    ),
+]
+
+
+class CustomersRequest(Request):
+    """Who is asked about: customers by their ids, or by their own orders."""
+
+    customer_ids: CustomerIds = []
+    histories: Histories = []
+
+
+class ChurnRequest(CustomersRequest):
     """Who will not buy within the horizon."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"customer_ids": ["1"], "horizon_days": 28}]}
+        json_schema_extra={
+            "examples": [
+                {"customer_ids": ["1"], "horizon_days": 28},
+                {"histories": [{"orders": [{"ts": "2017-11-20", "revenue": 31.5}]}]},
+            ]
+        }
     )
 
-    customer_ids: CustomerIds
     horizon_days: int | None = Field(
-        None, ge=1, description="length of the target window; by default the model's"
+        None,
+        ge=1,
+        le=3650,
+        description="length of the target window; by default the model's. Another is answered "
+        "from the distribution of days to the next purchase",
     )
 
 
-class NextPurchaseRequest(Request):
+class NextPurchaseRequest(CustomersRequest):
     """When a customer buys again."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"customer_ids": ["1"], "within_days": [7, 14, 30]}]}
     )
 
-    customer_ids: CustomerIds
     within_days: Annotated[
         list[Annotated[int, Field(ge=1, le=3650)]],
         Field(
@@ -36,13 +107,17 @@ class NextPurchaseRequest(Request):
             description="for each of these, the probability to buy before it has passed",
         ),
     ] = [7, 14, 30]
+    quantiles: Annotated[
+        list[Annotated[float, Field(gt=0, lt=1)]],
+        Field(min_length=1, max_length=20, description="levels of the distribution of days"),
+    ] = [0.1, 0.5, 0.9]
     category: Id | None = Field(None, description="ask about one category; by default about any")
 
 
 class Churn(Result):
     """Whether one customer leaves."""
 
-    customer_id: str
+    customer_id: str = Field(description="as asked; of a history without one, its place")
     churn_probability: Probability = Field(description="of no purchase within `horizon_days`")
     horizon_days: int
     segment: str
@@ -53,13 +128,19 @@ class Churn(Result):
     stage: str = Field(description="new, growing, loyal, slipping, lapsed or won back")
     rfm_segment: str | None = Field(description="such as `champion`; none without a purchase")
     rfm_score: int | None = Field(description="recency, frequency and money, 111 to 555")
+    answered_by: str = Field(
+        "churn", description="`next-purchase` where the horizon is not the churn model's own"
+    )
 
 
 class NextPurchase(Result):
-    """When one customer buys again; one field `p_within_<days>` for each of `within_days`."""
+    """When one customer buys again.
+
+    One field `p_within_<days>` for each of `within_days`, one such as `q25` for each quantile.
+    """
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Probability] = Field(init=False)
+    __pydantic_extra__: dict[str, float] = Field(init=False)
 
     customer_id: str
     category: str | None = None
@@ -67,3 +148,7 @@ class NextPurchase(Result):
     q10: Days
     q50: Days
     q90: Days
+    reasons: list[str] = Field(description="what weighed most, the heaviest first")
+    contributions: list[float] = Field(
+        description="of each reason, in log-odds of buying on a day: above 0 speaks for soon"
+    )

@@ -5,7 +5,9 @@ import pytest
 
 from features.errors import InvalidInput
 from serving.answers.churn import ChurnAnswers
+from serving.answers.next_purchase import NextPurchaseAnswers
 from training.models.churn import ChurnModel
+from training.models.next_purchase import NextPurchaseModel
 from training.models.stacked_cuts import customer_features
 
 AS_OF = datetime(2017, 12, 4)
@@ -23,13 +25,28 @@ def served(model, journey, tmp_path_factory):
     return ChurnAnswers.load(folder)
 
 
+@pytest.fixture(scope="module")
+def next_purchase(journey, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("next-purchase")
+    NextPurchaseModel(rounds=20).fit(journey, AS_OF).publish(journey, AS_OF, folder)
+    return NextPurchaseAnswers.load(folder)
+
+
 def test_served_answers_are_those_of_the_batch(served, model, journey):
     batch = {row["customer_id"]: row for row in model.predict(journey, AS_OF).to_dicts()}
     for answer in served.answer(list(batch)):
         expected = batch[answer["customer_id"]]
         assert answer["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-9)
         assert answer["reasons"] == expected["reasons"]
-        assert answer["segment"] == expected["segment"]
+        assert {name: answer[name] for name in expected} == expected
+
+
+def test_ten_thousand_are_answered_in_two_seconds(served):
+    known = sorted(served.customers.rows)
+    asked = known * (5_000 // len(known) + 1) + [f"unknown {k}" for k in range(5_000)]
+    started = time.process_time()
+    assert len(served.answer(asked)) >= 10_000
+    assert time.process_time() - started < 2
 
 
 def test_one_customer_alone_is_answered_as_among_many(served):
@@ -51,11 +68,12 @@ def test_an_unknown_customer_is_answered_from_the_population(served, model):
     assert "no purchase known" in answer["reasons"][0]
 
 
-def test_few_visits_are_named_as_what_the_answer_rests_on(served, journey):
+def test_what_an_answer_rests_on_follows_the_number_of_visits(served, journey):
     visits = dict(customer_features(journey, AS_OF).select("customer_id", "visits").iter_rows())
     for answer in served.answer(list(visits)):
-        few = visits[answer["customer_id"]] < 3
-        assert answer["basis"] == ("few_purchases" if few else "history")
+        came = visits[answer["customer_id"]]
+        expected = "history" if came >= 3 else "few_purchases" if came == 2 else "population"
+        assert answer["basis"] == expected
 
 
 def test_another_horizon_is_refused_naming_what_is_allowed(served):
@@ -63,6 +81,25 @@ def test_another_horizon_is_refused_naming_what_is_allowed(served):
         served.answer(["1"], 30)
     assert error.value.field == "horizon_days"
     assert served.answer(["nobody"], 28)
+
+
+def test_another_horizon_is_answered_from_the_days_to_the_next_purchase(served, next_purchase):
+    asked = [*sorted(served.customers.rows)[:5], "nobody"]
+    own = served.answer(asked, 28, next_purchase)
+    other = served.answer(asked, 40, next_purchase)
+    chances = next_purchase.answer(asked, [40])
+    for ours, answer, chance in zip(own, other, chances, strict=True):
+        assert ours["answered_by"] == "churn"
+        assert answer["answered_by"] == "next-purchase"
+        assert answer["horizon_days"] == 40
+        assert answer["churn_probability"] == pytest.approx(1 - chance["p_within_40"])
+        assert answer["stage"] == ours["stage"]
+
+
+def test_a_horizon_beyond_the_distribution_says_how_far_it_reaches(served, next_purchase):
+    with pytest.raises(InvalidInput, match="up to 56") as error:
+        served.answer(["1"], 57, next_purchase)
+    assert error.value.field == "horizon_days"
 
 
 def test_one_customer_takes_a_few_milliseconds(served):

@@ -58,11 +58,37 @@ def test_an_unknown_customer_is_answered_from_the_population(served, model):
     assert answer["p_within_14"] == model.newcomer_curve_[13]
 
 
-def test_few_visits_are_named_as_what_the_answer_rests_on(served, journey):
+def test_what_an_answer_rests_on_follows_the_number_of_visits(served, journey):
     visits = dict(customer_features(journey, AS_OF).select("customer_id", "visits").iter_rows())
     for answer in served.answer(list(visits)):
-        few = visits[answer["customer_id"]] < 3
-        assert answer["basis"] == ("few_purchases" if few else "history")
+        came = visits[answer["customer_id"]]
+        expected = "history" if came >= 3 else "few_purchases" if came == 2 else "population"
+        assert answer["basis"] == expected
+
+
+def test_any_quantile_is_read_off_the_same_distribution(served):
+    customer = sorted(served.customers.rows)[0]
+    levels = [0.05, 0.1, 0.333, 0.5, 0.9, 0.99]
+    answer = served.answer([customer], [7], quantiles=levels)[0]
+    days = [answer[name] for name in ("q5", "q10", "q33.3", "q50", "q90", "q99")]
+    assert days == sorted(days)
+    chance = served.answer([customer], [round(answer["q50"]) or 1])[0]
+    assert chance[f"p_within_{round(answer['q50']) or 1}"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_reasons_tell_the_rhythm_in_words(served):
+    told = [
+        one for answer in served.answer(sorted(served.customers.rows)) for one in answer["reasons"]
+    ]
+    assert any(one.startswith("usually every ") and ", now " in one for one in told)
+
+
+def test_ten_thousand_are_answered_in_two_seconds(served):
+    known = sorted(served.customers.rows)
+    asked = known * (5_000 // len(known) + 1) + [f"unknown {k}" for k in range(5_000)]
+    started = time.process_time()
+    assert len(served.answer(asked, [3, 10], quantiles=[0.25, 0.75])) >= 10_000
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("days", [0, 57, 2.5, True])

@@ -34,6 +34,8 @@ COLUMNS = {
         "p_within_7",
         "p_within_14",
         "p_within_30",
+        "reasons",
+        "contributions",
     ],
     "value": [
         "customer_id",

@@ -5,6 +5,7 @@ with a purchase. Retraining publishes it, `serving.answers.churn` answers from w
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -154,13 +155,22 @@ class ChurnModel:
             return self.predict_from(features)
         wanted = ids.select("customer_id")
         known = self.predict_from(features.join(wanted.unique(), on="customer_id", how="semi"))
-        return wanted.join(known, on="customer_id", how="left", maintain_order="left").with_columns(
-            pl.col("churn_probability").fill_null(self.newcomer_rate_),
-            pl.col("horizon_days").fill_null(self.horizon_days),
-            pl.col("segment").fill_null(NEW),
-            pl.col("reasons").fill_null(pl.lit([NEWCOMER_REASON])),
-            pl.col("contributions").fill_null(pl.lit([0.0])),
-            pl.col("stage").fill_null(NEW),
+        new = wanted.join(known, on="customer_id", how="anti").unique(maintain_order=True)
+        known = pl.concat([known, self.newcomers(new.get_column("customer_id"))])
+        return wanted.join(known, on="customer_id", how="left", maintain_order="left")
+
+    def newcomers(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
+        """Answer for customers of whom no purchase is known."""
+        ids = pl.Series("customer_id", customer_ids, dtype=pl.String)
+        return pl.DataFrame(ids).select(
+            "customer_id",
+            pl.lit(self.newcomer_rate_).alias("churn_probability"),
+            pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
+            pl.lit(NEW).alias("segment"),
+            *reason_columns([[(NEWCOMER_REASON, 0.0)]] * len(ids)),
+            pl.lit(NEW).alias("stage"),
+            pl.lit(None, dtype=pl.String).alias("rfm_segment"),
+            pl.lit(None, dtype=pl.Int64).alias("rfm_score"),
         )
 
     def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:

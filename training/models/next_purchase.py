@@ -6,6 +6,7 @@ earlier cuts; answers for every customer with a purchase. Retraining publishes i
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput
+from features.segments import FEW_VISITS
 from training.contract import Needs, options_of
 from training.models import known_customers
 from training.models.bgnbd import BgNbd, purchases
 from training.models.boosting import Booster
 from training.models.periods import bin_edges, expand, inputs_of
-from training.models.reasons import explained
+from training.models.reasons import explained, reason_columns, strongest
 from training.models.stacked_cuts import (
     Followed,
     customer_features,
@@ -34,13 +36,12 @@ Floats = NDArray[np.float64]
 
 QUANTILES = (0.1, 0.5, 0.9)
 WITHIN_DAYS = (7, 14, 30)
-# With fewer visits a customer's own rhythm says little.
-FEW_VISITS = 3
 # With fewer examples of newcomers than this, everyone stands for them.
 MIN_NEWCOMERS = 30
 REASONS = 3
-# Reasons are read off the hazard of these first days, a bin each.
-EXPLAINED_DAYS = 7
+# Reasons are read off the hazard of these days: at once, and after a week of silence more.
+EXPLAINED_DAYS = (0, 7)
+NEWCOMER_REASON = "no purchase known: the rhythm of customers with fewer than 3 visits"
 
 
 @dataclass
@@ -129,10 +130,11 @@ class NextPurchaseModel:
         Returns
         -------
         polars.DataFrame
-            customer_id, expected_days, q10, q50, q90, p_within_7, p_within_14, p_within_30. Days
-            count from `as_of`, a purchase at its day's middle, and stop at the horizon: a
-            quantile at the horizon lies there or beyond; expected_days is the mean of what is
-            so clipped. Customers without a purchase get the newcomers' distribution.
+            customer_id, expected_days, q10, q50, q90, p_within_7, p_within_14, p_within_30, reasons
+            (up to three, strongest first) and contributions (of each reason, in log-odds of
+            buying on a day). Days count from `as_of`, a purchase at its day's middle, and stop at
+            the horizon: a quantile at the horizon lies there or beyond; expected_days is the mean
+            of what is so clipped. Customers without a purchase get the newcomers' distribution.
         """
         features = self.features(dataset, as_of)
         if ids is None:
@@ -140,13 +142,21 @@ class NextPurchaseModel:
         wanted = ids.select("customer_id")
         known = self.predict_from(features.join(wanted.unique(), on="customer_id", how="semi"))
         new = wanted.join(known, on="customer_id", how="anti").unique(maintain_order=True)
-        curves = np.tile(self.newcomer_curve_, (new.height, 1))
-        known = pl.concat([known, answers_from(new.get_column("customer_id"), curves)])
+        known = pl.concat([known, self.newcomers(new.get_column("customer_id"))])
         return wanted.join(known, on="customer_id", how="left", maintain_order="left")
 
     def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
         """Answer from rows of `features`; batch and serving both go through `curves`."""
-        return answers_from(features.get_column("customer_id"), self.curves(features))
+        answers = answers_from(features.get_column("customer_id"), self.curves(features))
+        reasons = strongest(self._contributions(features), features, REASONS)
+        return answers.with_columns(reason_columns(reasons))
+
+    def newcomers(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
+        """Answer for customers of whom no purchase is known."""
+        ids = pl.Series("customer_id", customer_ids, dtype=pl.String)
+        curves = np.tile(self.newcomer_curve_, (len(ids), 1))
+        reasons = [[(NEWCOMER_REASON, 0.0)]] * len(ids)
+        return answers_from(ids, curves).with_columns(reason_columns(reasons))
 
     def curves(self, features: pl.DataFrame) -> Floats:
         """Return P(purchase within d days) for d = 1 to the horizon, shape (customers, horizon)."""
@@ -157,11 +167,7 @@ class NextPurchaseModel:
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return each customer's reasons; `contribution` in log-odds of buying on a day."""
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        parts = self.booster_.contributions(self._expanded(features, until=EXPLAINED_DAYS))
-        shape = (features.height, EXPLAINED_DAYS, parts.width)
-        mean = parts.to_numpy().reshape(shape).mean(axis=1)
-        averaged = pl.DataFrame(mean, schema=parts.columns, orient="row")
-        return explained(averaged, features, REASONS)
+        return explained(self._contributions(features), features, REASONS)
 
     def save(self, folder: Path) -> None:
         """Write the native booster and `next_purchase.json`."""
@@ -186,16 +192,26 @@ class NextPurchaseModel:
         return model
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write the model, every customer's features at `as_of`, and what they are about."""
+        """Write what `known_customers` does, and everyone's distribution."""
         known_customers.publish(self, dataset, as_of, folder)
+        np.save(folder / "curves.npy", self.curves(self.features(dataset, as_of)))
 
-    def _expanded(self, features: pl.DataFrame, until: int | None = None) -> pl.DataFrame:
-        """Lay out every bin of every customer, up to day `until`, customer by customer."""
+    def _expanded(
+        self, features: pl.DataFrame, bins: NDArray[np.int64] | None = None
+    ) -> pl.DataFrame:
+        """Lay out `bins`, by default all, of every customer, customer by customer."""
         edges = bin_edges(self.horizon_days)
-        bins = int(np.searchsorted(edges, until or self.horizon_days, side="left"))
-        rows = np.repeat(np.arange(features.height), bins)
-        numbers = np.tile(np.arange(bins), features.height)
-        return expand(features, self.process_, edges, rows, numbers)
+        chosen = np.arange(len(edges) - 1) if bins is None else bins
+        rows = np.repeat(np.arange(features.height), len(chosen))
+        return expand(features, self.process_, edges, rows, np.tile(chosen, features.height))
+
+    def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Average over the explained bins what each feature moved, one row a customer."""
+        edges = bin_edges(self.horizon_days)
+        bins = np.searchsorted(edges, EXPLAINED_DAYS)
+        parts = self.booster_.path_contributions(self._expanded(features, bins))
+        mean = parts.to_numpy().reshape(features.height, len(bins), parts.width).mean(axis=1)
+        return pl.DataFrame(mean, schema=parts.columns, orient="row")
 
     def _person_periods(self, cut: Followed) -> tuple[pl.DataFrame, Floats]:
         """Lay out the bins that each customer lived through after a cut, and who bought in them."""
@@ -266,14 +282,24 @@ def answers_from(customer_ids: pl.Series, curves: Floats) -> pl.DataFrame:
     chance_of_day = np.diff(curves, axis=1, prepend=0.0)
     middles = np.arange(horizon) + 0.5
     expected = (chance_of_day * middles).sum(axis=1) + (1 - curves[:, -1]) * horizon
-    columns = {"customer_id": customer_ids, "expected_days": expected}
-    customer = np.arange(len(curves))
-    for q in QUANTILES:
-        before = (curves < q).sum(axis=1)
-        day = np.minimum(before, horizon - 1)
-        reached = curves[customer, day]
-        chance = np.maximum(chance_of_day[customer, day], 1e-12)
-        inside = np.clip(1 - (reached - q) / chance, 0, 1)
-        columns[f"q{round(100 * q)}"] = np.where(before == horizon, horizon, day + inside)
+    columns: dict[str, Any] = {"customer_id": customer_ids, "expected_days": expected}
+    columns |= {quantile_name(q): quantile_of(curves, q) for q in QUANTILES}
     columns |= {f"p_within_{days}": curves[:, days - 1] for days in WITHIN_DAYS}
     return pl.DataFrame(columns)
+
+
+def quantile_of(curves: Floats, level: float) -> Floats:
+    """Read the days by which the purchase has come with the chance `level`; the horizon at most."""
+    horizon = curves.shape[1]
+    customer = np.arange(len(curves))
+    before = (curves < level).sum(axis=1)
+    day = np.minimum(before, horizon - 1)
+    reached = curves[customer, day]
+    chance = np.where(day > 0, reached - curves[customer, np.maximum(day - 1, 0)], reached)
+    inside = np.clip(1 - (reached - level) / np.maximum(chance, 1e-12), 0, 1)
+    return np.asarray(np.where(before == horizon, horizon, day + inside))
+
+
+def quantile_name(level: float) -> str:
+    """Return a quantile's column: q10 of 0.1, q2.5 of 0.025."""
+    return f"q{round(100 * level, 4):g}"

@@ -66,7 +66,7 @@ def features_at_cut(dataset: Dataset, as_of: datetime, cut: int) -> pl.DataFrame
     """
 
     def build() -> pl.DataFrame:
-        days = nw.from_native(_days(dataset, as_of)).lazy().filter(nw.col("day") < cut)
+        days = nw.from_native(days_known(dataset, as_of)).lazy().filter(nw.col("day") < cut)
         frame = summarise(days, dataset, day_start(cut)).collect()
         return frame.to_polars().sort("customer_id")
 
@@ -96,7 +96,7 @@ def cut_days(
     MissingData
         If there is no such cut.
     """
-    visits = _days(dataset, as_of)
+    visits = days_known(dataset, as_of)
     first = to_day(as_of) if visits.is_empty() else int(visits.get_column("day").min())  # type: ignore[arg-type]
     newest = to_day(as_of) - latest
     cuts = [newest - step * k for k in range(count) if newest - step * k - first >= history]
@@ -115,7 +115,7 @@ def days_to_next(dataset: Dataset, as_of: datetime, cut: int, ids: pl.Series) ->
 
     A visit on the day itself counts 0; null where there is none before `as_of`.
     """
-    visits = _days(dataset, as_of).filter(pl.col("lines") > 0, pl.col("day") >= cut)
+    visits = days_known(dataset, as_of).filter(pl.col("lines") > 0, pl.col("day") >= cut)
     following = visits.group_by("customer_id").agg(pl.col("day").min() - cut)
     wanted = ids.alias("customer_id").to_frame()
     return wanted.join(following, on="customer_id", how="left", maintain_order="left").get_column(
@@ -127,7 +127,7 @@ def typical_spend(dataset: Dataset, as_of: datetime, cut: int | None = None) -> 
     """Return the unit of money at `as_of`, or at the earlier day `cut`: a visit's median spend."""
     given = dataset.yardsticks.get(TYPICAL_SPEND)
     if given is None:
-        known = _days(dataset, as_of)
+        known = days_known(dataset, as_of)
         days = known if cut is None else known.filter(pl.col("day") < cut)
         given = yardsticks(nw.from_native(days).lazy())[TYPICAL_SPEND]
     return given / MONEY_UNIT
@@ -141,7 +141,7 @@ def orders_and_spend(
     Spend is in units of the typical spend at the cut. A window that ends after `as_of` counts as
     far as it is known.
     """
-    ahead = _days(dataset, as_of).filter(
+    ahead = days_known(dataset, as_of).filter(
         pl.col("lines") > 0, pl.col("day") >= cut, pl.col("day") < cut + horizon_days
     )
     unit = typical_spend(dataset, as_of, cut) * MONEY_UNIT
@@ -176,7 +176,9 @@ def followed_cuts(
     return found
 
 
-def _days(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+def days_known(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    """Return customer-days known at `as_of` (`features.customers.customer_days`), computed once."""
+
     def build() -> pl.DataFrame:
         return customer_days(dataset, as_of).collect().to_polars()
 

@@ -1,0 +1,129 @@
+"""Customers who come with their own orders: posted histories in, the model's features out.
+
+Churn, next purchase, value and the profile ask here when a request brings histories instead of
+ids. The features are those of `training.models.unknown_customers`, so that a known customer's
+own orders, posted, are answered as their id is.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+import polars as pl
+
+from features.calendar import parse_as_of, to_day
+from features.dataset import Dataset
+from features.errors import InvalidInput
+from features.tables import TABLES
+from training.models.unknown_customers import Population
+
+History = Mapping[str, Any]
+
+ORDERS = {name: column.dtype for name, column in TABLES["orders"].columns.items()}
+ORDERS["category"] = pl.String
+TOUCHPOINTS = {name: column.dtype for name, column in TABLES["touchpoints"].columns.items()}
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Posted customers as canonical tables.
+
+    Attributes
+    ----------
+    names
+        What each is called in the answer: their id, or their place in the request.
+    orders, touchpoints
+        The canonical tables (`orders` with `category` besides), by `key_of` each.
+    as_of
+        The instant that they are answered at.
+    """
+
+    names: tuple[str, ...]
+    orders: pl.DataFrame
+    touchpoints: pl.DataFrame
+    as_of: datetime
+
+    @classmethod
+    def read(cls, histories: Sequence[History], as_of: datetime) -> Self:
+        """Read histories as a request has them.
+
+        Raises
+        ------
+        InvalidInput
+            Naming the order whose time is none, has a zone, or is not before `as_of`.
+        """
+        orders, touchpoints = [], []
+        for number, history in enumerate(histories):
+            key, where = key_of(number), f"histories[{number}]"
+            for line, order in enumerate(history.get("orders", ())):
+                ts = _instant(order["ts"], as_of, f"{where}.orders[{line}].ts")
+                row = {
+                    "quantity": 1.0,
+                    "kind": "sale",
+                    **{name: value for name, value in order.items() if value is not None},
+                    "customer_id": key,
+                    "line": line,
+                    "ts": ts,
+                    "day": to_day(ts),
+                }
+                orders.append(row | {"order_id": order.get("order_id") or f"day {row['day']}"})
+            for place, touch in enumerate(history.get("touchpoints", ())):
+                ts = _instant(touch["ts"], as_of, f"{where}.touchpoints[{place}].ts")
+                touchpoints.append({**touch, "customer_id": key, "ts": ts, "day": to_day(ts)})
+        names = (
+            history.get("customer_id") or f"histories[{k}]" for k, history in enumerate(histories)
+        )
+        return cls(
+            tuple(names),
+            pl.DataFrame(orders, schema=ORDERS, orient="row"),
+            pl.DataFrame(touchpoints, schema=TOUCHPOINTS, orient="row"),
+            as_of,
+        )
+
+    def dataset(self, population: Population) -> Dataset:
+        """Lay them out beside a population.
+
+        Raises
+        ------
+        InvalidInput
+            If an order lacks the money that the population's orders have.
+        """
+        if "revenue" in population.order_columns:
+            lacking = self.orders.filter(pl.col("revenue").is_null())
+            if lacking.height:
+                key, line = lacking.row(0, named=True)["customer_id"], lacking.item(0, "line")
+                where = f"histories[{int(key)}].orders[{line}].revenue"
+                raise InvalidInput(
+                    f"{where} is missing: these models know what customers spend; say what was "
+                    "paid for the line, net of discounts.",
+                    field=where,
+                )
+        return population.dataset_of(self.orders, self.touchpoints)
+
+    def named(
+        self, answers: Iterable[dict[str, Any]], unknown: Callable[[str], dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the answers in the order posted, under the names; `unknown` has no purchase."""
+        said = {row["customer_id"]: row for row in answers}
+        found = []
+        for number, name in enumerate(self.names):
+            row = said.get(key_of(number))
+            found.append(unknown(name) if row is None else row | {"customer_id": name})
+        return found
+
+
+def key_of(number: int) -> str:
+    """Return the id under which the history at that place is scored; ids sort by place."""
+    return f"{number:06d}"
+
+
+def _instant(value: str, as_of: datetime, field: str) -> datetime:
+    ts = parse_as_of(value, field=field)
+    if ts >= as_of:
+        raise InvalidInput(
+            f"{field} = {value!r} is not before {as_of.isoformat()}, the instant that is "
+            "answered at: leave the order out, or ask for a later as_of.",
+            field=field,
+        )
+    return ts

@@ -1,0 +1,157 @@
+"""Customers who come with their own orders are answered as if the records held them."""
+
+import time
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from features.errors import InvalidInput
+from serving.answers.churn import ChurnAnswers
+from serving.answers.histories import Histories
+from serving.answers.next_purchase import NextPurchaseAnswers
+from training.models.churn import ChurnModel
+from training.models.next_purchase import NextPurchaseModel
+
+AS_OF = datetime(2017, 11, 6)
+CLOSE = 1e-6
+SAID = ["revenue", "discount", "product_id", "location_id", "channel", "quantity", "kind"]
+
+
+@pytest.fixture(scope="module")
+def readers(journey, tmp_path_factory):
+    found = []
+    for model, reader in (
+        (ChurnModel(rounds=40), ChurnAnswers),
+        (NextPurchaseModel(rounds=40), NextPurchaseAnswers),
+    ):
+        folder = tmp_path_factory.mktemp(model.name)
+        model.fit(journey, AS_OF).publish(journey, AS_OF, folder)
+        found.append(reader.load(folder))
+    return found
+
+
+@pytest.fixture(scope="module", params=[0, 1], ids=["churn", "next-purchase"])
+def served(readers, request):
+    return readers[request.param]
+
+
+@pytest.fixture(scope="module")
+def known(journey):
+    """Customers with one, two, few and many visits."""
+    days = journey.known("orders", AS_OF).collect().to_polars().group_by("customer_id")
+    counts = days.agg(pl.col("day").n_unique()).drop_nulls().sort("day", "customer_id")
+    return counts.get_column("customer_id").gather([0, 1, 3, 60, 150, -1]).to_list()
+
+
+@pytest.fixture(scope="module")
+def own(journey, known):
+    """Return what each of `known` would post: their orders, and what they were sent."""
+
+    def rows(table, customer, columns):
+        frame = journey.known(table, AS_OF).collect().to_polars().sort("ts")
+        mine = frame.filter(pl.col("customer_id") == customer)
+        return mine.with_columns(pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S")).select(
+            "ts", *(name for name in columns if name in frame.columns)
+        )
+
+    return [
+        {
+            "customer_id": customer,
+            "orders": rows("orders", customer, SAID).to_dicts(),
+            "touchpoints": rows("touchpoints", customer, ["kind", "campaign_id"]).to_dicts(),
+        }
+        for customer in known
+    ]
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        if isinstance(value, float):
+            assert value == pytest.approx(other[name], abs=CLOSE), name
+        elif name == "contributions":
+            assert value == pytest.approx(other[name], abs=1e-3)
+        else:
+            assert value == other[name], name
+
+
+def test_a_known_customers_own_orders_are_answered_as_their_id_is(served, known, own):
+    posted = served.answer(Histories.read(own, AS_OF))
+    for one, other in zip(posted, served.answer(known), strict=True):
+        same(one, other)
+
+
+def test_the_order_of_histories_is_that_of_the_answers_and_changes_none(served, own):
+    posted = served.answer(Histories.read(own, AS_OF))
+    backwards = served.answer(Histories.read(own[::-1], AS_OF))[::-1]
+    for one, other in zip(posted, backwards, strict=True):
+        same(one, other)
+
+
+def test_a_history_without_a_name_is_called_by_its_place(served):
+    orders = [{"ts": "2017-11-01", "revenue": 20.0}]
+    found = served.answer(Histories.read([{"orders": orders}, {"orders": orders}], AS_OF))
+    assert [one["customer_id"] for one in found] == ["histories[0]", "histories[1]"]
+
+
+def test_who_never_bought_and_who_bought_once_get_the_populations_answer(served):
+    once = {"orders": [{"ts": "2017-11-01", "revenue": 20.0, "category": "MILK"}]}
+    never, single = served.answer(Histories.read([{"orders": []}, once], AS_OF))
+    assert never["basis"] == single["basis"] == "population"
+    same(never | {"customer_id": "x"}, served.answer(["nobody"])[0] | {"customer_id": "x"})
+    assert single["reasons"] != never["reasons"]
+
+
+def test_dates_and_money_alone_are_enough(served):
+    orders = [{"ts": f"2017-{month:02}-15", "revenue": 30.0} for month in range(3, 11)]
+    (found,) = served.answer(Histories.read([{"orders": orders}], AS_OF))
+    assert found["basis"] == "history"
+    assert len(found["reasons"]) == 3
+
+
+def test_a_longer_silence_speaks_for_leaving(readers):
+    churn, next_purchase = readers
+
+    def posted(last):
+        days = [last - timedelta(days=7 * k) for k in range(20)]
+        return {"orders": [{"ts": day.isoformat(), "revenue": 40.0} for day in days]}
+
+    who = Histories.read([posted(AS_OF - timedelta(days=d)) for d in (2, 60)], AS_OF)
+    recent, silent = churn.answer(who)
+    assert silent["churn_probability"] > recent["churn_probability"] + 0.2
+    soon, late = next_purchase.answer(who, [14])
+    assert late["p_within_14"] < soon["p_within_14"] - 0.2
+
+
+def test_a_later_instant_may_be_asked_for(readers):
+    orders = [{"ts": f"2017-10-{day:02}", "revenue": 30.0} for day in range(1, 29, 3)]
+    now = readers[0].answer(Histories.read([{"orders": orders}], AS_OF))[0]
+    later = readers[0].answer(Histories.read([{"orders": orders}], AS_OF + timedelta(days=60)))[0]
+    assert later["churn_probability"] > now["churn_probability"]
+
+
+@pytest.mark.parametrize("ts", ["2017-11-06", "2018-01-01", "yesterday", "2017-01-01T00:00+01:00"])
+def test_an_order_whose_time_cannot_be_used_is_named_by_its_place(ts):
+    orders = [{"ts": "2017-01-01"}, {"ts": ts}]
+    with pytest.raises(InvalidInput) as error:
+        Histories.read([{"orders": []}, {"orders": orders}], AS_OF)
+    assert error.value.field == "histories[1].orders[1].ts"
+
+
+def test_an_order_without_money_is_named_where_the_models_know_money(served):
+    posted = [
+        {"orders": []},
+        {"orders": [{"ts": "2017-01-01", "revenue": 2.0}, {"ts": "2017-01-02"}]},
+    ]
+    with pytest.raises(InvalidInput, match="what was paid") as error:
+        served.answer(Histories.read(posted, AS_OF))
+    assert error.value.field == "histories[1].orders[1].revenue"
+
+
+def test_one_history_takes_some_milliseconds(served, own):
+    served.answer(Histories.read(own[3:4], AS_OF))
+    started = time.process_time()
+    for _ in range(5):
+        served.answer(Histories.read(own[3:4], AS_OF))
+    assert (time.process_time() - started) / 5 < 0.5
