@@ -18,6 +18,8 @@ from serving.schemas.customers import (
     CustomersRequest,
     NextPurchase,
     NextPurchaseRequest,
+    Value,
+    ValueRequest,
 )
 
 Who = Sequence[str] | Histories
@@ -74,5 +76,11 @@ def router(asking: Asking) -> APIRouter:
                 who, ask.within_days, ask.category, ask.quantiles
             ),
         )
+
+    @router.post("/v1/value", response_model=Answer[Value], responses=ERRORS)
+    async def value(ask: Annotated[ValueRequest, Body()]) -> Response:
+        """Say what each customer will order and spend over any days ahead, and why."""
+        days = ask.horizons_days or None
+        return await about("value", ask, lambda models, who: models["value"].answer(who, days))
 
     return router

@@ -1,5 +1,6 @@
 """Who is leaving, and when customers buy again."""
 
+import datetime as dt
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
@@ -114,6 +115,22 @@ class NextPurchaseRequest(CustomersRequest):
     category: Id | None = Field(None, description="ask about one category; by default about any")
 
 
+class ValueRequest(CustomersRequest):
+    """What customers will order and spend."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"customer_ids": ["1"], "horizons_days": [30, 90, 365]}]}
+    )
+
+    horizons_days: Annotated[
+        list[Annotated[int, Field(ge=1, le=3650)]],
+        Field(
+            max_length=20,
+            description="days ahead, any number of them; by default those that are published",
+        ),
+    ] = []
+
+
 class Churn(Result):
     """Whether one customer leaves."""
 
@@ -151,4 +168,26 @@ class NextPurchase(Result):
     reasons: list[str] = Field(description="what weighed most, the heaviest first")
     contributions: list[float] = Field(
         description="of each reason, in log-odds of buying on a day: above 0 speaks for soon"
+    )
+
+
+class Value(Result):
+    """What one customer is worth, in the dataset's currency.
+
+    For each of the days ahead the fields `orders_<days>`, `value_<days>`, `value_<days>_q10` and
+    `value_<days>_q90`; the last two bound an interval of 80 %.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float] = Field(init=False)
+
+    customer_id: str
+    historic_value: float = Field(description="spent so far")
+    total_value: float = Field(description="spent so far and expected in the next 365 days")
+    average_order_value: float | None
+    days_between_orders: float | None
+    expected_next_order: dt.date | None
+    reasons: list[str] = Field(description="what weighed most, the heaviest first")
+    contributions: list[float] = Field(
+        description="of each reason, in logs of the spend: above 0 speaks for more"
     )

@@ -252,6 +252,7 @@ def test_openapi_describes_every_route_with_an_example_and_the_error_shape(clien
         "/v1/forecast",
         "/v1/churn",
         "/v1/next_purchase",
+        "/v1/value",
     }
     for path in page["paths"].values():
         request = path["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]

@@ -49,6 +49,8 @@ COLUMNS = {
         "average_order_value",
         "days_between_orders",
         "expected_next_order",
+        "reasons",
+        "contributions",
     ],
     "recommender": ["customer_id", "rank", "product_id", "score", "reason"],
 }

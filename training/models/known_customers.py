@@ -28,8 +28,10 @@ class CustomerModel(Protocol):
         """Return the frame that the model reads."""
         ...
 
-    def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Answer from rows of `features`."""
+    def predict(
+        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """Answer in batch, in the order of `features`."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -42,7 +44,7 @@ def publish(model: CustomerModel, dataset: Dataset, as_of: datetime, folder: Pat
     model.save(folder / "model")
     features = model.features(dataset, as_of)
     features.write_parquet(folder / "features.parquet")
-    answers = model.predict_from(features)
+    answers = model.predict(dataset, as_of)
     answers.with_columns(basis(features)).write_parquet(folder / "answers.parquet")
     Population.measure(dataset, as_of).save(folder)
     about = {"as_of": as_of.isoformat(), "horizon_days": model.horizon_days}

@@ -24,7 +24,7 @@ from training.models.bgnbd import BgNbd, purchases
 from training.models.boosting import Booster
 from training.models.gamma_gamma import GammaGamma
 from training.models.money_range import MoneyRange
-from training.models.reasons import explained
+from training.models.reasons import explained, reason_columns, strongest
 from training.models.stacked_cuts import (
     customer_features,
     cut_days,
@@ -40,6 +40,7 @@ QUANTILES = (0.1, 0.9)
 # What a customer is worth in total is what they spent and what they will in a year.
 TOTAL_DAYS = 365
 REASONS = 3
+NEWCOMER_REASON = "no purchase known: what is expected of a new customer"
 # The column that holds the unit of money: what a visit typically brings at the instant.
 MONEY = "typical_spend"
 # Names a customer's habits rather than how much they buy, or is in money.
@@ -189,9 +190,10 @@ class ValueModel:
         polars.DataFrame
             customer_id; for each of the horizons orders_30, value_30, value_30_q10, value_30_q90;
             historic_value, total_value (historic and the next 365 days), average_order_value,
-            days_between_orders and expected_next_order, a date. Money is in the dataset's
-            currency. What a customer has too little history for is null. Customers without a
-            purchase get what is expected of a new one.
+            days_between_orders and expected_next_order, a date; reasons (up to three, strongest
+            first) and contributions (of each reason, in logs of the spend). Money is in the
+            dataset's currency. What a customer has too little history for is null. Customers
+            without a purchase get what is expected of a new one.
         """
         features = self.features(dataset, as_of)
         if ids is None:
@@ -227,7 +229,8 @@ class ValueModel:
         columns["expected_next_order"] = _dates(
             as_of, self.process_.median_wait(*purchases(features))
         )
-        return pl.DataFrame(columns)
+        reasons = strongest(self._contributions(features), features, REASONS)
+        return pl.DataFrame(columns).with_columns(reason_columns(reasons))
 
     def newcomers(
         self, customer_ids: pl.Series, as_of: datetime, horizons: Sequence[int] | None = None
@@ -246,7 +249,8 @@ class ValueModel:
         columns["days_between_orders"] = pl.Series([None] * len(one), dtype=pl.Float64)
         wait = self.process_.median_wait(0 * one, 0 * one, one)
         columns["expected_next_order"] = _dates(as_of, wait)
-        return pl.DataFrame(columns)
+        reasons = [[(NEWCOMER_REASON, 0.0)]] * len(one)
+        return pl.DataFrame(columns).with_columns(reason_columns(reasons))
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return each customer's reasons; `contribution` in logs of the spend.
@@ -254,11 +258,13 @@ class ValueModel:
         Where the processes answer alone, what they read is the reason and has no parts.
         """
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
+        return explained(self._contributions(features), features, REASONS)
+
+    def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         if self.spend_booster_ is not None:
-            return explained(self.spend_booster_.contributions(features), features, REASONS)
+            return self.spend_booster_.path_contributions(features)
         names = ("recency", "visits", "spend_per_visit")
-        parts = features.select(pl.zeros(pl.len()).alias(name) for name in names)
-        return explained(parts, features, REASONS)
+        return features.select(pl.zeros(pl.len()).alias(name) for name in names)
 
     def save(self, folder: Path) -> None:
         """Write the native boosters, where there are any, and `value.json`."""
