@@ -1,139 +1,156 @@
-"""Demand against mlforecast, with and without the promotion plan, on the same folds and series.
+"""Demand against mlforecast and statsforecast, with and without the same plan, on the same folds.
 
-Run: python benchmarks/demand_peers.py [--home .foresell] [--dataset complete-journey]
-Needs the extra `bench`. Prints WAPE, RMSSE and bias by method, means over folds, and
-processor seconds.
+Run: python benchmarks/demand_peers.py [--home .foresell] [--only WORD]
+Needs the extra `bench`. A table a case: means over the origins, and processor seconds.
 """
 
 import argparse
 import time
-import warnings
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import lightgbm as lgb
+import demand_cases as cases
 import numpy as np
-import pandas as pd
 import polars as pl
-from mlforecast import MLForecast
-from mlforecast.lag_transforms import ExpandingMean, RollingMean
+from demand_cases import SHARED, Case, Floats
+from demand_methods import classics, mlforecast, past_of
+from results import record
 
-from features.calendar import day_start, to_day
-from features.dataset import Dataset, open_dataset
-from features.grain import Grain
-from features.promotions import kinds, promotion_shares
-from features.series import all_series, units_matrix
-from training.backtest import rolling_origins
+from features.calendar import to_day
+from features.series import units_matrix
+from training import metrics
 from training.models.demand import DemandModel
-from training.tasks.demand import DEMAND, options
 
-METRICS = ("wape", "rmsse", "bias")
+PACKAGES = ("lightgbm", "mlforecast", "statsforecast")
+Answer = dict[str, Floats]
 
 
-def mlforecast(
-    dataset: Dataset, as_of: datetime, asked: dict[str, Any], ids: pl.DataFrame, *, plan: bool
-) -> pl.DataFrame:
-    """Forecast with mlforecast's usual set-up; the plan enters as exogenous columns.
+def foresell(case: Case, origin: datetime, ids: pl.DataFrame) -> Answer:
+    """Fit and forecast; mean and quantiles, each of shape (series, periods)."""
+    model = DemandModel(grain=str(case.grain), horizon_days=case.horizon_days)
+    said = model.fit(case.dataset, origin).predict(case.dataset, origin, ids)
+    ordered = ids.join(said, on=case.grain.keys, how="left").sort(*case.grain.keys, "date")
+    names = ("mean", "q10", "q50", "q90")
+    return {name: ordered[name].to_numpy().reshape(ids.height, -1) for name in names}
 
-    Lags, rolling means and LightGBM's defaults as in the protocol of the recorded figures.
-    """
-    grain = Grain.parse(asked["grain"])
-    day, steps = to_day(as_of), grain.periods(asked["horizon_days"])
-    seen = (day - dataset.days[0]) // grain.days
-    past = units_matrix(dataset, grain, day, -seen, ids)
-    dates = [pd.Timestamp(day_start(day + grain.days * k)) for k in range(-seen, steps)]
-    ids = ids.with_row_index("unique_id")
-    index = ids.join(all_series(dataset, grain).index.collect().to_polars(), on=grain.keys)
-    exogenous = pd.DataFrame(
-        {
-            "unique_id": np.repeat(ids["unique_id"].to_numpy(), seen + steps),
-            "ds": np.tile(np.array(dates, dtype="datetime64[us]"), ids.height),
+
+def judge(case: Case, origin: datetime, ids: pl.DataFrame, answer: Answer) -> dict[str, float]:
+    """Measure one answer at one origin."""
+    steps = case.horizon_days // case.grain.days
+    truth = units_matrix(case.dataset, case.grain, to_day(origin), steps, ids)
+    past, mean = past_of(case, origin, ids), answer["mean"]
+    scale = np.array([_scale(row) for row in past])
+    errors = metrics.rmsse(truth, mean, scale)
+    weights = np.ones(len(ids)) if case.weights is None else case.weights(origin, ids)
+    total, said, before = truth.sum(axis=0), mean.sum(axis=0), past.sum(axis=0)
+    found = {
+        "WAPE": metrics.wape(truth, mean),
+        "RMSSE": float(errors.mean()),
+        "WRMSSE": float((errors * weights).sum() / weights.sum()),
+        "bias": metrics.bias(truth, mean),
+        "total WAPE": metrics.wape(total, said),
+        "total RMSSE": float(metrics.rmsse(total[None], said[None], _scale(before))[0]),
+    }
+    if "q10" in answer:
+        losses = [
+            metrics.pinball(truth.ravel(), answer[f"q{q}"].ravel(), q / 100) for q in (10, 50, 90)
+        ]
+        found |= {
+            "pinball": float(np.mean(losses) / truth.mean()),
+            "below q10": float((truth < answer["q10"]).mean()),
+            "above q90": float((truth > answer["q90"]).mean()),
         }
-    )
-    names = kinds(dataset) if plan else []
-    if plan:
-        shares = promotion_shares(dataset, grain, day, day + grain.days * steps)
-        cells = shares.collect().to_polars().join(index, on="series")
-        column = (cells["block"] - day // grain.days + seen).to_numpy()
-        inside = (column >= 0) & (column < seen + steps)
-        at = cells["unique_id"].to_numpy()[inside] * (seen + steps) + column[inside]
-        for kind in names:
-            values = np.zeros(len(exogenous))
-            values[at] = cells[f"share_{kind}"].to_numpy()[inside]
-            exogenous[kind] = values
-    known = exogenous["ds"] < pd.Timestamp(as_of)
-    train = exogenous[known].assign(y=past.ravel())
-    first = np.array([np.argmax(row > 0) for row in past])
-    begun = np.arange(seen)[None, :] >= first[:, None]
-    train = train[begun.ravel()]
-    model = MLForecast(
-        models={"mean": lgb.LGBMRegressor(verbosity=-1, n_jobs=1)},
-        freq=f"{grain.days}D",
-        lags=[1, 2, 4, 8] if grain.freq == "week" else [1, 7, 14, 28],
-        lag_transforms={
-            1: [ExpandingMean()]
-            + [RollingMean(w) for w in ((4, 8) if grain.freq == "week" else (7, 28))]
-        },
-        date_features=["month"],
-    )
-    model.fit(train, static_features=[])
-    ahead = exogenous[~known] if plan else None
-    said = pl.from_pandas(model.predict(steps, X_df=ahead).reset_index(drop=True))
-    return (
-        said.join(ids.with_columns(pl.col("unique_id").cast(pl.Int64)), on="unique_id")
-        .with_columns(pl.col("ds").cast(pl.Date).alias("date"), pl.col("mean").clip(0))
-        .select(*grain.keys, "date", "mean")
-    )
+    return found
+
+
+def _scale(row: Floats) -> float:
+    """Mean squared step since the first sale (M5)."""
+    own = row[np.argmax(row > 0) :]
+    return max(float((np.diff(own) ** 2).mean()), 1e-9) if len(own) > 1 else 1.0
+
+
+def compare(case: Case, methods: tuple[str, ...]) -> pl.DataFrame:
+    """Run the methods at each origin; one row a method with means over origins."""
+    run: dict[str, Callable[[datetime, pl.DataFrame], Answer]] = {
+        "foresell": lambda origin, ids: foresell(case, origin, ids),
+        "mlforecast": lambda origin, ids: {"mean": mlforecast(case, origin, ids, plan=False)},
+        "mlforecast + plan": lambda origin, ids: {"mean": mlforecast(case, origin, ids, plan=True)},
+    }
+    rows: dict[str, list[dict[str, float]]] = {}
+    for origin in case.origins:
+        ids = case.series(origin)
+        for name in methods:
+            if name in run:
+                started = time.process_time()
+                answer = run[name](origin, ids)
+                spent = {"CPU s": time.process_time() - started}
+                rows.setdefault(name, []).append(judge(case, origin, ids, answer) | spent)
+    return _means(rows)
+
+
+def compare_classics(case: Case) -> pl.DataFrame:
+    """Run statsforecast's models and ours on a part of the series."""
+    rows: dict[str, list[dict[str, float]]] = {}
+    for origin in case.origins:
+        ids = case.series(origin)
+        order = pl.concat_str(case.grain.keys, separator="|").hash(seed=5)
+        ids = ids.sort(order).head(case.classics).sort(case.grain.keys)
+        answers: dict[str, Answer] = {"foresell": foresell(case, origin, ids)}
+        answers |= {name: {"mean": mean} for name, mean in classics(case, origin, ids).items()}
+        for name, answer in answers.items():
+            rows.setdefault(name, []).append(judge(case, origin, ids, answer))
+    return _means(rows)
+
+
+def _means(rows: dict[str, list[dict[str, float]]]) -> pl.DataFrame:
+    lines = []
+    for name, folds in rows.items():
+        means = {key: float(np.mean([fold[key] for fold in folds])) for key in folds[0]}
+        by_fold = " ".join(f"{fold['WAPE']:.3f}" for fold in folds)
+        lines.append({"method": name, **means, "WAPE by origin": by_fold})
+    return pl.concat([pl.DataFrame(line) for line in lines], how="diagonal")
 
 
 def main() -> None:
-    """Print the comparison."""
+    """Print and record the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, default=Path(".foresell"))
-    parser.add_argument("--dataset", default="complete-journey")
-    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--only", default="", help="a word of the titles of the tables wanted")
+    parser.add_argument("--ours", action="store_true", help="print ours alone, record nothing")
     arguments = parser.parse_args()
-    # mlforecast says of each short series that it is not learned from.
-    warnings.filterwarnings("ignore", module="mlforecast")
-    dataset = open_dataset(arguments.home, arguments.dataset)
-    asked = options(dataset)
-    methods: dict[str, Callable[[datetime, pl.DataFrame], pl.DataFrame]] = {
-        "foresell": lambda as_of, ids: (
-            DemandModel(**asked).fit(dataset, as_of).predict(dataset, as_of, ids)
-        ),
-        "mlforecast": lambda as_of, ids: mlforecast(dataset, as_of, asked, ids, plan=False),
-        "mlforecast + promotions": lambda as_of, ids: mlforecast(
-            dataset, as_of, asked, ids, plan=True
-        ),
-        "recent mean": lambda as_of, ids: DEMAND.baselines["recent_mean"](**asked).predict(
-            dataset, as_of, ids
-        ),
+    makers: dict[str, Callable[[], Case]] = {
+        "journey product week": lambda: cases.journey_weeks(arguments.home),
+        "journey fast prices": lambda: cases.journey_prices(arguments.home),
+        "journey category day": lambda: cases.journey_days(arguments.home),
+        "journey category shop week": lambda: cases.journey_shops(arguments.home),
     }
-    rows: dict[str, list[list[float]]] = {name: [] for name in methods}
-    seconds = dict.fromkeys(methods, 0.0)
-    for as_of in rolling_origins(dataset, asked["horizon_days"], arguments.folds, dataset.end):
-        ids = DEMAND.population(dataset, as_of, asked)
-        for name, method in methods.items():
-            started = time.process_time()
-            answer = method(as_of, ids)
-            seconds[name] += time.process_time() - started
-            scores = DEMAND.judge(dataset, as_of, asked, answer)
-            found = {s.metric: s.value for s in scores if s.slice == "all"}
-            rows[name].append([found[metric] for metric in METRICS])
-    print(
-        f"{dataset.name}, {asked['grain']}, {asked['horizon_days']} days, {arguments.folds} folds"
-    )
-    print(f"{'method':<26}" + "".join(f"{m:>9}" for m in METRICS) + f"{'CPU s':>9}   WAPE by fold")
-    for name, folds in rows.items():
-        means = np.mean(folds, axis=0)
-        by_fold = " ".join(f"{fold[0]:.3f}" for fold in folds)
-        print(
-            f"{name:<26}"
-            + "".join(f"{m:>9.3f}" for m in means)
-            + f"{seconds[name]:>9.1f}   {by_fold}"
-        )
+    if SHARED.is_dir():
+        makers |= {
+            "walmart item day": cases.walmart_days,
+            "walmart item week": cases.walmart_weeks,
+            "ta-feng product week": lambda: cases.ta_feng_case("product:week", 14),
+            "ta-feng category day": lambda: cases.ta_feng_case("category:day", 14),
+        }
+    else:
+        print(f"The further data are not at {SHARED}; FORESELL_SHARED_DATA names their folder.")
+    command = "python benchmarks/demand_peers.py"
+    for name, maker in makers.items():
+        if arguments.only not in name:
+            continue
+        case = maker()
+        if arguments.ours:
+            with pl.Config(tbl_cols=-1, tbl_width_chars=220, fmt_str_lengths=60):
+                print(name, compare(case, ("foresell",)))
+            continue
+        table = compare(case, ("foresell", "mlforecast", "mlforecast + plan"))
+        record(case.title, table, command=command, packages=PACKAGES, note=case.note)
+        if case.classics:
+            title = f"{case.title}: against statsforecast"
+            note = f"{case.classics} of the series: AutoETS takes seconds a series."
+            record(
+                title, compare_classics(case), command=command, packages=PACKAGES, note=note
+            )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from features.dataset import Dataset
 from features.grain import Grain
 from features.promotions import kinds, promoted_locations, promoted_products, promotion_stretches
 from features.series import GROUPS, Series, all_series, with_attributes
+from features.stock import out_of_stock
 from features.tables import TABLES
 from features.what_if import Planned, check_known, sold_ids, what_if
 
@@ -71,6 +72,11 @@ class Books:
             _write(promoted_products(dataset, what), folder / "promoted_products.parquet")
             past = promotion_stretches(dataset, grain).filter(nw.col("to_day") <= day)
             _write(past, folder / "stretches.parquet")
+        empty = out_of_stock(dataset, grain, day)
+        if empty is not None:
+            empty.filter(pl.col("series").is_in(index["series"].implode())).write_parquet(
+                folder / "out_of_stock.parquet"
+            )
         for table in ("prices", "covariates"):
             if table in dataset.tables:
                 _write(_columns(dataset, table), folder / f"{table}.parquet")
@@ -122,6 +128,10 @@ class Books:
         ):
             if self._path(name).exists():
                 derived[name, keys] = nw.from_native(self._scan(name))
+        if self._path("out_of_stock").exists():
+            phase = to_day(self.as_of) % self.grain.days
+            empty = self._scan("out_of_stock").collect()
+            derived["out_of_stock", str(self.grain), phase] = empty
         booked = Dataset("the published one", self.as_of, tables, _derived=derived)
         under = what_if(booked, plan, self.grain) if plan else booked
         if self._path("stretches").exists():

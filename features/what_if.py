@@ -22,8 +22,15 @@ from features.tables import TABLES
 # A row of this kind takes off what is booked.
 NONE = "none"
 FIELDS = ("product_id", "location_id", "kind", "depth", "from_date", "to_date", "price")
-# What was computed from sales alone is the same under every plan.
-_OF_SALES = ("days", "series", "units_by_period", "group_totals")
+# What was computed without promotions and prices is the same under every plan.
+_OF_SALES = (
+    "days",
+    "series",
+    "units_by_period",
+    "group_totals",
+    "out_of_stock",
+    "covariates",
+)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
-"""Mean forecasts in, quantiles around them out; a part of the demand model.
+"""Mean forecasts in, one calibrated distribution around each out; a part of the demand model.
 
-Two views are averaged: a boosted quantile regression on errors over their expected size, and
-a negative binomial whose variance grows with the mean as the errors' did. The first sees
-features, the second cannot leave what counts can do.
+The distribution is a negative binomial whose variance is itself forecast from the features.
+Its levels are recalibrated on outcomes that the model had not seen: by volume, a level is
+replaced by the one below which that share of outcomes did fall (Kuleshov et al. 2018), and what
+lies between two counts is spread so that each quantile leaves the share beyond it that it says.
+Any level can be read from it.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,21 +26,49 @@ Floats = NDArray[np.float64]
 QUANTILES = (0.1, 0.5, 0.9)
 # Levels that are published: any other is interpolated between its neighbours.
 LEVELS = (0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99)
-_ROUNDS = 60
-# Errors need fewer rows than means: beyond these the quantiles hardly change.
+_ROUNDS = 40
+# Spreads need fewer rows than means: beyond these they hardly change.
 _ROWS = 40_000
 _PARAMS: Mapping[str, Any] = {
-    "objective": "quantile",
+    "objective": "gamma",
     "learning_rate": 0.1,
     "num_leaves": 15,
-    "min_data_in_leaf": 200,
+    "min_data_in_leaf": 300,
     "lambda_l2": 1.0,
     "feature_fraction": 0.5,
     "bagging_fraction": 0.5,
     "bagging_freq": 1,
+    "max_bin": 63,
 }
-# Means at which the negative binomial's quantiles are computed; between them they are interpolated.
-_GRID = np.geomspace(1e-2, 1e5, 240)
+# Errors larger than this many times their expected square are counted as that.
+_LARGEST_ERROR = 30.0
+# Classes of volume by which levels are recalibrated, and the fewest outcomes in one.
+_CLASSES = 8
+_LEAST_IN_CLASS = 400
+
+# The negative binomial is tabulated: means, variance over mean, and levels.
+_MEANS = np.geomspace(5e-3, 1e5, 70)
+_RATIOS = np.geomspace(1.0005, 400.0, 14)
+_INNER = np.array(
+    [1e-3, 3e-3, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45]
+    + [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.84, 0.87, 0.9, 0.925, 0.95, 0.965, 0.98, 0.99]
+    + [0.997, 0.999]
+)
+
+
+@lru_cache(maxsize=1)
+def _table() -> Floats:
+    """Quantiles of the negative binomial, shape (means, ratios, levels), continued between counts.
+
+    Between F(k - 1) and F(k) the quantile runs from k to k + 1.
+    """
+    mean, ratio, level = np.meshgrid(_MEANS, _RATIOS, _INNER, indexing="ij")
+    size = mean / (ratio - 1)
+    counts = np.maximum(stats.nbinom.ppf(level, size, 1 / ratio), 0.0)
+    below = np.where(counts > 0, stats.nbinom.cdf(counts - 1, size, 1 / ratio), 0.0)
+    mass = np.maximum(stats.nbinom.pmf(counts, size, 1 / ratio), 1e-300)
+    found: Floats = counts + np.clip((level - below) / mass, 0.0, 1.0)
+    return np.maximum.accumulate(found, axis=2)
 
 
 @dataclass(frozen=True)
@@ -46,14 +77,23 @@ class Quantiles:
 
     Attributes
     ----------
-    boosters
-        One a quantile of `QUANTILES`, on scaled errors.
+    booster
+        Of the squared error over its usual size.
     excess
-        (a, b): variance beyond Poisson's is a * mean ** b.
+        (a, b): variance beyond Poisson's is usually a * mean ** b.
+    volumes
+        Mean forecast in the middle of each class of volume, ascending.
+    inner
+        Level of the negative binomial that stands for each of `LEVELS`, by class of volume.
+    shifts
+        By how much of a unit each of `LEVELS` is moved down between two counts.
     """
 
-    boosters: tuple[Booster, ...]
+    booster: Booster
     excess: tuple[float, float]
+    volumes: tuple[float, ...]
+    inner: tuple[tuple[float, ...], ...]
+    shifts: tuple[float, ...]
 
     @classmethod
     def fit(
@@ -70,67 +110,147 @@ class Quantiles:
         seed, threads
             Of the boosting.
         """
-        inputs, scaled = _with_mean(features, mean), (units - mean) / _size(mean)
+        excess = _excess(mean, units)
+        usual = _variance(mean, excess)
+        rng = np.random.default_rng(seed)
+        kept = np.arange(len(mean))
         if len(mean) > _ROWS:
-            kept = np.sort(np.random.default_rng(seed).choice(len(mean), _ROWS, replace=False))
-            inputs, scaled = inputs[kept], scaled[kept]
-        boosters = tuple(
-            Booster.fit(
-                inputs,
-                scaled,
-                {**_PARAMS, "alpha": quantile},
-                _ROUNDS,
-                categorical=[name for name in features.columns if name.startswith("group_")],
-                threads=threads,
-                seed=seed,
-            )
-            for quantile in QUANTILES
+            kept = np.sort(rng.choice(len(mean), _ROWS, replace=False))
+        square = np.clip((units - mean) ** 2, 1e-3 * usual, _LARGEST_ERROR * usual)
+        inputs = _with_mean(features, mean)
+        booster = Booster.fit(
+            inputs[kept],
+            square[kept],
+            _PARAMS,
+            _ROUNDS,
+            categorical=[name for name in features.columns if name.startswith("group_")],
+            init_score=np.log(usual[kept]),
+            threads=threads,
+            seed=seed,
         )
-        return cls(boosters, _excess(mean, units))
+        plain = cls(booster, excess, (1.0,), (LEVELS,), (0.0,) * len(LEVELS))
+        ratio = plain._ratio(inputs, mean)
+        volumes, inner = _recalibrated(mean, ratio, units, rng)
+        levelled = cls(booster, excess, volumes, inner, (0.0,) * len(LEVELS))
+        raw = levelled._continued(mean, ratio)
+        shifts = tuple(
+            _shift(raw[:, i], units, level) for i, level in enumerate(LEVELS)
+        )
+        return cls(booster, excess, volumes, inner, shifts)
 
     def predict(
         self, features: pl.DataFrame, mean: Floats, levels: Sequence[float] = QUANTILES
     ) -> Floats:
         """Return quantiles, shape (rows, levels): never negative, never crossing.
 
-        Between the levels that were boosted, what the boosting adds to the counted quantile is
-        interpolated; beyond them it stays. Levels that are not in `LEVELS` are interpolated.
+        Levels that are not in `LEVELS` are interpolated; beyond them the outermost stands.
         """
-        inputs = _with_mean(features, mean)
-        size = _size(mean)
-        added = np.column_stack(
-            [
-                mean + size * booster.predict(inputs) - self._counted(mean, quantile)
-                for quantile, booster in zip(QUANTILES, self.boosters, strict=True)
-            ]
-        )
-        found = np.column_stack(
-            [self._counted(mean, level) + between(added, level, QUANTILES) / 2 for level in LEVELS]
-        )
+        ratio = self._ratio(_with_mean(features, mean), mean)
+        found = self._continued(mean, ratio) - np.array(self.shifts)
         ordered = np.maximum.accumulate(np.maximum(found, 0.0), axis=1)
         return np.column_stack([between(ordered, level, LEVELS) for level in levels])
 
-    def _counted(self, mean: Floats, quantile: float) -> Floats:
-        """Quantile of a negative binomial, made continuous in the mean by interpolation."""
-        a, b = self.excess
-        excess = np.maximum(a * _GRID**b, 1e-6 * _GRID)
-        size = _GRID**2 / excess
-        points = stats.nbinom.ppf(quantile, size, size / (size + _GRID))
-        found: Floats = np.interp(mean, _GRID, points)
-        return found
+    def _ratio(self, inputs: pl.DataFrame, mean: Floats) -> Floats:
+        """Forecast variance over mean."""
+        factor = np.exp(self.booster.predict(inputs, raw_score=True))
+        found = factor * _variance(mean, self.excess) / np.maximum(mean, 1e-9)
+        ratio: Floats = np.clip(found, _RATIOS[0], _RATIOS[-1])
+        return ratio
+
+    def _continued(self, mean: Floats, ratio: Floats) -> Floats:
+        """Quantiles at `LEVELS`, shape (rows, levels), each up to a unit above the count."""
+        place = np.interp(
+            np.log(np.maximum(mean, 1e-9)), np.log(self.volumes), np.arange(len(self.volumes))
+        )
+        low = np.minimum(place.astype(np.int64), max(len(self.volumes) - 2, 0))
+        high = np.minimum(low + 1, len(self.volumes) - 1)
+        share = (place - low)[:, None]
+        inner = np.array(self.inner)
+        return _look_up(mean, ratio, inner[low] * (1 - share) + inner[high] * share)
 
     def save(self, folder: Path) -> None:
-        """Write the boosters and `spread.json`."""
-        for quantile, booster in zip(QUANTILES, self.boosters, strict=True):
-            booster.save(folder / f"q{round(100 * quantile)}")
-        (folder / "spread.json").write_text(json.dumps({"excess": self.excess}))
+        """Write the booster and `spread.json`."""
+        self.booster.save(folder / "spread")
+        about = {
+            "excess": self.excess,
+            "volumes": self.volumes,
+            "inner": self.inner,
+            "shifts": self.shifts,
+        }
+        (folder / "levels.json").write_text(json.dumps(about))
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> Self:
         """Read what `save` wrote."""
-        boosters = tuple(Booster.load(folder / f"q{round(100 * q)}", threads) for q in QUANTILES)
-        a, b = json.loads((folder / "spread.json").read_text())["excess"]
-        return cls(boosters, (a, b))
+        about = json.loads((folder / "levels.json").read_text())
+        a, b = about["excess"]
+        return cls(
+            Booster.load(folder / "spread", threads),
+            (a, b),
+            tuple(about["volumes"]),
+            tuple(tuple(row) for row in about["inner"]),
+            tuple(about["shifts"]),
+        )
+
+
+def _look_up(mean: Floats, ratio: Floats, levels: Floats) -> Floats:
+    """Read the table at each row's mean and ratio, at levels of shape (rows, levels)."""
+    table = _table()
+    # Above the table a quantile grows with the mean.
+    inside = np.clip(mean, _MEANS[0], _MEANS[-1])
+    i, a = _cell(np.log(inside), np.log(_MEANS))
+    j, b = _cell(np.log(ratio), np.log(_RATIOS))
+    k = np.clip(np.searchsorted(_INNER, levels) - 1, 0, len(_INNER) - 2)
+    c = np.clip((levels - _INNER[k]) / (_INNER[k + 1] - _INNER[k]), 0.0, 1.0)
+    found = np.zeros_like(levels)
+    for di, wi in ((0, 1 - a), (1, a)):
+        for dj, wj in ((0, 1 - b), (1, b)):
+            row, column = (i + di)[:, None], (j + dj)[:, None]
+            value = (1 - c) * table[row, column, k] + c * table[row, column, k + 1]
+            found += (wi * wj)[:, None] * value
+    scaled: Floats = found * np.maximum(mean / _MEANS[-1], 1.0)[:, None]
+    return scaled
+
+
+def _cell(values: Floats, grid: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Find where values lie in an evenly spaced grid: the cell, and how far into it."""
+    place = (values - grid[0]) / (grid[1] - grid[0])
+    cell = np.clip(place.astype(np.int64), 0, len(grid) - 2)
+    return cell, np.clip(place - cell, 0.0, 1.0)
+
+
+def _recalibrated(
+    mean: Floats, ratio: Floats, units: Floats, rng: np.random.Generator
+) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]:
+    """Find, by class of volume, the levels below which the shares of `LEVELS` did fall."""
+    size = mean / (ratio - 1)
+    counts = np.round(units)
+    below = np.where(counts > 0, stats.nbinom.cdf(counts - 1, size, 1 / ratio), 0.0)
+    mass = stats.nbinom.pmf(counts, size, 1 / ratio)
+    # An outcome stands anywhere within its count's mass.
+    reached = below + rng.random(len(mean)) * mass
+    order = np.argsort(mean, kind="stable")
+    classes = int(np.clip(len(mean) // _LEAST_IN_CLASS, 1, _CLASSES))
+    parts = np.array_split(order, classes)
+    volumes = [float(np.exp(np.log(np.maximum(mean[part], 1e-9)).mean())) for part in parts]
+    inner = [tuple(np.quantile(reached[part], LEVELS).tolist()) for part in parts]
+    # Classes of one volume, as where all series are alike, are one class.
+    apart = [k for k in range(classes) if k == 0 or volumes[k] > volumes[k - 1] * (1 + 1e-6)]
+    return tuple(volumes[k] for k in apart), tuple(inner[k] for k in apart)
+
+
+def _shift(raw: Floats, units: Floats, level: float) -> float:
+    """Find the shift at which the right share of outcomes lies beyond a quantile."""
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        quantile = np.maximum(raw - middle, 0.0)
+        if level < 0.5:
+            too_high = (units < quantile).mean() > level
+        else:
+            too_high = (units > quantile).mean() < 1 - level
+        low, high = (middle, high) if too_high else (low, middle)
+    return (low + high) / 2
 
 
 def between(values: Floats, level: float, levels: Sequence[float]) -> Floats:
@@ -146,9 +266,9 @@ def _with_mean(features: pl.DataFrame, mean: Floats) -> pl.DataFrame:
     return features.with_columns(forecast_log=pl.Series(np.log(np.maximum(mean, 1e-9))))
 
 
-def _size(mean: Floats) -> Floats:
-    """Return the expected size of an error, but for a factor."""
-    found: Floats = np.sqrt(mean) + 0.5
+def _variance(mean: Floats, excess: tuple[float, float]) -> Floats:
+    a, b = excess
+    found: Floats = np.maximum(mean, 1e-9) + a * np.maximum(mean, 1e-9) ** b
     return found
 
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from features.calendar import day_start
 from features.dataset import Dataset
-from features.demand import demand
+from features.demand import describe, past_periods, wanted
 from features.errors import MissingData
 from features.grain import Grain
-from features.series import steady_series, units_sold
+from features.panel import Panel, panel
 
 # Origins are a week apart over the last year: further back the assortment is another one.
 ORIGIN_DAYS = 7
@@ -18,9 +18,12 @@ ORIGINS = 52
 # Before its first origin a series needs this much past to be described.
 WARM_UP_DAYS = 56
 # Slower series teach little about sizes, and there are many of them.
-UNITS_A_PERIOD = 0.5
+UNITS_A_PERIOD = {"day": 0.1, "week": 0.25}
+_STEADY_PERIODS = 28
 # With fewer examples there is nothing to learn.
 MIN_ROWS = 100
+# A period in which a series could hardly sell teaches nothing.
+_LEAST_OPEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def training_rows(
 
     A series takes part at an origin if it sold regularly before that origin: chosen by what
     came later, the rows would be of series that did better than could be expected. Periods
-    that had not ended at `as_of` are left out.
+    that had not ended at `as_of` are left out, and those in which stock had run out.
 
     Raises
     ------
@@ -57,37 +60,51 @@ def training_rows(
         If the records are too short, or nothing sells regularly.
     """
     first, _ = dataset.days
-    origins = [as_of_day - ORIGIN_DAYS * k for k in range(1, ORIGINS + 1)]
-    origins = [o for o in origins if o - WARM_UP_DAYS >= first and o + grain.days <= as_of_day]
-    steps = {o: min(horizon_days, (as_of_day - o) // grain.days * grain.days) for o in origins}
-    # Half of the periods of twice the series: periods of one series tell much the same.
-    periods = sum(steps.values()) / grain.days
-    series_each = max(int(2 * sample.rows / max(periods, 1)), 20)
+    index = wanted(dataset, grain, as_of_day)
+    longest = min((as_of_day - first) // grain.days, past_periods(grain) + ORIGINS * 7 // grain.days)
+    laid_out = panel(dataset, grain, as_of_day, max(longest, 0), 0, index)
+    warm = -(-WARM_UP_DAYS // grain.days)
+    origins = [longest - ORIGIN_DAYS * k // grain.days for k in range(1, ORIGINS + 1)]
+    origins = [at for at in dict.fromkeys(origins) if at >= warm]
+    horizon = horizon_days // grain.days
+    periods = sum(min(horizon, longest - at) for at in origins)
+    # A part of the periods of more series: periods of one series tell much the same.
+    kept = min(max(4 / horizon, 0.15), 0.5)
+    most = max(int(sample.rows / kept / max(periods, 1)), 20)
     rng = np.random.default_rng(sample.seed)
     parts = []
-    for origin in origins:
-        steady = steady_series(dataset, grain, origin, UNITS_A_PERIOD).collect().to_polars()
-        if steady.height > series_each:
-            steady = steady[np.sort(rng.choice(steady.height, series_each, replace=False))]
-        frame = demand(
-            dataset, grain, day_start(origin), steps[origin], steady, country=sample.country
+    for at in origins:
+        steady = _steady(laid_out, at)
+        if len(steady) > most:
+            steady = np.sort(rng.choice(steady, most, replace=False))
+        ahead = min(horizon, longest - at)
+        chosen = rng.random((len(steady), ahead)) < kept
+        row, step = np.nonzero(chosen)
+        rows, column = steady[row], at + step
+        possible = laid_out.open[rows, column]
+        seen = possible >= _LEAST_OPEN
+        rows, step, column, possible = rows[seen], step[seen], column[seen], possible[seen]
+        if not len(rows):
+            continue
+        units = laid_out.units[rows, column] / 1000 / possible
+        parts.append(
+            describe(laid_out, at, rows, step, sample.country).with_columns(
+                units=pl.Series(units), origin=pl.lit(laid_out.day(at))
+            )
         )
-        part = frame.collect().to_polars()
-        part = part.filter(pl.Series(rng.random(part.height) < 0.5, dtype=pl.Boolean))
-        sold = units_sold(dataset, grain, origin, steps[origin] // grain.days)
-        labelled = part.join(
-            sold.collect().to_polars(),
-            on=[*grain.keys, "step"],
-            how="left",
-            maintain_order="left",
-        )
-        parts.append(labelled.with_columns(pl.col("units").fill_null(0.0), origin=pl.lit(origin)))
-    rows = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
-    if rows.height < MIN_ROWS:
+    found = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
+    if found.height < MIN_ROWS:
         raise MissingData(
-            f"Demand at the grain {grain} has {rows.height} examples in dataset {dataset.name} "
+            f"Demand at the grain {grain} has {found.height} examples in dataset {dataset.name} "
             f"before the day it should be known at; it needs {WARM_UP_DAYS} days of records and "
             "series that sell about once a period. Choose a coarser grain or a later date.",
             field="grain",
         )
-    return rows
+    return found
+
+
+def _steady(laid_out: Panel, at: int) -> NDArray[np.int64]:
+    """Rows of the series that sold regularly before a column."""
+    seen = min(_STEADY_PERIODS, at)
+    recent = laid_out.units[:, at - seen : at].sum(axis=1)
+    return np.flatnonzero(recent >= UNITS_A_PERIOD[laid_out.grain.freq] * seen * 1000)

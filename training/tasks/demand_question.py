@@ -163,7 +163,7 @@ def _horizon(dataset: Dataset, grain: Grain, as_of: datetime) -> int:
 
 def _steady(dataset: Dataset, grain: Grain, as_of: datetime) -> int:
     """Count the series that a model would learn from."""
-    found = steady_series(dataset, grain, to_day(as_of), UNITS_A_PERIOD)
+    found = steady_series(dataset, grain, to_day(as_of), UNITS_A_PERIOD[grain.freq])
     return int(found.collect().shape[0])
 
 
