@@ -275,9 +275,7 @@ def _steady(dataset: Dataset, grain: Grain, origin: datetime, most: int = 1_500)
     return steady.sort(order).head(most).sort(grain.keys)
 
 
-def revenue_weights(
-    dataset: Dataset, grain: Grain
-) -> Callable[[datetime, pl.DataFrame], Floats]:
+def revenue_weights(dataset: Dataset, grain: Grain) -> Callable[[datetime, pl.DataFrame], Floats]:
     """Weigh series by their revenue in the 28 days before an origin."""
     sales = dataset.table("sales").collect().to_polars()
 

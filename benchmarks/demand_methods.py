@@ -87,7 +87,9 @@ def _plan(case: Case, day: int, ids: pl.DataFrame, seen: int, steps: int) -> dic
         numbered = rows.join(index, on=grain.keys)
         shares = promotion_shares(dataset, grain, day, day + grain.days * steps)
         cells = shares.collect().to_polars().join(numbered, on="series")
-        cells = cells.with_columns(at=pl.col("block") - (day - day % grain.days) // grain.days + seen)
+        cells = cells.with_columns(
+            at=pl.col("block") - (day - day % grain.days) // grain.days + seen
+        )
         cells = cells.filter(pl.col("at").is_between(0, seen + steps - 1))
         for kind in kinds(dataset):
             found[kind] = np.zeros(shape)
@@ -103,7 +105,12 @@ def _plan(case: Case, day: int, ids: pl.DataFrame, seen: int, steps: int) -> dic
         joined = grid.join_asof(prices, on="day", by=keys, check_sortedness=False)
         found["price"] = joined.sort(*grain.keys, "day")["price"].to_numpy().reshape(shape)
     if dataset.has("covariates"):
-        table = dataset.table("covariates").collect().to_polars().with_columns(pl.col("day").cast(pl.Int32))
+        table = (
+            dataset.table("covariates")
+            .collect()
+            .to_polars()
+            .with_columns(pl.col("day").cast(pl.Int32))
+        )
         for (name,), values in table.sort("name").group_by("name", maintain_order=True):
             block = ((pl.col("day") - day) // grain.days * grain.days + day).alias("day")
             means = values.group_by(block).agg(pl.col("value").mean())
@@ -114,7 +121,7 @@ def _plan(case: Case, day: int, ids: pl.DataFrame, seen: int, steps: int) -> dic
 
 def classics(case: Case, origin: datetime, ids: pl.DataFrame) -> dict[str, Floats]:
     """Forecast with AutoETS, theta and the Croston family, each series from its first sale on."""
-    from statsforecast.models import AutoETS, CrostonOptimized, DynamicOptimizedTheta, IMAPA, TSB
+    from statsforecast.models import IMAPA, TSB, AutoETS, CrostonOptimized, DynamicOptimizedTheta
 
     season = 7 // case.grain.days if case.grain.freq == "day" else 1
     models = {

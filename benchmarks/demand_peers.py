@@ -148,9 +148,7 @@ def main() -> None:
         if case.classics:
             title = f"{case.title}: against statsforecast"
             note = f"{case.classics} of the series: AutoETS takes seconds a series."
-            record(
-                title, compare_classics(case), command=command, packages=PACKAGES, note=note
-            )
+            record(title, compare_classics(case), command=command, packages=PACKAGES, note=note)
 
 
 if __name__ == "__main__":

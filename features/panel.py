@@ -76,7 +76,7 @@ class Panel:
     @property
     def past(self) -> int:
         """Number of columns that hold sales."""
-        return self.units.shape[1]
+        return int(self.units.shape[1])
 
     def day(self, column: int) -> int:
         """First day of a column."""
@@ -108,7 +108,7 @@ def panel(
     is_open = (np.arange(past)[None, :] >= begun[:, None]).astype(np.float64)
     closed = out_of_stock(dataset, grain, origin)
     if closed is not None:
-        row, column, share = rows.cells(closed, block, past, "out")
+        row, column, (share,) = rows.cells(closed, block, past, "out")
         is_open[row, column] *= np.maximum(np.round((1.0 - share) * FINE) / FINE, 0.0)
         units[is_open == 0] = 0.0
     return Panel(
@@ -134,7 +134,7 @@ class _Rows:
 
     def cells(
         self, frame: pl.DataFrame, block: int, columns: int, *values: str
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], *tuple[Floats, ...]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[Floats]]:
         """Return row, column and values of a frame's cells that the panel has."""
         series = frame.get_column("series").to_numpy()
         # Numbers below zero stand for what others sold together.
@@ -144,7 +144,7 @@ class _Rows:
         return (
             row[kept],
             column[kept].astype(np.int64),
-            *(frame.get_column(v).to_numpy()[kept] for v in values),
+            [frame.get_column(v).to_numpy()[kept] for v in values],
         )
 
 
@@ -152,7 +152,7 @@ def _units(
     dataset: Dataset, grain: Grain, origin: int, past: int, block: int, rows: _Rows
 ) -> Floats:
     sold = units_by_period(dataset, grain, origin).collect().to_polars()
-    row, column, values = rows.cells(sold, block, past, "units")
+    row, column, (values,) = rows.cells(sold, block, past, "units")
     found = np.zeros((rows.count, past))
     found[row, column] = values
     return found
@@ -166,7 +166,7 @@ def _shares(
     until = max(dataset.days[1] + 1 + PLAN_DAYS, origin + columns * grain.days)
     cells = promotion_shares(dataset, grain, origin, until).collect().to_polars()
     names = kinds(dataset)
-    row, column, *values = rows.cells(cells, block, columns, *(f"share_{k}" for k in names))
+    row, column, values = rows.cells(cells, block, columns, *(f"share_{k}" for k in names))
     found: dict[str, Singles] = {}
     shape = (rows.count, columns)
     found["any"] = np.zeros(shape, dtype=np.float32)

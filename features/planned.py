@@ -78,12 +78,8 @@ def promotion_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Fl
             gained = (past * sold).sum(axis=1)
             rest = seen.sum(axis=1) - promoted
             other = sold.sum(axis=1) - gained
-            columns["promotion_mean_with"] = (
-                gained / (promoted + _SHRINKAGE) / origin.level
-            )[back]
-            columns["promotion_mean_without"] = (
-                other / (rest + _SHRINKAGE) / origin.level
-            )[back]
+            columns["promotion_mean_with"] = (gained / (promoted + _SHRINKAGE) / origin.level)[back]
+            columns["promotion_mean_without"] = (other / (rest + _SHRINKAGE) / origin.level)[back]
             columns["promotion_periods"] = promoted[back]
     return columns
 
@@ -140,5 +136,3 @@ def covariate_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Fl
         effect = _slope(origin, whole[own], 4.0)
         columns[f"covariate_gain_{name}"] = np.nan_to_num(planned - usual) * effect[back]
     return columns
-
-

@@ -32,6 +32,8 @@ Floats = NDArray[np.float64]
 
 # Series without a sale for this long are left out unless they are asked for.
 SELLING_DAYS = 182
+# Days in a row that one member leaves out, at most.
+_TURN_DAYS = 28
 # Series are described and predicted in parts of this size: it bounds memory.
 _PART = 20_000
 # A series with so many periods of sales in the last year is forecast from its own past.
@@ -53,7 +55,7 @@ class DemandModel:
     learning_rate, num_leaves, min_data_in_leaf, rounds, feature_fraction
         Of the boosting.
     members
-        Boosters that are averaged. Each leaves out a part of the series, whose errors then
+        Boosters that are averaged. Each leaves out a part of the time, whose errors then
         tell how far forecasts miss.
     rows
         The most training rows.
@@ -103,7 +105,7 @@ class DemandModel:
         features = rows.select(_inputs(rows))
         units = rows.get_column("units").to_numpy()
         level = rows.get_column("level_now").to_numpy()
-        part = _parts(rows, grain, self.members, self.seed)
+        part = _parts(rows, self.members)
         boosters, unseen = [], np.zeros(rows.height)
         for member in range(self.members):
             kept = part != member if self.members > 1 else np.ones(rows.height, dtype=bool)
@@ -311,14 +313,14 @@ def _forecast(booster: Booster, features: pl.DataFrame, level: Floats) -> Floats
     return found
 
 
-def _parts(rows: pl.DataFrame, grain: Grain, members: int, seed: int) -> NDArray[np.int64]:
-    """Deal the series out into as many parts as there are members."""
-    series = rows.select(grain.keys).unique().sort(grain.keys)
-    dealt = np.random.default_rng(seed).permutation(series.height) % members
-    joined = rows.select(grain.keys).join(
-        series.with_columns(part=pl.Series(dealt, dtype=pl.Int64)),
-        on=grain.keys,
-        how="left",
-        maintain_order="left",
-    )
-    return joined.get_column("part").to_numpy()
+def _parts(rows: pl.DataFrame, members: int) -> NDArray[np.int64]:
+    """Deal the time that is forecast out into as many parts as there are members, in turns.
+
+    What moves all series in some weeks is then unseen by one member, as the future is.
+    """
+    day = rows.get_column("day").to_numpy().astype(np.int64)
+    # Short records have short turns, so that each member leaves out several.
+    turn_days = np.clip((day.max() - day.min()) // (2 * members), 1, _TURN_DAYS)
+    turn = (day.max() - day) // turn_days
+    found: NDArray[np.int64] = turn % members
+    return found

@@ -49,10 +49,12 @@ _LEAST_IN_CLASS = 400
 # The negative binomial is tabulated: means, variance over mean, and levels.
 _MEANS = np.geomspace(5e-3, 1e5, 70)
 _RATIOS = np.geomspace(1.0005, 400.0, 14)
-_INNER = np.array(
-    [1e-3, 3e-3, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45]
-    + [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.84, 0.87, 0.9, 0.925, 0.95, 0.965, 0.98, 0.99]
-    + [0.997, 0.999]
+_INNER = np.concatenate(
+    [
+        [1e-3, 3e-3, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.13, 0.16],
+        np.linspace(0.2, 0.8, 13),
+        [0.84, 0.87, 0.9, 0.925, 0.95, 0.965, 0.98, 0.99, 0.997, 0.999],
+    ]
 )
 
 
@@ -133,9 +135,7 @@ class Quantiles:
         volumes, inner = _recalibrated(mean, ratio, units, rng)
         levelled = cls(booster, excess, volumes, inner, (0.0,) * len(LEVELS))
         raw = levelled._continued(mean, ratio)
-        shifts = tuple(
-            _shift(raw[:, i], units, level) for i, level in enumerate(LEVELS)
-        )
+        shifts = tuple(_shift(raw[:, i], units, level) for i, level in enumerate(LEVELS))
         return cls(booster, excess, volumes, inner, shifts)
 
     def predict(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import narwhals as nw
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from features.demand import describe, past_periods, wanted
 from features.errors import MissingData
 from features.grain import Grain
 from features.panel import Panel, panel
+from features.series import THOUSANDTHS, units_by_period
 
 # Origins are a week apart over the last year: further back the assortment is another one.
 ORIGIN_DAYS = 7
@@ -20,6 +22,8 @@ WARM_UP_DAYS = 56
 # Slower series teach little about sizes, and there are many of them.
 UNITS_A_PERIOD = {"day": 0.1, "week": 0.25}
 _STEADY_PERIODS = 28
+# More series teach nothing new, and a panel of them takes memory.
+_MOST_SERIES = 30_000
 # With fewer examples there is nothing to learn.
 MIN_ROWS = 100
 # A period in which a series could hardly sell teaches nothing.
@@ -61,7 +65,9 @@ def training_rows(
     """
     first, _ = dataset.days
     index = wanted(dataset, grain, as_of_day)
-    longest = min((as_of_day - first) // grain.days, past_periods(grain) + ORIGINS * 7 // grain.days)
+    longest = min(
+        (as_of_day - first) // grain.days, past_periods(grain) + ORIGINS * 7 // grain.days
+    )
     laid_out = panel(dataset, grain, as_of_day, max(longest, 0), 0, index)
     warm = -(-WARM_UP_DAYS // grain.days)
     origins = [longest - ORIGIN_DAYS * k // grain.days for k in range(1, ORIGINS + 1)]
@@ -100,6 +106,23 @@ def training_rows(
             "series that sell about once a period. Choose a coarser grain or a later date.",
             field="grain",
         )
+    return found
+
+
+def _candidates(
+    dataset: Dataset, grain: Grain, as_of_day: int, periods: int, seed: int
+) -> pl.DataFrame:
+    """Select the series that can have sold regularly at some time, at most `_MOST_SERIES`."""
+    index = wanted(dataset, grain, as_of_day)
+    block = (as_of_day - as_of_day % grain.days) // grain.days
+    units = units_by_period(dataset, grain, as_of_day).filter(
+        nw.col("block") < block, nw.col("block") >= block - periods
+    )
+    sums = units.group_by("series").agg(nw.col("units").sum()).collect().to_polars()
+    least = UNITS_A_PERIOD[grain.freq] * min(_STEADY_PERIODS, periods) * THOUSANDTHS
+    found = index.join(sums.filter(pl.col("units") >= least), on="series", how="semi")
+    if found.height > _MOST_SERIES:
+        found = found.sort(grain.keys).sample(_MOST_SERIES, seed=seed)
     return found
 
 
