@@ -106,6 +106,7 @@ def price_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats
     planned = logs[back, origin.at + steps] - usual[back]
     change = planned - _usual(origin, centred)[back]
     return {
+        "price_planned": origin.panel.price[origin.rows[back], origin.at + steps],
         "price_relative": np.exp(planned),
         "price_below_high": planned - high[back],
         "price_effect": effect[back],

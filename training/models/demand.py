@@ -301,11 +301,11 @@ def _date() -> pl.Expr:
 
 
 def _inputs(frame: pl.DataFrame) -> list[str]:
-    # A category among hundreds is learned by heart; its trend and its department are not.
+    # A category among hundreds, or a price, is learned by heart; a trend or a change is not.
     return [c for c in frame.columns if c.startswith(PREFIXES) and c not in _NOT_READ]
 
 
-_NOT_READ = ("level_now", "group_category")
+_NOT_READ = ("level_now", "group_category", "price_planned")
 
 
 def _forecast(booster: Booster, features: pl.DataFrame, level: Floats) -> Floats:
