@@ -10,6 +10,7 @@ from serving.answers.histories import Histories
 from serving.answers.next_purchase import NextPurchaseAnswers
 from training.models.churn import ChurnModel
 from training.models.known_customers import KnownCustomers, basis
+from training.models.profile import Profiles
 from training.models.unknown_customers import Population
 
 
@@ -25,17 +26,22 @@ class ChurnAnswers:
         Those that the version knows.
     population
         What those it does not know are scored with.
+    profiles
+        How the customers buy, in their order.
     """
 
     model: ChurnModel
     customers: KnownCustomers
     population: Population
+    profiles: Profiles
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `ChurnModel.publish` wrote."""
         model = ChurnModel.load(folder / "model", threads=1)
-        return cls(model, KnownCustomers.load(folder), Population.load(folder))
+        return cls(
+            model, KnownCustomers.load(folder), Population.load(folder), Profiles.load(folder)
+        )
 
     def answer(
         self,

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
+from serving.answers.customer import profiles
 from serving.answers.histories import Histories
 from serving.routes.asking import Asking, check_as_of, reply
 from serving.routes.errors import ERRORS
@@ -15,6 +16,8 @@ from serving.schemas.base import Answer
 from serving.schemas.customers import (
     Churn,
     ChurnRequest,
+    Customer,
+    CustomerRequest,
     CustomersRequest,
     NextPurchase,
     NextPurchaseRequest,
@@ -82,5 +85,10 @@ def router(asking: Asking) -> APIRouter:
         """Say what each customer will order and spend over any days ahead, and why."""
         days = ask.horizons_days or None
         return await about("value", ask, lambda models, who: models["value"].answer(who, days))
+
+    @router.post("/v1/customer", response_model=Answer[Customer], responses=ERRORS)
+    async def customer(ask: Annotated[CustomerRequest, Body()]) -> Response:
+        """Show all that is known and predicted of each customer, with reasons."""
+        return await about("churn", ask, profiles)
 
     return router

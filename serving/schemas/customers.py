@@ -131,10 +131,9 @@ class ValueRequest(CustomersRequest):
     ] = []
 
 
-class Churn(Result):
-    """Whether one customer leaves."""
+class ChurnFacts(BaseModel):
+    """Whether a customer leaves."""
 
-    customer_id: str = Field(description="as asked; of a history without one, its place")
     churn_probability: Probability = Field(description="of no purchase within `horizon_days`")
     horizon_days: int
     segment: str
@@ -142,16 +141,27 @@ class Churn(Result):
     contributions: list[float] = Field(
         description="of each reason, in log-odds of churn: what is above 0 speaks for leaving"
     )
-    stage: str = Field(description="new, growing, loyal, slipping, lapsed or won back")
-    rfm_segment: str | None = Field(description="such as `champion`; none without a purchase")
-    rfm_score: int | None = Field(description="recency, frequency and money, 111 to 555")
     answered_by: str = Field(
         "churn", description="`next-purchase` where the horizon is not the churn model's own"
     )
 
 
-class NextPurchase(Result):
-    """When one customer buys again.
+class Standing(BaseModel):
+    """Where a customer stands, by rules and not by a model."""
+
+    stage: str = Field(description="new, growing, loyal, slipping, lapsed or won back")
+    rfm_segment: str | None = Field(description="such as `champion`; none without a purchase")
+    rfm_score: int | None = Field(description="recency, frequency and money, 111 to 555")
+
+
+class Churn(Result, ChurnFacts, Standing):
+    """Whether one customer leaves."""
+
+    customer_id: str = Field(description="as asked; of a history without one, its place")
+
+
+class NextPurchaseFacts(BaseModel):
+    """When a customer buys again.
 
     One field `p_within_<days>` for each of `within_days`, one such as `q25` for each quantile.
     """
@@ -159,8 +169,6 @@ class NextPurchase(Result):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float] = Field(init=False)
 
-    customer_id: str
-    category: str | None = None
     expected_days: Days
     q10: Days
     q50: Days
@@ -171,8 +179,15 @@ class NextPurchase(Result):
     )
 
 
-class Value(Result):
-    """What one customer is worth, in the dataset's currency.
+class NextPurchase(Result, NextPurchaseFacts):
+    """When one customer buys again, anything or in one category."""
+
+    customer_id: str
+    category: str | None = None
+
+
+class ValueFacts(BaseModel):
+    """What a customer is worth, in the dataset's currency.
 
     For each of the days ahead the fields `orders_<days>`, `value_<days>`, `value_<days>_q10` and
     `value_<days>_q90`; the last two bound an interval of 80 %.
@@ -181,7 +196,6 @@ class Value(Result):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float] = Field(init=False)
 
-    customer_id: str
     historic_value: float = Field(description="spent so far")
     total_value: float = Field(description="spent so far and expected in the next 365 days")
     average_order_value: float | None
@@ -191,3 +205,34 @@ class Value(Result):
     contributions: list[float] = Field(
         description="of each reason, in logs of the spend: above 0 speaks for more"
     )
+
+
+class Value(Result, ValueFacts):
+    """What one customer is worth."""
+
+    customer_id: str
+
+
+class CustomerRequest(CustomersRequest):
+    """Whose profiles are asked for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["1"]}]})
+
+
+class Customer(Result, Standing):
+    """All that is known and predicted of one customer; null where no model is published."""
+
+    customer_id: str
+    cluster: str | None = Field(description="the group of those who buy alike, by what leads it")
+    first_purchase: dt.date | None
+    last_purchase: dt.date | None
+    visits: int
+    days_since_purchase: int | None
+    usual_gap_days: float | None
+    spend_per_visit: float | None = Field(description="over what a visit typically brings")
+    top_categories: list[str] = Field(description="bought on the most days first")
+    favourite_channel: str | None
+    favourite_location: str | None
+    churn: ChurnFacts
+    next_purchase: NextPurchaseFacts | None
+    value: ValueFacts | None

@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
+from serving.answers import READERS as SERVED
 from training import published
+from training.models.churn import ChurnModel
+from training.models.next_purchase import NextPurchaseModel
+from training.models.value import ValueModel
 
 AS_OF = datetime(2018, 1, 1)
 
@@ -59,6 +64,25 @@ class Broken:
 
     def answer(self, customer_ids: list[str], *_: object) -> list[dict[str, Any]]:
         raise RuntimeError(f"cannot answer for {customer_ids}")
+
+
+@pytest.fixture(scope="session")
+def people_as_of() -> datetime:
+    """The instant that `people` are answered at."""
+    return datetime(2017, 11, 6)
+
+
+@pytest.fixture(scope="session")
+def people(
+    journey: Dataset, people_as_of: datetime, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """What answers about customers, by task, from small models of the small data set."""
+    found = {}
+    for model in (ChurnModel(rounds=40), NextPurchaseModel(rounds=40), ValueModel(rounds=40)):
+        folder = tmp_path_factory.mktemp(model.name)
+        model.fit(journey, people_as_of).publish(journey, people_as_of, folder)
+        found[model.name] = SERVED[model.name](folder)
+    return found
 
 
 READERS = {"recommender": Shelf, "demand": Series, "churn": Broken}

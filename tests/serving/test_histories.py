@@ -7,36 +7,16 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from serving.answers.churn import ChurnAnswers
 from serving.answers.histories import Histories
-from serving.answers.next_purchase import NextPurchaseAnswers
-from serving.answers.value import ValueAnswers
-from training.models.churn import ChurnModel
-from training.models.next_purchase import NextPurchaseModel
-from training.models.value import ValueModel
 
 AS_OF = datetime(2017, 11, 6)
 CLOSE = 1e-6
 SAID = ["revenue", "discount", "product_id", "location_id", "channel", "quantity", "kind"]
 
 
-@pytest.fixture(scope="module")
-def readers(journey, tmp_path_factory):
-    found = []
-    for model, reader in (
-        (ChurnModel(rounds=40), ChurnAnswers),
-        (NextPurchaseModel(rounds=40), NextPurchaseAnswers),
-        (ValueModel(rounds=40), ValueAnswers),
-    ):
-        folder = tmp_path_factory.mktemp(model.name)
-        model.fit(journey, AS_OF).publish(journey, AS_OF, folder)
-        found.append(reader.load(folder))
-    return found
-
-
-@pytest.fixture(scope="module", params=[0, 1, 2], ids=["churn", "next-purchase", "value"])
-def served(readers, request):
-    return readers[request.param]
+@pytest.fixture(scope="module", params=["churn", "next-purchase", "value"])
+def served(people, request):
+    return people[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +93,8 @@ def test_dates_and_money_alone_are_enough(served):
     assert len(found["reasons"]) == 3
 
 
-def test_a_longer_silence_speaks_for_leaving(readers):
-    churn, next_purchase, _ = readers
+def test_a_longer_silence_speaks_for_leaving(people):
+    churn, next_purchase = people["churn"], people["next-purchase"]
 
     def posted(last):
         days = [last - timedelta(days=7 * k) for k in range(20)]
@@ -127,10 +107,12 @@ def test_a_longer_silence_speaks_for_leaving(readers):
     assert late["p_within_14"] < soon["p_within_14"] - 0.2
 
 
-def test_a_later_instant_may_be_asked_for(readers):
+def test_a_later_instant_may_be_asked_for(people):
     orders = [{"ts": f"2017-10-{day:02}", "revenue": 30.0} for day in range(1, 29, 3)]
-    now = readers[0].answer(Histories.read([{"orders": orders}], AS_OF))[0]
-    later = readers[0].answer(Histories.read([{"orders": orders}], AS_OF + timedelta(days=60)))[0]
+    now = people["churn"].answer(Histories.read([{"orders": orders}], AS_OF))[0]
+    later = people["churn"].answer(
+        Histories.read([{"orders": orders}], AS_OF + timedelta(days=60))
+    )[0]
     assert later["churn_probability"] > now["churn_probability"]
 
 

@@ -20,7 +20,7 @@ from features.customers import COMEBACK_DAYS
 from features.dataset import Dataset
 from features.segments import FEW_VISITS, GROWING, LOYAL, NEW, WON_BACK, Rfm, stage
 from training.contract import Needs, options_of
-from training.models import known_customers
+from training.models import known_customers, profile
 from training.models.bgnbd import BgNbd, purchases
 from training.models.boosting import Booster
 from training.models.reasons import explained, reason_columns, strongest
@@ -227,8 +227,9 @@ class ChurnModel:
         return model
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write the model, every customer's features at `as_of`, and what they are about."""
+        """Write what `known_customers` does, and everyone's profile."""
         known_customers.publish(self, dataset, as_of, folder)
+        profile.publish(dataset, as_of, folder)
 
     def _with_process(self, features: pl.DataFrame) -> pl.DataFrame:
         known = purchases(features)

@@ -1,0 +1,84 @@
+"""A customer's profile: how they buy, where they stand, and what every model says of them.
+
+Asks the readers of one published version; the HTTP routes ask here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from serving.answers.histories import Histories, key_of
+from training.models.profile import NAMES, describe
+
+Rows = list[dict[str, Any]]
+
+# Said once, of the customer, and not again under each model.
+SHARED = ("customer_id", "basis")
+STANDING = ("stage", "rfm_segment", "rfm_score")
+NOBODY: dict[str, Any] = {
+    "cluster": None,
+    "first_purchase": None,
+    "last_purchase": None,
+    "visits": 0,
+    "days_since_purchase": None,
+    "usual_gap_days": None,
+    "spend_per_visit": None,
+    "top_categories": [],
+    **dict.fromkeys(NAMES),
+}
+
+
+def profiles(models: Mapping[str, Any], who: Sequence[str] | Histories) -> Rows:
+    """Answer for each customer, in the order asked.
+
+    Parameters
+    ----------
+    models
+        What answers for each task in one version; `churn` is needed, the others may be absent.
+    who
+        Customers, by id or by their own orders.
+
+    Returns
+    -------
+    list of dict
+        customer_id, basis, what `training.models.profile.describe` returns, stage, rfm_segment
+        and rfm_score, and under churn, next_purchase and value what those models answer; null
+        where the version has no such model.
+
+    Raises
+    ------
+    InvalidInput
+        If an order lacks what is needed.
+    """
+    churn = models["churn"]
+    answered: dict[str, Rows] = {
+        name: models[task].answer(who)
+        for name, task in (("next_purchase", "next-purchase"), ("value", "value"))
+        if task in models
+    }
+    found = []
+    for number, (row, habits) in enumerate(
+        zip(churn.answer(who), _habits(churn, who), strict=True)
+    ):
+        said = {name: _own(rows[number]) for name, rows in answered.items()}
+        found.append(
+            {name: row[name] for name in (*SHARED, *STANDING)}
+            | {name: value for name, value in habits.items() if name != "customer_id"}
+            | {"churn": _own(row, STANDING), "next_purchase": None, "value": None}
+            | said
+        )
+    return found
+
+
+def _habits(churn: Any, who: Sequence[str] | Histories) -> Rows:
+    if isinstance(who, Histories):
+        frame = describe(who.dataset(churn.population), who.as_of, churn.profiles.groups)
+        said = {row["customer_id"]: row for row in frame.iter_rows(named=True)}
+        keys: Sequence[str] = [key_of(number) for number in range(len(who.names))]
+    else:
+        known = churn.customers.rows
+        said, keys = churn.profiles.of({one: known[one] for one in who if one in known}), who
+    return [said.get(key) or NOBODY for key in keys]
+
+
+def _own(row: dict[str, Any], besides: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in (*SHARED, *besides)}

@@ -1,0 +1,90 @@
+from datetime import datetime
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from features.calendar import day_start, to_day
+from features.dataset import Dataset
+from features.errors import MissingData
+from features.habits import habits
+
+AS_OF = datetime(2017, 9, 4)
+TODAY = to_day(AS_OF)
+
+
+def habits_of(dataset, as_of=AS_OF):
+    return habits(dataset, as_of).collect().to_polars().sort("customer_id")
+
+
+def lines(*rows, **columns):
+    """One customer's lines: (days before AS_OF, product_id, channel)."""
+    days = [TODAY - row[0] for row in rows]
+    return pl.DataFrame(
+        {
+            "customer_id": "a",
+            "order_id": [str(k) for k in range(len(rows))],
+            "line": pl.Series([0] * len(rows), dtype=pl.Int32),
+            "ts": [day_start(day) for day in days],
+            "product_id": [row[1] for row in rows],
+            "channel": [row[2] for row in rows],
+            "quantity": 1.0,
+            "kind": columns.get("kind", ["sale"] * len(rows)),
+        }
+    )
+
+
+PRODUCTS = pl.DataFrame({"product_id": ["1", "2", "3"], "category": ["TEA", "TEA", "SOUP"]})
+
+
+def row(orders, **frames):
+    dataset = Dataset.from_frames("shop", {"orders": orders, **frames})
+    return habits_of(dataset).row(0, named=True)
+
+
+def test_what_is_bought_on_the_most_days_comes_first_however_many_lines():
+    orders = lines((9, "3", "web"), (9, "3", "web"), (8, "1", "shop"), (7, "2", "shop"))
+    found = row(orders, products=PRODUCTS)
+    assert (found["top_category_1"], found["top_category_2"]) == ("TEA", "SOUP")
+    assert found["top_category_3"] is None
+    assert found["favourite_channel"] == "shop"
+
+
+def test_of_equals_the_first_by_name_comes_first():
+    found = row(lines((9, "3", "web"), (8, "1", "app")), products=PRODUCTS)
+    assert found["top_category_1"] == "SOUP"
+    assert found["favourite_channel"] == "app"
+
+
+def test_what_was_returned_is_no_habit():
+    orders = lines(
+        (9, "3", "web"), (8, "1", "app"), (7, "2", "app"), kind=["sale", "return", "return"]
+    )
+    assert row(orders, products=PRODUCTS)["top_category_1"] == "SOUP"
+
+
+def test_without_a_catalogue_there_are_no_categories():
+    found = row(lines((9, "3", "web")))
+    assert "top_category_1" not in found
+    assert (found["first_day"], found["last_day"]) == (TODAY - 9, TODAY - 9)
+
+
+def test_orders_at_or_after_as_of_move_nothing(journey, rewritten):
+    orders = journey.table("orders").to_native().collect()
+    future = pl.col("ts") >= AS_OF
+    changed = pl.concat(
+        [
+            orders.filter(~future),
+            orders.filter(future).with_columns(pl.lit("elsewhere").alias("location_id")),
+            orders.filter(future).with_columns(pl.lit("someone").alias("customer_id")),
+        ]
+    )
+    other = habits_of(rewritten(journey, orders=changed))
+    assert_frame_equal(other, habits_of(journey), check_exact=True)
+
+
+def test_a_dataset_without_customers_is_refused_by_column():
+    orders = lines((9, "3", "web")).drop("customer_id")
+    with pytest.raises(MissingData) as error:
+        habits(Dataset.from_frames("shop", {"orders": orders}), AS_OF)
+    assert error.value.field == "orders.customer_id"
