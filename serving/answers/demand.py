@@ -13,10 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.errors import InvalidInput, NotFound
+from features.errors import InvalidInput, NotFound, Unavailable
 from features.grain import Grain
 from features.what_if import read_plan
+from serving.answers.anomalies import Anomalies
 from serving.answers.demand_again import DemandAgain
+from serving.answers.demand_totals import DemandTotals
 from training.models.demand import level_name
 from training.models.demand_quantiles import between
 from training.models.demand_why import REASONS
@@ -46,6 +48,10 @@ class DemandAnswers:
         The published levels, ascending; others are interpolated.
     again
         What the forecasts were made from.
+    totals
+        The same of departments, locations and the chain.
+    found
+        What was not as expected of late; None where the records are too short to tell.
     """
 
     grain: Grain
@@ -57,6 +63,8 @@ class DemandAnswers:
     own_history: NDArray[np.bool_]
     quantiles: tuple[float, ...]
     again: DemandAgain
+    totals: DemandTotals
+    found: Anomalies | None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -78,6 +86,8 @@ class DemandAnswers:
             (series.get_column("basis") == "own_history").to_numpy(),
             tuple(about["quantiles"]),
             DemandAgain.load(folder, about["as_of"]),
+            DemandTotals.load(folder, about["levels"], about["quantiles"], len(dates)),
+            Anomalies.load(folder, grain),
         )
 
     def answer(
@@ -121,40 +131,62 @@ class DemandAnswers:
             If a series, or what is planned, is unknown.
         """
         periods = self._periods(horizon_days)
-        rows = [self._row(one, f"series[{i}]") for i, one in enumerate(series)]
-        distinct = sorted(set(rows))
-        booked = self._levels(self.values[distinct], quantiles)
-        names, parts = ["mean", *map(level_name, quantiles)], [booked]
-        shape = (len(distinct), len(self.dates), -1)
-        frame = None
-        if plan:
-            frame = self.again.features(distinct, read_plan(plan, self.as_of))
-            under = self.again.forecast(frame, quantiles).reshape(shape)
-            mean = self.values[distinct][:, :, :1]
-            names = [*names, "mean_booked", "difference"]
-            parts = [under, mean, under[:, :, :1] - mean]
-        numbers = np.concatenate(parts, axis=2)
+        places = [self._place(one, f"series[{i}]") for i, one in enumerate(series)]
+        rows = sorted({row for level, row in places if level is None})
+        if (plan or why) and len(rows) < len(set(places)):
+            i = next(i for i, (level, _) in enumerate(places) if level is not None)
+            raise InvalidInput(
+                f"series[{i}] is a total: a plan and reasons are answered for single series, "
+                f"named by {' and '.join(self.grain.keys)}.",
+                field=f"series[{i}]",
+            )
+        names = ["mean", *map(level_name, quantiles)]
+        numbers = self._levels(self.values[rows], quantiles)
         reasons: list[list[list[float]]] = []
-        if why:
-            frame = self.again.features(distinct) if frame is None else frame
-            reasons = self.again.why(frame).reshape(shape).tolist()
-        place = {row: i for i, row in enumerate(distinct)}
+        if plan or why:
+            shape = (len(rows), len(self.dates), -1)
+            frame = self.again.features(rows, read_plan(plan, self.as_of))
+            if plan:
+                under = self.again.forecast(frame, quantiles).reshape(shape)
+                mean = numbers[:, :, :1]
+                names = [*names, "mean_booked", "difference"]
+                numbers = np.concatenate([under, mean, under[:, :, :1] - mean], axis=2)
+            if why:
+                reasons = self.again.why(frame).reshape(shape).tolist()
+        position = {row: i for i, row in enumerate(rows)}
         answers = []
-        for one, row in zip(series, rows, strict=True):
+        for one, (level, row) in zip(series, places, strict=True):
+            about: dict[str, Any] = {key: one[key] for key in self.grain.keys if key in one}
+            if level is None:
+                cells = numbers[position[row]]
+                about["basis"] = "own_history" if self.own_history[row] else "look_alikes"
+            else:
+                cells = self._levels(self.totals.values[row : row + 1], quantiles)[0]
+                about = {**one, "basis": "total", "total_of": int(self.totals.series[row])}
             forecast: list[dict[str, Any]] = [
-                {"date": date, **dict(zip(names, cells, strict=True))}
-                for date, cells in zip(
-                    self.dates, numbers[place[row], :periods].tolist(), strict=False
-                )
+                {"date": date, **dict(zip(names, values, strict=True))}
+                for date, values in zip(self.dates, cells[:periods].tolist(), strict=False)
             ]
             if why:
-                for point, cells in zip(forecast, reasons[place[row]], strict=False):
-                    point["why"] = dict(zip(REASONS, cells, strict=True))
-            basis = "own_history" if self.own_history[row] else "look_alikes"
-            answers.append(
-                {**{key: one[key] for key in self.grain.keys}, "basis": basis, "forecast": forecast}
-            )
+                for point, parts in zip(forecast, reasons[position[row]], strict=False):
+                    point["why"] = dict(zip(REASONS, parts, strict=True))
+            answers.append({**about, "forecast": forecast})
         return answers
+
+    def anomalies(self, **asked: Any) -> list[dict[str, Any]]:
+        """Return what was not as expected of late; see `Anomalies.answer`.
+
+        Raises
+        ------
+        Unavailable
+            If the records were too short to look back on.
+        """
+        if self.found is None:
+            raise Unavailable(
+                "Nothing is known of anomalies: when this version was published the records were "
+                "too short to forecast their last part from what was before it."
+            )
+        return self.found.answer(**asked)
 
     def _levels(
         self, values: NDArray[np.float64], quantiles: Sequence[float]
@@ -177,9 +209,27 @@ class DemandAnswers:
             )
         return self.grain.periods(days)
 
+    def _place(self, one: Mapping[str, str], where: str) -> tuple[str | None, int]:
+        """Find a series, or a total: the level's name, and the row."""
+        level = self.totals.level_of(one)
+        if level is None or set(one) == set(self.grain.keys):
+            return None, self._row(one, where)
+        columns = self.totals.levels[level]
+        row = self.totals.rows.get((level, *(one[column] for column in columns)))
+        if row is None:
+            asked = ", ".join(f"{column} {one[column]!r}" for column in columns)
+            raise NotFound(
+                f"{where}: {asked} is unknown: nothing of it sold in the half year before "
+                f"{self.as_of}.",
+                field=f"{where}.{columns[0]}",
+            )
+        return level, row
+
     def _row(self, one: Mapping[str, str], where: str) -> int:
         keys = self.grain.keys
+        levels = ", ".join(self.totals.levels)
         named = f"series here are named by {' and '.join(keys)} (grain {self.grain})"
+        named += f", totals by {levels}" if levels else ""
         for key, value in one.items():
             if key not in keys:
                 raise InvalidInput(

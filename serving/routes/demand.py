@@ -8,7 +8,7 @@ from starlette.responses import Response
 from serving.routes.asking import INLINE, Asking
 from serving.routes.errors import ERRORS
 from serving.schemas.base import Answer
-from serving.schemas.demand import Forecast, ForecastRequest
+from serving.schemas.demand import AnomaliesRequest, Anomaly, Forecast, ForecastRequest
 
 
 def router(asking: Asking) -> APIRouter:
@@ -26,6 +26,19 @@ def router(asking: Asking) -> APIRouter:
             ask,
             lambda answers: answers.answer(ask.series, ask.horizon, ask.quantiles, plan, ask.why),
             INLINE + 1 if again else len(ask.series),
+        )
+
+    @router.post("/v1/anomalies", response_model=Answer[Anomaly], responses=ERRORS)
+    async def anomalies(ask: Annotated[AnomaliesRequest, Body()]) -> Response:
+        """Name recent periods that sold not as expected, the largest first, and why."""
+        asked = {
+            "series": ask.series,
+            "from_date": ask.from_date,
+            "reasons": ask.reasons,
+            "limit": ask.limit,
+        }
+        return await asking.answer(
+            "demand", ask, lambda answers: answers.anomalies(**asked), INLINE + 1
         )
 
     return router

@@ -40,7 +40,7 @@ class Result(BaseModel):
 
     basis: str = Field(
         description="what the answer rests on: `history`, `few_purchases`, `population`; "
-        "for series `own_history`, `look_alikes`"
+        "for series `own_history`, `look_alikes`, `total`"
     )
 
 

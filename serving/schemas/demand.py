@@ -64,7 +64,8 @@ class ForecastRequest(Request):
             min_length=1,
             max_length=MOST_SERIES,
             description="the series, each by the keys of the published grain, such as "
-            "`product_id` and `location_id`; answers come in this order",
+            "`product_id` and `location_id`, or totals, such as `department`, `location_id` or "
+            "{} for the whole chain; answers come in this order",
         ),
     ]
     horizon: int | None = Field(
@@ -116,4 +117,46 @@ class Forecast(Result):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str] = Field(init=False)
 
+    total_of: int | None = Field(None, description="of a total: how many series it adds up")
     forecast: list[ForecastPoint]
+
+
+class AnomaliesRequest(Request):
+    """What was not as expected of late."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reasons": ["stock_out", "closure"], "limit": 20}]}
+    )
+
+    series: Annotated[
+        list[dict[str, Id]],
+        FailFast(),
+        Field(
+            max_length=MOST_SERIES,
+            description="by one or more keys of the published grain; by default all",
+        ),
+    ] = []
+    from_date: str | None = Field(None, max_length=40, description="the first day wanted, ISO")
+    reasons: Annotated[list[str], Field(max_length=20)] = Field(
+        [],
+        description="of these alone: closure, stock_out, holiday, event, promotion_not_recorded, "
+        "promotion_not_seen, unexplained",
+    )
+    limit: int = Field(100, ge=1, le=10_000)
+
+
+class Anomaly(Result):
+    """One period that sold not as expected, with the keys of its series (null: all)."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | None] = Field(init=False)
+
+    date: dt.date = Field(description="the period's first day")
+    units: float = Field(description="what was sold")
+    mean: float = Field(description="what was expected, by a forecast made before")
+    low: float = Field(description="ordinary periods sell from here")
+    high: float = Field(description="to here")
+    size: float = Field(description="units - mean")
+    score: float = Field(description="how far out, where ordinary periods have a spread of 1")
+    reason: str = Field(description="the likeliest")
+    series: int = Field(description="how many series it stands for; more than one in a closure")

@@ -101,10 +101,19 @@ def test_a_product_that_never_sold_at_a_location_is_refused_as_a_pair(answers):
     assert caught.value.field == "series[0]"
 
 
-def test_a_missing_key_is_named_with_the_keys_there_are(answers):
-    with pytest.raises(InvalidInput, match="product_id and location_id") as caught:
-        answers.answer([{"product_id": "p1"}])
-    assert caught.value.field == "series[0].location_id"
+def test_a_product_without_its_location_is_answered_by_the_sum_over_locations(answers):
+    parts = answers.answer([series("p1", "1"), series("p1", "2")])
+    total = answers.answer([{"product_id": "p1"}])[0]
+    assert (total["basis"], total["total_of"]) == ("total", 2)
+    for point, one, other in zip(*(found["forecast"] for found in (total, *parts)), strict=True):
+        assert point["mean"] == pytest.approx(one["mean"] + other["mean"], abs=1e-9)
+        assert point["q10"] <= point["q50"] <= point["q90"]
+
+
+def test_a_plan_and_reasons_are_refused_for_totals(answers):
+    with pytest.raises(InvalidInput, match="is a total") as caught:
+        answers.answer([series("p1"), {"location_id": "1"}], why=True)
+    assert caught.value.field == "series[1]"
 
 
 def test_a_key_that_is_not_the_grains_is_refused(answers):

@@ -250,6 +250,7 @@ def test_openapi_describes_every_route_with_an_example_and_the_error_shape(clien
     assert set(page["paths"]) == {
         "/v1/recommend",
         "/v1/forecast",
+        "/v1/anomalies",
         "/v1/churn",
         "/v1/next_purchase",
         "/v1/value",

@@ -23,7 +23,6 @@ from features.grain import Grain
 from features.series import units_sold
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
-from training.models.demand_published import publish
 from training.models.demand_quantiles import QUANTILES, Quantiles
 from training.models.demand_rows import Sample, training_rows
 from training.models.demand_why import REASONS, in_units, reasons
@@ -258,7 +257,9 @@ class DemandModel:
         return model
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write the forecasts of every series that ever sold, and what another plan needs."""
+        """Write what serving answers from: forecasts, totals, anomalies, and what plans need."""
+        from training.models.demand_published import publish
+
         publish(self, dataset, as_of, folder)
 
     def _boost(self, features: pl.DataFrame, units: Floats, level: Floats, member: int) -> Booster:

@@ -179,7 +179,7 @@ class Hierarchy:
             "date",
             "mean",
             *(pl.Series(name, found[:, i]) for i, name in enumerate(names)),
-            "series",
+            pl.col("series").cast(pl.Int64),
         )
 
     def save(self, path: Path) -> None:
@@ -259,14 +259,19 @@ def added_up(
     spread = (pl.col("q90") - pl.col("q10")) / (2 * _DECILE)
     # A count cannot vary less than its mean does, however narrow its deciles are.
     variance = pl.max_horizontal(spread**2, "mean").alias("variance")
-    sums = joined.with_columns(variance).group_by(*columns, "date")
-    known = [name for name in ("units",) if name in forecasts.columns]
-    return sums.agg(
-        pl.col("mean").sum(),
-        pl.col("variance").sum(),
-        pl.len().alias("series"),
-        *(pl.col(name).sum() for name in known),
-    ).sort(*columns, "date")
+    joined = joined.with_columns(variance, series=pl.lit(1.0))
+    names = ["mean", "variance", "series", *(["units"] if "units" in forecasts.columns else [])]
+    sums = joined.select(*columns, "date").unique().sort(*columns, "date")
+    place = joined.select(*columns, "date").join(
+        sums.with_row_index("place"), on=[*columns, "date"], how="left", maintain_order="left"
+    )
+    # Summed in the order of rows, which engines do not promise: the same sums every time.
+    at = place.get_column("place").to_numpy()
+    found = {
+        name: np.bincount(at, weights=joined.get_column(name).to_numpy(), minlength=sums.height)
+        for name in names
+    }
+    return sums.with_columns(pl.Series(name, values) for name, values in found.items())
 
 
 def _expected(mean: Floats, variance: Floats, common: float) -> Floats:

@@ -22,7 +22,7 @@ from training.models.demand_quantiles import LEVELS
 BACK = {"day": 56, "week": 24}
 APART = {"day": 7, "week": 4}
 # The series looked at: those that sell steadily, and a sample of all.
-MOST_STEADY, MOST_SAMPLED = 5_000, 8_000
+MOST_STEADY, MOST_SAMPLED = 5_000, 4_000
 # The fit is one of many: errors need fewer examples than the model that is served.
 _MEMBERS, _ROUNDS, _ROWS = 2, 120, 40_000
 
@@ -74,8 +74,8 @@ class Rolled:
         ------
         polars.DataFrame
             For the series that sold steadily before the origin and a sample of all that sold:
-            the grain's keys, `date`, `step`, `mean`, quantiles of `LEVELS`, `units`, and
-            whether the series is `steady` and `sampled`.
+            the grain's keys, `date`, `step`, `mean`, quantiles of `LEVELS`, `units`, the
+            planned share `promoted`, and whether the series is `steady` and `sampled`.
         """
         grain = Grain.parse(self.model.grain)
         keys = list(grain.keys)
@@ -91,11 +91,22 @@ class Rolled:
             known = (to_day(self.end) - day) // grain.days
             steps = min(grain.periods(self.model.horizon_days), known)
             sold = units_matrix(dataset, grain, day, steps, series)
-            step = ((pl.col("date").cast(pl.Int32) - day) // grain.days).alias("step")
-            said = self.model.predict(dataset, origin, series, quantiles=LEVELS)
-            said = said.with_columns(step).filter(pl.col("step") < steps)
+            said = pl.concat(
+                self.model.forecast(frame, LEVELS).with_columns(
+                    frame.get_column("step").cast(pl.Int64), _promoted(frame)
+                )
+                for frame in self.model.frames(dataset, origin, series)
+            )
+            said = said.filter(pl.col("step") < steps).drop("basis")
             said = said.with_columns(pl.Series("units", sold.ravel()))
             yield said.join(series, on=keys, how="left", maintain_order="left")
+
+
+def _promoted(frame: pl.DataFrame) -> pl.Series:
+    """Say how much of each row's series and period a promotion was planned for."""
+    if "promotion_planned_any" in frame.columns:
+        return frame.get_column("promotion_planned_any").cast(pl.Float64).alias("promoted")
+    return pl.Series("promoted", [0.0] * frame.height, dtype=pl.Float64)
 
 
 def _some(series: pl.DataFrame, most: int) -> pl.DataFrame:

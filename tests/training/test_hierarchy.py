@@ -1,0 +1,167 @@
+"""Totals equal the sums below them, and their intervals hold as often as they say."""
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from features.calendar import day_start
+from features.dataset import Dataset
+from features.errors import InvalidInput
+from features.grain import Grain
+from training.models.demand import DemandModel
+from training.models.hierarchy import Hierarchy, Misses, added_up, known_levels, membership
+from training.models.rolled import Rolled
+
+FIRST = 17_000
+AS_OF = day_start(FIRST + 210)
+GRAIN = Grain.parse("product,location:day")
+LEVELS = (0.1, 0.5, 0.9)
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """40 products at two locations; days on which everything sells more or less than usual."""
+    rng = np.random.default_rng(5)
+    days = np.arange(FIRST, FIRST + 240)
+    weather = np.exp(rng.normal(0, 0.15, (2, len(days))))
+    rate = rng.uniform(1, 6, (40, 2))
+    sold = rng.poisson(rate[:, :, None] * weather[None])
+    product, place, day = np.indices(sold.shape)
+    sales = {
+        "product_id": [f"p{i:02d}" for i in product.ravel()],
+        "location_id": [str(i) for i in place.ravel()],
+        "day": days[day.ravel()].astype(np.int32),
+        "quantity": sold.ravel().astype(float),
+    }
+    products = {
+        "product_id": [f"p{i:02d}" for i in range(39)],  # the last one has no department
+        "department": [("dairy", "bakery", "fruit")[i % 3] for i in range(39)],
+    }
+    frames = {"sales": pl.DataFrame(sales), "products": pl.DataFrame(products)}
+    return Dataset.from_frames("shop", frames)
+
+
+@pytest.fixture(scope="module")
+def model(shop):
+    options = {"grain": str(GRAIN), "horizon_days": 14, "learning_rate": 0.1, "rounds": 40}
+    return DemandModel(**options, rows=6_000, members=2, min_data_in_leaf=50).fit(shop, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def hierarchy(model, shop):
+    return Hierarchy.fit(shop, GRAIN, Rolled.fit(model, shop, AS_OF).look_back(shop))
+
+
+@pytest.fixture(scope="module")
+def forecasts(model, shop):
+    return model.predict(shop, AS_OF)
+
+
+def test_the_levels_are_those_that_the_dataset_knows(shop):
+    assert known_levels(shop, GRAIN) == [
+        "all", "department", "product", "location", "department+location"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "level", ["all", "department", "location", "product", "department+location"]
+)
+def test_totals_equal_the_sums_of_the_series_below_them(hierarchy, shop, forecasts, level):
+    totals = hierarchy.totals(shop, forecasts, level, LEVELS)
+    daily = forecasts.group_by("date").agg(pl.col("mean").sum()).sort("date")
+    found = totals.group_by("date").agg(pl.col("mean").sum(), pl.col("series").sum()).sort("date")
+    assert found["mean"].to_list() == pytest.approx(daily["mean"].to_list(), abs=1e-9, rel=1e-12)
+    assert set(found["series"]) == {80}
+
+
+def test_departments_equal_the_sums_of_their_parts_at_each_location(hierarchy, shop, forecasts):
+    whole = hierarchy.totals(shop, forecasts, "department", LEVELS)
+    parts = hierarchy.totals(shop, forecasts, "department+location", LEVELS)
+    sums = parts.group_by("department", "date").agg(pl.col("mean").sum())
+    assert_frame_equal(
+        whole.select("department", "date", "mean"),
+        sums.sort("department", "date"),
+        abs_tol=1e-9,
+        rel_tol=0,
+    )
+
+
+def test_series_without_a_department_are_a_total_of_their_own(hierarchy, shop, forecasts):
+    totals = hierarchy.totals(shop, forecasts, "department", LEVELS)
+    assert set(totals["department"]) == {"dairy", "bakery", "fruit", "not named"}
+
+
+def test_quantiles_of_totals_are_in_order_and_narrower_than_sums_of_quantiles(
+    hierarchy, shop, forecasts
+):
+    totals = hierarchy.totals(shop, forecasts, "location", (0.01, 0.1, 0.5, 0.9, 0.99))
+    assert (totals["q1"] <= totals["q10"]).all()
+    assert (totals["q10"] <= totals["q50"]).all()
+    assert (totals["q90"] <= totals["q99"]).all()
+    sums = forecasts.group_by("location_id", "date").agg(pl.col("q10", "q90").sum())
+    summed = sums.sort("location_id", "date")
+    assert (totals["q10"] > summed["q10"]).all()
+    assert (totals["q90"] < summed["q90"]).all()
+
+
+def test_what_all_series_share_widens_the_interval_beyond_that_of_independent_series(hierarchy):
+    assert hierarchy.misses["all"].common == pytest.approx(0.15 / np.sqrt(2), rel=0.5)
+    assert hierarchy.misses["location"].common == pytest.approx(0.15, rel=0.5)
+
+
+def test_four_of_five_outcomes_to_come_fall_into_the_interval(model, hierarchy, shop):
+    inside = []
+    for back in (0, 14):
+        origin = AS_OF + timedelta(days=back)
+        said = model.predict(shop, origin)
+        said = said.filter(pl.col("date") < (AS_OF + timedelta(days=28)).date())
+        sold = shop.table("sales").to_native().collect()
+        sold = sold.with_columns(pl.col("day").cast(pl.Date).alias("date"))
+        units = sold.group_by("product_id", "location_id", "date").agg(
+            units=pl.col("quantity").sum()
+        )
+        both = said.join(units, on=["product_id", "location_id", "date"], how="left")
+        for level in ("location", "department+location"):
+            totals = hierarchy.totals(shop, said, level, (0.1, 0.9))
+            truth = added_up(both, GRAIN, level, membership(shop, GRAIN, level))["units"]
+            inside.append(((totals["q10"] <= truth) & (truth <= totals["q90"])).mean())
+    assert np.mean(inside) == pytest.approx(0.8, abs=0.08)
+
+
+def test_the_coverage_that_is_reported_was_measured_at_origins_left_out(hierarchy):
+    for level in ("location", "department+location"):
+        assert hierarchy.misses[level].coverage_80 == pytest.approx(0.8, abs=0.06)
+
+
+def test_independent_errors_have_nothing_in_common():
+    rng = np.random.default_rng(0)
+    mean = rng.uniform(50, 5_000, 2_000)
+    past = pl.DataFrame(
+        {
+            "origin": np.arange(2_000) % 8,
+            "mean": mean,
+            "variance": mean,
+            "units": rng.poisson(mean).astype(float),
+        }
+    )
+    misses = Misses.fit(past)
+    assert misses.common < 0.01
+    assert misses.coverage_80 == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_saved_hierarchy_adds_up_as_before(hierarchy, shop, forecasts, tmp_path):
+    hierarchy.save(tmp_path / "hierarchy.json")
+    again = Hierarchy.load(tmp_path / "hierarchy.json")
+    for level in hierarchy.misses:
+        assert again.totals(shop, forecasts, level, LEVELS).equals(
+            hierarchy.totals(shop, forecasts, level, LEVELS)
+        )
+
+
+def test_an_unknown_level_is_refused(shop):
+    with pytest.raises(InvalidInput, match="is not a level") as caught:
+        membership(shop, GRAIN, "colour")
+    assert caught.value.field == "totals"
