@@ -16,13 +16,19 @@ from features.errors import MissingData
 
 Frame = nw.LazyFrame[Any]
 
-WINDOWS_DAYS = (7, 14, 28, 56, 84, 182)
-HALF_LIVES_DAYS = (7, 14, 28, 56, 112)
+WINDOWS_DAYS = (7, 14, 28, 56, 84, 182, 365)
+HALF_LIVES_DAYS = (7, 14, 28, 56, 112, 224)
 # Spend is decayed at these: short enough for a slip, long enough for a level.
 SPEND_HALF_LIVES_DAYS = (14, 28, 56, 112)
 GAP_QUANTILES = (0.25, 0.75, 0.9)
 # How much longer than the present silence the customer's own gaps have been.
 SILENCES_AHEAD_DAYS = (7, 14, 28, 56)
+# Silences beyond so many days, the present one among them, are added up and counted.
+SILENCES_BEYOND_DAYS = (3, 7, 14, 28, 56)
+# How long ago the k-th last visit was, and the longest silence since.
+LAST_VISITS = (2, 3, 5, 8, 12)
+# Keeps rates of those who have been customers for a few days from running off.
+SETTLING_DAYS = 7
 TOUCH_WINDOWS_DAYS = (28, 84)
 # The longest silence that ended in so many days tells who has come back.
 COMEBACK_DAYS = 84
@@ -147,6 +153,7 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
         .with_columns(
             nw.col("age").min().over(ID).alias("recency"),
             nw.col("age").max().over(ID).alias("tenure"),
+            nw.col("day").rank("ordinal", descending=True).over(ID).alias("visit"),  # 1 is the last
             ((nw.col("day") + 3) % 7).alias("weekday"),  # Monday is 0
         )
     )
@@ -197,6 +204,7 @@ def _measures(columns: list[str]) -> list[nw.Expr]:
     measures += [
         (gap * gap).alias("gap_squared"),
         (gap > recency).cast(nw.Int64).alias("longer_0"),
+        (gap >= recency).cast(nw.Int64).alias("as_long"),
         nw.when(age <= COMEBACK_DAYS).then(gap).alias("gap_ended_lately"),
         nw.when(age == recency).then(gap).alias("gap_last"),
         nw.when(age == recency).then(nw.col("lines")).alias("lines_last"),
@@ -205,6 +213,15 @@ def _measures(columns: list[str]) -> list[nw.Expr]:
         (gap > recency + days).cast(nw.Int64).alias(f"longer_{days}")
         for days in SILENCES_AHEAD_DAYS
     ]
+    measures += [
+        (gap - days).clip(lower_bound=0.0).alias(f"beyond_{days}") for days in SILENCES_BEYOND_DAYS
+    ]
+    measures += [
+        (gap >= days).cast(nw.Int64).alias(f"over_{days}") for days in SILENCES_BEYOND_DAYS
+    ]
+    for k in LAST_VISITS:
+        measures.append(nw.when(nw.col("visit") == k).then(age).alias(f"age_{k}"))
+        measures.append(nw.when(nw.col("visit") < k).then(gap).alias(f"gap_of_{k}"))
     measures += [(nw.col("weekday") == k).cast(nw.Int64).alias(f"on_{k}") for k in range(7)]
     if "spend_units" in columns:
         spend = nw.col("spend")
@@ -226,14 +243,16 @@ def _aggregates(columns: list[str]) -> list[nw.Expr]:
         *(f"in_{days}" for days in WINDOWS_DAYS),
         *(f"decayed_{days}" for days in HALF_LIVES_DAYS),
         *(f"longer_{days}" for days in (0, *SILENCES_AHEAD_DAYS)),
+        *(f"{kind}_{days}" for kind in ("beyond", "over") for days in SILENCES_BEYOND_DAYS),
         *(f"on_{k}" for k in range(7)),
-        *("gap", "gap_squared", "lines"),
+        *("gap", "gap_squared", "lines", "as_long"),
         *(name for name in columns if name.startswith("new_") or name.endswith("_units")),
     ]
     if "spend_units" in columns:
         summed += ["spend_fixed", *(f"spend_in_{days}" for days in WINDOWS_DAYS)]
         summed += [f"spend_decayed_{days}" for days in SPEND_HALF_LIVES_DAYS]
     constant = ["recency", "tenure", "all_lines", "sold_lines", "gap_last", "lines_last"]
+    constant += [f"{kind}_{k}" for kind in ("age", "gap_of") for k in LAST_VISITS]
     return [
         nw.len().alias("visits"),
         nw.col("gap").count().alias("gaps"),
@@ -278,6 +297,7 @@ def _features(columns: list[str]) -> list[nw.Expr]:
         nw.col("gap_max"),
         nw.col(f"gap_max_{COMEBACK_DAYS}"),
         nw.col("gap_last"),
+        *_silences(),
         _share(nw.col("longer_0"), gaps).alias("gaps_longer"),
         *(
             ((nw.col(f"longer_{days}") + 0.5) / (nw.col("longer_0") + 1)).alias(
@@ -288,6 +308,8 @@ def _features(columns: list[str]) -> list[nw.Expr]:
         _share(recency, gap_mean).alias("recency_over_gap_mean"),
         _share(recency, nw.col("gap_median")).alias("recency_over_gap_median"),
         _share(recency, nw.col("gap_q90")).alias("recency_over_gap_q90"),
+        (visits / (tenure + SETTLING_DAYS)).alias("visits_a_day"),
+        (nw.col("lines") / (tenure + SETTLING_DAYS)).alias("lines_a_day"),
         (nw.col("lines") / visits).alias("lines_per_visit"),
         (nw.col("lines_last") * visits / nw.col("lines")).alias("lines_last_relative"),
         (1 - nw.col("sold_lines") / nw.col("all_lines")).alias("return_share"),
@@ -302,6 +324,7 @@ def _features(columns: list[str]) -> list[nw.Expr]:
         features += [
             (nw.col("spend_fixed") / WEIGHT_UNIT).alias("spend_total"),
             *((nw.col(f"spend_in_{n}") / WEIGHT_UNIT).alias(f"spend_{n}") for n in WINDOWS_DAYS),
+            (nw.col("spend_fixed") / WEIGHT_UNIT / (tenure + SETTLING_DAYS)).alias("spend_a_day"),
             per_visit.alias("spend_per_visit"),
             _share(recent, per_visit).alias("spend_trend"),
             *(
@@ -313,6 +336,37 @@ def _features(columns: list[str]) -> list[nw.Expr]:
             whole = nw.col("discount_units") + nw.col("spend_units")
             features.append(_share(nw.col("discount_units"), whole).alias("discount_share"))
     return features
+
+
+def _silences() -> list[nw.Expr]:
+    """Return what is known of a customer's silences, the present one counted as one of them.
+
+    With the present one among them, a further visit makes each of these smaller or leaves it (the
+    count of gaps as long grows), and waiting makes it larger: no average of past gaps does that.
+    """
+    recency, tenure = nw.col("recency"), nw.col("tenure")
+    # Up to the last visit: silence does not add to it.
+    lived = tenure - recency
+    found = []
+    for days in SILENCES_BEYOND_DAYS:
+        now = (recency - days).clip(lower_bound=0.0)
+        over = (recency >= days).cast(nw.Float64)
+        settled = lived + 2 * SETTLING_DAYS
+        found.append(((nw.col(f"beyond_{days}") + now) / settled).alias(f"silence_beyond_{days}"))
+        found.append(((nw.col(f"over_{days}") + over) / settled).alias(f"silences_over_{days}"))
+    for k in LAST_VISITS:
+        # Who has been here less often: longer ago than they have been a customer.
+        age = nw.when(nw.col("visits") >= k).then(nw.col(f"age_{k}")).otherwise(tenure + 365)
+        found.append(age.alias(f"recency_of_visit_{k}"))
+        found.append(nw.max_horizontal(f"gap_of_{k}", "recency").alias(f"silence_longest_of_{k}"))
+    found += [
+        nw.max_horizontal("gap_max", "recency").alias("silence_longest"),
+        (recency * nw.col("visits") / (lived + SETTLING_DAYS)).alias("silence_over_usual"),
+        nw.col("as_long").alias("gaps_as_long"),
+        ((nw.col("as_long") + 0.5) / (nw.col("gaps") + 1)).alias("gaps_as_long_share"),
+        lived.alias("tenure_at_last_visit"),
+    ]
+    return found
 
 
 def _touch_names() -> list[str]:

@@ -26,6 +26,15 @@ UNUSED = (
     "discount",
     "gap_max",
     "spend_trend",
+    "silence",
+    "recency_of_visit",
+    "gaps_as_long",
+    "tenure_at",
+    "spend_a_day",
+    "lines_a_day",
+    "visits_a_day",
+    "visits_365",
+    "visits_decayed_224",
 )
 # The weekday of the first day, Monday is 0.
 WEEKDAY = "first_weekday"

@@ -1,0 +1,222 @@
+"""The chance that a customer stays away for some days: trees, a logit and MBG/NBD, weighed.
+
+Customers at earlier cuts and whether they stayed away go in; log-odds of staying away come out.
+All members rise with silence and fall with visits, so their weighed mean does, too. The weights
+are those that were best on a cut whose window none of the members had seen: with little to learn
+from, the process counts for much. Churn is this at its horizon; next purchase ends in it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from training.models.bgnbd import ModifiedBgNbd, purchases
+from training.models.boosting import Booster
+from training.models.directed import directed
+from training.models.monotone_logit import MonotoneLogit
+from training.models.season import Line
+
+Floats = NDArray[np.float64]
+
+# With fewer examples (a customer at a cut), or fewer of the rarer outcome, trees find nothing that
+# the logit does not (`benchmarks/customers_few.py`).
+FEWEST_EXAMPLES, FEWEST_OF_EACH = 2000, 100
+# Weights of trees, logit and process are tried in such steps.
+STEP = 0.1
+# Where there is no cut to try weights on.
+UNTRIED = (0.0, 0.5, 0.5)
+MOST_CERTAIN = 12.0
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """How trees are grown, as LightGBM has it; `members` forests of other seeds are averaged."""
+
+    rounds: int = 160
+    learning_rate: float = 0.05
+    num_leaves: int = 12
+    min_data_in_leaf: int = 60
+    feature_fraction: float = 0.4
+    bagging_fraction: float = 0.7
+    lambda_l2: float = 5.0
+    members: int = 2
+    seed: int = 0
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class SilenceStack:
+    """Weighed mean of the members' log-odds, on a line that calibrates it.
+
+    Attributes
+    ----------
+    horizon_days
+        Staying away for so long.
+    process, logit, boosters
+        The members; no boosters where there was too little to learn from.
+    weights
+        Of the trees, the logit and the process; none below 0, together 1.
+    line
+        The calibration.
+    """
+
+    horizon_days: int
+    process: ModifiedBgNbd
+    logit: MonotoneLogit
+    boosters: tuple[Booster, ...]
+    weights: tuple[float, float, float]
+    line: Line = field(default_factory=Line)
+
+    @classmethod
+    def fit(
+        cls,
+        process: ModifiedBgNbd,
+        horizon_days: int,
+        cuts: Sequence[tuple[pl.DataFrame, Floats]],
+        boosting: Boosting,
+        weights: tuple[float, float, float] = UNTRIED,
+    ) -> Self:
+        """Fit the members to customers at cuts and whether they stayed away (1) or not (0)."""
+        laid = [directed(frame, process, horizon_days) for frame, _ in cuts]
+        columns, signs = pl.concat(frame for frame, _ in laid), laid[0][1]
+        label = np.concatenate([stayed_away for _, stayed_away in cuts])
+        logit = MonotoneLogit.fit(columns.to_numpy(), np.array(signs, dtype=np.float64), label)
+        boosters: tuple[Booster, ...] = ()
+        rarer = min(label.sum(), len(label) - label.sum())
+        if len(label) >= FEWEST_EXAMPLES and rarer >= FEWEST_OF_EACH:
+            boosters = tuple(
+                Booster.fit(
+                    columns,
+                    label,
+                    _params(boosting, signs),
+                    boosting.rounds,
+                    threads=boosting.threads,
+                    seed=boosting.seed + member,
+                )
+                for member in range(boosting.members)
+            )
+        else:
+            weights = without_trees(weights)
+        return cls(horizon_days, process, logit, boosters, weights)
+
+    def members(self, features: pl.DataFrame) -> Floats:
+        """Return the members' log-odds, shape (customers, 3); 0 for trees where there are none."""
+        columns, _ = directed(features, self.process, self.horizon_days)
+        trees = np.zeros(features.height)
+        for booster in self.boosters:
+            trees += booster.predict(columns, raw_score=True) / len(self.boosters)
+        logit = self.logit.log_odds(columns.to_numpy())
+        return np.stack([trees, logit, self._by_process(features)], axis=1)
+
+    def log_odds(self, features: pl.DataFrame) -> Floats:
+        """Return the calibrated log-odds of staying away."""
+        return self.line.of(self.members(features) @ np.array(self.weights))
+
+    def chance(self, features: pl.DataFrame) -> Floats:
+        """Return the chance of staying away."""
+        return np.asarray(1 / (1 + np.exp(-self.log_odds(features))))
+
+    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Split the log-odds into a part a column and `base`; they add up to it.
+
+        What the process says counts for the column `process_silence`.
+        """
+        columns, _ = directed(features, self.process, self.horizon_days)
+        trees, logit, process = self.weights
+        parts = np.zeros((features.height, columns.width + 1))
+        for booster in self.boosters:
+            share = trees / len(self.boosters)
+            parts += share * booster.path_contributions(columns).to_numpy(order="c")
+        parts[:, :-1] += logit * self.logit.contributions(columns.to_numpy())
+        parts[:, -1] += logit * self.logit.intercept
+        parts[:, columns.columns.index("process_silence")] += process * self._by_process(features)
+        parts *= self.line.slope
+        parts[:, -1] += self.line.shift
+        return pl.DataFrame(parts, schema=[*columns.columns, "base"], orient="row")
+
+    def save(self, folder: Path) -> None:
+        """Write the native boosters and `stack.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, booster in enumerate(self.boosters):
+            booster.save(folder / f"booster_{number}")
+        content: dict[str, Any] = {
+            "horizon_days": self.horizon_days,
+            "process": asdict(self.process),
+            "logit": self.logit.to_json(),
+            "boosters": len(self.boosters),
+            "weights": self.weights,
+            "line": asdict(self.line),
+        }
+        (folder / "stack.json").write_text(json.dumps(content, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path, threads: int = 1) -> Self:
+        """Read what `save` wrote."""
+        content = json.loads((folder / "stack.json").read_text())
+        boosters = (
+            Booster.load(folder / f"booster_{number}", threads)
+            for number in range(content["boosters"])
+        )
+        trees, logit, process = content["weights"]
+        return cls(
+            content["horizon_days"],
+            ModifiedBgNbd(**content["process"]),
+            MonotoneLogit.from_json(content["logit"]),
+            tuple(boosters),
+            (trees, logit, process),
+            Line(**content["line"]),
+        )
+
+    def _by_process(self, features: pl.DataFrame) -> Floats:
+        p = self.process.silence(*purchases(features), self.horizon_days)
+        p = np.clip(p, 1e-12, 1 - 1e-12)
+        return np.asarray(np.clip(np.log(p / (1 - p)), -MOST_CERTAIN, MOST_CERTAIN))
+
+
+def best_weights(members: Floats, label: Floats, *, with_trees: bool) -> tuple[float, float, float]:
+    """Return convex weights of `SilenceStack.members`, by how likely `label` was under them.
+
+    All weights on a grid count, each by its likelihood: the best alone is a matter of chance.
+    """
+    steps = round(1 / STEP)
+    grid = (
+        np.array(
+            [
+                (trees, logit, steps - trees - logit)
+                for trees in range(steps + 1 if with_trees else 1)
+                for logit in range(steps + 1 - trees)
+            ]
+        )
+        / steps
+    )
+    odds = members @ grid.T
+    likelihood = (label[:, None] * odds - np.logaddexp(0, odds)).sum(axis=0)
+    share = np.exp(likelihood - likelihood.max())
+    trees, logit, process = (share @ grid / share.sum()).tolist()
+    return trees, logit, process
+
+
+def without_trees(weights: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Return the weights with those of the trees given to the logit."""
+    trees, logit, process = weights
+    return (0.0, logit + trees, process)
+
+
+def _params(boosting: Boosting, signs: list[int]) -> dict[str, Any]:
+    return {
+        "objective": "binary",
+        "learning_rate": boosting.learning_rate,
+        "num_leaves": boosting.num_leaves,
+        "min_data_in_leaf": boosting.min_data_in_leaf,
+        "feature_fraction": boosting.feature_fraction,
+        "bagging_fraction": boosting.bagging_fraction,
+        "bagging_freq": 1,
+        "lambda_l2": boosting.lambda_l2,
+        "monotone_constraints": signs,
+    }
