@@ -1,0 +1,133 @@
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.models.bgnbd import ModifiedBgNbd
+from training.models.directed import directed, direction
+from training.models.monotone_logit import MonotoneLogit
+from training.models.season import Line, best_season
+from training.models.silence_stack import Boosting, SilenceStack, best_weights
+from training.models.silence_training import learn
+from training.models.stacked_cuts import customer_features
+
+AS_OF = datetime(2017, 12, 4)
+QUICK = Boosting(rounds=30, members=1)
+
+
+@pytest.fixture(scope="module")
+def learnt(journey):
+    return learn(journey, AS_OF, 28, QUICK, cuts=6, step_days=14)
+
+
+def test_contributions_add_up_to_the_log_odds(learnt, journey):
+    stack, _ = learnt
+    features = customer_features(journey, AS_OF)
+    parts = stack.contributions(features)
+    np.testing.assert_allclose(parts.to_numpy().sum(axis=1), stack.log_odds(features), atol=1e-9)
+
+
+def test_weights_are_convex(learnt):
+    stack, _ = learnt
+    assert min(stack.weights) >= 0
+    assert sum(stack.weights) == pytest.approx(1)
+
+
+def test_the_likelier_member_gets_the_weight():
+    rng = np.random.default_rng(1)
+    true, noise = rng.normal(0, 1.5, 3000), rng.normal(0, 1.5, 3000)
+    label = (rng.random(3000) < 1 / (1 + np.exp(-true))).astype(float)
+    trees, logit, process = best_weights(
+        np.stack([noise, true, noise], axis=1), label, with_trees=True
+    )
+    assert logit > 0.85
+    assert trees + logit + process == pytest.approx(1)
+    assert best_weights(np.stack([true, noise, true], axis=1), label, with_trees=False)[0] == 0
+
+
+def test_with_few_examples_there_are_no_trees(learnt):
+    _, cuts = learnt
+    few = [(frame.head(40), label[:40]) for frame, label in cuts]
+    stack = SilenceStack.fit(ModifiedBgNbd(1, 10, 0.1, 1), 28, few, QUICK, (0.5, 0.3, 0.2))
+    assert stack.boosters == ()
+    assert stack.weights == (0.0, 0.8, 0.2)
+    assert ((stack.chance(few[0][0]) > 0) & (stack.chance(few[0][0]) < 1)).all()
+
+
+def test_money_itself_has_no_direction_and_no_part(journey):
+    features = customer_features(journey, AS_OF)
+    columns, signs = directed(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
+    assert set(signs) == {1, -1}
+    assert columns.null_count().sum_horizontal()[0] == 0
+    assert [
+        direction(n) for n in ("recency", "visits_28", "gap_mean", "recency_over_gap_mean")
+    ] == [
+        1,
+        -1,
+        0,
+        0,
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 40), st.integers(0, 300), st.integers(2, 300))
+def test_under_the_modified_process_a_purchase_yesterday_never_lengthens_silence(x, span, silent):
+    process = ModifiedBgNbd(1.1, 12.0, 0.05, 1.2)
+    t = span + silent
+    before = process.silence(x, span if x else 0, t, 28)
+    after = process.silence(x + 1, t - 1, t, 28)
+    assert after <= before
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_logit_rises_in_each_column_as_its_sign_says(seed):
+    rng = np.random.default_rng(seed)
+    columns = rng.gamma(1.0, 5.0, (400, 3))
+    signs = np.array([1.0, -1.0, 1.0])
+    label = (rng.random(400) < 0.3).astype(float)
+    logit = MonotoneLogit.fit(columns, signs, label)
+    for k, sign in enumerate(signs):
+        more = columns.copy()
+        more[:, k] += 1.5
+        assert (sign * (logit.log_odds(more) - logit.log_odds(columns)) >= -1e-12).all()
+    assert (
+        MonotoneLogit.from_json(logit.to_json()).log_odds(columns).tolist()
+        == logit.log_odds(columns).tolist()
+    )
+
+
+def test_a_season_that_lies_higher_is_found_by_its_own_answers():
+    rng = np.random.default_rng(4)
+    said = rng.normal(-2, 1, 4000)
+    label = (rng.random(4000) < 1 / (1 + np.exp(-(said + 0.8)))).astype(float)
+    line = Line.fit(said, label)
+    assert line.shift == pytest.approx(0.8, abs=0.15)
+    assert best_season(said, label, {"year before": Line(1.0, 0.7), "newest": Line()}) == (
+        "year before"
+    )
+
+
+def test_no_season_is_read_into_chance():
+    rng = np.random.default_rng(5)
+    said = rng.normal(-2, 1, 2000)
+    label = (rng.random(2000) < 1 / (1 + np.exp(-said))).astype(float)
+    assert best_season(said, label, {"newest": Line(1.0, 0.03)}) == "none"
+
+
+def test_a_saved_stack_says_the_same(learnt, journey, tmp_path):
+    stack, _ = learnt
+    stack.save(tmp_path)
+    features = customer_features(journey, AS_OF)
+    assert SilenceStack.load(tmp_path).chance(features).tolist() == stack.chance(features).tolist()
+
+
+def test_nothing_at_or_after_as_of_is_learnt_from(learnt, journey, rewritten):
+    stack, _ = learnt
+    orders = journey.table("orders").to_native().filter(pl.col("ts") < AS_OF)
+    again, _ = learn(rewritten(journey, orders=orders), AS_OF, 28, QUICK, cuts=6, step_days=14)
+    features = customer_features(journey, AS_OF)
+    assert again.chance(features).tolist() == stack.chance(features).tolist()
