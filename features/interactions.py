@@ -5,16 +5,19 @@ in it, learns from it, and answers from it.
 """
 
 from datetime import timedelta
-from math import log
+from math import log, log2
 from typing import Any
 
 import narwhals as nw
 
 from features.calendar import AsOf, parse_as_of, to_day
 from features.dataset import Dataset
+from features.promoted import promoted_purchases
 
 WINDOW_DAYS = (7, 14, 28, 56, 91)
-LAST_BASKETS = (1, 3, 10)
+LAST_BASKETS = (1, 2, 3, 5, 10, 20)
+# Gaps between purchases are counted up to so many days.
+GAP_DAYS = (3, 7, 14, 28, 56)
 HALF_LIVES_DAYS = (14, 60)
 BASKET_DECAY = 0.95
 
@@ -53,18 +56,31 @@ def next_baskets(dataset: Dataset, cut: AsOf, days: int) -> nw.LazyFrame[Any]:
     Returns
     -------
     narwhals.LazyFrame
-        customer_id, product_id, is_next: whether it was in the customer's first basket of
-        the window. One row a customer and product; null customers and products left out.
+        customer_id, product_id, one row a pair; null customers and products left out.
+        is_next
+            Whether it was in the customer's first basket of the window.
+        worth
+            For what was in the first basket 1 over the basket's ideal DCG at 10, else 0: what
+            the first place of a list would have been worth. A hit counts for more where few
+            products are bought.
     """
     start = parse_as_of(cut)
     window = _sales(dataset, start + timedelta(days=days)).filter(nw.col("ts") >= start)
-    orders = window.group_by("customer_id", "order_id").agg(nw.col("ts").min().alias("first_ts"))
+    sizes = window.group_by("customer_id", "order_id").agg(
+        nw.col("ts").min().alias("first_ts"), nw.col("product_id").n_unique().alias("size")
+    )
     number = nw.col("order_id").cum_count().over("customer_id", order_by=["first_ts", "order_id"])
-    orders = orders.with_columns((number == 1).cast(nw.Int8).alias("is_next"))
+    places = (nw.when(nw.col("size") >= place).then(1 / log2(place + 1)) for place in range(1, 11))
+    ideal = sum((place.otherwise(0.0) for place in places), nw.lit(0.0))
+    orders = sizes.with_columns(
+        (number == 1).cast(nw.Int8).alias("is_next"), ideal.alias("ideal")
+    ).with_columns((nw.col("is_next") / nw.col("ideal")).alias("worth"))
     return (
-        window.join(orders, on=["customer_id", "order_id"])
+        window.select("customer_id", "order_id", "product_id")
+        .unique()
+        .join(orders, on=["customer_id", "order_id"])
         .group_by("customer_id", "product_id")
-        .agg(nw.col("is_next").max())
+        .agg(nw.col("is_next").max(), nw.col("worth").max())
         .with_columns(nw.col("is_next") == 1)
     )
 
@@ -85,8 +101,15 @@ def interactions(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
             Baskets with the product within the last days; among the customer's last baskets.
         decay_14d, decay_60d, decay_basket
             Baskets weighted by age: halved every 14 and 60 days; times 0.95 a basket.
-        recency_days, recency_baskets, first_days
+        decay_share
+            As decay_basket, each basket split among its products: bought in small baskets
+            counts for more.
+        on_display, ...; by kind of promotion where the dataset has them
+            Baskets in which the product was promoted where and when it was bought.
+        recency_days, recency_baskets, first_days, first_baskets
             Since the last and the first purchase; 0 baskets for the customer's last one.
+        gaps_3d, ...
+            Gaps between successive purchases of at most so many days.
         gap_mean, gap_sd, gap_last, recency_over_gap
             Days between successive purchases, null with fewer than two; recency in own gaps.
     """
@@ -96,6 +119,7 @@ def interactions(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
     for money, name in (("revenue", "spend"), ("discount", "discount")):
         if dataset.has("orders", money):
             sums[name] = nw.col(money).fill_null(0.0)
+    promoted = promoted_purchases(dataset)
     in_steps = [(amount / STEP).round().cast(nw.Int64).alias(name) for name, amount in sums.items()]
     purchases = (
         lines.with_columns(*in_steps)
@@ -104,8 +128,14 @@ def interactions(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
             on=["customer_id", "order_id"],
         )
         .group_by("customer_id", "product_id", "baskets_ago")
-        .agg(nw.col("day").min(), *(nw.col(name).sum() for name in sums))
+        .agg(nw.col("day").min(), nw.col("order_id").min(), *(nw.col(name).sum() for name in sums))
+        .with_columns(nw.len().over("customer_id", "baskets_ago").alias("size"))
     )
+    kinds = []
+    if promoted is not None:
+        kinds = [name for name in promoted.collect_schema().names() if name.startswith("on_")]
+        purchases = purchases.join(promoted, on=["order_id", "product_id"], how="left")
+        purchases = purchases.with_columns(*(nw.col(name).fill_null(0) for name in kinds))
     purchases = purchases.with_columns((-nw.col("baskets_ago")).alias("number"))
     before = nw.col("day").shift(1).over("customer_id", "product_id", order_by="number")
     age = (nw.lit(today) - nw.col("day")).cast(nw.Int64)
@@ -118,23 +148,33 @@ def interactions(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
         ),
         *(_decayed("age", log(2) / days).alias(f"decay_{days}d") for days in HALF_LIVES_DAYS),
         _decayed("baskets_ago", -log(BASKET_DECAY)).alias("decay_basket"),
+        _decayed("baskets_ago", -log(BASKET_DECAY), nw.col("size")).alias("decay_share"),
+        *((nw.col("gap") <= days).cast(nw.Int64).alias(f"gaps_{days}d") for days in GAP_DAYS),
         (nw.col("gap") * nw.col("gap")).alias("gap_squared"),
         # The least of these holds the gap before the newest purchase.
         (nw.col("baskets_ago") * PACK + nw.col("gap")).alias("packed"),
     )
-    weights = [*sums, *(f"decay_{days}d" for days in HALF_LIVES_DAYS), "decay_basket"]
-    counts = [f"baskets_{w}d" for w in WINDOW_DAYS] + [f"baskets_last_{n}" for n in LAST_BASKETS]
+    decays = [f"decay_{days}d" for days in HALF_LIVES_DAYS]
+    weights = [*sums, *decays, "decay_basket", "decay_share"]
+    counts = [
+        *(f"baskets_{w}d" for w in WINDOW_DAYS),
+        *(f"baskets_last_{n}" for n in LAST_BASKETS),
+        *(f"gaps_{days}d" for days in GAP_DAYS),
+        *kinds,
+    ]
     pairs = purchases.group_by("customer_id", "product_id").agg(
         nw.col("day").count().alias("baskets"),
         *(nw.col(name).sum() for name in (*weights, *counts)),
         nw.col("age").min().alias("recency_days"),
         nw.col("age").max().alias("first_days"),
         nw.col("baskets_ago").min().alias("recency_baskets"),
+        nw.col("baskets_ago").max().alias("first_baskets"),
         nw.col("gap").sum().alias("gap_sum"),
         nw.col("gap_squared").sum(),
         (nw.col("packed").min() % PACK).alias("gap_last"),
     )
-    floats = ("baskets", *counts, "recency_days", "first_days", "recency_baskets", "gap_last")
+    ages = ("recency_days", "first_days", "recency_baskets", "first_baskets", "gap_last")
+    floats = ("baskets", *counts, *ages)
     gaps = nw.when(nw.col("baskets") > 1).then(nw.col("baskets") - 1).cast(nw.Float64)
     mean = nw.col("gap_sum") / gaps
     variance = nw.col("gap_squared") / gaps - mean * mean
@@ -161,5 +201,9 @@ def _sales(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
     )
 
 
-def _decayed(age: str, rate: float) -> nw.Expr:
-    return ((nw.col(age) * -rate).exp() / STEP).round().cast(nw.Int64)
+def _decayed(age: str, rate: float, over: nw.Expr | float = 1.0) -> nw.Expr:
+    return _steps((nw.col(age) * -rate).exp() / over)
+
+
+def _steps(amount: nw.Expr) -> nw.Expr:
+    return (amount / STEP).round().cast(nw.Int64)

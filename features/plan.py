@@ -77,6 +77,22 @@ def promotion_plan(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
     return plan.filter(nw.any_horizontal(*(nw.col(name) > 0 for name in WEEKS), ignore_nulls=True))
 
 
+def local_plan(dataset: Dataset, first_day: int, end_day: int) -> nw.LazyFrame[Any]:
+    """List the promotions by place that touch the days [first_day, end_day).
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        product_id, location_id (null: everywhere), kind, from_day, to_day.
+    """
+    plan = dataset.table("promotions").filter(
+        nw.col("from_day") < end_day, nw.col("to_day") > first_day
+    )
+    if not dataset.has("promotions", "location_id"):
+        plan = plan.with_columns(nw.lit(None, dtype=nw.String).alias("location_id"))
+    return plan.select("product_id", "location_id", "kind", "from_day", "to_day")
+
+
 def _locations(dataset: Dataset) -> int:
     """Count the locations that have promotions of their own; one if all are everywhere."""
 

@@ -19,7 +19,12 @@ def quick() -> dict[str, dict[str, Any]]:
     return {
         "demand": {"rounds": 15, "members": 1},
         "value": {"rounds": 40},
-        "recommender": {"rounds": 20, "cuts": 2, "scored_products": 500},
+        "recommender": {
+            "taste_rounds": 15,
+            "moment_rounds": 15,
+            "cuts": 2,
+            "scored_products": 500,
+        },
     }
 
 

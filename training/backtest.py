@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from features.errors import InvalidInput
-from training.contract import Predictor, Task
+from training.contract import Predictor, Score, Task
+from training.metrics import bootstrap_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +30,7 @@ SCHEMA = {
     "n": pl.Int64,
 }
 FORESELL = "foresell"
+PAIRED_DRAWS = 300
 
 Progress = Callable[[str], None]
 
@@ -158,15 +162,49 @@ def backtest(
     seconds = dict.fromkeys(methods, 0.0)
     for fold, as_of in enumerate(origins):
         ids = task.population(dataset, as_of, options)
+        cases: dict[str, Mapping[str, NDArray[np.float64]]] = {}
         for method, build in methods.items():
             progress(f"{task.name} as of {as_of.date()}: {method}")
             started = time.process_time()
             answer = build().fit(dataset, as_of).predict(dataset, as_of, ids)
             seconds[method] += time.process_time() - started
             predictions[method] = answer
+            if task.cases is not None:
+                cases[method] = task.cases(dataset, as_of, options, answer)
             rows.extend(
                 (task.name, dataset.name, fold, as_of.date().isoformat(), method, *score)
                 for score in task.judge(dataset, as_of, options, answer)
             )
+        rows.extend(
+            (task.name, dataset.name, fold, as_of.date().isoformat(), FORESELL, *score)
+            for score in paired(cases)
+        )
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     return Report(task, dataset, options, origins, frame, predictions, seconds)
+
+
+def paired(cases: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> list[Score]:
+    """Compare our cases with each baseline's, case by case.
+
+    Returns
+    -------
+    list of Score
+        For each metric on the slice `against=<baseline>`: <metric>_gain, the mean difference,
+        and <metric>_gain_low and _high, its interval by bootstrap over cases.
+    """
+    scores = []
+    for method, theirs in cases.items():
+        if method == FORESELL:
+            continue
+        for metric, values in cases[FORESELL].items():
+            gain = values - theirs[metric]
+            judged = gain[~np.isnan(gain)]
+            if not len(judged):
+                continue
+            low, high = bootstrap_interval(judged, draws=PAIRED_DRAWS)
+            found = {"gain": float(judged.mean()), "gain_low": low, "gain_high": high}
+            scores += [
+                Score(f"against={method}", f"{metric}_{name}", value, len(judged))
+                for name, value in found.items()
+            ]
+    return scores

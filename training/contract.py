@@ -6,7 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from features.errors import MissingData
@@ -146,6 +148,12 @@ class Space:
     integer: bool = False
 
 
+# What `Task.cases` is.
+Cases = Callable[
+    [Dataset, datetime, Mapping[str, Any], pl.DataFrame], Mapping[str, NDArray[np.float64]]
+]
+
+
 @dataclass(frozen=True)
 class Task:
     """A question that models answer, and how their answers are judged.
@@ -175,6 +183,10 @@ class Task:
     judge
         (dataset, as_of, options, predictions) -> scores; the only place that looks at or
         beyond `as_of`. A member of the population without a prediction counts against the method.
+    cases
+        (dataset, as_of, options, predictions) -> by metric, a value for every judged case in
+        the same order for every method; from these come paired intervals. None where cases are
+        not one by one to be judged.
     plots
         (dataset, as_of, options, predictions) -> figures that a person would look at, by name.
     primary
@@ -199,3 +211,4 @@ class Task:
     lower_is_better: bool = True
     primary_slice: str = "all"
     tunable: Mapping[str, Space] = field(default_factory=dict)
+    cases: Cases | None = None

@@ -16,7 +16,9 @@ AS_OF = datetime(2017, 11, 6)
 
 @pytest.fixture(scope="module")
 def model(journey):
-    small = RecommenderModel(cuts=1, rounds=20, scored_products=500, min_data_in_leaf=50)
+    small = RecommenderModel(
+        cuts=1, taste_rounds=20, moment_rounds=20, scored_products=500, min_data_in_leaf=50
+    )
     return small.fit(journey, AS_OF)
 
 
@@ -37,10 +39,13 @@ def products(answer):
 
 
 def test_answers_are_the_models_own(answers, lists):
+    columns = ["rank", "product_id", "score", "reason"]
     customers = lists.get_column("customer_id").unique().sort().to_list()
     for answer in answers.answer(customers, 100, []):
-        own = lists.filter(pl.col("customer_id") == answer["customer_id"]).drop("customer_id")
-        assert answer["items"] == own.to_dicts()
+        own = lists.filter(pl.col("customer_id") == answer["customer_id"]).select(
+            "rank", "product_id", "score", "reason"
+        )
+        assert answer["items"] == own.filter(pl.col("rank") <= 100).select(columns).to_dicts()
 
 
 def test_an_unknown_customer_gets_what_is_popular_and_is_told_so(answers):
@@ -57,7 +62,8 @@ def test_an_excluded_product_never_appears(answers):
     (rest,) = answers.answer(["1"], 100, out)
     assert not set(out) & set(products(rest))
     assert products(rest)[:7] == products(whole)[3:]
-    assert [item["rank"] for item in rest["items"]] == list(range(1, 98))
+    assert [item["rank"] for item in rest["items"]] == list(range(1, len(rest["items"]) + 1))
+    assert len(rest["items"]) >= 97
 
 
 def test_an_excluded_product_never_appears_for_the_unknown_either(answers):

@@ -52,7 +52,15 @@ COLUMNS = {
         "reasons",
         "contributions",
     ],
-    "recommender": ["customer_id", "rank", "product_id", "score", "reason"],
+    "recommender": [
+        "customer_id",
+        "rank",
+        "product_id",
+        "score",
+        "reason",
+        "month",
+        "explore",
+    ],
 }
 
 

@@ -20,12 +20,18 @@ from threadpoolctl import threadpool_limits
 
 from features.dataset import Dataset
 from training.models import histories
-from training.models.candidates import Neighbours, UserPopularity
 from training.models.histories import Histories, Ints
 from training.models.recommender import LISTS, popular_list
+from training.models.sources import Moment
+from training.models.sources.ease import Ease
+from training.models.sources.tifu_knn import TifuKnn
+from training.models.sources.user_knn import UserKnn
 
 LENGTH = 20
+# Beyond the list: the first so many that the customer never bought, and of new products.
+BEYOND = 10
 BLOCK = 512
+COLUMNS = ["customer_id", "rank", "product_id", "score", "reason"]
 
 Floats = NDArray[np.float64]
 # Scores customers by code, shape (rows, products).
@@ -36,16 +42,18 @@ Scorer = Callable[[Ints], Floats]
 class Ranked:
     """A method that scores every product for a customer; ties go to the popular.
 
+    After the list's first places it answers what a list of new things would hold.
+
     Attributes
     ----------
     method
-        Prepares a scorer from histories.
+        Prepares a scorer from what was known at an instant.
     horizon_days, threads
         As every method is given them; lists do not depend on the horizon.
     """
 
     name: ClassVar[str] = "baseline"
-    method: Callable[[Histories], Scorer]
+    method: Callable[[Moment], Scorer]
     horizon_days: int = 28
     threads: int = 1
     known_: Histories = field(init=False, repr=False)
@@ -55,7 +63,7 @@ class Ranked:
         """Learn from the histories at `as_of`."""
         self.known_ = histories.known_at(dataset, as_of)
         with threadpool_limits(self.threads):
-            self.scorer_ = self.method(self.known_)
+            self.scorer_ = self.method(Moment.at(dataset, as_of, self.known_))
         return self
 
     def predict(
@@ -77,67 +85,105 @@ class Ranked:
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
             scores = self.scorer_(block) + tie
-            top = np.argpartition(scores, -length, axis=1)[:, -length:]
-            values = np.take_along_axis(scores, top, axis=1)
-            order = np.lexsort((top, -values), axis=1)
-            top = np.take_along_axis(top, order, axis=1)
-            lists.append(_lists(known, block, top, np.take_along_axis(values, order, axis=1)))
+            lists.append(_lists(known, block, scores, length))
         popular = popular_list(known, length)
         unknown = asked.filter(pl.Series(codes < 0)).to_frame().join(popular, how="cross")
-        return pl.concat([*lists, unknown.select(list(LISTS)).cast(LISTS)])
+        return pl.concat([*lists, unknown.select(COLUMNS).cast(_TYPES)])
 
 
-def _lists(known: Histories, rows: Ints, top: Ints, values: Floats) -> pl.DataFrame:
-    length = top.shape[1]
-    return pl.DataFrame(
-        {
-            "customer_id": np.repeat(known.customers[rows], length).astype(object),
-            "rank": np.tile(np.arange(1, length + 1, dtype=np.int32), len(rows)),
-            "product_id": known.products[top.ravel()].astype(object),
-            "score": values.ravel(),
-            "reason": np.full(top.size, "baseline", dtype=object),
-        },
-        LISTS,
+_TYPES = pl.Schema({name: LISTS[name] for name in COLUMNS})
+
+
+def _lists(known: Histories, rows: Ints, scores: Floats, length: int) -> pl.DataFrame:
+    """Take the first places, and beyond them the first of what is new."""
+    unseen = np.array(scores)
+    starts = np.searchsorted(known.rows, rows)
+    ends = np.searchsorted(known.rows, rows, side="right")
+    for position, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        unseen[position, known.cols[start:end]] = -np.inf
+    fresh = known.fresh
+    chosen = [_best(scores, length), _best(unseen, BEYOND)]
+    if len(fresh):
+        chosen.append(fresh[_best(scores[:, fresh], BEYOND)])
+    keys = np.unique(
+        np.concatenate(
+            [(np.arange(len(rows))[:, None] * known.shape[1] + cols).ravel() for cols in chosen]
+        )
     )
+    positions, cols = np.divmod(keys, known.shape[1])
+    found = pl.DataFrame(
+        {
+            "customer_id": pl.Series(
+                known.customers[rows[positions]].astype(object), dtype=pl.String
+            ),
+            "product_id": known.products[cols].astype(object),
+            "score": scores[positions, cols],
+            "reason": np.full(len(cols), "baseline", dtype=object),
+        },
+        {name: kind for name, kind in _TYPES.items() if name != "rank"},
+    )
+    rank = pl.col("score").rank("ordinal", descending=True).over("customer_id").alias("rank")
+    return found.with_columns(rank).select(COLUMNS).cast(_TYPES).sort("customer_id", "rank")
+
+
+def _best(scores: Floats, length: int) -> Ints:
+    """Columns of the highest scores of each row, in no order."""
+    length = min(length, scores.shape[1])
+    return np.asarray(np.argpartition(scores, -length, axis=1)[:, -length:])
 
 
 def _dense(matrix: sparse.csr_matrix) -> Scorer:
     return lambda rows: np.asarray(matrix[rows].toarray(), dtype=np.float64)
 
 
-def popularity(known: Histories) -> Scorer:
+def popularity(moment: Moment) -> Scorer:
     """Score by baskets of the last 28 days; the same list for everyone."""
-    scores = known.popularity()
+    scores = moment.known.popularity()
     return lambda rows: np.broadcast_to(scores, (len(rows), len(scores)))
 
 
-def personal_frequency(known: Histories) -> Scorer:
+def personal_frequency(moment: Moment) -> Scorer:
     """Score by the customer's own baskets with the product."""
-    return _dense(known.matrix(known.pairs["baskets"]))
+    return _dense(moment.known.matrix(moment.known.pairs["baskets"]))
 
 
-def decayed_frequency(known: Histories) -> Scorer:
+def decayed_frequency(moment: Moment) -> Scorer:
     """Score by the customer's own baskets with the product, each worth .95 of the next."""
-    return _dense(known.matrix(known.pairs["decay_basket"]))
+    return _dense(moment.known.matrix(moment.known.pairs["decay_basket"]))
 
 
-def tifu_knn(known: Histories) -> Scorer:
+def tifu_knn(moment: Moment) -> Scorer:
     """TIFU-KNN (Hu et al. 2020), one group, .95 a basket, 100 neighbours, alpha .5."""
-    everything = np.arange(known.shape[1])
-    near = Neighbours(k=100, unit_length=False).fit(known, everything)
-    return lambda rows: 0.5 * np.asarray(near.vectors_[rows].toarray()) + 0.5 * near.scores(rows)
+    everything = np.arange(moment.known.shape[1])
+    near = TifuKnn(k=100, unit_length=False).fit(moment, everything)
+    return lambda rows: (
+        0.5 * np.asarray(near.vectors_[rows].toarray()) + 0.5 * near.scores(rows).values
+    )
 
 
-def up_cf(known: Histories) -> Scorer:
+def up_cf(moment: Moment) -> Scorer:
     """UP-CF (Faggioli, Polato and Aiolli 2020), the last ten baskets, q = 5, alpha .75."""
-    everything = np.arange(known.shape[1])
-    source = UserPopularity().fit(known, everything)
-    return lambda rows: np.asarray(source.scores(rows), dtype=np.float64)
+    everything = np.arange(moment.known.shape[1])
+    source = UserKnn().fit(moment, everything)
+    return lambda rows: np.asarray(source.scores(rows).values, dtype=np.float64)
 
 
-def item_knn(known: Histories) -> Scorer:
+def ease(moment: Moment) -> Scorer:
+    """EASE (Steck 2019) on log counts of the 3,000 most popular products."""
+    known = moment.known
+    source = Ease().fit(moment, np.sort(known.most_popular(3000)))
+
+    def scorer(rows: Ints) -> Floats:
+        found = np.full((len(rows), known.shape[1]), -1e3)
+        found[:, source.cols_] = source.scores(rows).values
+        return found
+
+    return scorer
+
+
+def item_knn(moment: Moment) -> Scorer:
     """Cosine of products over customers (implicit), 20 neighbours; bought ones are kept."""
-    counts = _counts(known)
+    counts = _counts(moment.known)
     model = CosineRecommender(K=20, num_threads=1)
     with warnings.catch_warnings():
         # implicit's own weighting hands itself a matrix in another layout, and complains.
@@ -146,10 +192,10 @@ def item_knn(known: Histories) -> Scorer:
     return lambda rows: np.asarray((counts[rows] @ model.similarity).toarray())
 
 
-def als(known: Histories) -> Scorer:
+def als(moment: Moment) -> Scorer:
     """Factorise counts (Hu, Koren and Volinsky 2008; implicit), 100 factors."""
     model = AlternatingLeastSquares(factors=100, random_state=0, num_threads=1)
-    model.fit(_counts(known), show_progress=False)
+    model.fit(_counts(moment.known), show_progress=False)
     users, products = model.user_factors, model.item_factors
     return lambda rows: np.asarray(users[rows] @ products.T, dtype=np.float64)
 
@@ -158,12 +204,13 @@ def _counts(known: Histories) -> sparse.csr_matrix:
     return known.matrix(known.pairs["baskets"].astype(np.float64))
 
 
-BASELINES: dict[str, Callable[[Histories], Scorer]] = {
+BASELINES: dict[str, Callable[[Moment], Scorer]] = {
     "popularity": popularity,
     "personal_frequency": personal_frequency,
     "decayed_frequency": decayed_frequency,
     "tifu_knn": tifu_knn,
     "up_cf": up_cf,
+    "ease": ease,
     "item_knn": item_knn,
     "als": als,
 }

@@ -8,11 +8,18 @@ from training.metrics.demand import bias, coverage, pinball, rmsse, wape
 from training.metrics.durations import concordance, integrated_brier
 from training.metrics.money import decile_error, normalised_gini
 from training.metrics.probabilities import brier, ece, lift, log_loss, pr_auc, roc_auc
-from training.metrics.ranking import hit_rate_at_k, ndcg_at_k, precision_at_k, recall_at_k
+from training.metrics.ranking import (
+    bootstrap_interval,
+    hit_rate_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+)
 
 __all__ = [
     "Floats",
     "bias",
+    "bootstrap_interval",
     "brier",
     "concordance",
     "coverage",

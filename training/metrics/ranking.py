@@ -40,3 +40,26 @@ def ndcg_at_k(hits: NDArray[np.bool_], truth_sizes: Sequence[int] | ArrayLike, k
 def hit_rate_at_k(hits: NDArray[np.bool_], k: int) -> Floats:
     """One where at least one of the first `k` is true, else zero."""
     return as_floats(hits[:, :k].any(axis=1))
+
+
+def bootstrap_interval(
+    values: Floats, level: float = 0.95, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Interval of the mean by bootstrap over cases; of differences, a paired interval.
+
+    Parameters
+    ----------
+    values
+        One a case; NaN where a case is not judged.
+
+    Notes
+    -----
+    Percentiles of the means of resampled cases (Efron 1979).
+    """
+    known = values[~np.isnan(values)]
+    if len(known) == 0:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(seed)
+    means = [known[rng.integers(0, len(known), len(known))].mean() for _ in range(draws)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -14,9 +14,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
+from features.assortment import assortment
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.interactions import baskets, interactions
+from features.plan import local_plan
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -24,6 +26,8 @@ Float32s = NDArray[np.float32]
 
 # A product sold less often than this says nothing about who else may want it.
 MIN_LINES = 4
+# Unless it is new: first sold within so many days, or promoted now and never sold yet.
+NEW_DAYS = 28
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,18 @@ class Histories:
     ----------
     customers, products
         Ids in ascending order; a position is the code. All customers with a basket;
-        products with at least `MIN_LINES` lines.
+        products with at least `MIN_LINES` lines, and new ones.
     rows, cols
         Codes of each pair bought, ordered by customer and product.
     pairs
         The columns of `interactions`, aligned with them.
     customer
         One row a customer, in the order of `customers`: customer_baskets and
-        customer_baskets_28d, customer_recency_days, customer_tenure_days.
+        customer_baskets_28d, customer_recency_days, customer_tenure_days, customer_size
+        (mean number of products in a basket), customer_size_last.
+    product
+        One row a product, in the order of `products`: the columns of `assortment`; NaN for
+        what was never sold.
     """
 
     customers: NDArray[np.str_]
@@ -50,6 +58,13 @@ class Histories:
     cols: Ints
     pairs: Mapping[str, Float32s]
     customer: Mapping[str, Float32s]
+    product: Mapping[str, Float32s]
+
+    @property
+    def fresh(self) -> Ints:
+        """Codes of new products: first sold within `NEW_DAYS`, or not sold yet."""
+        first = self.product["first_days"]
+        return np.flatnonzero(np.isnan(first) | (first <= NEW_DAYS))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -95,9 +110,9 @@ class Histories:
 def build(dataset: Dataset, as_of: datetime) -> Histories:
     """Collect the histories known at `as_of`."""
     known = interactions(dataset, as_of).collect().to_polars()
-    sold = known.group_by("product_id").agg(pl.col("lines").sum())
-    products = sold.filter(pl.col("lines") >= MIN_LINES).get_column("product_id").sort()
-    customer = _customers(dataset, as_of)
+    product = _products(dataset, as_of)
+    products = product.get_column("product_id")
+    customer = _customers(dataset, as_of, known)
     customers = customer.get_column("customer_id")
     coded = (
         known.lazy()
@@ -118,6 +133,11 @@ def build(dataset: Dataset, as_of: datetime) -> Histories:
             name: customer.get_column(name).cast(pl.Float32).to_numpy()
             for name in customer.columns
             if name != "customer_id"
+        },
+        {
+            name: product.get_column(name).cast(pl.Float32).fill_null(np.nan).to_numpy()
+            for name in product.columns
+            if name != "product_id"
         },
     )
 
@@ -144,8 +164,25 @@ def _codes(column: str, ids: pl.Series) -> pl.Expr:
     return pl.col(column).cast(pl.Enum(ids), strict=False).to_physical()
 
 
-def _customers(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+def _products(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    """Products worth a code, in the order of ids."""
+    sold = assortment(dataset, as_of).collect().to_polars()
+    new = pl.col("first_days") <= NEW_DAYS
+    kept = sold.filter((pl.col("lines") >= MIN_LINES) | new)
+    if "promotions" in dataset.tables:
+        today = to_day(as_of)
+        promoted = local_plan(dataset, today, today + 7).select("product_id").collect()
+        unsold = promoted.to_polars().unique().join(sold, on="product_id", how="anti")
+        kept = pl.concat([kept, unsold], how="diagonal")
+    return kept.sort("product_id")
+
+
+def _customers(dataset: Dataset, as_of: datetime, known: pl.DataFrame) -> pl.DataFrame:
     age = to_day(as_of) - pl.col("day")
+    sizes = known.group_by("customer_id").agg(
+        pl.col("baskets").sum().alias("products"),
+        pl.col("baskets_last_1").sum().alias("customer_size_last"),
+    )
     return (
         baskets(dataset, as_of)
         .collect()
@@ -157,5 +194,8 @@ def _customers(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
             age.min().alias("customer_recency_days"),
             age.max().alias("customer_tenure_days"),
         )
+        .join(sizes, on="customer_id", how="left")
+        .with_columns((pl.col("products") / pl.col("customer_baskets")).alias("customer_size"))
+        .drop("products")
         .sort("customer_id")
     )

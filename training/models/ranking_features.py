@@ -1,26 +1,44 @@
 """Features of a customer and a candidate product, for the recommender's ranker.
 
-Histories, candidate scores, catalogue and promotion calendar in; one row a candidate out.
-Training, batch predictions and publishing all come through `Ranking`.
+Histories, candidate scores, catalogue and promotion calendar in; one row a candidate out:
+its taste, which only time changes, and its state, from which `moment_features` says what a
+moment makes of it. Training, batch predictions and publishing all come through `Ranking`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.dataset import Dataset
-from features.interactions import WINDOW_DAYS
-from features.plan import promotion_plan
-from training.models import candidates
+from features.interactions import GAP_DAYS, WINDOW_DAYS
+from training.models.catalogue import LEVELS, level_of
 from training.models.histories import Float32s, Histories, Ints, add_up, find_sorted
+from training.models.moment_features import (
+    OF_CUSTOMER,
+    OF_PAIR,
+    OF_PRODUCT,
+    Clocks,
+    moment_features,
+)
+from training.models.places import Places, Plan
+from training.models.sources import Moment, Source, collect
 
-LEVELS = ("subcategory", "category")
 # Customers whose scores are held in memory at once.
 BLOCK = 512
+# What says how lately something was bought, and so belongs to the moment.
+OF_THE_MOMENT = {
+    "recency_days",
+    "recency_baskets",
+    "recency_over_gap",
+    "baskets_7d",
+    "baskets_last_1",
+    "baskets_last_2",
+    "decay_14d",
+    "customer_recency_days",
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,11 @@ class Group:
     of_product: Ints
     keys: Ints
     values: Mapping[str, Float32s]
+
+    def at(self, rows: Ints, cols: Ints) -> Ints:
+        """Positions of the candidates' groups; -1 where the customer bought nothing of it."""
+        size = int(self.of_product.max(initial=0)) + 1
+        return find_sorted(self.keys, rows * size + self.of_product[cols])
 
 
 @dataclass(frozen=True)
@@ -41,13 +64,17 @@ class Block:
     rows, cols
         Codes of customers and products.
     scores
-        By source, and `own` for the decayed count of a customer's own purchases; NaN where
-        a source does not know the product.
+        By source; NaN where a source does not know the product.
     """
 
     rows: Ints
     cols: Ints
     scores: Mapping[str, Float32s]
+
+    def keep(self, chosen: NDArray[np.bool_]) -> "Block":
+        """Return some of the candidates."""
+        scores = {name: values[chosen] for name, values in self.scores.items()}
+        return Block(self.rows[chosen], self.cols[chosen], scores)
 
 
 @dataclass(frozen=True)
@@ -55,38 +82,40 @@ class Ranking:
     """All that ranking at one instant needs; made once, asked block by block."""
 
     histories: Histories
-    sources: list[candidates.Source]
-    cols: Ints
-    own_limit: int
+    sources: Sequence[Source]
+    places: Places
+    plan: Plan
+    clocks: Clocks
+    day: int
     product: Mapping[str, Float32s]
     groups: Mapping[str, Group]
     customer: Mapping[str, Float32s]
 
     @classmethod
-    def at(
-        cls,
-        dataset: Dataset,
-        as_of: datetime,
-        histories: Histories,
-        sources: list[candidates.Source],
-        *,
-        products: int,
-        own_limit: int,
-    ) -> "Ranking":
-        """Prepare to rank at `as_of`; sources score the `products` most popular."""
-        cols = np.sort(histories.most_popular(products))
-        fitted = [source.fit(histories, cols) for source in sources]
+    def at(cls, moment: Moment, chosen: Sequence[Source], *, products: int) -> "Ranking":
+        """Prepare to rank at a moment; sources score the `products` most popular."""
+        known, dataset = moment.known, moment.dataset
+        cols = np.sort(known.most_popular(products))
+        fitted = [source.fit(moment, cols) for source in chosen]
         groups = {
-            level: _group(histories, _levels(dataset, histories, level))
+            level: _group(known, level_of(dataset, known, level))
             for level in LEVELS
             if dataset.has("products", level)
         }
-        product = {
-            **_products(histories),
-            **_relative_prices(histories, groups),
-            **_plans(dataset, as_of, histories),
-        }
-        return cls(histories, fitted, cols, own_limit, product, groups, _customers(histories))
+        product = {**_products(known), **_relative_prices(known, groups)}
+        pairs = known.pairs
+        gaps = [pairs[f"gaps_{days}d"] for days in GAP_DAYS] + [pairs["baskets"] - 1]
+        return cls(
+            known,
+            fitted,
+            moment.places,
+            moment.plan,
+            Clocks.learn(known.cols, gaps, pairs["recency_days"], known.shape[1]),
+            moment.day,
+            product,
+            groups,
+            _customers(known),
+        )
 
     def blocks(self, rows: Ints) -> Iterator[Block]:
         """Yield the candidates of the customers `rows`, some customers at a time."""
@@ -96,21 +125,15 @@ class Ranking:
     def _block(self, rows: Ints) -> Block:
         scores = [source.scores(rows) for source in self.sources]
         limits = [source.limit for source in self.sources]
-        positions, products = candidates.collect(
-            self.histories, rows, self.cols, scores, limits, self.own_limit
-        )
-        column = find_sorted(self.cols, products)
+        positions, products = collect(scores, limits, self.histories.shape[1])
         found = {
-            source.name: np.where(column >= 0, block[positions, column], np.nan)
-            for source, block in zip(self.sources, scores, strict=True)
+            source.name: one.at(positions, products)
+            for source, one in zip(self.sources, scores, strict=True)
         }
-        codes = rows[positions]
-        at = self.histories.find(codes, products)
-        own = np.where(at >= 0, self.histories.pairs["decay_basket"][at], 0.0)
-        return Block(codes, products, {"own": own.astype(np.float32), **found})
+        return Block(rows[positions], products, found)
 
-    def features(self, block: Block, keep: NDArray[np.bool_] | None = None) -> pl.DataFrame:
-        """Describe a block's candidates, or those to `keep`; ranks are among all of them."""
+    def taste(self, block: Block, keep: NDArray[np.bool_] | None = None) -> pl.DataFrame:
+        """Describe what does not depend on the moment; ranks are among all of the block."""
         keep = np.ones(len(block.rows), bool) if keep is None else keep
         rows, cols = block.rows[keep], block.cols[keep]
         at = self.histories.find(rows, cols)
@@ -123,19 +146,73 @@ class Ranking:
         found |= {name: values[cols] for name, values in self.product.items()}
         found |= {name: values[rows] for name, values in self.customer.items()}
         found["basket_share"] = found["baskets"] / found["customer_baskets"]
-        found["recency_share"] = found["recency_days"] / (found["customer_tenure_days"] + 1)
+        with np.errstate(invalid="ignore"):
+            found["share_per_basket"] = found["decay_share"] / found["decay_basket"]
+        found["active_share"] = (found["first_days"] - found["recency_days"]) / (
+            found["customer_tenure_days"] + 1
+        )
+        found["baskets_since_first"] = found["baskets"] / (found["first_baskets"] + 1)
         for level, group in self.groups.items():
-            found |= _affinity(level, group, rows, cols, found)
-        return pl.DataFrame(found)
+            found |= _affinity(level, group, group.at(rows, cols), found)
+        kept = {name: values for name, values in found.items() if name not in OF_THE_MOMENT}
+        return pl.DataFrame({name: v for name, v in kept.items() if "_recency_" not in name})
 
-    def reasons(self, block: Block) -> pl.Series:
-        """Name what speaks for each candidate: `repeat`, or the source that ranks it highest."""
+    def state(self, rows: Ints, cols: Ints) -> dict[str, Float32s]:
+        """Collect what `moment_features` needs of candidates."""
+        at = self.histories.find(rows, cols)
+
+        def of_pair(values: Float32s) -> Float32s:
+            return np.where(at >= 0, values[at], np.nan).astype(np.float32)
+
+        missing = np.full(len(rows), np.nan, np.float32)
+        found = {}
+        for name in OF_PAIR:
+            level = {"type": 0, "kind": 1}.get(name.split("_")[0])
+            if level is None:
+                found[name] = of_pair(self.histories.pairs[name])
+                continue
+            group = list(self.groups.values())[level : level + 1]
+            column = name.split("_", 1)[1]
+            where = group[0].at(rows, cols) if group else missing
+            found[name] = (
+                np.where(where >= 0, group[0].values[column][where], np.nan).astype(np.float32)
+                if group
+                else missing
+            )
+        for name in (*OF_CUSTOMER, *self._promoted("customer_on_", self.customer)):
+            found[name] = self.customer[name][rows]
+        for name in (*OF_PRODUCT, *self._promoted("product_on_", self.product)):
+            found[name] = self.product[name][cols] if name in self.product else missing
+        for name in self._promoted("on_", self.histories.pairs):
+            found[f"pair_{name}"] = of_pair(self.histories.pairs[name]) / found["baskets"]
+        return found
+
+    def moment(self, block: Block, keep: NDArray[np.bool_] | None = None) -> pl.DataFrame:
+        """Describe what depends on the moment, at the ranking's own."""
+        keep = np.ones(len(block.rows), bool) if keep is None else keep
+        rows, cols = block.rows[keep], block.cols[keep]
+        promotions = self.plan.shares(
+            self.places.codes[rows], self.places.weights[rows], cols, self.day
+        )
+        return pl.DataFrame(moment_features(self.state(rows, cols), self.clocks, cols, promotions))
+
+    @staticmethod
+    def _promoted(prefix: str, columns: Mapping[str, Float32s]) -> list[str]:
+        return [
+            name
+            for name in columns
+            if name.startswith(prefix) and name not in ("product_on_promotion",)
+        ]
+
+    def reasons(self, block: Block) -> NDArray[np.int8]:
+        """Position of the source that ranks each candidate highest; 0, own, where bought."""
         names = [source.name for source in self.sources]
         places = np.stack([ranks(block.rows, block.scores[name]) for name in names])
-        places[np.stack([np.isnan(block.scores[name]) for name in names])] = np.inf
-        words = np.array([source.reason for source in self.sources])
-        found = np.where(block.scores["own"] > 0, "repeat", words[np.argmin(places, axis=0)])
-        return pl.Series("reason", found.astype(object), dtype=pl.String)
+        values = np.stack([block.scores[name] for name in names])
+        places[~(values > 0)] = np.inf
+        places[0] = np.where(values[0] > 0, -1, np.inf)
+        found: NDArray[np.int8] = np.argmin(places, axis=0).astype(np.int8)
+        return found
 
 
 def ranks(rows: Ints, scores: Float32s) -> Float32s:
@@ -155,7 +232,14 @@ def _customers(histories: Histories) -> dict[str, Float32s]:
         "customer_products": products,
         "customer_repeat_share": 1 - products / np.maximum(histories.by_customer("baskets"), 1),
         "customer_cadence": histories.customer["customer_tenure_days"] / baskets,
+        "customer_basket_share": histories.by_customer("decay_share")
+        / np.maximum(histories.by_customer("decay_basket"), 1e-3),
     }
+    for name in histories.pairs:
+        if name.startswith("on_"):
+            found[f"customer_{name}"] = histories.by_customer(name) / np.maximum(
+                histories.by_customer("baskets"), 1
+            )
     if "spend" in histories.pairs:
         spend = histories.by_customer("spend")
         found["customer_spend"] = spend / baskets
@@ -168,7 +252,9 @@ def _products(histories: Histories) -> dict[str, Float32s]:
     size = histories.shape[1]
     buyers = add_up(histories.cols, np.ones(len(histories.cols)), size)
     again = add_up(histories.cols, histories.pairs["baskets"] > 1, size)
-    found = {f"product_{w}d": histories.by_product(f"baskets_{w}d") for w in WINDOW_DAYS}
+    found: dict[str, NDArray[Any]] = {
+        f"product_{w}d": histories.by_product(f"baskets_{w}d") for w in WINDOW_DAYS
+    }
     found["product_trend"] = found["product_14d"] / (found["product_56d"] / 4 + 1)
     found["product_baskets"] = histories.by_product("baskets")
     found["product_buyers"] = buyers
@@ -177,47 +263,31 @@ def _products(histories: Histories) -> dict[str, Float32s]:
     gaps = np.nan_to_num(histories.pairs["gap_mean"] * (histories.pairs["baskets"] - 1))
     gap_sum = add_up(histories.cols, gaps, size)
     found["product_gap"] = gap_sum / (found["product_baskets"] - buyers + 1e-3)
-    first = np.zeros(size)
-    np.maximum.at(first, histories.cols, histories.pairs["first_days"])
-    found["product_age_days"] = first
-    if "spend" in histories.pairs:
-        spend = histories.by_product("spend")
-        found["product_price"] = spend / np.maximum(histories.by_product("units"), 1e-3)
-        if "discount" in histories.pairs:
-            found["product_discount"] = _share(histories.by_product("discount"), spend)
+    found["product_basket_share"] = histories.by_product("decay_share") / np.maximum(
+        histories.by_product("decay_basket"), 1e-3
+    )
+    promoted = np.zeros(size)
+    for name in histories.pairs:
+        if name.startswith("on_"):
+            on = histories.by_product(name)
+            found[f"product_{name}"] = on / np.maximum(found["product_baskets"], 1)
+            promoted = np.maximum(promoted, found[f"product_{name}"])
+    found["product_on_promotion"] = promoted
+    of: Mapping[str, NDArray[Any]] = histories.product
+    found["product_first_days"], found["product_last_days"] = of["first_days"], of["last_days"]
+    found["product_pace"] = of["lines_7d"] / (of["lines_28d"] / 4 + 1)
+    if "spend" in of:
+        found["product_price"] = of["spend"] / np.maximum(of["units"], 1e-3)
+        recent = of["spend_28d"] / np.maximum(of["units_28d"], 1e-3)
+        found["product_price_change"] = recent / np.maximum(found["product_price"], 1e-3)
+    if "discount" in of and "spend" in of:
+        found["product_discount"] = _share(of["discount"], of["spend"])
+        found["product_recent_discount"] = _share(of["discount_7d"], of["spend_7d"])
     return {name: values.astype(np.float32) for name, values in found.items()}
 
 
-def _share(part: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.float64]:
-    return part / np.maximum(part + rest, 1e-3)
-
-
-def _plans(dataset: Dataset, as_of: datetime, histories: Histories) -> dict[str, Float32s]:
-    """Lay the promotion calendar out by product: zero where nothing is planned."""
-    if "promotions" not in dataset.tables:
-        return {}
-    plan = promotion_plan(dataset, as_of).collect().to_polars()
-    found: dict[str, Float32s] = {}
-    for kind in plan.get_column("kind").unique().sort():
-        of_kind = plan.filter(pl.col("kind") == kind)
-        at = find_sorted(
-            histories.products, of_kind.get_column("product_id").to_numpy().astype(str)
-        )
-        for week in of_kind.drop("product_id", "kind").columns:
-            shares = np.zeros(histories.shape[1], np.float32)
-            shares[at[at >= 0]] = of_kind.get_column(week).to_numpy()[at >= 0]
-            found[f"{kind}_{week}"] = shares
-    return found
-
-
-def _levels(dataset: Dataset, histories: Histories, level: str) -> Ints:
-    """Code the group of each product; products without one are a group together."""
-    ids = pl.DataFrame({"product_id": histories.products.astype(object)}, {"product_id": pl.String})
-    catalogue = dataset.table("products").select("product_id", level).collect().to_polars()
-    catalogue = catalogue.unique("product_id", keep="first", maintain_order=True)
-    names = ids.join(catalogue, on="product_id", how="left", maintain_order="left")
-    codes = names.get_column(level).rank("dense").fill_null(0)
-    return codes.cast(pl.Int64).to_numpy()
+def _share(part: NDArray[Any], rest: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(part / np.maximum(part + rest, 1e-3))
 
 
 def _group(histories: Histories, of_product: Ints) -> Group:
@@ -256,11 +326,9 @@ def _relative_prices(histories: Histories, groups: Mapping[str, Group]) -> dict[
 
 
 def _affinity(
-    level: str, group: Group, rows: Ints, cols: Ints, found: Mapping[str, Float32s]
+    level: str, group: Group, at: Ints, found: Mapping[str, Float32s]
 ) -> dict[str, Float32s]:
-    """Describe what the customer bought of the candidate's group."""
-    size = int(group.of_product.max(initial=0)) + 1
-    at = find_sorted(group.keys, rows * size + group.of_product[cols])
+    """Describe what the customer bought of the candidate's group, found at `at`."""
     values = {
         f"{level}_{name}": np.where(at >= 0, column[at], np.nan).astype(np.float32)
         for name, column in group.values.items()

@@ -5,10 +5,11 @@ recommender's task, by `score`, and by publishing.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -20,10 +21,11 @@ from features.errors import MissingData
 from features.interactions import next_baskets
 from training.contract import Needs, options_of
 from training.models import histories
-from training.models.boosting import Booster
-from training.models.candidates import default_sources
-from training.models.histories import Histories
+from training.models.histories import Histories, find_sorted
+from training.models.published_lists import Draft
+from training.models.ranker import KINDS, Examples, Ranker
 from training.models.ranking_features import Block, Ranking
+from training.models.sources import Moment, default_sources
 
 LISTS = pl.Schema(
     {
@@ -32,20 +34,25 @@ LISTS = pl.Schema(
         "product_id": pl.String,
         "score": pl.Float64,
         "reason": pl.String,
+        "month": pl.Float64,
+        "explore": pl.Float64,
     }
 )
 POPULAR = "popular"
 # Days of history that the oldest training cut has to have before it.
 MIN_HISTORY_DAYS = 28
 EXPLAINED = 10
+# So many of the best of each other kind of list stand in the answers whatever their rank.
+OF_EACH_KIND = 20
 
 
 @dataclass
 class RecommenderModel:
     """Two stages: candidate sources, then LightGBM on features of customer and product.
 
-    The label is whether the product is in the customer's next basket; customers without
-    one in the horizon teach nothing.
+    Three kinds of list are learned: `now` for the next basket, `month` for all that is bought
+    within the horizon, `explore` for what of that is new to the customer. Customers without a
+    basket in the horizon teach nothing.
 
     Attributes
     ----------
@@ -59,12 +66,11 @@ class RecommenderModel:
         How many past instants are learnt from, and the days between them.
     negative_share
         Share of the candidates that were not bought that are learnt from.
-    own_limit
-        Own products that are candidates, the liveliest.
     scored_products
         The most popular products, which candidate sources choose from.
-    rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction, lambda_l2
-        As LightGBM has them.
+    taste_rounds, moment_rounds, learning_rate, num_leaves, min_data_in_leaf,
+    feature_fraction, lambda_l2
+        As LightGBM has them; rounds of what time does not change, and of what it does.
     """
 
     name: ClassVar[str] = "recommender"
@@ -80,21 +86,21 @@ class RecommenderModel:
     seed: int = 0
     threads: int = 1
     list_length: int = 100
-    cuts: int = 4
+    cuts: int = 6
     cut_step_days: int = 14
-    negative_share: float = 0.2
-    own_limit: int = 200
+    negative_share: float = 0.1
     scored_products: int = 3000
-    rounds: int = 200
-    learning_rate: float = 0.08
-    num_leaves: int = 31
-    min_data_in_leaf: int = 200
+    taste_rounds: int = 120
+    moment_rounds: int = 80
+    learning_rate: float = 0.06
+    num_leaves: int = 24
+    min_data_in_leaf: int = 300
     feature_fraction: float = 0.3
     lambda_l2: float = 10.0
-    booster_: Booster = field(init=False, repr=False)
+    ranker_: Ranker = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        """Learn from the next baskets after earlier cuts whose windows had ended by `as_of`.
+        """Learn from the baskets after earlier cuts whose windows had ended by `as_of`.
 
         Raises
         ------
@@ -102,22 +108,21 @@ class RecommenderModel:
             If the dataset lacks what is needed, or has too few days before `as_of`.
         """
         self.needs.check(dataset, self.name)
-        examples = [self._examples(dataset, cut) for cut in self._cuts(dataset, as_of)]
-        columns = sorted({name for frame, _ in examples for name in frame.columns})
-        together = pl.concat(_complete(frame, columns) for frame, _ in examples)
-        self.booster_ = Booster.fit(
-            together,
-            np.concatenate([label for _, label in examples]),
+        examples = _together([self._examples(dataset, cut) for cut in self._cuts(dataset, as_of)])
+        self.ranker_ = Ranker.fit(
+            examples,
             {
-                "objective": "binary",
                 "learning_rate": self.learning_rate,
                 "num_leaves": self.num_leaves,
                 "min_data_in_leaf": self.min_data_in_leaf,
                 "feature_fraction": self.feature_fraction,
+                "bagging_fraction": 0.7,
+                "bagging_freq": 1,
                 "lambda_l2": self.lambda_l2,
                 "max_bin": 63,
             },
-            self.rounds,
+            (self.taste_rounds, self.moment_rounds),
+            negative_share=self.negative_share,
             threads=self.threads,
             seed=self.seed,
         )
@@ -132,8 +137,10 @@ class RecommenderModel:
         -------
         polars.DataFrame
             customer_id, rank (from 1), product_id, score (estimated chance of being in the
-            next basket) and reason: `repeat` for what the customer bought before, else the
-            source that ranks it highest: `similar`, `neighbours` or `popular`. Customers
+            next basket), reason: `repeat` for what the customer bought before, else that of the
+            source that ranks it highest; month and explore: the chance of being bought within
+            the horizon, explore null for what was bought before. Besides the first
+            `list_length` by score, the best of the other kinds are there too. Customers
             without a purchase get the popular products.
         """
         known = histories.known_at(dataset, as_of)
@@ -148,7 +155,7 @@ class RecommenderModel:
         return everyone.sort("customer_id", "rank")
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        """Say what moved each recommended product; `contribution` in log-odds of being bought.
+        """Say what moved each recommended product; `contribution` in log-odds of the next basket.
 
         Parameters
         ----------
@@ -159,7 +166,7 @@ class RecommenderModel:
         Returns
         -------
         polars.DataFrame
-            customer_id, product_id, reason (a feature of the ranker), contribution.
+            customer_id, product_id, reason (a feature of the ranker, or `base`), contribution.
         """
         if "product_id" not in ids.columns:
             top = self.predict(dataset, as_of, ids).filter(pl.col("rank") <= EXPLAINED)
@@ -167,31 +174,38 @@ class RecommenderModel:
         known = histories.known_at(dataset, as_of)
         codes = known.codes(ids.get_column("customer_id"))
         ranking = self._ranking(dataset, as_of, known)
+        wanted = ids.select(pl.struct("customer_id", "product_id")).to_series().implode()
         parts = []
         for block in ranking.blocks(np.unique(codes[codes >= 0])):
             named = _named(known, block)
-            wanted = named.join(ids, on=["customer_id", "product_id"], how="semi").height
-            keep = named.select(
-                pl.struct("customer_id", "product_id").is_in(
-                    ids.select(pl.struct("customer_id", "product_id")).to_series().implode()
+            keep = named.select(pl.struct("customer_id", "product_id").is_in(wanted)).to_series()
+            chosen = keep.to_numpy()
+            for features, booster in (
+                (ranking.taste(block, chosen), self.ranker_.taste["now"]),
+                (ranking.moment(block, chosen), self.ranker_.moment["now"]),
+            ):
+                shares = booster.contributions(_complete(features, booster.columns))
+                whose = pl.concat([named.filter(keep), shares], how="horizontal")
+                parts.append(
+                    whose.unpivot(
+                        index=["customer_id", "product_id"],
+                        variable_name="reason",
+                        value_name="contribution",
+                    )
                 )
-            ).to_series()
-            if not wanted:
-                continue
-            features = _complete(ranking.features(block, keep.to_numpy()), self.booster_.columns)
-            shares = self.booster_.contributions(features)
-            parts.append(pl.concat([named.filter(keep), shares], how="horizontal"))
-        return pl.concat(parts).unpivot(
-            index=["customer_id", "product_id"], variable_name="reason", value_name="contribution"
+        return (
+            pl.concat(parts)
+            .group_by("customer_id", "product_id", "reason", maintain_order=True)
+            .agg(pl.col("contribution").sum())
         )
 
     def save(self, folder: Path) -> None:
-        """Write the booster's native file and `recommender.json`.
+        """Write the boosters' native files and `recommender.json`.
 
         Candidate sources are not kept: they follow from the histories at each `as_of`.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self.booster_.save(folder / "ranker")
+        self.ranker_.save(folder / "ranker")
         options = options_of(self)
         (folder / "recommender.json").write_text(json.dumps({"options": options}, indent=1))
 
@@ -200,26 +214,25 @@ class RecommenderModel:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
         model = cls(**json.loads((folder / "recommender.json").read_text())["options"])
         model.threads = threads or model.threads
-        model.booster_ = Booster.load(folder / "ranker", model.threads)
+        model.ranker_ = Ranker.load(folder / "ranker", model.threads)
         return model
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write every customer's list, the popular list, and what they are about."""
+        """Write every customer's candidates, ready to be ranked for a moment, and the lists.
+
+        See `published_lists` for the files; the popular list is for the unknown.
+        """
         known = histories.known_at(dataset, as_of)
-        self.predict(dataset, as_of).write_parquet(folder / "answers.parquet")
+        ranking = self._ranking(dataset, as_of, known)
+        draft = Draft(folder, ranking, self.ranker_)
+        lists = []
+        for block in ranking.blocks(np.arange(known.shape[0])):
+            taste = self._taste(ranking, block)
+            draft.add(block, taste)
+            lists.append(self._rank(ranking, block, taste))
+        draft.finish(dataset, as_of, self.horizon_days, self.list_length)
+        pl.concat(lists).sort("customer_id", "rank").write_parquet(folder / "answers.parquet")
         popular_list(known, self.list_length).write_parquet(folder / "popular.parquet")
-        pl.DataFrame(
-            {
-                "customer_id": pl.Series(known.customers.astype(object), dtype=pl.String),
-                "baskets": known.customer["customer_baskets"].astype(np.int32),
-            }
-        ).write_parquet(folder / "customers.parquet")
-        about = {
-            "as_of": as_of.isoformat(),
-            "horizon_days": self.horizon_days,
-            "list_length": self.list_length,
-        }
-        (folder / "about.json").write_text(json.dumps(about, indent=1))
 
     def _cuts(self, dataset: Dataset, as_of: datetime) -> list[datetime]:
         newest = as_of - timedelta(days=self.horizon_days)
@@ -235,87 +248,136 @@ class RecommenderModel:
             )
         return usable
 
-    def _examples(
-        self, dataset: Dataset, cut: datetime
-    ) -> tuple[pl.DataFrame, NDArray[np.float64]]:
+    def _examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
         """Features and labels at a cut; computed once for all fits that learn from it."""
         key = ("ranking", cut, *(getattr(self, name) for name in _EXAMPLE_OPTIONS))
         return dataset.derive(key, lambda: self._compute_examples(dataset, cut))
 
-    def _compute_examples(
-        self, dataset: Dataset, cut: datetime
-    ) -> tuple[pl.DataFrame, NDArray[np.float64]]:
+    def _compute_examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
         known = histories.build(dataset, cut)
         bought = next_baskets(dataset, cut, self.horizon_days).collect().to_polars()
-        bought = bought.filter("is_next").sort("customer_id", "product_id")
         buyers = known.codes(bought.get_column("customer_id"))
-        products = histories.find_sorted(
-            known.products, bought.get_column("product_id").to_numpy().astype(str)
-        )
+        ids = bought.get_column("product_id").to_numpy().astype(str)
+        keys = buyers * known.shape[1] + find_sorted(known.products, ids)
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        in_next = bought.get_column("is_next").to_numpy()[order]
+        worth = bought.get_column("worth").to_numpy()[order]
         ranking = self._ranking(dataset, cut, known)
-        keys = np.sort((buyers * known.shape[1] + products)[(buyers >= 0) & (products >= 0)])
         rng = np.random.default_rng([self.seed, to_day(cut)])
-        frames, labels = [], []
+        parts = []
         for block in ranking.blocks(np.unique(buyers[buyers >= 0])):
-            wanted = block.rows * known.shape[1] + block.cols
-            label = histories.find_sorted(keys, wanted) >= 0
-            keep = label | (rng.random(len(label)) < self.negative_share)
-            frames.append(ranking.features(block, keep))
-            labels.append(label[keep].astype(np.float64))
-        if not frames:
-            return pl.DataFrame(), np.zeros(0)
-        return pl.concat(frames), np.concatenate(labels)
+            at = find_sorted(keys, block.rows * known.shape[1] + block.cols)
+            keep = (at >= 0) | (rng.random(len(at)) < self.negative_share)
+            hit, rows = at[keep], block.rows[keep]
+            parts.append(
+                Examples(
+                    ranking.taste(block, keep),
+                    ranking.moment(block, keep),
+                    np.where(hit >= 0, worth[hit], 0.0),
+                    (hit >= 0) & in_next[hit],
+                    hit >= 0,
+                    known.find(rows, block.cols[keep]) < 0,
+                    known.customer["customer_size"][rows].astype(np.float64),
+                )
+            )
+        return _together(parts) if parts else None
 
     def _ranking(self, dataset: Dataset, as_of: datetime, known: Histories) -> Ranking:
-        return Ranking.at(
-            dataset,
-            as_of,
-            known,
-            default_sources(),
-            products=self.scored_products,
-            own_limit=self.own_limit,
-        )
+        moment = Moment.at(dataset, as_of, known)
+        return Ranking.at(moment, default_sources(), products=self.scored_products)
 
-    def _rank(self, ranking: Ranking, block: Block) -> pl.DataFrame:
-        features = _complete(ranking.features(block), self.booster_.columns)
-        chance = self._calibrated(self.booster_.predict(features))
+    def _taste(self, ranking: Ranking, block: Block) -> dict[str, NDArray[np.float64]]:
+        """Log-odds of the candidates by kind, before the moment corrects them."""
+        features = ranking.taste(block)
+        return {
+            kind: booster.predict(_complete(features, booster.columns), raw_score=True)
+            for kind, booster in self.ranker_.taste.items()
+        }
+
+    def _rank(
+        self,
+        ranking: Ranking,
+        block: Block,
+        taste: dict[str, NDArray[np.float64]] | None = None,
+    ) -> pl.DataFrame:
+        taste = taste if taste is not None else self._taste(ranking, block)
+        moment = ranking.moment(block)
+        size = ranking.histories.customer["customer_size"][block.rows].astype(np.float64)
+        scores = {}
+        for kind in KINDS:
+            if kind not in taste:
+                scores[kind] = np.full(len(block.rows), np.nan)
+                continue
+            booster = self.ranker_.moment[kind]
+            raw = taste[kind] + booster.predict(_complete(moment, booster.columns), raw_score=True)
+            scores[kind] = self.ranker_.chance[kind].at(raw, size)
+        new = ranking.histories.find(block.rows, block.cols) < 0
+        words = np.array([source.reason for source in ranking.sources])
+        listed = _named(ranking.histories, block).with_columns(
+            pl.Series("score", scores["now"]),
+            pl.Series("reason", words[ranking.reasons(block)].astype(object), pl.String),
+            pl.Series("month", scores["month"]),
+            pl.Series("explore", np.where(new, scores["explore"], np.nan)).fill_nan(None),
+        )
+        places = {
+            name: pl.col(name).rank("ordinal", descending=True).over("customer_id")
+            for name in ("score", "month", "explore")
+        }
         return (
-            _named(ranking.histories, block)
-            .with_columns(pl.Series("score", chance), ranking.reasons(block))
-            .with_columns(
-                pl.col("score").rank("ordinal", descending=True).over("customer_id").alias("rank")
+            listed.with_columns(places["score"].alias("rank"))
+            .filter(
+                (pl.col("rank") <= self.list_length)
+                | (places["month"] <= OF_EACH_KIND)
+                | (places["explore"] <= OF_EACH_KIND)
             )
-            .filter(pl.col("rank") <= self.list_length)
             .select(list(LISTS))
             .cast(LISTS)
         )
-
-    def _calibrated(self, chance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Undo the sampling of negatives: a share s of them multiplies the odds by 1 / s."""
-        return chance * self.negative_share / (1 - chance * (1 - self.negative_share))
 
 
 _EXAMPLE_OPTIONS = (
     "horizon_days",
     "seed",
     "negative_share",
-    "own_limit",
     "scored_products",
 )
 
 
 def popular_list(known: Histories, length: int) -> pl.DataFrame:
-    """List the most popular products; the score is the share of the last 28 days' baskets."""
+    """List the most popular products; scores are the share of the last 28 days' baskets."""
     cols = known.most_popular(length)
     total = max(float(known.customer["customer_baskets_28d"].sum()), 1.0)
+    share = known.by_product("baskets_28d")[cols] / total
     return pl.DataFrame(
         {
             "rank": np.arange(1, len(cols) + 1, dtype=np.int32),
             "product_id": pl.Series(known.products[cols].astype(object), dtype=pl.String),
-            "score": known.by_product("baskets_28d")[cols] / total,
+            "score": share,
             "reason": pl.Series([POPULAR] * len(cols), dtype=pl.String),
+            "month": share,
+            "explore": share,
         }
     )
+
+
+def _together(parts: Sequence[Examples | None]) -> Examples:
+    """Lay examples end to end; a kind of promotion that one lacks is not planned there."""
+    found = [part for part in parts if part is not None]
+    return Examples(
+        _end_to_end([part.taste for part in found]),
+        _end_to_end([part.moment for part in found]),
+        np.concatenate([part.worth for part in found]),
+        np.concatenate([part.in_next for part in found]),
+        np.concatenate([part.in_window for part in found]),
+        np.concatenate([part.new for part in found]),
+        np.concatenate([part.size for part in found]),
+    )
+
+
+def _end_to_end(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    columns = sorted({column for frame in frames for column in frame.columns})
+    return pl.concat(_complete(frame, columns) for frame in frames)
 
 
 def _named(known: Histories, block: Block) -> pl.DataFrame:
@@ -328,7 +390,7 @@ def _named(known: Histories, block: Block) -> pl.DataFrame:
     )
 
 
-def _complete(frame: pl.DataFrame, columns: Any) -> pl.DataFrame:
+def _complete(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """Put features in order; a kind of promotion that is not planned now is zero."""
     absent = [pl.lit(0.0, pl.Float32).alias(name) for name in columns if name not in frame.columns]
     return frame.with_columns(absent).select(columns)

@@ -1,11 +1,18 @@
 """Recommendations as a question: who is judged, how, and against what.
 
 The truth is the next basket, products bought before allowed; customers are judged who had
-bought before and buy within the horizon. `window_` metrics take all that they buy in it.
+bought before and buy within the horizon. `window_` metrics take all that they buy in it, and
+`explore_` metrics what of that is new to them, each on the list of its kind; `new_product_`
+metrics take products first sold within four weeks before. Intervals are of the mean over
+customers, by bootstrap.
+
+What such numbers cannot show: they count what people bought without seeing the list, so they
+reward guessing habits and cannot tell whether a recommendation changed anything; what was not
+on the shelf or not seen could not be bought, and counts as a miss. Only a trial with a control
+group shows what lists sell.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,10 +20,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from features.dataset import Dataset
-from features.interactions import next_baskets
 from features.rhythm import Horizon, purchase_horizon, rhythm
 from training import metrics
 from training.baselines.recommender import BASELINES, Ranked
@@ -25,39 +30,12 @@ from training.models import histories
 from training.models.histories import Histories, Ints, find_sorted
 from training.models.recommender import MIN_HISTORY_DAYS, RecommenderModel
 from training.plots.recommender import draw
+from training.tasks.outcomes import Bools, Outcome, measures, outcome
 
 SHOWN = 20
-FEW, MANY = 10, 50
-
-Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was shown beside what was bought, one row a judged customer.
-
-    Attributes
-    ----------
-    rows
-        Codes of the customers.
-    shown
-        Codes of the products shown, best first; -1 for places left empty.
-    next_hits, window_hits
-        Whether each shown product was in the next basket, and in any of the horizon.
-    bought_before
-        Whether each shown product had been bought before.
-    next_size, window_size, repeat_size
-        Products in the next basket, in all of them, and those of the next bought before.
-    """
-
-    rows: Ints
-    shown: Ints
-    next_hits: Bools
-    window_hits: Bools
-    bought_before: Bools
-    next_size: Ints
-    window_size: Ints
-    repeat_size: Ints
+NEWCOMER, FEW, MANY = 3, 10, 50
+# Metrics whose interval over customers is reported.
+INTERVALS = ("ndcg_10", "recall_10", "window_ndcg_10", "explore_precision_10")
 
 
 def options(
@@ -96,59 +74,6 @@ def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) ->
     return pl.DataFrame({"customer_id": known.customers.astype(object)}, {"customer_id": pl.String})
 
 
-def outcome(
-    dataset: Dataset,
-    as_of: datetime,
-    options: Mapping[str, Any],
-    predictions: pl.DataFrame,
-    shown: int = SHOWN,
-) -> Outcome:
-    """Lay the first `shown` places beside what was bought."""
-    known = histories.known_at(dataset, as_of)
-    bought = next_baskets(dataset, as_of, options["horizon_days"]).collect().to_polars()
-    buyers = known.codes(bought.get_column("customer_id"))
-    # Products too rare to have a code stay in the truth: theirs follow the others'.
-    everything = bought.get_column("product_id").unique().sort()
-    rare = everything.filter(find_sorted(known.products, _text(everything)) < 0)
-
-    def codes(ids: pl.Series) -> Ints:
-        common, seldom = (find_sorted(among, _text(ids)) for among in (known.products, _text(rare)))
-        return np.where(
-            common >= 0, common, np.where(seldom >= 0, len(known.products) + seldom, -1)
-        )
-
-    size = len(known.products) + len(rare)
-    judged = buyers >= 0
-    keys = buyers * size + codes(bought.get_column("product_id"))
-    window = np.sort(keys[judged])
-    following = np.sort(keys[judged & bought.get_column("is_next").to_numpy()])
-    rows = np.unique(buyers[judged])
-
-    top = predictions.filter(pl.col("rank") <= shown)
-    at = find_sorted(rows, known.codes(top.get_column("customer_id")))
-    places = np.full((len(rows), shown), -1, np.int64)
-    places[at[at >= 0], top.get_column("rank").to_numpy()[at >= 0] - 1] = codes(
-        top.get_column("product_id")
-    )[at >= 0]
-    wanted = np.where(places >= 0, rows[:, None] * size + places, -1)
-
-    def among(pairs: Ints) -> Bools:
-        return find_sorted(pairs, wanted.ravel()).reshape(wanted.shape) >= 0
-
-    before = known.rows * size + known.cols
-    own = following[find_sorted(before, following) >= 0]
-    return Outcome(
-        rows,
-        places,
-        among(following),
-        among(window),
-        among(before),
-        _sizes(following // size, rows),
-        _sizes(window // size, rows),
-        _sizes(own // size, rows),
-    )
-
-
 def judge(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
@@ -158,9 +83,16 @@ def judge(
     n = len(laid.rows)
     if n == 0:
         return []
-    by_customer = measures(laid)
-    scores = [Score("all", name, float(v.mean()), n) for name, v in by_customer.items()]
-    scores += _by_kind(laid) + _shown(known, laid)
+    by_customer = measures(dataset, as_of, options, predictions)
+    scores = []
+    for name, values in by_customer.items():
+        judged = values[~np.isnan(values)]
+        if len(judged):
+            scores.append(Score("all", name, float(judged.mean()), len(judged)))
+    for name in INTERVALS:
+        low, high = metrics.bootstrap_interval(by_customer[name])
+        scores += [Score("all", f"{name}_low", low, n), Score("all", f"{name}_high", high, n)]
+    scores += _by_kind(laid) + _shown(known, laid) + _by_source(predictions, laid, known)
     for name, members in slices(known, laid.rows).items():
         if members.any():
             for metric in ("ndcg_10", "recall_10"):
@@ -169,23 +101,11 @@ def judge(
     return scores
 
 
-def measures(laid: Outcome) -> dict[str, metrics.Floats]:
-    """Measure each customer's list."""
-    found: dict[str, metrics.Floats] = {}
-    for k in (10, 20):
-        found[f"ndcg_{k}"] = metrics.ndcg_at_k(laid.next_hits, laid.next_size, k)
-        found[f"recall_{k}"] = metrics.recall_at_k(laid.next_hits, laid.next_size, k)
-        found[f"hit_rate_{k}"] = metrics.hit_rate_at_k(laid.next_hits, k)
-    found["window_ndcg_10"] = metrics.ndcg_at_k(laid.window_hits, laid.window_size, 10)
-    found["window_recall_10"] = metrics.recall_at_k(laid.window_hits, laid.window_size, 10)
-    found["window_precision_10"] = metrics.precision_at_k(laid.window_hits, 10)
-    return found
-
-
 def slices(known: Histories, rows: Ints) -> dict[str, Bools]:
     """Divide customers by the number of their baskets and by what they spend."""
     baskets = known.customer["customer_baskets"][rows]
     found = {
+        f"baskets=under_{NEWCOMER}": baskets < NEWCOMER,
         f"baskets=under_{FEW}": baskets < FEW,
         f"baskets={FEW}_to_{MANY - 1}": (baskets >= FEW) & (baskets < MANY),
         f"baskets={MANY}_and_more": baskets >= MANY,
@@ -227,6 +147,29 @@ def _shown(known: Histories, laid: Outcome) -> list[Score]:
     return [Score("all", "coverage_10", coverage, n), Score("all", "popularity_10", median, n)]
 
 
+def _by_source(predictions: pl.DataFrame, laid: Outcome, known: Histories) -> list[Score]:
+    """Share of the first ten places and of their hits that each source's reason accounts for."""
+    if "reason" not in predictions.columns:
+        return []
+    top = predictions.filter(pl.col("rank") <= 10)
+    reasons = top.get_column("reason").unique().sort().to_list()
+    if len(reasons) < 2:
+        return []
+    at = find_sorted(laid.rows, known.codes(top.get_column("customer_id")))
+    place = top.get_column("rank").to_numpy() - 1
+    hit = (at >= 0) & laid.next_hits[at, place]
+    total, n = max(int(hit.sum()), 1), len(laid.rows)
+    scores = []
+    for reason in reasons:
+        of = (top.get_column("reason") == reason).to_numpy() & (at >= 0)
+        shown = float(of.sum() / max((at >= 0).sum(), 1))
+        scores.append(Score(f"source={reason}", "share_of_shown_10", shown, n))
+        scores.append(
+            Score(f"source={reason}", "share_of_hits_10", float(hit[of].sum() / total), n)
+        )
+    return scores
+
+
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> dict[str, Figure]:
@@ -240,14 +183,6 @@ def plots(
             "new to the customer": (laid.next_hits & ~repeat, laid.next_size - laid.repeat_size),
         }
     )
-
-
-def _sizes(owners: Ints, rows: Ints) -> Ints:
-    return np.bincount(find_sorted(rows, owners), minlength=len(rows))
-
-
-def _text(ids: pl.Series) -> NDArray[np.str_]:
-    return ids.to_numpy().astype(str)
 
 
 def _baseline(name: str) -> Callable[..., Ranked]:
@@ -264,12 +199,13 @@ RECOMMENDER = Task(
     population=population,
     judge=judge,
     plots=plots,
+    cases=measures,
     primary="ndcg_10",
     lower_is_better=False,
     tunable={
         "learning_rate": Space(0.03, 0.15, log=True),
         "num_leaves": Space(15, 63, integer=True),
-        "rounds": Space(100, 300, integer=True),
+        "moment_rounds": Space(40, 160, integer=True),
         "feature_fraction": Space(0.2, 0.7),
         "min_data_in_leaf": Space(50, 500, log=True, integer=True),
     },

@@ -1,0 +1,294 @@
+"""Customers' usual locations and the promotion plan of those, as arrays to look up in.
+
+Order lines and the promotions table in; who buys where, what sells there, and what is
+promoted there on which days out. Serving asks the same `Plan` that training asked.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from features.calendar import to_day
+from features.dataset import Dataset
+from features.places import local_sales, usual_places
+from features.plan import WEEKS, local_plan
+from training.models.histories import Float32s, Histories, Ints, find_sorted
+
+# A customer is at one of so many locations; the rest of their baskets are forgotten.
+USUAL = 3
+# Days of the plan that are kept from as_of on: a published version may answer for so long.
+AHEAD_DAYS = 63
+# Days and kinds of which the chain's shares are kept.
+KEPT = 64
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where customers buy.
+
+    Attributes
+    ----------
+    ids
+        Locations in ascending order; a position is the code.
+    codes, weights
+        Of each customer's `USUAL` locations, the most frequent first; -1 with weight 0 where
+        there are fewer.
+    """
+
+    ids: NDArray[np.str_]
+    codes: Ints
+    weights: Float32s
+
+    @classmethod
+    def at(cls, dataset: Dataset, as_of: datetime, known: Histories) -> Self:
+        """Collect them; without locations in the orders nobody has any."""
+        customers = known.shape[0]
+        codes = np.full((customers, USUAL), -1, np.int64)
+        weights = np.zeros((customers, USUAL), np.float32)
+        if not dataset.has("orders", "location_id"):
+            return cls(np.zeros(0, "U1"), codes, weights)
+        found = usual_places(dataset, as_of).collect().to_polars()
+        ids = found.get_column("location_id").unique().sort()
+        names = ids.to_numpy().astype(str)
+        if not len(names):
+            return cls(np.zeros(0, "U1"), codes, weights)
+        rows = known.codes(found.get_column("customer_id"))
+        where = find_sorted(names, found.get_column("location_id").to_numpy().astype(str))
+        worth = found.get_column("weight").to_numpy()
+        order = np.lexsort((where, -worth, rows))
+        rows, where, worth = rows[order], where[order], worth[order]
+        place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        kept = place < USUAL
+        codes[rows[kept], place[kept]] = where[kept]
+        weights[rows[kept], place[kept]] = worth[kept]
+        totals = np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
+        return cls(names, codes, (weights / totals).astype(np.float32))
+
+    def sales(self, dataset: Dataset, as_of: datetime, known: Histories) -> sparse.csr_matrix:
+        """Orders with each product at each location of late, shape (locations, products)."""
+        shape = (len(self.ids), known.shape[1])
+        if not len(self.ids):
+            return sparse.csr_matrix(shape, dtype=np.float32)
+        found = local_sales(dataset, as_of).collect().to_polars()
+        at = find_sorted(self.ids, found.get_column("location_id").to_numpy().astype(str))
+        what = find_sorted(known.products, found.get_column("product_id").to_numpy().astype(str))
+        good = (at >= 0) & (what >= 0)
+        counts = found.get_column("orders").to_numpy()[good].astype(np.float32)
+        return sparse.csr_matrix((counts, (at[good], what[good])), shape=shape)
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Promotions of one kind: what is promoted where, and on which days.
+
+    Attributes
+    ----------
+    keys
+        Location code x products + product code, ascending; the location after the last
+        stands for everywhere.
+    starts, ends
+        First day, and the day after the last.
+    planned
+        Whether each location has any of its own.
+    """
+
+    keys: Ints
+    starts: Ints
+    ends: Ints
+    planned: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, keys: Ints, starts: Ints, ends: Ints, locations: int, products: int) -> Self:
+        """Order them, and note which locations have any."""
+        order = np.lexsort((starts, keys))
+        planned = np.zeros(locations + 1, bool)
+        planned[keys // products] = True
+        return cls(keys[order], starts[order], ends[order], planned)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The promotion calendar around an instant.
+
+    Attributes
+    ----------
+    kinds
+        By kind of promotion.
+    locations, products
+        How many there are.
+    """
+
+    kinds: Mapping[str, Stretches]
+    locations: int
+    products: int
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def at(cls, dataset: Dataset, as_of: datetime, known: Histories, places: Places) -> Self:
+        """Collect the plan from a week before `as_of` on."""
+        size = known.shape[1]
+        if "promotions" not in dataset.tables:
+            return cls({}, len(places.ids), size)
+        today = to_day(as_of)
+        found = local_plan(dataset, today - 7, today + AHEAD_DAYS).collect().to_polars()
+        what = find_sorted(known.products, found.get_column("product_id").to_numpy().astype(str))
+        names = found.get_column("location_id").fill_null("").to_numpy().astype(str)
+        where = find_sorted(places.ids, names) if len(places.ids) else np.full(len(names), -1)
+        where[found.get_column("location_id").is_null().to_numpy()] = len(places.ids)
+        kinds = found.get_column("kind").to_numpy().astype(str)
+        starts = found.get_column("from_day").to_numpy().astype(np.int64)
+        ends = found.get_column("to_day").to_numpy().astype(np.int64)
+        stretches = {}
+        for kind in np.unique(kinds):
+            kept = np.flatnonzero((kinds == kind) & (what >= 0) & (where >= 0))
+            keys = where[kept] * size + what[kept]
+            stretches[str(kind)] = Stretches.of(
+                keys, starts[kept], ends[kept], len(places.ids), size
+            )
+        return cls(stretches, len(places.ids), size)
+
+    def shares(self, where: Ints, weights: Float32s, cols: Ints, today: int) -> dict[str, Float32s]:
+        """Say for pairs of a customer and a product how much promotion the customer meets.
+
+        Parameters
+        ----------
+        where, weights
+            The customers' locations, -1 for none, shape (pairs, locations), and how likely
+            they are there.
+        cols
+            The products.
+        today
+            The day from which weeks are counted.
+
+        Returns
+        -------
+        dict
+            By kind and week of `WEEKS`: the expected share of its days with the promotion at
+            the customer's location, and `<kind>_chain` over all locations that ever have one.
+            Where a customer's location has no plan of its own, the chain's stands in.
+        """
+        found: dict[str, Float32s] = {}
+        for kind, stretches in self.kinds.items():
+            for week, (first, after) in WEEKS.items():
+                chain = self.chain(kind, today + first, today + after)[cols]
+                total = np.zeros(len(cols), np.float32)
+                left = np.ones(len(cols), np.float32)
+                for place in range(where.shape[1]):
+                    at, weight = where[:, place], weights[:, place]
+                    planned = (at >= 0) & stretches.planned[at]
+                    share = _overlap(
+                        stretches, at * self.products + cols, planned, today + first, today + after
+                    )
+                    total += weight * share
+                    left -= weight * planned
+                everywhere = _overlap(
+                    stretches,
+                    self.locations * self.products + cols,
+                    np.ones(len(cols), bool),
+                    today + first,
+                    today + after,
+                )
+                total = np.maximum(total + np.maximum(left, 0.0) * chain, everywhere)
+                found[f"{kind}_{week}"] = total
+                if week == "this_week":
+                    found[f"{kind}_chain"] = chain
+        return found
+
+    def here(self, cols: Ints, today: int) -> Float32s:
+        """Share of the coming week's days that products are promoted by any kind.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (locations + 1, cols); the last row, and locations without a plan of their
+            own, have the chain's.
+        """
+        found = np.zeros((self.locations + 1, len(cols)), np.float32)
+        first, after = (today + day for day in WEEKS["this_week"])
+        for kind, stretches in self.kinds.items():
+            chain = self.chain(kind, first, after)[cols]
+            found[~stretches.planned] = np.maximum(found[~stretches.planned], chain[None, :])
+            days = np.minimum(stretches.ends, after) - np.maximum(stretches.starts, first)
+            where, what = np.divmod(stretches.keys, self.products)
+            column = find_sorted(cols, what)
+            near = (days > 0) & (column >= 0)
+            share = (days[near] / (after - first)).astype(np.float32)
+            np.maximum.at(found, (where[near], column[near]), share)
+            found[-1] = np.maximum(found[-1], chain)
+        return found
+
+    def chain(self, kind: str, first: int, after: int) -> Float32s:
+        """Share of locations with a plan and of days, by product; kept for the days asked last."""
+        key = (kind, first, after)
+        if key not in self._kept:
+            if len(self._kept) > KEPT:
+                self._kept.clear()
+            self._kept[key] = self._chain(kind, first, after)
+        found: Float32s = self._kept[key]
+        return found
+
+    def _chain(self, kind: str, first: int, after: int) -> Float32s:
+        stretches = self.kinds[kind]
+        days = np.minimum(stretches.ends, after) - np.maximum(stretches.starts, first)
+        near = days > 0
+        where, cols = np.divmod(stretches.keys[near], self.products)
+        planned = max(int(stretches.planned[:-1].sum()), 1)
+        worth = np.where(where == self.locations, planned, 1) * days[near]
+        total = np.bincount(cols, weights=worth, minlength=self.products)
+        return np.minimum(total / (planned * (after - first)), 1.0).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays into a folder, one file a kind, and `kinds.json` that names them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, stretches in enumerate(self.kinds.values()):
+            np.savez(
+                folder / f"{number}.npz",
+                keys=stretches.keys,
+                starts=stretches.starts,
+                ends=stretches.ends,
+            )
+        about = {"kinds": list(self.kinds), "locations": self.locations, "products": self.products}
+        (folder / "kinds.json").write_text(json.dumps(about))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        about = json.loads((folder / "kinds.json").read_text())
+        kinds = {}
+        for number, kind in enumerate(about["kinds"]):
+            with np.load(folder / f"{number}.npz", allow_pickle=False) as arrays:
+                kinds[kind] = Stretches.of(
+                    arrays["keys"],
+                    arrays["starts"],
+                    arrays["ends"],
+                    about["locations"],
+                    about["products"],
+                )
+        return cls(kinds, about["locations"], about["products"])
+
+
+def _overlap(
+    stretches: Stretches, keys: Ints, wanted: NDArray[np.bool_], first: int, after: int
+) -> Float32s:
+    """Share of the days [first, after) that the stretches of each key cover."""
+    total = np.zeros(len(keys), np.float32)
+    if not len(stretches.keys):
+        return total
+    asked = np.flatnonzero(wanted)
+    at = np.searchsorted(stretches.keys, keys[asked])
+    while len(asked):
+        inside = at < len(stretches.keys)
+        asked, at = asked[inside], at[inside]
+        same = stretches.keys[at] == keys[asked]
+        asked, at = asked[same], at[same]
+        days = np.minimum(stretches.ends[at], after) - np.maximum(stretches.starts[at], first)
+        total[asked] += np.maximum(days, 0)
+        at = at + 1
+    return np.minimum(total / (after - first), 1.0)
