@@ -10,6 +10,23 @@ from foresell.jobs import dataset_of, tuned
 from foresell.progress import console, progress
 from foresell.settings import Settings
 
+# What a model's answers may be broken down by, and the model that answers then.
+BREAKDOWNS = {("next-purchase", "category"): "next-category"}
+
+
+def by(model: str, key: str) -> str:
+    """Return the model that answers a question broken down by `key`.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none.
+    """
+    if (model, key) not in BREAKDOWNS:
+        known = ", ".join(f"{name} --by {column}" for name, column in BREAKDOWNS)
+        raise InvalidInput(f"by = {key!r} is not answered for {model}; use {known}.", field="by")
+    return BREAKDOWNS[model, key]
+
 
 def score(
     settings: Settings,

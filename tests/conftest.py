@@ -18,6 +18,7 @@ def quick() -> dict[str, dict[str, Any]]:
     """Options under which a model fits in seconds, where how well it fits is not the question."""
     return {
         "demand": {"rounds": 15, "members": 1},
+        "next-category": {"rounds": 30, "periods": 30_000, "cuts": 3},
         "value": {"rounds": 40},
         "recommender": {
             "taste_rounds": 15,

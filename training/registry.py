@@ -4,12 +4,13 @@ from features.errors import NotFound
 from training.contract import Task
 from training.tasks.churn import CHURN
 from training.tasks.demand import DEMAND
+from training.tasks.next_category import NEXT_CATEGORY
 from training.tasks.next_purchase import NEXT_PURCHASE
 from training.tasks.recommender import RECOMMENDER
 from training.tasks.value import VALUE
 
 TASKS: dict[str, Task] = {
-    task.name: task for task in (DEMAND, CHURN, NEXT_PURCHASE, VALUE, RECOMMENDER)
+    task.name: task for task in (DEMAND, CHURN, NEXT_PURCHASE, NEXT_CATEGORY, VALUE, RECOMMENDER)
 }
 
 

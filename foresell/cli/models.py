@@ -123,9 +123,14 @@ def score(
     horizon: HORIZON = None,
     dataset: DATASET = None,
     grain: GRAIN = None,
+    by: Annotated[
+        str | None, typer.Option(help="`category`: next-purchase a customer and category")
+    ] = None,
 ) -> None:
     """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F`."""
     from foresell import scoring
 
+    if by is not None:
+        model = scoring.by(model, by)
     rows = scoring.score(settings(dataset), model, out, as_of=as_of, horizon=horizon, grain=grain)
     console.print(f"{rows:,} rows in {out}")

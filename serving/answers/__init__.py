@@ -25,6 +25,7 @@ READERS: dict[str, Reader] = {
     "demand": _reader("serving.answers.demand:DemandAnswers"),
     "churn": _reader("serving.answers.churn:ChurnAnswers"),
     "next-purchase": _reader("serving.answers.next_purchase:NextPurchaseAnswers"),
+    "next-category": _reader("serving.answers.next_category:NextCategoryAnswers"),
     "value": _reader("serving.answers.value:ValueAnswers"),
     "recommender": _reader("serving.answers.recommender:RecommenderAnswers"),
 }

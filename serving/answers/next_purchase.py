@@ -60,7 +60,6 @@ class NextPurchaseAnswers:
         self,
         who: Sequence[str] | Histories,
         within_days: Sequence[int] = WITHIN_DAYS,
-        category: str | None = None,
         quantiles: Sequence[float] = QUANTILES,
     ) -> list[dict[str, Any]]:
         """Answer for each customer, in the order asked.
@@ -72,8 +71,6 @@ class NextPurchaseAnswers:
             newcomers' distribution.
         within_days
             Answer the chance of a purchase within each of these many days.
-        category
-            None: the next purchase is predicted overall only.
         quantiles
             Answer these levels of the distribution of days, besides q10, q50 and q90.
 
@@ -87,15 +84,14 @@ class NextPurchaseAnswers:
         Raises
         ------
         InvalidInput
-            If a number of days is beyond the horizon, a category is named, or an order lacks
-            what is needed.
+            If a number of days is beyond the horizon, or an order lacks what is needed.
         """
-        self._check(within_days, category)
+        self._check(within_days)
         if isinstance(who, Histories):
             return self._posted(who, within_days, quantiles)
         said = self.customers.of(who)
         rows = [self.customers.rows[one] for one in said]
-        further = self._read(np.asarray(self.curves[rows]), within_days, quantiles)
+        further = read(np.asarray(self.curves[rows]), within_days, quantiles)
         answers = {
             one: _lean(row) | more for (one, row), more in zip(said.items(), further, strict=True)
         }
@@ -107,7 +103,7 @@ class NextPurchaseAnswers:
     ) -> list[dict[str, Any]]:
         features = self.model.features(who.dataset(self.population), who.as_of)
         answers = self.model.predict_from(features).with_columns(basis(features)).to_dicts()
-        further = self._read(self.model.curves(features), within_days, quantiles)
+        further = read(self.model.curves(features), within_days, quantiles)
         both = [_lean(row) | more for row, more in zip(answers, further, strict=True)]
         return who.named(both, lambda one: self._unknown(one, within_days, quantiles))
 
@@ -116,19 +112,10 @@ class NextPurchaseAnswers:
     ) -> dict[str, Any]:
         row = self.model.newcomers([customer_id]).row(0, named=True)
         curve = self.model.newcomer_curve_[None, :]
-        further = self._read(curve, within_days, quantiles)[0]
+        further = read(curve, within_days, quantiles)[0]
         return _lean(row) | further | {"basis": "population"}
 
-    def _read(
-        self, curves: Floats, within_days: Sequence[int], quantiles: Sequence[float]
-    ) -> list[dict[str, float]]:
-        """Read chances and quantiles off curves: for each, what was asked by its name."""
-        columns = {f"p_within_{days}": curves[:, days - 1] for days in within_days}
-        columns |= {quantile_name(level): quantile_of(curves, level) for level in quantiles}
-        values = np.stack(list(columns.values()), axis=1).tolist()
-        return [dict(zip(columns, row, strict=True)) for row in values]
-
-    def _check(self, within_days: Sequence[int], category: str | None) -> None:
+    def _check(self, within_days: Sequence[int]) -> None:
         horizon = self.model.horizon_days
         for number, days in enumerate(within_days):
             if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= horizon:
@@ -137,13 +124,17 @@ class NextPurchaseAnswers:
                     f"for {horizon} days: ask for whole days from 1 to {horizon}.",
                     field=f"within_days[{number}]",
                 )
-        if category is not None:
-            raise InvalidInput(
-                f"category = {category!r} cannot be answered: the next purchase is predicted "
-                "overall only; leave category out.",
-                field="category",
-            )
 
 
 def _lean(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in CHANCES}
+
+
+def read(
+    curves: Floats, within_days: Sequence[int], quantiles: Sequence[float]
+) -> list[dict[str, float]]:
+    """Read chances and quantiles off curves: for each, what was asked by its name."""
+    columns = {f"p_within_{days}": curves[:, days - 1] for days in within_days}
+    columns |= {quantile_name(level): quantile_of(curves, level) for level in quantiles}
+    values = np.stack(list(columns.values()), axis=1).tolist()
+    return [dict(zip(columns, row, strict=True)) for row in values]

@@ -72,12 +72,19 @@ def router(asking: Asking) -> APIRouter:
     @router.post("/v1/next_purchase", response_model=Answer[NextPurchase], responses=ERRORS)
     async def next_purchase(ask: Annotated[NextPurchaseRequest, Body()]) -> Response:
         """Say when each customer buys again, as a distribution over days, and why."""
+        category = ask.category
+        if category is not None:
+            return await about(
+                "next-category",
+                ask,
+                lambda models, who: models["next-category"].answer(
+                    who, category, ask.within_days, ask.quantiles
+                ),
+            )
         return await about(
             "next-purchase",
             ask,
-            lambda models, who: models["next-purchase"].answer(
-                who, ask.within_days, ask.category, ask.quantiles
-            ),
+            lambda models, who: models["next-purchase"].answer(who, ask.within_days, ask.quantiles),
         )
 
     @router.post("/v1/value", response_model=Answer[Value], responses=ERRORS)

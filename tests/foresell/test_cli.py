@@ -50,6 +50,7 @@ def test_show_says_which_models_can_run(run):
         "demand": "yes",
         "churn": "yes",
         "next-purchase": "yes",
+        "next-category": "yes",
         "value": "yes",
         "recommender": "yes",
     }

@@ -98,12 +98,6 @@ def test_days_beyond_the_follow_up_are_refused_naming_what_is_allowed(served, da
     assert error.value.field == "within_days[1]"
 
 
-def test_a_category_is_refused(served):
-    with pytest.raises(InvalidInput, match="overall only") as error:
-        served.answer(["1"], [7], "MILK")
-    assert error.value.field == "category"
-
-
 def test_one_customer_takes_a_few_milliseconds(served):
     customer = next(iter(served.customers.rows))
     served.answer([customer])

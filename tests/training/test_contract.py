@@ -37,6 +37,19 @@ COLUMNS = {
         "reasons",
         "contributions",
     ],
+    "next-category": [
+        "customer_id",
+        "category",
+        "expected_days",
+        "q10",
+        "q50",
+        "q90",
+        "p_within_7",
+        "p_within_14",
+        "p_within_30",
+        "reasons",
+        "contributions",
+    ],
     "value": [
         "customer_id",
         *(

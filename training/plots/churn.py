@@ -12,23 +12,31 @@ def draw(churned: Floats, p: Floats) -> dict[str, Figure]:
     return {"calibration": calibration(churned, p), "lift": lift(churned, p)}
 
 
-def calibration(churned: Floats, p: Floats, bins: int = 10) -> Figure:
-    """Draw the share that churned against the probability, in bins of equal count."""
+def calibration(
+    churned: Floats,
+    p: Floats,
+    bins: int = 10,
+    *,
+    said: str = "churn probability",
+    came: str = "share that churned",
+    title: str = "Calibration, active customers",
+) -> Figure:
+    """Draw the share of whom it came true against the probability, in bins of equal count."""
     parts = [part for part in np.array_split(np.argsort(p, kind="stable"), bins) if len(part)]
-    said = np.array([p[part].mean() for part in parts])
+    promised = np.array([p[part].mean() for part in parts])
     happened = np.array([churned[part].mean() for part in parts])
     error = np.sqrt(happened * (1 - happened) / np.array([len(part) for part in parts]))
     figure = Figure(figsize=(5, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.errorbar(said, happened, yerr=1.96 * error, fmt="o-", capsize=2)
-    limit = min(1.0, 1.15 * max(said.max(), (happened + 1.96 * error).max(), 0.05))
+    axes.errorbar(promised, happened, yerr=1.96 * error, fmt="o-", capsize=2)
+    limit = min(1.0, 1.15 * max(promised.max(), (happened + 1.96 * error).max(), 0.05))
     axes.set(
         xlim=(0, limit),
         ylim=(0, limit),
-        xlabel="churn probability",
-        ylabel="share that churned",
-        title="Calibration, active customers",
+        xlabel=said,
+        ylabel=came,
+        title=title,
     )
     return figure
 

@@ -1,0 +1,59 @@
+from datetime import datetime
+
+import pytest
+
+from features.errors import InvalidInput
+from serving.answers.histories import Histories
+from serving.answers.next_category import NextCategoryAnswers
+from training.models.next_category import NextCategoryModel
+
+AS_OF = datetime(2017, 10, 9)
+
+
+@pytest.fixture(scope="module")
+def model(journey):
+    return NextCategoryModel(rounds=20, periods=20_000, cuts=2).fit(journey, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def served(model, journey, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("next-category")
+    model.publish(journey, AS_OF, folder)
+    return NextCategoryAnswers.load(folder)
+
+
+def test_served_answers_are_those_of_the_batch(served, model, journey):
+    batch = model.predict(journey, AS_OF)
+    category = batch["category"][0]
+    of = batch.filter(batch["category"] == category).head(20)
+    ids = of["customer_id"].to_list()[::-1]
+    found = served.answer(ids, category)
+    assert [one["customer_id"] for one in found] == ids
+    for one, row in zip(found[::-1], of.iter_rows(named=True), strict=True):
+        assert one["expected_days"] == row["expected_days"]
+        assert one["p_within_14"] == pytest.approx(row["p_within_14"], abs=1e-6)
+        assert one["reasons"] == row["reasons"]
+        assert (one["category"], one["basis"]) == (category, "history")
+
+
+def test_any_days_and_quantiles_can_be_asked(served):
+    one = served.answer(["nobody"], served.model.names_[0], [3, 21], [0.25])[0]
+    assert one["basis"] == "population"
+    assert 0 < one["p_within_3"] < one["p_within_21"] < 1
+    assert "q25" in one
+    assert "p_within_7" not in one
+
+
+@pytest.mark.parametrize(
+    ("ask", "field"),
+    [
+        ({"who": ["1"], "category": "UNICORNS"}, "category"),
+        ({"who": Histories.read([], AS_OF), "category": None}, "category"),
+        ({"who": ["1"], "category": None, "within_days": [99]}, "within_days[0]"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_by_field(served, ask, field):
+    ask = ask | {"category": ask["category"] or served.model.names_[0]}
+    with pytest.raises(InvalidInput) as error:
+        served.answer(**ask)
+    assert error.value.field == field
