@@ -82,7 +82,10 @@ class TableSource(_Strict):
     decimal
         The decimal mark.
     date_format
-        Such as %d/%m/%Y %H:%M; ISO by default.
+        Such as %d/%m/%Y %H:%M; ISO by default. %s counts from 1970; %G-W%V is a week, %Y-%m
+        a month.
+    first_week
+        The first day of week 1, where weeks are numbered on and on.
     time_zone
         In which the source states instants; `local_time_zone` by default.
     cap_quantity
@@ -103,6 +106,7 @@ class TableSource(_Strict):
     header: list[str] | None = Field(None, min_length=1)
     decimal: str = Field(".", pattern=r"^[.,]$")
     date_format: str | None = Field(None, pattern="%")
+    first_week: date | None = None
     time_zone: str | None = None
     cap_quantity: float | None = Field(None, gt=0)
     # Far above what a line of any shop holds, in units and in the smallest of currencies.

@@ -131,6 +131,26 @@ def replay_quarantine(settings: Settings, name: str) -> ImportReport:
     return report
 
 
+def sketch_mapping(files: list[Path], out: Path | None) -> str:
+    """Draft a mapping of some files, and write it where that is wanted.
+
+    Raises
+    ------
+    InvalidInput
+        If a file cannot be read, or the draft would replace a file.
+    """
+    from features.sketch import sketch
+
+    if out is not None and out.exists():
+        raise InvalidInput(f"{out} is there already; choose another --out.", field="out")
+    folder = Path.cwd() if out is None else out.resolve().parent
+    with TemporaryDirectory(prefix="foresell-") as scratch:
+        text = sketch(files, folder, Path(scratch))
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    return text
+
+
 def _kept_mapping(settings: Settings, name: str) -> Path:
     return settings.home / "sources" / f"{name}.toml"
 

@@ -102,7 +102,7 @@ def detect_encoding(path: Path) -> str:
     """Find out the encoding from all bytes of a file, which may be gzipped."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     valid = damaged = 0
-    with _open(path) as stream:
+    with open_bytes(path) as stream:
         chunk = stream.read(CHUNK_BYTES)
         if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
@@ -120,7 +120,8 @@ def detect_encoding(path: Path) -> str:
     return "utf-8-sig" if marked else "utf-8"
 
 
-def _open(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file that may be gzipped."""
     return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
@@ -141,7 +142,7 @@ def _plain(path: Path, options: CsvOptions, scratch: Path) -> Path:
     copy = _next(scratch, ".csv")
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     rest = ""
-    with _open(path) as stream, copy.open("wb") as out:
+    with open_bytes(path) as stream, copy.open("wb") as out:
         while chunk := stream.read(CHUNK_BYTES):
             text = decoder.decode(chunk)
             if blanks:

@@ -76,6 +76,11 @@ def shown(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
+def is_text(path: Path) -> bool:
+    """Whether a file is read as CSV."""
+    return path.name.lower().endswith(_CSV)
+
+
 def require_columns(place: str, names: list[str], columns: list[str]) -> None:
     """Check that a place has all columns that the mapping names.
 
@@ -102,7 +107,7 @@ def scan_file(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFr
         If it is of no known kind or cannot be read.
     """
     name = path.name.lower()
-    if name.endswith(_CSV):
+    if is_text(path):
         return scan_csv(path, options, scratch)
     if not name.endswith(_PARQUET + _EXCEL):
         raise InvalidInput(

@@ -116,7 +116,11 @@ class Reading:
         if dtype == TS or (dtype == DAY() and name != "line"):
             local = self.mapping.local_time_zone
             with self.mapping.at.pointing(self.table.name, self.number):
-                found = parse.instant(values, source.date_format, source.time_zone, local)
+                found = (
+                    parse.instant(values, source.date_format, source.time_zone, local)
+                    if source.first_week is None
+                    else parse.weeks(values, source.first_week)
+                )
             return found if dtype == TS else found.dt.date().cast(DAY)
         return parse.number(values, source.decimal).cast(dtype, strict=False)
 

@@ -71,7 +71,8 @@ def _unreadable(source: TableSource, dtype: DtypeOf) -> list[Rule]:
         if kind is None or kind == pl.String:
             continue
         if kind == TS or (kind == DAY() and name != "line"):
-            expected = f"a date of the form {source.date_format or 'YYYY-MM-DD[ HH:MM[:SS]]'}"
+            form = source.date_format or "YYYY-MM-DD[ HH:MM[:SS]]"
+            expected = f"a date of the form {form}" if source.first_week is None else "a week"
         else:
             expected = "yes or no" if kind == pl.Boolean else "a number"
         suspect = pl.col(name).is_null() & pl.col(column).is_not_null()

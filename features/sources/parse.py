@@ -4,11 +4,14 @@ What cannot be read becomes null, which the rules of `mapped` turn into a reason
 read eagerly, a batch at a time: the plain way first, and only what it leaves with more care.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from functools import partial
 
 import polars as pl
 
+from features.calendar import to_day
 from features.errors import InvalidInput
 from features.tables import ID, TS
 
@@ -104,7 +107,7 @@ def instant(
     ----------
     date_format
         Of text and whole numbers; ISO where it is None. `%s` counts seconds or milliseconds
-        since 1970 in universal time.
+        since 1970 in universal time; weeks (`%G-W%V`) and months (`%Y-%m`) are their first day.
     zone
         In which instants without a zone of their own are stated; local time where it is None.
     local
@@ -160,7 +163,24 @@ def _first_of(ways: Iterable[Callable[[pl.Series], pl.Series]], values: pl.Serie
     return found
 
 
+def weeks(values: pl.Series, first_week: date) -> pl.Series:
+    """Read numbers of weeks as the first day of each.
+
+    Parameters
+    ----------
+    first_week
+        The first day of week 1.
+    """
+    days = ((number(values, ".") - 1) * 7).floor().cast(pl.Int32, strict=False)
+    return (days + to_day(first_week)).cast(pl.Date).cast(TS)
+
+
 def _naive(layout: str, values: pl.Series) -> pl.Series:
+    # A week or a month stands for its first day.
+    if ("%V" in layout or "%W" in layout) and "%u" not in layout:
+        layout, values = f"{layout}-%u", values + "-1"
+    elif ("%m" in layout or "%b" in layout) and not {"%d", "%e"} & set(re.findall("%.", layout)):
+        layout, values = f"{layout}-%d", values + "-01"
     if any(part in layout for part in _TIME_PARTS):
         return values.str.to_datetime(layout, time_unit="us", strict=False)
     return values.str.to_date(layout, strict=False).cast(TS)

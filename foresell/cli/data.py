@@ -1,6 +1,7 @@
 """The verbs on datasets: import them, look at them."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -71,6 +72,22 @@ def show_dataset(name: str, as_json: JSON = False) -> None:
         why = model["lacks"] or model["reason"]
         grid.add_row(model["model"], model["can_run"], asked, why, model["would_gain"])
     console.print(grid)
+
+
+@data.command("sketch")
+@verb
+def sketch_(
+    files: Annotated[list[Path], typer.Argument(help="csv, parquet or xlsx files")],
+    out: Annotated[Path | None, typer.Option(help="the mapping file to write")] = None,
+) -> None:
+    """Draft a mapping of files. Example: `foresell data sketch lines.csv --out shop.toml`."""
+    from foresell import imports
+
+    text = imports.sketch_mapping(files, out)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        console.print(f"{out}: read it, mend it, then run `foresell data import {out}`")
 
 
 @data.command("quarantine")

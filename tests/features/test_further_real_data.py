@@ -1,4 +1,4 @@
-"""Two further real shops come in by a mapping file alone: Ta-Feng's log, Walmart's shelf data."""
+"""Two further real shops come in by the draft of a mapping: Ta-Feng's log, Walmart's shelf data."""
 
 import os
 from datetime import datetime
@@ -10,38 +10,26 @@ import pytest
 from features.dataset import Dataset, open_dataset
 from features.intake import import_tables
 from features.mapping_file import read_mapping
+from features.sketch import sketch
 from features.sources.mapped import read_mapped
 
 FOLDER = Path(os.environ.get("FORESELL_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
-TA_FENG = """name = "ta-feng"
-[orders]
-path = "ta_feng.parquet"
-columns = { customer_id = "customer_id", product_id = "product_id", ts = "transaction_dt", quantity = "amount", revenue = "sales_price" }
-[products]
-path = "ta_feng.parquet"
-columns = { product_id = "product_id", category = "product_subclass" }
-"""  # noqa: E501
-WALMART = """name = "walmart"
-[sales]
-path = "m5_tx3_foods3.parquet"
-columns = { product_id = "item_id", location_id = "store_id", day = "date", quantity = "sales", price = "sell_price" }
-"""  # noqa: E501
 
 
 @pytest.fixture
 def bring(tmp_path):
-    """Import a mapping of files in the shared folder."""
+    """Sketch a file in the shared folder and import it by the draft as it is."""
     if not FOLDER.is_dir():
         reason = f"the shared data are not at {FOLDER}; FORESELL_SHARED_DATA names their folder"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
 
-    def read(text: str) -> Dataset:
+    def read(name: str) -> Dataset:
         path = tmp_path / "shop.toml"
-        path.write_text(f'folder = "{FOLDER}"\n{text}')
-        mapping = read_mapping(path)
         (tmp_path / "scratch").mkdir()
+        path.write_text(sketch([FOLDER / name], tmp_path, tmp_path / "scratch"))
+        mapping = read_mapping(path)
         tables = read_mapped(mapping, datetime.now(), tmp_path / "scratch")
         import_tables(tmp_path, mapping.name, tables, max_bad_share=0.0)
         return open_dataset(tmp_path, mapping.name)
@@ -50,7 +38,7 @@ def bring(tmp_path):
 
 
 def test_a_log_without_order_ids_has_one_order_a_customer_and_day(bring):
-    dataset = bring(TA_FENG)
+    dataset = bring("ta_feng.parquet")
     stored = dataset.table("orders").collect().to_polars()
     raw = pl.read_parquet(FOLDER / "ta_feng.parquet")
     assert stored.height == raw.height
@@ -61,6 +49,6 @@ def test_a_log_without_order_ids_has_one_order_a_customer_and_day(bring):
 
 
 def test_daily_sales_come_in_whole(bring):
-    stored = bring(WALMART).table("sales").collect().to_polars()
+    stored = bring("m5_tx3_foods3.parquet").table("sales").collect().to_polars()
     assert stored.height == 1_620_487
     assert stored.get_column("product_id").n_unique() == 823

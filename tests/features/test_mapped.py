@@ -177,6 +177,11 @@ def test_numbers_are_read_as_people_write_them(tmp_path, written, options, meant
         ("2024-01-02T03:04:05.5", "", datetime(2024, 1, 2, 3, 4, 5, 500000)),
         ("2.1.2024 3:04", 'date_format = "%d.%m.%Y %H:%M"', datetime(2024, 1, 2, 3, 4)),
         ("20240102", 'date_format = "%Y%m%d"', datetime(2024, 1, 2)),
+        ("2024-W02", 'date_format = "%G-W%V"', datetime(2024, 1, 8)),
+        ("2024-03", 'date_format = "%Y-%m"', datetime(2024, 3, 1)),
+        ("1704153600", 'date_format = "%s"', datetime(2024, 1, 2, 1)),
+        ("1704153600123", 'date_format = "%s"', datetime(2024, 1, 2, 1, 0, 0, 123000)),
+        ("3", "first_week = 2024-01-04", datetime(2024, 1, 18)),
         ("2024-01-02 23:30:00", 'time_zone = "UTC"', datetime(2024, 1, 3, 0, 30)),
         ("2024-01-02T23:30:00Z", "", datetime(2024, 1, 3, 0, 30)),
         (

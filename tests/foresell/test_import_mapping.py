@@ -109,6 +109,17 @@ def test_the_quarantine_is_shown_and_read_again_by_the_mended_mapping(run, shop)
     assert "row 30: 'soon'" in shown
 
 
+def test_a_draft_is_printed_or_written_and_never_over_a_file(run, shop):
+    export, out = str(shop / "lines" / "1.csv"), str(shop / "draft.toml")
+    printed = run("data", "sketch", export)[1]
+    assert 'customer_id = "who"' in printed
+    assert run("data", "sketch", export, "--out", out)[0] == 0
+    assert 'path = "lines/1.csv"' in (shop / "draft.toml").read_text()
+    code, _, err = run("data", "sketch", export, "--out", out)
+    assert (code, "draft.toml" in err) == (2, True)
+    assert run("data", "import", out)[0] == 0
+
+
 def test_a_table_that_a_message_names_in_brackets_is_shown(run, shop):
     (shop / "bad.toml").write_text(MAPPING.replace("ts =", "tss ="))
     assert "[orders] has no column 'tss'" in run("data", "import", str(shop / "bad.toml"))[2]

@@ -1,0 +1,392 @@
+"""The draft itself: files in, the text of a mapping out, to be read and mended by a person.
+
+Used by `foresell data sketch`. What could not be told stands beside the guess as a comment.
+"""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from features.sketch.odd_rows import Oddities, find_oddities
+from features.sketch.profile import Profile, profile
+from features.sketch.roles import Roles, find_roles
+from features.sketch.sample import Sample, take_sample
+from features.sketch.words import meaning
+from features.sources.parse import EPOCH
+from features.tables import TABLES
+
+_THINGS = {"products": "product", "customers": "customer", "locations": "location"}
+# A key that is unique to this share is one; a few lines may stand twice by mistake.
+_UNIQUE = 0.995
+# Hours at which the six quietest ones begin where times are local.
+_NIGHTS = (22, 23, 0, 1, 2, 3)
+# Quantities so many times above most others are weights or volumes.
+_FAR = 50
+
+
+@dataclass
+class _Look:
+    """One file, and what was found in it."""
+
+    sample: Sample
+    profiles: dict[str, Profile]
+    roles: Roles
+    oddities: Oddities
+
+    def of(self, role: str) -> Profile:
+        return self.profiles[self.roles.columns[role]]
+
+    def unique(self, *roles: str) -> float:
+        """Share of rows that these columns tell apart."""
+        names = [self.roles.columns[role] for role in roles]
+        frame = self.sample.frame.select(names)
+        return frame.n_unique() / max(1, frame.height)
+
+
+@dataclass
+class _Section:
+    """One source of one table, as it will be written."""
+
+    table: str
+    look: _Look
+    columns: dict[str, str]
+    constants: dict[str, object] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def sketch(files: Sequence[Path], folder: Path, scratch: Path) -> str:
+    """Draft a mapping of some files.
+
+    Parameters
+    ----------
+    folder
+        Where the draft will stand; paths are written relative to it where files lie in it.
+    scratch
+        An empty folder for copies of what is looked at.
+
+    Raises
+    ------
+    InvalidInput
+        If a file is not there, empty, or of no known kind.
+    """
+    looks = [_look(path, scratch) for path in files]
+    sections, left = [], []
+    for look in looks:
+        found = _sections(look)
+        sections += found
+        if not found:
+            left.append(look)
+    sections = _without_repeats(sections)
+    return (
+        "\n".join([*_head(files, looks, sections), *_body(sections, folder), *_tail(left)]) + "\n"
+    )
+
+
+def _look(path: Path, scratch: Path) -> _Look:
+    sample = take_sample(path, scratch)
+    roles = find_roles(_profiles(sample))
+    if sample.header is not None:
+        # Columns without names are called what they are.
+        names = {raw: role for role, raw in roles.columns.items()}
+        sample = sample.renamed(names)
+        roles = find_roles(_profiles(sample))
+    by_name = {one.name: one for one in _profiles(sample)}
+    return _Look(sample, by_name, roles, find_oddities(roles, by_name))
+
+
+def _profiles(sample: Sample) -> list[Profile]:
+    return [profile(name, sample.frame.get_column(name)) for name in sample.frame.columns]
+
+
+def _sections(look: _Look) -> list[_Section]:
+    """Decide which tables a file holds."""
+    roles = look.roles.columns
+    dated = "ts" in roles or "week" in roles
+    described = [
+        _Section(table, look, {f"{thing}_id": roles[f"{thing}_id"]})
+        for table, thing in _THINGS.items()
+        if look.roles.attributes.get(thing) and f"{thing}_id" in roles
+    ]
+    for one in described:
+        attributes = look.roles.attributes[_THINGS[one.table]]
+        one.columns |= attributes
+    if "from_day" in roles:
+        return _spans(look)
+    if not dated:
+        # The thing that each row is about.
+        main = [one for one in described if look.unique(f"{_THINGS[one.table]}_id") >= _UNIQUE]
+        return main[:1]
+    if "on_hand" in roles and "product_id" in roles:
+        return [_section("stock", look, "product_id", "location_id", "on_hand")]
+    if "campaign_id" in roles and "customer_id" in roles:
+        return [_touchpoints(look)]
+    if not {"quantity", "revenue", "unit_price"} & set(roles):
+        return []
+    people = {"customer_id", "order_id"} & set(roles)
+    if not people and _is_shelf(look):
+        return [_sales(look), *described]
+    if not people and "product_id" not in roles:
+        return []
+    return [_orders(look), *described]
+
+
+def _is_shelf(look: _Look) -> bool:
+    """Whether there is one row a product, location and day; a group may stand for a product."""
+    roles = look.roles.columns
+    key = [name for name in ("product_id", "location_id", "ts", "week") if name in roles]
+    if len(key) < 2:
+        return False
+    if look.unique(*key) >= _UNIQUE:
+        return True
+    for name, one in look.profiles.items():
+        group = {"department", "category", "subcategory"} & set(meaning(name).stated)
+        if "product_id" not in roles and group and one.distinct > 1:
+            roles["product_id"] = name
+            look.roles.spare.pop(name, None)
+            look.roles.notes["product_id"] = f"no product was found: {name} stands for it"
+            return look.unique("product_id", *key) >= _UNIQUE
+    return False
+
+
+def _section(table: str, look: _Look, *names: str) -> _Section:
+    """Make a section of the roles that the file has, its day or instant among them."""
+    roles = look.roles.columns
+    columns = {name: roles[name] for name in names if name in roles}
+    when = "ts" if "ts" in TABLES[table].columns else "day"
+    for role in ("ts", "week"):
+        if role in roles:
+            columns[when if role == "ts" else "day"] = roles[role]
+    notes = [look.roles.notes[role] for role in names if role in look.roles.notes]
+    return _Section(table, look, columns, notes=notes)
+
+
+def _orders(look: _Look) -> _Section:
+    names = ("customer_id", "order_id", "line", "product_id", "location_id", "channel")
+    amounts = ("quantity", "unit_price", "revenue", "discount")
+    section = _section("orders", look, *names, *amounts)
+    if "line" in section.columns and look.unique("order_id", "line") < _UNIQUE:
+        del section.columns["line"]
+        section.notes.append("the column of line numbers repeats within orders and was left out")
+    if "customer_id" not in section.columns:
+        section.notes.append("no customer was found: demand and what is bought together run")
+    if "order_id" not in section.columns:
+        section.notes.append(
+            "no order id was found: what a customer buys in a place on a day is one order"
+        )
+    if "product_id" not in section.columns:
+        groups = [
+            name
+            for name in look.roles.spare
+            if {"category", "subcategory", "name"} & set(meaning(name).stated)
+        ]
+        if groups:
+            section.columns["product_id"] = groups[0]
+            del look.roles.spare[groups[0]]
+            section.notes.append(f"no product was found: {groups[0]} stands for it")
+    if "quantity" not in section.columns:
+        section.notes.append("no quantity was found: each row counts as one")
+    else:
+        units = look.of("quantity").numbers
+        most, usual = units.max(), units.quantile(0.99)
+        if isinstance(most, float) and usual and most > _FAR * max(1.0, usual):
+            section.notes.append(
+                f"quantities reach {most:,g}, most are below {usual:,g}: are some weights or "
+                f"volumes? cap_quantity = {usual:g} would count them as so many"
+            )
+    if not {"revenue", "unit_price"} & section.columns.keys():
+        section.notes.append("no amount of money was found: the value model cannot run")
+    return section
+
+
+def _sales(look: _Look) -> _Section:
+    section = _section("sales", look, "product_id", "location_id", "quantity", "on_sale")
+    roles = look.roles.columns
+    if "product_id" not in roles:
+        section.constants["product_id"] = "all"
+        section.notes.append("no product was found: all are taken as one")
+    if "quantity" not in roles and "revenue" in roles:
+        section.columns["quantity"] = roles["revenue"]
+        section.notes.append(f"{roles['revenue']} stands for the units sold, which were not found")
+        return section
+    for role in ("price", "unit_price"):
+        if role in roles:
+            section.columns["price"] = roles[role]
+    if "revenue" in roles:
+        section.notes.append(
+            f"{roles['revenue']} looks like revenue; sales want the price of a unit, so it was "
+            "left out"
+        )
+    return section
+
+
+def _touchpoints(look: _Look) -> _Section:
+    section = _section("touchpoints", look, "customer_id", "campaign_id", "kind", "channel", "cost")
+    if "kind" not in section.columns:
+        stem = look.sample.path.stem.lower()
+        words = {"redem": "redeemed", "click": "clicked", "open": "seen", "visit": "visited"}
+        kind = next((kind for part, kind in words.items() if part in stem), "sent")
+        section.constants["kind"] = kind
+        section.notes.append(f"kind = {kind!r} is a guess by the file's name")
+    return section
+
+
+def _spans(look: _Look) -> list[_Section]:
+    """Promotions or prices: something that holds from a day to a day."""
+    roles = look.roles.columns
+    if "product_id" not in roles:
+        return []
+    money = roles.get("unit_price") or roles.get("price") or roles.get("revenue")
+    names = ("product_id", "location_id")
+    columns = {name: roles[name] for name in names if name in roles}
+    columns["from_day"] = roles["from_day"]
+    if money and "discount" not in roles:
+        return [_Section("prices", look, {**columns, "price": money})]
+    columns["last_day"] = roles["last_day"]
+    depth = look.of("discount").numbers.max() if "discount" in roles else None
+    if isinstance(depth, float) and depth <= 1:
+        columns["depth"] = roles["discount"]
+    section = _Section("promotions", look, columns, {"kind": "discount"})
+    section.notes.append("kind = 'discount' is a guess; last_day counts as its last day")
+    return [section]
+
+
+def _without_repeats(sections: list[_Section]) -> list[_Section]:
+    """Describe a thing by the file that is about it, rather than by lines that mention it."""
+    about = {one.table for one in sections if one.table in _THINGS and _is_about(one)}
+    return [one for one in sections if one.table not in about or _is_about(one)]
+
+
+def _is_about(section: _Section) -> bool:
+    return not {"ts", "week"} & section.look.roles.columns.keys()
+
+
+def _head(files: Sequence[Path], looks: list[_Look], sections: list[_Section]) -> list[str]:
+    stem = files[0].resolve().parent.name if len(files) > 1 else files[0].name.split(".")[0]
+    name = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower() or "my-shop"
+    lines = [
+        "# A draft by `foresell data sketch`: read it, mend it, then `foresell data import` it.",
+        "# Every key is explained in examples/mapping.toml.",
+        f"name = {_text(name)}",
+    ]
+    instants = [look.of("ts") for look in looks if "ts" in look.roles.columns]
+    zoned = [one for one in instants if one.zoned]
+    if zoned:
+        lines += [
+            f"# {zoned[0].name} carries a time zone; in which one the retailer lives was not told:",
+            'local_time_zone = "UTC"',
+        ]
+    elif quiet := next(filter(None, map(_quiet_hours, instants)), None):
+        lines += [
+            f"# Least happens from {quiet} o'clock. Where that is not the retailer's night, times",
+            "# are of another zone: say local_time_zone here, and time_zone in the table.",
+        ]
+    if not {"orders", "sales"} & {one.table for one in sections}:
+        lines.append("# Neither [orders] nor [sales] was found, and one of them is needed.")
+    return lines
+
+
+def _quiet_hours(one: Profile) -> str | None:
+    """Name the six hours in which least happens, where instants have a time of day."""
+    assert one.dates is not None  # noqa: S101
+    hours = one.dates.drop_nulls().dt.hour()
+    if hours.n_unique() < 6:
+        return None
+    counts = [int((hours == hour).sum()) for hour in range(24)]
+    start = min(range(24), key=lambda hour: sum(counts[(hour + n) % 24] for n in range(6)))
+    return None if start in _NIGHTS else f"{start} to {(start + 6) % 24}"
+
+
+def _body(sections: list[_Section], folder: Path) -> list[str]:
+    order = list(TABLES)
+    tables = sorted({one.table for one in sections}, key=order.index)
+    lines = []
+    for table in tables:
+        mine = [one for one in sections if one.table == table]
+        for one in mine:
+            header = f"[[{table}]]" if len(mine) > 1 else f"[{table}]"
+            lines += ["", header, *_written(one, folder)]
+    return lines
+
+
+def _written(section: _Section, folder: Path) -> list[str]:
+    look, sample = section.look, section.look.sample
+    path = sample.path.resolve()
+    inside = path.is_relative_to(folder.resolve())
+    shown = os.path.relpath(path, folder.resolve()) if inside else str(path)
+    lines = [f"path = {_text(shown)}"]
+    if sample.delimiter is not None:
+        lines.append(f"delimiter = {_text(sample.delimiter)}")
+    if sample.header is not None:
+        lines.append(f"header = [{', '.join(map(_text, sample.header))}]")
+        lines.append(
+            "# The first line is a record: columns got these names by a guess at their values."
+        )
+    lines += [f"# {note}." for note in section.notes]
+    pairs = [f"{_key(name)} = {_text(raw)}" for name, raw in section.columns.items()]
+    lines.append(f"columns = {{ {', '.join(pairs)} }}")
+    if section.constants:
+        fixed = [f"{name} = {_text(str(value))}" for name, value in section.constants.items()]
+        lines.append(f"constants = {{ {', '.join(fixed)} }}")
+    lines += _reading(section)
+    if section.table in ("orders", "sales"):
+        lines += look.oddities.lines(section.columns) if section.table == "orders" else []
+        lines += [f"# not used: {name} ({why})" for name, why in look.roles.spare.items()]
+    return lines
+
+
+def _reading(section: _Section) -> list[str]:
+    """Say how dates and numbers are written, where they are not as they are by default."""
+    lines = []
+    amounts = {"quantity", "unit_price", "revenue", "discount", "price", "on_hand"}
+    numbers = [
+        section.look.profiles[raw] for name, raw in section.columns.items() if name in amounts
+    ]
+    if any(one.decimal == "," for one in numbers):
+        lines.append('decimal = ","')
+    days = ("ts", "day", "from_day", "last_day")
+    dated = [section.look.profiles[raw] for name, raw in section.columns.items() if name in days]
+    for one in [one for one in dated if one.date_format is not None][:1]:
+        if one.doubt:
+            lines.append(f"# The dates of {one.name} could also be of the form {one.doubt}.")
+        if one.date_format == EPOCH:
+            lines.append(f"# {one.name} counts from 1970.")
+        lines.append(f"date_format = {_text(one.date_format or '')}")
+    week = section.look.roles.columns.get("week")
+    if week is not None and week in section.columns.values():
+        first = int(section.look.profiles[week].numbers.min() or 1)  # type: ignore[arg-type]
+        lines.append(
+            f"# {week} numbers weeks (from {first}); when week 1 began was not told. Mend this:"
+        )
+        lines.append('first_week = "2000-01-03"')
+    elif section.table == "sales" and dated and _is_weekly(dated[0]):
+        lines.append(f"# {dated[0].name} names weeks: it should be the first day of each.")
+    return lines
+
+
+def _is_weekly(one: Profile) -> bool:
+    assert one.dates is not None  # noqa: S101
+    return one.dates.drop_nulls().dt.weekday().n_unique() == 1 and one.dates.n_unique() > 2
+
+
+def _tail(left: list[_Look]) -> list[str]:
+    lines = []
+    for look in left:
+        lines += [
+            "",
+            f"# {look.sample.path.name} was not understood: it has {', '.join(look.profiles)}.",
+        ]
+        if look.roles.columns:
+            told = ", ".join(f"{name} = {_text(raw)}" for name, raw in look.roles.columns.items())
+            lines.append(f"# Of these were recognised: {told}.")
+    return lines
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)

