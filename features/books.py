@@ -17,6 +17,7 @@ import polars as pl
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.grain import Grain
+from features.panel import told_apart
 from features.promotions import kinds, promoted_locations, promoted_products, promotion_stretches
 from features.series import GROUPS, Series, all_series, with_attributes
 from features.stock import out_of_stock
@@ -89,7 +90,12 @@ class Books:
                 rows = with_attributes(dataset, rows, keys)
             _write(rows, folder / f"{name}.parquet")
         firsts = sold.get_column("series").gather_every(_ROW_GROUP).to_list()
-        about = {"kinds": names, "days": dataset.days, "group_firsts": firsts}
+        about = {
+            "kinds": names,
+            "told_apart": told_apart(dataset),
+            "days": dataset.days,
+            "group_firsts": firsts,
+        }
         (folder / "books.json").write_text(json.dumps(about))
 
     def dataset(self, rows: list[int], plan: list[Planned] | None = None) -> Dataset:
@@ -121,6 +127,7 @@ class Books:
             "days": tuple(self._about["days"]),
             ("series", self.grain.keys): series,
             "promotion_kinds": self._about["kinds"],
+            "kinds_told_apart": self._about["told_apart"],
         }
         for name, keys in (
             ("promoted_locations", self.grain.location_keys),

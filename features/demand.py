@@ -76,9 +76,10 @@ def demand(
     -------
     narwhals.LazyFrame
         The grain's keys, `day` (first day of the period), `step` (0 is the first period),
-        `age` (periods since the first sale), `sold_periods` (of the last year's) and
-        `level_now` (units a period), then the features; sorted by keys and step. Series
-        without a sale before `as_of` have no row.
+        `age` (periods since the first sale), `sold_periods` (of the last year's), `level_now`
+        (units a period) and `habit_now` (the weekday's share of it, 1 is usual; 1 for weeks),
+        then the features; sorted by keys and step. Series without a sale before `as_of` have
+        no row.
 
     Raises
     ------
@@ -191,6 +192,7 @@ def describe(
         "age": age,
         "sold_periods": (units > 0).sum(axis=1)[back],
         "level_now": level[back],
+        "habit_now": columns.get("season_weekday_own", np.ones(len(steps))),
     }
     features = {
         name: values if isinstance(values, pl.Series) else values.astype(np.float32)

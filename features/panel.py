@@ -32,6 +32,8 @@ FINE = 1024
 PLAN_DAYS = 371
 # Kinds of promotion that are told apart, the most frequent first; all count as promotion.
 MOST_KINDS = 4
+# The layer of `shares` that holds how much of the price is taken off.
+DEPTH = "the_price_off"
 
 
 @dataclass(frozen=True)
@@ -165,16 +167,32 @@ def _shares(
         return {}
     until = max(dataset.days[1] + 1 + PLAN_DAYS, origin + columns * grain.days)
     cells = promotion_shares(dataset, grain, origin, until).collect().to_polars()
-    names = kinds(dataset)
-    row, column, values = rows.cells(cells, block, columns, *(f"share_{k}" for k in names))
+    names = told_apart(dataset)
+    read = [f"share_{kind}" for kind in kinds(dataset)]
+    row, column, values = rows.cells(cells, block, columns, *read, "depth")
+    by_kind = dict(zip(kinds(dataset), values, strict=False))
+    layers = {"any": np.max(values[:-1], axis=0), **{kind: by_kind[kind] for kind in names}}
+    if dataset.has("promotions", "depth"):
+        layers[DEPTH] = values[-1]
     found: dict[str, Singles] = {}
-    shape = (rows.count, columns)
-    found["any"] = np.zeros(shape, dtype=np.float32)
-    found["any"][row, column] = np.round(np.max(values, axis=0) * FINE) / FINE
-    for kind, shares in zip(names, values, strict=True):
-        found[kind] = np.zeros(shape, dtype=np.float32)
-        found[kind][row, column] = np.round(shares * FINE) / FINE
+    for name, layer in layers.items():
+        found[name] = np.zeros((rows.count, columns), dtype=np.float32)
+        found[name][row, column] = np.round(layer * FINE) / FINE
     return found
+
+
+def told_apart(dataset: Dataset) -> list[str]:
+    """Name the kinds of promotion that have features of their own."""
+    names = kinds(dataset)
+    if len(names) <= MOST_KINDS:
+        return names
+
+    def count() -> list[str]:
+        rows = dataset.table("promotions").group_by("kind").agg(nw.len().alias("n"))
+        counts = rows.collect().to_polars().drop_nulls().sort("n", "kind", descending=[True, False])
+        return sorted(counts.get_column("kind").head(MOST_KINDS).to_list())
+
+    return dataset.derive("kindstold_apart", count)
 
 
 def _prices(

@@ -10,6 +10,9 @@ from features.dataset import Dataset
 from features.grain import Grain
 from features.series import Frame, all_series, held, with_attributes
 
+# Depths are added up as whole multiples of one over this.
+_FINE = 1024
+
 
 def kinds(dataset: Dataset) -> list[str]:
     """Names of the kinds of promotion in the plan, sorted; none without a plan."""
@@ -42,7 +45,8 @@ def promotion_shares(dataset: Dataset, grain: Grain, day: int, until: int) -> Fr
     Returns
     -------
     narwhals.LazyFrame
-        `series`, `block` and a column `share_<kind>` for each kind; cells without any
+        `series`, `block`, a column `share_<kind>` for each kind, and `depth`: the share of the
+        price taken off, over all locations and days, by the deepest kind; cells without any
         promotion have no row. Without a plan, or where the grain has no product, no rows.
     """
     phase = day % grain.days
@@ -55,6 +59,7 @@ def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
     index = all_series(dataset, grain).index
     if not names or not grain.product_keys:
         empty = {"series": pl.Int64, "block": pl.Int64} | {f"share_{k}": pl.Float64 for k in names}
+        empty["depth"] = pl.Float64
         return nw.from_native(pl.LazyFrame(schema=empty))
     stretches = promotion_stretches(dataset, grain)
     located, everywhere = list(grain.keys), list(grain.product_keys)
@@ -62,23 +67,28 @@ def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
     somewhere = stretches.filter(~nw.col("everywhere")).join(keyed, on=located, how="inner")
     throughout = stretches.filter(nw.col("everywhere")).drop(*grain.location_keys)
     throughout = throughout.join(keyed, on=everywhere, how="inner")
-    columns = ["series", "kind", "from_day", "to_day", "covered", "of"]
+    columns = ["series", "kind", "from_day", "to_day", "covered", "deep", "of"]
     both = nw.concat([somewhere.select(columns), throughout.select(columns)])
     first, _ = dataset.days
     cells = _cells(both, grain.days, phase, first, until)
     share = nw.col("covered") / (nw.col("of") * grain.days)
     long = cells.with_columns(nw.when(share > 1).then(1.0).otherwise(share).alias("share"))
+    depth = nw.col("deep") / (nw.col("of") * grain.days * _FINE)
     wide = long.with_columns(
+        nw.when(depth > 1).then(1.0).otherwise(depth).alias("depth"),
+    ).with_columns(
         nw.when(nw.col("kind") == kind).then(nw.col("share")).otherwise(0.0).alias(f"share_{kind}")
         for kind in names
     )
-    return held(wide.group_by("series", "block").agg(nw.col(f"share_{k}").max() for k in names))
+    columns = [*(f"share_{k}" for k in names), "depth"]
+    return held(wide.group_by("series", "block").agg(nw.col(*columns).max()))
 
 
 def promotion_stretches(dataset: Dataset, grain: Grain) -> Frame:
     """Reduce the plan to one row for each stretch of each group of products and locations.
 
-    `covered` counts promoted product-locations, `of` the product-locations there are.
+    `covered` counts promoted product-locations, `deep` adds up the depths of their promotions
+    (in 1,024ths of the price), `of` counts the product-locations there are.
     """
     key = ("promotion_stretches", grain.keys)
     return dataset.derive(key, lambda: held(_stretches(dataset, grain)))
@@ -94,9 +104,15 @@ def _stretches(dataset: Dataset, grain: Grain) -> Frame:
     def reduced() -> Frame:
         plain = plan.with_columns(nw.col("location_id").is_null().alias("everywhere"))
         rows = with_attributes(dataset, plain, attributes)
+        if dataset.has("promotions", "depth"):
+            # Whole numbers: their sums do not depend on the order of rows.
+            depth = (nw.col("depth").fill_null(0.0) * _FINE).round().cast(nw.Int64)
+        else:
+            depth = nw.lit(0, dtype=nw.Int64)
+        rows = rows.with_columns(depth.alias("deep"))
         return held(
             rows.group_by(*grain.keys, "everywhere", "kind", "from_day", "to_day").agg(
-                nw.len().cast(nw.Int64).alias("covered")
+                nw.len().cast(nw.Int64).alias("covered"), nw.col("deep").sum()
             )
         )
 
@@ -111,8 +127,11 @@ def _stretches(dataset: Dataset, grain: Grain) -> Frame:
         )
     else:
         count = max(int(locations.select(nw.len()).collect().item()), 1)
-        covered = nw.when(nw.col("everywhere")).then(count).otherwise(1) * nw.col("covered")
-        rows = reduced().with_columns(covered.alias("covered"), nw.lit(count).alias("locations"))
+        each = nw.when(nw.col("everywhere")).then(count).otherwise(1)
+        rows = reduced().with_columns(
+            *((each * nw.col(c)).alias(c) for c in ("covered", "deep")),
+            nw.lit(count).alias("locations"),
+        )
     if "product_id" in grain.keys:
         return rows.with_columns(nw.col("locations").alias("of"))
     counts = promoted_products(dataset, grain.product_keys)
@@ -147,7 +166,7 @@ def promoted_products(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
 
 
 def _cells(stretches: Frame, length: int, phase: int, first: int, until: int) -> Frame:
-    """Spread stretches over the periods that they touch; `covered` becomes promoted days."""
+    """Spread stretches over the periods that they touch; what they cover counts by the day."""
     start = nw.when(nw.col("from_day") < first).then(first).otherwise(nw.col("from_day"))
     end = nw.when(nw.col("to_day") > until).then(until).otherwise(nw.col("to_day"))
     cut = stretches.with_columns(start.alias("start"), end.alias("end"))
@@ -168,7 +187,7 @@ def _cells(stretches: Frame, length: int, phase: int, first: int, until: int) ->
     till = nw.when(nw.col("end") < closes).then(nw.col("end")).otherwise(closes)
     days = (till - since).cast(nw.Int64)
     return (
-        rows.with_columns((days * nw.col("covered")).alias("covered"))
+        rows.with_columns((days * nw.col(c)).alias(c) for c in ("covered", "deep"))
         .group_by("series", "kind", "block")
-        .agg(nw.col("covered").sum(), nw.col("of").max())
+        .agg(nw.col("covered", "deep").sum(), nw.col("of").max())
     )

@@ -16,6 +16,7 @@ from features.calendar import AsOf, to_date, to_day
 from features.dataset import Dataset
 from features.errors import ForesellError, InvalidInput, MissingData, NotFound
 from features.grain import Grain
+from features.panel import told_apart
 from features.promotions import kinds, promoted_locations, promoted_products
 from features.tables import TABLES
 
@@ -161,6 +162,7 @@ def what_if(dataset: Dataset, plan: list[Planned], grain: Grain) -> Dataset:
         # What a share is a share of does not depend on what is planned.
         where, what = grain.location_keys, grain.product_keys
         derived["promotion_kinds"] = names
+        derived["kinds_told_apart"] = told_apart(dataset)
         derived["promoted_locations", where] = promoted_locations(dataset, where)
         if what:
             derived["promoted_products", what] = promoted_products(dataset, what)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self
 
+import narwhals as nw
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -20,11 +21,13 @@ from features.dataset import Dataset
 from features.demand import PREFIXES, demand
 from features.errors import InvalidInput
 from features.grain import Grain
-from features.series import units_sold
+from features.launches import look_alikes
+from features.series import all_series, units_sold
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
-from training.models.demand_quantiles import QUANTILES, Quantiles
+from training.models.demand_quantiles import QUANTILES, Quantiles, counted
 from training.models.demand_rows import Sample, training_rows
+from training.models.demand_signs import signs
 from training.models.demand_why import REASONS, in_units, reasons
 
 Floats = NDArray[np.float64]
@@ -58,6 +61,9 @@ class DemandModel:
         tell how far forecasts miss.
     rows
         The most training rows.
+    catch_up
+        How much of a drift of all series, which the members did not expect in the last eight
+        weeks, is taken to go on: 0 is none of it, 1 all.
     """
 
     name: ClassVar[str] = "demand"
@@ -83,8 +89,10 @@ class DemandModel:
     feature_fraction: float = 0.6
     members: int = 3
     rows: int = 80_000
+    catch_up: float = 0.7
 
     boosters_: tuple[Booster, ...] = field(init=False, repr=False)
+    drift_: float = field(init=False, repr=False)
     quantiles_: Quantiles = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
@@ -102,17 +110,19 @@ class DemandModel:
         sample = Sample(self.rows, self.seed, self.country)
         rows = training_rows(dataset, grain, to_day(as_of), self.horizon_days, sample)
         features = rows.select(_inputs(rows))
-        units = rows.get_column("units").to_numpy()
-        level = rows.get_column("level_now").to_numpy()
+        units, usual = rows.get_column("units").to_numpy(), _usual(rows)
         part = _parts(rows, self.members)
         boosters, unseen = [], np.zeros(rows.height)
         for member in range(self.members):
             kept = part != member if self.members > 1 else np.ones(rows.height, dtype=bool)
-            booster = self._boost(features.filter(kept), units[kept], level[kept], member)
+            booster = self._boost(features.filter(kept), units[kept], usual[kept], member)
             boosters.append(booster)
             left = part == member
-            unseen[left] = _forecast(booster, features.filter(left), level[left])
+            unseen[left] = usual[left] * np.exp(
+                booster.predict(features.filter(left), raw_score=True)
+            )
         self.boosters_ = tuple(boosters)
+        self.drift_ = _drift(rows, unseen, units) ** self.catch_up
         self.quantiles_ = Quantiles.fit(
             features, unseen, units, seed=self.seed, threads=self.threads
         )
@@ -137,7 +147,8 @@ class DemandModel:
             What is known; the plan of promotions and prices counts as far as it reaches.
         ids
             Series in the grain's key columns, by default all that sold in the last 26 weeks.
-            Those that have never sold before `as_of` get no rows.
+            Those that have not sold before `as_of` are forecast by look-alikes; those that are in
+            no catalogue and no plan get no rows.
         quantiles
             Levels wanted, above 0 and below 1.
 
@@ -164,8 +175,38 @@ class DemandModel:
         if ids is None:
             ids = selling_series(dataset, grain, as_of)
         keep = [*grain.keys, "date", "mean", *map(level_name, levels)]
-        frames = self.frames(dataset, as_of, ids)
-        return pl.concat(self.forecast(frame, levels).select(keep) for frame in frames)
+        parts = [self.forecast(frame, levels) for frame in self.frames(dataset, as_of, ids)]
+        begun = all_series(dataset, grain).index.filter(nw.col("first_day") < to_day(as_of))
+        keys = begun.select(*grain.keys).collect().to_polars()
+        new = ids.select(grain.keys).join(keys, on=grain.keys, how="anti")
+        if not new.is_empty():
+            parts.append(self.launched(dataset, as_of, new, levels))
+        return pl.concat(part.select(keep) for part in parts).sort(*grain.keys, "date")
+
+    def launched(
+        self,
+        dataset: Dataset,
+        as_of: datetime,
+        ids: pl.DataFrame,
+        levels: Sequence[float] = QUANTILES,
+    ) -> pl.DataFrame:
+        """Forecast series that have not sold yet, by look-alikes; columns as of `forecast`.
+
+        See `features.launches`. Those of which nothing is known get no rows.
+        """
+        grain = Grain.parse(self.grain)
+        steps = grain.periods(self.horizon_days)
+        alike = look_alikes(dataset, grain, as_of, steps, ids)
+        mean, ratio = alike.mean.ravel(), alike.ratio.ravel()
+        quantiles = counted(mean, ratio, levels)
+        days = pl.DataFrame({"day": [to_day(as_of) + grain.days * k for k in range(steps)]})
+        return alike.keys.join(days.cast(pl.Int32), how="cross").select(
+            *grain.keys,
+            _date(),
+            pl.Series("mean", mean),
+            *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
+            pl.lit("look_alikes").alias("basis"),
+        )
 
     def frames(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame
@@ -192,8 +233,7 @@ class DemandModel:
     def forecast(self, frame: pl.DataFrame, levels: Sequence[float] = QUANTILES) -> pl.DataFrame:
         """Forecast from features: the grain's keys, `date`, `mean`, quantiles and `basis`."""
         grain = Grain.parse(self.grain)
-        level = frame.get_column("level_now").to_numpy()
-        mean = np.mean([_forecast(b, frame, level) for b in self.boosters_], axis=0)
+        mean = self._mean(frame)
         quantiles = self.quantiles_.predict(frame.select(self.boosters_[0].columns), mean, levels)
         own = pl.col("sold_periods") >= OWN_HISTORY_PERIODS
         return frame.select(
@@ -222,9 +262,9 @@ class DemandModel:
     def why(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Say why, from features; see `explain`."""
         grain = Grain.parse(self.grain)
-        mean = self.forecast(frame).get_column("mean").to_numpy()
         parts = [booster.contributions(frame) for booster in self.boosters_]
-        sums = reasons(parts, frame.get_column("level_now").to_numpy(), mean)
+        level, habit = (frame.get_column(c).to_numpy() for c in ("level_now", "habit_now"))
+        sums = reasons(parts, level, habit, self.drift_, self._mean(frame))
         units = in_units(sums)
         keys = frame.select(*grain.keys, _date())
         return pl.concat(
@@ -241,14 +281,15 @@ class DemandModel:
         for member, booster in enumerate(self.boosters_):
             booster.save(folder / f"member{member}")
         self.quantiles_.save(folder)
-        options = options_of(self)
-        (folder / "demand.json").write_text(json.dumps(options, indent=1))
+        about = {"options": options_of(self), "drift": self.drift_}
+        (folder / "demand.json").write_text(json.dumps(about, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        options = json.loads((folder / "demand.json").read_text())
-        model = cls(**options)
+        about = json.loads((folder / "demand.json").read_text())
+        model = cls(**about["options"])
+        model.drift_ = about["drift"]
         model.boosters_ = tuple(
             Booster.load(folder / f"member{member}", model.threads)
             for member in range(model.members)
@@ -262,7 +303,14 @@ class DemandModel:
 
         publish(self, dataset, as_of, folder)
 
-    def _boost(self, features: pl.DataFrame, units: Floats, level: Floats, member: int) -> Booster:
+    def _mean(self, frame: pl.DataFrame) -> Floats:
+        usual = _usual(frame) * self.drift_
+        raw = [booster.predict(frame, raw_score=True) for booster in self.boosters_]
+        found: Floats = usual * np.mean(np.exp(raw), axis=0)
+        return found
+
+    def _boost(self, features: pl.DataFrame, units: Floats, usual: Floats, member: int) -> Booster:
+        constraints = signs(features, units, usual)
         params = {
             "objective": "tweedie",
             "tweedie_variance_power": 1.2,
@@ -273,6 +321,8 @@ class DemandModel:
             "feature_fraction": self.feature_fraction,
             "bagging_fraction": 0.7,
             "bagging_freq": 1,
+            "max_bin": 63,
+            "monotone_constraints": [constraints.get(name, 0) for name in features.columns],
         }
         return Booster.fit(
             features,
@@ -280,7 +330,7 @@ class DemandModel:
             params,
             self.rounds,
             categorical=[name for name in features.columns if name.startswith("group_")],
-            init_score=np.log(level),
+            init_score=np.log(usual),
             threads=self.threads,
             seed=self.seed + member,
         )
@@ -309,9 +359,18 @@ def _inputs(frame: pl.DataFrame) -> list[str]:
 _NOT_READ = ("level_now", "group_category", "price_planned")
 
 
-def _forecast(booster: Booster, features: pl.DataFrame, level: Floats) -> Floats:
-    found: Floats = level * np.exp(booster.predict(features, raw_score=True))
+def _usual(frame: pl.DataFrame) -> Floats:
+    """Units that each row would sell if the period were like the last ones."""
+    level, habit = (frame.get_column(c).to_numpy() for c in ("level_now", "habit_now"))
+    found: Floats = level * np.maximum(habit, 0.02)
     return found
+
+
+def _drift(rows: pl.DataFrame, unseen: Floats, units: Floats) -> float:
+    """Say by how much all series together sold more of late than members expected unseen."""
+    day = rows.get_column("day").to_numpy()
+    late = day > day.max() - 2 * _TURN_DAYS
+    return float(units[late].sum() / max(unseen[late].sum(), 1e-9))
 
 
 def _parts(rows: pl.DataFrame, members: int) -> NDArray[np.int64]:

@@ -83,19 +83,20 @@ class Quantiles:
         Of the squared error over its usual size.
     excess
         (a, b): variance beyond Poisson's is usually a * mean ** b.
-    volumes
-        Mean forecast in the middle of each class of volume, ascending.
+    volumes, edges
+        Mean forecast in the middle of each class of volume, and at its upper end; ascending.
     inner
         Level of the negative binomial that stands for each of `LEVELS`, by class of volume.
     shifts
-        By how much of a unit each of `LEVELS` is moved down between two counts.
+        By how much of a unit each of `LEVELS` is moved down between two counts, by class.
     """
 
     booster: Booster
     excess: tuple[float, float]
     volumes: tuple[float, ...]
+    edges: tuple[float, ...]
     inner: tuple[tuple[float, ...], ...]
-    shifts: tuple[float, ...]
+    shifts: tuple[tuple[float, ...], ...]
 
     @classmethod
     def fit(
@@ -130,13 +131,22 @@ class Quantiles:
             threads=threads,
             seed=seed,
         )
-        plain = cls(booster, excess, (1.0,), (LEVELS,), (0.0,) * len(LEVELS))
+        none = (0.0,) * len(LEVELS)
+        plain = cls(booster, excess, (1.0,), (1.0,), (LEVELS,), (none,))
         ratio = plain._ratio(inputs, mean)
-        volumes, inner = _recalibrated(mean, ratio, units, rng)
-        levelled = cls(booster, excess, volumes, inner, (0.0,) * len(LEVELS))
+        classes = _classes(mean)
+        volumes = tuple(
+            float(np.exp(np.log(np.maximum(mean[rows], 1e-9)).mean())) for rows in classes
+        )
+        edges = tuple(float(mean[rows].max()) for rows in classes)
+        inner = _recalibrated(mean, ratio, units, classes, rng)
+        levelled = cls(booster, excess, volumes, edges, inner, (none,) * len(inner))
         raw = levelled._continued(mean, ratio)
-        shifts = tuple(_shift(raw[:, i], units, level) for i, level in enumerate(LEVELS))
-        return cls(booster, excess, volumes, inner, shifts)
+        shifts = tuple(
+            tuple(_shift(raw[rows, i], units[rows], level) for i, level in enumerate(LEVELS))
+            for rows in classes
+        )
+        return cls(booster, excess, volumes, edges, inner, shifts)
 
     def predict(
         self, features: pl.DataFrame, mean: Floats, levels: Sequence[float] = QUANTILES
@@ -146,7 +156,7 @@ class Quantiles:
         Levels that are not in `LEVELS` are interpolated; beyond them the outermost stands.
         """
         ratio = self._ratio(_with_mean(features, mean), mean)
-        found = self._continued(mean, ratio) - np.array(self.shifts)
+        found = self._continued(mean, ratio)
         ordered = np.maximum.accumulate(np.maximum(found, 0.0), axis=1)
         return np.column_stack([between(ordered, level, LEVELS) for level in levels])
 
@@ -158,7 +168,7 @@ class Quantiles:
         return ratio
 
     def _continued(self, mean: Floats, ratio: Floats) -> Floats:
-        """Quantiles at `LEVELS`, shape (rows, levels), each up to a unit above the count."""
+        """Quantiles at `LEVELS`, shape (rows, levels), moved by the shifts; not yet in order."""
         place = np.interp(
             np.log(np.maximum(mean, 1e-9)), np.log(self.volumes), np.arange(len(self.volumes))
         )
@@ -166,7 +176,11 @@ class Quantiles:
         high = np.minimum(low + 1, len(self.volumes) - 1)
         share = (place - low)[:, None]
         inner = np.array(self.inner)
-        return _look_up(mean, ratio, inner[low] * (1 - share) + inner[high] * share)
+        levels = inner[low] * (1 - share) + inner[high] * share
+        # Shifts are of less than a unit and right for their own class alone: not interpolated.
+        of = np.minimum(np.searchsorted(self.edges, mean), len(self.edges) - 1)
+        moved: Floats = _look_up(mean, ratio, levels) - np.array(self.shifts)[of]
+        return moved
 
     def save(self, folder: Path) -> None:
         """Write the booster and `spread.json`."""
@@ -174,6 +188,7 @@ class Quantiles:
         about = {
             "excess": self.excess,
             "volumes": self.volumes,
+            "edges": self.edges,
             "inner": self.inner,
             "shifts": self.shifts,
         }
@@ -188,9 +203,20 @@ class Quantiles:
             Booster.load(folder / "spread", threads),
             (a, b),
             tuple(about["volumes"]),
+            tuple(about["edges"]),
             tuple(tuple(row) for row in about["inner"]),
-            tuple(about["shifts"]),
+            tuple(tuple(row) for row in about["shifts"]),
         )
+
+
+def counted(mean: Floats, ratio: Floats, levels: Sequence[float]) -> Floats:
+    """Quantiles of negative binomials of given mean and variance over mean, whole units.
+
+    For what has no outcomes yet by which levels could be recalibrated.
+    """
+    inner = np.broadcast_to(np.array(levels), (len(mean), len(levels)))
+    found = np.floor(_look_up(mean, np.clip(ratio, _RATIOS[0], _RATIOS[-1]), inner))
+    return np.where(mean[:, None] > 0, found, 0.0)
 
 
 def _look_up(mean: Floats, ratio: Floats, levels: Floats) -> Floats:
@@ -219,9 +245,24 @@ def _cell(values: Floats, grid: Floats) -> tuple[NDArray[np.int64], Floats]:
     return cell, np.clip(place - cell, 0.0, 1.0)
 
 
+def _classes(mean: Floats) -> list[NDArray[np.int64]]:
+    """Rows by class of volume, from low to high."""
+    order = np.argsort(mean, kind="stable")
+    count = int(np.clip(len(mean) // _LEAST_IN_CLASS, 1, _CLASSES))
+    parts = np.array_split(order, count)
+    # Where all series are alike, classes of one volume are one class.
+    if mean[order[-1]] <= mean[order[0]] * (1 + 1e-6):
+        return [order]
+    return [part for part in parts if len(part)]
+
+
 def _recalibrated(
-    mean: Floats, ratio: Floats, units: Floats, rng: np.random.Generator
-) -> tuple[tuple[float, ...], tuple[tuple[float, ...], ...]]:
+    mean: Floats,
+    ratio: Floats,
+    units: Floats,
+    classes: list[NDArray[np.int64]],
+    rng: np.random.Generator,
+) -> tuple[tuple[float, ...], ...]:
     """Find, by class of volume, the levels below which the shares of `LEVELS` did fall."""
     size = mean / (ratio - 1)
     counts = np.round(units)
@@ -229,14 +270,7 @@ def _recalibrated(
     mass = stats.nbinom.pmf(counts, size, 1 / ratio)
     # An outcome stands anywhere within its count's mass.
     reached = below + rng.random(len(mean)) * mass
-    order = np.argsort(mean, kind="stable")
-    classes = int(np.clip(len(mean) // _LEAST_IN_CLASS, 1, _CLASSES))
-    parts = np.array_split(order, classes)
-    volumes = [float(np.exp(np.log(np.maximum(mean[part], 1e-9)).mean())) for part in parts]
-    inner = [tuple(np.quantile(reached[part], LEVELS).tolist()) for part in parts]
-    # Classes of one volume, as where all series are alike, are one class.
-    apart = [k for k in range(classes) if k == 0 or volumes[k] > volumes[k - 1] * (1 + 1e-6)]
-    return tuple(volumes[k] for k in apart), tuple(inner[k] for k in apart)
+    return tuple(tuple(np.quantile(reached[rows], LEVELS).tolist()) for rows in classes)
 
 
 def _shift(raw: Floats, units: Floats, level: float) -> float:

@@ -16,15 +16,18 @@ Floats = NDArray[np.float64]
 REASONS = ("level", "trend", "season", "holiday", "promotion", "price", "other")
 
 
-def reasons(parts: Sequence[pl.DataFrame], level: Floats, mean: Floats) -> dict[str, Floats]:
+def reasons(
+    parts: Sequence[pl.DataFrame], level: Floats, habit: Floats, drift: float, mean: Floats
+) -> dict[str, Floats]:
     """Sum contributions by reason, on the log scale; they add up to the log of `mean`.
 
     Parameters
     ----------
     parts
-        Of each booster, `Booster.contributions` to the log of the mean over the level.
-    level, mean
-        Each row's level and its forecast. What the boosters' contributions leave of the
+        Of each booster, `Booster.contributions` to the log of the mean over level and habit.
+    level, habit, drift, mean
+        Each row's level, its weekday's share of it, by how much all series drift of late, and
+        each row's forecast. What the boosters' contributions leave of the
         forecast, such as that the mean of the boosters is not that of their logarithms, is
         other.
     """
@@ -33,6 +36,8 @@ def reasons(parts: Sequence[pl.DataFrame], level: Floats, mean: Floats) -> dict[
         for name in part.columns:
             sums[reason_of(name)] += part.get_column(name).to_numpy() / len(parts)
     sums["level"] = sums["level"] + np.log(level)
+    sums["season"] = sums["season"] + np.log(habit)
+    sums["trend"] = sums["trend"] + np.log(drift)
     sums["other"] = sums["other"] + np.log(mean) - sum(sums.values())
     return sums
 
