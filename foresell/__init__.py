@@ -25,8 +25,19 @@ if TYPE_CHECKING:
     from features.dataset import Dataset
     from training.backtest import Report
     from training.contract import Model
+    from training.models.demand import DemandModel
 
-__all__ = ["evaluate", "features", "load", "plot", "predict", "train"]
+__all__ = [
+    "anomalies",
+    "evaluate",
+    "explain",
+    "features",
+    "load",
+    "plot",
+    "predict",
+    "totals",
+    "train",
+]
 
 
 def load(name: str = "complete-journey", home: Path | None = None) -> Dataset:
@@ -132,16 +143,67 @@ def train(
 
 
 def predict(
-    model: Model, dataset: Dataset, as_of: AsOf | None = None, ids: pd.DataFrame | None = None
+    model: Model,
+    dataset: Dataset,
+    as_of: AsOf | None = None,
+    ids: pd.DataFrame | None = None,
+    *,
+    plan: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Answer at `as_of` for the given ids, by default for all that are known."""
+    """Answer at `as_of` for the given ids, by default for all that are known.
+
+    With a `plan` of promotions and prices (`features.what_if` has its columns) a demand model
+    answers as if it stood in the books, and by how much it moves each forecast.
+    """
+    import polars as pl
+
+    from features.calendar import parse_as_of
+    from features.errors import InvalidInput
+    from training.models.demand import DemandModel
+    from training.models.demand_under_plan import predict_under
+
+    instant = dataset.end if as_of is None else parse_as_of(as_of)
+    asked = None if ids is None else pl.from_pandas(ids)
+    if plan is None:
+        return model.predict(dataset, instant, asked).to_pandas()
+    if not isinstance(model, DemandModel):
+        raise InvalidInput(f"A plan is for demand; this is {model.name}.", field="plan")
+    return predict_under(model, dataset, instant, pl.from_pandas(plan), asked).to_pandas()
+
+
+def explain(
+    model: Model, dataset: Dataset, as_of: AsOf | None = None, *, ids: pd.DataFrame
+) -> pd.DataFrame:
+    """Say why: the contribution of each kind of reason to each answer, in rows."""
     import polars as pl
 
     from features.calendar import parse_as_of
 
     instant = dataset.end if as_of is None else parse_as_of(as_of)
-    asked = None if ids is None else pl.from_pandas(ids)
-    return model.predict(dataset, instant, asked).to_pandas()
+    return model.explain(dataset, instant, pl.from_pandas(ids)).to_pandas()
+
+
+def totals(
+    model: DemandModel, dataset: Dataset, as_of: AsOf | None = None, *, levels: str = "all"
+) -> pd.DataFrame:
+    """Add forecasts up, by `all`, `department`, `department+location`, ... (several by comma).
+
+    Intervals are measured on how such totals missed in the recent past, which takes a fit.
+    """
+    from features.calendar import parse_as_of
+    from foresell.demand import totals_of
+
+    instant = dataset.end if as_of is None else parse_as_of(as_of)
+    return totals_of(levels.split(","))(model, dataset, instant).to_pandas()
+
+
+def anomalies(model: DemandModel, dataset: Dataset, as_of: AsOf | None = None) -> pd.DataFrame:
+    """Find the recent periods that sold not as expected, with their size and a likely reason."""
+    from features.calendar import parse_as_of
+    from foresell.demand import not_as_expected
+
+    instant = dataset.end if as_of is None else parse_as_of(as_of)
+    return not_as_expected(model, dataset, instant).to_pandas()
 
 
 def plot(report: Report) -> dict[str, Figure]:

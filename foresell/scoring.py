@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from features.calendar import parse_as_of
+from features.dataset import Dataset
 from features.errors import InvalidInput
 from foresell.jobs import dataset_of, tuned
 from foresell.progress import console, progress
 from foresell.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # What a model's answers may be broken down by, and the model that answers then.
 BREAKDOWNS = {("next-purchase", "category"): "next-category"}
@@ -36,8 +43,12 @@ def score(
     as_of: str | None = None,
     horizon: int | None = None,
     grain: str | None = None,
+    answer: Callable[[Any, Dataset, datetime], pl.DataFrame] | None = None,
 ) -> int:
-    """Write the predictions of a model trained as of `as_of`; returns the number of rows."""
+    """Write the predictions of a model trained as of `as_of`; returns the number of rows.
+
+    `answer` is asked (model, dataset, as_of) for the rows, by default `predict`.
+    """
     from training import train as training
     from training.questions import ask
     from training.registry import named
@@ -76,8 +87,8 @@ def score(
         )
         tell(f"predict with {version.label}")
         fitted = task.model.load(version.folder)
-        answer = fitted.predict(dataset, end)
+        rows = fitted.predict(dataset, end) if answer is None else answer(fitted, dataset, end)
         draft = out.with_name(f".{out.name}.draft")
-        answer.write_parquet(draft)
+        rows.write_parquet(draft)
         draft.replace(out)
-    return int(answer.height)
+    return int(rows.height)

@@ -126,11 +126,36 @@ def score(
     by: Annotated[
         str | None, typer.Option(help="`category`: next-purchase a customer and category")
     ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="demand under another plan: a CSV of product_id, kind, from_date, ..."),
+    ] = None,
+    totals: Annotated[
+        str | None, typer.Option(help="demand of departments, ...: department,location,all")
+    ] = None,
+    quantiles: Annotated[
+        str | None, typer.Option(help="levels of demand, such as 0.1,0.5,0.975")
+    ] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="what forecasts of steady sellers are made of")
+    ] = False,
+    anomalies: Annotated[
+        bool, typer.Option("--anomalies", help="recent periods that sold not as expected")
+    ] = False,
 ) -> None:
-    """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F`."""
-    from foresell import scoring
+    """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F`.
+
+    Of demand also: `foresell score demand --plan plan.csv --out F`, `--totals department,all`,
+    `--why`, `--anomalies`.
+    """
+    from foresell import demand, scoring
 
     if by is not None:
         model = scoring.by(model, by)
-    rows = scoring.score(settings(dataset), model, out, as_of=as_of, horizon=horizon, grain=grain)
+    question = demand.asked(
+        model, plan=plan, totals=totals, why=why, anomalies=anomalies, quantiles=quantiles
+    )
+    rows = scoring.score(
+        settings(dataset), model, out, as_of=as_of, horizon=horizon, grain=grain, answer=question
+    )
     console.print(f"{rows:,} rows in {out}")

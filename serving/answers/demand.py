@@ -24,6 +24,8 @@ from training.models.demand_quantiles import between
 from training.models.demand_why import REASONS
 
 Key = tuple[str, ...]
+# Reasons take some forty milliseconds a series, and a client waits.
+MOST_EXPLAINED = 100
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,12 @@ class DemandAnswers:
                 f"series[{i}] is a total: a plan and reasons are answered for single series, "
                 f"named by {' and '.join(self.grain.keys)}.",
                 field=f"series[{i}]",
+            )
+        if why and len(rows) > MOST_EXPLAINED:
+            raise InvalidInput(
+                f"why = true for {len(rows)} series: reasons are answered for at most "
+                f"{MOST_EXPLAINED} at a time. Ask in parts.",
+                field="why",
             )
         names = ["mean", *map(level_name, quantiles)]
         numbers = self._levels(self.values[rows], quantiles)

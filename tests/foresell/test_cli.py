@@ -12,9 +12,8 @@ ROW = {"model", "dataset", "fold", "as_of", "method", "slice", "metric", "value"
 
 
 @pytest.fixture(scope="module")
-def run(home, tmp_path_factory):
+def run(home, mlruns):
     """Run a verb against the small data set; returns (exit code, stdout, stderr)."""
-    mlruns = tmp_path_factory.mktemp("mlruns")
     runner = CliRunner()
     env = {"FORESELL_HOME": str(home), "FORESELL_MLRUNS": str(mlruns), "COLUMNS": "200"}
 

@@ -1,0 +1,162 @@
+"""Plans, totals, reasons and anomalies of demand, from the command line and from Python."""
+
+import pandas as pd
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import foresell
+from features.errors import InvalidInput
+from foresell.cli import app
+
+AS_OF = "2017-12-04"
+KEYS = ["department", "date"]
+
+
+@pytest.fixture(scope="module")
+def score(home, mlruns, tmp_path_factory):
+    """Score demand of departments by week with further words; returns (exit code, rows, stderr)."""
+    folder = tmp_path_factory.mktemp("scores")
+    env = {"FORESELL_HOME": str(home), "FORESELL_MLRUNS": str(mlruns), "COLUMNS": "200"}
+
+    def invoke(*words, model="demand"):
+        out = folder / "out.parquet"
+        out.unlink(missing_ok=True)
+        asked = ["score", model, "--as-of", AS_OF, "--out", str(out), *words]
+        if model == "demand":
+            asked += ["--grain", "department:week", "--horizon", "28"]
+        result = CliRunner().invoke(app, asked, env=env, catch_exceptions=False)
+        rows = pl.read_parquet(out) if out.exists() else None
+        return result.exit_code, rows, result.stderr
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def booked(score):
+    code, rows, err = score()
+    assert code == 0, err
+    return rows
+
+
+@pytest.fixture(scope="module")
+def product(journey):
+    """A product of the bakery, of which the plan is."""
+    those = journey.table("products").to_native().filter(pl.col("department") == "PASTRY")
+    sold = journey.table("orders").to_native().join(those, on="product_id", how="semi")
+    return sold.collect()["product_id"].mode().sort()[0]
+
+
+def test_a_plan_in_a_file_moves_only_the_weeks_and_departments_it_covers(
+    score, booked, product, tmp_path
+):
+    plan = tmp_path / "plan.csv"
+    plan.write_text(f"product_id,kind,from_date,to_date\n{product},display,2017-12-11,2017-12-18\n")
+    code, rows, err = score("--plan", str(plan))
+    assert code == 0, err
+    assert rows["mean_booked"].equals(booked["mean"].alias("mean_booked"))
+    assert (rows["mean"] - rows["mean_booked"]).equals(rows["difference"].alias("mean"))
+    covered = (pl.col("department") == "PASTRY") & (pl.col("date").cast(pl.String) == "2017-12-11")
+    assert rows.filter(~covered, pl.col("difference") != 0).is_empty()
+
+
+def test_a_plan_that_cannot_be_used_is_named_by_row_and_field(score, product, tmp_path):
+    plan = tmp_path / "plan.csv"
+    plan.write_text(f"product_id,kind,from_date,to_date\n{product},radio,2017-12-11,2017-12-18\n")
+    code, rows, err = score("--plan", str(plan))
+    assert (code, rows) == (2, None)
+    assert "plan[0].kind = 'radio'" in err
+
+
+def test_totals_are_the_sums_of_what_score_writes(score, booked):
+    code, rows, err = score("--totals", "department,all", "--quantiles", "0.1,0.975")
+    assert code == 0, err
+    assert rows.columns == [
+        "total", "department", "date", "mean", "q10", "q97.5", "series"
+    ]  # fmt: skip
+    daily = booked.group_by("date").agg(pl.col("mean").sum()).sort("date")["mean"].to_list()
+    for total in ("department", "all"):
+        own = rows.filter(pl.col("total") == total).group_by("date").agg(pl.col("mean").sum())
+        assert own.sort("date")["mean"].to_list() == pytest.approx(daily, abs=1e-9)
+
+
+def test_reasons_add_up_to_what_score_writes(score, booked):
+    code, rows, err = score("--why")
+    assert code == 0, err
+    sums = rows.group_by(KEYS).agg(pl.col("units").sum()).sort(KEYS)
+    said = sums.join(booked, on=KEYS, how="left")
+    assert sums.height >= 4 * 5
+    assert sums["units"].to_list() == pytest.approx(said["mean"].to_list(), rel=1e-9)
+
+
+def test_any_quantile_can_be_asked_for(score):
+    code, rows, err = score("--quantiles", "0.025,0.33")
+    assert code == 0, err
+    assert rows.columns == ["department", "date", "mean", "q2.5", "q33"]
+    assert (rows["q2.5"] <= rows["q33"]).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--why", "--anomalies"), "different rows"),
+        (("--quantiles", "many"), "quantiles = 'many'"),
+        (("--totals", "colour"), "not a level"),
+        (("--plan", "nowhere.csv"), "no such file"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(score, words, said):
+    code, rows, err = score(*words)
+    assert (code, rows) == (2, None)
+    assert said in err.replace("\n", " ")
+
+
+def test_a_plan_is_refused_for_other_models(score):
+    code, _, err = score("--why", model="churn")
+    assert code == 2
+    assert "is for demand" in err
+
+
+@pytest.fixture(scope="module")
+def shop(home):
+    return foresell.load("complete-journey", home=home)
+
+
+@pytest.fixture(scope="module")
+def model(shop):
+    quick = {"rounds": 15, "members": 1, "rows": 8_000}
+    return foresell.train("demand", shop, AS_OF, grain="department:week", horizon_days=28, **quick)
+
+
+def test_python_answers_under_a_plan(model, shop, product):
+    plan = pd.DataFrame(
+        {
+            "product_id": [product],
+            "kind": ["display"],
+            "from_date": [pd.Timestamp("2017-12-04")],
+            "to_date": [pd.Timestamp("2018-01-01")],
+        }
+    )
+    ids = pd.DataFrame({"department": ["PASTRY", "GROCERY"]})
+    answers = foresell.predict(model, shop, AS_OF, ids, plan=plan)
+    assert {"mean", "mean_booked", "difference"} <= set(answers.columns)
+    assert (answers[answers["department"] != "PASTRY"]["difference"] == 0).all()
+
+
+def test_python_explains_and_adds_up(model, shop):
+    ids = pd.DataFrame({"department": ["PASTRY"]})
+    reasons = foresell.explain(model, shop, AS_OF, ids=ids)
+    mean = foresell.predict(model, shop, AS_OF, ids)["mean"]
+    assert reasons.groupby("date")["units"].sum().to_list() == pytest.approx(mean.to_list())
+
+
+def test_python_finds_what_was_not_as_expected(model, shop):
+    found = foresell.anomalies(model, shop, AS_OF)
+    assert list(found.columns[:3]) == ["department", "date", "units"]
+    assert (found["date"] < pd.Timestamp(AS_OF)).all()
+
+
+def test_a_plan_is_for_demand_in_python_too(shop):
+    churn = foresell.train("churn", shop, as_of="2017-12-01", rounds=5)
+    with pytest.raises(InvalidInput, match="is for demand"):
+        foresell.predict(churn, shop, "2017-12-01", plan=pd.DataFrame({"product_id": ["1"]}))
