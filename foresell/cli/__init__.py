@@ -5,7 +5,7 @@ what is said to be done is done; 2 for a user's mistake, in one sentence. A file
 verbs; importing it is what adds them.
 """
 
-from foresell.cli import data, models, operations
+from foresell.cli import audience, data, models, operations
 from foresell.cli.edge import app
 
-__all__ = ["app", "data", "models", "operations"]
+__all__ = ["app", "audience", "data", "models", "operations"]

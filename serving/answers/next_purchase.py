@@ -107,6 +107,19 @@ class NextPurchaseAnswers:
         both = [_lean(row) | more for row, more in zip(answers, further, strict=True)]
         return who.named(both, lambda one: self._unknown(one, within_days, quantiles))
 
+    def chance(self, customer_ids: Sequence[str], days: int) -> Floats:
+        """Return P(purchase within so many days) of each customer, in the order asked.
+
+        Raises
+        ------
+        InvalidInput
+            If customers are not followed for so long.
+        """
+        self._check([days], None)
+        rows = np.array([self.customers.rows.get(one, -1) for one in customer_ids])
+        unknown = self.model.newcomer_curve_[days - 1]
+        return np.where(rows < 0, unknown, np.asarray(self.curves[rows, days - 1]))
+
     def _unknown(
         self, customer_id: str, within_days: Sequence[int], quantiles: Sequence[float]
     ) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from serving.middleware import MAX_BODY_BYTES, Guard
 from serving.predictor import Predictor
-from serving.routes import customers, demand, recommender
+from serving.routes import audience, customers, demand, recommender
 from serving.routes.asking import Asking
 from serving.routes.errors import handle_errors
 
@@ -27,7 +27,7 @@ def build_app(predictor: Predictor, max_body_bytes: int = MAX_BODY_BYTES) -> ASG
     )
 
     asking = Asking(predictor)
-    for room in (recommender, demand, customers):
+    for room in (recommender, demand, customers, audience):
         app.include_router(room.router(asking))
 
     @app.get("/", include_in_schema=False)

@@ -255,6 +255,7 @@ def test_openapi_describes_every_route_with_an_example_and_the_error_shape(clien
         "/v1/next_purchase",
         "/v1/value",
         "/v1/customer",
+        "/v1/audience",
     }
     for path in page["paths"].values():
         request = path["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]

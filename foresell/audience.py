@@ -1,0 +1,126 @@
+"""Audiences and segments for the command line: what is published in, a campaign's file out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.calendar import parse_as_of, to_day
+from features.dataset import open_dataset
+from features.errors import InvalidInput, Unavailable
+from foresell.settings import Settings
+from training import published
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from serving.answers.audience import Audience
+
+# What an audience reads of a published version.
+TASKS = ("churn", "next-purchase", "value")
+# The groups of today are compared with those of one and of three months before.
+DAYS_BEFORE = (28, 91)
+
+
+def find(settings: Settings, where: str, worth: str | None = None) -> Audience:
+    """Find the customers for whom a condition holds, in the published version.
+
+    Raises
+    ------
+    Unavailable
+        If nothing is published for the dataset, or no churn model.
+    InvalidInput
+        If the condition is not understood.
+    """
+    from serving.answers import READERS
+    from serving.answers.audience import audience
+
+    folder = published.current(settings.home)
+    record = None if folder is None else published.read(folder)
+    if folder is None or record is None or record.dataset != settings.dataset:
+        held = "nothing" if record is None else f"dataset {record.dataset}"
+        raise Unavailable(
+            f"An audience is chosen from what is published, which is {held}, not dataset "
+            f"{settings.dataset}; run `foresell train all --dataset {settings.dataset}`."
+        )
+    if "churn" not in record.models:
+        raise Unavailable(
+            f"Version {record.version} has no churn model, which an audience needs; "
+            "run `foresell train churn`."
+        )
+    models = {task: READERS[task](folder / task) for task in TASKS if task in record.models}
+    return audience(models, where, worth)
+
+
+def write(customers: pl.DataFrame, out: Path) -> None:
+    """Write an audience as Parquet or CSV, by the file's ending, as a whole or not at all.
+
+    Raises
+    ------
+    InvalidInput
+        If the ending is another or there is no such folder.
+    """
+    import polars as pl
+
+    if out.suffix not in (".parquet", ".csv"):
+        raise InvalidInput(f"out = {out}: name a file that ends in .parquet or .csv.", field="out")
+    if not out.parent.is_dir():
+        raise InvalidInput(f"out = {out}: there is no folder {out.parent}.", field="out")
+    draft = out.with_name(f".{out.name}.draft")
+    if out.suffix == ".parquet":
+        customers.write_parquet(draft)
+    else:
+        lists = [name for name, kind in customers.schema.items() if kind == pl.List]
+        customers.with_columns(pl.col(lists).list.join("; ")).write_csv(draft)
+    draft.replace(out)
+
+
+def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
+    """Count customers by stage, RFM segment and cluster, and say how stable the clusters are.
+
+    Raises
+    ------
+    NotFound
+        If there is no such dataset.
+    MissingData
+        If it has no order lines with a customer.
+    """
+    import narwhals as nw
+
+    from features.segments import Rfm, stage
+    from training.models.clusters import Clusters, stability
+    from training.models.stacked_cuts import customer_features
+    from training.tasks import churn
+
+    dataset = open_dataset(settings.home, settings.dataset)
+    end = parse_as_of(as_of) if as_of else dataset.end
+    features = customer_features(dataset, end)
+    horizon = churn.options(dataset)["horizon_days"]
+    frame = nw.from_native(features).lazy()
+    named = Rfm.fit(frame).name(frame).with_columns(stage(horizon).alias("stage"))
+    groups = Clusters.fit(features)
+    laid = named.collect().to_polars().with_columns(groups.named(features))
+    known = to_day(end) - dataset.days[0]
+    return {
+        "dataset": dataset.name,
+        "as_of": end.isoformat(),
+        "horizon_days": horizon,
+        "customers": laid.height,
+        **{
+            name: laid.get_column(name).value_counts(sort=True, name="customers").to_dicts()
+            for name in ("stage", "rfm_segment", "cluster")
+        },
+        "centres": {
+            name: dict(zip(groups.traits, centre, strict=True))
+            for name, centre in zip(groups.names, groups.centres, strict=True)
+        },
+        "stability": [
+            {
+                "as_of": one.as_of.isoformat(),
+                "customers": one.customers,
+                "adjusted_rand": one.adjusted_rand,
+                "stayed": one.stayed,
+            }
+            for one in stability(dataset, end, tuple(d for d in DAYS_BEFORE if d < known))
+        ],
+    }

@@ -1,0 +1,45 @@
+"""For whom a condition holds."""
+
+from typing import Annotated, Any
+
+import orjson
+from anyio import to_thread
+from fastapi import APIRouter, Body
+from starlette.responses import Response
+
+from serving.answers.audience import audience
+from serving.routes.asking import Asking, check_as_of
+from serving.routes.errors import ERRORS
+from serving.schemas.audience import AudienceAnswer, AudienceRequest
+
+
+def router(asking: Asking) -> APIRouter:
+    """Build the route that asks through `asking`."""
+    router = APIRouter()
+
+    @router.post("/v1/audience", response_model=AudienceAnswer, responses=ERRORS)
+    async def find(ask: Annotated[AudienceRequest, Body()]) -> Response:
+        """List the customers for whom a condition holds, with what stands to be lost."""
+        served = asking.predictor.held()
+        model, _ = served.ask("churn")
+        check_as_of(ask, model.as_of)
+
+        def answer() -> bytes:
+            found = audience(served.answers, ask.where, ask.value)
+            listed = found.customers.slice(ask.offset, ask.limit)
+            body: dict[str, Any] = {
+                "model_version": served.record.version,
+                "as_of": model.as_of,
+                "size": found.customers.height,
+                "expected_loss": found.expected_loss,
+                "value": found.worth,
+                "unsure": found.unsure,
+                "results": listed.to_dicts(),
+            }
+            return orjson.dumps(body)
+
+        # Every customer is looked at, so this never holds up the short questions.
+        content = await to_thread.run_sync(answer)
+        return Response(content, media_type="application/json")
+
+    return router
