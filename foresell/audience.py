@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from serving.answers.audience import Audience
 
 # What an audience reads of a published version.
-TASKS = ("churn", "next-purchase", "value")
+TASKS = ("churn", "next-purchase", "next-category", "value")
 # The groups of today are compared with those of one and of three months before.
 DAYS_BEFORE = (28, 91)
 

@@ -117,6 +117,8 @@ def _frames(models: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
     for task in ("next-purchase", "value"):
         if task in models:
             found[task] = models[task].customers.answers
+    if "next-category" in models:
+        found["next-category"] = models["next-category"].likeliest
     return found
 
 

@@ -13,6 +13,8 @@ Rows = list[dict[str, Any]]
 
 # Said once, of the customer, and not again under each model.
 SHARED = ("customer_id", "basis")
+# How many categories a profile shows.
+CATEGORIES = 5
 STANDING = ("stage", "rfm_segment", "rfm_score")
 NOBODY: dict[str, Any] = {
     "cluster": None,
@@ -42,7 +44,8 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | Histories) -> Rows:
     list of dict
         customer_id, basis, what `training.models.profile.describe` returns, stage, rfm_segment
         and rfm_score, and under churn, next_purchase and value what those models answer; null
-        where the version has no such model.
+        where the version has no such model. next_categories has the categories that the customer
+        likeliest buys from within two weeks, those with enough history alone.
 
     Raises
     ------
@@ -55,6 +58,9 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | Histories) -> Rows:
         for name, task in (("next_purchase", "next-purchase"), ("value", "value"))
         if task in models
     }
+    by_category = models.get("next-category")
+    known = [] if isinstance(who, Histories) else who
+    soonest = by_category.soonest(known, CATEGORIES) if by_category is not None else {}
     found = []
     for number, (row, habits) in enumerate(
         zip(churn.answer(who), _habits(churn, who), strict=True)
@@ -64,6 +70,7 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | Histories) -> Rows:
             {name: row[name] for name in (*SHARED, *STANDING)}
             | {name: value for name, value in habits.items() if name != "customer_id"}
             | {"churn": _own(row, STANDING), "next_purchase": None, "value": None}
+            | {"next_categories": [_own(one) for one in soonest.get(row["customer_id"], [])]}
             | said
         )
     return found

@@ -1,7 +1,8 @@
 """Answers about the next purchase from a category, from what its model published."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ from training.models.next_category import ANSWERS, CURVES, NextCategoryModel, un
 from training.models.next_purchase import QUANTILES, WITHIN_DAYS
 
 Floats = NDArray[np.float64]
+# What makes a category the next: the day itself is out of reach, two weeks are not.
+SOON = "p_within_14"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,43 @@ class NextCategoryAnswers:
             "basis": "population",
         }
         return [said.get(one) or others | {"customer_id": one} for one in who]
+
+    def soonest(self, customer_ids: Iterable[str], count: int) -> dict[str, list[dict[str, Any]]]:
+        """Return the categories that each customer likeliest buys from within two weeks.
+
+        Returns
+        -------
+        dict
+            By customer, up to `count` rows of what is answered in batch, the likeliest first;
+            a customer without a category of enough history is absent.
+        """
+        found = {}
+        for one in customer_ids:
+            if one in self._spans:
+                start, many = self._spans[one]
+                mine = self.answers.slice(start, many).sort(
+                    SOON, "category", descending=[True, False]
+                )
+                found[one] = mine.head(count).to_dicts()
+        return found
+
+    @cached_property
+    def likeliest(self) -> pl.DataFrame:
+        """Each customer's likeliest category of the next two weeks, and its chance."""
+        ranked = self.answers.sort(SOON, "category", descending=[True, False])
+        return ranked.unique("customer_id", keep="first", maintain_order=True).select(
+            "customer_id",
+            pl.col("category").alias("next_category"),
+            pl.col(SOON).alias(f"next_category_{SOON}"),
+        )
+
+    @cached_property
+    def _spans(self) -> dict[str, tuple[int, int]]:
+        """Where each customer's rows begin, and how many there are: they lie side by side."""
+        runs = self.answers.get_column("customer_id").rle().struct.unnest()
+        starts = runs.get_column("len").cum_sum() - runs.get_column("len")
+        lengths = zip(starts, runs.get_column("len"), strict=True)
+        return dict(zip(runs.get_column("value"), lengths, strict=True))
 
     def _check(
         self, who: Sequence[str] | Histories, category: str, within_days: Sequence[int]

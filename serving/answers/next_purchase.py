@@ -115,7 +115,7 @@ class NextPurchaseAnswers:
         InvalidInput
             If customers are not followed for so long.
         """
-        self._check([days], None)
+        self._check([days])
         rows = np.array([self.customers.rows.get(one, -1) for one in customer_ids])
         unknown = self.model.newcomer_curve_[days - 1]
         return np.where(rows < 0, unknown, np.asarray(self.curves[rows, days - 1]))

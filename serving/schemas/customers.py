@@ -213,6 +213,12 @@ class Value(Result, ValueFacts):
     customer_id: str
 
 
+class NextCategory(NextPurchaseFacts):
+    """When a customer next buys from one category."""
+
+    category: str
+
+
 class CustomerRequest(CustomersRequest):
     """Whose profiles are asked for."""
 
@@ -235,4 +241,7 @@ class Customer(Result, Standing):
     favourite_location: str | None
     churn: ChurnFacts
     next_purchase: NextPurchaseFacts | None
+    next_categories: list[NextCategory] = Field(
+        description="likeliest within two weeks first; those with enough history alone"
+    )
     value: ValueFacts | None

@@ -12,6 +12,7 @@ from features.errors import InvalidInput, NotFound
 from serving.answers import READERS as SERVED
 from training import published
 from training.models.churn import ChurnModel
+from training.models.next_category import NextCategoryModel
 from training.models.next_purchase import NextPurchaseModel
 from training.models.value import ValueModel
 
@@ -78,7 +79,13 @@ def people(
 ) -> dict[str, Any]:
     """What answers about customers, by task, from small models of the small data set."""
     found = {}
-    for model in (ChurnModel(rounds=40), NextPurchaseModel(rounds=40), ValueModel(rounds=40)):
+    models = (
+        ChurnModel(rounds=40),
+        NextPurchaseModel(rounds=40),
+        NextCategoryModel(rounds=40),
+        ValueModel(rounds=40),
+    )
+    for model in models:
         folder = tmp_path_factory.mktemp(model.name)
         model.fit(journey, people_as_of).publish(journey, people_as_of, folder)
         found[model.name] = SERVED[model.name](folder)

@@ -1,3 +1,4 @@
+import polars as pl
 import pytest
 
 from features.errors import InvalidInput
@@ -65,6 +66,18 @@ def test_the_chance_within_any_number_of_days_may_be_asked_for(people):
     assert shown["p_within_9"] == pytest.approx(
         next(c["p_within_9"] for c in chances if c["customer_id"] == shown["customer_id"])
     )
+
+
+def test_the_next_category_is_the_likeliest_within_two_weeks(people):
+    answers = people["next-category"].answers
+    best = answers.sort("p_within_14", "category", descending=[True, False])
+    category = best.item(0, "category")
+    found = audience(people, f"next_category = '{category}' and next_category_p_within_14 > 0.1")
+    for one in ids_of(found):
+        mine = best.filter(pl.col("customer_id") == one)
+        assert mine.item(0, "category") == category
+        assert mine.item(0, "p_within_14") > 0.1
+    assert best.item(0, "customer_id") in ids_of(found)
 
 
 def test_habits_and_segments_can_be_asked_for(people):

@@ -40,6 +40,15 @@ def test_each_part_is_what_its_model_answers(shown, people, ids, part, task):
             assert value == answer[name]
 
 
+def test_the_next_categories_are_the_likeliest_of_the_household(shown, people, ids):
+    answers = people["next-category"].answers
+    for one in shown[:5]:
+        mine = answers.filter(pl.col("customer_id") == one["customer_id"])
+        chances = [row["p_within_14"] for row in one["next_categories"]]
+        assert chances == mine["p_within_14"].sort(descending=True).head(5).to_list()
+    assert any(one["next_categories"] for one in shown)
+
+
 def test_habits_are_those_of_the_records(shown, journey, people_as_of):
     orders = journey.known("orders", people_as_of).collect().to_polars()
     for one in shown[:3]:
