@@ -19,7 +19,7 @@ from features.lines import number_lines
 from features.locks import job_lock
 from features.quality import ImportReport, TableReport, check_share
 from features.quarantine import elsewhere, quarantine_file, scan_quarantine, write_quarantine
-from features.staging import SourceTable, Staged, rejected_rows, stage
+from features.staging import SourceTable, Staged, condensed, rejected_rows, stage
 from features.storage import (
     ROWS_PER_PART,
     commit_snapshot,
@@ -83,7 +83,7 @@ def import_tables(
                 drafts / str(number),
                 rows_per_part,
                 at_least=len(parts.get(name, ())),
-                beside=sum(other.read for other in others),
+                beside=sum(other.kept for other in others),
             )
             others.append(one)
         _check(home, dataset, arrived, max_bad_share)
@@ -165,7 +165,7 @@ def _merge(
     schema = _joined(table, before, [one.schema for one in arrived])
     key = [column for column in table.key if column in schema]
     read = sum(one.read for one in arrived)
-    count = max(len(stored), part_count(read, rows_per_part))
+    count = max(len(stored), part_count(sum(one.kept for one in arrived), rows_per_part))
     for one in arrived:
         one.settle(count)
     stored = _divided(folder, table, stored, count)
@@ -177,7 +177,9 @@ def _merge(
             old = _aligned(scan_parts(folder, stored[number : number + 1]).collect(), schema)
         fresh = _fresh([(one, one.part(number, count)) for one in arrived], old, key)
         good += fresh.height
-        if not (len(arrived) == 1 and arrived[0].source.unique):
+        if table.open_ended:
+            fresh = condensed(fresh, key)
+        elif not (len(arrived) == 1 and arrived[0].source.unique):
             fresh = _last_of_each(fresh, key)
         distinct += fresh.height
         if catalogue is not None and "product_id" in fresh.columns:
@@ -192,9 +194,12 @@ def _merge(
         else:
             names.append(write_part(folder, table.name, kept))
     touched: Counter[str] = Counter()
+    noted = Counter({NOT_IN_CATALOGUE: unknown})
     for one in arrived:
         touched.update(one.source.touched)
         touched.update(one.touched)
+        noted.update(one.noted)
+        good += one.repeated
     report = TableReport(
         read=read,
         accepted=distinct - known,
@@ -203,7 +208,7 @@ def _merge(
         replaced=replaced,
         touched={rule: rows for rule, rows in touched.items() if rows},
         dropped=sum(one.dropped for one in arrived),
-        noted={NOT_IN_CATALOGUE: unknown} if unknown else {},
+        noted={remark: rows for remark, rows in noted.items() if rows},
     )
     return _divided(folder, table, names, part_count(total, rows_per_part)), report
 

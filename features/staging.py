@@ -41,9 +41,9 @@ class SourceTable:
         Makes of a batch of the frame's rows canonical ones, columns named and typed as in
         `features.tables`; further ones serve the rules alone, but where the table is
         open-ended. By default rows are canonical as they come.
-    changed
-        What was changed where, by the name of a column of flags that `shape` adds: its
-        accepted rows are counted as touched.
+    changed, noted
+        What was changed, or is worth a look, by the name of a column of flags that `shape`
+        adds: their accepted rows are counted.
     lines
         By what a line of an order is recognised, where the source numbers none.
     number
@@ -59,6 +59,7 @@ class SourceTable:
     unique: bool = False
     shape: Callable[[pl.DataFrame], pl.DataFrame] | None = None
     changed: dict[str, str] = field(default_factory=dict)
+    noted: dict[str, str] = field(default_factory=dict)
     lines: LineIdentity | None = None
     number: int = 0
     places: tuple[str | None, ...] = (None,)
@@ -76,10 +77,11 @@ class Staged:
         Holds `<parts>/<part>/<batch>.parquet`, and `rejected` for what failed.
     schema
         Columns and types of the rows that passed, with LINE_FILE where lines need numbers.
-    read, failing, dropped
-        Numbers of rows: that came, that failed, that were meant to be kept out.
-    touched
-        Accepted rows that were changed, by what changed them.
+    read, failing, dropped, repeated
+        Numbers of rows: that came, that failed, that were meant to be kept out, that told the
+        same thing again.
+    touched, noted
+        Accepted rows that were changed, or are worth a look, by what was.
     """
 
     source: SourceTable
@@ -88,7 +90,14 @@ class Staged:
     read: int = 0
     failing: int = 0
     dropped: int = 0
+    repeated: int = 0
     touched: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def kept(self) -> int:
+        """Number of rows that are staged."""
+        return self.read - self.failing - self.dropped - self.repeated
 
     @property
     def rejected(self) -> list[Path]:
@@ -144,14 +153,28 @@ def stage(
             bad.write_parquet(folder / "rejected" / file)
             staged.dropped += int(bad.get_column("dropped").sum())
         staged.read += batch.height
-        staged.failing += bad.height
-        for column, change in source.changed.items():
-            staged.touched[change] += int(good.get_column(column).sum())
-        parts = max(at_least, part_count(beside + staged.read, rows_per_part))
+        staged.failing += bad.height - int(bad.get_column("dropped").sum())
+        for flags, counts in ((source.changed, staged.touched), (source.noted, staged.noted)):
+            for column, text in flags.items():
+                counts[text] += int(good.get_column(column).sum())
         rows = good.select(wanted).cast(staged.schema)
+        if table.open_ended:
+            rows = condensed(rows, list(table.key))
+            staged.repeated += good.height - rows.height
+        parts = max(at_least, part_count(beside + staged.kept, rows_per_part))
         _write_parts(table, rows, folder, parts, file)
-    staged.failing -= staged.dropped
     return staged
+
+
+def condensed(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """Make one row of all that tell of one thing: of each attribute the last that was told.
+
+    Order lines mention a product over and over, now and then without its name.
+    """
+    if not rows.select(key).is_duplicated().any():
+        return rows
+    told = pl.all().exclude(key).drop_nulls().last()
+    return rows.group_by(key, maintain_order=True).agg(told).select(rows.columns)
 
 
 def rejected_rows(staged: list[Staged]) -> pl.LazyFrame:

@@ -21,7 +21,7 @@ from features.sources import parse
 from features.sources.csv_text import CsvOptions
 from features.sources.database import read_query
 from features.sources.files import matching, scan_files, shown
-from features.sources.mapped_rules import IDS, mapped_rules
+from features.sources.mapped_rules import DAMAGE, DAMAGED, IDS, mapped_rules
 from features.sources.order_lines import CAPPED, CHANGED, TURNED, completed, sign_rules, signed
 from features.staging import SourceTable
 from features.tables import DAY, TABLES, TS, Table
@@ -65,11 +65,15 @@ class Reading:
             for name, raw in self.source.columns.items()
         ]
         constants = [
-            _constant(name, value, self.dtype(name)).alias(name)
-            for name, value in self.source.constants.items()
+            self._constant(name, value).alias(name) for name, value in self.source.constants.items()
         ]
         names = [*self.source.columns, *self.source.constants]
         shaped = batch.with_columns(*values, *constants)
+        if self._texts:
+            texts = [name for name in self._texts if shaped.schema[name] == pl.String]
+            damaged = [pl.col(name).str.contains_any(DAMAGE) for name in texts]
+            flag = pl.any_horizontal(*damaged, pl.lit(value=False)).fill_null(value=False)
+            shaped = shaped.with_columns(flag.alias(DAMAGED))
         shaped = completed(self.table, shaped, names)
         return signed(self.source, shaped) if self.table.name == "orders" else shaped
 
@@ -94,7 +98,18 @@ class Reading:
             lines=identity(names) if orders and "line" not in names else None,
             number=self.number,
             places=places,
+            noted={DAMAGED: "letters look damaged; is the encoding right?"} if self._texts else {},
         )
+
+    @property
+    def _texts(self) -> list[str]:
+        """Columns of words; a damaged id is kept out, a damaged word is not."""
+        words = (pl.String(), None)
+        return [
+            name
+            for name in self.source.columns
+            if name not in IDS and self.dtype(name) in words and name != "kind"
+        ]
 
     def dtype(self, name: str) -> pl.DataType | None:
         """Type that a column becomes; None for an attribute, which stays as it is."""
@@ -123,6 +138,10 @@ class Reading:
                 )
             return found if dtype == TS else found.dt.date().cast(DAY)
         return parse.number(values, source.decimal).cast(dtype, strict=False)
+
+    def _constant(self, name: str, value: Scalar) -> pl.Expr:
+        with self.mapping.at.pointing(self.table.name, self.number):
+            return _constant(name, value, self.dtype(name))
 
     def _located(self, rule: Rule) -> Rule:
         """Add the mapping's line that names the rule's reason or its column."""
@@ -186,5 +205,5 @@ def _constant(name: str, value: Scalar, dtype: pl.DataType | None) -> pl.Expr:
         return pl.lit(pl.Series([value]).cast(dtype)[0] if dtype else value, dtype=dtype)
     except pl.exceptions.PolarsError as error:
         raise InvalidInput(
-            f"constants.{name} = {value!r} cannot be {dtype}.", field=f"constants.{name}"
+            f"constants.{name} = {value!r} cannot be {dtype}.", field=name
         ) from error

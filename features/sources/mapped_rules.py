@@ -15,6 +15,11 @@ from features.sources import parse
 from features.tables import DAY, TS, Table
 
 IDS = ("customer_id", "product_id", "location_id", "order_id", "campaign_id")
+# A letter that could not be read, and what letters in UTF-8 look like to who expects others.
+DAMAGE = ["\ufffd", "Ã¤", "Ã¶", "Ã¼", "ÃŸ", "Ã©", "Ã¨", "Ã±", "Ã§", "Ã³", "â€", "Â£", "Â°"]
+DAMAGED = "source.damaged"
+# Longer than anything that names a thing: a field that swallowed its neighbours.
+_ID_BYTES = 500
 _FIRST_DAY = to_day("1990-01-01")
 # Tables that tell what has happened; the others may hold plans.
 _PAST = ("orders", "sales", "touchpoints", "stock")
@@ -68,6 +73,8 @@ def _unreadable(source: TableSource, dtype: DtypeOf) -> list[Rule]:
             damaged = pl.col(name).str.contains("\ufffd", literal=True)
             reason = f"{name} holds damaged letters; is the encoding right?"
             rules.append(Rule(column, reason, damaged))
+            huge = pl.col(name).str.len_bytes() > _ID_BYTES
+            rules.append(Rule(column, f"{name} has more than {_ID_BYTES} letters", huge))
         if kind is None or kind == pl.String:
             continue
         if kind == TS or (kind == DAY() and name != "line"):
@@ -106,12 +113,14 @@ def _absurd(source: TableSource) -> list[Rule]:
         column = f"{RAW}{raw}"
         if name == "quantity" and source.cap_quantity is None:
             beyond = pl.col(name).abs() > most
-            rules.append(Rule(column, f"quantity is beyond max_quantity = {most:,g}", beyond))
+            rules.append(Rule(column, f"quantity is beyond max_quantity = {most:,.10g}", beyond))
         elif name in _PRICES:
             beyond = pl.col(name) > dearest
-            rules.append(Rule(column, f"{name} is beyond max_price = {dearest:,g}", beyond))
+            rules.append(Rule(column, f"{name} is beyond max_price = {dearest:,.10g}", beyond))
         elif name == "revenue":
             units = pl.col("quantity").abs() if "quantity" in source.columns else pl.lit(1.0)
             beyond = pl.col(name).abs() > dearest * pl.max_horizontal(units, 1.0)
-            rules.append(Rule(column, f"revenue a unit is beyond max_price = {dearest:,g}", beyond))
+            rules.append(
+                Rule(column, f"revenue a unit is beyond max_price = {dearest:,.10g}", beyond)
+            )
     return rules

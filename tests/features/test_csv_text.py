@@ -1,9 +1,14 @@
 """CSV files as they come: whatever is broken is marked in its own row, and the rest is read."""
 
+import csv
 import gzip
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.errors import InvalidInput
 from features.quality import FAULT, ROW
@@ -125,3 +130,30 @@ def test_files_of_a_glob_are_read_in_the_order_of_their_names(read, tmp_path):
     ).collect()
     assert frame.get_column("a").to_list() == ["1", "2"]
     assert frame.get_column("source.file").to_list() == ["part1.csv", "part2.csv"]
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(cells, cells, cells), max_size=12),
+    st.sampled_from([",", ";", "\t", "|"]),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_a_csv_writer_wrote_is_read_as_it_was(rows, mark, quoting, end):
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "scratch").mkdir()
+        with (folder / "x.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, delimiter=mark, quoting=quoting, lineterminator=end)
+            writer.writerows([("a", "b", "c"), *rows])
+        options = CsvOptions(encoding="utf-8", delimiter=mark)
+        frame = scan_files(
+            folder, "x.csv", ["a", "b", "c"], options=options, scratch=folder / "scratch"
+        ).collect()
+    assert frame.get_column(FAULT).null_count() == frame.height
+    found = frame.select(pl.col("a", "b", "c").fill_null("")).rows()
+    assert found == rows

@@ -15,7 +15,7 @@ from features.sources.mapped import read_mapped
 
 URL = os.environ.get("FORESELL_TEST_DATABASE", "postgresql://postgres@127.0.0.1:5432/test")
 TABLE = f"foresell_lines_{os.getpid()}"
-ROWS = 250_000
+ROWS = 1_000_000
 COLUMNS = """columns = { customer_id = "customer", order_id = "invoice", product_id = "code", ts = "sold_at", quantity = "qty", revenue = "paid" }
 constants = { channel = "shop" }
 """  # noqa: E501

@@ -135,6 +135,7 @@ def test_quantities_above_the_cap_are_counted_as_the_cap(tmp_path):
         ("7,1,tea,2024-01-02,1,99999", "Price", "99999", "a typing mistake"),
         ("7,1,t\ufffda,2024-01-02,1,1", "Code", "t\ufffda", "damaged letters"),
         ("7,1,tea,2024-01-02,1", "source.fault", "fewer fields", "cannot be read"),
+        ("7,1,tea,2024-01-02,3000000,1", "Qty", "3000000", "beyond max_quantity = 1,000,000"),
     ],
 )
 def test_a_rejected_row_is_kept_with_what_its_source_wrote(tmp_path, line, column, value, reason):
@@ -264,6 +265,67 @@ def test_a_broken_row_of_an_attribute_table_is_kept_out_and_other_columns_are_no
     )
     assert (report.tables["products"].accepted, report.tables["products"].quarantined) == (1, 1)
     assert dataset.columns("products") == ["product_id", "name", "colour"]
+
+
+def test_of_what_lines_tell_of_a_product_each_attributes_last_word_counts(tmp_path):
+    products = '[products]\npath = "p.csv"\ncolumns = { product_id = "Code", name = "Name" }\n'
+    text = "Code,Name\ntea,Tea\ntea,Green tea\ntea,\njam,Jam\n"
+    mapping = MAPPING.replace("*.csv", "a.csv") + products
+    report, dataset, _ = bring(tmp_path, mapping, a=f"{HEADER}\n7,1,tea,2024-01-02,1,1\n", p=text)
+    assert dataset.table("products").collect().to_polars().rows() == [
+        ("jam", "Jam"),
+        ("tea", "Green tea"),
+    ]
+    found = report.tables["products"]
+    assert (found.read, found.accepted, found.duplicates) == (4, 2, 2)
+
+
+def test_words_whose_letters_look_damaged_come_in_and_are_counted(tmp_path):
+    products = '[products]\npath = "p.csv"\ncolumns = { product_id = "Code", name = "Name" }\n'
+    mapping = MAPPING.replace("*.csv", "a.csv") + products
+    text = "Code,Name\ntea,Tea\ncheese,KÃ¤se\nrolls,Br\ufffdtchen\n"
+    report, _, _ = bring(tmp_path, mapping, a=f"{HEADER}\n7,1,tea,2024-01-02,1,1\n", p=text)
+    assert report.tables["products"].accepted == 3
+    assert report.tables["products"].noted == {"letters look damaged; is the encoding right?": 2}
+
+
+def test_a_field_that_swallowed_its_neighbours_is_no_id(tmp_path):
+    lines = ["7,1,tea,2024-01-02,1,1", f"7,2,{'x' * 2000},2024-01-02,1,1"]
+    _, _, rejected = bring(tmp_path, a="\n".join([HEADER, *lines, ""]))
+    assert rejected.get_column("reason").to_list() == ["product_id has more than 500 letters"]
+    assert len(rejected.item(0, "value")) == 200
+
+
+@pytest.mark.parametrize(
+    ("columns", "types"), [("Qty", (pl.Int64, pl.String)), ("Code", (pl.Int64, pl.String))]
+)
+def test_files_that_store_a_column_in_different_types_are_read_alike(tmp_path, columns, types):
+    row = {"Customer": "7", "Code": "5", "When": datetime(2024, 1, 2), "Qty": "3", "Price": 1.0}
+    for number, dtype in enumerate(types):
+        frame = pl.DataFrame({"Invoice": [number], **{name: [row[name]] for name in row}})
+        frame.cast({columns: dtype}).write_parquet(tmp_path / f"{number}.parquet")
+    report, dataset, _ = bring(tmp_path, MAPPING.replace("*.csv", "*.parquet"))
+    assert report.tables["orders"].accepted == 2
+    stored = dataset.table("orders").collect().to_polars()
+    assert stored.select("product_id", "quantity").rows() == [("5", 3.0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "files", "line", "said"),
+    [
+        (('"*.csv"', '"*.txt"'), {}, 3, "matches no file"),
+        (('"Price"', '"Paid"'), {"a": f"{HEADER}\n"}, 4, "no column 'Paid'"),
+        (("columns", 'constants = { line = "x" }\ncolumns'), {"a": f"{HEADER}\n"}, 4, "'x'"),
+        (("x", "x"), {"a": ""}, 3, "is empty"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_said_with_the_mappings_line(
+    tmp_path, change, files, line, said
+):
+    with pytest.raises(InvalidInput) as caught:
+        bring(tmp_path, MAPPING.replace(*change), **files)
+    assert f"shop.toml, line {line}: " in caught.value.message
+    assert said in caught.value.message
 
 
 def test_a_column_that_the_file_lacks_is_named_with_those_it_has(tmp_path):
