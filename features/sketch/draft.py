@@ -7,13 +7,15 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import polars as pl
 
 from features.sketch.odd_rows import Oddities, find_oddities
 from features.sketch.profile import Profile, profile
 from features.sketch.roles import Roles, find_roles
-from features.sketch.sample import Sample, take_sample
+from features.sketch.sample import Sample, alike, pattern_of, take_sample
 from features.sketch.words import meaning
 from features.sources.parse import EPOCH
 from features.tables import TABLES
@@ -72,7 +74,7 @@ def sketch(files: Sequence[Path], folder: Path, scratch: Path) -> str:
     InvalidInput
         If a file is not there, empty, or of no known kind.
     """
-    looks = [_look(path, scratch) for path in files]
+    looks = [look for group in alike(files) for look in _looks(group, scratch)]
     sections, left = [], []
     for look in looks:
         found = _sections(look)
@@ -85,8 +87,17 @@ def sketch(files: Sequence[Path], folder: Path, scratch: Path) -> str:
     )
 
 
-def _look(path: Path, scratch: Path) -> _Look:
-    sample = take_sample(path, scratch)
+def _looks(group: list[Path], scratch: Path) -> list[_Look]:
+    """Look at files of one name but for its figures, as one where they have the same columns."""
+    chosen = sorted({0, len(group) // 2, len(group) - 1})
+    samples = [take_sample(group[number], scratch) for number in chosen]
+    if len({tuple(sample.frame.columns) for sample in samples}) > 1:
+        return [_look(take_sample(path, scratch)) for path in group]
+    frame = pl.concat([sample.frame for sample in samples], how="vertical_relaxed")
+    return [_look(replace(samples[0], path=pattern_of(group), frame=frame))]
+
+
+def _look(sample: Sample) -> _Look:
     roles = find_roles(_profiles(sample))
     if sample.header is not None:
         # Columns without names are called what they are.

@@ -5,7 +5,9 @@ Any file that `features.sources` reads; used by `draft`.
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 import polars as pl
@@ -64,6 +66,35 @@ def take_sample(path: Path, scratch: Path) -> Sample:
     found = frame.select(names).head(2 * _ROWS).collect()
     told = delimiter if delimiter not in (",", ";", "\t", "|") else None
     return Sample(path, found, told, header)
+
+
+def alike(files: Sequence[Path]) -> list[list[Path]]:
+    """Group files that one glob names and no other file beside them."""
+    groups: dict[tuple[Path, str], list[Path]] = {}
+    for path in files:
+        groups.setdefault((path.parent, re.sub(r"\d+", "#", path.name)), []).append(path)
+    found = []
+    for group in groups.values():
+        there = {path.name for path in group}
+        matched = {path.name for path in group[0].parent.glob(pattern_of(group).name)}
+        found += [sorted(group)] if matched == there else [[path] for path in group]
+    return found
+
+
+def pattern_of(group: Sequence[Path]) -> Path:
+    """Name some files of one folder by what their names have in common."""
+    names = [path.name for path in group]
+    if len(names) == 1:
+        return group[0]
+    start = _beginning(names)
+    end = _beginning([name.removeprefix(start)[::-1] for name in names])[::-1]
+    return group[0].parent / f"{start}*{end}"
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """Return what all names begin with."""
+    shared = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in shared)
 
 
 def _portions(path: Path) -> str:

@@ -204,6 +204,25 @@ def test_instants_with_a_zone_ask_for_the_retailers(desk):
     assert 'local_time_zone = "UTC"' in desk.draft("x.csv")
 
 
+def test_files_of_one_kind_are_one_source_and_each_things_own_file_describes_it(desk):
+    for month in (1, 2, 3):
+        rows = [
+            [f"{month}{n}", n % 9, f"p{n % 7}", f"2024-{month:02d}-{1 + n % 28:02d}", n / 4, "x"]
+            for n in range(60)
+        ]
+        header = ["order_id", "client", "sku", "date", "total", "product_name"]
+        desk.write(f"lines_2024-{month:02d}.csv", header, rows)
+    desk.write(
+        "products.csv", ["sku", "name", "brand"], [[f"p{n}", f"P {n}", "b"] for n in range(7)]
+    )
+    draft = desk.draft(
+        "lines_2024-01.csv", "lines_2024-02.csv", "lines_2024-03.csv", "products.csv"
+    )
+    assert desk.section(draft, "orders")["path"] == "lines_2024-0*.csv"
+    assert desk.section(draft, "products")["path"] == "products.csv"
+    assert desk.bring(draft)[0]["orders"].accepted == 180
+
+
 def test_a_file_that_is_not_there_is_said(desk):
     with pytest.raises(InvalidInput, match=r"nowhere\.csv"):
         desk.draft("nowhere.csv")
