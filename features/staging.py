@@ -40,7 +40,8 @@ class SourceTable:
     shape
         Makes of a batch of the frame's rows canonical ones, columns named and typed as in
         `features.tables`; further ones serve the rules alone, but where the table is
-        open-ended. By default rows are canonical as they come.
+        open-ended. It may leave out what is no row of the table. By default rows are
+        canonical as they come.
     changed, noted
         What was changed, or is worth a look, by the name of a column of flags that `shape`
         adds: their accepted rows are counted.
@@ -152,7 +153,7 @@ def stage(
         if bad.height:
             bad.write_parquet(folder / "rejected" / file)
             staged.dropped += int(bad.get_column("dropped").sum())
-        staged.read += batch.height
+        staged.read += shaped.height
         staged.failing += bad.height - int(bad.get_column("dropped").sum())
         for flags, counts in ((source.changed, staged.touched), (source.noted, staged.noted)):
             for column, text in flags.items():

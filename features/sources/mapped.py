@@ -16,7 +16,7 @@ from features.calendar import to_day
 from features.errors import InvalidInput
 from features.lines import identity
 from features.mapping import COMPUTED, Mapping, Scalar, TableSource
-from features.quality import FILE, RAW, Rule
+from features.quality import FAULT, FILE, RAW, Rule
 from features.sources import parse
 from features.sources.csv_text import CsvOptions
 from features.sources.database import read_query
@@ -74,6 +74,9 @@ class Reading:
             damaged = [pl.col(name).str.contains_any(DAMAGE) for name in texts]
             flag = pl.any_horizontal(*damaged, pl.lit(value=False)).fill_null(value=False)
             shaped = shaped.with_columns(flag.alias(DAMAGED))
+        if self.mentioned:
+            key = pl.col(self.table.key[0])
+            shaped = shaped.filter(key.is_not_null() & pl.col(FAULT).is_null())
         shaped = completed(self.table, shaped, names)
         return signed(self.source, shaped) if self.table.name == "orders" else shaped
 
@@ -100,6 +103,18 @@ class Reading:
             places=places,
             noted={DAMAGED: "letters look damaged; is the encoding right?"} if self._texts else {},
         )
+
+    @property
+    def mentioned(self) -> bool:
+        """Whether the rows are order lines or sales that mention a product, a customer, a place.
+
+        Then those that mention none are no rows of the table, and those that cannot be read
+        are told of where they belong.
+        """
+        tables = self.mapping.tables
+        sold = [*tables.get("orders", ()), *tables.get("sales", ())]
+        here = (self.source.path, self.source.url, self.source.query)
+        return self.table.open_ended and here in [(x.path, x.url, x.query) for x in sold]
 
     @property
     def _texts(self) -> list[str]:

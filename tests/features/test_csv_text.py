@@ -132,7 +132,7 @@ def test_files_of_a_glob_are_read_in_the_order_of_their_names(read, tmp_path):
     assert frame.get_column("source.file").to_list() == ["part1.csv", "part2.csv"]
 
 
-cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)
 
 
 @settings(max_examples=60, deadline=None)

@@ -280,6 +280,15 @@ def test_of_what_lines_tell_of_a_product_each_attributes_last_word_counts(tmp_pa
     assert (found.read, found.accepted, found.duplicates) == (4, 2, 2)
 
 
+def test_lines_that_mention_no_customer_are_no_rows_of_the_customers_they_mention(tmp_path):
+    customers = '[customers]\npath = "*.csv"\ncolumns = { customer_id = "Customer" }\n'
+    lines = ["7,1,tea,2024-01-02,1,1", ",2,tea,2024-01-02,1,1", "8,3,tea,2024-01-02"]
+    report, _, _ = bring(tmp_path, MAPPING + customers, a="\n".join([HEADER, *lines, ""]))
+    found = report.tables["customers"]
+    assert (found.read, found.accepted, found.quarantined) == (1, 1, 0)
+    assert report.tables["orders"].quarantined == 1
+
+
 def test_words_whose_letters_look_damaged_come_in_and_are_counted(tmp_path):
     products = '[products]\npath = "p.csv"\ncolumns = { product_id = "Code", name = "Name" }\n'
     mapping = MAPPING.replace("*.csv", "a.csv") + products
