@@ -134,6 +134,7 @@ def interactions(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
     kinds = []
     if promoted is not None:
         kinds = [name for name in promoted.collect_schema().names() if name.startswith("on_")]
+        promoted = promoted.select("order_id", "product_id", *kinds)
         purchases = purchases.join(promoted, on=["order_id", "product_id"], how="left")
         purchases = purchases.with_columns(*(nw.col(name).fill_null(0) for name in kinds))
     purchases = purchases.with_columns((-nw.col("baskets_ago")).alias("number"))

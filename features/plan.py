@@ -26,7 +26,7 @@ def promotion_changes(dataset: Dataset) -> nw.LazyFrame[Any]:
     """
     promotions = dataset.table("promotions")
     if "location_id" in promotions.collect_schema().names():
-        everywhere = nw.when(nw.col("location_id").is_null()).then(_locations(dataset))
+        everywhere = nw.when(nw.col("location_id").is_null()).then(promotion_locations(dataset))
         promotions = promotions.with_columns(everywhere.otherwise(1).cast(nw.Int64).alias("at"))
     else:
         promotions = promotions.with_columns(nw.lit(1).cast(nw.Int64).alias("at"))
@@ -52,7 +52,7 @@ def promotion_plan(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
         "promotion_changes", lambda: promotion_changes(dataset).collect()
     ).lazy()
     today = to_day(as_of)
-    locations = _locations(dataset)
+    locations = promotion_locations(dataset)
     # Days that [from, to) shares with [a, b) are clip(to) - clip(from), so they add up.
     shared = {
         name: (nw.col("day").clip(today + a, today + b).cast(nw.Int64) * nw.col("change") * -1)
@@ -83,17 +83,19 @@ def local_plan(dataset: Dataset, first_day: int, end_day: int) -> nw.LazyFrame[A
     Returns
     -------
     narwhals.LazyFrame
-        product_id, location_id (null: everywhere), kind, from_day, to_day.
+        product_id, location_id (null: everywhere), kind, placement (null where the plan says
+        none), from_day, to_day.
     """
     plan = dataset.table("promotions").filter(
         nw.col("from_day") < end_day, nw.col("to_day") > first_day
     )
-    if not dataset.has("promotions", "location_id"):
-        plan = plan.with_columns(nw.lit(None, dtype=nw.String).alias("location_id"))
-    return plan.select("product_id", "location_id", "kind", "from_day", "to_day")
+    for column in ("location_id", "placement"):
+        if not dataset.has("promotions", column):
+            plan = plan.with_columns(nw.lit(None, dtype=nw.String).alias(column))
+    return plan.select("product_id", "location_id", "kind", "placement", "from_day", "to_day")
 
 
-def _locations(dataset: Dataset) -> int:
+def promotion_locations(dataset: Dataset) -> int:
     """Count the locations that have promotions of their own; one if all are everywhere."""
 
     def count() -> int:

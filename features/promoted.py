@@ -9,8 +9,18 @@ from typing import Any
 
 import narwhals as nw
 
+from features.calendar import AsOf, to_day
 from features.dataset import Dataset
+from features.errors import MissingData
+from features.plan import local_plan, promotion_locations
 from features.promotions import kinds
+
+# Days over which a placement's effect is counted.
+LIFT_DAYS = 91
+# A placement under which less was bought says little.
+PRIOR_PURCHASES = 50.0
+# Products promoted nearly always are taken to be without promotion this share of the time.
+MIN_FREE = 0.1
 
 
 def promoted_purchases(dataset: Dataset) -> nw.LazyFrame[Any] | None:
@@ -19,14 +29,86 @@ def promoted_purchases(dataset: Dataset) -> nw.LazyFrame[Any] | None:
     Returns
     -------
     narwhals.LazyFrame or None
-        order_id, product_id, and for each kind of promotion on_<kind>: 1 where the product
-        was promoted at the order's location on its day, else 0. What was under no promotion
-        is left out. Of stretches that overlap at one place the one begun last counts.
+        order_id, product_id, day, and for each kind of promotion on_<kind>: 1 where the
+        product was promoted at the order's location on its day, else 0; and at_<kind>, its
+        placement. What was under no promotion is left out. Of stretches that overlap at one
+        place the one begun last counts.
     """
     if "promotions" not in dataset.tables:
         return None
     found: nw.DataFrame[Any] = dataset.derive("promoted_purchases", lambda: _mark(dataset))
     return found.lazy()
+
+
+def placement_lifts(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
+    """Say how much more was sold under each kind and placement of promotion than without.
+
+    Counted over the last `LIFT_DAYS` before `as_of`: purchases under the placement over those
+    that the products' pace without promotion, chain-wide, would have made in as many days at
+    as many locations.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        kind, placement ("" where the plan says none), lift: 1 for no effect; drawn towards it
+        by `PRIOR_PURCHASES`.
+    """
+    today = to_day(as_of)
+    first = today - LIFT_DAYS
+    marked = promoted_purchases(dataset)
+    if marked is None:
+        raise MissingData("There are no promotions.", field="promotions")
+    marked = marked.filter(nw.col("day") >= first, nw.col("day") < today)
+    sold = nw.concat(
+        [
+            marked.filter(nw.col(f"on_{kind}") == 1)
+            .group_by(nw.col(f"at_{kind}").fill_null("").alias("placement"))
+            .agg(nw.len().cast(nw.Float64).alias("sold"))
+            .with_columns(nw.lit(kind).alias("kind"))
+            for kind in kinds(dataset)
+        ]
+    )
+    near = local_plan(dataset, first, today)
+    locations = promotion_locations(dataset)
+    start = nw.when(nw.col("from_day") < first).then(first).otherwise(nw.col("from_day"))
+    end = nw.when(nw.col("to_day") > today).then(today).otherwise(nw.col("to_day"))
+    at = nw.when(nw.col("location_id").is_null()).then(locations).otherwise(1)
+    covered = (
+        near.with_columns(
+            nw.col("placement").fill_null(""), ((end - start).cast(nw.Int64) * at).alias("days")
+        )
+        .group_by("product_id", "kind", "placement")
+        .agg(nw.col("days").sum())
+    )
+    orders = dataset.known("orders", as_of).filter(nw.col("kind") == "sale", nw.col("day") >= first)
+    # The pace without promotion: purchases under none, over the days and places without any.
+    whole = float(LIFT_DAYS * locations)
+    free = whole - nw.col("covered").fill_null(0).cast(nw.Float64)
+    most = covered.group_by("product_id", "kind").agg(nw.col("days").sum())
+    most = most.group_by("product_id").agg(nw.col("days").max().alias("covered"))
+    pace = (
+        orders.select("order_id", "product_id")
+        .unique()
+        .join(marked.select("order_id", "product_id"), on=["order_id", "product_id"], how="anti")
+        .group_by("product_id")
+        .agg(nw.len().cast(nw.Float64).alias("plain"))
+        .join(most, on="product_id", how="left")
+        .with_columns(
+            nw.when(free > whole * MIN_FREE).then(free).otherwise(whole * MIN_FREE).alias("free")
+        )
+        .select("product_id", (nw.col("plain") / nw.col("free")).alias("pace"))
+    )
+    expected = (
+        covered.join(pace, on="product_id")
+        .group_by("kind", "placement")
+        .agg((nw.col("days") * nw.col("pace")).sum().alias("expected"))
+    )
+    lift = (nw.col("sold").fill_null(0.0) + PRIOR_PURCHASES) / (
+        nw.col("expected") + PRIOR_PURCHASES
+    )
+    return expected.join(sold, on=["kind", "placement"], how="left").select(
+        "kind", "placement", lift.alias("lift")
+    )
 
 
 def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
@@ -38,6 +120,8 @@ def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
     columns = [nw.col("day").min()] + ([nw.col("location_id").min()] if placed else [])
     bought = orders.group_by(*keys).agg(*columns)
     plan = dataset.table("promotions")
+    if not dataset.has("promotions", "placement"):
+        plan = plan.with_columns(nw.lit(None, dtype=nw.String).alias("placement"))
     local = dataset.has("promotions", "location_id")
     everywhere = plan.filter(nw.col("location_id").is_null()) if local else plan
     marks = []
@@ -50,7 +134,9 @@ def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
             of_kind = stretches.filter(nw.col("kind") == kind)
             # Only what was ever sold at a place is looked up there: most plans were not.
             sold = bought.select(*by).unique()
-            near = of_kind.join(sold, on=by, how="semi").select(*by, "from_day", "to_day")
+            near = of_kind.join(sold, on=by, how="semi").select(
+                *by, "placement", "from_day", "to_day"
+            )
             under = (
                 bought.sort("day")
                 .join_asof(near.sort("from_day"), left_on="day", right_on="from_day", by=by)
@@ -60,9 +146,19 @@ def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
                 nw.lit(int(name == kind)).cast(nw.Int64).alias(f"on_{name}")
                 for name in kinds(dataset)
             ]
-            marks.append(under.select(*keys, *flags))
-    names = [f"on_{name}" for name in kinds(dataset)]
-    together = nw.concat(marks).group_by(*keys).agg(*(nw.col(name).max() for name in names))
+            places = [
+                (nw.col("placement") if name == kind else nw.lit(None, dtype=nw.String)).alias(
+                    f"at_{name}"
+                )
+                for name in kinds(dataset)
+            ]
+            marks.append(under.select(*keys, "day", *flags, *places))
+    names = [f"{part}_{name}" for part in ("on", "at") for name in kinds(dataset)]
+    together = (
+        nw.concat(marks)
+        .group_by(*keys)
+        .agg(nw.col("day").min(), *(nw.col(name).max() for name in names))
+    )
     with warnings.catch_warnings():
         # Both sides are sorted above; Polars says that it cannot see so group by group.
         warnings.filterwarnings("ignore", message="Sortedness of columns")

@@ -137,6 +137,7 @@ TABLES: dict[str, Table] = {
                 "product_id": _PRODUCT,
                 "location_id": _LOCATION,
                 "kind": Column(ID, "display, mailer, discount, ...", required=True),
+                "placement": Column(ID, "where in shop or leaflet: front page, end of aisle, ..."),
                 "from_day": Column(DAY, "first day", required=True),
                 "to_day": Column(DAY, "the day after the last", required=True),
                 "depth": Column(pl.Float64, "share of the price taken off, 0 to 1", minimum=0),

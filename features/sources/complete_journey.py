@@ -157,7 +157,7 @@ def _locations(transactions: pl.LazyFrame) -> SourceTable:
 
 
 def _promotions(raw: pl.LazyFrame) -> SourceTable:
-    """Read displays and mailers by shop; weeks without a gap between them are one row."""
+    """Read displays and mailers by shop; weeks alike without a gap between them are one row."""
     kinds = [
         _stretches(raw.filter(pl.col(f"{kind}_location") != "0"), kind)
         for kind in ("display", "mailer")
@@ -167,10 +167,16 @@ def _promotions(raw: pl.LazyFrame) -> SourceTable:
 
 def _stretches(raw: pl.LazyFrame, kind: str) -> pl.DataFrame:
     keys = ["product_id", "store_id"]
-    weeks = raw.select(*keys, "week").collect().sort(*keys, "week")
-    change = pl.any_horizontal(pl.col(key) != pl.col(key).shift() for key in keys)
-    # A shop may hold a product on two displays in one week: a step of 0 is no gap.
-    gap = ~pl.col("week").diff().is_between(0, 1)
+    # A shop may hold a product on two displays in one week: the first by name stands for both.
+    weeks = (
+        raw.select(*keys, "week", pl.col(f"{kind}_location").cast(pl.String).alias("placement"))
+        .group_by(*keys, "week")
+        .agg(pl.col("placement").min())
+        .sort(*keys, "week")
+        .collect()
+    )
+    change = pl.any_horizontal(pl.col(key) != pl.col(key).shift() for key in (*keys, "placement"))
+    gap = pl.col("week").diff() != 1
     starts = weeks.select((change | gap).fill_null(value=True)).to_series()
     ends = starts.shift(-1, fill_value=True)
     first = MONDAY_OF_WEEK_1 + 7 * (pl.col("week") - 1)
@@ -180,6 +186,7 @@ def _stretches(raw: pl.LazyFrame, kind: str) -> pl.DataFrame:
             _id("product_id"),
             _id("store_id").alias("location_id"),
             pl.lit(kind).alias("kind"),
+            "placement",
             first.cast(DAY).alias("from_day"),
         )
         .with_columns(weeks.filter(ends).select((first + 7).cast(DAY).alias("to_day")).to_series())

@@ -139,6 +139,7 @@ def test_a_promotion_next_week_does_not_lower_a_product_for_its_regular_buyers(
         .join(shops, how="cross")
         .with_columns(
             pl.lit("mailer").alias("kind"),
+            pl.lit("D").alias("placement"),
             pl.lit(day, pl.Int32).alias("from_day"),
             pl.lit(day + 7, pl.Int32).alias("to_day"),
         )
@@ -163,7 +164,9 @@ def test_contributions_add_up_to_the_score(model, journey, lists):
     known = histories.known_at(journey, AS_OF)
     size = known.customer["customer_size"][known.codes(top.get_column("customer_id"))]
     odds = top.join(total, on=["customer_id", "product_id"], maintain_order="left")
-    expected = model.ranker_.chance["now"].at(odds.get_column("contribution").to_numpy(), size)
+    expected = model.ranker_.blend.chance["now"].at(
+        odds.get_column("contribution").to_numpy(), size
+    )
     assert odds.get_column("score").to_numpy() == pytest.approx(expected, rel=1e-6)
 
 

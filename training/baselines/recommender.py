@@ -152,26 +152,26 @@ def decayed_frequency(moment: Moment) -> Scorer:
     return _dense(moment.known.matrix(moment.known.pairs["decay_basket"]))
 
 
-def tifu_knn(moment: Moment) -> Scorer:
-    """TIFU-KNN (Hu et al. 2020), one group, .95 a basket, 100 neighbours, alpha .5."""
+def tifu_knn(moment: Moment, k: int = 100, alpha: float = 0.5) -> Scorer:
+    """TIFU-KNN (Hu et al. 2020), one group, .95 a basket."""
     everything = np.arange(moment.known.shape[1])
-    near = TifuKnn(k=100, unit_length=False).fit(moment, everything)
+    near = TifuKnn(k=k, unit_length=False).fit(moment, everything)
     return lambda rows: (
-        0.5 * np.asarray(near.vectors_[rows].toarray()) + 0.5 * near.scores(rows).values
+        alpha * np.asarray(near.vectors_[rows].toarray()) + (1 - alpha) * near.scores(rows).values
     )
 
 
-def up_cf(moment: Moment) -> Scorer:
-    """UP-CF (Faggioli, Polato and Aiolli 2020), the last ten baskets, q = 5, alpha .75."""
+def up_cf(moment: Moment, k: int = 300, q: float = 5.0) -> Scorer:
+    """UP-CF (Faggioli, Polato and Aiolli 2020), the last ten baskets, alpha .75."""
     everything = np.arange(moment.known.shape[1])
-    source = UserKnn().fit(moment, everything)
+    source = UserKnn(k=k, q=q).fit(moment, everything)
     return lambda rows: np.asarray(source.scores(rows).values, dtype=np.float64)
 
 
-def ease(moment: Moment) -> Scorer:
-    """EASE (Steck 2019) on log counts of the 3,000 most popular products."""
+def ease(moment: Moment, products: int = 3000, l2: float = 200.0) -> Scorer:
+    """EASE (Steck 2019) on log counts of the most popular products."""
     known = moment.known
-    source = Ease().fit(moment, np.sort(known.most_popular(3000)))
+    source = Ease(l2=l2).fit(moment, np.sort(known.most_popular(products)))
 
     def scorer(rows: Ints) -> Floats:
         found = np.full((len(rows), known.shape[1]), -1e3)

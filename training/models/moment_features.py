@@ -49,6 +49,8 @@ OF_PRODUCT = (
 )
 # What grows with each day that passes without a purchase.
 CLOCKS = ("recency_days", "type_recency_days", "kind_recency_days", "customer_recency_days")
+# Of what was bought this instant and lasts for ever, so much is wanted: it may be a gift.
+LEAST_WANTED = 0.1
 # Upper edges, in days, of the stretches of a product's own clock.
 EDGES = (3, 7, 14, 28, 56)
 
@@ -154,45 +156,24 @@ def days_on(state: Mapping[str, Float32s], days: int) -> dict[str, Float32s]:
     return found
 
 
-def bought_since(
-    state: Mapping[str, Float32s], cols: Ints, levels: Ints, bought: Mapping[int, float]
-) -> dict[str, Float32s]:
-    """Begin clocks again for what was bought after the state was taken, as one basket.
+def still_there(state: Mapping[str, Float32s], elapsed: Float32s) -> Float32s:
+    """Say how much is wanted again of what was bought after the state was taken.
+
+    What lasts g days and was bought e days ago will, at the customer's next basket c days from
+    now, be wanted (e + c) / g as much, until it is used up; g is the mean of the customer's
+    own gaps, or of all buyers' where there is none.
 
     Parameters
     ----------
-    levels
-        Codes of the products' type and kind, shape (products, 2).
-    bought
-        Days since each product, by code, was bought.
+    elapsed
+        Days since each candidate was bought; NaN for what was not.
+
+    Returns
+    -------
+    numpy.ndarray
+        1 for what was not bought or will be used up; at least `LEAST_WANTED`.
     """
-    found = {name: np.array(values) for name, values in state.items()}
-    elapsed = np.array([bought.get(int(col), np.nan) for col in cols], np.float32)
-    mine = ~np.isnan(elapsed)
-    found["recency_baskets"] += 1
-    found["type_recency_baskets"] += 1
-    found["customer_baskets"] += 1
-    found["customer_size_last"][:] = len(bought)
-    found["customer_recency_days"][:] = min(bought.values())
-    found["baskets_last_2"] = np.minimum(found["baskets_last_1"] + mine, 2)
-    found["baskets_last_1"] = np.where(np.isnan(found["baskets"]), np.nan, 0.0).astype(np.float32)
-    found["decay_basket"] *= np.float32(0.95)
-    found["gap_last"][mine] = (found["recency_days"] - elapsed)[mine]
-    for name in ("baskets", "decay_basket", "decay_14d", "baskets_7d"):
-        found[name][mine] = np.nan_to_num(found[name][mine]) + 1
-    found["baskets_last_1"][mine] = 1
-    found["baskets_last_2"][mine] = np.nan_to_num(state["baskets_last_1"][mine]) + 1
-    found["recency_days"][mine] = elapsed[mine]
-    found["recency_baskets"][mine] = 0
-    for column, prefix in ((0, "type"), (1, "kind")):
-        latest: dict[int, float] = {}
-        for product, days in bought.items():
-            code = int(levels[product, column])
-            latest[code] = min(days, latest.get(code, days))
-        since = np.array([latest.get(int(levels[col, column]), np.nan) for col in cols], np.float32)
-        again = ~np.isnan(since) & (levels[:, column].max() > 0)
-        found[f"{prefix}_recency_days"][again] = since[again]
-        if prefix == "type":
-            found["type_recency_baskets"][again] = 0
-            found["type_decay_60d"][again] = np.nan_to_num(found["type_decay_60d"][again]) + 1
-    return found
+    lasts = np.where(np.isnan(state["gap_mean"]), state["product_gap"], state["gap_mean"])
+    coming = elapsed + state["customer_cadence"]
+    share = np.clip(coming / np.maximum(lasts, 1.0), LEAST_WANTED, 1.0)
+    return np.where(np.isnan(elapsed), 1.0, share).astype(np.float32)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -19,6 +20,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.places import local_sales, usual_places
 from features.plan import WEEKS, local_plan
+from features.promoted import placement_lifts
 from training.models.histories import Float32s, Histories, Ints, find_sorted
 
 # A customer is at one of so many locations; the rest of their baskets are forgotten.
@@ -27,6 +29,8 @@ USUAL = 3
 AHEAD_DAYS = 63
 # Days and kinds of which the chain's shares are kept.
 KEPT = 64
+# No placement is believed to sell more than so many times more.
+MAX_WORTH = 8.0
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class Stretches:
         stands for everywhere.
     starts, ends
         First day, and the day after the last.
+    worth
+        How much more the placement sells than none, 0 and above.
     planned
         Whether each location has any of its own.
     """
@@ -102,15 +108,18 @@ class Stretches:
     keys: Ints
     starts: Ints
     ends: Ints
+    worth: Float32s
     planned: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, keys: Ints, starts: Ints, ends: Ints, locations: int, products: int) -> Self:
+    def of(
+        cls, keys: Ints, starts: Ints, ends: Ints, worth: Float32s, locations: int, products: int
+    ) -> Self:
         """Order them, and note which locations have any."""
         order = np.lexsort((starts, keys))
         planned = np.zeros(locations + 1, bool)
         planned[keys // products] = True
-        return cls(keys[order], starts[order], ends[order], planned)
+        return cls(keys[order], starts[order], ends[order], worth[order], planned)
 
 
 @dataclass(frozen=True)
@@ -145,12 +154,20 @@ class Plan:
         kinds = found.get_column("kind").to_numpy().astype(str)
         starts = found.get_column("from_day").to_numpy().astype(np.int64)
         ends = found.get_column("to_day").to_numpy().astype(np.int64)
+        lifts = placement_lifts(dataset, as_of).collect().to_polars()
+        worth = (
+            found.select("kind", pl.col("placement").fill_null(""))
+            .join(lifts, on=["kind", "placement"], how="left", maintain_order="left")
+            .select((pl.col("lift").fill_null(1.0) - 1.0).clip(0.0, MAX_WORTH).cast(pl.Float32))
+            .to_series()
+            .to_numpy()
+        )
         stretches = {}
         for kind in np.unique(kinds):
             kept = np.flatnonzero((kinds == kind) & (what >= 0) & (where >= 0))
             keys = where[kept] * size + what[kept]
             stretches[str(kind)] = Stretches.of(
-                keys, starts[kept], ends[kept], len(places.ids), size
+                keys, starts[kept], ends[kept], worth[kept], len(places.ids), size
             )
         return cls(stretches, len(places.ids), size)
 
@@ -171,38 +188,40 @@ class Plan:
         -------
         dict
             By kind and week of `WEEKS`: the expected share of its days with the promotion at
-            the customer's location, and `<kind>_chain` over all locations that ever have one.
+            the customer's location; for this week also `<kind>_chain`, over all locations that
+            ever have one, and `<kind>_worth`, how much more such a placement sells.
             Where a customer's location has no plan of its own, the chain's stands in.
         """
         found: dict[str, Float32s] = {}
+        nobody = np.zeros(len(cols), np.float32)
         for kind, stretches in self.kinds.items():
             for week, (first, after) in WEEKS.items():
-                chain = self.chain(kind, today + first, today + after)[cols]
-                total = np.zeros(len(cols), np.float32)
-                left = np.ones(len(cols), np.float32)
+                days = (today + first, today + after)
+                chain = self.chain(kind, *days)[cols]
+                share, worth, left = nobody.copy(), nobody.copy(), nobody + 1
                 for place in range(where.shape[1]):
                     at, weight = where[:, place], weights[:, place]
-                    planned = (at >= 0) & stretches.planned[at]
-                    share = _overlap(
-                        stretches, at * self.products + cols, planned, today + first, today + after
-                    )
-                    total += weight * share
+                    planned = (at >= 0) & stretches.planned[at] & (weight > 0)
+                    if not planned.any():
+                        continue
+                    part, more = _overlap(stretches, at * self.products + cols, planned, *days)
+                    share += weight * part
+                    worth += weight * more
                     left -= weight * planned
-                everywhere = _overlap(
-                    stretches,
-                    self.locations * self.products + cols,
-                    np.ones(len(cols), bool),
-                    today + first,
-                    today + after,
-                )
-                total = np.maximum(total + np.maximum(left, 0.0) * chain, everywhere)
-                found[f"{kind}_{week}"] = total
+                share += np.maximum(left, 0.0) * chain
+                if stretches.planned[-1]:
+                    every = np.ones(len(cols), bool)
+                    keys = self.locations * self.products + cols
+                    part, more = _overlap(stretches, keys, every, *days)
+                    share, worth = np.maximum(share, part), np.maximum(worth, more)
+                found[f"{kind}_{week}"] = share
                 if week == "this_week":
                     found[f"{kind}_chain"] = chain
+                    found[f"{kind}_worth"] = worth
         return found
 
     def here(self, cols: Ints, today: int) -> Float32s:
-        """Share of the coming week's days that products are promoted by any kind.
+        """How much more products sell for being promoted in the coming week, 0 and above.
 
         Returns
         -------
@@ -213,14 +232,15 @@ class Plan:
         found = np.zeros((self.locations + 1, len(cols)), np.float32)
         first, after = (today + day for day in WEEKS["this_week"])
         for kind, stretches in self.kinds.items():
-            chain = self.chain(kind, first, after)[cols]
+            usual = float(stretches.worth.mean()) if len(stretches.worth) else 0.0
+            chain = usual * self.chain(kind, first, after)[cols]
             found[~stretches.planned] = np.maximum(found[~stretches.planned], chain[None, :])
             days = np.minimum(stretches.ends, after) - np.maximum(stretches.starts, first)
             where, what = np.divmod(stretches.keys, self.products)
             column = find_sorted(cols, what)
             near = (days > 0) & (column >= 0)
-            share = (days[near] / (after - first)).astype(np.float32)
-            np.maximum.at(found, (where[near], column[near]), share)
+            worth = (days[near] / (after - first) * stretches.worth[near]).astype(np.float32)
+            np.maximum.at(found, (where[near], column[near]), worth)
             found[-1] = np.maximum(found[-1], chain)
         return found
 
@@ -253,6 +273,7 @@ class Plan:
                 keys=stretches.keys,
                 starts=stretches.starts,
                 ends=stretches.ends,
+                worth=stretches.worth,
             )
         about = {"kinds": list(self.kinds), "locations": self.locations, "products": self.products}
         (folder / "kinds.json").write_text(json.dumps(about))
@@ -268,6 +289,7 @@ class Plan:
                     arrays["keys"],
                     arrays["starts"],
                     arrays["ends"],
+                    arrays["worth"],
                     about["locations"],
                     about["products"],
                 )
@@ -276,11 +298,10 @@ class Plan:
 
 def _overlap(
     stretches: Stretches, keys: Ints, wanted: NDArray[np.bool_], first: int, after: int
-) -> Float32s:
-    """Share of the days [first, after) that the stretches of each key cover."""
-    total = np.zeros(len(keys), np.float32)
-    if not len(stretches.keys):
-        return total
+) -> tuple[Float32s, Float32s]:
+    """Share of the days [first, after) that the stretches of each key cover, and their worth."""
+    share = np.zeros(len(keys), np.float32)
+    worth = np.zeros(len(keys), np.float32)
     asked = np.flatnonzero(wanted)
     at = np.searchsorted(stretches.keys, keys[asked])
     while len(asked):
@@ -289,6 +310,8 @@ def _overlap(
         same = stretches.keys[at] == keys[asked]
         asked, at = asked[same], at[same]
         days = np.minimum(stretches.ends[at], after) - np.maximum(stretches.starts[at], first)
-        total[asked] += np.maximum(days, 0)
+        part = np.maximum(days, 0) / np.float32(after - first)
+        share[asked] += part
+        worth[asked] += part * stretches.worth[at]
         at = at + 1
-    return np.minimum(total / (after - first), 1.0)
+    return np.minimum(share, 1.0), worth

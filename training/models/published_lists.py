@@ -7,8 +7,8 @@ of training.
 The folder holds:
 
 about.json
-    as_of, horizon_days, list_length, kinds (of list), reasons (by number), and the names of
-    the columns of the arrays.
+    as_of, horizon_days, list_length, kinds (of list), learners, reasons (by number), and the
+    names of the columns of the arrays.
 customers.parquet
     customer_id ascending, baskets, location_id (the usual one; null where unknown), first and
     end: rows of the candidate arrays.
@@ -18,7 +18,7 @@ products.parquet
     kind (codes of the catalogue's finest and next level).
 product.npy, source.npy, taste.npy, state.npy
     One row a candidate, ordered by customer and product: its code, what speaks for it, its
-    log-odds by kind of list before the moment corrects them, what the moment is told of it.
+    log-odds by learner before the moment corrects them, what the moment is told of it.
 customer_state.npy, product_state.npy, hazard.npy, places.npz, plan/, moment/
     What else the moment needs: see `moment_features`, `places` and `ranker`.
 answers.parquet, popular.parquet
@@ -37,16 +37,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import to_day
+from training.models.blend import Blend
 from training.models.boosting import Booster
-from training.models.chance import Chance
 from training.models.moment_features import (
     OF_CUSTOMER,
     OF_PAIR,
     OF_PRODUCT,
     Clocks,
-    bought_since,
     days_on,
     moment_features,
+    still_there,
 )
 from training.models.places import Plan
 
@@ -108,10 +108,9 @@ class PublishedLists:
     spans: Ints
     places: tuple[Ints, Float32s]
     arrays: Mapping[str, NDArray[Any]]
-    levels: Ints
     plan: Plan
     moment: Mapping[str, Booster]
-    chance: Mapping[str, Chance]
+    blend: Blend
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -121,7 +120,7 @@ class PublishedLists:
         products = pl.read_parquet(folder / "products.parquet")
         with np.load(folder / "places.npz", allow_pickle=False) as places:
             names, codes, weights = places["ids"], places["codes"], places["weights"]
-        curves = json.loads((folder / "moment" / "chances.json").read_text())
+        blend = Blend.from_json(json.loads((folder / "moment" / "blend.json").read_text()))
         return cls(
             about,
             customers,
@@ -132,10 +131,9 @@ class PublishedLists:
             customers.select("first", "end").to_numpy(),
             (codes, weights),
             {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS},
-            products.select("type", "kind").to_numpy(),
             Plan.load(folder / "plan"),
-            {kind: Booster.load(folder / "moment" / f"{kind}_moment") for kind in curves},
-            {kind: Chance(**curve) for kind, curve in curves.items()},
+            {name: Booster.load(folder / "moment" / f"{name}_moment") for name in blend.scale},
+            blend,
         )
 
     @property
@@ -171,7 +169,8 @@ class PublishedLists:
         location_id
             Where the customer is, by default where they usually are.
         bought
-            Products bought since `as_of`, and when: their clocks begin again.
+            Products bought since `as_of`, and when: wanted less until they are used up, see
+            `still_there`.
         kinds
             Kinds of list to score, all by default; each costs about a millisecond.
 
@@ -186,28 +185,31 @@ class PublishedLists:
         today = max(to_day(at), to_day(self.as_of)) if at else to_day(self.as_of)
         state = self._state(row, cols, slice(first, end))
         state = days_on(state, today - to_day(self.as_of))
-        if bought:
-            seen = {
-                self.product_codes[product]: float(max(today - to_day(when), 0))
-                for product, when in bought.items()
-                if product in self.product_codes
-            }
-            state = bought_since(state, cols, self.levels, seen)
         promotions = self._promotions(row, location_id, cols, today)
         features = moment_features(state, Clocks(self.arrays["hazard"]), cols, promotions)
-        size = np.asarray(state["customer_size"], np.float64)
+        asked = tuple(kind for kind in self.kinds if kinds is None or kind in kinds)
+        taste = np.asarray(self.arrays["taste"][first:end])
+        raw, none = {}, np.zeros(len(cols), np.float32)
+        for number, learner in enumerate(self.about["learners"]):
+            if learner in self.blend.needed(asked):
+                booster = self.moment[learner]
+                # A kind of promotion that is not planned now is zero.
+                inputs = np.column_stack([features.get(name, none) for name in booster.columns])
+                moved = booster.native.predict(inputs, raw_score=True, num_threads=1)
+                raw[learner] = taste[:, number] + np.asarray(moved)
+        scores = {kind: self.blend.at(kind, raw, state["customer_size"]) for kind in asked}
         own = ~np.isnan(state["baskets"])
-        scores = {}
-        for number, kind in enumerate(self.kinds):
-            if kinds is not None and kind not in kinds:
-                continue
-            booster = self.moment[kind]
-            inputs = np.column_stack([features[name] for name in booster.columns])
-            corrected = booster.native.predict(inputs, raw_score=True, num_threads=1)
-            raw = np.asarray(self.arrays["taste"][first:end, number], np.float64) + corrected
-            scores[kind] = self.chance[kind].at(raw, size)
-            if kind == "explore":
-                scores[kind] = np.where(own, np.nan, scores[kind])
+        if "explore" in scores:
+            scores["explore"] = np.where(own, np.nan, scores["explore"])
+        if bought:
+            elapsed = np.full(len(cols), np.nan, np.float32)
+            for product, when in bought.items():
+                elapsed[cols == self.product_codes.get(product, -1)] = max(today - to_day(when), 0)
+            wanted = still_there(state, elapsed)
+            scores = {kind: values * wanted for kind, values in scores.items()}
+            again = np.where(np.isnan(elapsed), state["recency_days"], elapsed)
+            features["recency_days"] = again.astype(np.float32)
+            own = own | ~np.isnan(elapsed)
         source = np.asarray(self.arrays["source"][first:end])
         return Candidates(cols, scores, own, source, features)
 
@@ -257,7 +259,7 @@ class Draft:
             if name in OF_PAIR or (name not in fixed and name.startswith("pair_"))
         ]
         of_pair = np.column_stack([state[name] for name in self.pair])
-        odds = np.column_stack([taste[kind] for kind in self.ranker.kinds])
+        odds = np.column_stack([taste[learner] for learner in self.ranker.learners])
         self.parts["product"].write(block.cols.astype(np.int32).tobytes())
         self.parts["source"].write(ranking.reasons(block).tobytes())
         self.parts["taste"].write(odds.astype(np.float64).tobytes())
@@ -269,11 +271,10 @@ class Draft:
         known, ranking = self.ranking.histories, self.ranking
         lengths = np.sum(self.lengths, axis=0)
         ends = np.cumsum(lengths)
-        kinds = self.ranker.kinds
         for name, dtype, width in (
             ("product", np.int32, 0),
             ("source", np.int8, 0),
-            ("taste", np.float64, len(kinds)),
+            ("taste", np.float64, len(self.ranker.learners)),
             ("state", np.float32, len(self.pair)),
         ):
             self.parts[name].close()
@@ -314,7 +315,8 @@ class Draft:
             "as_of": as_of.isoformat(),
             "horizon_days": horizon_days,
             "list_length": list_length,
-            "kinds": list(kinds),
+            "kinds": list(self.ranker.blend.kinds),
+            "learners": list(self.ranker.learners),
             "reasons": [source.reason for source in ranking.sources],
             "state": {"pair": self.pair, "customer": of_customer, "product": of_product},
         }

@@ -21,9 +21,10 @@ from features.errors import MissingData
 from features.interactions import next_baskets
 from training.contract import Needs, options_of
 from training.models import histories
+from training.models.blend import KINDS, WEIGHTS
 from training.models.histories import Histories, find_sorted
 from training.models.published_lists import Draft
-from training.models.ranker import KINDS, Examples, Ranker
+from training.models.ranker import Examples, Ranker
 from training.models.ranking_features import Block, Ranking
 from training.models.sources import Moment, default_sources
 
@@ -86,14 +87,14 @@ class RecommenderModel:
     seed: int = 0
     threads: int = 1
     list_length: int = 100
-    cuts: int = 6
+    cuts: int = 5
     cut_step_days: int = 14
     negative_share: float = 0.1
     scored_products: int = 3000
     taste_rounds: int = 120
-    moment_rounds: int = 80
+    moment_rounds: int = 60
     learning_rate: float = 0.06
-    num_leaves: int = 24
+    num_leaves: int = 31
     min_data_in_leaf: int = 300
     feature_fraction: float = 0.3
     lambda_l2: float = 10.0
@@ -155,7 +156,7 @@ class RecommenderModel:
         return everyone.sort("customer_id", "rank")
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        """Say what moved each recommended product; `contribution` in log-odds of the next basket.
+        """Say what moved each recommended product; `contribution` in parts of the score of `now`.
 
         Parameters
         ----------
@@ -180,24 +181,36 @@ class RecommenderModel:
             named = _named(known, block)
             keep = named.select(pl.struct("customer_id", "product_id").is_in(wanted)).to_series()
             chosen = keep.to_numpy()
-            for features, booster in (
-                (ranking.taste(block, chosen), self.ranker_.taste["now"]),
-                (ranking.moment(block, chosen), self.ranker_.moment["now"]),
-            ):
-                shares = booster.contributions(_complete(features, booster.columns))
-                whose = pl.concat([named.filter(keep), shares], how="horizontal")
-                parts.append(
-                    whose.unpivot(
-                        index=["customer_id", "product_id"],
-                        variable_name="reason",
-                        value_name="contribution",
+            for learner, weight in WEIGHTS["now"].items():
+                if learner in self.ranker_.taste:
+                    parts += self._contributions(
+                        ranking, block, chosen, learner, weight / self.ranker_.blend.scale[learner]
                     )
-                )
         return (
             pl.concat(parts)
             .group_by("customer_id", "product_id", "reason", maintain_order=True)
             .agg(pl.col("contribution").sum())
         )
+
+    def _contributions(
+        self, ranking: Ranking, block: Block, chosen: NDArray[np.bool_], learner: str, worth: float
+    ) -> list[pl.DataFrame]:
+        """Split a learner's scores of a block's chosen candidates, `worth` each."""
+        named = _named(ranking.histories, block).filter(pl.Series(chosen))
+        parts = []
+        for features, booster in (
+            (ranking.taste(block, chosen), self.ranker_.taste[learner]),
+            (ranking.moment(block, chosen), self.ranker_.moment[learner]),
+        ):
+            shares = booster.contributions(_complete(features, booster.columns))
+            parts.append(
+                pl.concat([named, shares * worth], how="horizontal").unpivot(
+                    index=["customer_id", "product_id"],
+                    variable_name="reason",
+                    value_name="contribution",
+                )
+            )
+        return parts
 
     def save(self, folder: Path) -> None:
         """Write the boosters' native files and `recommender.json`.
@@ -274,6 +287,7 @@ class RecommenderModel:
                 Examples(
                     ranking.taste(block, keep),
                     ranking.moment(block, keep),
+                    rows,
                     np.where(hit >= 0, worth[hit], 0.0),
                     (hit >= 0) & in_next[hit],
                     hit >= 0,
@@ -288,11 +302,11 @@ class RecommenderModel:
         return Ranking.at(moment, default_sources(), products=self.scored_products)
 
     def _taste(self, ranking: Ranking, block: Block) -> dict[str, NDArray[np.float64]]:
-        """Log-odds of the candidates by kind, before the moment corrects them."""
+        """Log-odds of the candidates by learner, before the moment corrects them."""
         features = ranking.taste(block)
         return {
-            kind: booster.predict(_complete(features, booster.columns), raw_score=True)
-            for kind, booster in self.ranker_.taste.items()
+            learner: booster.predict(_complete(features, booster.columns), raw_score=True)
+            for learner, booster in self.ranker_.taste.items()
         }
 
     def _rank(
@@ -303,15 +317,17 @@ class RecommenderModel:
     ) -> pl.DataFrame:
         taste = taste if taste is not None else self._taste(ranking, block)
         moment = ranking.moment(block)
-        size = ranking.histories.customer["customer_size"][block.rows].astype(np.float64)
-        scores = {}
-        for kind in KINDS:
-            if kind not in taste:
-                scores[kind] = np.full(len(block.rows), np.nan)
-                continue
-            booster = self.ranker_.moment[kind]
-            raw = taste[kind] + booster.predict(_complete(moment, booster.columns), raw_score=True)
-            scores[kind] = self.ranker_.chance[kind].at(raw, size)
+        raw = {
+            learner: taste[learner]
+            + booster.predict(_complete(moment, booster.columns), raw_score=True)
+            for learner, booster in self.ranker_.moment.items()
+        }
+        size = ranking.histories.customer["customer_size"][block.rows]
+        blend = self.ranker_.blend
+        nothing = np.full(len(block.rows), np.nan)
+        scores = {
+            kind: blend.at(kind, raw, size) if kind in blend.kinds else nothing for kind in KINDS
+        }
         new = ranking.histories.find(block.rows, block.cols) < 0
         words = np.array([source.reason for source in ranking.sources])
         listed = _named(ranking.histories, block).with_columns(
@@ -367,6 +383,7 @@ def _together(parts: Sequence[Examples | None]) -> Examples:
     return Examples(
         _end_to_end([part.taste for part in found]),
         _end_to_end([part.moment for part in found]),
+        np.concatenate([part.customer for part in found]),
         np.concatenate([part.worth for part in found]),
         np.concatenate([part.in_next for part in found]),
         np.concatenate([part.in_window for part in found]),

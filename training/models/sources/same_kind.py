@@ -11,15 +11,13 @@ from training.models.histories import Float32s, Ints
 from training.models.places import Places
 from training.models.sources.contract import Dense, Moment
 
-# A product under promotion at the customer's place counts for so many more of its sales.
-PROMOTED_WORTH = 3.0
-
 
 @dataclass
 class SameKind:
     """The customer's decayed purchases of a kind times the product's share of its sales.
 
-    A promotion in the coming week at the customer's usual location multiplies the share.
+    A promotion in the coming week at the customer's usual location multiplies the share by as
+    much as its placement sells more.
     Kinds are the finest level of the catalogue; without one, what is promoted and sells.
     """
 
@@ -47,7 +45,7 @@ class SameKind:
         of_kind = np.bincount(self.kinds_, weights=recent, minlength=size)
         # Between the share of the kind, which favours small kinds, and sales, which drown them.
         share = recent / np.sqrt(of_kind[self.kinds_] + 5.0)
-        worth = 1.0 + (PROMOTED_WORTH - 1.0) * moment.plan.here(cols, moment.day)
+        worth = 1.0 + moment.plan.here(cols, moment.day)
         self.shares_ = (share[None, :] * worth).astype(np.float32)
         return self
 

@@ -1,0 +1,196 @@
+"""What a request changes of a ranking: the clock, the place, what was just bought."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from training.models import histories
+from training.models.moment_features import EDGES, Clocks, days_on, still_there
+from training.models.places import Places, Plan, Stretches
+from training.models.published_lists import PublishedLists
+from training.models.recommender import RecommenderModel
+
+AS_OF = datetime(2017, 11, 6)
+
+
+@pytest.fixture(scope="module")
+def journey(journey, rewritten):
+    """The households with the promotions of these weeks."""
+    day = (AS_OF - datetime(1970, 1, 1)).days
+    promotions = journey.table("promotions").to_native()
+    near = promotions.filter(pl.col("to_day") > day - 30, pl.col("from_day") < day + 28)
+    return rewritten(journey, promotions=near.collect())
+
+
+@pytest.fixture(scope="module")
+def model(journey):
+    small = RecommenderModel(
+        cuts=1, taste_rounds=30, moment_rounds=40, scored_products=500, min_data_in_leaf=50
+    )
+    return small.fit(journey, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def published(model, journey, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    model.publish(journey, AS_OF, folder)
+    return PublishedLists.load(folder)
+
+
+@pytest.fixture(scope="module")
+def lists(model, journey):
+    return model.predict(journey, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def customers(published):
+    return published.customers.filter(pl.col("baskets") > 20)["customer_id"].to_list()[:40]
+
+
+def test_what_is_published_ranks_as_the_model_does(published, lists, customers):
+    for customer in customers[:10]:
+        found = published.candidates(customer)
+        ids = published.products["product_id"].gather(found.products)
+        mine = pl.DataFrame({"product_id": ids, **found.scores, "own": found.own})
+        theirs = lists.filter(pl.col("customer_id") == customer).join(mine, on="product_id")
+        assert theirs.get_column("score").to_numpy() == pytest.approx(
+            theirs.get_column("now").to_numpy(), abs=1e-9
+        )
+        assert theirs.get_column("month").to_numpy() == pytest.approx(
+            theirs.get_column("month_right").to_numpy(), abs=1e-9
+        )
+        assert ((theirs.get_column("reason") == "repeat") == theirs.get_column("own")).all()
+
+
+def test_the_same_request_gets_the_same_answer(published, customers):
+    asked = {"at": AS_OF + timedelta(days=3), "location_id": "367"}
+    first, second = (published.candidates(customers[0], **asked) for _ in range(2))
+    assert np.array_equal(first.scores["now"], second.scores["now"])
+
+
+def test_what_was_just_bought_and_lasts_long_moves_down(published, customers):
+    day = AS_OF + timedelta(days=1)
+    falls = []
+    for customer in customers:
+        before = published.candidates(customer, at=day)
+        gap = before.features["gap_mean"]
+        lasting = np.flatnonzero((gap > 21) & (before.features["recency_days"] > 14))
+        if not len(lasting):
+            continue
+        best = lasting[np.argmax(before.scores["now"][lasting])]
+        product = published.products["product_id"][int(before.products[best])]
+        after = published.candidates(customer, at=day, bought={product: day})
+        falls.append(after.scores["now"][best] - before.scores["now"][best])
+    assert len(falls) > 20
+    assert max(falls) < 0
+
+
+def test_promotion_at_the_place_never_lowers_a_product(published, customers):
+    for customer in customers[:10]:
+        row = published.codes[customer]
+        cols = np.asarray(published.arrays["product"][slice(*published.spans[row])], np.int64)
+        here = published.places[0][row][0]
+        day = (AS_OF - datetime(1970, 1, 1)).days
+        without = published.candidates(customer)
+        kinds = {}
+        for kind, stretches in published.plan.kinds.items():
+            keys = np.concatenate([stretches.keys, here * published.plan.products + cols])
+            weeks = np.full(len(cols), day)
+            kinds[kind] = Stretches.of(
+                keys,
+                np.concatenate([stretches.starts, weeks]),
+                np.concatenate([stretches.ends, weeks + 7]),
+                np.concatenate([stretches.worth, np.ones(len(cols), np.float32)]),
+                published.plan.locations,
+                published.plan.products,
+            )
+        plan = Plan(kinds, published.plan.locations, published.plan.products)
+        promoted = PublishedLists(**{**vars(published), "plan": plan}).candidates(customer)
+        for kind in published.kinds:
+            gain = promoted.scores[kind] - without.scores[kind]
+            assert np.nanmin(gain) >= -1e-12
+
+
+def test_a_place_changes_what_is_promoted(published, customers):
+    usual = published.candidates(customers[0])
+    other = published.candidates(customers[0], location_id="no such place")
+    promoted = "mailer_this_week"
+    assert not np.array_equal(usual.features[promoted], other.features[promoted])
+
+
+def test_days_that_pass_move_clocks_and_nothing_else():
+    state = {
+        name: np.array([3.0, np.nan], np.float32)
+        for name in (
+            "recency_days",
+            "type_recency_days",
+            "kind_recency_days",
+            "customer_recency_days",
+            "decay_14d",
+            "baskets_7d",
+            "gap_mean",
+        )
+    }
+    later = days_on(state, 14)
+    assert later["recency_days"][0] == 17
+    assert later["decay_14d"][0] == 1.5
+    assert later["baskets_7d"][0] == 0
+    assert later["gap_mean"][0] == 3
+    assert all(np.isnan(values[1]) for values in later.values())
+
+
+def test_what_is_used_up_by_the_next_basket_is_wanted_as_before():
+    state = {
+        "gap_mean": np.array([3, 40, np.nan], np.float32),
+        "product_gap": np.array([9, 9, 80], np.float32),
+        "customer_cadence": np.full(3, 4, np.float32),
+    }
+    just_now = np.zeros(3, np.float32)
+    assert still_there(state, just_now).tolist() == pytest.approx([1.0, 0.1, 0.1])
+    assert still_there(state, just_now + 16).tolist() == pytest.approx([1.0, 0.5, 0.25])
+    assert still_there(state, just_now * np.nan).tolist() == [1, 1, 1]
+
+
+def test_clocks_count_the_gaps_that_reached_a_stretch():
+    cols = np.zeros(100, np.int64)
+    # Every pair was bought again after ten days, once, and then no more for 100 days.
+    ended = [np.full(100, float(edge >= 10)) for edge in EDGES] + [np.ones(100)]
+    clocks = Clocks.learn(cols, ended, np.full(100, 100.0), 1)
+    first, second, third = clocks.hazard[0, :3]
+    assert first == second == 0
+    assert third == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_plan_counts_days_places_and_worth():
+    known_products, day = 2, 100
+    stretches = Stretches.of(
+        np.array([0 * known_products + 1, 1 * known_products + 1]),
+        np.array([100, 90]),
+        np.array([107, 101]),
+        np.array([2.0, 1.0], np.float32),
+        2,
+        known_products,
+    )
+    plan = Plan({"display": stretches}, 2, known_products)
+    shares = plan.shares(
+        np.array([[0, 1], [0, 1]]),
+        np.array([[0.75, 0.25], [0.75, 0.25]], np.float32),
+        np.array([0, 1]),
+        day,
+    )
+    assert shares["display_this_week"].tolist() == pytest.approx([0, 0.75 + 0.25 / 7])
+    assert shares["display_worth"].tolist() == pytest.approx([0, 0.75 * 2 + 0.25 / 7])
+    assert shares["display_chain"].tolist() == pytest.approx([0, (7 + 1) / 14])
+
+
+def test_usual_places_are_those_of_past_baskets(journey):
+    known = histories.known_at(journey, AS_OF)
+    places = Places.at(journey, AS_OF, known)
+    orders = journey.known("orders", AS_OF).to_native().collect()
+    of = orders.filter(pl.col("customer_id") == str(known.customers[5]))
+    mine = set(of.get_column("location_id"))
+    codes = places.codes[5][places.codes[5] >= 0]
+    assert {str(places.ids[code]) for code in codes} <= mine
+    assert places.weights[5].sum() == pytest.approx(1.0)
