@@ -59,6 +59,7 @@ GRIDS: dict[str, tuple[Callable[..., Scorer], str, list[dict[str, Any]]]] = {
     "EASE": (peers.ease, "explore_precision_10", [{"l2": l2} for l2 in (100.0, 300.0)]),
 }
 BARS = ("TIFU-KNN", "decayed frequency")
+TUNED_ON = 2500
 
 
 def factors(model: Any, moment: Moment) -> Scorer:
@@ -115,14 +116,22 @@ def methods(chosen: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Moment]
 def tune(
     dataset: Dataset, as_of: datetime, asked: Mapping[str, Any], only: set[str] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Choose each peer's options on an earlier cut."""
+    """Choose each peer's options on an earlier cut, by at most `TUNED_ON` customers.
+
+    The others count as missed with every option alike.
+    """
     chosen = {}
+    known, rows = histories.known_at(dataset, as_of), truth_at(dataset, as_of, asked).rows
+    some = rows[np.linspace(0, len(rows) - 1, min(TUNED_ON, len(rows))).astype(int)]
+    ids = pl.DataFrame({"customer_id": known.customers[some].astype(object)})
+    ids = ids.cast({"customer_id": pl.String})
     for name, (method, metric, grid) in GRIDS.items():
         if only and name not in only:
             continue
         best = -1.0
         for options in grid:
-            answer = Ranked(partial(method, **options)).fit(dataset, as_of).predict(dataset, as_of)
+            fitted = Ranked(partial(method, **options)).fit(dataset, as_of)
+            answer = fitted.predict(dataset, as_of, ids)
             value = float(np.nanmean(measures(dataset, as_of, asked, answer)[metric]))
             if value > best:
                 best, chosen[name] = value, options

@@ -187,6 +187,8 @@ class Task:
         (dataset, as_of, options, predictions) -> by metric, a value for every judged case in
         the same order for every method; from these come paired intervals. None where cases are
         not one by one to be judged.
+    note
+        What a reader of the report must know of its figures; shown beneath them.
     plots
         (dataset, as_of, options, predictions) -> figures that a person would look at, by name.
     primary
@@ -212,3 +214,4 @@ class Task:
     primary_slice: str = "all"
     tunable: Mapping[str, Space] = field(default_factory=dict)
     cases: Cases | None = None
+    note: str = ""

@@ -104,6 +104,7 @@ def train(
         "primary": task.primary,
         "settings": json.dumps({"options": asked, "params": chosen}),
         "without": json.dumps(task.model.needs.missing_optional(dataset)),
+        **({"note": task.note} if task.note else {}),
     }
     with tracker.run(task.name, f"{task.name} as of {as_of.date()}", tags):
         tracker.log_params({**asked, **chosen, "folds": folds})

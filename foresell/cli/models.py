@@ -88,6 +88,8 @@ def evaluate(
             grid.add_row(row["method"], f"{row['value']:.4f}", folds_, ratio, seconds)
         console.print(f"[bold]{report.task.name}[/], slice {report.task.primary_slice}")
         console.print(grid)
+        if report.task.note:
+            console.print(f"[dim]{report.task.note}[/]")
 
 
 @app.command()

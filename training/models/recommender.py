@@ -65,6 +65,8 @@ class RecommenderModel:
         Products recommended to each customer.
     cuts, cut_step_days
         How many past instants are learnt from, and the days between them.
+    learned_customers
+        At most so many customers are learnt from at each cut, an even pick.
     negative_share
         Share of the candidates that were not bought that are learnt from.
     scored_products
@@ -89,6 +91,7 @@ class RecommenderModel:
     list_length: int = 100
     cuts: int = 5
     cut_step_days: int = 14
+    learned_customers: int = 6000
     negative_share: float = 0.1
     scored_products: int = 3000
     taste_rounds: int = 120
@@ -279,7 +282,11 @@ class RecommenderModel:
         ranking = self._ranking(dataset, cut, known)
         rng = np.random.default_rng([self.seed, to_day(cut)])
         parts = []
-        for block in ranking.blocks(np.unique(buyers[buyers >= 0])):
+        learned = np.unique(buyers[buyers >= 0])
+        if len(learned) > self.learned_customers:
+            even = np.linspace(0, len(learned) - 1, self.learned_customers)
+            learned = learned[even.astype(np.int64)]
+        for block in ranking.blocks(learned):
             at = find_sorted(keys, block.rows * known.shape[1] + block.cols)
             keep = (at >= 0) | (rng.random(len(at)) < self.negative_share)
             hit, rows = at[keep], block.rows[keep]
@@ -355,6 +362,7 @@ class RecommenderModel:
 _EXAMPLE_OPTIONS = (
     "horizon_days",
     "seed",
+    "learned_customers",
     "negative_share",
     "scored_products",
 )

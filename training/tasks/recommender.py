@@ -6,10 +6,7 @@ bought before and buy within the horizon. `window_` metrics take all that they b
 metrics take products first sold within four weeks before. Intervals are of the mean over
 customers, by bootstrap.
 
-What such numbers cannot show: they count what people bought without seeing the list, so they
-reward guessing habits and cannot tell whether a recommendation changed anything; what was not
-on the shelf or not seen could not be bought, and counts as a miss. Only a trial with a control
-group shows what lists sell.
+What such numbers cannot show stands in `NOTE`, beneath every report.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,6 +29,11 @@ from training.models.recommender import MIN_HISTORY_DAYS, RecommenderModel
 from training.plots.recommender import draw
 from training.tasks.outcomes import Bools, Outcome, measures, outcome
 
+NOTE = (
+    "Offline figures count what people bought without seeing the list: they reward guessing "
+    "habits, cannot tell whether a recommendation changed anything, and count as missed what was "
+    "not on the shelf or never seen. Only a trial with a control group shows what lists sell."
+)
 SHOWN = 20
 NEWCOMER, FEW, MANY = 3, 10, 50
 # Metrics whose interval over customers is reported.
@@ -200,6 +202,7 @@ RECOMMENDER = Task(
     judge=judge,
     plots=plots,
     cases=measures,
+    note=NOTE,
     primary="ndcg_10",
     lower_is_better=False,
     tunable={
