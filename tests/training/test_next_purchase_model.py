@@ -9,7 +9,8 @@ from polars.testing import assert_frame_equal
 
 from features.calendar import to_day
 from features.errors import InvalidInput
-from training.models.next_purchase import NextPurchaseModel, answers_from, curve_of
+from training.models.churn import ChurnModel
+from training.models.next_purchase import NextPurchaseModel, anchored, answers_from, curve_of
 from training.models.periods import bin_edges
 from training.models.stacked_cuts import followed_cuts
 from training.tasks.next_purchase import NEXT_PURCHASE
@@ -109,6 +110,49 @@ def test_too_short_a_horizon_is_refused(journey):
     with pytest.raises(InvalidInput, match="30 or more") as error:
         NextPurchaseModel(horizon_days=14).fit(journey, AS_OF)
     assert error.value.field == "horizon_days"
+
+
+def with_a_visit_yesterday(orders):
+    visit = orders.filter(pl.col("ts") < AS_OF).group_by("customer_id").agg(pl.all().last())
+    visit = visit.with_columns(
+        pl.lit(AS_OF - timedelta(hours=9)).alias("ts"),
+        pl.lit(to_day(AS_OF) - 1, dtype=pl.Int32).alias("day"),
+        ("extra-" + pl.col("customer_id")).alias("order_id"),
+    )
+    return pl.concat([orders, visit.select(orders.columns)])
+
+
+@pytest.mark.parametrize("horizon", [56, 60])
+def test_a_purchase_yesterday_never_lowers_the_chance_within_two_months(
+    journey, orders, rewritten, horizon
+):
+    model = NextPurchaseModel(horizon_days=horizon, rounds=60).fit(journey, AS_OF)
+    more = rewritten(journey, orders=with_a_visit_yesterday(orders))
+    before = model.curves(model.features(journey, AS_OF))[:, -1]
+    after = model.curves(model.features(more, AS_OF))[:, -1]
+    assert (after >= before).all()
+    past = rewritten(journey, orders=orders.filter(pl.col("ts") < AS_OF))
+    later = model.curves(model.features(past, AS_OF + timedelta(days=21)))[:, -1]
+    assert (later <= before).all()
+
+
+def test_the_distribution_at_the_churn_horizon_agrees_with_the_churn_model(model, journey):
+    churn = ChurnModel().fit(journey, AS_OF).predict(journey, AS_OF)
+    silent = 1 - model.curves(model.features(journey, AS_OF))[:, 27]
+    said = churn.get_column("churn_probability").to_numpy()
+    assert abs(silent.mean() - said.mean()) < 0.03
+    assert np.abs(silent - said).mean() < 0.08
+    assert np.corrcoef(silent, said)[0, 1] > 0.9
+
+
+@given(st.lists(st.floats(0.001, 0.5), min_size=5, max_size=5), st.floats(-4, 4))
+def test_an_anchored_curve_ends_in_the_silence_that_is_known(hazard, odds):
+    free = 1 - np.cumprod(1 - np.array(hazard))[None, :]
+    bound = anchored(free, 3, np.array([odds]))[0]
+    assert 1 - bound[2] == pytest.approx(1 / (1 + np.exp(-odds)))
+    assert (np.diff(bound) >= 0).all()
+    further = (1 - bound[4]) / (1 - bound[2])
+    assert further == pytest.approx((1 - free[0, 4]) / (1 - free[0, 2]))
 
 
 @given(st.integers(30, 200))
