@@ -106,7 +106,8 @@ def detect_encoding(path: Path) -> str:
         chunk = stream.read(CHUNK_BYTES)
         if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
-        marked = chunk.startswith(codecs.BOM_UTF8)
+        if chunk.startswith(codecs.BOM_UTF8):
+            return "utf-8-sig"
         while chunk:
             if not chunk.isascii() or damaged:
                 text = decoder.decode(chunk)
@@ -115,9 +116,7 @@ def detect_encoding(path: Path) -> str:
             chunk = stream.read(CHUNK_BYTES)
     # A file in UTF-8 with a few broken letters stays UTF-8; one without a sound letter
     # beyond ASCII is what Windows writes.
-    if damaged > valid:
-        return "cp1252"
-    return "utf-8-sig" if marked else "utf-8"
+    return "cp1252" if damaged > valid else "utf-8"
 
 
 def open_bytes(path: Path) -> BinaryIO:
