@@ -24,8 +24,11 @@ def scan_quarantine(path: Path) -> pl.LazyFrame:
     """Read a quarantine; one that was never written is empty."""
     if not path.is_file():
         return pl.LazyFrame(schema=QUARANTINE_SCHEMA)
-    # Written before a column was added, it has none of it.
-    return pl.scan_parquet(path, schema=QUARANTINE_SCHEMA, missing_columns="insert")
+    # Written before a column was added, it has none of it, and its rows came from one source.
+    widened = pl.ScanCastOptions(integer_cast="upcast")
+    return pl.scan_parquet(
+        path, schema=QUARANTINE_SCHEMA, missing_columns="insert", cast_options=widened
+    ).with_columns(pl.col("source").fill_null(0))
 
 
 def write_quarantine(path: Path, rows: Iterable[pl.LazyFrame]) -> None:

@@ -4,8 +4,8 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -51,6 +51,8 @@ class SourceTable:
         Which of the table's sources it is.
     places
         Files that were read, as FILE names them.
+    asked
+        The line of a mapping that asks for a column, by column.
     """
 
     name: str
@@ -64,6 +66,7 @@ class SourceTable:
     lines: LineIdentity | None = None
     number: int = 0
     places: tuple[str | None, ...] = (None,)
+    asked: Mapping[str, int | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -140,7 +143,13 @@ def stage(
     table = TABLES[source.name]
     (folder / "rejected").mkdir(parents=True)
     arriving = _shaped(source, pl.DataFrame(schema=source.frame.lazy().collect_schema()))
-    rules = [*source.rules, *standard_rules(table, arriving.columns)]
+    rules = [
+        *source.rules,
+        *(
+            replace(rule, mapping_line=source.asked.get(rule.column))
+            for rule in standard_rules(table, arriving.columns)
+        ),
+    ]
     kept = [name for name in arriving.columns if _is_kept(table, name)]
     wanted = [pl.col(name) for name in kept]
     if source.lines is not None:

@@ -101,6 +101,11 @@ class Reading:
             lines=identity(names) if orders and "line" not in names else None,
             number=self.number,
             places=places,
+            asked={
+                name: self.mapping.at.line(self.table.name, name, self.number)
+                or self.mapping.at.line(self.table.name, "columns", self.number)
+                for name in self.table.columns
+            },
             noted={DAMAGED: "letters look damaged; is the encoding right?"} if self._texts else {},
         )
 

@@ -79,6 +79,24 @@ def test_a_rejected_row_says_file_row_column_value_reason_and_the_mappings_line(
     ]
 
 
+def test_what_is_missing_is_said_with_the_mappings_line_too(shop):
+    shop.export("a.csv", *GOOD, ",9,tea,2024-01-05,1,1.00")
+    shop.bring()
+    row = shop.kept().row(0, named=True)
+    assert (row["reason"], row["mapping_line"]) == ("order_id is missing", 4)
+
+
+def test_a_quarantine_written_before_it_had_files_is_read_and_stays(shop):
+    path = quarantine_file(shop.home, "shop")
+    path.parent.mkdir(parents=True)
+    columns = {"table": "orders", "row": [7], "column": "qty", "value": "x", "reason": "y"}
+    pl.DataFrame(columns, schema_overrides={"row": pl.UInt32}).write_parquet(path)
+    assert scan_quarantine(path).collect().item(0, "row") == 7
+    shop.export("a.csv", *GOOD)
+    shop.bring()
+    assert shop.kept().get_column("reason").to_list() == ["y"]
+
+
 def test_a_dropped_row_of_an_attribute_table_says_why_it_was_dropped(shop):
     shop.map(
         MAPPING
