@@ -69,7 +69,7 @@ def mlforecast(case: Case, origin: datetime, ids: pl.DataFrame, *, plan: bool) -
     train = train[train["unique_id"].isin(long)]
     model.fit(train, static_features=[])
     ahead = frame[~known & frame["unique_id"].isin(long).to_numpy()]
-    said = model.predict(steps, X_df=ahead if plan else None)
+    said = model.predict(steps, X_df=ahead if len(ahead.columns) > 2 else None)
     found = np.repeat(past[:, -8:].mean(axis=1)[:, None], steps, axis=1)
     rows = np.sort(said["unique_id"].unique())
     said = said.sort_values(["unique_id", "ds"])

@@ -131,9 +131,5 @@ def covariate_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Fl
             columns[f"covariate_last_{name}"] = last[back]
             continue
         planned = covariate.values[own[back], origin.at + steps]
-        usual = _usual(origin, whole[own])[back]
         columns[f"covariate_{name}"] = planned
-        columns[f"covariate_change_{name}"] = planned - usual
-        effect = _slope(origin, whole[own], 4.0)
-        columns[f"covariate_gain_{name}"] = np.nan_to_num(planned - usual) * effect[back]
     return columns

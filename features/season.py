@@ -99,10 +99,11 @@ def season_columns(origin: "Origin", steps: Ints, back: Ints, country: str) -> d
     grain, ahead = origin.panel.grain, np.arange(int(steps.max(initial=0)) + 1)
     days = [origin.panel.day(origin.at) + grain.days * int(step) for step in ahead]
     calendar = season(days, grain.days, country)
-    named = {"season_week": "week", "season_month_day": "month_day"}
-    named |= {"holiday_ahead": "to_holiday", "holiday_behind": "since_holiday"}
+    named = {"holiday_ahead": "to_holiday", "holiday_behind": "since_holiday"}
     if grain.freq == "day":
         named["season_weekday"] = "weekday"
+    else:  # days of one month or week have little in common but what last year tells
+        named |= {"season_week": "week", "season_month_day": "month_day"}
     columns = {name: calendar[column].to_numpy()[steps] for name, column in named.items()}
     columns["season_step"] = steps.astype(np.float64)
     return columns | _last_year(origin, ahead, steps, back)
@@ -139,7 +140,7 @@ def _last_year(origin: "Origin", ahead: Ints, steps: Ints, back: Ints) -> dict[s
 
 
 def weekday_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats]:
-    """Describe target days by what sold on their weekday: own means, the last two, the group's."""
+    """Describe target days by what sold on their weekday: own means, own habit, the group's."""
     weeks = origin.units.shape[1] // 7
     if not weeks:
         return {}
@@ -153,9 +154,6 @@ def weekday_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floa
         counts = np.einsum("swd,w->sd", seen, weights)
         means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
         columns[f"season_day_{name}"] = means[back, phase] / level
-    for k in (1, 2):
-        if weeks >= k:
-            columns[f"season_day_{k - 1}"] = sold[:, -k][back, phase] / 1000 / level
     index = np.ones((len(origin.rows), 7))
     for group, (totals, which) in list(origin.panel.totals.items())[:2]:
         recent = totals[:, max(origin.at - 56, 0) : origin.at]

@@ -127,7 +127,7 @@ def test_a_weekday_is_described_by_its_own_past():
     saturdays = [("a", "1", DAY + k, 7.0 if k % 7 == 5 else 1.0) for k in range(140)]
     grain = Grain.parse("product,location:day")
     frame = collected(demand(shop(saturdays), grain, at(DAY + 140), 7))
-    own = frame["season_day_0"] * frame["level_now"]
+    own = frame["season_day_fast"] * frame["level_now"]
     assert own.to_list() == pytest.approx([1, 1, 1, 1, 1, 7, 1])
 
 

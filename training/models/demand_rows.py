@@ -14,9 +14,9 @@ from features.grain import Grain
 from features.panel import Panel, panel
 from features.series import THOUSANDTHS, units_by_period
 
-# Origins are a week apart over the last year: further back the assortment is another one.
+# Origins are a week apart over two years: further back the assortment is another one.
 ORIGIN_DAYS = 7
-ORIGINS = 52
+ORIGINS = 104
 # Before its first origin a series needs this much past to be described.
 WARM_UP_DAYS = 56
 # Slower series teach little about sizes, and there are many of them.
@@ -82,7 +82,7 @@ def training_rows(
     for at in origins:
         steady = _steady(laid_out, at)
         if len(steady) > most:
-            steady = np.sort(rng.choice(steady, most, replace=False))
+            steady = _drawn(laid_out, at, steady, most, rng)
         ahead = min(horizon, longest - at)
         chosen = rng.random((len(steady), ahead)) < kept
         row, step = np.nonzero(chosen)
@@ -124,6 +124,18 @@ def _candidates(
     if found.height > _MOST_SERIES:
         found = found.sort(grain.keys).sample(_MOST_SERIES, seed=seed)
     return found
+
+
+def _drawn(
+    laid_out: Panel, at: int, steady: NDArray[np.int64], most: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw series, those that sold more the more often: there are fewer of them.
+
+    Source: weighted sampling without replacement by Efraimidis and Spirakis (2006).
+    """
+    recent = laid_out.units[steady, max(at - _STEADY_PERIODS, 0) : at].mean(axis=1) / THOUSANDTHS
+    keys = rng.exponential(size=len(steady)) / np.sqrt(recent + 0.2)
+    return np.sort(steady[np.argsort(keys, kind="stable")[:most]])
 
 
 def _steady(laid_out: Panel, at: int) -> NDArray[np.int64]:
