@@ -21,7 +21,7 @@ ORIGINS = 104
 WARM_UP_DAYS = 56
 # Slower series teach little about sizes, and there are many of them.
 UNITS_A_PERIOD = {"day": 0.1, "week": 0.25}
-_STEADY_PERIODS = 28
+_STEADY_PERIODS = {"day": 182, "week": 28}
 # More series teach nothing new, and a panel of them takes memory.
 _MOST_SERIES = 30_000
 # With fewer examples there is nothing to learn.
@@ -119,7 +119,7 @@ def _candidates(
         nw.col("block") < block, nw.col("block") >= block - periods
     )
     sums = units.group_by("series").agg(nw.col("units").sum()).collect().to_polars()
-    least = UNITS_A_PERIOD[grain.freq] * min(_STEADY_PERIODS, periods) * THOUSANDTHS
+    least = UNITS_A_PERIOD[grain.freq] * min(_STEADY_PERIODS[grain.freq], periods) * THOUSANDTHS
     found = index.join(sums.filter(pl.col("units") >= least), on="series", how="semi")
     if found.height > _MOST_SERIES:
         found = found.sort(grain.keys).sample(_MOST_SERIES, seed=seed)
@@ -133,13 +133,16 @@ def _drawn(
 
     Source: weighted sampling without replacement by Efraimidis and Spirakis (2006).
     """
-    recent = laid_out.units[steady, max(at - _STEADY_PERIODS, 0) : at].mean(axis=1) / THOUSANDTHS
+    recent = (
+        laid_out.units[steady, max(at - _STEADY_PERIODS[laid_out.grain.freq], 0) : at].mean(axis=1)
+        / THOUSANDTHS
+    )
     keys = rng.exponential(size=len(steady)) / np.sqrt(recent + 0.2)
     return np.sort(steady[np.argsort(keys, kind="stable")[:most]])
 
 
 def _steady(laid_out: Panel, at: int) -> NDArray[np.int64]:
     """Rows of the series that sold regularly before a column."""
-    seen = min(_STEADY_PERIODS, at)
+    seen = min(_STEADY_PERIODS[laid_out.grain.freq], at)
     recent = laid_out.units[:, at - seen : at].sum(axis=1)
     return np.flatnonzero(recent >= UNITS_A_PERIOD[laid_out.grain.freq] * seen * 1000)
