@@ -82,12 +82,12 @@ class DemandModel:
     seed: int = 0
     threads: int = 1
     country: str = "US"
-    learning_rate: float = 0.07
+    learning_rate: float = 0.13
     num_leaves: int = 31
     min_data_in_leaf: int = 200
-    rounds: int = 110
+    rounds: int = 50
     feature_fraction: float = 0.4
-    members: int = 3
+    members: int = 2
     rows: int = 80_000
     catch_up: float = 0.7
 

@@ -26,12 +26,12 @@ Floats = NDArray[np.float64]
 QUANTILES = (0.1, 0.5, 0.9)
 # Levels that are published: any other is interpolated between its neighbours.
 LEVELS = (0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99)
-_ROUNDS = 40
+_ROUNDS = 25
 # Spreads need fewer rows than means: beyond these they hardly change.
 _ROWS = 40_000
 _PARAMS: Mapping[str, Any] = {
     "objective": "gamma",
-    "learning_rate": 0.1,
+    "learning_rate": 0.15,
     "num_leaves": 15,
     "min_data_in_leaf": 300,
     "lambda_l2": 1.0,

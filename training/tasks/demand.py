@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.grain import Grain
+from features.noise import noise_floor
 from features.series import all_series, steady_series, units_matrix
 from training import metrics
 from training.baselines.demand import BASELINES
@@ -52,6 +53,8 @@ def judge(
         Score("all", "wape", metrics.wape(truth, mean), n),
         Score("all", "rmsse", float(metrics.rmsse(truth, mean, scale).mean()), len(ids)),
         Score("all", "bias", metrics.bias(truth, mean), n),
+        # What no forecast can do without: it tells how much of the error is noise.
+        Score("all", "wape_noise_floor", noise_floor(dataset, grain, as_of, ids).wape, n),
     ]
     if "q50" in given:
         flat = truth.ravel()
@@ -118,10 +121,10 @@ DEMAND = Task(
     plots=plots,
     primary="wape",
     tunable={
-        "learning_rate": Space(0.02, 0.15, log=True),
+        "learning_rate": Space(0.02, 0.2, log=True),
         "num_leaves": Space(7, 63, integer=True, log=True),
         "min_data_in_leaf": Space(30, 500, integer=True, log=True),
-        "rounds": Space(60, 300, integer=True),
+        "rounds": Space(30, 300, integer=True),
         "feature_fraction": Space(0.2, 0.9),
     },
 )
