@@ -1,6 +1,7 @@
 """A customer's profile is what each model says, side by side, of known and posted customers."""
 
 from datetime import date
+from statistics import mean
 
 import polars as pl
 import pytest
@@ -47,6 +48,19 @@ def test_the_next_categories_are_the_likeliest_of_the_household(shown, people, i
         chances = [row["p_within_14"] for row in one["next_categories"]]
         assert chances == mine["p_within_14"].sort(descending=True).head(5).to_list()
     assert any(one["next_categories"] for one in shown)
+
+
+def test_churn_and_next_purchase_agree_at_the_churn_horizon(people):
+    everyone = sorted(people["churn"].customers.rows)
+    leaving = people["churn"].answer(everyone)
+    horizon = leaving[0]["horizon_days"]
+    back = people["next-purchase"].answer(everyone, [horizon])
+    gaps = [
+        one["churn_probability"] - (1 - other[f"p_within_{horizon}"])
+        for one, other in zip(leaving, back, strict=True)
+    ]
+    assert abs(mean(gaps)) < 0.03
+    assert mean(abs(gap) for gap in gaps) < 0.08
 
 
 def test_habits_are_those_of_the_records(shown, journey, people_as_of):

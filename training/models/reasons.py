@@ -16,10 +16,10 @@ Row = dict[str, Any]
 
 # The first group with a fitting prefix takes a feature.
 PREFIXES = {
-    "rhythm": ("recency", "gap", "silent", "silence", "alive", "own_hazard", "process_hazard"),
+    "rhythm": ("recency", "gap", "silent", "silence", "alive", "own_hazard", "process"),
     "trend": ("visits_trend",),
-    "frequency": ("visits", "visit_rate"),
-    "spend": ("spend",),
+    "frequency": ("visits", "visit_rate", "expected_orders"),
+    "spend": ("spend", "expected_spend"),
     "basket": ("lines", "products", "categories"),
     "tenure": ("tenure",),
     "places": ("locations", "channels"),
