@@ -119,11 +119,13 @@ def _sections(look: _Look) -> list[_Section]:
     described = [
         _Section(table, look, {f"{thing}_id": roles[f"{thing}_id"]})
         for table, thing in _THINGS.items()
-        if look.roles.attributes.get(thing) and f"{thing}_id" in roles
+        if f"{thing}_id" in roles
+        and (look.roles.attributes.get(thing) or (thing == "location" and not dated))
     ]
     for one in described:
-        attributes = look.roles.attributes[_THINGS[one.table]]
-        one.columns |= attributes
+        one.columns |= look.roles.attributes.get(_THINGS[one.table], {})
+        if one.table == "locations" and not dated and "channel" in roles:
+            one.columns["channel"] = roles["channel"]
     if "from_day" in roles:
         return _spans(look)
     if not dated:
@@ -175,7 +177,7 @@ def _section(table: str, look: _Look, *names: str) -> _Section:
 
 
 def _orders(look: _Look) -> _Section:
-    names = ("customer_id", "order_id", "line", "product_id", "location_id", "channel")
+    names = ("customer_id", "order_id", "line", "product_id", "location_id", "channel", "kind")
     amounts = ("quantity", "unit_price", "revenue", "discount")
     section = _section("orders", look, *names, *amounts)
     if "line" in section.columns and look.unique("order_id", "line") < _UNIQUE:

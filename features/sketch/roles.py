@@ -22,6 +22,7 @@ _GROWS = 0.5
 # A column is an attribute of a thing where it takes one value for so many of its ids.
 _FIXED = 0.97
 _AMOUNTS = {"quantity", "price", "money", "cost", "discount", "on_hand", "week", "day"}
+_KINDS = {"sale", "return", "sent", "seen", "clicked", "visited", "redeemed"}
 ATTRIBUTES = ("name", "department", "category", "subcategory", "brand")
 
 
@@ -264,12 +265,21 @@ def _others(roles: Roles, profiles: list[Profile], said: dict[str, Meaning]) -> 
             "line" in stated and one.is_number and one.whole == 1 and "order_id" in roles.columns
         ) or _is_line(roles, one, profiles):
             roles.columns["line"] = one.name
+        elif "kind" not in roles.columns and _is_kind(one):
+            roles.columns["kind"] = one.name
         elif "channel" in stated and not things and one.distinct <= 50:
             roles.columns["channel"] = one.name
         elif ("on_sale" in stated or set(stated) == {"discount"}) and one.distinct <= 2:
             roles.columns["on_sale"] = one.name
         elif things[-1:] == ("campaign",) and not stated and "campaign_id" not in roles.columns:
             roles.columns["campaign_id"] = one.name
+
+
+def _is_kind(one: Profile) -> bool:
+    """Whether a column says sale or return, or what reached a customer."""
+    if one.is_number or one.distinct > len(_KINDS):
+        return False
+    return one.distinct > 0 and set(one.values.drop_nulls().cast(pl.String)) <= _KINDS
 
 
 def _is_line(roles: Roles, one: Profile, profiles: list[Profile]) -> bool:

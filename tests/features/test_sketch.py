@@ -190,6 +190,22 @@ def test_the_price_of_a_unit_and_the_revenue_of_a_line_are_told_apart_by_their_v
         assert desk.section(desk.draft("x.csv"), "orders")["columns"][money] == "montant"
 
 
+def test_what_reached_customers_and_where_shops_are_is_told_by_its_words(desk):
+    sent = [[n % 9, f"c{n % 3}", f"2024-01-{1 + n % 28:02d}", "sent"] for n in range(60)]
+    sent += [[n % 9, f"c{n % 3}", f"2024-02-{1 + n % 28:02d}", "clicked"] for n in range(60)]
+    desk.write("mails.csv", ["customer", "campaign", "date", "what"], sent)
+    desk.write("shops.csv", ["store_id", "channel"], [[n, "shop"] for n in range(5)])
+    desk.write(
+        "log.csv",
+        ["customer", "date", "amount"],
+        [[n % 9, f"2024-01-{1 + n % 28:02d}", n / 4] for n in range(90)],
+    )
+    tables, dataset = desk.bring(desk.draft("mails.csv", "shops.csv", "log.csv"))
+    assert set(tables) == {"touchpoints", "locations", "orders"}
+    kinds = dataset.table("touchpoints").collect().to_polars().get_column("kind")
+    assert set(kinds) == {"sent", "clicked"}
+
+
 def test_figures_that_could_be_read_in_two_ways_are_said_to_be_in_doubt(desk):
     random = Random(1)
     days = [f"{random.randrange(1, 13):02d}/{random.randrange(1, 13):02d}/2024" for _ in range(200)]
