@@ -20,6 +20,8 @@ HELD = 200
 # Some other calibration than none must have been better by so many standard errors.
 MARGIN = 2.0
 YEAR_DAYS = 364
+# A level that is off by so much is no trifle.
+OFF = 0.05
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,13 @@ def best_season(log_odds: Floats, label: Floats, candidates: Mapping[str, Line])
         if sure > least:
             found, least = name, float(sure)
     return found
+
+
+def is_off(log_odds: Floats, label: Floats) -> bool:
+    """Whether the level of answers was off by more than chance and more than a trifle."""
+    p = 1 / (1 + np.exp(-log_odds))
+    error = abs(float(label.mean() - p.mean()))
+    return error > max(OFF, 3 * float(np.sqrt((p * (1 - p)).sum())) / len(label))
 
 
 def _losses(line: Line, log_odds: Floats, label: Floats) -> Floats:

@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 FEWEST_EXAMPLES, FEWEST_OF_EACH = 2000, 100
 # Weights of trees, logit and process are tried in such steps.
 STEP = 0.1
+LEVEL_STEPS = 6
 # Where there is no cut to try weights on.
 UNTRIED = (0.0, 0.5, 0.5)
 MOST_CERTAIN = 12.0
@@ -182,7 +183,8 @@ class SilenceStack:
 def best_weights(members: Floats, label: Floats, *, with_trees: bool) -> tuple[float, float, float]:
     """Return convex weights of `SilenceStack.members`, by how likely `label` was under them.
 
-    All weights on a grid count, each by its likelihood: the best alone is a matter of chance.
+    All weights on a grid count, each by its likelihood: the best alone is a matter of chance. The
+    level is free here, for a season that lies higher would speak for whom is always higher.
     """
     steps = round(1 / STEP)
     grid = (
@@ -196,6 +198,10 @@ def best_weights(members: Floats, label: Floats, *, with_trees: bool) -> tuple[f
         / steps
     )
     odds = members @ grid.T
+    for _ in range(LEVEL_STEPS):  # Newton's, on the shift of each column
+        p = 1 / (1 + np.exp(-odds))
+        slope = np.maximum((p * (1 - p)).mean(axis=0), 1e-6)
+        odds = odds + np.clip((label.mean() - p.mean(axis=0)) / slope, -1, 1)
     likelihood = (label[:, None] * odds - np.logaddexp(0, odds)).sum(axis=0)
     share = np.exp(likelihood - likelihood.max())
     trees, logit, process = (share @ grid / share.sum()).tolist()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.dataset import Dataset
 from training.models.bgnbd import ModifiedBgNbd, purchases
-from training.models.season import YEAR_DAYS, Line, best_season
+from training.models.season import YEAR_DAYS, Line, best_season, is_off
 from training.models.silence_stack import Boosting, SilenceStack, best_weights, without_trees
 from training.models.stacked_cuts import (
     customer_features,
@@ -89,6 +89,9 @@ def learn(
     if year_before is not None:
         candidates["year before"] = Line.fit(trial.log_odds(year_before[0]), year_before[1])
     chosen = best_season(odds, label, candidates)
+    if "year before" not in candidates and is_off(odds, label):
+        # Records of a year and a half cannot tell, but this shop has seasons or something like.
+        chosen = "year before"
     line = Line()
     if chosen == "newest":
         line = Line.fit(odds, label)
