@@ -187,7 +187,7 @@ def walmart_days() -> Case:
         weights=revenue_weights(dataset, grain),
         note="The last three windows of 28 days; WRMSSE weighs items by their revenue in the 28 "
         "days before. Totals are sums over all items.",
-        classics=150,
+        classics=60,
     )
 
 
