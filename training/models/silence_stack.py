@@ -24,8 +24,8 @@ from training.models.season import Line
 
 Floats = NDArray[np.float64]
 
-# With fewer examples (a customer at a cut), or fewer of the rarer outcome, trees find nothing that
-# the logit does not (`benchmarks/customers_few.py`).
+# With fewer examples (a customer at a cut), or fewer of the rarer outcome, the logit and the
+# process answer alone.
 FEWEST_EXAMPLES, FEWEST_OF_EACH = 2000, 100
 # Weights of trees, logit and process are tried in such steps.
 STEP = 0.1
