@@ -1,4 +1,4 @@
-"""The learned ranker: learners of what is bought next, in which order, later, and newly.
+"""The learned ranker: learners of what is bought next, later, and newly.
 
 Features of candidates in, log-odds out. What time and place do not change is scored when
 publishing, the taste; what they do change, the moment, is a booster small enough for a request
@@ -21,7 +21,7 @@ from training.models.chance import Chance
 
 # More of these in the days ahead never lowers a product.
 PROMOTED = ("_this_week", "_chain", "_worth")
-# A taste rests on so many features, those that a first short fit gains most from: on the
+# A taste rests on so many features, those that a first short fit gains most by: on the
 # bundled data 60 of 130 rank better than all, and cost half.
 FEATURES = 64
 SCOUT_ROUNDS = 30
@@ -29,14 +29,12 @@ SCOUT_ROUNDS = 30
 
 @dataclass(frozen=True)
 class Examples:
-    """Candidates with what came of them, a customer's beside each other.
+    """Candidates with what came of them.
 
     Attributes
     ----------
     taste, moment
         Features, aligned.
-    customer
-        Whose candidate it is; a number.
     worth
         What a hit would have been worth in the next basket, 0 to 1.
     in_next, in_window
@@ -49,7 +47,6 @@ class Examples:
 
     taste: pl.DataFrame
     moment: pl.DataFrame
-    customer: NDArray[np.int64]
     worth: Floats
     in_next: NDArray[np.bool_]
     in_window: NDArray[np.bool_]
@@ -89,10 +86,18 @@ class Ranker:
         """
         labels = {
             "next": examples.worth,
-            "order": examples.in_next.astype(np.float64),
             "month": examples.in_window.astype(np.float64),
             "explore": examples.in_window.astype(np.float64),
         }
+        scout = Booster.fit(
+            examples.taste,
+            labels["month"],
+            {"objective": "cross_entropy", **params},
+            SCOUT_ROUNDS,
+            threads=threads,
+            seed=seed,
+        )
+        features = sorted(list(scout.importance())[:FEATURES])
         taste, moment, raw, scale = {}, {}, {}, {}
         everything = np.ones(len(examples.new), bool)
         for learner, label in labels.items():
@@ -101,19 +106,10 @@ class Ranker:
                 # Nothing to tell apart: kinds of list do without this learner.
                 continue
             settings: dict[str, Any] = {"objective": "cross_entropy", **params}
-            group = None
-            if learner == "order":
-                settings |= {"objective": "lambdarank", "lambdarank_truncation_level": 15}
-                changes = np.flatnonzero(np.diff(examples.customer, prepend=-1))
-                group = np.diff(np.append(changes, len(label))).astype(np.int64)
             chosen = pl.Series(kept)
-            first = examples.taste.filter(chosen)
-            scout = Booster.fit(
-                first, label[kept], settings, SCOUT_ROUNDS, group=group, threads=threads, seed=seed
-            )
-            first = first.select(sorted(list(scout.importance())[:FEATURES]))
+            first = examples.taste.select(features).filter(chosen)
             taste[learner] = Booster.fit(
-                first, label[kept], settings, rounds[0], group=group, threads=threads, seed=seed
+                first, label[kept], settings, rounds[0], threads=threads, seed=seed
             )
             begun = taste[learner].predict(first, raw_score=True)
             second = examples.moment.filter(chosen)
@@ -129,7 +125,6 @@ class Ranker:
                 settings,
                 rounds[1],
                 init_score=begun,
-                group=group,
                 threads=threads,
                 seed=seed,
             )

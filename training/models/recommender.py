@@ -63,8 +63,9 @@ class RecommenderModel:
         Same seed, same model; processor threads to fit and predict with.
     list_length
         Products recommended to each customer.
-    cuts, cut_step_days
-        How many past instants are learnt from, and the days between them.
+    cuts
+        How many past instants are learnt from, a horizon apart; half a one where the history
+        is too short for so many.
     learned_customers
         At most so many customers are learnt from at each cut, an even pick.
     negative_share
@@ -89,14 +90,13 @@ class RecommenderModel:
     seed: int = 0
     threads: int = 1
     list_length: int = 100
-    cuts: int = 5
-    cut_step_days: int = 14
+    cuts: int = 4
     learned_customers: int = 6000
     negative_share: float = 0.1
     scored_products: int = 3000
-    taste_rounds: int = 120
+    taste_rounds: int = 100
     moment_rounds: int = 60
-    learning_rate: float = 0.06
+    learning_rate: float = 0.08
     num_leaves: int = 31
     min_data_in_leaf: int = 300
     feature_fraction: float = 0.3
@@ -251,9 +251,12 @@ class RecommenderModel:
         popular_list(known, self.list_length).write_parquet(folder / "popular.parquet")
 
     def _cuts(self, dataset: Dataset, as_of: datetime) -> list[datetime]:
-        newest = as_of - timedelta(days=self.horizon_days)
-        cuts = [newest - timedelta(days=self.cut_step_days * k) for k in range(self.cuts)]
-        first = dataset.days[0]
+        first, horizon = dataset.days[0], self.horizon_days
+        enough = to_day(as_of) - first >= horizon * self.cuts + MIN_HISTORY_DAYS
+        # A horizon apart, rolling origins learn from the same cuts and share their features.
+        step = horizon if enough else max(horizon // 2, 1)
+        newest = as_of - timedelta(days=horizon)
+        cuts = [newest - timedelta(days=step * k) for k in range(self.cuts)]
         usable = [cut for cut in cuts if to_day(cut) - first >= MIN_HISTORY_DAYS]
         if not usable:
             raise MissingData(
@@ -294,7 +297,6 @@ class RecommenderModel:
                 Examples(
                     ranking.taste(block, keep),
                     ranking.moment(block, keep),
-                    rows,
                     np.where(hit >= 0, worth[hit], 0.0),
                     (hit >= 0) & in_next[hit],
                     hit >= 0,
@@ -388,10 +390,15 @@ def popular_list(known: Histories, length: int) -> pl.DataFrame:
 def _together(parts: Sequence[Examples | None]) -> Examples:
     """Lay examples end to end; a kind of promotion that one lacks is not planned there."""
     found = [part for part in parts if part is not None]
+    if not found:
+        raise MissingData(
+            "No customer with a history bought again within the horizon after any cut that could "
+            "be learned from; choose a longer horizon, or a later as_of.",
+            field="orders",
+        )
     return Examples(
         _end_to_end([part.taste for part in found]),
         _end_to_end([part.moment for part in found]),
-        np.concatenate([part.customer for part in found]),
         np.concatenate([part.worth for part in found]),
         np.concatenate([part.in_next for part in found]),
         np.concatenate([part.in_window for part in found]),
