@@ -21,6 +21,8 @@ LIFT_DAYS = 91
 PRIOR_PURCHASES = 50.0
 # Products promoted nearly always are taken to be without promotion this share of the time.
 MIN_FREE = 0.1
+# Amounts are added up as integers of this step: the same to the bit in whatever order.
+STEP = 2.0**-24
 
 
 def promoted_purchases(dataset: Dataset) -> nw.LazyFrame[Any] | None:
@@ -101,7 +103,10 @@ def placement_lifts(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
     expected = (
         covered.join(pace, on="product_id")
         .group_by("kind", "placement")
-        .agg((nw.col("days") * nw.col("pace")).sum().alias("expected"))
+        .agg(
+            (nw.col("days") * nw.col("pace") / STEP).round().cast(nw.Int64).sum().alias("expected")
+        )
+        .with_columns(nw.col("expected").cast(nw.Float64) * STEP)
     )
     lift = (nw.col("sold").fill_null(0.0) + PRIOR_PURCHASES) / (
         nw.col("expected") + PRIOR_PURCHASES
