@@ -144,7 +144,8 @@ class RecommenderModel:
             next basket), reason: `repeat` for what the customer bought before, else that of the
             source that ranks it highest; month and explore: the chance of being bought within
             the horizon, explore null for what was bought before. Besides the first
-            `list_length` by score, the best of the other kinds are there too. Customers
+            `list_length` by score, the best of the other kinds and of new products are there
+            too. Customers
             without a purchase get the popular products.
         """
         known = histories.known_at(dataset, as_of)
@@ -343,18 +344,21 @@ class RecommenderModel:
             pl.Series("score", scores["now"]),
             pl.Series("reason", words[ranking.reasons(block)].astype(object), pl.String),
             pl.Series("month", scores["month"]),
+            pl.Series("fresh", find_sorted(ranking.histories.fresh, block.cols) >= 0),
             pl.Series("explore", np.where(new, scores["explore"], np.nan)).fill_nan(None),
         )
         places = {
             name: pl.col(name).rank("ordinal", descending=True).over("customer_id")
             for name in ("score", "month", "explore")
         }
+        newest = pl.col("month").rank("ordinal", descending=True).over("customer_id", "fresh")
         return (
             listed.with_columns(places["score"].alias("rank"))
             .filter(
                 (pl.col("rank") <= self.list_length)
                 | (places["month"] <= OF_EACH_KIND)
                 | (places["explore"] <= OF_EACH_KIND)
+                | (pl.col("fresh") & (newest <= OF_EACH_KIND))
             )
             .select(list(LISTS))
             .cast(LISTS)

@@ -187,7 +187,7 @@ def measures(
     laid = outcome(*asked, by="explore", among=UNSEEN)
     found["explore_precision_10"] = metrics.precision_at_k(laid.window_hits, 10)
     found["explore_hit_rate_10"] = metrics.hit_rate_at_k(laid.window_hits, 10)
-    laid = outcome(*asked, by="explore", among=NEW_PRODUCTS)
+    laid = outcome(*asked, by="month", among=NEW_PRODUCTS)
     hit = metrics.hit_rate_at_k(laid.window_hits, 10)
     # Only who bought a new product could be shown the right one.
     found["new_product_hit_rate_10"] = np.where(laid.window_size > 0, hit, np.nan)

@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 from scipy import linalg, sparse
+from threadpoolctl import threadpool_limits
 
 from training.models.histories import Float32s, Ints
 from training.models.sources.contract import Dense, Moment
@@ -33,8 +34,10 @@ class Ease:
         gram = (self.x_.T @ self.x_).toarray().astype(np.float64)
         gram[np.diag_indices_from(gram)] += self.l2
         # The Gram matrix and its ridge are positive definite: half the work of a general inverse.
-        factor, _ = linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
-        inverse, _ = linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
+        # One thread: how many work together would show in the last bits.
+        with threadpool_limits(1):
+            factor, _ = linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
+            inverse, _ = linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         weights = -inverse / np.diag(inverse)
         weights[np.diag_indices_from(weights)] = 0.0
