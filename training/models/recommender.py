@@ -278,8 +278,11 @@ class RecommenderModel:
         bought = next_baskets(dataset, cut, self.horizon_days).collect().to_polars()
         buyers = known.codes(bought.get_column("customer_id"))
         ids = bought.get_column("product_id").to_numpy().astype(str)
-        keys = buyers * known.shape[1] + find_sorted(known.products, ids)
+        products = find_sorted(known.products, ids)
+        keys = buyers * known.shape[1] + products
+        # What has no code must not pass for another customer's product.
         order = np.argsort(keys, kind="stable")
+        order = order[((buyers >= 0) & (products >= 0))[order]]
         keys = keys[order]
         in_next = bought.get_column("is_next").to_numpy()[order]
         worth = bought.get_column("worth").to_numpy()[order]
