@@ -17,6 +17,9 @@ from foresell.settings import Settings
 if TYPE_CHECKING:
     import polars as pl
 
+# Asked (model, dataset, as_of) for rows.
+Answer = Callable[[Any, Dataset, datetime], "pl.DataFrame"]
+
 # What a model's answers may be broken down by, and the model that answers then.
 BREAKDOWNS = {("next-purchase", "category"): "next-category"}
 
@@ -35,6 +38,28 @@ def by(model: str, key: str) -> str:
     return BREAKDOWNS[model, key]
 
 
+def listed(model: str, kind: str | None) -> Answer | None:
+    """Return what answers for a kind of list; the recommender's is `for_you` by default.
+
+    Raises
+    ------
+    InvalidInput
+        If the model makes no lists, or there is no such kind.
+    """
+    if model != "recommender":
+        if kind is not None:
+            raise InvalidInput(f"kind = {kind!r} is not answered for {model}.", field="kind")
+        return None
+    from training.lists.batch import OF_PRODUCTS, lists_of
+    from training.lists.kinds import KINDS
+
+    asked = kind or KINDS[0]
+    if asked not in (*KINDS, *OF_PRODUCTS):
+        known = ", ".join((*KINDS, *OF_PRODUCTS))
+        raise InvalidInput(f"kind = {asked!r} is no kind of list; use {known}.", field="kind")
+    return lambda fitted, dataset, as_of: lists_of(fitted, dataset, as_of, asked)
+
+
 def score(
     settings: Settings,
     model: str,
@@ -43,7 +68,7 @@ def score(
     as_of: str | None = None,
     horizon: int | None = None,
     grain: str | None = None,
-    answer: Callable[[Any, Dataset, datetime], pl.DataFrame] | None = None,
+    answer: Answer | None = None,
 ) -> int:
     """Write the predictions of a model trained as of `as_of`; returns the number of rows.
 

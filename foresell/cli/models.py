@@ -144,11 +144,18 @@ def score(
     anomalies: Annotated[
         bool, typer.Option("--anomalies", help="recent periods that sold not as expected")
     ] = False,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="recommender's list: for_you, this_month, buy_again, new_to_you, popular; "
+            "similar, together, customers_for_product"
+        ),
+    ] = None,
 ) -> None:
     """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F`.
 
     Of demand also: `foresell score demand --plan plan.csv --out F`, `--totals department,all`,
-    `--why`, `--anomalies`.
+    `--why`, `--anomalies`. Of the recommender: `foresell score recommender --kind buy_again`.
     """
     from foresell import demand, scoring
 
@@ -158,6 +165,12 @@ def score(
         model, plan=plan, totals=totals, why=why, anomalies=anomalies, quantiles=quantiles
     )
     rows = scoring.score(
-        settings(dataset), model, out, as_of=as_of, horizon=horizon, grain=grain, answer=question
+        settings(dataset),
+        model,
+        out,
+        as_of=as_of,
+        horizon=horizon,
+        grain=grain,
+        answer=question or scoring.listed(model, kind),
     )
     console.print(f"{rows:,} rows in {out}")

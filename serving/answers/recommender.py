@@ -1,143 +1,98 @@
 """Answers about what customers will want, from what the recommender published.
 
-Lists are computed when publishing; here they are looked up, filtered and cut. The HTTP
-routes ask here.
+Candidates, look-alikes and associations are computed when publishing; here they are weighed
+for the moment, filtered and arranged. The HTTP routes ask here.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import polars as pl
-
-from features.errors import InvalidInput
-
-# With fewer baskets a list rests more on what others buy than on the customer's own.
-FEW_BASKETS = 3
-
-
-@dataclass(frozen=True)
-class Lists:
-    """Lists of products laid end to end."""
-
-    product_id: list[str]
-    score: list[float]
-    reason: list[str]
-
-    @classmethod
-    def of(cls, frame: pl.DataFrame) -> Self:
-        """Take the columns of a frame in the order of its rows."""
-        return cls(*(frame.get_column(name).to_list() for name in cls.__annotations__))
-
-    def items(self, start: int, end: int, k: int, exclude: set[str]) -> list[dict[str, Any]]:
-        """Return up to `k` items of one list, without the excluded; ranks are 1, 2, ..."""
-        found: list[dict[str, Any]] = []
-        for at in range(start, end):
-            if self.product_id[at] in exclude:
-                continue
-            found.append(
-                {
-                    "rank": len(found) + 1,
-                    "product_id": self.product_id[at],
-                    "score": self.score[at],
-                    "reason": self.reason[at],
-                }
-            )
-            if len(found) == k:
-                break
-        return found
+from training.lists import goods
+from training.lists.arrange import Filters
+from training.lists.kinds import Wish
+from training.lists.request import ListRequest
+from training.lists.shelf import Shelf
 
 
 @dataclass(frozen=True)
 class RecommenderAnswers:
-    """One published version, in memory.
+    """One published version, mapped into memory."""
 
-    Attributes
-    ----------
-    lists, spans
-        All customers' lists, and where each customer's begins and ends.
-    popular
-        What customers without a history get.
-    baskets
-        How many baskets each customer has had.
-    longest
-        The longest list that can be asked for.
-    as_of
-        The instant up to which it knows, ISO.
-    """
-
-    lists: Lists
-    spans: dict[str, tuple[int, int]]
-    popular: Lists
-    baskets: dict[str, int]
-    longest: int
-    as_of: str
+    shelf: Shelf
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `RecommenderModel.publish` wrote."""
-        about = json.loads((folder / "about.json").read_text())
-        answers = pl.read_parquet(folder / "answers.parquet").sort("customer_id", "rank")
-        lengths = answers.group_by("customer_id", maintain_order=True).len()
-        ends = lengths.get_column("len").cum_sum().to_list()
-        spans = dict(
-            zip(lengths.get_column("customer_id"), zip([0, *ends], ends, strict=False), strict=True)
-        )
-        customers = pl.read_parquet(folder / "customers.parquet")
-        return cls(
-            Lists.of(answers),
-            spans,
-            Lists.of(pl.read_parquet(folder / "popular.parquet").sort("rank")),
-            dict(customers.select("customer_id", "baskets").iter_rows()),
-            about["list_length"],
-            about["as_of"],
-        )
+        shelf = Shelf.load(folder)
+        answers = cls(shelf)
+        # The first request pays for nothing that all of them need.
+        answers.answer(["nobody"])
+        return answers
 
     def answer(
-        self, customer_ids: Sequence[str], k: int = 10, exclude_product_ids: Sequence[str] = ()
+        self,
+        customer_ids: Sequence[str],
+        k: int = 10,
+        exclude_product_ids: Sequence[str] = (),
+        wish: Wish | None = None,
     ) -> list[dict[str, Any]]:
         """Answer for each customer, in the order asked.
 
         Parameters
         ----------
         customer_ids
-            Customers; an unknown one gets what is popular, and the answer says so.
+            Customers; for an unknown one the basket speaks, or else what is popular, and the
+            answer says so.
         k
-            Products to recommend, 1 to 100; fewer come back where the customer's list is
-            shorter.
+            Products to recommend, 1 to 100; fewer come back where there are no more.
         exclude_product_ids
-            Products that are not to be recommended, such as those in the basket already.
+            Products that are not to be recommended, besides those that the wish excludes.
+        wish
+            What kind of list, and all that may be asked of it.
 
         Returns
         -------
         list of dict
-            customer_id, basis (`history`; `few_purchases`, below three baskets; `population`,
-            none known) and items: rank, product_id, score, reason.
+            customer_id, basis (`history`; `few_purchases`, below three baskets; `session`, the
+            basket alone; `population`, none known) and items: rank, product_id, score, reason,
+            because.
 
         Raises
         ------
-        InvalidInput
-            If `k` is out of range.
+        InvalidInput, MissingData
+            If what is wished for cannot be answered.
         """
-        if not 1 <= k <= self.longest:
-            raise InvalidInput(
-                f"k = {k} cannot be answered: lists hold 1 to {self.longest} products; "
-                f"ask for k from 1 to {self.longest}.",
-                field="k",
-            )
-        exclude = set(exclude_product_ids)
-        return [self._one(customer_id, k, exclude) for customer_id in customer_ids]
+        wish = wish or Wish()
+        filters = replace(
+            wish.filters,
+            exclude_product_ids=[*wish.filters.exclude_product_ids, *exclude_product_ids],
+        )
+        request = ListRequest(self.shelf, replace(wish, k=k, filters=filters))
+        return [request.answer(one) for one in customer_ids]
 
-    def _one(self, customer_id: str, k: int, exclude: set[str]) -> dict[str, Any]:
-        span = self.spans.get(customer_id)
-        if span is None:
-            items = self.popular.items(0, len(self.popular.product_id), k, exclude)
-            return {"customer_id": customer_id, "basis": "population", "items": items}
-        few = self.baskets[customer_id] < FEW_BASKETS
-        return {
-            "customer_id": customer_id,
-            "basis": "few_purchases" if few else "history",
-            "items": self.lists.items(*span, k, exclude),
-        }
+    def rerank(
+        self, customer_ids: Sequence[str], product_ids: Sequence[str], wish: Wish
+    ) -> list[dict[str, Any]]:
+        """Put the products in the order in which each customer wants them.
+
+        All come back but those that the filters forbid; products that are no candidates of
+        the customer stand behind, in the order of their popularity.
+        """
+        request = ListRequest(self.shelf, wish)
+        return [request.rerank(one, product_ids) for one in customer_ids]
+
+    def similar(self, product_ids: Sequence[str], k: int, filters: Filters) -> list[dict[str, Any]]:
+        """List what can stand for each product."""
+        return [goods.similar(self.shelf, one, k, filters) for one in product_ids]
+
+    def together(
+        self, product_ids: Sequence[str], k: int, filters: Filters
+    ) -> list[dict[str, Any]]:
+        """List what the basket lacks."""
+        return [goods.together(self.shelf, product_ids, k, filters)]
+
+    def customers_for(self, product_ids: Sequence[str], k: int) -> list[dict[str, Any]]:
+        """List who is likeliest to buy each product."""
+        return [goods.customers_for(self.shelf, one, k) for one in product_ids]

@@ -1,14 +1,32 @@
-"""What each customer will want."""
+"""What each customer will want, and which products belong to each other."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
+from features.calendar import parse_as_of
+from features.errors import InvalidInput
 from serving.routes.asking import Asking
 from serving.routes.errors import ERRORS
 from serving.schemas.base import Answer
-from serving.schemas.recommender import Recommendation, RecommendRequest
+from serving.schemas.recommender import (
+    BasketRequest,
+    Buyers,
+    Choosing,
+    Companions,
+    CustomersForProductRequest,
+    LookAlikes,
+    Moment,
+    Recommendation,
+    RecommendRequest,
+    RerankRequest,
+    SimilarRequest,
+)
+from training.lists.arrange import Filters
+from training.lists.kinds import Wish
+
+TASK = "recommender"
 
 
 def router(asking: Asking) -> APIRouter:
@@ -17,12 +35,102 @@ def router(asking: Asking) -> APIRouter:
 
     @router.post("/v1/recommend", response_model=Answer[Recommendation], responses=ERRORS)
     async def recommend(ask: Annotated[RecommendRequest, Body()]) -> Response:
-        """Choose products for each customer, best first, repeat purchases among them."""
+        """Choose products for each customer, best first, with reasons; `kind` says which."""
+        wish = _wish(
+            ask.model_copy(update={"exclude_product_ids": []}),
+            kind=ask.kind,
+            variety=ask.variety,
+            same_kind_in_a_row=ask.same_kind_in_a_row,
+            pinned=_places(ask),
+            boosts=ask.boosts,
+        )
+        wishes = () if wish == Wish() else (wish,)
         return await asking.answer(
-            "recommender",
+            TASK,
             ask,
-            lambda answers: answers.answer(ask.customer_ids, ask.k, ask.exclude_product_ids),
+            lambda answers: answers.answer(
+                ask.customer_ids, ask.k, ask.exclude_product_ids, *wishes
+            ),
             len(ask.customer_ids),
         )
 
+    @router.post("/v1/rerank", response_model=Answer[Recommendation], responses=ERRORS)
+    async def rerank(ask: Annotated[RerankRequest, Body()]) -> Response:
+        """Put given products in the order in which each customer wants them."""
+        wish = _wish(ask, kind=ask.kind)
+        return await asking.answer(
+            TASK,
+            ask,
+            lambda answers: answers.rerank(ask.customer_ids, ask.product_ids, wish),
+            len(ask.customer_ids),
+        )
+
+    @router.post("/v1/similar", response_model=Answer[LookAlikes], responses=ERRORS)
+    async def similar(ask: Annotated[SimilarRequest, Body()]) -> Response:
+        """Say what can stand for each product."""
+        return await asking.answer(
+            TASK,
+            ask,
+            lambda answers: answers.similar(ask.product_ids, ask.k, _filters(ask)),
+            len(ask.product_ids),
+        )
+
+    @router.post("/v1/basket", response_model=Answer[Companions], responses=ERRORS)
+    async def basket(ask: Annotated[BasketRequest, Body()]) -> Response:
+        """Say what is bought together with a product, or completes a basket of several."""
+        return await asking.answer(
+            TASK,
+            ask,
+            lambda answers: answers.together(ask.product_ids, ask.k, _filters(ask)),
+            1,
+        )
+
+    @router.post("/v1/customers_for_product", response_model=Answer[Buyers], responses=ERRORS)
+    async def customers_for_product(
+        ask: Annotated[CustomersForProductRequest, Body()],
+    ) -> Response:
+        """Say which customers are likeliest to buy each product within the horizon."""
+        return await asking.answer(
+            TASK,
+            ask,
+            lambda answers: answers.customers_for(ask.product_ids, ask.k),
+            len(ask.product_ids),
+        )
+
     return router
+
+
+def _filters(ask: Choosing) -> Filters:
+    return Filters(
+        exclude_product_ids=tuple(ask.exclude_product_ids),
+        only={str(level): names for level, names in ask.only.items()},
+        without={str(level): names for level, names in ask.without.items()},
+        max_price=ask.max_price,
+        location_id=ask.location_id,
+    )
+
+
+def _wish(ask: Moment, **further: object) -> Wish:
+    return Wish(
+        filters=_filters(ask),
+        basket_product_ids=tuple(ask.basket_product_ids),
+        bought={
+            product: parse_as_of(when, field=f"bought.{product[:60]}")
+            for product, when in ask.bought.items()
+        },
+        at=None if ask.at is None else parse_as_of(ask.at, field="at"),
+        **further,  # type: ignore[arg-type]
+    )
+
+
+def _places(ask: RecommendRequest) -> dict[int, str]:
+    places: dict[int, str] = {}
+    for position, pin in enumerate(ask.pinned):
+        if pin.rank in places or pin.product_id in places.values():
+            raise InvalidInput(
+                f"pinned[{position}] = {pin.product_id!r} at rank {pin.rank} is pinned twice; "
+                "give each place and each product once.",
+                field=f"pinned[{position}]",
+            )
+        places[pin.rank] = pin.product_id
+    return places

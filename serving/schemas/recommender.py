@@ -1,26 +1,157 @@
-"""Which products to show."""
+"""Which products to show to whom, and which products belong to each other."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from serving.schemas.base import MOST_IDS, CustomerIds, Id, Request, Result
 
+Kind = Literal["for_you", "this_month", "buy_again", "new_to_you", "popular"]
+Level = Literal["subcategory", "category", "department"]
+ProductIds = Annotated[list[Id], FailFast(), Field(max_length=MOST_IDS)]
+Groups = dict[Level, Annotated[list[Id], Field(min_length=1, max_length=1000)]]
+Variety = Annotated[float, Field(ge=0, le=1)]
+Boost = Annotated[float, Field(gt=0, le=1000)]
 
-class RecommendRequest(Request):
-    """Which products to show."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"customer_ids": ["1", "2"], "k": 10}]}
-    )
+class Choosing(Request):
+    """What may be shown, whatever the question."""
 
-    customer_ids: CustomerIds
-    k: int = Field(10, ge=1, le=100, description="products a customer")
     exclude_product_ids: Annotated[
         list[Id],
         FailFast(),
-        Field(max_length=MOST_IDS, description="products not to show, such as the basket's"),
+        Field(max_length=MOST_IDS, description="products not to show"),
     ] = []
+    only: Groups = Field(
+        default={}, description='nothing but these groups, such as {"category": ["CHEESE"]}'
+    )
+    without: Groups = Field(default={}, description="none of these groups")
+    max_price: float | None = Field(
+        None, gt=0, description="no products that are dearer, or of which no price is known"
+    )
+    location_id: Id | None = Field(
+        None,
+        description="where the list is shown: its stock, promotions and favourites count; by "
+        "default where the customer usually is",
+    )
+
+
+class Pin(BaseModel):
+    """A product that gets a place whatever its score."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    rank: int = Field(ge=1, le=100)
+    product_id: Id
+
+
+class Moment(Choosing):
+    """What is known of the moment in which a list is shown."""
+
+    basket_product_ids: Annotated[
+        list[Id],
+        FailFast(),
+        Field(
+            max_length=1000,
+            description="what is in the basket now: not shown again, and what goes with it "
+            "comes forward; for a customer without a history the list rests on it",
+        ),
+    ] = []
+    bought: dict[Id, str] = Field(
+        default={},
+        max_length=1000,
+        description="what was bought since `as_of`, with the date: wanted less until used up",
+    )
+    at: str | None = Field(
+        None, max_length=40, description="when the list is shown, an ISO date; by default `as_of`"
+    )
+
+
+class RecommendRequest(Moment):
+    """Which products to show."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"customer_ids": ["1", "2"], "k": 10},
+                {"customer_ids": ["1"], "kind": "new_to_you", "k": 5, "variety": 0.2},
+            ]
+        }
+    )
+
+    customer_ids: CustomerIds
+    kind: Kind = Field(
+        "for_you",
+        description="`for_you`: for the next basket; `this_month`: within the model's horizon; "
+        "`buy_again`: bought before, by each product's clock; `new_to_you`: never bought before; "
+        "`popular`: what most buy, here and now",
+    )
+    k: int = Field(10, ge=1, le=100, description="products a customer")
+    variety: Variety = Field(
+        0.0, description="0 for the best scores, 1 for products as unlike each other as can be"
+    )
+    same_kind_in_a_row: bool = Field(
+        default=False, description="whether two products of one kind may follow each other"
+    )
+    pinned: Annotated[list[Pin], Field(max_length=100)] = []
+    boosts: dict[Id, Boost] = Field(
+        default={}, max_length=1000, description="factors on products' scores"
+    )
+
+
+class RerankRequest(Moment):
+    """In which order to show products that the caller chose."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"customer_ids": ["1"], "product_ids": ["1082185", "995242"]}]
+        }
+    )
+
+    customer_ids: CustomerIds
+    product_ids: Annotated[
+        list[Id],
+        FailFast(),
+        Field(min_length=1, max_length=1000, description="the products, in any order"),
+    ]
+    kind: Literal["for_you", "this_month", "new_to_you"] = "for_you"
+
+
+class SimilarRequest(Choosing):
+    """What can stand for a product."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"product_ids": ["1082185"], "k": 5}]}
+    )
+
+    product_ids: Annotated[list[Id], FailFast(), Field(min_length=1, max_length=1000)]
+    k: int = Field(10, ge=1, le=100, description="products for each")
+
+
+class BasketRequest(Choosing):
+    """What is bought together with some products."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"product_ids": ["1082185", "995242"], "k": 5}]}
+    )
+
+    product_ids: Annotated[
+        list[Id],
+        FailFast(),
+        Field(min_length=1, max_length=1000, description="the basket, one product or more"),
+    ]
+    k: int = Field(10, ge=1, le=100)
+
+
+class CustomersForProductRequest(Request):
+    """Who will buy a product."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"product_ids": ["1082185"], "k": 100}]}
+    )
+
+    product_ids: Annotated[list[Id], FailFast(), Field(min_length=1, max_length=100)]
+    k: int = Field(100, ge=1, le=1000, description="customers for each product")
 
 
 class Item(BaseModel):
@@ -28,12 +159,74 @@ class Item(BaseModel):
 
     rank: int = Field(ge=1)
     product_id: str
-    score: float = Field(description="higher is better; comparable within one customer")
-    reason: str = Field(description="`repeat`, `similar`, `popular`, ...")
+    name: str | None = None
+    score: float = Field(description="higher is better; comparable within one list")
+    reason: str = Field(description="`repeat`, `similar`, `popular`, `basket`, ...")
+    because: list[str] = Field(default=[], description="why, in words; the weightiest first")
+    due: Literal["due", "soon", "not_yet", "lapsed"] | None = Field(
+        None, description="`buy_again` alone: by the customer's and the product's rhythm"
+    )
+    expected_on: str | None = Field(None, description="`buy_again` alone: the day that it is due")
 
 
 class Recommendation(Result):
-    """Products for one customer, best first."""
+    """Products for one customer, best first.
+
+    `basis`: `history`; `few_purchases`, below three baskets; `session`, the basket in hand
+    alone; `population`, nothing known, what is popular.
+    """
 
     customer_id: str
     items: list[Item]
+
+
+class LookAlike(BaseModel):
+    """A product that can stand for another."""
+
+    rank: int
+    product_id: str
+    name: str | None = None
+    score: float = Field(ge=0, le=1, description="likeness: 1 is the same")
+
+
+class LookAlikes(Result):
+    """`basis`: `history`, or `attributes` for a product that nobody bought yet."""
+
+    product_id: str
+    items: list[LookAlike]
+
+
+class Companion(BaseModel):
+    """A product that is bought with the basket's."""
+
+    rank: int
+    product_id: str
+    name: str | None = None
+    score: float = Field(description="estimated chance to be wanted beside the basket")
+    with_product_id: str = Field(description="the basket's product that speaks loudest for it")
+    lift: float = Field(description="times as often together as chance has it")
+    support: float = Field(description="share of all baskets that hold both")
+    confidence: float = Field(description="share of that product's baskets that hold it too")
+
+
+class Companions(Result):
+    """Significant companions; empty where there are none."""
+
+    product_ids: list[str]
+    items: list[Companion]
+
+
+class Buyer(BaseModel):
+    """A customer who may buy a product."""
+
+    rank: int
+    customer_id: str
+    score: float = Field(ge=0, le=1, description="chance to buy it within the horizon")
+    bought_before: bool
+
+
+class Buyers(Result):
+    """Customers for one product, the likeliest first."""
+
+    product_id: str
+    customers: list[Buyer]

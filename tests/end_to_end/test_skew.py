@@ -7,6 +7,7 @@ from polars.testing import assert_frame_equal
 from features.calendar import to_day
 from features.dataset import open_dataset
 from training import published
+from training.lists.batch import lists_of
 from training.models.stacked_cuts import features_at_cut
 
 CLOSE = 1e-6
@@ -67,9 +68,8 @@ def test_the_next_purchase_is_answered_as_it_is_scored(fresh, as_of, models, cus
 
 def test_recommendations_are_answered_as_they_are_scored(fresh, as_of, models, customers, client):
     answers = results(client, "recommend", customer_ids=customers, k=10)
-    ids = pl.DataFrame({"customer_id": customers})
-    scored = models["recommender"].predict(fresh(), as_of, ids).filter(pl.col("rank") <= 10)
-    columns = ["customer_id", "rank", "product_id", "score", "reason"]
+    scored = lists_of(models["recommender"], fresh(), as_of, "for_you").filter(pl.col("rank") <= 10)
+    columns = ["customer_id", "rank", "product_id", "score", "reason", "because"]
     answered = pl.DataFrame(
         [{"customer_id": one["customer_id"], **item} for one in answers for item in one["items"]]
     )

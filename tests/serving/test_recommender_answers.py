@@ -2,16 +2,55 @@
 
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
 
-from features.errors import InvalidInput
+from features.errors import InvalidInput, NotFound
 from serving.answers.recommender import RecommenderAnswers
+from training.lists.arrange import Filters
+from training.lists.kinds import KINDS, Wish
 from training.models.recommender import RecommenderModel
 
 AS_OF = datetime(2017, 11, 6)
+PLAIN = Wish(same_kind_in_a_row=True)
+
+
+@pytest.fixture(scope="module")
+def journey(journey, rewritten):
+    """The households; three products are out of stock everywhere, two in shop 367 alone."""
+    day = (AS_OF - datetime(1970, 1, 1)).days
+    top = journey.known("orders", AS_OF).to_native().group_by("product_id").len().collect()
+    top = top.sort("len", "product_id", descending=True)["product_id"].to_list()
+    shops = ["367", "406"]
+    rows = [(product, shop, day - 1, 0.0) for product in top[5:8] for shop in shops]
+    rows += [
+        (product, shop, day - 1, 9.0 * (shop != "367")) for product in top[:2] for shop in shops
+    ]
+    # An older record does not count.
+    rows.append((top[5], "367", day - 9, 50.0))
+    schema = {
+        "product_id": pl.String,
+        "location_id": pl.String,
+        "day": pl.Int32,
+        "on_hand": pl.Float64,
+    }
+    promotions = journey.table("promotions").to_native()
+    near = promotions.filter(pl.col("to_day") > day - 30, pl.col("from_day") < day + 28)
+    return rewritten(
+        journey, stock=pl.DataFrame(rows, schema, orient="row"), promotions=near.collect()
+    )
+
+
+@pytest.fixture(scope="module")
+def out(journey):
+    stock = journey.table("stock").to_native().collect()
+    newest = stock.filter(pl.col("day") == stock["day"].max(), pl.col("on_hand") == 0)
+    nowhere = newest.group_by("product_id").len().filter(pl.col("len") == 2)["product_id"].to_list()
+    here = newest.filter(pl.col("location_id") == "367")["product_id"].to_list()
+    return {"anywhere": set(nowhere), "367": set(here)}
 
 
 @pytest.fixture(scope="module")
@@ -34,42 +73,277 @@ def lists(model, journey):
     return model.predict(journey, AS_OF)
 
 
+@pytest.fixture(scope="module")
+def customers(answers):
+    return answers.shelf.customer_ids
+
+
+@pytest.fixture(scope="module")
+def bought(journey):
+    orders = journey.known("orders", AS_OF).to_native()
+    rows = orders.select("customer_id", "product_id").unique().collect()
+    return {customer: set(of["product_id"]) for (customer,), of in rows.group_by("customer_id")}
+
+
 def products(answer):
     return [item["product_id"] for item in answer["items"]]
 
 
-def test_answers_are_the_models_own(answers, lists):
-    columns = ["rank", "product_id", "score", "reason"]
-    customers = lists.get_column("customer_id").unique().sort().to_list()
-    for answer in answers.answer(customers, 100, []):
-        own = lists.filter(pl.col("customer_id") == answer["customer_id"]).select(
-            "rank", "product_id", "score", "reason"
+def kinds(answers, answer):
+    catalogue = answers.shelf.catalogue
+    return [catalogue.kind_names[catalogue.codes[one]] for one in products(answer)]
+
+
+def test_in_the_order_of_scores_answers_are_the_models_own(answers, lists, customers, out):
+    for answer in answers.answer(customers[:60], 20, [], PLAIN):
+        own = lists.filter(
+            pl.col("customer_id") == answer["customer_id"],
+            pl.col("rank") <= 100,
+            ~pl.col("product_id").is_in(list(out["anywhere"])),
+        ).head(20)
+        assert products(answer) == own["product_id"].to_list()
+        assert [item["reason"] for item in answer["items"]] == own["reason"].to_list()
+        assert [item["score"] for item in answer["items"]] == pytest.approx(
+            own["score"].to_list(), abs=1e-9
         )
-        assert answer["items"] == own.filter(pl.col("rank") <= 100).select(columns).to_dicts()
+
+
+def test_no_two_of_a_kind_follow_each_other_unless_asked(answers, customers):
+    in_a_row = 0
+    for answer, plain in zip(
+        answers.answer(customers, 10), answers.answer(customers, 10, [], PLAIN), strict=True
+    ):
+        shown = kinds(answers, answer)
+        assert not any(a == b is not None for a, b in pairwise(shown))
+        asked = kinds(answers, plain)
+        in_a_row += sum(a == b is not None for a, b in pairwise(asked))
+    assert in_a_row > 100
+
+
+def test_a_shorter_list_is_the_beginning_of_a_longer_one(answers, customers):
+    for wish in (Wish(), Wish(variety=0.4), Wish(kind="new_to_you")):
+        short, long = (answers.answer(customers[:10], k, [], wish) for k in (5, 30))
+        assert [products(one) for one in short] == [products(one)[:5] for one in long]
 
 
 def test_an_unknown_customer_gets_what_is_popular_and_is_told_so(answers):
     first, second = answers.answer(["nobody", "no one"], 5, [])
     assert first["basis"] == "population"
     assert {item["reason"] for item in first["items"]} == {"popular"}
+    assert {said for item in first["items"] for said in item["because"]} == {"popular now"}
     assert first["items"] == second["items"]
     assert len(first["items"]) == 5
 
 
-def test_an_excluded_product_never_appears(answers):
-    (whole,) = answers.answer(["1"], 10, [])
-    out = products(whole)[:3]
-    (rest,) = answers.answer(["1"], 100, out)
-    assert not set(out) & set(products(rest))
-    assert products(rest)[:7] == products(whole)[3:]
-    assert [item["rank"] for item in rest["items"]] == list(range(1, len(rest["items"]) + 1))
-    assert len(rest["items"]) >= 97
+def test_an_unknown_customer_with_a_basket_gets_what_goes_with_it(answers):
+    association = answers.shelf.association
+    catalogue = answers.shelf.catalogue
+    code = int(association.partner[0])
+    wish = Wish(basket_product_ids=[catalogue.ids[code]])
+    (answer,) = answers.answer(["nobody"], 10, [], wish)
+    partners = {catalogue.ids[one] for one in association.partner[association.span(code)]}
+    assert answer["basis"] == "session"
+    first = answer["items"][0]
+    assert first["product_id"] in partners
+    assert first["reason"] == "basket"
+    assert first["because"][0].endswith("in the basket")
+    assert catalogue.ids[code] not in products(answer)
+    assert len(answer["items"]) == 10
 
 
-def test_an_excluded_product_never_appears_for_the_unknown_either(answers):
-    (whole,) = answers.answer(["nobody"], 3, [])
-    (rest,) = answers.answer(["nobody"], 3, products(whole))
-    assert not set(products(whole)) & set(products(rest))
+def test_what_goes_with_the_basket_comes_forward_for_a_known_customer(answers, customers):
+    association, catalogue = answers.shelf.association, answers.shelf.catalogue
+    moved = []
+    for customer in customers[:80]:
+        (plain,) = answers.answer([customer], 100, [], PLAIN)
+        place = {one: at for at, one in enumerate(products(plain))}
+        for one in products(plain)[:40]:
+            code = catalogue.codes[one]
+            partners = [
+                place[catalogue.ids[p]]
+                for p in association.partner[association.span(code)]
+                if catalogue.ids[p] in place
+            ]
+            if partners:
+                wish = Wish(same_kind_in_a_row=True, basket_product_ids=[one])
+                (beside,) = answers.answer([customer], 100, [], wish)
+                after = {p: at for at, p in enumerate(products(beside))}
+                partner = products(plain)[max(partners)]
+                assert one not in after
+                moved.append(after.get(partner, 100) - place[partner])
+                break
+    assert len(moved) > 10
+    assert max(moved) <= 0
+    assert min(moved) < 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_excluded_or_out_of_stock_product_never_appears(answers, customers, out, kind):
+    for location, missing in ((None, out["anywhere"]), ("367", out["anywhere"] | out["367"])):
+        wish = Wish(kind=kind, filters=Filters(location_id=location))
+        whole = answers.answer([*customers[:40], "nobody"], 10, [], wish)
+        excluded = {product for one in whole for product in products(one)[:3]}
+        pinned = Wish(
+            kind=kind,
+            filters=Filters(location_id=location),
+            pinned={2: min(missing), 3: min(excluded, default=min(missing))},
+        )
+        for answer in answers.answer([*customers[:40], "nobody"], 100, sorted(excluded), pinned):
+            assert not (missing | excluded) & set(products(answer))
+
+
+def test_new_to_you_shows_nothing_bought_before_and_buy_again_nothing_else(
+    answers, customers, bought
+):
+    for new in answers.answer(customers, 20, [], Wish(kind="new_to_you")):
+        assert not bought[new["customer_id"]] & set(products(new))
+    for again in answers.answer(customers, 20, [], Wish(kind="buy_again")):
+        assert set(products(again)) <= bought[again["customer_id"]]
+
+
+def test_buy_again_says_when_each_product_is_due(answers, customers):
+    states = set()
+    for answer in answers.answer(customers[:100], 30, [], Wish(kind="buy_again")):
+        for item in answer["items"]:
+            ahead = (datetime.fromisoformat(item["expected_on"]) - AS_OF).days
+            expected = {"due": ahead <= 0, "lapsed": ahead < 0, "soon": 0 <= ahead <= 7}
+            assert expected.get(item["due"], ahead >= 7)
+            states.add(item["due"])
+    assert states >= {"due", "soon", "not_yet"}
+
+
+def test_as_days_pass_a_product_comes_due(answers, customers):
+    soon = Wish(kind="buy_again", at=AS_OF + timedelta(days=8))
+    for now, later in zip(
+        answers.answer(customers[:20], 100, [], Wish(kind="buy_again")),
+        answers.answer(customers[:20], 100, [], soon),
+        strict=True,
+    ):
+        then = {item["product_id"]: item["due"] for item in later["items"]}
+        for item in now["items"]:
+            if item["due"] == "soon" and item["product_id"] in then:
+                assert then[item["product_id"]] in ("due", "lapsed")
+
+
+def test_filters_leave_only_what_is_asked_for(answers, customers):
+    catalogue = answers.shelf.catalogue
+    frame = catalogue.frame
+    only = Filters(
+        only={"department": ["GROCERY"]}, without={"category": ["SOFT DRINKS"]}, max_price=2.0
+    )
+    for answer in answers.answer([*customers[:20], "nobody"], 10, [], Wish(filters=only)):
+        rows = frame.filter(pl.col("product_id").is_in(products(answer)))
+        assert answer["items"]
+        assert set(rows["department"]) == {"GROCERY"}
+        assert "SOFT DRINKS" not in set(rows["category"])
+        assert rows["price"].max() <= 2.0
+
+
+def test_pinned_products_stand_where_they_are_pinned(answers, customers):
+    (plain,) = answers.answer(customers[:1], 100)
+    late = products(plain)[60]
+    strange = next(one for one in answers.shelf.catalogue.ids if one not in products(plain))
+    (answer,) = answers.answer(customers[:1], 10, [], Wish(pinned={3: late, 1: strange}))
+    assert products(answer)[2] == late
+    assert products(answer)[0] == strange
+    assert answer["items"][0]["reason"] == "pinned"
+    assert len(set(products(answer))) == 10
+
+
+def test_a_boosted_product_rises(answers, customers):
+    (plain,) = answers.answer(customers[:1], 100, [], PLAIN)
+    late = products(plain)[30]
+    wish = Wish(boosts={late: 50.0}, same_kind_in_a_row=True)
+    (answer,) = answers.answer(customers[:1], 100, [], wish)
+    assert products(answer).index(late) < 30
+
+
+def test_more_variety_shows_more_kinds(answers, customers):
+    counts = []
+    for variety in (0.0, 0.3, 0.9):
+        lists = answers.answer(customers[:60], 10, [], Wish(variety=variety))
+        catalogue = answers.shelf.catalogue
+        counts.append(
+            sum(
+                len({catalogue.groups["category"][catalogue.codes[p]] for p in products(one)})
+                for one in lists
+            )
+        )
+    assert counts == sorted(counts)
+    assert counts[2] > counts[0]
+
+
+def test_reasons_tell_facts_that_hold(answers, customers, bought):
+    said = set()
+    for answer in answers.answer(customers, 20):
+        own = bought[answer["customer_id"]]
+        for item in answer["items"]:
+            assert 1 <= len(item["because"]) <= 2
+            text = " ".join(item["because"])
+            if "you buy this" in text or "you bought this" in text:
+                assert item["product_id"] in own
+            if text.startswith("customers who"):
+                assert item["product_id"] not in own
+            said |= {phrase.split()[0] for phrase in item["because"]}
+    assert {"you", "goes", "on"} & said >= {"you"}
+
+
+def test_rerank_returns_all_products_in_the_customers_order(answers, customers):
+    (plain,) = answers.answer(customers[:1], 20, [], PLAIN)
+    strange = [one for one in answers.shelf.catalogue.ids if one not in products(plain)][:3]
+    strange = [
+        one
+        for one in strange
+        if answers.shelf.catalogue.anything[answers.shelf.catalogue.codes[one]]
+    ]
+    shuffled = [*strange, *reversed(products(plain))]
+    (answer,) = answers.rerank(customers[:1], shuffled, Wish())
+    assert set(products(answer)) == set(shuffled)
+    assert [one for one in products(answer) if one in products(plain)] == products(plain)
+    with pytest.raises(InvalidInput, match="never") as error:
+        answers.rerank(customers[:1], ["no such product"], Wish())
+    assert error.value.field == "product_ids[0]"
+
+
+def test_similar_products_are_of_the_kind_and_never_the_product_itself(answers):
+    catalogue = answers.shelf.catalogue
+    top = [catalogue.ids[code] for code in answers.shelf.popular.top[-1][:20]]
+    same = []
+    for answer in answers.similar(top, 5, Filters()):
+        assert answer["product_id"] not in products(answer)
+        code = catalogue.codes[answer["product_id"]]
+        same += [
+            catalogue.groups["category"][catalogue.codes[p]] == catalogue.groups["category"][code]
+            for p in products(answer)
+        ]
+    assert sum(same) / len(same) > 0.8
+
+
+def test_a_product_nobody_bought_is_found_by_what_it_is(answers):
+    frame = answers.shelf.catalogue.frame
+    unsold = frame.filter(pl.col("buyers") == 0, pl.col("subcategory").is_not_null())
+    (answer,) = answers.similar([unsold["product_id"][0]], 5, Filters())
+    assert answer["basis"] == "attributes"
+    kinds = frame.filter(pl.col("product_id").is_in(products(answer)))["subcategory"]
+    assert unsold["subcategory"][0] in set(kinds)
+
+
+def test_an_unknown_product_is_not_found(answers):
+    with pytest.raises(NotFound, match="never sold"):
+        answers.similar(["no such product"], 5, Filters())
+    with pytest.raises(NotFound) as error:
+        answers.together(["no such product"], 5, Filters())
+    assert error.value.field == "product_ids[0]"
+
+
+def test_customers_for_a_product_are_those_whose_lists_hold_it(answers, lists):
+    top = lists.filter(pl.col("rank") == 1)["product_id"].mode()[0]
+    (answer,) = answers.customers_for([top], 10)
+    found = [one["customer_id"] for one in answer["customers"]]
+    theirs = lists.filter(pl.col("product_id") == top).sort("month", descending=True)
+    assert set(found[:3]) <= set(theirs["customer_id"].head(5))
+    scores = [one["score"] for one in answer["customers"]]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_the_order_asked_is_the_order_answered(answers):
@@ -77,22 +351,37 @@ def test_the_order_asked_is_the_order_answered(answers):
     assert [one["customer_id"] for one in answers.answer(asked, 1, [])] == asked
 
 
-def test_the_same_question_has_the_same_answer(answers):
-    assert answers.answer(["1", "nobody"], 20, ["x"]) == answers.answer(["1", "nobody"], 20, ["x"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_question_has_the_same_answer(answers, kind):
+    wish = Wish(kind=kind, variety=0.2, filters=Filters(location_id="367"))
+    asked = (["1", "nobody"], 20, ["x"], wish)
+    assert answers.answer(*asked) == answers.answer(*asked)
 
 
-def test_few_baskets_are_said_to_be_few(answers):
-    few = [customer for customer, baskets in answers.baskets.items() if baskets < 3]
-    many = [customer for customer, baskets in answers.baskets.items() if baskets >= 3]
+def test_few_baskets_are_said_to_be_few(answers, customers):
+    baskets = dict(zip(customers, answers.shelf.baskets, strict=True))
+    few = [customer for customer in customers if baskets[customer] < 3]
+    many = [customer for customer in customers[:50] if baskets[customer] >= 3]
     assert {one["basis"] for one in answers.answer(many, 1, [])} == {"history"}
     assert all(one["basis"] == "few_purchases" for one in answers.answer(few, 1, []))
 
 
-@pytest.mark.parametrize("k", [0, -1, 101])
-def test_a_length_out_of_range_is_refused_with_what_is_allowed(answers, k):
-    with pytest.raises(InvalidInput, match="from 1 to 100") as error:
-        answers.answer(["1"], k, [])
-    assert error.value.field == "k"
+@pytest.mark.parametrize(
+    ("wish", "k", "field"),
+    [
+        (Wish(), 0, "k"),
+        (Wish(), 101, "k"),
+        (Wish(kind="best"), 1, "kind"),
+        (Wish(variety=1.5), 1, "variety"),
+        (Wish(at=AS_OF - timedelta(days=1)), 1, "at"),
+        (Wish(pinned={1: "no such product"}), 1, "pinned[0]"),
+        (Wish(filters=Filters(only={"shelf": ["x"]})), 1, "only"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_by_field(answers, wish, k, field):
+    with pytest.raises(InvalidInput) as error:
+        answers.answer(["1"], k, [], wish)
+    assert error.value.field == field
 
 
 def test_answering_loads_no_training_libraries():

@@ -21,8 +21,8 @@ product.npy, source.npy, taste.npy, state.npy
     log-odds by learner before the moment corrects them, what the moment is told of it.
 customer_state.npy, product_state.npy, hazard.npy, places.npz, plan/, moment/
     What else the moment needs: see `moment_features`, `places` and `ranker`.
-answers.parquet, popular.parquet
-    Ready lists as of the version's instant; and the one for the unknown.
+shelf/
+    What lists need besides: see `lists.shelf`.
 """
 
 import json

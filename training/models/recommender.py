@@ -20,6 +20,7 @@ from features.dataset import Dataset
 from features.errors import MissingData
 from features.interactions import next_baskets
 from training.contract import Needs, options_of
+from training.lists.shelf import stock
 from training.models import histories
 from training.models.blend import KINDS, WEIGHTS
 from training.models.histories import Histories, find_sorted
@@ -235,9 +236,9 @@ class RecommenderModel:
         return model
 
     def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write every customer's candidates, ready to be ranked for a moment, and the lists.
+        """Write every customer's candidates, ready to be ranked for a moment.
 
-        See `published_lists` for the files; the popular list is for the unknown.
+        See `published_lists` for the files, and `lists.shelf` for what stands beside them.
         """
         known = histories.known_at(dataset, as_of)
         ranking = self._ranking(dataset, as_of, known)
@@ -248,8 +249,7 @@ class RecommenderModel:
             draft.add(block, taste)
             lists.append(self._rank(ranking, block, taste))
         draft.finish(dataset, as_of, self.horizon_days, self.list_length)
-        pl.concat(lists).sort("customer_id", "rank").write_parquet(folder / "answers.parquet")
-        popular_list(known, self.list_length).write_parquet(folder / "popular.parquet")
+        stock(dataset, as_of, folder, pl.concat(lists))
 
     def _cuts(self, dataset: Dataset, as_of: datetime) -> list[datetime]:
         first, horizon = dataset.days[0], self.horizon_days

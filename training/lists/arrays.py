@@ -1,0 +1,35 @@
+"""Arrays on disk, mapped into memory when read: many processes share one copy of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int32]
+Float32s = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+def write(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write one file an array; nothing in them is executable."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+
+
+def read(folder: Path, name: str) -> NDArray[Any]:
+    """Map an array into memory."""
+    path = folder / f"{name}.npy"
+    # A file without entries cannot be mapped.
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except ValueError:
+        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def ends(owners: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
+    """Return where each owner's entries end, with a zero in front; `owners` are ordered."""
+    counts = np.bincount(owners, minlength=size)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

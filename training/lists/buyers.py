@@ -1,0 +1,71 @@
+"""Who will buy a product: the ranked candidates seen from the product's side."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from training.lists import arrays
+from training.lists.arrays import Float32s, Ints
+from training.lists.catalogue import Catalogue
+
+# Customers kept of each product.
+KEPT = 1000
+
+
+@dataclass(frozen=True)
+class Buyers:
+    """Customers by product, the likeliest to buy it within the horizon first.
+
+    Attributes
+    ----------
+    ends
+        Where each product's customers end, with a zero in front.
+    customer
+        Rows of the customers in what is published.
+    chance
+        Of buying it within the horizon.
+    again
+        Whether they bought it before.
+    """
+
+    ends: NDArray[np.int64]
+    customer: Ints
+    chance: Float32s
+    again: NDArray[np.bool_]
+
+    @classmethod
+    def build(cls, answers: pl.DataFrame, customer_ids: pl.Series, catalogue: Catalogue) -> Self:
+        """Turn lists around: customer_id, product_id, month, reason."""
+        rows = (
+            answers.drop_nulls("month")
+            .join(customer_ids.to_frame("customer_id").with_row_index("row"), on="customer_id")
+            .join(catalogue.frame.select("product_id").with_row_index("code"), on="product_id")
+            .sort("code", "month", "row", descending=[False, True, False])
+            .filter(pl.int_range(pl.len()).over("code") < KEPT)
+        )
+        return cls(
+            arrays.ends(rows.get_column("code").cast(pl.Int64).to_numpy(), catalogue.size),
+            rows.get_column("row").cast(pl.Int32).to_numpy(),
+            rows.get_column("month").cast(pl.Float32).to_numpy(),
+            (rows.get_column("reason") == "repeat").to_numpy(),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write it, an array a file."""
+        arrays.write(folder, {f"buyer_{name}": getattr(self, name) for name in _FIELDS})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Map what `save` wrote into memory."""
+        return cls(**{name: arrays.read(folder, f"buyer_{name}") for name in _FIELDS})
+
+    def span(self, code: int) -> slice:
+        """Where the customers of a product are."""
+        return slice(int(self.ends[code]), int(self.ends[code + 1]))
+
+
+_FIELDS = tuple(Buyers.__annotations__)

@@ -1,0 +1,217 @@
+"""From a wish to a list: retrieve what is ready, weigh it for the moment, arrange it, say why.
+
+A shelf and a wish in, an answer for each customer out, from a full history down to none at
+all. Serving and batch both ask here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.calendar import to_date, to_day
+from training.lists.arrange import Layout, arrange, known_codes
+from training.lists.arrays import Ints
+from training.lists.clock import Clock, clock
+from training.lists.goods import completing
+from training.lists.kinds import RANKED_BY, Wish
+from training.lists.shelf import Shelf
+from training.lists.telling import Teller
+from training.models.published_lists import Candidates
+
+Floats = NDArray[np.float64]
+
+# With fewer baskets a list rests more on what others buy than on the customer's own.
+FEW_BASKETS = 3
+# How far the odds move towards the lift with the basket; candidates already know habits.
+BASKET_WEIGHT = 0.5
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a list is chosen from.
+
+    Attributes
+    ----------
+    basis
+        What it rests on: `history`, `few_purchases`, `session`, `population`.
+    codes, scores
+        Products and how much speaks for each.
+    own, at
+        The customer's candidates, and the position among them of the first products.
+    source
+        What proposed the others.
+    """
+
+    basis: str
+    codes: Ints
+    scores: Floats
+    own: Candidates | None = None
+    at: NDArray[np.int64] | None = None
+    source: str = "popular"
+
+
+class ListRequest:
+    """One wish on one shelf: what all customers of a request share is worked out once."""
+
+    def __init__(self, shelf: Shelf, wish: Wish) -> None:
+        wish.check(shelf)
+        self.shelf = shelf
+        self.wish = wish
+        catalogue = shelf.catalogue
+        self.basket = catalogue.coded(dict.fromkeys(wish.basket_product_ids))
+        self.allowed = wish.filters.allowed(catalogue)
+        self.allowed[self.basket] = False
+        location = wish.filters.location_id
+        self.place = -1 if location is None else shelf.popular.find(location)
+        self.day = shelf.day if wish.at is None else to_day(wish.at)
+        pinned = known_codes(catalogue, wish.pinned.values(), "pinned")
+        self.layout = Layout(
+            wish.k,
+            wish.variety,
+            wish.same_kind_in_a_row,
+            dict(zip(wish.pinned, pinned, strict=True)),
+            {catalogue.codes[one]: by for one, by in wish.boosts.items() if one in catalogue.codes},
+        )
+        self.with_basket = shelf.association.towards(self.basket)
+        self.teller = Teller(shelf, self.with_basket, here=location is not None)
+
+    def answer(self, customer_id: str) -> dict[str, Any]:
+        """Answer for one customer: customer_id, basis and items, best first."""
+        return self._answer(customer_id, self.pool(customer_id), self.layout)
+
+    def _answer(self, customer_id: str, pool: Pool, layout: Layout) -> dict[str, Any]:
+        chosen = arrange(pool.codes, pool.scores, self.allowed, self.shelf.catalogue, layout)
+        bought = self.teller.bought_by(pool.own)
+        items = [
+            {"rank": rank, **self._item(pool, at, bought)} for rank, at in enumerate(chosen, 1)
+        ]
+        return {"customer_id": customer_id, "basis": pool.basis, "items": items}
+
+    def rerank(self, customer_id: str, product_ids: Sequence[str]) -> dict[str, Any]:
+        """Put given products in a customer's order; those that are no candidates stand behind."""
+        pool = self.pool(customer_id)
+        catalogue = self.shelf.catalogue
+        wanted = known_codes(catalogue, dict.fromkeys(product_ids), "product_ids")
+        among = np.isin(pool.codes, wanted)
+        rest = np.array([one for one in wanted if one not in set(pool.codes[among])], np.int32)
+        least = float(pool.scores[among].min(initial=1.0))
+        shares = self.shelf.popular.share[rest].astype(np.float64)
+        behind = (0.5 * least) * (shares + 1e-9) / (shares.max(initial=0.0) + 1e-9)
+        own = 0 if pool.at is None else len(pool.at)
+        at = None if pool.at is None else pool.at[among[:own]]
+        chosen = Pool(
+            pool.basis,
+            np.concatenate([pool.codes[among], rest]),
+            np.concatenate([pool.scores[among], behind]),
+            pool.own,
+            at,
+            pool.source,
+        )
+        return self._answer(customer_id, chosen, Layout(len(wanted), same_kind_in_a_row=True))
+
+    def pool(self, customer_id: str) -> Pool:
+        """Find what there is for a customer."""
+        kind = RANKED_BY[self.wish.kind]
+        if kind is None:
+            return self._popular()
+        row = self.shelf.ranked.codes.get(customer_id)
+        if row is None:
+            return self._without_history()
+        candidates = self.shelf.ranked.candidates(
+            customer_id,
+            at=self.wish.at,
+            location_id=self.wish.filters.location_id,
+            bought=self.wish.bought or None,
+            kinds=(kind,),
+        )
+        codes = self.shelf.code_of_row[candidates.products]
+        scores = self._for_kind(candidates, candidates.scores[kind])
+        some = np.flatnonzero(scores > 0)
+        few = self.shelf.baskets[row] < FEW_BASKETS
+        basis = "few_purchases" if few else "history"
+        pool = Pool(
+            basis, codes[some], self._beside_basket(codes[some], scores[some]), candidates, some
+        )
+        short = int(self.allowed[pool.codes].sum()) < self.wish.k
+        if short and self.wish.kind in ("for_you", "this_month"):
+            return self._filled(pool)
+        return pool
+
+    def _for_kind(self, candidates: Candidates, scores: Floats) -> Floats:
+        """Zero what is not of this kind of list; NaN is what the ranker says of such."""
+        scores = np.nan_to_num(scores, nan=0.0)
+        if self.wish.kind == "buy_again":
+            # In the order of the chance, which knows the clock too and weighs it better: on the
+            # bundled data what was bought lately is bought again before what is overdue.
+            return np.where(candidates.own, np.maximum(scores, 1e-9), 0.0)
+        return np.maximum(scores, 1e-9) if self.wish.kind != "new_to_you" else scores
+
+    def _beside_basket(self, codes: Ints, scores: Floats) -> Floats:
+        """Bring forward what goes with the basket in hand: its odds rise by the lift."""
+        found = self.with_basket
+        if not len(found.codes):
+            return scores
+        at = np.minimum(np.searchsorted(found.codes, codes), len(found.codes) - 1)
+        weight = np.where(found.codes[at] == codes, found.weight[at], 0.0)
+        odds = scores / np.maximum(1 - scores, 1e-9) * np.exp(BASKET_WEIGHT * weight)
+        return np.asarray(odds / (1 + odds))
+
+    def clock(self, candidates: Candidates, codes: Ints) -> Clock:
+        """Say when each candidate that was bought before is expected again."""
+        state = candidates.features
+        return clock(
+            np.nan_to_num(state["baskets"], nan=1.0),
+            np.nan_to_num(state["recency_days"]),
+            np.nan_to_num(state["gap_mean"]),
+            self.shelf.catalogue.gap[codes],
+        )
+
+    def _popular(self) -> Pool:
+        codes, shares = self.shelf.popular.popular(self.place)
+        return Pool("population", codes, shares.astype(np.float64))
+
+    def _without_history(self) -> Pool:
+        if self.wish.kind == "buy_again":
+            return Pool("population", np.zeros(0, np.int32), np.zeros(0))
+        if not len(self.with_basket.codes):
+            return self._popular()
+        scores = completing(self.shelf, self.with_basket)
+        return self._filled(Pool("session", self.with_basket.codes, scores, source="basket"))
+
+    def _filled(self, pool: Pool) -> Pool:
+        """Let popular products follow what there is."""
+        more, shares = self.shelf.popular.popular(self.place)
+        rest = ~np.isin(more, pool.codes)
+        least = float(pool.scores.min(initial=1.0))
+        behind = shares[rest] * (0.5 * least / max(float(shares.max(initial=0.0)), 1e-9))
+        return Pool(
+            pool.basis,
+            np.concatenate([pool.codes, more[rest]]),
+            np.concatenate([pool.scores, behind]),
+            pool.own,
+            np.arange(len(pool.codes)) if pool.at is None else pool.at,
+            pool.source,
+        )
+
+    def _item(self, pool: Pool, place: int, bought: Ints) -> dict[str, Any]:
+        if place < 0:
+            code, score, source = -1 - place, 0.0, "pinned"
+        else:
+            code, score = int(pool.codes[place]), float(pool.scores[place])
+            first = 0 if pool.at is None else len(pool.at)
+            source = pool.source if place < first or pool.at is None else "popular"
+        mine = pool.own is not None and pool.at is not None and 0 <= place < len(pool.at)
+        at = int(pool.at[place]) if mine and pool.at is not None else -1
+        said = self.teller.tell(code, source, pool.own if mine else None, at, bought)
+        found = {"product_id": self.shelf.catalogue.ids[code], "score": score, **said}
+        if self.wish.kind == "buy_again" and mine and pool.own is not None:
+            when = self.clock(pool.own, self.shelf.code_of_row[pool.own.products])
+            expected = self.day + round(float(when.expected[at]))
+            found |= {
+                "due": str(when.states()[at]),
+                "expected_on": to_date(expected).isoformat(),
+            }
+        return found

@@ -1,0 +1,103 @@
+"""All that lists are made from at one instant: candidates, catalogue, and what goes with what.
+
+Publishing writes it, a batch and serving map it into memory; both ask it through `request`
+and `goods`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+
+from features.calendar import to_day
+from features.dataset import Dataset
+from training.lists.arrays import Ints
+from training.lists.association import Association
+from training.lists.buyers import Buyers
+from training.lists.catalogue import Catalogue
+from training.lists.popular import PopularNow
+from training.lists.similar import Similar
+from training.models.published_lists import PublishedLists
+
+FOLDER = "shelf"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One published recommender.
+
+    Attributes
+    ----------
+    ranked
+        Every customer's candidates, which a moment ranks anew.
+    catalogue
+        What is known of products; its codes are used everywhere on the shelf.
+    association, similar, popular, buyers
+        What goes together, what is alike, what many buy, and who will.
+    """
+
+    ranked: PublishedLists
+    catalogue: Catalogue
+    association: Association
+    similar: Similar
+    popular: PopularNow
+    buyers: Buyers
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Map what was published into memory."""
+        own = folder / FOLDER
+        return cls(
+            PublishedLists.load(folder),
+            Catalogue.load(own),
+            Association.load(own),
+            Similar.load(own),
+            PopularNow.load(own),
+            Buyers.load(own),
+        )
+
+    @cached_property
+    def day(self) -> int:
+        """The day that answers are about where no other is asked for."""
+        return to_day(self.ranked.as_of)
+
+    @cached_property
+    def code_of_row(self) -> Ints:
+        """The catalogue's code of each product that candidates are among."""
+        codes = self.catalogue.codes
+        ids = self.ranked.products.get_column("product_id").to_list()
+        return np.array([codes[one] for one in ids], dtype=np.int32)
+
+    @cached_property
+    def baskets(self) -> list[int]:
+        """How many baskets each customer has had."""
+        found: list[int] = self.ranked.customers.get_column("baskets").to_list()
+        return found
+
+    @cached_property
+    def customer_ids(self) -> list[str]:
+        """Ids of the customers by their row."""
+        found: list[str] = self.ranked.customers.get_column("customer_id").to_list()
+        return found
+
+
+def stock(dataset: Dataset, as_of: datetime, folder: Path, answers: pl.DataFrame) -> None:
+    """Write what lists need besides the candidates, into the folder that holds those.
+
+    Parameters
+    ----------
+    answers
+        Every customer's ranked list, as the recommender predicts it.
+    """
+    own = folder / FOLDER
+    catalogue = Catalogue.build(dataset, as_of)
+    catalogue.save(own)
+    Association.build(dataset, as_of, catalogue).save(own)
+    Similar.build(dataset, as_of, catalogue).save(own)
+    PopularNow.build(dataset, as_of, catalogue).save(own)
+    customers = pl.read_parquet(folder / "customers.parquet", columns=["customer_id"])
+    Buyers.build(answers, customers.get_column("customer_id"), catalogue).save(own)

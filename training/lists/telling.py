@@ -1,0 +1,118 @@
+"""Gathers what is known of a product on a list, and has it told in words."""
+
+from typing import Any
+
+import numpy as np
+
+from training.lists.arrays import Ints
+from training.lists.association import Towards
+from training.lists.reasons import Facts, sentences
+from training.lists.shelf import Shelf
+from training.models.published_lists import Candidates
+
+# Part of the week, or of the customer's locations, that has to be on promotion to be told.
+MOST_OF_THE_WEEK = 0.5
+THIS_WEEK = "_this_week"
+
+
+class Teller:
+    """Tells why, with one basket in hand."""
+
+    def __init__(self, shelf: Shelf, with_basket: Towards, *, here: bool) -> None:
+        self.shelf = shelf
+        self.here = here
+        speakers = zip(with_basket.codes.tolist(), with_basket.speaker.tolist(), strict=True)
+        self.basket = dict(speakers)
+
+    def bought_by(self, candidates: Candidates | None) -> Ints:
+        """Return the products that a customer buys, in the order of their codes."""
+        if candidates is None:
+            return np.zeros(0, np.int32)
+        return np.sort(self.shelf.code_of_row[candidates.products[candidates.own]])
+
+    def tell(
+        self, code: int, source: str, candidates: Candidates | None, at: int, bought: Ints
+    ) -> dict[str, Any]:
+        """Return `reason`, a word, `because`, sentences, and the product's name if it has one.
+
+        Parameters
+        ----------
+        source
+            What proposed a product that is not a candidate.
+        candidates, at
+            The customer's candidates and the product's position among them.
+        bought
+            What the customer buys.
+        """
+        times, age, gap = 0, None, 0.0
+        promoted: tuple[str, ...] = ()
+        if candidates is not None:
+            source = self.shelf.ranked.reasons[int(candidates.source[at])]
+            state = candidates.features
+            if candidates.own[at]:
+                times = max(int(np.nan_to_num(state["baskets"][at])), 1)
+                gap = float(np.nan_to_num(state["gap_mean"][at]))
+                age = int(np.nan_to_num(state["recency_days"][at]))
+            promoted = _promoted(candidates, at)
+        goes_with = like = kind = None
+        if not times and len(bought):
+            goes_with = self._partner(code, bought)
+            like = None if goes_with is not None else self._look_alike(code, bought)
+            kind = self._kind(code, bought)
+        in_basket = self.basket.get(code)
+        facts = Facts(
+            source,
+            times,
+            age,
+            gap,
+            promoted,
+            self._named(goes_with),
+            self._named(like),
+            self._named(in_basket),
+            kind,
+            here=self.here,
+        )
+        if in_basket is not None and not times:
+            source = "basket"
+        name = self.shelf.catalogue.names[code]
+        return {
+            "reason": source,
+            "because": sentences(facts),
+            **({"name": name} if name else {}),
+        }
+
+    def _named(self, code: int | None) -> str | None:
+        if code is None:
+            return None
+        return self.shelf.catalogue.names[code] or self.shelf.catalogue.ids[code]
+
+    def _partner(self, code: int, bought: Ints) -> int | None:
+        """Find what the customer buys that the product is most surely bought with."""
+        return _first(self.shelf.association.partner[self.shelf.association.span(code)], bought)
+
+    def _look_alike(self, code: int, bought: Ints) -> int | None:
+        return _first(self.shelf.similar.of(code)[0], bought)
+
+    def _kind(self, code: int, bought: Ints) -> str | None:
+        """Name the product's kind if the customer buys several of it."""
+        kinds = self.shelf.catalogue.kinds
+        mine = int((kinds[bought] == kinds[code]).sum()) if kinds[code] >= 0 else 0
+        return self.shelf.catalogue.kind_names[code] if mine > 1 else None
+
+
+def _promoted(candidates: Candidates, at: int) -> tuple[str, ...]:
+    shares = {
+        name.removesuffix(THIS_WEEK): float(values[at])
+        for name, values in candidates.features.items()
+        if name.endswith(THIS_WEEK)
+    }
+    return tuple(kind for kind, share in sorted(shares.items()) if share >= MOST_OF_THE_WEEK)
+
+
+def _first(wanted: Ints, among: Ints) -> int | None:
+    """Return the first of the wanted that is in an ordered list."""
+    if not len(wanted):
+        return None
+    at = np.minimum(np.searchsorted(among, wanted), len(among) - 1)
+    found = np.flatnonzero(among[at] == wanted)
+    return int(wanted[found[0]]) if len(found) else None
