@@ -249,6 +249,10 @@ def test_openapi_describes_every_route_with_an_example_and_the_error_shape(clien
     page = client.get("/v1/openapi.json").json()
     assert set(page["paths"]) == {
         "/v1/recommend",
+        "/v1/rerank",
+        "/v1/similar",
+        "/v1/basket",
+        "/v1/customers_for_product",
         "/v1/forecast",
         "/v1/anomalies",
         "/v1/churn",
