@@ -64,3 +64,42 @@ def test_recommendation_measures_stay_between_zero_and_one(row, size):
         metrics.hit_rate_at_k(hits, 10),
     ):
         assert 0 <= value[0] <= 1 + 1e-12
+
+
+LISTS = np.array([[0, 1, 2], [0, 3, -1]])
+
+
+def test_coverage_counts_each_product_once():
+    assert metrics.catalogue_coverage(LISTS, 8) == 0.5
+
+
+def test_novelty_is_the_bits_of_surprise():
+    assert metrics.novelty(LISTS, [0.5, 0.25, 0.125, 0.5]) == pytest.approx([2.0, 1.0])
+
+
+def test_variety_is_one_where_nothing_is_alike_and_zero_where_all_is():
+    kinds = (1.0, np.array([0, 1, 2, 0]))
+    assert metrics.intra_list_distance(LISTS, [kinds]) == pytest.approx([1.0, 0.0])
+    wider = (0.5, np.array([0, 0, 0, 0]))
+    assert metrics.intra_list_distance(LISTS, [kinds, wider]) == pytest.approx([0.5, 0.0])
+
+
+def test_products_without_a_group_are_alike_to_none():
+    none = (1.0, np.full(4, -1))
+    assert metrics.intra_list_distance(LISTS, [none]) == pytest.approx([1.0, 1.0])
+
+
+def test_the_long_tail_is_what_is_left_of_the_best_sellers():
+    sales = [70.0, 15.0, 10.0, 5.0]
+    assert metrics.long_tail(sales).tolist() == [False, False, True, True]
+    assert metrics.long_tail_share(LISTS, sales) == pytest.approx([1 / 3, 1 / 2])
+
+
+def test_the_popularity_lift_is_zero_for_lists_as_popular_as_what_is_bought():
+    sales = [3.0, 2.0, 1.0, 5.0]
+    assert metrics.popularity_lift(LISTS, sales, [2.0, 2.0]) == pytest.approx([0.0, 1.0])
+
+
+def test_the_price_gap_is_the_share_by_which_what_is_shown_is_dearer():
+    log_price = np.log([1.0, 2.0, 4.0, 1.0])
+    assert metrics.price_gap(LISTS, log_price, np.log([2.0, 0.5])) == pytest.approx([0.0, 1.0])

@@ -6,6 +6,15 @@ Arrays are one-dimensional and aligned; `y` is what happened, the other what was
 from training.metrics.arrays import Floats
 from training.metrics.demand import bias, coverage, pinball, rmsse, wape
 from training.metrics.durations import concordance, integrated_brier
+from training.metrics.lists import (
+    catalogue_coverage,
+    intra_list_distance,
+    long_tail,
+    long_tail_share,
+    novelty,
+    popularity_lift,
+    price_gap,
+)
 from training.metrics.money import decile_error, normalised_gini
 from training.metrics.probabilities import brier, ece, lift, log_loss, pr_auc, roc_auc
 from training.metrics.ranking import (
@@ -21,19 +30,26 @@ __all__ = [
     "bias",
     "bootstrap_interval",
     "brier",
+    "catalogue_coverage",
     "concordance",
     "coverage",
     "decile_error",
     "ece",
     "hit_rate_at_k",
     "integrated_brier",
+    "intra_list_distance",
     "lift",
     "log_loss",
+    "long_tail",
+    "long_tail_share",
     "ndcg_at_k",
     "normalised_gini",
+    "novelty",
     "pinball",
+    "popularity_lift",
     "pr_auc",
     "precision_at_k",
+    "price_gap",
     "recall_at_k",
     "rmsse",
     "roc_auc",

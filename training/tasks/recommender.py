@@ -27,6 +27,7 @@ from training.models import histories
 from training.models.histories import Histories, Ints, find_sorted
 from training.models.recommender import MIN_HISTORY_DAYS, RecommenderModel
 from training.plots.recommender import draw
+from training.tasks.beyond import beyond_accuracy
 from training.tasks.outcomes import Bools, Outcome, measures, outcome
 
 NOTE = (
@@ -95,7 +96,9 @@ def judge(
         low, high = metrics.bootstrap_interval(by_customer[name])
         scores += [Score("all", f"{name}_low", low, n), Score("all", f"{name}_high", high, n)]
     scores += _by_kind(laid) + _shown(known, laid) + _by_source(predictions, laid, known)
-    for name, members in slices(known, laid.rows).items():
+    parts = slices(known, laid.rows)
+    scores += beyond_accuracy(dataset, known, laid.rows, laid.shown, parts)
+    for name, members in parts.items():
         if members.any():
             for metric in ("ndcg_10", "recall_10"):
                 value = float(by_customer[metric][members].mean())
@@ -138,15 +141,13 @@ def _by_kind(laid: Outcome) -> list[Score]:
 
 
 def _shown(known: Histories, laid: Outcome) -> list[Score]:
-    """Share of the products that anyone is shown; median place in the order of popularity."""
+    """Median place of what is shown in the order of popularity."""
     shown = laid.shown[:, :10]
     shown = shown[(shown >= 0) & (shown < len(known.products))]
     place = np.empty(len(known.products))
     place[known.most_popular(len(known.products))] = np.arange(1, len(known.products) + 1)
-    coverage = len(np.unique(shown)) / len(known.products)
     median = float(np.median(place[shown])) if len(shown) else float("nan")
-    n = len(laid.rows)
-    return [Score("all", "coverage_10", coverage, n), Score("all", "popularity_10", median, n)]
+    return [Score("all", "popularity_10", median, len(laid.rows))]
 
 
 def _by_source(predictions: pl.DataFrame, laid: Outcome, known: Histories) -> list[Score]:

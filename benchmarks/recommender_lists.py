@@ -1,0 +1,154 @@
+"""Milliseconds of a list at request time, and what variety costs in accuracy.
+
+Fits the recommender on the bundled data four weeks before its end, publishes it, asks the
+published version as a service does, in process on one core, and lays its lists at several
+settings of `variety` beside what was bought.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from results import record
+
+import foresell
+from features.dataset import Dataset
+from serving.answers.recommender import RecommenderAnswers
+from training.lists.arrange import Filters
+from training.lists.kinds import KINDS, Wish
+from training.models import histories
+from training.models.recommender import RecommenderModel
+from training.tasks.beyond import measured
+from training.tasks.outcomes import measures, outcome
+
+HORIZON_DAYS = 28
+ASKED = 500
+VARIETY = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+COMMAND = "python benchmarks/recommender_lists.py"
+
+
+def milliseconds(ask: Callable[[str], object], customer_ids: Sequence[str]) -> tuple[float, float]:
+    """Median and 95th percentile of the processor time of one question."""
+    for one in customer_ids[:20]:
+        ask(one)
+    times = []
+    for one in customer_ids:
+        started = time.thread_time()
+        ask(one)
+        times.append(1e3 * (time.thread_time() - started))
+    return float(np.quantile(times, 0.5)), float(np.quantile(times, 0.95))
+
+
+def speed(answers: RecommenderAnswers) -> pl.DataFrame:
+    """Time every kind of list, and what stands in where there is no history."""
+    shelf = answers.shelf
+    step = max(len(shelf.customer_ids) // ASKED, 1)
+    known = shelf.customer_ids[::step][:ASKED]
+    place = shelf.popular.locations[0].decode() if len(shelf.popular.locations) else None
+    basket = [shelf.catalogue.ids[code] for code in shelf.association.partner[:3].tolist()]
+    tomorrow = shelf.ranked.as_of + timedelta(days=1)
+    cases = {
+        kind: (known, Wish(kind=kind, at=tomorrow, filters=Filters(location_id=place)))
+        for kind in KINDS
+    }
+    cases["for_you, varied, a basket in hand"] = (
+        known,
+        Wish(variety=0.3, basket_product_ids=basket, filters=Filters(location_id=place)),
+    )
+    cases["unknown customer, a basket in hand"] = (
+        ["nobody"] * ASKED,
+        Wish(basket_product_ids=basket),
+    )
+    cases["unknown customer"] = (["nobody"] * ASKED, Wish())
+    rows = []
+    for name, (customers, wish) in cases.items():
+        median, late = milliseconds(
+            lambda one, wish=wish: answers.answer([one], 10, [], wish), customers
+        )
+        rows.append((name, median, late))
+    for name, ask in (
+        ("similar", lambda one: answers.similar([one], 10, Filters())),
+        ("basket", lambda one: answers.together([one], 10, Filters())),
+        ("customers_for_product", lambda one: answers.customers_for([one], 100)),
+    ):
+        products = [shelf.catalogue.ids[code] for code in shelf.popular.top[-1].tolist()]
+        rows.append((name, *milliseconds(ask, products)))
+    return pl.DataFrame(rows, ["list", "p50, CPU ms", "p95, CPU ms"], orient="row")
+
+
+def trade(answers: RecommenderAnswers, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    """Measure lists of ten at each setting of variety, of the same customers."""
+    known = histories.known_at(dataset, as_of)
+    rows = []
+    for variety in VARIETY:
+        wish = Wish(variety=variety)
+        lists = [
+            (answer["customer_id"], item["rank"], item["product_id"])
+            for answer in answers.answer(answers.shelf.customer_ids, 10, [], wish)
+            for item in answer["items"]
+        ]
+        schema = {"customer_id": pl.String, "rank": pl.Int32, "product_id": pl.String}
+        frame = pl.DataFrame(lists, schema, orient="row")
+        options = {"horizon_days": HORIZON_DAYS}
+        laid = outcome(dataset, as_of, options, frame)
+        top = np.where(laid.shown[:, :10] < known.shape[1], laid.shown[:, :10], -1)
+        accuracy = measures(dataset, as_of, options, frame)
+        beyond = measured(dataset, known, laid.rows, top)
+        shown = np.unique(top[top >= 0])
+        rows.append(
+            {
+                "variety": variety,
+                "NDCG@10": float(np.nanmean(accuracy["ndcg_10"])),
+                "recall@10": float(np.nanmean(accuracy["recall_10"])),
+                "4 weeks: precision@10": float(np.nanmean(accuracy["window_precision_10"])),
+                "distance within a list": float(np.nanmean(beyond["variety_10"])),
+                "coverage": len(shown) / known.shape[1],
+                "long tail": float(np.nanmean(beyond["long_tail_10"])),
+                "novelty, bits": float(np.nanmean(beyond["novelty_10"])),
+                "popularity lift": float(np.nanmean(beyond["popularity_lift_10"])),
+                "price gap": float(np.nanmean(beyond["price_gap_10"])),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def main() -> None:
+    """Measure and record."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    dataset = foresell.load()
+    as_of = dataset.end - timedelta(days=HORIZON_DAYS)
+    model = RecommenderModel(horizon_days=HORIZON_DAYS).fit(dataset, as_of)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fresh = foresell.load()
+        started = time.process_time()
+        model.publish(fresh, as_of, folder)
+        publishing = time.process_time() - started
+        answers = RecommenderAnswers.load(folder)
+        record(
+            "Recommendations: a list at request time",
+            speed(answers),
+            command=COMMAND,
+            packages=("lightgbm", "numpy"),
+            note=f"Lists of ten with reasons, in process on one core; a customer's candidates "
+            f"are ranked anew for the place and the next day. Publishing all customers took "
+            f"{publishing:.0f} CPU-seconds.",
+        )
+        record(
+            "Recommendations: accuracy against variety",
+            trade(answers, dataset, as_of),
+            command=COMMAND,
+            note=f"Lists as served, as of {as_of.date()}; `variety` is the request's field. "
+            "Distance: 0 for products of one kind throughout, 1 for none alike. Long tail: "
+            "outside the products that make up 80 % of sales. Popularity lift and price gap: "
+            "what is shown over what the customer buys, less one.",
+        )
+
+
+if __name__ == "__main__":
+    main()
