@@ -9,7 +9,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +17,14 @@ import polars as pl
 from results import record
 
 import foresell
-from features.dataset import Dataset
 from serving.answers.recommender import RecommenderAnswers
 from training.lists.arrange import Filters
 from training.lists.kinds import KINDS, Wish
-from training.models import histories
+from training.lists.trade import variety_curve
 from training.models.recommender import RecommenderModel
-from training.tasks.beyond import measured
-from training.tasks.outcomes import measures, outcome
 
 HORIZON_DAYS = 28
 ASKED = 500
-VARIETY = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 COMMAND = "python benchmarks/recommender_lists.py"
 
 
@@ -81,42 +77,6 @@ def speed(answers: RecommenderAnswers) -> pl.DataFrame:
     return pl.DataFrame(rows, ["list", "p50, CPU ms", "p95, CPU ms"], orient="row")
 
 
-def trade(answers: RecommenderAnswers, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-    """Measure lists of ten at each setting of variety, of the same customers."""
-    known = histories.known_at(dataset, as_of)
-    rows = []
-    for variety in VARIETY:
-        wish = Wish(variety=variety)
-        lists = [
-            (answer["customer_id"], item["rank"], item["product_id"])
-            for answer in answers.answer(answers.shelf.customer_ids, 10, [], wish)
-            for item in answer["items"]
-        ]
-        schema = {"customer_id": pl.String, "rank": pl.Int32, "product_id": pl.String}
-        frame = pl.DataFrame(lists, schema, orient="row")
-        options = {"horizon_days": HORIZON_DAYS}
-        laid = outcome(dataset, as_of, options, frame)
-        top = np.where(laid.shown[:, :10] < known.shape[1], laid.shown[:, :10], -1)
-        accuracy = measures(dataset, as_of, options, frame)
-        beyond = measured(dataset, known, laid.rows, top)
-        shown = np.unique(top[top >= 0])
-        rows.append(
-            {
-                "variety": variety,
-                "NDCG@10": float(np.nanmean(accuracy["ndcg_10"])),
-                "recall@10": float(np.nanmean(accuracy["recall_10"])),
-                "4 weeks: precision@10": float(np.nanmean(accuracy["window_precision_10"])),
-                "distance within a list": float(np.nanmean(beyond["variety_10"])),
-                "coverage": len(shown) / known.shape[1],
-                "long tail": float(np.nanmean(beyond["long_tail_10"])),
-                "novelty, bits": float(np.nanmean(beyond["novelty_10"])),
-                "popularity lift": float(np.nanmean(beyond["popularity_lift_10"])),
-                "price gap": float(np.nanmean(beyond["price_gap_10"])),
-            }
-        )
-    return pl.DataFrame(rows)
-
-
 def main() -> None:
     """Measure and record."""
     argparse.ArgumentParser(description=__doc__).parse_args()
@@ -141,7 +101,7 @@ def main() -> None:
         )
         record(
             "Recommendations: accuracy against variety",
-            trade(answers, dataset, as_of),
+            variety_curve(answers.shelf, dataset),
             command=COMMAND,
             note=f"Lists as served, as of {as_of.date()}; `variety` is the request's field. "
             "Distance: 0 for products of one kind throughout, 1 for none alike. Long tail: "

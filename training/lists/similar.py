@@ -26,6 +26,8 @@ NEIGHBOURS = 20
 MOST_COMPARED = 5000
 # Look-alikes of one kind are sought among the best-selling of it.
 MOST_OF_A_KIND = 200
+# Look-alikes of a product that nobody bought.
+FEWER = 8
 # Customers who bought a product before its likeness to others is believed by half.
 PRIOR_BUYERS = 10.0
 # What a common trait is worth, besides the groups of the assortment.
@@ -60,7 +62,8 @@ class Similar:
         pairs = [_with_common_buyers(bought), *_of_a_kind(catalogue)]
         i = np.concatenate([pair[0] for pair in pairs])
         j = np.concatenate([pair[1] for pair in pairs])
-        keys = np.unique(i.astype(np.int64) * catalogue.size + j)
+        keys = np.sort(i.astype(np.int64) * catalogue.size + j)
+        keys = keys[np.diff(keys, prepend=-1) > 0]
         i, j = keys // catalogue.size, keys % catalogue.size
         likeness = traits.likeness(i, j) + BY_BUYERS * _cosine(bought, i, j)
         likeness = likeness / (traits.most + BY_BUYERS)
@@ -209,12 +212,16 @@ def _cosine(rows: sparse.csr_matrix, i: Ints, j: Ints) -> NDArray[np.float64]:
 def _of_a_kind(catalogue: Catalogue) -> list[tuple[Ints, Ints]]:
     """Pair each product with the best-selling of its kind; without sales with the first."""
     kinds = catalogue.kinds
-    order = np.lexsort((-catalogue.frame.get_column("buyers").to_numpy(), kinds))
+    buyers = catalogue.frame.get_column("buyers").to_numpy()
+    order = np.lexsort((-buyers, kinds))
     order = order[kinds[order] >= 0]
     found = []
     for members in np.split(order, np.flatnonzero(np.diff(kinds[order])) + 1):
         top = members[:NEIGHBOURS]
-        found.append((np.repeat(members, len(top)), np.tile(top, len(members))))
+        sold = members[buyers[members] > 0]
+        unsold = members[len(sold) :]
+        found.append((np.repeat(sold, len(top)), np.tile(top, len(sold))))
+        found.append((np.repeat(unsold, len(top[:FEWER])), np.tile(top[:FEWER], len(unsold))))
         # The best-selling have more of their kind to choose from.
         more = members[len(top) : MOST_OF_A_KIND]
         found.append((np.repeat(top, len(more)), np.tile(more, len(top))))

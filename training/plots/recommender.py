@@ -1,8 +1,9 @@
-"""What recommendations look like: how much of the next basket lists of each length hold."""
+"""What recommendations look like: hits by length of list and by source, what variety costs."""
 
 from collections.abc import Mapping
 
 import numpy as np
+import polars as pl
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -52,4 +53,41 @@ def hits_by_rank(parts: Mapping[str, tuple[Hits, Sizes]], ranks: int = 20) -> Fi
     axes.set(xlabel="rank", ylabel="share bought", title="Bought in the next basket, by rank")
     axes.set_ylim(bottom=0)
     axes.legend()
+    return figure
+
+
+def sources(shares: pl.DataFrame) -> Figure:
+    """Draw what each source accounts for of what is shown, and of what was bought of it.
+
+    Parameters
+    ----------
+    shares
+        source, shown, hits: shares of all places and of all hits.
+    """
+    ordered = shares.sort("shown")
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    at = np.arange(ordered.height)
+    axes.barh(at + 0.2, ordered.get_column("shown"), 0.4, label="of what is shown")
+    axes.barh(at - 0.2, ordered.get_column("hits"), 0.4, label="of the hits")
+    axes.set_yticks(at, ordered.get_column("source").to_list())
+    axes.set(xlabel="share", title="What proposes, and what is bought of it")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def trade(curve: pl.DataFrame) -> Figure:
+    """Draw accuracy against the distance within a list, one point a setting of variety."""
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    distance, accuracy = (curve.get_column(c) for c in ("distance within a list", "NDCG@10"))
+    axes.plot(distance, accuracy, "o-")
+    for x, y, setting in zip(distance, accuracy, curve.get_column("variety"), strict=True):
+        axes.annotate(f"{setting:g}", (x, y), textcoords="offset points", xytext=(5, 5))
+    axes.set(
+        xlabel="distance between the products of a list",
+        ylabel="NDCG@10 of the next basket",
+        title="Accuracy against variety",
+    )
+    axes.set_ylim(bottom=0)
     return figure

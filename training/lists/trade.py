@@ -1,0 +1,72 @@
+"""What variety costs: the same customers' lists at several settings, laid beside what came.
+
+A shelf and the records after its instant in; one row a setting out. The benchmark and the
+notebook show it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from features.dataset import Dataset
+from training.lists.kinds import Wish
+from training.lists.request import ListRequest
+from training.lists.shelf import Shelf
+from training.models import histories
+from training.tasks.beyond import measured
+from training.tasks.outcomes import measures, outcome
+
+SETTINGS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+PLACES = 10
+
+
+def variety_curve(
+    shelf: Shelf, dataset: Dataset, settings: Sequence[float] = SETTINGS
+) -> pl.DataFrame:
+    """Measure lists of ten, as they are served, at each setting of variety.
+
+    Returns
+    -------
+    polars.DataFrame
+        variety; NDCG@10 and recall@10 of the next basket, precision@10 of the horizon; distance
+        within a list, coverage, share of the long tail, novelty in bits; popularity and price
+        of what is shown over what the customer buys, less one (NaN without prices).
+    """
+    as_of = shelf.ranked.as_of
+    known = histories.known_at(dataset, as_of)
+    options = {"horizon_days": shelf.ranked.about["horizon_days"]}
+    rows = []
+    for variety in settings:
+        frame = _lists(shelf, variety)
+        laid = outcome(dataset, as_of, options, frame)
+        top = np.where(laid.shown[:, :PLACES] < known.shape[1], laid.shown[:, :PLACES], -1)
+        accuracy = measures(dataset, as_of, options, frame)
+        beyond = measured(dataset, known, laid.rows, top)
+        means = {name: float(np.nanmean(values)) for name, values in beyond.items()}
+        rows.append(
+            {
+                "variety": variety,
+                "NDCG@10": float(np.nanmean(accuracy["ndcg_10"])),
+                "recall@10": float(np.nanmean(accuracy["recall_10"])),
+                "horizon precision@10": float(np.nanmean(accuracy["window_precision_10"])),
+                "distance within a list": means.get("variety_10", np.nan),
+                "coverage": len(np.unique(top[top >= 0])) / known.shape[1],
+                "long tail": means["long_tail_10"],
+                "novelty, bits": means["novelty_10"],
+                "popularity lift": means["popularity_lift_10"],
+                "price gap": means.get("price_gap_10", np.nan),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def _lists(shelf: Shelf, variety: float) -> pl.DataFrame:
+    request = ListRequest(shelf, Wish(k=PLACES, variety=variety))
+    rows = [
+        (answer["customer_id"], item["rank"], item["product_id"])
+        for answer in map(request.answer, shelf.customer_ids)
+        for item in answer["items"]
+    ]
+    schema = {"customer_id": pl.String, "rank": pl.Int32, "product_id": pl.String}
+    return pl.DataFrame(rows, schema, orient="row")
