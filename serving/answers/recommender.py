@@ -5,7 +5,7 @@ for the moment, filtered and arranged. The HTTP routes ask here.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,9 +18,18 @@ from training.lists.shelf import Shelf
 
 @dataclass(frozen=True)
 class RecommenderAnswers:
-    """One published version, mapped into memory."""
+    """One published version, mapped into memory.
+
+    Attributes
+    ----------
+    shelf
+        What was published.
+    plain
+        By length, requests without any wish, which are the same each time.
+    """
 
     shelf: Shelf
+    plain: dict[int, ListRequest] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -64,13 +73,20 @@ class RecommenderAnswers:
         InvalidInput, MissingData
             If what is wished for cannot be answered.
         """
-        wish = wish or Wish()
-        filters = replace(
-            wish.filters,
-            exclude_product_ids=[*wish.filters.exclude_product_ids, *exclude_product_ids],
-        )
-        request = ListRequest(self.shelf, replace(wish, k=k, filters=filters))
+        if wish is None and not exclude_product_ids:
+            request = self._plain(k)
+        else:
+            wish = wish or Wish()
+            excluded = [*wish.filters.exclude_product_ids, *exclude_product_ids]
+            filters = replace(wish.filters, exclude_product_ids=excluded)
+            request = ListRequest(self.shelf, replace(wish, k=k, filters=filters))
         return [request.answer(one) for one in customer_ids]
+
+    def _plain(self, k: int) -> ListRequest:
+        """Return the request without any wish, of which there are as many as lengths."""
+        if k not in self.plain:
+            self.plain[k] = ListRequest(self.shelf, Wish(k=k))
+        return self.plain[k]
 
     def rerank(
         self, customer_ids: Sequence[str], product_ids: Sequence[str], wish: Wish

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -344,6 +345,19 @@ def test_customers_for_a_product_are_those_whose_lists_hold_it(answers, lists):
     assert set(found[:3]) <= set(theirs["customer_id"].head(5))
     scores = [one["score"] for one in answer["customers"]]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_where_no_ranker_was_learned_a_customers_habits_are_ranked(answers, customers, bought):
+    ranked = answers.shelf.ranked
+    bare = replace(ranked, about={**ranked.about, "kinds": []})
+    fallback = RecommenderAnswers(replace(answers.shelf, ranked=bare))
+    for answer in fallback.answer(customers[:20], 10):
+        assert answer["basis"] in ("history", "few_purchases")
+        first = [item for item in answer["items"] if item["reason"] == "repeat"]
+        assert first
+        assert {item["product_id"] for item in first} <= bought[answer["customer_id"]]
+    for answer in fallback.answer(customers[:20], 10, [], Wish(kind="new_to_you")):
+        assert not {item["product_id"] for item in answer["items"]} & bought[answer["customer_id"]]
 
 
 def test_the_order_asked_is_the_order_answered(answers):

@@ -182,12 +182,13 @@ class _Queue:
         self.variety = layout.variety
         self.last = -1
         self.left = list(range(len(codes)))
-        top = float(scores[0]) if len(scores) else 1.0
-        self.worth = scores / max(top, 1e-12)
-        self.closest = np.zeros(len(codes), np.float32)
-        self.groups = [
-            (LIKENESS[level], of[codes], of) for level, of in reversed(catalogue.groups.items())
-        ]
+        if self.variety:
+            top = float(scores[0]) if len(scores) else 1.0
+            self.worth = scores / max(top, 1e-12)
+            self.closest = np.zeros(len(codes), np.float32)
+            self.groups = [
+                (LIKENESS[level], of[codes], of) for level, of in catalogue.groups.items()
+            ]
 
     def take(self, before: int | None) -> int | None:
         """Hand out the next, not of the kind of the last one or of the product `before`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from features.calendar import to_date, to_day
-from features.errors import InvalidInput, MissingData
+from features.errors import InvalidInput
 from training.lists.arrange import Filters
 from training.lists.shelf import Shelf
 from training.models.places import AHEAD_DAYS
@@ -62,19 +62,12 @@ class Wish:
 
         Raises
         ------
-        InvalidInput, MissingData
+        InvalidInput
             Naming the field.
         """
         if self.kind not in KINDS:
             raise InvalidInput(
                 f"kind = {self.kind!r} is no kind of list; ask for one of {', '.join(KINDS)}.",
-                field="kind",
-            )
-        wanted = RANKED_BY[self.kind]
-        if wanted is not None and wanted not in shelf.ranked.kinds:
-            raise MissingData(
-                f"kind = {self.kind!r} cannot be answered: the records held nothing to learn it "
-                "from; ask for another kind, or train on more of them.",
                 field="kind",
             )
         if not 1 <= self.k <= LONGEST:

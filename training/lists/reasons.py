@@ -76,7 +76,7 @@ def sentences(facts: Facts) -> list[str]:
     said = (TOLD[group](facts) for group in dict.fromkeys(order))
     found = list(dict.fromkeys(sentence for sentence in said if sentence))
     if not found:
-        found = [PLAINLY[bool(facts.times)]]
+        found = [PLAINLY[facts.times > 0 or facts.source == "repeat"]]
     offer = TOLD["offer"](facts)
     if offer in found[MOST_SENTENCES:]:
         # That something is on offer is news; that it is bought often is not.

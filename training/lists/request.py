@@ -76,11 +76,18 @@ class ListRequest:
             {catalogue.codes[one]: by for one, by in wish.boosts.items() if one in catalogue.codes},
         )
         self.with_basket = shelf.association.towards(self.basket)
+        self.nobody: dict[str, Any] | None = None
         self.teller = Teller(shelf, self.with_basket, here=location is not None)
 
     def answer(self, customer_id: str) -> dict[str, Any]:
         """Answer for one customer: customer_id, basis and items, best first."""
-        return self._answer(customer_id, self.pool(customer_id), self.layout)
+        pool = self.pool(customer_id)
+        if pool.basis not in ("session", "population"):
+            return self._answer(customer_id, pool, self.layout)
+        # Whoever is not known gets the same list.
+        if self.nobody is None:
+            self.nobody = self._answer(customer_id, pool, self.layout)
+        return {**self.nobody, "customer_id": customer_id}
 
     def _answer(self, customer_id: str, pool: Pool, layout: Layout) -> dict[str, Any]:
         chosen = arrange(pool.codes, pool.scores, self.allowed, self.shelf.catalogue, layout)
@@ -120,6 +127,10 @@ class ListRequest:
         row = self.shelf.ranked.codes.get(customer_id)
         if row is None:
             return self._without_history()
+        few = self.shelf.baskets[row] < FEW_BASKETS
+        basis = "few_purchases" if few else "history"
+        if kind not in self.shelf.ranked.kinds:
+            return self._habits(row, basis)
         candidates = self.shelf.ranked.candidates(
             customer_id,
             at=self.wish.at,
@@ -130,8 +141,6 @@ class ListRequest:
         codes = self.shelf.code_of_row[candidates.products]
         scores = self._for_kind(candidates, candidates.scores[kind])
         some = np.flatnonzero(scores > 0)
-        few = self.shelf.baskets[row] < FEW_BASKETS
-        basis = "few_purchases" if few else "history"
         pool = Pool(
             basis, codes[some], self._beside_basket(codes[some], scores[some]), candidates, some
         )
@@ -169,6 +178,21 @@ class ListRequest:
             self.shelf.catalogue.gap[codes],
         )
 
+    def _habits(self, row: int, basis: str) -> Pool:
+        """Rank what a customer bought by how often and lately, where no ranker was learned."""
+        ranked = self.shelf.ranked
+        first, end = ranked.spans[row]
+        column = ranked.about["state"]["pair"].index("decay_basket")
+        decay = np.nan_to_num(ranked.arrays["state"][first:end, column]).astype(np.float64)
+        codes = self.shelf.code_of_row[ranked.arrays["product"][first:end]]
+        own = decay > 0
+        if self.wish.kind == "new_to_you":
+            # Among the candidates, for these are known to be new.
+            new = codes[~own]
+            return Pool(basis, new, self.shelf.popular.share[new].astype(np.float64) + 1e-9)
+        pool = Pool(basis, codes[own], decay[own] / (1.0 + decay[own]), source="repeat")
+        return pool if self.wish.kind == "buy_again" else self._filled(pool)
+
     def _popular(self) -> Pool:
         codes, shares = self.shelf.popular.popular(self.place)
         return Pool("population", codes, shares.astype(np.float64))
@@ -201,8 +225,8 @@ class ListRequest:
             code, score, source = -1 - place, 0.0, "pinned"
         else:
             code, score = int(pool.codes[place]), float(pool.scores[place])
-            first = 0 if pool.at is None else len(pool.at)
-            source = pool.source if place < first or pool.at is None else "popular"
+            first = len(pool.codes) if pool.at is None else len(pool.at)
+            source = pool.source if place < first else "popular"
         mine = pool.own is not None and pool.at is not None and 0 <= place < len(pool.at)
         at = int(pool.at[place]) if mine and pool.at is not None else -1
         said = self.teller.tell(code, source, pool.own if mine else None, at, bought)

@@ -23,6 +23,7 @@ class Teller:
         self.here = here
         speakers = zip(with_basket.codes.tolist(), with_basket.speaker.tolist(), strict=True)
         self.basket = dict(speakers)
+        self.kinds = [(kind, f"{kind}{THIS_WEEK}") for kind in shelf.ranked.plan.kinds]
 
     def bought_by(self, candidates: Candidates | None) -> Ints:
         """Return the products that a customer buys, in the order of their codes."""
@@ -50,10 +51,10 @@ class Teller:
             source = self.shelf.ranked.reasons[int(candidates.source[at])]
             state = candidates.features
             if candidates.own[at]:
-                times = max(int(np.nan_to_num(state["baskets"][at])), 1)
-                gap = float(np.nan_to_num(state["gap_mean"][at]))
-                age = int(np.nan_to_num(state["recency_days"][at]))
-            promoted = _promoted(candidates, at)
+                times = max(int(_number(state["baskets"][at])), 1)
+                gap = _number(state["gap_mean"][at])
+                age = int(_number(state["recency_days"][at]))
+            promoted = self._promoted(candidates, at)
         goes_with = like = kind = None
         if not times and len(bought):
             goes_with = self._partner(code, bought)
@@ -81,6 +82,14 @@ class Teller:
             **({"name": name} if name else {}),
         }
 
+    def _promoted(self, candidates: Candidates, at: int) -> tuple[str, ...]:
+        """Kinds of promotion that a candidate has for most of the week."""
+        return tuple(
+            kind
+            for kind, name in self.kinds
+            if name in candidates.features and candidates.features[name][at] >= MOST_OF_THE_WEEK
+        )
+
     def _named(self, code: int | None) -> str | None:
         if code is None:
             return None
@@ -100,13 +109,9 @@ class Teller:
         return self.shelf.catalogue.kind_names[code] if mine > 1 else None
 
 
-def _promoted(candidates: Candidates, at: int) -> tuple[str, ...]:
-    shares = {
-        name.removesuffix(THIS_WEEK): float(values[at])
-        for name, values in candidates.features.items()
-        if name.endswith(THIS_WEEK)
-    }
-    return tuple(kind for kind, share in sorted(shares.items()) if share >= MOST_OF_THE_WEEK)
+def _number(value: np.float32) -> float:
+    """Return a plain number, zero for none."""
+    return 0.0 if value != value else float(value)
 
 
 def _first(wanted: Ints, among: Ints) -> int | None:
