@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     )
     folds: int = Field(3, ge=1, description="rolling origins of a backtest")
     train_folds: int = Field(
-        2, ge=1, description="rolling origins on which `train` judges before it registers"
+        1, ge=1, description="rolling origins on which `train` judges before it registers"
     )
     max_bad_share: float = Field(
         0.05, ge=0, le=1, description="share of failing rows above which an import stops"

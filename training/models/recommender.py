@@ -91,7 +91,7 @@ class RecommenderModel:
     seed: int = 0
     threads: int = 1
     list_length: int = 100
-    cuts: int = 4
+    cuts: int = 3
     learned_customers: int = 6000
     negative_share: float = 0.1
     scored_products: int = 3000
