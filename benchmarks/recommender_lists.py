@@ -9,6 +9,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -60,13 +61,17 @@ def speed(answers: RecommenderAnswers) -> pl.DataFrame:
         ["nobody"] * ASKED,
         Wish(basket_product_ids=basket),
     )
-    cases["unknown customer"] = (["nobody"] * ASKED, Wish())
     rows = []
     for name, (customers, wish) in cases.items():
         median, late = milliseconds(
             lambda one, wish=wish: answers.answer([one], 10, [], wish), customers
         )
         rows.append((name, median, late))
+    ranked = replace(shelf.ranked, about={**shelf.ranked.about, "kinds": []})
+    habits = RecommenderAnswers(replace(shelf, ranked=ranked))
+    rows.append(("own habits, no ranker", *milliseconds(lambda one: habits.answer([one]), known)))
+    nobody = ["nobody"] * ASKED
+    rows.append(("unknown customer", *milliseconds(lambda one: answers.answer([one]), nobody)))
     for name, ask in (
         ("similar", lambda one: answers.similar([one], 10, Filters())),
         ("basket", lambda one: answers.together([one], 10, Filters())),

@@ -6,6 +6,7 @@ facts are told first.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 # What is told of what each source proposed.
 BY_SOURCE: dict[str, tuple[str, ...]] = {
@@ -71,6 +72,11 @@ class Facts:
 
 def sentences(facts: Facts) -> list[str]:
     """Tell one or two reasons: what speaks for the product, then what is news about it."""
+    return list(_told(facts))
+
+
+@lru_cache(maxsize=4096)
+def _told(facts: Facts) -> tuple[str, ...]:
     first = ("basket",) if facts.basket else ()
     order = (*first, *BY_SOURCE.get(facts.source, ("neighbours",)), "offer")
     said = (TOLD[group](facts) for group in dict.fromkeys(order))
@@ -81,7 +87,7 @@ def sentences(facts: Facts) -> list[str]:
     if offer in found[MOST_SENTENCES:]:
         # That something is on offer is news; that it is bought often is not.
         found = [*found[: MOST_SENTENCES - 1], offer]
-    return found[:MOST_SENTENCES]
+    return tuple(found[:MOST_SENTENCES])
 
 
 def days(count: float) -> str:

@@ -144,8 +144,7 @@ class ListRequest:
         pool = Pool(
             basis, codes[some], self._beside_basket(codes[some], scores[some]), candidates, some
         )
-        short = int(self.allowed[pool.codes].sum()) < self.wish.k
-        if short and self.wish.kind in ("for_you", "this_month"):
+        if not self._holds_enough(pool) and self.wish.kind in ("for_you", "this_month"):
             return self._filled(pool)
         return pool
 
@@ -168,14 +167,18 @@ class ListRequest:
         odds = scores / np.maximum(1 - scores, 1e-9) * np.exp(BASKET_WEIGHT * weight)
         return np.asarray(odds / (1 + odds))
 
-    def clock(self, candidates: Candidates, codes: Ints) -> Clock:
-        """Say when each candidate that was bought before is expected again."""
-        state = candidates.features
+    def clock(self, candidates: Candidates, at: int) -> Clock:
+        """Say when a candidate that was bought before is expected again."""
+        state = {
+            name: np.nan_to_num(candidates.features[name][at : at + 1], nan=least)
+            for name, least in (("baskets", 1.0), ("recency_days", 0.0), ("gap_mean", 0.0))
+        }
+        code = self.shelf.code_of_row[candidates.products[at : at + 1]]
         return clock(
-            np.nan_to_num(state["baskets"], nan=1.0),
-            np.nan_to_num(state["recency_days"]),
-            np.nan_to_num(state["gap_mean"]),
-            self.shelf.catalogue.gap[codes],
+            state["baskets"],
+            state["recency_days"],
+            state["gap_mean"],
+            self.shelf.catalogue.gap[code],
         )
 
     def _habits(self, row: int, basis: str) -> Pool:
@@ -183,15 +186,20 @@ class ListRequest:
         ranked = self.shelf.ranked
         first, end = ranked.spans[row]
         column = ranked.about["state"]["pair"].index("decay_basket")
-        decay = np.nan_to_num(ranked.arrays["state"][first:end, column]).astype(np.float64)
-        codes = self.shelf.code_of_row[ranked.arrays["product"][first:end]]
+        decay = np.array(ranked.arrays["state"][first:end, column], dtype=np.float64)
+        codes = self.shelf.code_of_row[np.asarray(ranked.arrays["product"][first:end])]
+        # What was never bought has none, and that is not above zero.
         own = decay > 0
         if self.wish.kind == "new_to_you":
             # Among the candidates, for these are known to be new.
             new = codes[~own]
             return Pool(basis, new, self.shelf.popular.share[new].astype(np.float64) + 1e-9)
         pool = Pool(basis, codes[own], decay[own] / (1.0 + decay[own]), source="repeat")
-        return pool if self.wish.kind == "buy_again" else self._filled(pool)
+        full = self.wish.kind == "buy_again" or self._holds_enough(pool)
+        return pool if full else self._filled(pool)
+
+    def _holds_enough(self, pool: Pool) -> bool:
+        return int(self.allowed[pool.codes].sum()) >= self.wish.k
 
     def _popular(self) -> Pool:
         codes, shares = self.shelf.popular.popular(self.place)
@@ -232,10 +240,7 @@ class ListRequest:
         said = self.teller.tell(code, source, pool.own if mine else None, at, bought)
         found = {"product_id": self.shelf.catalogue.ids[code], "score": score, **said}
         if self.wish.kind == "buy_again" and mine and pool.own is not None:
-            when = self.clock(pool.own, self.shelf.code_of_row[pool.own.products])
-            expected = self.day + round(float(when.expected[at]))
-            found |= {
-                "due": str(when.states()[at]),
-                "expected_on": to_date(expected).isoformat(),
-            }
+            when = self.clock(pool.own, at)
+            expected = self.day + round(float(when.expected[0]))
+            found |= {"due": str(when.states()[0]), "expected_on": to_date(expected).isoformat()}
         return found

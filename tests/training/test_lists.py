@@ -1,0 +1,286 @@
+"""What lists are made from: association, popularity, layout and sentences, on known truth."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.dataset import Dataset
+from training.lists.arrange import Filters, Layout, arrange
+from training.lists.association import Association, discoveries, p_values
+from training.lists.catalogue import Catalogue
+from training.lists.clock import clock
+from training.lists.popular import PopularNow
+from training.lists.reasons import Facts, sentences
+
+AS_OF = datetime(2024, 6, 3)
+
+
+def shop(rows, **tables):
+    """Orders as (customer, order, product, days before AS_OF, location)."""
+    names = ["customer_id", "order_id", "product_id", "age", "location_id"]
+    orders = pl.DataFrame(rows, names, orient="row").with_columns(
+        (pl.lit(AS_OF) - pl.duration(days="age")).alias("ts"),
+        pl.lit(1.0).alias("quantity"),
+        pl.lit(2.0).alias("revenue"),
+        pl.lit("sale").alias("kind"),
+        pl.int_range(pl.len(), dtype=pl.Int32).alias("line"),
+    )
+    return Dataset.from_frames("shop", {"orders": orders.drop("age"), **tables})
+
+
+def baskets(rng, customers=300, each=10, products=60, together=(), size=4):
+    """Independent baskets of popular and rare products, into which pairs are planted."""
+    chance = 1 / np.arange(1, products + 1)
+    rows = []
+    for basket in range(customers * each):
+        held = set(rng.choice(products, size, replace=False, p=chance / chance.sum()).tolist())
+        for first, second in together:
+            if first in held and rng.random() < 0.5:
+                held.add(second)
+        rows += [(basket, basket // each, code) for code in held]
+    types = {"basket": pl.UInt32, "customer": pl.Int32, "code": pl.Int32}
+    return pl.DataFrame(rows, types, orient="row")
+
+
+def test_a_planted_pair_is_found_and_nothing_else_is():
+    rng = np.random.default_rng(1)
+    found = Association.of(baskets(rng, together=[(10, 30)]), 60)
+    pairs = {
+        tuple(sorted((code, int(other))))
+        for code in range(60)
+        for other in found.partner[found.span(code)]
+    }
+    assert (10, 30) in pairs
+    assert len(pairs) <= 2
+    at = found.span(10).start + list(found.partner[found.span(10)]).index(30)
+    assert found.lift[at] > 3
+    assert 0.3 < found.confidence[at] < 0.8
+
+
+def test_independent_products_are_not_associated():
+    counts = []
+    for seed in range(5):
+        found = Association.of(baskets(np.random.default_rng(seed)), 60)
+        counts.append(len(found.partner))
+    assert sum(counts) <= 2
+
+
+def test_large_baskets_beside_small_ones_associate_nothing():
+    rng = np.random.default_rng(2)
+    small = baskets(rng, customers=150, size=2)
+    large = baskets(rng, customers=150, size=20)
+    large = large.with_columns(pl.col("basket") + 10_000, pl.col("customer") + 10_000)
+    found = Association.of(pl.concat([small, large]), 60)
+    assert len(found.partner) <= 6
+
+
+def test_the_habit_of_two_customers_is_no_association():
+    rows = baskets(np.random.default_rng(3))
+    types = rows.schema
+    habit = [(50_000 + at, 9_000 + at % 2, code) for at in range(200) for code in (58, 59)]
+    found = Association.of(pl.concat([rows, pl.DataFrame(habit, types, orient="row")]), 60)
+    assert 59 not in found.partner[found.span(58)]
+
+
+def test_both_directions_of_a_pair_have_one_lift_and_support():
+    found = Association.of(baskets(np.random.default_rng(4), together=[(10, 30)]), 60)
+    there, back = (
+        found.span(a).start + list(found.partner[found.span(a)]).index(b)
+        for a, b in ((10, 30), (30, 10))
+    )
+    assert found.lift[there] == found.lift[back]
+    assert found.support[there] == found.support[back]
+
+
+def test_fewer_customers_make_a_pair_less_sure():
+    many, few = p_values(np.array([40.0, 40.0]), np.array([40.0, 4.0]), np.array([10.0, 10.0]))
+    assert many < few
+
+
+def test_false_discoveries_are_bounded_by_all_tests_not_those_seen():
+    p = np.array([1e-6, 1e-3])
+    assert discoveries(p, 2).tolist() == [True, True]
+    assert discoveries(p, 10_000).tolist() == [True, False]
+
+
+def catalogue(kinds):
+    frame = pl.DataFrame(
+        {
+            "product_id": [str(at) for at in range(len(kinds))],
+            "subcategory": kinds,
+            "price": [1.0] * len(kinds),
+            "share": pl.Series([0.1] * len(kinds), dtype=pl.Float32),
+            "buyers": [1] * len(kinds),
+            "gap": [7.0] * len(kinds),
+        }
+    )
+    return Catalogue(
+        frame, pl.DataFrame(schema={"location_id": pl.String, "product_id": pl.String})
+    )
+
+
+LISTED = st.lists(
+    st.tuples(st.sampled_from("abc"), st.floats(0.01, 1)), min_size=1, max_size=30
+)
+
+
+@given(LISTED, st.integers(1, 12), st.floats(0, 1), st.sets(st.integers(0, 29), max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_lists_hold_each_allowed_product_once_and_no_kind_twice_in_a_row(rows, k, variety, barred):
+    products = catalogue([kind for kind, _ in rows])
+    scores = np.array([score for _, score in rows])
+    codes = np.arange(len(rows), dtype=np.int32)
+    allowed = ~np.isin(codes, list(barred))
+    shown = arrange(codes, scores, allowed, products, Layout(k, variety))
+    assert len(shown) == min(k, int(allowed.sum()))
+    assert len(set(shown)) == len(shown)
+    assert not set(shown) & barred
+    kinds = [rows[at][0] for at in shown]
+    for place in range(1, len(shown)):
+        if kinds[place] == kinds[place - 1]:
+            left = [rows[at][0] for at in codes[allowed] if at not in shown[:place]]
+            assert set(left) == {kinds[place]}
+    again = arrange(codes, scores, allowed, products, Layout(k + 3, variety))
+    assert again[: len(shown)] == shown
+
+
+@given(LISTED)
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_the_candidates_does_not_matter(rows):
+    products = catalogue([kind for kind, _ in rows])
+    scores = np.array([score for _, score in rows])
+    codes = np.arange(len(rows), dtype=np.int32)
+    allowed = np.ones(len(rows), bool)
+    shown = arrange(codes, scores, allowed, products, Layout(10, 0.3))
+    turned = arrange(codes[::-1], scores[::-1], allowed, products, Layout(10, 0.3))
+    assert [int(codes[::-1][at]) for at in turned] == shown
+
+
+def test_a_pinned_neighbour_is_not_of_the_kind_before_it():
+    products = catalogue(["a", "b", "a", "b"])
+    codes, scores = np.arange(4, dtype=np.int32), np.array([0.9, 0.8, 0.7, 0.1])
+    layout = Layout(4, pinned={2: 2})
+    shown = arrange(codes, scores, np.ones(4, bool), products, layout)
+    assert shown[:2] == [1, 2]
+
+
+def test_popular_here_differs_from_popular_in_the_chain_as_far_as_it_is_sure():
+    rows = [(f"c{n}", f"x{n}", "tea", 3, "north") for n in range(300)]
+    rows += [(f"d{n}", f"y{n}", "coffee", 3, "south") for n in range(400)]
+    rows += [("e", "z", "maté", 3, "kiosk")]
+    dataset = shop(rows)
+    products = Catalogue.build(dataset, AS_OF)
+    popular = PopularNow.build(dataset, AS_OF, products)
+
+    def first(place):
+        return products.ids[int(popular.popular(popular.find(place) if place else -1)[0][0])]
+
+    assert (first("north"), first("south"), first(None)) == ("tea", "coffee", "coffee")
+    # One basket says little of a place.
+    assert first("kiosk") == "coffee"
+    assert first("a new shop") == "coffee"
+
+
+def test_what_sold_better_a_year_ago_from_now_on_comes_forward():
+    rows = [(f"c{n}", f"a{n}", "ice", 10, "x") for n in range(90)]
+    rows += [(f"c{n}", f"b{n}", "soup", 10, "x") for n in range(110)]
+    year = 364
+    for n in range(300):
+        rows.append((f"c{n}", f"p{n}", "soup" if n % 4 else "ice", year + 14, "x"))
+        rows.append((f"c{n}", f"q{n}", "ice" if n % 4 else "soup", year - 14, "x"))
+    dataset = shop(rows)
+    products = Catalogue.build(dataset, AS_OF)
+    popular = PopularNow.build(dataset, AS_OF, products)
+    assert popular.seasonal[0]
+    assert products.ids[int(popular.top[-1][0])] == "ice"
+    recent = shop([row for row in rows if row[3] < 100])
+    assert not PopularNow.build(recent, AS_OF, Catalogue.build(recent, AS_OF)).seasonal[0]
+
+
+def test_later_orders_change_nothing_that_lists_are_made_from():
+    rng = np.random.default_rng(5)
+    rows = [
+        (f"c{rng.integers(40)}", f"o{n}", f"p{rng.integers(30)}", int(rng.integers(1, 90)), "x")
+        for n in range(3000)
+    ]
+    later = [(f"c{n}", f"l{n}", f"p{n % 30}", -1 - n % 9, "x") for n in range(500)]
+    past, more = shop(rows), shop(rows + later)
+    for build in (
+        lambda dataset, products: products.frame,
+        lambda dataset, products: PopularNow.build(dataset, AS_OF, products).top,
+        lambda dataset, products: Association.build(dataset, AS_OF, products).partner,
+    ):
+        one, other = (build(d, Catalogue.build(d, AS_OF)) for d in (past, more))
+        same = one.equals(other) if isinstance(one, pl.DataFrame) else np.array_equal(one, other)
+        assert same
+
+
+def test_stock_counts_by_its_newest_record_and_by_place():
+    day = (AS_OF - datetime(1970, 1, 1)).days
+    stock = pl.DataFrame(
+        [
+            ("a", "n", day - 1, 0.0),
+            ("a", "s", day - 1, 0.0),
+            ("a", "n", day - 5, 9.0),
+            ("b", "n", day - 1, 0.0),
+            ("b", "s", day - 1, 3.0),
+            ("c", "n", day + 1, 0.0),
+        ],
+        {"product_id": pl.String, "location_id": pl.String, "day": pl.Int32, "on_hand": pl.Float64},
+        orient="row",
+    )
+    rows = [("x", f"o{one}", one, 3, "n") for one in "abc"]
+    products = Catalogue.build(shop(rows, stock=stock), AS_OF)
+
+    def left(place):
+        allowed = Filters(location_id=place).allowed(products)
+        return [one for one, may in zip(products.ids, allowed, strict=True) if may]
+
+    assert left(None) == ["b", "c"]
+    assert left("n") == ["c"]
+    assert left("s") == ["b", "c"]
+
+
+def test_the_clock_weighs_a_customers_own_gaps_more_the_more_there_are():
+    few, many = (clock([times], [0], [10.0], [30.0]).gap[0] for times in (2, 10))
+    assert 10 < many < few < 30
+    assert clock([1], [40], [0.0], [30.0]).states()[0] == "due"
+    assert clock([1], [25], [0.0], [30.0]).states()[0] == "soon"
+    assert clock([1], [5], [0.0], [30.0]).states()[0] == "not_yet"
+    assert clock([1], [200], [0.0], [30.0]).states()[0] == "lapsed"
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (
+            Facts("repeat", times=9, age_days=11, gap_days=12.2, promoted=("discount",)),
+            ["you buy this every 12 days", "reduced this week"],
+        ),
+        (Facts("repeat", times=1, age_days=21), ["you bought this 21 days ago"]),
+        (
+            Facts("similar", goes_with="BREAD", promoted=("display",), here=True),
+            ["goes with BREAD, which you buy", "on display here this week"],
+        ),
+        (Facts("popular", here=True), ["popular here now"]),
+        (Facts("neighbours"), ["customers who buy what you buy choose this"]),
+        (Facts("new", like="TEA"), ["new in the range", "like TEA, which you buy"]),
+    ],
+)
+def test_reasons_read_as_a_person_speaks(facts, told):
+    assert sentences(facts) == told
+
+
+def test_a_dataset_without_a_catalogue_or_money_has_lists_too():
+    rows = [(f"c{n % 5}", f"o{n}", f"p{n % 7}", n % 50 + 1, "x") for n in range(200)]
+    bare = shop(rows)
+    orders = bare.table("orders").to_native().drop("revenue")
+    dataset = Dataset.from_frames("bare", {"orders": orders})
+    products = Catalogue.build(dataset, AS_OF + timedelta(days=1))
+    assert products.size == 7
+    assert (products.kinds == -1).all()
+    assert np.isnan(products.price).all()
