@@ -123,9 +123,7 @@ def catalogue(kinds):
     )
 
 
-LISTED = st.lists(
-    st.tuples(st.sampled_from("abc"), st.floats(0.01, 1)), min_size=1, max_size=30
-)
+LISTED = st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.01, 1)), min_size=1, max_size=30)
 
 
 @given(LISTED, st.integers(1, 12), st.floats(0, 1), st.sets(st.integers(0, 29), max_size=4))
