@@ -305,7 +305,7 @@ def serve(settings: Settings, *, try_it: bool = False) -> int:
     asked = []
     current = published.current(settings.home)
     if try_it and current is not None:
-        asked = questions(dataset_of(settings), published.read(current))
+        asked = questions(dataset_of(settings), current)
 
     def when_ready(url: str) -> None:
         console.print(

@@ -3,28 +3,45 @@
 import json
 import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import polars as pl
 
 from features.dataset import Dataset
+from features.grain import Grain
 from foresell.progress import console
 from training import published
 
 
-def questions(dataset: Dataset, record: published.Version) -> list[tuple[str, dict[str, Any]]]:
-    """Return one request an endpoint, about the dataset's best customer and product."""
+def questions(dataset: Dataset, folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return one request an endpoint, about the dataset's best customer and best-selling series.
+
+    Parameters
+    ----------
+    folder
+        That of the published version.
+    """
+    record = published.read(folder)
     asked: list[tuple[str, dict[str, Any]]] = []
     if "recommender" in record.models:
         asked.append(("recommend", {"customer_ids": [_most(dataset, "customer_id")], "k": 3}))
     if "demand" in record.models:
-        series = [{"product_id": _most(dataset, "product_id")}]
+        series = [_best_series(folder / "demand")]
         asked.append(("forecast", {"series": series, "horizon": 14}))
     if "churn" in record.models:
         asked.append(("churn", {"customer_ids": [_most(dataset, "customer_id")]}))
     if "next-purchase" in record.models:
         asked.append(("next_purchase", {"customer_ids": [_most(dataset, "customer_id"), "nobody"]}))
     return asked
+
+
+def _best_series(folder: Path) -> dict[str, str]:
+    keys = Grain.parse(json.loads((folder / "about.json").read_text())["grain"]).keys
+    expected = pl.scan_parquet(folder / "answers.parquet").group_by(keys).agg(pl.col("mean").sum())
+    best = expected.sort("mean", *keys, descending=[True, *(False for _ in keys)]).select(keys)
+    return best.first().collect().row(0, named=True)
 
 
 def _most(dataset: Dataset, column: str) -> str:

@@ -143,8 +143,13 @@ class BgNbd:
         density = np.exp(a * log_p + b[:, None] * log_q - betaln(a, b)[:, None])
         p, shape, reach = np.exp(log_p), (self.r + x)[:, None], ahead / (self.alpha + t)[:, None]
         inner = (density * -np.expm1(-shape * np.log1p(p * reach)) / p * half) @ weights
-        # Beyond the ends the integrand is flat and the density a power.
-        tiny, sure = np.exp(a * low - betaln(a, b)) / a, np.exp(-b * high - betaln(a, b)) / b
+        # Beyond the ends the integrand is flat and the density a power; where nearly all
+        # customers stay, or nearly all leave, an end lies on the other side and holds nothing.
+        at_low, at_high = (
+            np.exp(np.where(sign * end > 0, power * -np.abs(end), -np.inf) - betaln(a, b))
+            for sign, end, power in ((-1, low, a), (1, high, b))
+        )
+        tiny, sure = at_low / a, at_high / b
         shape, reach = shape[:, 0], reach[:, 0]
         outer = tiny * shape * reach + sure * -np.expm1(-shape * np.log1p(reach))
         return np.asarray(inner + outer)

@@ -67,8 +67,12 @@ def quantile_calibration(days: Floats, horizon_days: int, quantiles: dict[float,
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     seen = {level: quantile < horizon_days for level, quantile in quantiles.items()}
-    shares = [(days[seen[level]] <= quantiles[level][seen[level]]).mean() for level in quantiles]
-    axes.plot(list(quantiles), shares, "o-")
+    shares = {
+        level: (days[within] <= quantiles[level][within]).mean()
+        for level, within in seen.items()
+        if within.any()
+    }
+    axes.plot(list(shares), list(shares.values()), "o-")
     axes.set(
         xlim=(0, 1),
         ylim=(0, 1),
