@@ -40,11 +40,10 @@ class Returns(_Strict):
         return self
 
 
-class Drop(_Strict):
-    """Which rows are kept out, and why."""
+class Where(_Strict):
+    """Which rows: those whose column is one of these, begins so, lies below or above."""
 
     column: str
-    reason: str
     values: list[str | int | float] | None = Field(None, alias="in")
     starts_with: str | None = None
     below: float | None = None
@@ -56,6 +55,12 @@ class Drop(_Strict):
         if sum(x is not None for x in conditions) != 1:
             raise ValueError("give exactly one of in, starts_with, below, above")
         return self
+
+
+class Drop(Where):
+    """Which rows are kept out, and why."""
+
+    reason: str
 
 
 class TableSource(_Strict):
@@ -72,8 +77,8 @@ class TableSource(_Strict):
         Name in the source by canonical name.
     constants
         Value by canonical name, for what the source does not say because it is always so.
-    returns, drop
-        Which rows are returns; which are kept out.
+    returns, drop, no_product
+        Which rows are returns; which are kept out; which are paid for but no units of a product.
     delimiter, encoding
         Of csv files; found out where they are not given. The delimiter `whitespace` is any
         number of blanks and tabs.
@@ -101,6 +106,7 @@ class TableSource(_Strict):
     constants: dict[str, Scalar] = {}
     returns: Returns | None = None
     drop: list[Drop] = []
+    no_product: list[Where] = []
     delimiter: str | None = Field(None, pattern=r"^(.|\t|whitespace)$")
     encoding: str | None = None
     header: list[str] | None = Field(None, min_length=1)
@@ -138,7 +144,7 @@ class TableSource(_Strict):
     @property
     def source_columns(self) -> list[str]:
         """Names in the source that the mapping speaks of, each once."""
-        named = [*self.columns.values(), *(rule.column for rule in self.drop)]
+        named = [*self.columns.values(), *(rule.column for rule in (*self.drop, *self.no_product))]
         if self.returns is not None:
             named.append(self.returns.column)
         return list(dict.fromkeys(named))

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from features.errors import InvalidInput
-from features.mapping import COMPUTED, Drop, Mapping, Returns, TableSource
+from features.mapping import COMPUTED, Drop, Mapping, Returns, TableSource, Where
 from features.mapping_place import Place
 from features.tables import TABLES
 
@@ -113,7 +113,11 @@ def _invalid(at: Place, error: ValidationError, table: str | None, number: int =
     key = keys[-1] if keys else ""
     section = f"[{table}] " if table else ""
     if first["type"] == "extra_forbidden":
-        models: dict[str, type[BaseModel]] = {"returns": Returns, "drop": Drop}
+        models: dict[str, type[BaseModel]] = {
+            "returns": Returns,
+            "drop": Drop,
+            "no_product": Where,
+        }
         model = models.get(keys[0], TableSource)
         allowed = [item.alias or name for name, item in model.model_fields.items()]
         problem = f"there is no key {key!r}; use {', '.join(allowed)}"
@@ -162,7 +166,9 @@ def _source(at: Place, table: str, number: int, raw: Any) -> TableSource:
                 "columns",
                 number,
             )
-    for key in ("returns", "cap_quantity"):
+    for key in ("returns", "cap_quantity", "no_product"):
         if table != "orders" and key in source.model_fields_set:
             raise at.error(f"[{table}] {key} is for orders only", table, key, number)
+    if source.no_product and "product_id" not in given:
+        raise at.error(f"[{table}] no_product needs product_id", table, "no_product", number)
     return source

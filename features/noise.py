@@ -16,7 +16,7 @@ from scipy import stats
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.grain import Grain
-from features.series import units_matrix, with_attributes
+from features.series import goods, units_matrix, with_attributes
 
 Floats = NDArray[np.float64]
 
@@ -77,12 +77,7 @@ def noise_floor(
 
 def _sizes(dataset: Dataset, grain: Grain, day: int) -> pl.DataFrame:
     """Return the grain's keys and `ratio`: mean square over mean of the units of a line."""
-    table = dataset.table(dataset.records)
-    if "kind" in dataset.columns(dataset.records):
-        table = table.filter(nw.col("kind") == "sale")
-    recent = table.filter(
-        nw.col("day") < day, nw.col("day") >= day - RATE_DAYS, nw.col("quantity") > 0
-    )
+    recent = goods(dataset).filter(nw.col("day") < day, nw.col("day") >= day - RATE_DAYS)
     one_by_one = dataset.records == "sales"
     # Whole thousandths: sums do not depend on the order of rows.
     units = (nw.col("quantity") * 1000).round().cast(nw.Int64)

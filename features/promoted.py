@@ -82,7 +82,9 @@ def placement_lifts(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
         .group_by("product_id", "kind", "placement")
         .agg(nw.col("days").sum())
     )
-    orders = dataset.known("orders", as_of).filter(nw.col("kind") == "sale", nw.col("day") >= first)
+    orders = dataset.known("orders", as_of).filter(
+        nw.col("kind") == "sale", ~nw.col("product_id").is_null(), nw.col("day") >= first
+    )
     # The pace without promotion: purchases under none, over the days and places without any.
     whole = float(LIFT_DAYS * locations)
     free = whole - nw.col("covered").fill_null(0).cast(nw.Float64)

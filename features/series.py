@@ -56,6 +56,20 @@ def all_series(dataset: Dataset, grain: Grain) -> Series:
     return dataset.derive(("series", grain.keys), lambda: _build(dataset, grain))
 
 
+def goods(dataset: Dataset) -> Frame:
+    """Return the lines whose quantities are units of something that was sold.
+
+    Where the records name products, a line without one is a purchase but no unit: a tank of fuel
+    among the groceries. Where they name none, every line counts.
+    """
+    frame = dataset.table(dataset.records).filter(nw.col("quantity") > 0)
+    if dataset.has(dataset.records, "kind"):
+        frame = frame.filter(nw.col("kind") == "sale")
+    if dataset.has(dataset.records, "product_id"):
+        frame = frame.filter(~nw.col("product_id").is_null())
+    return frame
+
+
 def units_by_period(dataset: Dataset, grain: Grain, day: int) -> Frame:
     """Return units by series and `block`: periods numbered so that one begins at `day`.
 
@@ -174,10 +188,8 @@ def _build(dataset: Dataset, grain: Grain) -> Series:
 
 def _sales(dataset: Dataset, grain: Grain) -> Frame:
     """Select what was sold: sales of the order lines, or the ready sales."""
-    frame = dataset.table(dataset.records)
+    frame = goods(dataset)
     columns = dataset.columns(dataset.records)
-    if "kind" in columns:
-        frame = frame.filter(nw.col("kind") == "sale")
     # Attributes come from their own tables, which may be corrected after the sale;
     # the channel is the order's own.
     wanted = ["product_id", "location_id", "day", "quantity"]
@@ -186,7 +198,7 @@ def _sales(dataset: Dataset, grain: Grain) -> Frame:
     if dataset.records == "sales" and dataset.period_days > 1:
         # A week's sales are known when it has ended: they count on its last day.
         frame = frame.with_columns((nw.col("day") + (dataset.period_days - 1)).cast(nw.Int32))
-    return frame.filter(nw.col("quantity") > 0).select([c for c in wanted if c in columns])
+    return frame.select([c for c in wanted if c in columns])
 
 
 def _coarser(grain: Grain) -> tuple[str, ...]:

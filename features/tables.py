@@ -68,7 +68,7 @@ TABLES: dict[str, Table] = {
                 "customer_id": Column(ID, "who bought; null for anonymous"),
                 "order_id": Column(ID, "the order that the line belongs to", required=True),
                 "line": Column(pl.Int32, "the line's number within its order", required=True),
-                "product_id": Column(ID, "what was bought"),
+                "product_id": Column(ID, "what was bought; null for what is no unit of a product"),
                 "location_id": Column(ID, "where"),
                 "channel": Column(ID, "through which channel: shop, web, app, social, live"),
                 "ts": Column(TS, "when, in the retailer's local time", required=True),

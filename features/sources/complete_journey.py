@@ -20,7 +20,7 @@ TIME_ZONE = "America/New_York"
 MONDAY_OF_WEEK_1 = to_day("2016-12-26")
 
 # What these departments sell is not counted in units or is no product: fuel by volume,
-# coupons, postage, internal bookings.
+# coupons, postage, internal bookings. Who pays for it has come and spent all the same.
 NOT_PRODUCTS = [
     "FUEL",
     "COUPON",
@@ -32,6 +32,8 @@ NOT_PRODUCTS = [
 ]
 # Above this a quantity is a weight or a volume rather than a count of units.
 MAX_UNITS = 24
+# Whether a line was paid for, but for no units of a product.
+_WITHOUT = "#without"
 
 
 def read(households: int | None = None) -> list[SourceTable]:
@@ -107,24 +109,37 @@ def _orders(transactions: pl.LazyFrame) -> SourceTable:
         .with_columns(_day("ts"))
         .collect()
     )
+    paid = pl.col("revenue") > 0
+    units = ~pl.col("department").is_in(NOT_PRODUCTS) & (pl.col("quantity") > 0)
+    frame = frame.with_columns((paid & ~units.fill_null(value=False)).alias(_WITHOUT))
     rules = [
         Rule("product_id", "product is not in the catalogue", pl.col("department").is_null()),
         Rule(
             "department",
             "not a product",
-            pl.col("department").is_in(NOT_PRODUCTS),
+            pl.col("department").is_in(NOT_PRODUCTS) & ~pl.col(_WITHOUT),
             dropped=True,
         ),
-        Rule("quantity", "no units sold", pl.col("quantity") <= 0),
+        Rule("quantity", "no units sold", (pl.col("quantity") <= 0) & ~pl.col(_WITHOUT)),
     ]
     kept = ~pl.any_horizontal(rule.fails for rule in rules)
-    over = frame.filter(kept, pl.col("quantity") > MAX_UNITS).height
-    capped = pl.when(kept).then(pl.col("quantity").clip(upper_bound=MAX_UNITS))
+    without, over = frame.select(
+        (kept & pl.col(_WITHOUT)).sum().alias("without"),
+        (kept & ~pl.col(_WITHOUT) & (pl.col("quantity") > MAX_UNITS)).sum().alias("over"),
+    ).row(0)
+    capped = pl.col("quantity").clip(upper_bound=MAX_UNITS)
+    counted = pl.when(kept & pl.col(_WITHOUT)).then(1.0).when(kept).then(capped)
     return SourceTable(
         "orders",
-        frame.with_columns(capped.otherwise("quantity").alias("quantity")),
+        frame.with_columns(
+            counted.otherwise("quantity").alias("quantity"),
+            pl.when(~(kept & pl.col(_WITHOUT))).then("product_id").alias("product_id"),
+        ),
         rules,
-        {f"quantity above {MAX_UNITS} counted as {MAX_UNITS}": over},
+        {
+            f"quantity above {MAX_UNITS} counted as {MAX_UNITS}": over,
+            "paid for no units of a product, counted as one without a product": without,
+        },
         unique=True,
     )
 

@@ -21,8 +21,16 @@ from features.sources import parse
 from features.sources.csv_text import CsvOptions
 from features.sources.database import read_query
 from features.sources.files import matching, scan_files, shown
-from features.sources.mapped_rules import DAMAGE, DAMAGED, IDS, mapped_rules
-from features.sources.order_lines import CAPPED, CHANGED, TURNED, completed, sign_rules, signed
+from features.sources.mapped_rules import DAMAGE, DAMAGED, IDS, mapped_rules, matches
+from features.sources.order_lines import (
+    CAPPED,
+    CHANGED,
+    PRODUCTLESS,
+    TURNED,
+    completed,
+    sign_rules,
+    signed,
+)
 from features.staging import SourceTable
 from features.tables import DAY, TABLES, TS, Table
 
@@ -78,7 +86,25 @@ class Reading:
             key = pl.col(self.table.key[0])
             shaped = shaped.filter(key.is_not_null() & pl.col(FAULT).is_null())
         shaped = completed(self.table, shaped, names)
-        return signed(self.source, shaped) if self.table.name == "orders" else shaped
+        if self.table.name != "orders":
+            return shaped
+        return self._without_product(signed(self.source, shaped))
+
+    def _without_product(self, lines: pl.DataFrame) -> pl.DataFrame:
+        """Make one without a product of every line that the mapping says is no unit of one."""
+        found = [matches(where, self.source.decimal) for where in self.source.no_product]
+        if not found:
+            return lines
+        lines = lines.with_columns(
+            pl.any_horizontal(found).fill_null(value=False).alias(PRODUCTLESS)
+        )
+        return lines.with_columns(
+            pl.when(~pl.col(PRODUCTLESS)).then("product_id").alias("product_id"),
+            pl.when(pl.col(PRODUCTLESS))
+            .then(pl.when(pl.col("kind") == "return").then(-1.0).otherwise(1.0))
+            .otherwise("quantity")
+            .alias("quantity"),
+        )
 
     def rules(self) -> list[Rule]:
         """Reasons to keep rows out, each with the line of the mapping that asks for more."""
@@ -90,7 +116,11 @@ class Reading:
     def as_source(self, frame: pl.LazyFrame, places: tuple[str | None, ...]) -> SourceTable:
         """Say how a frame of this source's raw rows becomes rows of the dataset."""
         names = [*self.source.columns, *self.source.constants]
-        flags = {CAPPED: self.source.cap_quantity is not None, TURNED: True}
+        flags = {
+            CAPPED: self.source.cap_quantity is not None,
+            TURNED: True,
+            PRODUCTLESS: bool(self.source.no_product),
+        }
         orders = self.table.name == "orders"
         return SourceTable(
             self.table.name,

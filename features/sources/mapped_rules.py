@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from features.calendar import to_day
-from features.mapping import Drop, TableSource
+from features.mapping import Drop, TableSource, Where
 from features.quality import FAULT, RAW, Rule
 from features.sources import parse
 from features.tables import DAY, TS, Table
@@ -47,21 +47,24 @@ def mapped_rules(table: Table, source: TableSource, dtype: DtypeOf, now: datetim
     ]
 
 
-def _dropping(drop: Drop, decimal: str) -> Rule:
-    column = f"{RAW}{drop.column}"
+def matches(where: Where, decimal: str) -> pl.Expr:
+    """Whether a row is among those that a condition of the mapping names."""
+    column = f"{RAW}{where.column}"
     value = pl.col(column).cast(pl.String).str.strip_chars()
-    if drop.values is not None:
-        fails = value.is_in([str(value) for value in drop.values])
-    elif drop.starts_with is not None:
-        fails = value.str.starts_with(drop.starts_with)
-    else:
+    if where.values is not None:
+        return value.is_in([str(value) for value in where.values])
+    if where.starts_with is not None:
+        return value.str.starts_with(where.starts_with)
 
-        def amount(values: pl.Series) -> pl.Series:
-            return parse.number(values, decimal)
+    def amount(values: pl.Series) -> pl.Series:
+        return parse.number(values, decimal)
 
-        number = pl.col(column).map_batches(amount, return_dtype=pl.Float64)
-        fails = number < drop.below if drop.below is not None else number > drop.above
-    return Rule(column, drop.reason, fails, dropped=True)
+    number = pl.col(column).map_batches(amount, return_dtype=pl.Float64)
+    return number < where.below if where.below is not None else number > where.above
+
+
+def _dropping(drop: Drop, decimal: str) -> Rule:
+    return Rule(f"{RAW}{drop.column}", drop.reason, matches(drop, decimal), dropped=True)
 
 
 def _unreadable(source: TableSource, dtype: DtypeOf) -> list[Rule]:

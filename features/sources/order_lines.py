@@ -13,9 +13,10 @@ from features.sources import parse
 from features.tables import DAY, TS, Table
 
 # Flags that tell which rows were changed.
-CAPPED, TURNED = "source.capped", "source.turned"
+CAPPED, TURNED, PRODUCTLESS = "source.capped", "source.turned", "source.no_product"
 CHANGED = {
     CAPPED: "quantity above cap_quantity counted as it",
+    PRODUCTLESS: "paid for no units of a product, counted as one without a product",
     TURNED: "quantity or revenue of a return made negative",
 }
 

@@ -43,6 +43,22 @@ def test_fuel_and_coupons_are_no_products(orders, tables):
     assert not set(departments.get_column("department")) & set(complete_journey.NOT_PRODUCTS)
 
 
+def test_who_fills_a_tank_has_come_and_spent(orders, tables):
+    raw = complete_journey._scan("transactions").filter(pl.col("sales_value") > 0)
+    raw = raw.join(complete_journey._scan("products"), on="product_id")
+    fuel = raw.filter(pl.col("department") == "FUEL").select(
+        pl.col("basket_id").cast(pl.String).alias("order_id"), "sales_value"
+    )
+    ours = fuel.collect().join(orders.select("order_id").unique(), on="order_id", how="semi")
+    without = orders.filter(pl.col("product_id").is_null())
+    assert ours.height > 1000
+    assert set(without["quantity"].unique()) == {1.0}
+    assert without["revenue"].min() > 0
+    assert without["revenue"].sum() >= ours["sales_value"].sum()
+    rule = "paid for no units of a product, counted as one without a product"
+    assert tables["orders"].touched[rule] == without.height
+
+
 def test_quantities_are_counts_of_units(orders):
     assert orders.get_column("quantity").min() >= 1
     assert orders.get_column("quantity").max() <= complete_journey.MAX_UNITS

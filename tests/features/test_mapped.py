@@ -117,6 +117,20 @@ def test_quantities_above_the_cap_are_counted_as_the_cap(tmp_path):
     assert list(report.tables["orders"].touched.values()) == [1]
 
 
+def test_what_is_no_unit_of_a_product_is_kept_as_a_purchase_without_one(tmp_path):
+    text = f"{HEADER}\n7,1,fuel,2024-01-02,4000,0.01\n7,1,tea,2024-01-02,2,3\n"
+    rule = 'no_product = [ { column = "Code", in = ["fuel"] } ]\n'
+    report, dataset, _ = bring(tmp_path, MAPPING + rule, a=text)
+    rows = dataset.table("orders").collect().to_polars().sort("line")
+    assert rows.select("product_id", "quantity", "revenue", "kind").rows() == [
+        (None, 1.0, 40.0, "sale"),
+        ("tea", 2.0, 6.0, "sale"),
+    ]
+    assert list(report.tables["orders"].touched.values()) == [1]
+    again, _, _ = bring(tmp_path, MAPPING + rule, a=text)
+    assert (again.tables["orders"].accepted, again.tables["orders"].duplicates) == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("line", "column", "value", "reason"),
     [

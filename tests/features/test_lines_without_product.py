@@ -1,0 +1,70 @@
+"""Lines without a product: they are visits and spend, and nothing else knows them."""
+
+import polars as pl
+import pytest
+
+from features.assortment import assortment
+from features.calendar import day_start
+from features.category_clocks import category_clocks
+from features.customers import customers
+from features.dataset import Dataset
+from features.grain import Grain
+from features.interactions import baskets, interactions, next_baskets
+from features.noise import noise_floor
+from features.places import local_sales, usual_places
+from features.promoted import placement_lifts
+from features.series import all_series
+
+AS_OF = day_start(17_448)
+
+
+@pytest.fixture(scope="module")
+def goods_only(journey: Dataset, rewritten) -> Dataset:
+    """The same records, had lines without a product been left out."""
+    orders = journey.table("orders").collect().to_polars()
+    assert orders.get_column("product_id").null_count() > 1000
+    return rewritten(journey, orders=orders.drop_nulls("product_id"))
+
+
+def rows(frame) -> pl.DataFrame:
+    found = frame.collect().to_polars()
+    return found.select(sorted(found.columns)).sort(pl.all())
+
+
+@pytest.mark.parametrize("grain", ["product:week", "location:day", "channel:day"])
+def test_no_demand_is_in_them(journey, goods_only, grain):
+    parsed = Grain.parse(grain)
+    with_lines, without = all_series(journey, parsed), all_series(goods_only, parsed)
+    assert rows(with_lines.index).equals(rows(without.index))
+    assert rows(with_lines.units).equals(rows(without.units))
+    assert noise_floor(journey, parsed, AS_OF) == noise_floor(goods_only, parsed, AS_OF)
+
+
+def ahead(dataset, as_of):
+    return next_baskets(dataset, as_of, 28)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        assortment,
+        baskets,
+        interactions,
+        ahead,
+        category_clocks,
+        local_sales,
+        usual_places,
+        placement_lifts,
+    ],
+    ids=lambda build: build.__name__,
+)
+def test_no_list_and_no_category_knows_them(journey, goods_only, build):
+    assert rows(build(journey, AS_OF)).equals(rows(build(goods_only, AS_OF)))
+
+
+def test_they_are_visits_and_spend(journey, goods_only):
+    known, less = (
+        customers(one, AS_OF).select("customer_id", "visits", "lines_per_visit").collect()
+        for one in (journey, goods_only)
+    )
+    assert known.get_column("visits").sum() > 1.03 * less.get_column("visits").sum()
