@@ -23,7 +23,8 @@ PLAIN = Wish(same_kind_in_a_row=True)
 def journey(journey, rewritten):
     """The households; three products are out of stock everywhere, two in shop 367 alone."""
     day = (AS_OF - datetime(1970, 1, 1)).days
-    top = journey.known("orders", AS_OF).to_native().group_by("product_id").len().collect()
+    bought = journey.known("orders", AS_OF).to_native().drop_nulls("product_id")
+    top = bought.group_by("product_id").len().collect()
     top = top.sort("len", "product_id", descending=True)["product_id"].to_list()
     shops = ["367", "406"]
     rows = [(product, shop, day - 1, 0.0) for product in top[5:8] for shop in shops]

@@ -60,7 +60,7 @@ def test_popularity_is_what_sold_in_28_days(journey, answers):
     orders = journey.known("orders", AS_OF).to_native()
     day = (AS_OF - datetime(1970, 1, 1)).days
     sold = (
-        orders.filter(pl.col("day") >= day - 28)
+        orders.filter(pl.col("day") >= day - 28, pl.col("product_id").is_not_null())
         .group_by("product_id")
         .agg(pl.struct("customer_id", "order_id").n_unique().alias("baskets"))
     )

@@ -196,7 +196,7 @@ def test_it_beats_the_customers_own_habits_on_their_next_baskets(journey, lists)
 def test_a_perfect_list_has_an_ndcg_of_one(journey):
     orders = journey.table("orders").to_native().collect()
     ahead = pl.col("ts").is_between(AS_OF, AS_OF + timedelta(days=28), closed="left")
-    window = orders.filter(ahead).sort("ts", "order_id")
+    window = orders.drop_nulls("product_id").filter(ahead).sort("ts", "order_id")
     first = window.unique("customer_id", keep="first", maintain_order=True).select("order_id")
     truth = window.join(first, on="order_id", how="semi")
     perfect = truth.unique(["customer_id", "product_id"], maintain_order=True).select(
