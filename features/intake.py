@@ -17,6 +17,7 @@ from features.errors import ImportRejected, InvalidInput
 from features.lines import FILE as LINE_FILE
 from features.lines import number_lines
 from features.locks import job_lock
+from features.pseudonyms import keep_to_key
 from features.quality import ImportReport, TableReport, check_share
 from features.quarantine import elsewhere, quarantine_file, scan_quarantine, write_quarantine
 from features.staging import SourceTable, Staged, condensed, rejected_rows, stage
@@ -45,6 +46,8 @@ def import_tables(
     tables: Iterable[SourceTable],
     max_bad_share: float,
     rows_per_part: int = ROWS_PER_PART,
+    *,
+    key_check: str | None = None,
 ) -> ImportReport:
     """Validate, merge with what is stored, and make a new snapshot.
 
@@ -60,19 +63,23 @@ def import_tables(
         an earlier.
     rows_per_part
         About how many rows are held in memory at once; the snapshot's hash depends on it.
+    key_check
+        What tells the key by which customers' ids were hashed; None where they were not.
 
     Raises
     ------
     ImportRejected
         If more than `max_bad_share` of a table's rows fail.
     InvalidInput
-        If a column arrives with another type than it is stored with.
+        If a column arrives with another type than it is stored with, or customers' ids
+        hashed otherwise.
     Unavailable
         If another import into this dataset runs.
     """
     folder = dataset_folder(home, dataset)
     with job_lock(home, f"import-{dataset}"), _drafts(folder) as drafts:
         known = dataset in list_datasets(home)
+        keep_to_key(folder, key_check, begun=known)
         parts = read_snapshot(folder, read_head(folder)) if known else {}
         arrived: dict[str, list[Staged]] = {}
         for number, source in enumerate(tables):
@@ -90,7 +97,7 @@ def import_tables(
         rejected = [rejected_rows(staged) for staged in arrived.values()]
         # Until the dataset has changed, what was kept out before is kept out still.
         quarantine = quarantine_file(home, dataset)
-        former = scan_quarantine(_kept_aside(quarantine, drafts))
+        former = scan_quarantine(_kept_aside(quarantine, drafts) if known else drafts / "none")
         write_quarantine(quarantine, [former, *rejected])
         reports: dict[str, TableReport] = {}
         # The catalogue goes first: what is sold is looked up in it.

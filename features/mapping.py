@@ -151,11 +151,18 @@ class TableSource(_Strict):
 
 
 class Mapping(_Strict):
-    """A checked mapping file: the dataset's name and its tables' sources."""
+    """A checked mapping file: the dataset's name and its tables' sources.
+
+    Attributes
+    ----------
+    pseudonymise
+        Whether keyed hashes take the place of customers' ids.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$")
     folder: Path
     local_time_zone: str | None = None
+    pseudonymise: bool = False
     tables: dict[str, list[TableSource]]
     at: Place
 

@@ -21,7 +21,7 @@ _EITHER = {"ts": "day", "day": "ts", "to_day": "last_day"}
 # What an order line may lack, since there is a rule that makes it.
 _MADE = {"orders": ("order_id", "line", "quantity", "kind")}
 _COPY = "# A copy of "
-_TOP = ("name", "folder", "local_time_zone")
+_TOP = ("name", "folder", "local_time_zone", "pseudonymise")
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -65,6 +65,8 @@ def read_mapping(path: Path) -> Mapping:
                     "time_zone",
                     number,
                 )
+            if mapping.pseudonymise:
+                _check_hidden(at, table, number, source)
     return mapping
 
 
@@ -130,6 +132,26 @@ def _invalid(at: Place, error: ValidationError, table: str | None, number: int =
         shown = isinstance(value, str | int | float) and key != "url"
         problem = f"{'.'.join(keys)} = {value!r}: {message}" if shown else message
     return at.error(section + problem, table, key, number)
+
+
+def _check_hidden(at: Place, table: str, number: int, source: TableSource) -> None:
+    """Refuse what would need an id that a keyed hash takes the place of."""
+    hidden = source.columns.get("customer_id")
+    if "customer_id" in source.constants:
+        problem = "customer_id is a constant, which no hash would hide"
+        raise at.error(f"[{table}] {problem} (pseudonymise)", table, "constants", number)
+    told = {"drop": [rule.column for rule in source.drop]}
+    told["returns"] = [source.returns.column] if source.returns else []
+    for key, columns in told.items():
+        if hidden in columns:
+            raise at.error(
+                f"[{table}] {key} looks at {hidden!r}, of which only a keyed hash is read "
+                "(pseudonymise); tell these rows by another column, or keep them out of the "
+                "source",
+                table,
+                key,
+                number,
+            )
 
 
 def _source(at: Place, table: str, number: int, raw: Any) -> TableSource:

@@ -8,14 +8,16 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from features.dataset import list_datasets
+from features.dataset import list_datasets, open_dataset
 from features.errors import InvalidInput, NotFound
 from features.intake import import_tables
 from features.mapping import Mapping
 from features.mapping_file import original_of, read_mapping, stored_copy
+from features.pseudonyms import Pseudonyms, keep_to_key, key_check
 from features.quality import ImportReport
 from features.quarantine import quarantine_file
 from features.sources import BUNDLED
+from features.storage import dataset_folder
 from foresell.progress import console, progress
 from foresell.settings import Settings
 
@@ -87,14 +89,42 @@ def bring_in(
     from features.sources.mapped import read_mapped
 
     tell("read")
+    key = _pseudonyms(settings, mapping)
     with TemporaryDirectory(prefix="foresell-") as scratch:
         tables = (
             BUNDLED[name]()
             if mapping is None
-            else read_mapped(mapping, datetime.now(), Path(scratch))
+            else read_mapped(mapping, datetime.now(), Path(scratch), key)
         )
         tell("check and store")
-        return import_tables(settings.home, name, tables, settings.max_bad_share)
+        check = key.check if key else None
+        return import_tables(settings.home, name, tables, settings.max_bad_share, key_check=check)
+
+
+def _pseudonyms(settings: Settings, mapping: Mapping | None) -> Pseudonyms | None:
+    """Return what takes the place of customers' ids, where the mapping asks for it."""
+    if mapping is None or not mapping.pseudonymise:
+        return None
+    return Pseudonyms.keyed(settings.secret)
+
+
+def pseudonym(settings: Settings, customer_id: str) -> str:
+    """Return the id under which the settings' dataset knows a customer.
+
+    Raises
+    ------
+    NotFound
+        If there is no such dataset.
+    InvalidInput
+        If the key is missing, or another than the dataset's.
+    """
+    open_dataset(settings.home, settings.dataset)
+    folder = dataset_folder(settings.home, settings.dataset)
+    if key_check(folder) is None:
+        return customer_id
+    found = Pseudonyms.keyed(settings.secret)
+    keep_to_key(folder, found.check, begun=True)
+    return found.one(customer_id)
 
 
 def replay_quarantine(settings: Settings, name: str) -> ImportReport:
@@ -119,6 +149,7 @@ def replay_quarantine(settings: Settings, name: str) -> ImportReport:
     if not path.is_file() or read_mapping(path).name != name:
         path = kept
     mapping = read_mapping(path)
+    key = _pseudonyms(settings, mapping)
     with progress(f"replay {name}", steps=2) as tell:
         tell(f"read by {path}")
         quarantine = quarantine_file(settings.home, name)
@@ -126,7 +157,8 @@ def replay_quarantine(settings: Settings, name: str) -> ImportReport:
         if not tables:
             raise InvalidInput(f"Nothing of {name} is in quarantine.", field="dataset")
         tell("check and store")
-        report = import_tables(settings.home, name, tables, max_bad_share=1.0)
+        check = key.check if key else None
+        report = import_tables(settings.home, name, tables, max_bad_share=1.0, key_check=check)
     _keep_mapping(settings, path, mapping)
     return report
 

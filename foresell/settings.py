@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -38,3 +38,11 @@ class Settings(BaseSettings):
         2.0, gt=0, description="how often a server looks for a newly published version"
     )
     keep_versions: int = Field(2, ge=1, description="published versions kept on disk")
+    pseudonym_key: SecretStr | None = Field(
+        None, description="the key of customers' pseudonyms; never stored"
+    )
+
+    @property
+    def secret(self) -> str | None:
+        """The key of pseudonyms as it is, for the one who hashes."""
+        return self.pseudonym_key.get_secret_value() if self.pseudonym_key else None

@@ -8,6 +8,7 @@ reported with what its source wrote.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,7 @@ from features.calendar import to_day
 from features.errors import InvalidInput
 from features.lines import identity
 from features.mapping import COMPUTED, Mapping, Scalar, TableSource
+from features.pseudonyms import Pseudonyms
 from features.quality import FAULT, FILE, RAW, Rule
 from features.sources import parse
 from features.sources.csv_text import CsvOptions
@@ -204,7 +206,9 @@ class Reading:
         return Rule(rule.column, rule.reason, rule.fails, rule.suspect, rule.dropped, line)
 
 
-def read_mapped(mapping: Mapping, now: datetime, scratch: Path) -> list[SourceTable]:
+def read_mapped(
+    mapping: Mapping, now: datetime, scratch: Path, pseudonyms: Pseudonyms | None = None
+) -> list[SourceTable]:
     """Read every table that a mapping names.
 
     Parameters
@@ -213,14 +217,25 @@ def read_mapped(mapping: Mapping, now: datetime, scratch: Path) -> list[SourceTa
         The present instant; records after it are impossible.
     scratch
         An empty folder for what has to be rewritten on the way; it must outlive the import.
+    pseudonyms
+        What takes the place of customers' ids, where the mapping asks for it.
 
     Raises
     ------
     InvalidInput
         If a file or database cannot be read, or lacks a column that the mapping names.
     """
+
+    def treatments(source: TableSource) -> tuple[Treatment, ...]:
+        column = source.columns.get("customer_id")
+        if pseudonyms is None or column is None:
+            return ()
+        return (partial(pseudonyms.treat, column=f"{RAW}{column}"),)
+
     return [
-        _source_table(Reading(TABLES[name], source, number, mapping, now), scratch)
+        _source_table(
+            Reading(TABLES[name], source, number, mapping, now, treatments(source)), scratch
+        )
         for name, sources in mapping.tables.items()
         for number, source in enumerate(sources)
     ]

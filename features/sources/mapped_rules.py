@@ -15,11 +15,12 @@ from features.sources import parse
 from features.tables import DAY, TS, Table
 
 IDS = ("customer_id", "product_id", "location_id", "order_id", "campaign_id")
-# A letter that could not be read, and what letters in UTF-8 look like to who expects others.
-DAMAGE = ["\ufffd", "Ã¤", "Ã¶", "Ã¼", "ÃŸ", "Ã©", "Ã¨", "Ã±", "Ã§", "Ã³", "â€", "Â£", "Â°"]
+# A letter that could not be read; and what letters in UTF-8 look like to who expects others.
+UNREAD = "\ufffd"
+DAMAGE = [UNREAD, "Ã¤", "Ã¶", "Ã¼", "ÃŸ", "Ã©", "Ã¨", "Ã±", "Ã§", "Ã³", "â€", "Â£", "Â°"]
 DAMAGED = "source.damaged"
 # Longer than anything that names a thing: a field that swallowed its neighbours.
-_ID_BYTES = 500
+ID_BYTES = 500
 _FIRST_DAY = to_day("1990-01-01")
 # Tables that tell what has happened; the others may hold plans.
 _PAST = ("orders", "sales", "touchpoints", "stock")
@@ -73,11 +74,11 @@ def _unreadable(source: TableSource, dtype: DtypeOf) -> list[Rule]:
     for name, raw in source.columns.items():
         column, kind = f"{RAW}{raw}", dtype(name)
         if name in IDS:
-            damaged = pl.col(name).str.contains("\ufffd", literal=True)
+            damaged = pl.col(name).str.contains(UNREAD, literal=True)
             reason = f"{name} holds damaged letters; is the encoding right?"
             rules.append(Rule(column, reason, damaged))
-            huge = pl.col(name).str.len_bytes() > _ID_BYTES
-            rules.append(Rule(column, f"{name} has more than {_ID_BYTES} letters", huge))
+            huge = pl.col(name).str.len_bytes() > ID_BYTES
+            rules.append(Rule(column, f"{name} has more than {ID_BYTES} letters", huge))
         if kind is None or kind == pl.String:
             continue
         if kind == TS or (kind == DAY() and name != "line"):

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from features.quality import ImportReport
-from foresell.cli.edge import JSON, data, settings, show, verb
+from foresell.cli.edge import DATASET, JSON, data, settings, show, verb
 from foresell.progress import console
 
 
@@ -129,6 +129,15 @@ def quarantine(
         cells = (group["table"], f"{group['rows']:,}", reason, group["column"], line)
         grid.add_row(*map(escape, (*cells, "\n".join(examples))))
     console.print(grid if groups else f"Nothing of {name} is in quarantine.")
+
+
+@data.command("pseudonym")
+@verb
+def pseudonym(customer_id: str, dataset: DATASET = None) -> None:
+    """Print the id that a dataset knows a customer by. Example: `foresell data pseudonym 4711`."""
+    from foresell import imports
+
+    sys.stdout.write(f"{imports.pseudonym(settings(dataset), customer_id)}\n")
 
 
 def _print_report(report: ImportReport) -> None:

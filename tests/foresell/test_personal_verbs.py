@@ -1,0 +1,65 @@
+"""Personal data as a person meets it on the command line."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from features.dataset import open_dataset
+from foresell.cli import app
+
+MAPPING = """name = "corner-shop"
+pseudonymise = true
+[orders]
+path = "lines.csv"
+columns = { customer_id = "who", ts = "when", revenue = "paid" }
+"""
+KEY = {"FORESELL_PSEUDONYM_KEY": "a secret of sixteen letters"}
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A shop's folder with one export and its mapping."""
+    lines = "".join(f"70{n % 3},2024-01-{n:02d},{n}.5\n" for n in range(1, 29))
+    (tmp_path / "lines.csv").write_text("who,when,paid\n" + lines + "709,soon,1\n")
+    (tmp_path / "shop.toml").write_text(MAPPING)
+    return tmp_path
+
+
+@pytest.fixture
+def run(shop):
+    runner = CliRunner()
+
+    def invoke(*words: str, env: dict[str, str] = KEY) -> tuple[int, str, str]:
+        variables = {"FORESELL_HOME": str(shop / "home"), "COLUMNS": "200", **env}
+        result = runner.invoke(app, list(words), env=variables, catch_exceptions=False)
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke
+
+
+def test_an_import_that_hashes_ids_asks_for_the_key_by_name(run, shop):
+    code, _, err = run("data", "import", str(shop / "shop.toml"), env={})
+    assert code == 2
+    assert "FORESELL_PSEUDONYM_KEY" in err
+    code, _, err = run("data", "import", str(shop / "shop.toml"))
+    assert code == 0, err
+
+
+def test_the_id_that_a_person_is_looked_up_by_is_printed(run, shop):
+    run("data", "import", str(shop / "shop.toml"))
+    code, out, err = run("data", "pseudonym", "701", "--dataset", "corner-shop")
+    assert code == 0, err
+    orders = open_dataset(shop / "home", "corner-shop").table("orders").collect().to_polars()
+    assert out.strip() in orders["customer_id"].to_list()
+    other = {"FORESELL_PSEUDONYM_KEY": "another secret, as long"}
+    code, _, err = run("data", "pseudonym", "701", "--dataset", "corner-shop", env=other)
+    assert (code, "is not the one" in err) == (2, True)
+
+
+def test_quarantined_rows_of_hashed_ids_are_read_again_by_the_kept_mapping(run, shop):
+    run("data", "import", str(shop / "shop.toml"))
+    code, out, err = run("data", "quarantine", "corner-shop", "--replay", "--json")
+    assert code == 0, err
+    assert json.loads(out)["tables"]["orders"]["quarantined"] == 1
+    assert '"709"' not in run("data", "quarantine", "corner-shop", "--json")[1]
