@@ -97,7 +97,10 @@ def import_tables(
         rejected = [rejected_rows(staged) for staged in arrived.values()]
         # Until the dataset has changed, what was kept out before is kept out still.
         quarantine = quarantine_file(home, dataset)
-        former = scan_quarantine(_kept_aside(quarantine, drafts) if known else drafts / "none")
+        former = scan_quarantine(_kept_aside(quarantine, drafts))
+        if key_check is not None and not known:
+            # From before ids were hashed; these rows' files are read anew.
+            former = former.clear()
         write_quarantine(quarantine, [former, *rejected])
         reports: dict[str, TableReport] = {}
         # The catalogue goes first: what is sold is looked up in it.

@@ -65,7 +65,7 @@ class Shop:
     def table(self, name: str) -> pl.DataFrame:
         return open_dataset(self.home, "shop").table(name).collect().to_polars()
 
-    def kept(self, stopped: bool = False) -> pl.DataFrame:
+    def kept(self, *, stopped: bool = False) -> pl.DataFrame:
         return scan_quarantine(quarantine_file(self.home, "shop", stopped=stopped)).collect()
 
     def mentions(self, *words: str) -> set[str]:
