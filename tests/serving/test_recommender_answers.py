@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+import numpy as np
 import polars as pl
 import pytest
 
 from features.errors import InvalidInput, NotFound
 from serving.answers.recommender import RecommenderAnswers
 from training.lists.arrange import Filters
-from training.lists.kinds import KINDS, Wish
+from training.lists.kinds import KINDS, RANKED_BY, Wish
+from training.models.motives import TOLD, Movers
 from training.models.recommender import RecommenderModel
 
 AS_OF = datetime(2017, 11, 6)
@@ -207,24 +209,23 @@ def test_buy_again_says_when_each_product_is_due(answers, customers):
     states = set()
     for answer in answers.answer(customers[:100], 30, [], Wish(kind="buy_again")):
         for item in answer["items"]:
-            ahead = (datetime.fromisoformat(item["expected_on"]) - AS_OF).days
-            expected = {"due": ahead <= 0, "lapsed": ahead < 0, "soon": 0 <= ahead <= 7}
-            assert expected.get(item["due"], ahead >= 7)
+            if item["due"] == "lapsed":
+                assert "expected_on" not in item
+            else:
+                assert datetime.fromisoformat(item["expected_on"]) >= AS_OF
             states.add(item["due"])
     assert states >= {"due", "soon", "not_yet"}
 
 
-def test_as_days_pass_a_product_comes_due(answers, customers):
-    soon = Wish(kind="buy_again", at=AS_OF + timedelta(days=8))
-    for now, later in zip(
-        answers.answer(customers[:20], 100, [], Wish(kind="buy_again")),
-        answers.answer(customers[:20], 100, [], soon),
-        strict=True,
-    ):
-        then = {item["product_id"]: item["due"] for item in later["items"]}
-        for item in now["items"]:
-            if item["due"] == "soon" and item["product_id"] in then:
-                assert then[item["product_id"]] in ("due", "lapsed")
+def test_as_days_pass_without_it_a_product_is_given_up(answers, customers):
+    later = Wish(kind="buy_again", at=AS_OF + timedelta(days=56))
+
+    def share(wish):
+        shown = answers.answer(customers[:40], 100, [], wish)
+        states = [item["due"] for answer in shown for item in answer["items"]]
+        return states.count("lapsed") / len(states)
+
+    assert share(later) > share(Wish(kind="buy_again")) + 0.1
 
 
 def test_filters_leave_only_what_is_asked_for(answers, customers):
@@ -275,8 +276,59 @@ def test_more_variety_shows_more_kinds(answers, customers):
     assert counts[2] > counts[0]
 
 
+# What each sentence says moved the ranker, or proposed the product.
+SAID = {
+    "you buy this every": {"habit", "rhythm", "repeat"},
+    "you bought this": {"habit", "rhythm", "repeat"},
+    "you buy this": {"repeat"},
+    "about time again": {"rhythm"},
+    "you often buy": {"kind", "same_kind", "similar"},
+    "goes with": {"neighbours", "similar", "new", "same_kind", "basket"},
+    "like ": {"neighbours", "similar", "new", "same_kind"},
+    "customers who": {"neighbours", "similar"},
+    "popular where you shop": {"popular_here"},
+    "popular with": {"popular_alike"},
+    "popular": {"popular"},
+    "of the season": {"seasonal"},
+    "new in the range": {"new"},
+    "on display": {"offer"},
+    "in this week's": {"offer"},
+}
+
+
+@pytest.mark.parametrize("kind", ["for_you", "this_month", "new_to_you", "buy_again"])
+def test_a_reason_names_only_what_moved_the_ranker_or_proposed_the_product(
+    answers, customers, kind
+):
+    ranked, said = answers.shelf.ranked, set()
+    for answer in answers.answer(customers[:60], 10, [], Wish(kind=kind)):
+        candidates = ranked.candidates(answer["customer_id"])
+        ids = ranked.products["product_id"].gather(candidates.products).to_list()
+        for item in answer["items"]:
+            if item["product_id"] not in ids:
+                continue
+            at = np.array([ids.index(item["product_id"])])
+            moved = ranked.motives(candidates, at, RANKED_BY[kind])[0]
+            helped = {name for name, by in zip(TOLD, moved, strict=True) if by > 0}
+            for sentence in item["because"]:
+                start = next(one for one in SAID if sentence.startswith(one))
+                assert SAID[start] & (helped | {item["reason"]})
+                said.add(start)
+    assert len(said) >= (1 if kind == "buy_again" else 3)
+
+
+def test_motives_and_what_is_said_before_any_make_up_the_score(model, journey):
+    booster = model.ranker_.moment["next"]
+    rng = np.random.default_rng(3)
+    rows = pl.DataFrame(rng.normal(size=(50, len(booster.columns))) * 9, list(booster.columns))
+    moved = Movers.of(booster).by_motive(rows.to_numpy())
+    raw = booster.predict(rows, raw_score=True)
+    assert raw - moved.sum(axis=1) == pytest.approx(np.full(50, (raw - moved.sum(axis=1))[0]))
+    assert Movers.of(booster).by_motive(rows.to_numpy()[:0]).shape == (0, moved.shape[1])
+
+
 def test_reasons_tell_facts_that_hold(answers, customers, bought):
-    said = set()
+    promoted = journey_promotions(answers)
     for answer in answers.answer(customers, 20):
         own = bought[answer["customer_id"]]
         for item in answer["items"]:
@@ -284,10 +336,19 @@ def test_reasons_tell_facts_that_hold(answers, customers, bought):
             text = " ".join(item["because"])
             if "you buy this" in text or "you bought this" in text:
                 assert item["product_id"] in own
-            if text.startswith("customers who"):
+            if text.startswith(("customers who", "goes with", "you often buy", "new in")):
                 assert item["product_id"] not in own
-            said |= {phrase.split()[0] for phrase in item["because"]}
-    assert {"you", "goes", "on"} & said >= {"you"}
+            if "on display" in text or "leaflet" in text:
+                assert item["product_id"] in promoted
+
+
+def journey_promotions(answers):
+    """Return what is promoted anywhere in the week of the answers."""
+    plan, week = answers.shelf.ranked.plan, (AS_OF - datetime(1970, 1, 1)).days
+    ids = answers.shelf.ranked.products["product_id"].to_numpy()
+    return {
+        one for kind in plan.kinds for one in ids[plan.chain(kind, week, week + 7) > 0].tolist()
+    }
 
 
 def test_rerank_returns_all_products_in_the_customers_order(answers, customers):

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import narwhals as nw
 import numpy as np
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from features.dataset import Dataset
 from training.lists.arrange import Filters, Layout, arrange
 from training.lists.association import Association, discoveries, p_values
 from training.lists.catalogue import Catalogue
-from training.lists.clock import clock
+from training.lists.clock import Rhythm
 from training.lists.popular import PopularNow
 from training.lists.reasons import Facts, sentences
 
@@ -243,30 +244,107 @@ def test_stock_counts_by_its_newest_record_and_by_place():
     assert left("s") == ["b", "c"]
 
 
-def test_the_clock_weighs_a_customers_own_gaps_more_the_more_there_are():
-    few, many = (clock([times], [0], [10.0], [30.0]).gap[0] for times in (2, 10))
+@pytest.fixture(scope="module")
+def steady():
+    """Customers who buy their tea about every tenth day, and give up one time in fifteen."""
+    rng = np.random.default_rng(8)
+    rows = []
+    for customer in range(400):
+        age = 200.0
+        while age > 1:
+            rows.append((f"c{customer}", f"o{customer}/{len(rows)}", "tea", round(age), "x"))
+            age -= rng.gamma(12, 10 / 12)
+            if rng.random() < 1 / 15:
+                break
+    return shop(rows)
+
+
+def test_what_is_due_is_bought_more_often_than_what_comes_soon_or_later(steady):
+    cut = AS_OF - timedelta(days=40)
+    rhythm = Rhythm.learn(steady, cut, Catalogue.build(steady, cut))
+    elapsed = np.array([0, 2, 5, 8, 10, 14, 30, 60])
+    clock = rhythm.at(np.full(8, 8), elapsed, np.full(8, 10.0), np.full(8, 10.0), 4)
+    assert clock.states[[0, -1]].tolist() == ["not_yet", "lapsed"]
+    assert clock.states[[3, 4]].tolist() == ["due", "due"]
+    # What grows likelier until its time has come falls from then on.
+    assert clock.chance[:5].tolist() == sorted(clock.chance[:5])
+    assert clock.chance[4:].tolist() == sorted(clock.chance[4:], reverse=True)
+    assert clock.expected[:5] == pytest.approx([10, 8, 5, 2, 0], abs=0.01)
+
+
+def test_a_clocks_chances_come_true(steady):
+    cut = AS_OF - timedelta(days=40)
+    day = (cut - datetime(1970, 1, 1)).days
+    rhythm = Rhythm.learn(steady, cut, Catalogue.build(steady, cut))
+    orders = steady.table("orders").to_native().collect()
+    known = (
+        orders.filter(pl.col("day") < day)
+        .group_by("customer_id")
+        .agg(pl.len().alias("times"), pl.col("day").max(), pl.col("day").min().alias("first"))
+    )
+    known = known.join(
+        orders.filter(pl.col("day").is_between(day, day + 6)).select("customer_id").unique(),
+        on="customer_id",
+        how="left",
+        coalesce=False,
+    )
+    came = known["customer_id_right"].is_not_null().to_numpy()
+    times = known["times"].to_numpy()
+    gap = (known["day"] - known["first"]).to_numpy() / np.maximum(times - 1, 1)
+    elapsed = day - known["day"].to_numpy()
+    clock = rhythm.at(times, elapsed, gap, np.full(len(times), 10.0), 7)
+    share = {state: came[clock.states == state].mean() for state in np.unique(clock.states)}
+    assert share["due"] > share.get("soon", 0.5) > share.get("not_yet", 0.0) >= 0
+    assert share["due"] > 0.5 > 0.1 > share["lapsed"]
+    assert clock.chance.mean() == pytest.approx(came.mean(), abs=0.06)
+
+
+def test_the_clock_weighs_a_customers_own_gaps_more_the_more_there_are(steady):
+    rhythm = Rhythm.learn(steady, AS_OF, Catalogue.build(steady, AS_OF))
+    few, many = (rhythm.at([times], [0], [10.0], [30.0], 7).gap[0] for times in (2, 10))
     assert 10 < many < few < 30
-    assert clock([1], [40], [0.0], [30.0]).states()[0] == "due"
-    assert clock([1], [25], [0.0], [30.0]).states()[0] == "soon"
-    assert clock([1], [5], [0.0], [30.0]).states()[0] == "not_yet"
-    assert clock([1], [200], [0.0], [30.0]).states()[0] == "lapsed"
+    # With one purchase and a product of which nothing is known, the usual gap of all.
+    assert rhythm.at([1], [0], [0.0], [np.nan], 7).gap[0] == pytest.approx(rhythm.usual_gap)
+
+
+def test_later_orders_do_not_change_a_clock(steady):
+    cut = AS_OF - timedelta(days=40)
+    past = steady.table("orders").filter(nw.col("ts") < cut)
+    before = Dataset.from_frames("past", {"orders": past.to_native().collect()})
+    one, other = (Rhythm.learn(d, cut, Catalogue.build(d, cut)) for d in (steady, before))
+    np.testing.assert_array_equal(one.hazard, other.hazard)
 
 
 @pytest.mark.parametrize(
     ("facts", "told"),
     [
         (
-            Facts("repeat", times=9, age_days=11, gap_days=12.2, promoted=("discount",)),
+            Facts("repeat", ("habit", "offer"), 9, 11, 12.2, promoted=("discount",)),
             ["you buy this every 12 days", "reduced this week"],
+        ),
+        (
+            Facts("repeat", ("habit", "rhythm"), 9, 11, 12.2, due=True, promoted=("discount",)),
+            ["you buy this every 12 days", "about time again"],
         ),
         (Facts("repeat", times=1, age_days=21), ["you bought this 21 days ago"]),
         (
-            Facts("similar", goes_with="BREAD", promoted=("display",), here=True),
+            Facts(
+                "similar",
+                ("neighbours", "kind", "offer"),
+                goes_with="BREAD",
+                kind="CHEESE",
+                promoted=("display",),
+                here=True,
+            ),
             ["goes with BREAD, which you buy", "on display here this week"],
         ),
         (Facts("popular", here=True), ["popular here now"]),
         (Facts("neighbours"), ["customers who buy what you buy choose this"]),
-        (Facts("new", like="TEA"), ["new in the range", "like TEA, which you buy"]),
+        (Facts("new", like="TEA", new=True), ["new in the range"]),
+        (Facts("new", like="TEA"), ["like TEA, which you buy"]),
+        # What did not move the ranker is not told: neither the offer nor the season.
+        (Facts("popular", ("kind", "season"), kind="TEA", promoted=("x",)), ["you often buy TEA"]),
+        (Facts("seasonal", ("season",)), ["of the season"]),
     ],
 )
 def test_reasons_read_as_a_person_speaks(facts, told):

@@ -91,7 +91,7 @@ def _of_customers(shelf: Shelf, kind: str, k: int) -> pl.DataFrame:
     request = ListRequest(shelf, Wish(kind=kind, k=k))
     schema = pl.Schema(LIST | (DUE if kind == "buy_again" else {}))
     rows = (
-        (answer["customer_id"], *(item[name] for name in list(schema)[1:]))
+        (answer["customer_id"], *(item.get(name) for name in list(schema)[1:]))
         for answer in map(request.answer, shelf.customer_ids)
         for item in answer["items"]
     )

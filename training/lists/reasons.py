@@ -1,16 +1,26 @@
 """Why a product is on a list, in words: all sentences stand here.
 
-Facts of a customer and a product in, sentences out. What proposed the product says which
-facts are told first.
+Facts of a customer and a product in, sentences out. What moved the ranker, and else what
+proposed the product, says which facts are told first.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-# What is told of what each source proposed.
+# What is told of what moved the ranker: facts, the first that holds.
+BY_MOTIVE: dict[str, tuple[str, ...]] = {
+    "habit": ("rhythm",),
+    "rhythm": ("due", "rhythm"),
+    "kind": ("taste",),
+    "neighbours": ("similar", "neighbours"),
+    "popular": ("popular",),
+    "new": ("new",),
+    "offer": ("offer",),
+}
+# What is told of what a source proposed; its motive, if it is one of its own.
 BY_SOURCE: dict[str, tuple[str, ...]] = {
-    "repeat": ("rhythm", "habit"),
+    "repeat": ("rhythm",),
     "similar": ("similar", "taste", "neighbours"),
     "neighbours": ("similar", "neighbours"),
     "same_kind": ("taste", "similar"),
@@ -22,6 +32,7 @@ BY_SOURCE: dict[str, tuple[str, ...]] = {
     "basket": ("basket",),
     "pinned": ("pinned",),
 }
+OF_SOURCE = {"season": "seasonal", "popular_here": "popular_here", "alike": "popular_alike"}
 MOST_SENTENCES = 2
 # From so many baskets on a customer buys a product, rather than has bought it.
 REGULAR = 3
@@ -44,8 +55,14 @@ class Facts:
     ----------
     source
         What proposed it.
+    motives
+        What moved the ranker towards it, the most first; none if that is not known.
     times, age_days, gap_days
         How often the customer bought it, how long ago, and every how many days.
+    due
+        Whether it is wanted about now, by the customer's and the product's rhythm.
+    popular, new
+        Whether it is among what most buy; whether it was first sold within four weeks.
     promoted
         Kinds of promotion that it has.
     goes_with, like
@@ -59,9 +76,13 @@ class Facts:
     """
 
     source: str
+    motives: tuple[str, ...] = ()
     times: int = 0
     age_days: int | None = None
     gap_days: float = 0.0
+    due: bool = False
+    popular: bool = False
+    new: bool = False
     promoted: tuple[str, ...] = ()
     goes_with: str | None = None
     like: str | None = None
@@ -77,17 +98,33 @@ def sentences(facts: Facts) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _told(facts: Facts) -> tuple[str, ...]:
-    first = ("basket",) if facts.basket else ()
-    order = (*first, *BY_SOURCE.get(facts.source, ("neighbours",)), "offer")
-    said = (TOLD[group](facts) for group in dict.fromkeys(order))
+    said = [_first_that_holds(facts, groups) for groups in _order(facts)]
     found = list(dict.fromkeys(sentence for sentence in said if sentence))
     if not found:
-        found = [PLAINLY[facts.times > 0 or facts.source == "repeat"]]
-    offer = TOLD["offer"](facts)
+        groups = BY_SOURCE.get(facts.source, ("neighbours",))
+        found = [
+            _first_that_holds(facts, groups) or PLAINLY[facts.times > 0 or facts.source == "repeat"]
+        ]
+    offer = _offer(facts)
     if offer in found[MOST_SENTENCES:]:
         # That something is on offer is news; that it is bought often is not.
         found = [*found[: MOST_SENTENCES - 1], offer]
     return tuple(found[:MOST_SENTENCES])
+
+
+def _order(facts: Facts) -> list[tuple[str, ...]]:
+    """Facts that may be told, by what moved the ranker, what is in the basket before all."""
+    found: list[tuple[str, ...]] = [("basket",)] if facts.basket else []
+    for motive in facts.motives:
+        if motive not in OF_SOURCE:
+            found.append(BY_MOTIVE[motive])
+        elif facts.source == OF_SOURCE[motive]:
+            found.append((motive,))
+    return found
+
+
+def _first_that_holds(facts: Facts, groups: tuple[str, ...]) -> str | None:
+    return next((said for group in groups if (said := TOLD[group](facts))), None)
 
 
 def days(count: float) -> str:
@@ -137,15 +174,19 @@ def _neighbours(facts: Facts) -> str | None:
     return None if facts.times else "customers who buy what you buy choose this"
 
 
+def _due(facts: Facts) -> str | None:
+    return "about time again" if facts.due and facts.times >= REGULAR else None
+
+
 def _popular(facts: Facts) -> str | None:
-    if facts.times:
+    if facts.times or not (facts.popular or facts.source == "popular"):
         return None
     return "popular here now" if facts.here else "popular now"
 
 
 TOLD: dict[str, Callable[[Facts], str | None]] = {
-    "habit": _habit,
     "rhythm": _rhythm,
+    "due": _due,
     "offer": _offer,
     "similar": _similar,
     "taste": _taste,
@@ -154,7 +195,7 @@ TOLD: dict[str, Callable[[Facts], str | None]] = {
     "season": lambda facts: None if facts.times else "of the season",
     "popular_here": lambda facts: None if facts.times else "popular where you shop",
     "alike": lambda facts: None if facts.times else "popular with customers like you",
-    "new": lambda facts: None if facts.times else "new in the range",
+    "new": lambda facts: "new in the range" if facts.new and not facts.times else None,
     "basket": lambda facts: f"goes with {facts.basket} in the basket" if facts.basket else None,
     "pinned": lambda _: "chosen for this place",
 }

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from features.calendar import to_date, to_day
 from training.lists.arrange import Layout, arrange, known_codes
 from training.lists.arrays import Ints
-from training.lists.clock import Clock, clock
+from training.lists.clock import LAPSED
 from training.lists.goods import completing
 from training.lists.kinds import RANKED_BY, Wish
 from training.lists.shelf import Shelf
-from training.lists.telling import Teller
+from training.lists.telling import Shown, Teller
 from training.models.published_lists import Candidates
 
 Floats = NDArray[np.float64]
@@ -77,7 +77,7 @@ class ListRequest:
         )
         self.with_basket = shelf.association.towards(self.basket)
         self.nobody: dict[str, Any] | None = None
-        self.teller = Teller(shelf, self.with_basket, here=location is not None)
+        self.teller = Teller(shelf, self.with_basket, self.place, here=location is not None)
 
     def answer(self, customer_id: str) -> dict[str, Any]:
         """Answer for one customer: customer_id, basis and items, best first."""
@@ -91,9 +91,10 @@ class ListRequest:
 
     def _answer(self, customer_id: str, pool: Pool, layout: Layout) -> dict[str, Any]:
         chosen = arrange(pool.codes, pool.scores, self.allowed, self.shelf.catalogue, layout)
-        bought = self.teller.bought_by(pool.own)
+        bought, shown = self.teller.bought_by(pool.own), self._shown(pool, chosen)
         items = [
-            {"rank": rank, **self._item(pool, at, bought)} for rank, at in enumerate(chosen, 1)
+            {"rank": rank, **self._item(pool, at, shown, bought)}
+            for rank, at in enumerate(chosen, 1)
         ]
         return {"customer_id": customer_id, "basis": pool.basis, "items": items}
 
@@ -167,19 +168,13 @@ class ListRequest:
         odds = scores / np.maximum(1 - scores, 1e-9) * np.exp(BASKET_WEIGHT * weight)
         return np.asarray(odds / (1 + odds))
 
-    def clock(self, candidates: Candidates, at: int) -> Clock:
-        """Say when a candidate that was bought before is expected again."""
-        state = {
-            name: np.nan_to_num(candidates.features[name][at : at + 1], nan=least)
-            for name, least in (("baskets", 1.0), ("recency_days", 0.0), ("gap_mean", 0.0))
-        }
-        code = self.shelf.code_of_row[candidates.products[at : at + 1]]
-        return clock(
-            state["baskets"],
-            state["recency_days"],
-            state["gap_mean"],
-            self.shelf.catalogue.gap[code],
-        )
+    def _shown(self, pool: Pool, chosen: Sequence[int]) -> Shown | None:
+        """Collect what there is to tell of the customer's own candidates on a list."""
+        kind = RANKED_BY[self.wish.kind]
+        if pool.own is None or pool.at is None or kind is None:
+            return None
+        mine = [place for place in chosen if 0 <= place < len(pool.at)]
+        return self.teller.shown(pool.own, pool.at[mine], kind)
 
     def _habits(self, row: int, basis: str) -> Pool:
         """Rank what a customer bought by how often and lately, where no ranker was learned."""
@@ -228,7 +223,7 @@ class ListRequest:
             pool.source,
         )
 
-    def _item(self, pool: Pool, place: int, bought: Ints) -> dict[str, Any]:
+    def _item(self, pool: Pool, place: int, shown: Shown | None, bought: Ints) -> dict[str, Any]:
         if place < 0:
             code, score, source = -1 - place, 0.0, "pinned"
         else:
@@ -237,10 +232,12 @@ class ListRequest:
             source = pool.source if place < first else "popular"
         mine = pool.own is not None and pool.at is not None and 0 <= place < len(pool.at)
         at = int(pool.at[place]) if mine and pool.at is not None else -1
-        said = self.teller.tell(code, source, pool.own if mine else None, at, bought)
+        said = self.teller.tell(code, source, shown if mine else None, at, bought)
         found = {"product_id": self.shelf.catalogue.ids[code], "score": score, **said}
-        if self.wish.kind == "buy_again" and mine and pool.own is not None:
-            when = self.clock(pool.own, at)
-            expected = self.day + round(float(when.expected[0]))
-            found |= {"due": str(when.states()[0]), "expected_on": to_date(expected).isoformat()}
+        if self.wish.kind == "buy_again" and mine and shown is not None:
+            clock, number = shown.clock, shown.place[at]
+            found["due"] = str(clock.states[number])
+            if found["due"] != LAPSED:
+                ahead = self.day + round(float(clock.expected[number]))
+                found["expected_on"] = to_date(ahead).isoformat()
         return found

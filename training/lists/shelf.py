@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
@@ -19,6 +20,7 @@ from training.lists.arrays import Ints
 from training.lists.association import Association
 from training.lists.buyers import Buyers
 from training.lists.catalogue import Catalogue
+from training.lists.clock import Rhythm
 from training.lists.popular import PopularNow
 from training.lists.similar import Similar
 from training.models.published_lists import PublishedLists
@@ -38,6 +40,8 @@ class Shelf:
         What is known of products; its codes are used everywhere on the shelf.
     association, similar, popular, buyers
         What goes together, what is alike, what many buy, and who will.
+    rhythm
+        When what was bought is wanted again.
     """
 
     ranked: PublishedLists
@@ -46,6 +50,7 @@ class Shelf:
     similar: Similar
     popular: PopularNow
     buyers: Buyers
+    rhythm: Rhythm
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -58,6 +63,7 @@ class Shelf:
             Similar.load(own),
             PopularNow.load(own),
             Buyers.load(own),
+            Rhythm.load(own),
         )
 
     @cached_property
@@ -71,6 +77,18 @@ class Shelf:
         codes = self.catalogue.codes
         ids = self.ranked.products.get_column("product_id").to_list()
         return np.array([codes[one] for one in ids], dtype=np.int32)
+
+    @cached_property
+    def first_days(self) -> NDArray[np.float32]:
+        """Days since each product that candidates are among was first sold; NaN if never."""
+        days = self.ranked.products.get_column("first_days")
+        return days.cast(pl.Float32).fill_null(np.nan).to_numpy()
+
+    @cached_property
+    def due_days(self) -> int:
+        """Days within which what is due is likely to be bought: a week in a month."""
+        horizon: int = self.ranked.about["horizon_days"]
+        return max(round(horizon / 4), 1)
 
     @cached_property
     def baskets(self) -> list[int]:
@@ -96,6 +114,7 @@ def stock(dataset: Dataset, as_of: datetime, folder: Path, answers: pl.DataFrame
     own = folder / FOLDER
     catalogue = Catalogue.build(dataset, as_of)
     catalogue.save(own)
+    Rhythm.learn(dataset, as_of, catalogue).save(own)
     Association.build(dataset, as_of, catalogue).save(own)
     Similar.build(dataset, as_of, catalogue).save(own)
     PopularNow.build(dataset, as_of, catalogue).save(own)

@@ -1,26 +1,56 @@
 """Gathers what is known of a product on a list, and has it told in words."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.lists.arrays import Ints
 from training.lists.association import Towards
+from training.lists.clock import DUE, Clock
 from training.lists.reasons import Facts, sentences
 from training.lists.shelf import Shelf
+from training.models.motives import TOLD
 from training.models.published_lists import Candidates
 
 # Part of the week, or of the customer's locations, that has to be on promotion to be told.
 MOST_OF_THE_WEEK = 0.5
 THIS_WEEK = "_this_week"
+# What moved the ranker less than this part of what moved it most is no reason.
+LEAST_PART = 0.1
+NEW_DAYS = 28
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Candidates that are on a list, and what there is to tell of them.
+
+    Attributes
+    ----------
+    candidates
+        All of the customer's.
+    place
+        By position among the candidates, that in the others.
+    motives
+        What moved the ranker towards each, the most first.
+    clock
+        How each that was bought before stands.
+    """
+
+    candidates: Candidates
+    place: dict[int, int]
+    motives: list[tuple[str, ...]]
+    clock: Clock
 
 
 class Teller:
     """Tells why, with one basket in hand."""
 
-    def __init__(self, shelf: Shelf, with_basket: Towards, *, here: bool) -> None:
+    def __init__(self, shelf: Shelf, with_basket: Towards, place: int, *, here: bool) -> None:
         self.shelf = shelf
         self.here = here
+        self.popular = set(shelf.popular.top[place].tolist())
         speakers = zip(with_basket.codes.tolist(), with_basket.speaker.tolist(), strict=True)
         self.basket = dict(speakers)
         self.kinds = [(kind, f"{kind}{THIS_WEEK}") for kind in shelf.ranked.plan.kinds]
@@ -31,8 +61,37 @@ class Teller:
             return np.zeros(0, np.int32)
         return np.sort(self.shelf.code_of_row[candidates.products[candidates.own]])
 
+    def shown(self, candidates: Candidates, at: NDArray[np.int64], kind: str) -> Shown:
+        """Collect what there is to tell of some of a customer's candidates.
+
+        Parameters
+        ----------
+        at
+            Positions among the candidates.
+        kind
+            What the list is ranked by.
+        """
+        ranked = self.shelf.ranked
+        moved = ranked.motives(candidates, at, kind)
+        order = np.argsort(-moved, axis=1, kind="stable")
+        sorted_ = np.take_along_axis(moved, order, axis=1)
+        counts = (sorted_ > np.maximum(LEAST_PART * sorted_[:, :1], 0.0)).sum(axis=1)
+        motives = [
+            tuple(TOLD[one] for one in row[:count])
+            for row, count in zip(order.tolist(), counts.tolist(), strict=True)
+        ]
+        state = candidates.features
+        baskets = np.nan_to_num(state["baskets"][at], nan=1.0)
+        elapsed = np.nan_to_num(state["recency_days"][at])
+        gap = self.shelf.catalogue.gap[self.shelf.code_of_row[candidates.products[at]]]
+        clock = self.shelf.rhythm.at(
+            np.maximum(baskets, 1), elapsed, state["gap_mean"][at], gap, self.shelf.due_days
+        )
+        place = {one: number for number, one in enumerate(at.tolist())}
+        return Shown(candidates, place, motives, clock)
+
     def tell(
-        self, code: int, source: str, candidates: Candidates | None, at: int, bought: Ints
+        self, code: int, source: str, shown: Shown | None, at: int, bought: Ints
     ) -> dict[str, Any]:
         """Return `reason`, a word, `because`, sentences, and the product's name if it has one.
 
@@ -40,20 +99,25 @@ class Teller:
         ----------
         source
             What proposed a product that is not a candidate.
-        candidates, at
-            The customer's candidates and the product's position among them.
+        shown, at
+            The customer's candidates on the list and the product's position among all.
         bought
             What the customer buys.
         """
-        times, age, gap = 0, None, 0.0
+        times, age, gap, due, new = 0, None, 0.0, False, False
         promoted: tuple[str, ...] = ()
-        if candidates is not None:
+        motives: tuple[str, ...] = ()
+        if shown is not None:
+            candidates, place = shown.candidates, shown.place[at]
             source = self.shelf.ranked.reasons[int(candidates.source[at])]
             state = candidates.features
+            motives = shown.motives[place]
+            new = bool(self.shelf.first_days[candidates.products[at]] <= NEW_DAYS)
             if candidates.own[at]:
                 times = max(int(_number(state["baskets"][at])), 1)
                 gap = _number(state["gap_mean"][at])
                 age = int(_number(state["recency_days"][at]))
+                due = bool(shown.clock.states[place] == DUE)
             promoted = self._promoted(candidates, at)
         goes_with = like = kind = None
         if not times and len(bought):
@@ -63,9 +127,13 @@ class Teller:
         in_basket = self.basket.get(code)
         facts = Facts(
             source,
+            motives,
             times,
             age,
             gap,
+            due,
+            code in self.popular,
+            new,
             promoted,
             self._named(goes_with),
             self._named(like),

@@ -1,6 +1,6 @@
 """What a published recommender holds: every customer's candidates, as arrays on disk.
 
-Written when publishing, mapped into memory when serving, so that a million customers cost
+Written by `list_draft`, mapped into memory when serving, so that a million customers cost
 address space and not memory. Light imports only: serving loads this without the libraries
 of training.
 
@@ -19,6 +19,9 @@ products.parquet
 product.npy, source.npy, taste.npy, state.npy
     One row a candidate, ordered by customer and product: its code, what speaks for it, its
     log-odds by learner before the moment corrects them, what the moment is told of it.
+explained.npy, motive.npy
+    Rows of the candidates that are likely to be shown, ascending, and how far each of
+    `motives.TOLD` moved their taste, by learner and in steps of `MOTIVE_STEP`.
 customer_state.npy, product_state.npy, hazard.npy, places.npz, plan/, moment/
     What else the moment needs: see `moment_features`, `places` and `ranker`.
 shelf/
@@ -37,23 +40,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import to_day
-from training.models.blend import Blend
+from training.models.blend import WEIGHTS, Blend
 from training.models.boosting import Booster
-from training.models.moment_features import (
-    OF_CUSTOMER,
-    OF_PAIR,
-    OF_PRODUCT,
-    Clocks,
-    days_on,
-    moment_features,
-    still_there,
-)
+from training.models.moment_features import Clocks, days_on, moment_features, still_there
+from training.models.motives import TOLD, Movers
 from training.models.places import Plan
 
 Ints = NDArray[np.int64]
 Float32s = NDArray[np.float32]
 
-ARRAYS = ("product", "source", "taste", "state", "customer_state", "product_state", "hazard")
+OF_CANDIDATES = ("product", "source", "taste", "state", "explained", "motive")
+ARRAYS = (*OF_CANDIDATES, "customer_state", "product_state", "hazard")
+MOTIVE_STEP = 1 / 32
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ class Candidates:
 
     Attributes
     ----------
+    first
+        Row of the first in the arrays of candidates.
     products
         Codes: rows of `PublishedLists.products`.
     scores
@@ -76,6 +76,7 @@ class Candidates:
         `moment_features`.
     """
 
+    first: int
     products: Ints
     scores: Mapping[str, NDArray[np.float64]]
     own: NDArray[np.bool_]
@@ -110,6 +111,7 @@ class PublishedLists:
     arrays: Mapping[str, NDArray[Any]]
     plan: Plan
     moment: Mapping[str, Booster]
+    movers: Mapping[str, Movers]
     blend: Blend
 
     @classmethod
@@ -121,6 +123,7 @@ class PublishedLists:
         with np.load(folder / "places.npz", allow_pickle=False) as places:
             names, codes, weights = places["ids"], places["codes"], places["weights"]
         blend = Blend.from_json(json.loads((folder / "moment" / "blend.json").read_text()))
+        moment = {name: Booster.load(folder / "moment" / f"{name}_moment") for name in blend.scale}
         return cls(
             about,
             customers,
@@ -132,7 +135,8 @@ class PublishedLists:
             (codes, weights),
             {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS},
             Plan.load(folder / "plan"),
-            {name: Booster.load(folder / "moment" / f"{name}_moment") for name in blend.scale},
+            moment,
+            {name: Movers.of(booster) for name, booster in moment.items()},
             blend,
         )
 
@@ -211,7 +215,39 @@ class PublishedLists:
             features["recency_days"] = again.astype(np.float32)
             own = own | ~np.isnan(elapsed)
         source = np.asarray(self.arrays["source"][first:end])
-        return Candidates(cols, scores, own, source, features)
+        return Candidates(int(first), cols, scores, own, source, features)
+
+    def motives(self, candidates: Candidates, at: Ints, kind: str) -> Float32s:
+        """Say how far each motive moved candidates' scores of a kind of list.
+
+        Parameters
+        ----------
+        at
+            Positions among the candidates.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (at, `motives.TOLD`), in parts of the blended log-odds; of what was not likely
+            to be shown, what the moment moved alone.
+        """
+        explained, rows = self.arrays["explained"], candidates.first + np.asarray(at, np.int64)
+        place = np.searchsorted(explained, rows)
+        there = place < len(explained)
+        there[there] = explained[place[there]] == rows[there]
+        shape = (len(rows), len(self.about["learners"]), len(TOLD))
+        taste = np.zeros(shape, np.float32)
+        taste[there] = self.arrays["motive"][place[there]].reshape(-1, *shape[1:])
+        found, none = np.zeros((len(rows), len(TOLD)), np.float32), np.zeros(len(rows))
+        for number, learner in enumerate(self.about["learners"]):
+            weight = WEIGHTS[kind].get(learner)
+            if weight is None:
+                continue
+            mover, features = self.movers[learner], candidates.features
+            inputs = [features[name][at] if name in features else none for name in mover.columns]
+            moment = mover.by_motive(np.column_stack(inputs))[:, : len(TOLD)]
+            found += weight / self.blend.scale[learner] * (MOTIVE_STEP * taste[:, number] + moment)
+        return found
 
     def _state(self, row: int, cols: Ints, span: slice) -> dict[str, Float32s]:
         names = self.about["state"]
@@ -233,117 +269,6 @@ class PublishedLists:
         shape = (len(cols), len(codes))
         return self.plan.shares(
             np.broadcast_to(codes, shape), np.broadcast_to(weights, shape), cols, today
-        )
-
-
-class Draft:
-    """A published version in the making: blocks of candidates are added, then it is finished.
-
-    Arrays grow on disk block by block, so that publishing never holds all candidates.
-    """
-
-    def __init__(self, folder: Path, ranking: Any, ranker: Any) -> None:
-        self.folder, self.ranking, self.ranker = folder, ranking, ranker
-        self.lengths: list[Ints] = []
-        self.parts = {name: (folder / f".{name}").open("wb") for name in ARRAYS[:4]}
-        self.pair: list[str] = []
-
-    def add(self, block: Any, taste: Mapping[str, NDArray[np.float64]]) -> None:
-        """Write a block's candidates."""
-        ranking = self.ranking
-        state = ranking.state(block.rows, block.cols)
-        fixed = {*OF_CUSTOMER, *OF_PRODUCT}
-        self.pair = [
-            name
-            for name in state
-            if name in OF_PAIR or (name not in fixed and name.startswith("pair_"))
-        ]
-        of_pair = np.column_stack([state[name] for name in self.pair])
-        odds = np.column_stack([taste[learner] for learner in self.ranker.learners])
-        self.parts["product"].write(block.cols.astype(np.int32).tobytes())
-        self.parts["source"].write(ranking.reasons(block).tobytes())
-        self.parts["taste"].write(odds.astype(np.float64).tobytes())
-        self.parts["state"].write(of_pair.astype(np.float32).tobytes())
-        self.lengths.append(np.bincount(block.rows, minlength=ranking.histories.shape[0]))
-
-    def finish(self, dataset: Any, as_of: datetime, horizon_days: int, list_length: int) -> None:
-        """Write the rest, and give the arrays their shapes."""
-        known, ranking = self.ranking.histories, self.ranking
-        lengths = np.sum(self.lengths, axis=0)
-        ends = np.cumsum(lengths)
-        for name, dtype, width in (
-            ("product", np.int32, 0),
-            ("source", np.int8, 0),
-            ("taste", np.float64, len(self.ranker.learners)),
-            ("state", np.float32, len(self.pair)),
-        ):
-            self.parts[name].close()
-            raw = self.folder / f".{name}"
-            flat = np.memmap(raw, dtype, "r") if raw.stat().st_size else np.zeros(0, dtype)
-            np.save(self.folder / f"{name}.npy", flat.reshape(-1, width) if width else flat)
-            raw.unlink()
-        nobody = ranking.state(np.zeros(0, np.int64), np.zeros(0, np.int64))
-        of_customer = [name for name in nobody if name.startswith("customer_")]
-        of_product = [name for name in nobody if name.startswith("product_")]
-        mine = [ranking.customer[name] for name in of_customer]
-        nan = np.full(known.shape[1], np.nan, np.float32)
-        theirs = [ranking.product.get(name, nan) for name in of_product]
-        np.save(self.folder / "customer_state.npy", np.column_stack(mine).astype(np.float32))
-        np.save(self.folder / "product_state.npy", np.column_stack(theirs).astype(np.float32))
-        np.save(self.folder / "hazard.npy", ranking.clocks.hazard)
-        places = ranking.places
-        np.savez(
-            self.folder / "places.npz",
-            ids=places.ids,
-            codes=places.codes,
-            weights=places.weights,
-        )
-        ranking.plan.save(self.folder / "plan")
-        self.ranker.save_moment(self.folder / "moment")
-        usual = [str(places.ids[code]) if code >= 0 else None for code in places.codes[:, 0]]
-        pl.DataFrame(
-            {
-                "customer_id": pl.Series(known.customers.astype(object), dtype=pl.String),
-                "baskets": known.customer["customer_baskets"].astype(np.int32),
-                "location_id": pl.Series(usual, dtype=pl.String),
-                "first": ends - lengths,
-                "end": ends,
-            }
-        ).write_parquet(self.folder / "customers.parquet")
-        self._products(dataset).write_parquet(self.folder / "products.parquet")
-        about = {
-            "as_of": as_of.isoformat(),
-            "horizon_days": horizon_days,
-            "list_length": list_length,
-            "kinds": list(self.ranker.blend.kinds),
-            "learners": list(self.ranker.learners),
-            "reasons": [source.reason for source in ranking.sources],
-            "state": {"pair": self.pair, "customer": of_customer, "product": of_product},
-        }
-        (self.folder / "about.json").write_text(json.dumps(about, indent=1))
-
-    def _products(self, dataset: Any) -> pl.DataFrame:
-        known, ranking = self.ranking.histories, self.ranking
-        levels = [group.of_product for group in ranking.groups.values()]
-        levels += [np.zeros(known.shape[1], np.int64)] * (2 - len(levels))
-        nan = np.full(known.shape[1], np.nan, np.float32)
-        frame = pl.DataFrame(
-            {
-                "product_id": pl.Series(known.products.astype(object), dtype=pl.String),
-                "popularity": known.by_product("baskets_28d"),
-                "price": ranking.product.get("product_price", nan),
-                "first_days": known.product["first_days"],
-                "type": levels[0],
-                "kind": levels[1],
-            }
-        )
-        if "products" not in dataset.tables:
-            return frame
-        catalogue = dataset.table("products").collect().to_polars()
-        catalogue = catalogue.unique("product_id", keep="first", maintain_order=True)
-        free = ["product_id", *(name for name in catalogue.columns if name not in frame.columns)]
-        return frame.join(
-            catalogue.select(free), on="product_id", how="left", maintain_order="left"
         )
 
 

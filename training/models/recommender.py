@@ -24,7 +24,7 @@ from training.lists.shelf import stock
 from training.models import histories
 from training.models.blend import KINDS, WEIGHTS
 from training.models.histories import Histories, find_sorted
-from training.models.published_lists import Draft
+from training.models.list_draft import Draft
 from training.models.ranker import Examples, Ranker
 from training.models.ranking_features import Block, Ranking
 from training.models.sources import Moment, default_sources
@@ -245,8 +245,9 @@ class RecommenderModel:
         draft = Draft(folder, ranking, self.ranker_)
         lists = []
         for block in ranking.blocks(np.arange(known.shape[0])):
-            taste = self._taste(ranking, block)
-            draft.add(block, taste)
+            features = ranking.taste(block)
+            taste = self._taste(features)
+            draft.add(block, taste, features)
             lists.append(self._rank(ranking, block, taste))
         draft.finish(dataset, as_of, self.horizon_days, self.list_length)
         stock(dataset, as_of, folder, pl.concat(lists))
@@ -314,9 +315,8 @@ class RecommenderModel:
         moment = Moment.at(dataset, as_of, known)
         return Ranking.at(moment, default_sources(), products=self.scored_products)
 
-    def _taste(self, ranking: Ranking, block: Block) -> dict[str, NDArray[np.float64]]:
-        """Log-odds of the candidates by learner, before the moment corrects them."""
-        features = ranking.taste(block)
+    def _taste(self, features: pl.DataFrame) -> dict[str, NDArray[np.float64]]:
+        """Log-odds of candidates by learner, before the moment corrects them."""
         return {
             learner: booster.predict(_complete(features, booster.columns), raw_score=True)
             for learner, booster in self.ranker_.taste.items()
@@ -328,7 +328,7 @@ class RecommenderModel:
         block: Block,
         taste: dict[str, NDArray[np.float64]] | None = None,
     ) -> pl.DataFrame:
-        taste = taste if taste is not None else self._taste(ranking, block)
+        taste = taste if taste is not None else self._taste(ranking.taste(block))
         moment = ranking.moment(block)
         raw = {
             learner: taste[learner]

@@ -1,0 +1,170 @@
+"""Writes what a published recommender holds, block of customers by block.
+
+A ranking and a fitted ranker in, the files of `published_lists` out.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from training.models.boosting import matrix
+from training.models.moment_features import OF_CUSTOMER, OF_PAIR, OF_PRODUCT
+from training.models.motives import TOLD, Movers
+from training.models.published_lists import MOTIVE_STEP, OF_CANDIDATES
+
+Ints = NDArray[np.int64]
+
+# So many candidates of each customer and learner are explained.
+EXPLAINED = 40
+
+
+class Draft:
+    """A published version in the making: blocks of candidates are added, then it is finished.
+
+    Arrays grow on disk block by block, so that publishing never holds all candidates.
+    """
+
+    def __init__(self, folder: Path, ranking: Any, ranker: Any) -> None:
+        self.folder, self.ranking, self.ranker = folder, ranking, ranker
+        self.lengths: list[Ints] = []
+        self.parts = {name: (folder / f".{name}").open("wb") for name in OF_CANDIDATES}
+        self.pair: list[str] = []
+        reasons = {source.name: source.reason for source in ranking.sources}
+        self.movers = {name: Movers.of(one, reasons) for name, one in ranker.taste.items()}
+
+    def add(
+        self, block: Any, taste: Mapping[str, NDArray[np.float64]], features: pl.DataFrame
+    ) -> None:
+        """Write a block's candidates, their log-odds by learner resting on `features`."""
+        ranking = self.ranking
+        state = ranking.state(block.rows, block.cols)
+        fixed = {*OF_CUSTOMER, *OF_PRODUCT}
+        self.pair = [
+            name
+            for name in state
+            if name in OF_PAIR or (name not in fixed and name.startswith("pair_"))
+        ]
+        of_pair = np.column_stack([state[name] for name in self.pair])
+        odds = np.column_stack([taste[learner] for learner in self.ranker.learners])
+        self.parts["product"].write(block.cols.astype(np.int32).tobytes())
+        self.parts["source"].write(ranking.reasons(block).tobytes())
+        self.parts["taste"].write(odds.astype(np.float64).tobytes())
+        self.parts["state"].write(of_pair.astype(np.float32).tobytes())
+        self._explain(block, ~np.isnan(state["baskets"]), taste, features)
+        self.lengths.append(np.bincount(block.rows, minlength=ranking.histories.shape[0]))
+
+    def _explain(
+        self,
+        block: Any,
+        own: NDArray[np.bool_],
+        taste: Mapping[str, NDArray[np.float64]],
+        features: pl.DataFrame,
+    ) -> None:
+        """Write how far motives moved each customer's best candidates of each learner."""
+        likely = np.zeros(len(block.rows), bool)
+        for learner, odds in taste.items():
+            odds = np.where(own, -np.inf, odds) if learner == "explore" else odds
+            order = np.lexsort((-odds, block.rows))
+            place = np.arange(len(order)) - np.searchsorted(block.rows, block.rows)
+            likely[order[place < EXPLAINED]] = True
+        kept = features.filter(pl.Series(likely))
+        moved = []
+        for learner, mover in self.movers.items():
+            # A kind of promotion that nobody met is zero.
+            absent = [name for name in mover.columns if name not in kept.columns]
+            inputs = matrix(
+                kept.with_columns(pl.lit(0.0).alias(name) for name in absent), mover.columns, {}
+            )
+            moved.append(mover.by_motive(inputs, self.ranker.taste[learner].threads))
+        steps = np.concatenate([one[:, : len(TOLD)] for one in moved], axis=1) / MOTIVE_STEP
+        first = sum(int(lengths.sum()) for lengths in self.lengths)
+        self.parts["explained"].write((first + np.flatnonzero(likely)).astype(np.int64).tobytes())
+        self.parts["motive"].write(np.clip(np.rint(steps), -127, 127).astype(np.int8).tobytes())
+
+    def finish(self, dataset: Any, as_of: datetime, horizon_days: int, list_length: int) -> None:
+        """Write the rest, and give the arrays their shapes."""
+        known, ranking = self.ranking.histories, self.ranking
+        lengths = np.sum(self.lengths, axis=0)
+        ends = np.cumsum(lengths)
+        for name, dtype, width in (
+            ("product", np.int32, 0),
+            ("source", np.int8, 0),
+            ("taste", np.float64, len(self.ranker.learners)),
+            ("state", np.float32, len(self.pair)),
+            ("explained", np.int64, 0),
+            ("motive", np.int8, len(self.ranker.learners) * len(TOLD)),
+        ):
+            self.parts[name].close()
+            raw = self.folder / f".{name}"
+            flat = np.memmap(raw, dtype, "r") if raw.stat().st_size else np.zeros(0, dtype)
+            np.save(self.folder / f"{name}.npy", flat.reshape(-1, width) if width else flat)
+            raw.unlink()
+        nobody = ranking.state(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        of_customer = [name for name in nobody if name.startswith("customer_")]
+        of_product = [name for name in nobody if name.startswith("product_")]
+        mine = [ranking.customer[name] for name in of_customer]
+        nan = np.full(known.shape[1], np.nan, np.float32)
+        theirs = [ranking.product.get(name, nan) for name in of_product]
+        np.save(self.folder / "customer_state.npy", np.column_stack(mine).astype(np.float32))
+        np.save(self.folder / "product_state.npy", np.column_stack(theirs).astype(np.float32))
+        np.save(self.folder / "hazard.npy", ranking.clocks.hazard)
+        places = ranking.places
+        np.savez(
+            self.folder / "places.npz",
+            ids=places.ids,
+            codes=places.codes,
+            weights=places.weights,
+        )
+        ranking.plan.save(self.folder / "plan")
+        self.ranker.save_moment(self.folder / "moment")
+        usual = [str(places.ids[code]) if code >= 0 else None for code in places.codes[:, 0]]
+        pl.DataFrame(
+            {
+                "customer_id": pl.Series(known.customers.astype(object), dtype=pl.String),
+                "baskets": known.customer["customer_baskets"].astype(np.int32),
+                "location_id": pl.Series(usual, dtype=pl.String),
+                "first": ends - lengths,
+                "end": ends,
+            }
+        ).write_parquet(self.folder / "customers.parquet")
+        self._products(dataset).write_parquet(self.folder / "products.parquet")
+        about = {
+            "as_of": as_of.isoformat(),
+            "horizon_days": horizon_days,
+            "list_length": list_length,
+            "kinds": list(self.ranker.blend.kinds),
+            "learners": list(self.ranker.learners),
+            "reasons": [source.reason for source in ranking.sources],
+            "state": {"pair": self.pair, "customer": of_customer, "product": of_product},
+        }
+        (self.folder / "about.json").write_text(json.dumps(about, indent=1))
+
+    def _products(self, dataset: Any) -> pl.DataFrame:
+        known, ranking = self.ranking.histories, self.ranking
+        levels = [group.of_product for group in ranking.groups.values()]
+        levels += [np.zeros(known.shape[1], np.int64)] * (2 - len(levels))
+        nan = np.full(known.shape[1], np.nan, np.float32)
+        frame = pl.DataFrame(
+            {
+                "product_id": pl.Series(known.products.astype(object), dtype=pl.String),
+                "popularity": known.by_product("baskets_28d"),
+                "price": ranking.product.get("product_price", nan),
+                "first_days": known.product["first_days"],
+                "type": levels[0],
+                "kind": levels[1],
+            }
+        )
+        if "products" not in dataset.tables:
+            return frame
+        catalogue = dataset.table("products").collect().to_polars()
+        catalogue = catalogue.unique("product_id", keep="first", maintain_order=True)
+        free = ["product_id", *(name for name in catalogue.columns if name not in frame.columns)]
+        return frame.join(
+            catalogue.select(free), on="product_id", how="left", maintain_order="left"
+        )
