@@ -10,6 +10,7 @@ import narwhals as nw
 from narwhals.typing import IntoFrame
 
 from features.calendar import AsOf, day_start, parse_as_of, step_days, to_day
+from features.consent import consenting, respected
 from features.errors import InvalidInput, MissingData, NotFound
 from features.storage import dataset_folder, read_head, read_snapshot, scan_parts
 from features.tables import TABLES
@@ -74,7 +75,7 @@ class Dataset:
                         field=f"{table_name}.{required}",
                     )
             tables[table_name] = frame
-        return cls(name, "in-memory", tables)
+        return cls(name, "in-memory", respected(tables))
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether the dataset has a table with all of these columns."""
@@ -162,6 +163,8 @@ def list_datasets(home: Path) -> list[str]:
 def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
     """Open a dataset at a snapshot, by default the newest; frames are Polars scans.
 
+    Who has not consented is nobody in it, see `features.consent`.
+
     Raises
     ------
     NotFound
@@ -169,8 +172,10 @@ def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
     """
     folder = dataset_folder(home, name)
     try:
-        snapshot = snapshot or read_head(folder)
-        parts = read_snapshot(folder, snapshot)
+        newest = read_head(folder)
+        snapshot = snapshot or newest
+        tables = _scanned(folder, snapshot)
+        asked = tables if snapshot == newest else _scanned(folder, newest)
     except FileNotFoundError as error:
         known = ", ".join(list_datasets(home)) or "none yet; run `foresell data import`"
         raise NotFound(
@@ -179,5 +184,19 @@ def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
             + f" under {home}; there is: {known}.",
             field="dataset",
         ) from error
-    tables = {table: nw.from_native(scan_parts(folder, names)) for table, names in parts.items()}
-    return Dataset(name, snapshot, tables)
+    return Dataset(name, snapshot, respected(tables, asked))
+
+
+def consent_given(home: Path, name: str) -> tuple[int, int] | None:
+    """Count who has agreed, and of how many; None where customers were not asked."""
+    folder = dataset_folder(home, name)
+    tables = _scanned(folder, read_head(folder))
+    agreed = consenting(tables)
+    if agreed is None:
+        return None
+    return len(agreed), tables["customers"].select(nw.len()).collect().item()
+
+
+def _scanned(folder: Path, snapshot: str) -> dict[str, nw.LazyFrame[Any]]:
+    parts = read_snapshot(folder, snapshot)
+    return {table: nw.from_native(scan_parts(folder, names)) for table, names in parts.items()}

@@ -138,6 +138,6 @@ def keep_to_key(folder: Path, check: str | None, *, begun: bool) -> None:
 
 
 def key_check(folder: Path) -> str | None:
-    """Return what tells the key of a dataset's pseudonyms; None where ids are stored as they came."""
+    """Return what tells the key of a dataset's pseudonyms; None where ids are as they came."""
     path = folder / _CHECK
     return path.read_text() if path.is_file() else None

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from features.calendar import to_date
-from features.dataset import Dataset, open_dataset
+from features.dataset import Dataset, consent_given, open_dataset
 from features.errors import MissingData
+from features.pseudonyms import key_check
+from features.storage import dataset_folder
 from foresell.jobs import asked_of, dataset_of
 from foresell.settings import Settings
 from training import published
@@ -38,7 +40,19 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
         "first": str(to_date(first)),
         "last": str(to_date(last)),
         "tables": tables,
+        "personal": _personal(settings, name),
         "models": [_ability(task, dataset, settings.folds) for task in TASKS.values()],
+    }
+
+
+def _personal(settings: Settings, name: str) -> dict[str, Any]:
+    """Say under which ids customers stand, and how many agreed to personal models."""
+    given = consent_given(settings.home, name)
+    agreed, asked = given if given is not None else (None, None)
+    return {
+        "pseudonymised": key_check(dataset_folder(settings.home, name)) is not None,
+        "customers_asked": asked,
+        "customers_consenting": agreed,
     }
 
 

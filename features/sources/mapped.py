@@ -11,9 +11,11 @@ from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
+import narwhals as nw
 import polars as pl
 
 from features.calendar import to_day
+from features.consent import consent_columns, neither
 from features.errors import InvalidInput
 from features.lines import identity
 from features.mapping import COMPUTED, Mapping, Scalar, TableSource
@@ -36,6 +38,8 @@ from features.sources.order_lines import (
 from features.staging import SourceTable
 from features.tables import DAY, TABLES, TS, Table
 
+# A flag that tells which answers to the question of consent say nothing.
+UNCLEAR = "source.unclear"
 Treatment = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -84,6 +88,9 @@ class Reading:
             damaged = [pl.col(name).str.contains_any(DAMAGE) for name in texts]
             flag = pl.any_horizontal(*damaged, pl.lit(value=False)).fill_null(value=False)
             shaped = shaped.with_columns(flag.alias(DAMAGED))
+        if self._asked:
+            unclear = neither(self._asked).alias(UNCLEAR)
+            shaped = nw.from_native(shaped).with_columns(unclear).to_native()
         if self.mentioned:
             key = pl.col(self.table.key[0])
             shaped = shaped.filter(key.is_not_null() & pl.col(FAULT).is_null())
@@ -124,6 +131,9 @@ class Reading:
             PRODUCTLESS: bool(self.source.no_product),
         }
         orders = self.table.name == "orders"
+        noted = {DAMAGED: "letters look damaged; is the encoding right?"} if self._texts else {}
+        if self._asked:
+            noted[UNCLEAR] = "consent is neither yes nor no, and counts as no"
         return SourceTable(
             self.table.name,
             frame,
@@ -138,7 +148,7 @@ class Reading:
                 or self.mapping.at.line(self.table.name, "columns", self.number)
                 for name in self.table.columns
             },
-            noted={DAMAGED: "letters look damaged; is the encoding right?"} if self._texts else {},
+            noted=noted,
         )
 
     @property
@@ -152,6 +162,11 @@ class Reading:
         sold = [*tables.get("orders", ()), *tables.get("sales", ())]
         here = (self.source.path, self.source.url, self.source.query)
         return self.table.open_ended and here in [(x.path, x.url, x.query) for x in sold]
+
+    @property
+    def _asked(self) -> list[str]:
+        """Columns that say whether a customer consents."""
+        return consent_columns([*self.source.columns]) if self.table.name == "customers" else []
 
     @property
     def _texts(self) -> list[str]:

@@ -60,6 +60,12 @@ def show_dataset(name: str, as_json: JSON = False) -> None:
     console.print(
         f"[bold]{name}[/] snapshot {found['snapshot']}, {found['first']} to {found['last']}"
     )
+    personal = found["personal"]
+    if personal["pseudonymised"]:
+        console.print("customers stand under pseudonyms; foresell data pseudonym ID finds one")
+    if personal["customers_asked"] is not None:
+        agreed, asked = personal["customers_consenting"], personal["customers_asked"]
+        console.print(f"{agreed:,} of {asked:,} customers consent; the others are anonymous here")
     grid = Grid("table", "rows", "columns")
     for table in found["tables"]:
         grid.add_row(table["name"], f"{table['rows']:,}", ", ".join(table["columns"]))

@@ -20,7 +20,7 @@ FILES = {
     "R1;7;Käse;03.01.2024 09:30;1;1.234,50\n"
     "2;;PFAND;03.01.2024 09:31;1;0,25\n"
     "3;;Äpfel;03.01.2024 09:32;1400;0,01\n",
-    "customers.csv": "id,age\n7,30-39\n",
+    "customers.csv": "id,age,agreed\n7,30-39,yes\n",
     "shops.csv": "shop,city\nberlin-1,Berlin\n",
     "prices.csv": "sku,from,price\nKäse,2024-01-01,1234.5\n",
     "promotions.csv": "sku,from,until,off\nKäse,2024-01-01,2024-01-07,0.1\n",

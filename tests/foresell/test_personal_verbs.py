@@ -63,3 +63,17 @@ def test_quarantined_rows_of_hashed_ids_are_read_again_by_the_kept_mapping(run, 
     assert code == 0, err
     assert json.loads(out)["tables"]["orders"]["quarantined"] == 1
     assert '"709"' not in run("data", "quarantine", "corner-shop", "--json")[1]
+
+
+def test_consent_is_told_by_show_and_doubtful_answers_by_the_import(run, shop):
+    people = "id,agreed\n700,yes\n701,no\n702,perhaps\n"
+    (shop / "people.csv").write_text(people)
+    table = '[customers]\npath = "people.csv"\ncolumns = { customer_id = "id", consent = "agreed" }'
+    (shop / "shop.toml").write_text(MAPPING + table)
+    code, out, err = run("data", "import", str(shop / "shop.toml"), "--json")
+    assert code == 0, err
+    noted = json.loads(out)["tables"]["customers"]["noted"]
+    assert noted == {"consent is neither yes nor no, and counts as no": 1}
+    shown = json.loads(run("data", "show", "corner-shop", "--json")[1])["personal"]
+    assert shown == {"pseudonymised": True, "customers_asked": 3, "customers_consenting": 1}
+    assert "1 of 3 customers consent" in run("data", "show", "corner-shop")[2]
