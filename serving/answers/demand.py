@@ -18,6 +18,7 @@ from features.grain import Grain
 from features.what_if import read_plan
 from serving.answers.anomalies import Anomalies
 from serving.answers.demand_again import DemandAgain
+from serving.answers.demand_new import DemandNew, refuse_plan
 from serving.answers.demand_totals import DemandTotals
 from training.models.demand import level_name
 from training.models.demand_quantiles import between
@@ -26,6 +27,8 @@ from training.models.demand_why import REASONS
 Key = tuple[str, ...]
 # Reasons take some forty milliseconds a series, and a client waits.
 MOST_EXPLAINED = 100
+# Where a series is found that has not sold yet; other places are levels of totals.
+_NEW = "new"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class DemandAnswers:
         What the forecasts were made from.
     totals
         The same of departments, locations and the chain.
+    new
+        What series without sales are forecast from.
     found
         What was not as expected of late; None where the records are too short to tell.
     """
@@ -66,6 +71,7 @@ class DemandAnswers:
     quantiles: tuple[float, ...]
     again: DemandAgain
     totals: DemandTotals
+    new: DemandNew
     found: Anomalies | None
 
     @classmethod
@@ -89,6 +95,7 @@ class DemandAnswers:
             tuple(about["quantiles"]),
             DemandAgain.load(folder, about["as_of"]),
             DemandTotals.load(folder, about["levels"], about["quantiles"], len(dates)),
+            DemandNew.load(folder, about["quantiles"]),
             Anomalies.load(folder, grain),
         )
 
@@ -105,7 +112,8 @@ class DemandAnswers:
         Parameters
         ----------
         series
-            Each by the keys of the grain, such as `{"product_id": "1082185"}`.
+            Each by the keys of the grain, such as `{"product_id": "1082185"}`; a product in no
+            catalogue also by its department or category.
         horizon_days
             How far ahead; by default as far as was forecast.
         quantiles
@@ -119,8 +127,8 @@ class DemandAnswers:
         -------
         list of dict
             The keys, `basis` (`own_history`, or `look_alikes` for a series with little past of
-            its own), and `forecast`: for each period `date`, `mean` and the quantiles, such as
-            `q10` or `q97.5`. With a plan, also `mean_booked`, the mean under the books, and
+            its own or none), and `forecast`: for each period `date`, `mean` and the quantiles, such
+            as `q10` or `q97.5`. With a plan, also `mean_booked`, the mean under the books, and
             `difference`, by how much the plan moves it; with `why`, also `why`: units by
             reason, which add up to the mean.
 
@@ -135,13 +143,9 @@ class DemandAnswers:
         periods = self._periods(horizon_days)
         places = [self._place(one, f"series[{i}]") for i, one in enumerate(series)]
         rows = sorted({row for level, row in places if level is None})
-        if (plan or why) and len(rows) < len(set(places)):
-            i = next(i for i, (level, _) in enumerate(places) if level is not None)
-            raise InvalidInput(
-                f"series[{i}] is a total: a plan and reasons are answered for single series, "
-                f"named by {' and '.join(self.grain.keys)}.",
-                field=f"series[{i}]",
-            )
+        if plan or why:
+            self._refuse_plan([level for level, _ in places])
+        launched = self._launched(series, places)
         if why and len(rows) > MOST_EXPLAINED:
             raise InvalidInput(
                 f"why = true for {len(rows)} series: reasons are answered for at most "
@@ -163,11 +167,14 @@ class DemandAnswers:
                 reasons = self.again.why(frame).reshape(shape).tolist()
         position = {row: i for i, row in enumerate(rows)}
         answers = []
-        for one, (level, row) in zip(series, places, strict=True):
+        for i, (one, (level, row)) in enumerate(zip(series, places, strict=True)):
             about: dict[str, Any] = {key: one[key] for key in self.grain.keys if key in one}
             if level is None:
                 cells = numbers[position[row]]
                 about["basis"] = "own_history" if self.own_history[row] else "look_alikes"
+            elif level == _NEW:
+                cells = self._levels(launched[i], quantiles)
+                about = {**one, "basis": "look_alikes"}
             else:
                 cells = self._levels(self.totals.values[row : row + 1], quantiles)[0]
                 about = {**one, "basis": "total", "total_of": int(self.totals.series[row])}
@@ -221,7 +228,7 @@ class DemandAnswers:
         """Find a series, or a total: the level's name, and the row."""
         level = self.totals.level_of(one)
         if level is None or set(one) == set(self.grain.keys):
-            return None, self._row(one, where)
+            return self._row(one, where)
         columns = self.totals.levels[level]
         row = self.totals.rows.get((level, *(one[column] for column in columns)))
         if row is None:
@@ -233,13 +240,14 @@ class DemandAnswers:
             )
         return level, row
 
-    def _row(self, one: Mapping[str, str], where: str) -> int:
-        keys = self.grain.keys
+    def _row(self, one: Mapping[str, str], where: str) -> tuple[str | None, int]:
+        keys, described = self.grain.keys, self.new.described_by
         levels = ", ".join(self.totals.levels)
         named = f"series here are named by {' and '.join(keys)} (grain {self.grain})"
+        named += f", products in no catalogue also by {' or '.join(described)}" if described else ""
         named += f", totals by {levels}" if levels else ""
         for key, value in one.items():
-            if key not in keys:
+            if key not in (*keys, *described):
                 raise InvalidInput(
                     f"{where}.{key} = {value!r} is not a key of the published forecasts: {named}; "
                     "leave it out, or train and publish another grain.",
@@ -250,19 +258,54 @@ class DemandAnswers:
                 raise InvalidInput(f"{where} lacks {key}: {named}.", field=f"{where}.{key}")
         row = self.rows.get(tuple(one[key] for key in keys))
         if row is None:
-            raise self._unknown(one, where)
-        return row
-
-    def _unknown(self, one: Mapping[str, str], where: str) -> NotFound:
-        for place, key in enumerate(self.grain.keys):
-            if not any(known[place] == one[key] for known in self.rows):
-                return NotFound(
-                    f"{where}.{key} = {one[key]!r} is unknown: nothing with it was sold before "
-                    f"{self.as_of}. Ask for a {key} with sales.",
+            self.new.check(one, where)
+            return _NEW, 0
+        for key in described:
+            if key in one:
+                raise InvalidInput(
+                    f"{where}.{key} = {one[key]!r} describes a product that has not sold, and this "
+                    "one has; leave it out.",
                     field=f"{where}.{key}",
                 )
-        pair = ", ".join(f"{key} {one[key]!r}" for key in self.grain.keys)
+        return None, row
+
+    def _launched(
+        self, series: Sequence[Mapping[str, str]], places: Sequence[tuple[str | None, int]]
+    ) -> dict[int, NDArray[np.float64]]:
+        """Forecast the series that have not sold, by their place in the request."""
+        asked = [i for i, (level, _) in enumerate(places) if level == _NEW]
+        if not asked:
+            return {}
+        known, values = self.new.values([series[i] for i in asked])
+        found = {asked[row]: cells for row, cells in zip(known.tolist(), values, strict=True)}
+        for i in asked:
+            if i not in found:
+                raise self._unknown(series[i], f"series[{i}]")
+        return found
+
+    def _refuse_plan(self, levels: Sequence[str | None]) -> None:
+        for i, level in enumerate(levels):
+            if level == _NEW:
+                raise refuse_plan(f"series[{i}]")
+            if level is not None:
+                raise InvalidInput(
+                    f"series[{i}] is a total: a plan and reasons are answered for single series, "
+                    f"named by {' and '.join(self.grain.keys)}.",
+                    field=f"series[{i}]",
+                )
+
+    def _unknown(self, one: Mapping[str, str], where: str) -> NotFound:
+        unknown = (
+            key
+            for place, key in enumerate(self.grain.keys)
+            if not any(known[place] == one[key] for known in self.rows)
+        )
+        key = next(unknown, self.grain.keys[0])
+        remedy = f"Ask for a {key} with sales, or import the tables that name it"
+        if key in self.grain.product_keys and self.new.described_by:
+            remedy += f"; or say of which {' or '.join(self.new.described_by)} it is"
         return NotFound(
-            f"{where}: {pair} never sold together before {self.as_of}; each did with others.",
-            field=where,
+            f"{where}.{key} = {one[key]!r} is unknown: nothing with it was sold before "
+            f"{self.as_of}, and no table names it. {remedy}.",
+            field=f"{where}.{key}",
         )

@@ -26,7 +26,13 @@ def shop():
     rows += [("old", "1", FIRST + 3, 2.0), ("lone", "2", FIRST + 200, 1.0)]
     names = {"product_id": pl.String, "location_id": pl.String}
     schema = {**names, "day": pl.Int32, "quantity": pl.Float64}
-    return Dataset.from_frames("shop", {"sales": pl.DataFrame(rows, schema=schema, orient="row")})
+    catalogue = [(f"p{i}", ("tea", "jam")[i % 2]) for i in range(12)] + [("fresh", "tea")]
+    tables = {
+        "sales": pl.DataFrame(rows, schema=schema, orient="row"),
+        "products": pl.DataFrame(catalogue, schema=["product_id", "category"], orient="row"),
+        "locations": pl.DataFrame({"location_id": ["1", "2", "opening"]}),
+    }
+    return Dataset.from_frames("shop", tables)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +101,50 @@ def test_an_unknown_location_is_named(answers):
     assert caught.value.field == "series[0].location_id"
 
 
-def test_a_product_that_never_sold_at_a_location_is_refused_as_a_pair(answers):
-    with pytest.raises(NotFound, match="together") as caught:
-        answers.answer([series("lone", "1")])
-    assert caught.value.field == "series[0]"
+@pytest.mark.parametrize(
+    "asked",
+    [
+        series("fresh"),
+        series("p1", "opening"),
+        series("lone", "1"),
+        {**series("of no catalogue"), "category": "tea"},
+    ],
+    ids=["a new product", "a new location", "a new pair", "a product that is described"],
+)
+def test_what_has_not_sold_yet_is_answered_by_look_alikes_with_its_width(answers, asked):
+    alone = answers.answer([asked])[0]
+    assert alone["basis"] == "look_alikes"
+    assert {key: alone[key] for key in asked} == asked
+    assert len(alone["forecast"]) == 4
+    for point in alone["forecast"]:
+        assert point["mean"] > 0
+        assert point["q10"] <= point["q50"] <= point["q90"]
+        assert point["q10"] < point["q90"]
+    assert answers.answer([series("p1"), asked])[1] == alone
+
+
+def test_a_new_series_is_answered_as_it_is_scored(answers, model, shop):
+    asked = [series("fresh"), {**series("of no catalogue", "2"), "category": "tea"}]
+    frame = pl.DataFrame(asked, schema=dict.fromkeys(asked[1], pl.String))
+    scored = model.predict(shop, AS_OF, frame).with_columns(pl.col("date").cast(pl.String))
+    for one, found in zip(asked, answers.answer(asked), strict=True):
+        own = scored.filter(pl.col("product_id") == one["product_id"])
+        assert found["forecast"] == own.select("date", "mean", "q10", "q50", "q90").to_dicts()
+
+
+def test_what_is_said_of_a_new_product_has_to_be_known_and_needed(answers):
+    with pytest.raises(NotFound, match="no product is of it") as caught:
+        answers.answer([{**series("of no catalogue"), "category": "cars"}])
+    assert caught.value.field == "series[0].category"
+    with pytest.raises(InvalidInput, match="leave it out") as caught:
+        answers.answer([{**series("p1"), "category": "tea"}])
+    assert caught.value.field == "series[0].category"
+
+
+def test_a_plan_and_reasons_are_refused_for_what_has_not_sold(answers):
+    with pytest.raises(InvalidInput, match="has not sold yet") as caught:
+        answers.answer([series("p1"), series("fresh")], why=True)
+    assert caught.value.field == "series[1]"
 
 
 def test_a_product_without_its_location_is_answered_by_the_sum_over_locations(answers):

@@ -21,7 +21,7 @@ from features.dataset import Dataset
 from features.demand import PREFIXES, demand
 from features.errors import InvalidInput
 from features.grain import Grain
-from features.launches import look_alikes
+from features.launches import Launches
 from features.series import all_series, units_sold
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
@@ -147,8 +147,9 @@ class DemandModel:
             What is known; the plan of promotions and prices counts as far as it reaches.
         ids
             Series in the grain's key columns, by default all that sold in the last 26 weeks.
-            Those that have not sold before `as_of` are forecast by look-alikes; those that are in
-            no catalogue and no plan get no rows.
+            Those that have not sold before `as_of` are forecast by look-alikes; columns
+            `department` and `category` describe products that are in no catalogue. Those of which
+            nothing is known get no rows.
         quantiles
             Levels wanted, above 0 and below 1.
 
@@ -178,7 +179,7 @@ class DemandModel:
         parts = [self.forecast(frame, levels) for frame in self.frames(dataset, as_of, ids)]
         begun = all_series(dataset, grain).index.filter(nw.col("first_day") < to_day(as_of))
         keys = begun.select(*grain.keys).collect().to_polars()
-        new = ids.select(grain.keys).join(keys, on=grain.keys, how="anti")
+        new = ids.unique(grain.keys, maintain_order=True).join(keys, on=grain.keys, how="anti")
         if not new.is_empty():
             parts.append(self.launched(dataset, as_of, new, levels))
         return pl.concat(part.select(keep) for part in parts).sort(*grain.keys, "date")
@@ -196,16 +197,20 @@ class DemandModel:
         """
         grain = Grain.parse(self.grain)
         steps = grain.periods(self.horizon_days)
-        alike = look_alikes(dataset, grain, as_of, steps, ids)
+        alike = Launches.read(dataset, grain, as_of, steps).expected(ids)
         mean, ratio = alike.mean.ravel(), alike.ratio.ravel()
         quantiles = counted(mean, ratio, levels)
         days = pl.DataFrame({"day": [to_day(as_of) + grain.days * k for k in range(steps)]})
-        return alike.keys.join(days.cast(pl.Int32), how="cross").select(
-            *grain.keys,
-            _date(),
-            pl.Series("mean", mean),
-            *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
-            pl.lit("look_alikes").alias("basis"),
+        return (
+            ids[alike.rows]
+            .join(days.cast(pl.Int32), how="cross")
+            .select(
+                *grain.keys,
+                _date(),
+                pl.Series("mean", mean),
+                *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
+                pl.lit("look_alikes").alias("basis"),
+            )
         )
 
     def frames(

@@ -11,6 +11,7 @@ from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.grain import Grain
+from features.launches import Launches
 from features.series import all_series
 from training.models.anomalies import anomalies, near
 from training.models.demand import DemandModel, selling_series
@@ -28,18 +29,20 @@ def publish(model: DemandModel, dataset: Dataset, as_of: datetime, folder: Path)
     total of the series that `score` lists, and `anomalies.parquet` the recent periods that were
     not as expected; records too short to look back on have neither. `model` and `books` are
     what forecasts under another plan, and reasons, are made from: their series have the order
-    of the answers.
+    of the answers. `launches` is what series without sales are forecast from.
     """
     grain = Grain.parse(model.grain)
     ever = all_series(dataset, grain).index.select(*grain.keys).collect().to_polars()
     frames = model.frames(dataset, as_of, ever)
     answers = pl.concat(model.forecast(frame, LEVELS) for frame in frames)
     answers.write_parquet(folder / "answers.parquet", compression="zstd")
-    for name in ("model", "books"):
+    for name in ("model", "books", "launches"):
         (folder / name).mkdir()
     model.save(folder / "model")
+    steps = grain.periods(model.horizon_days)
+    Launches.read(dataset, grain, as_of, steps).save(folder / "launches")
     Books.write(dataset, grain, as_of, folder / "books")
-    dates = [to_day(as_of) + grain.days * k for k in range(grain.periods(model.horizon_days))]
+    dates = [to_day(as_of) + grain.days * k for k in range(steps)]
     about = {
         "grain": model.grain,
         "horizon_days": model.horizon_days,
