@@ -12,6 +12,8 @@ from features.errors import InvalidInput
 EPOCH = date(1970, 1, 1)
 # Fewer days than this may lie weeks apart by chance.
 ENOUGH_DAYS = 4
+# What stands for a month, which is no number of days: the longest.
+MONTH_DAYS = 31
 
 AsOf = str | date | datetime
 
@@ -59,11 +61,29 @@ def day_start(day: int) -> datetime:
 
 
 def step_days(days: Iterable[int]) -> int:
-    """Return the days from one recorded day to the next: 7 where all are whole weeks apart, else 1.
+    """Return the days that one record covers, as far as the recorded days tell.
 
-    With fewer than four different days there is no telling, and the answer is 1.
+    Returns
+    -------
+    int
+        7 where all days are whole weeks apart, MONTH_DAYS where all are the same day of their
+        months or all the last one, else 1. With fewer than four different days there is no
+        telling, and the answer is 1.
     """
     different = sorted(set(days))
     if len(different) < ENOUGH_DAYS:
         return 1
-    return 7 if all((day - different[0]) % 7 == 0 for day in different) else 1
+    if all((day - different[0]) % 7 == 0 for day in different):
+        return 7
+    of_month = {to_date(day).day for day in different}
+    ends = all(to_date(day + 1).day == 1 for day in different)
+    return MONTH_DAYS if ends or len(of_month) == 1 else 1
+
+
+def covered_days(day: int, step: int) -> int:
+    """Count the days that a record covers from `day` on, a month where `step` says so."""
+    if step != MONTH_DAYS:
+        return step
+    after = (to_date(day).replace(day=1) + timedelta(days=MONTH_DAYS)).replace(day=1)
+    # A month that is dated by its last day has ended with it.
+    return max((after - to_date(day)).days, 1)

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import narwhals as nw
 from narwhals.typing import IntoFrame
 
-from features.calendar import AsOf, day_start, parse_as_of, step_days, to_day
+from features.calendar import AsOf, covered_days, day_start, parse_as_of, step_days, to_day
 from features.consent import consenting, respected
 from features.errors import InvalidInput, MissingData, NotFound
 from features.storage import dataset_folder, read_head, read_snapshot, scan_parts
@@ -105,11 +105,12 @@ class Dataset:
         """Return the rows of a time-stamped table that were known at `as_of`.
 
         Tables with an instant keep rows before it; tables with a day alone keep
-        rows of days that had ended, and of weeks that had ended where `sales` are weekly.
+        rows of days that had ended, and of weeks or months where those date `sales`.
         """
         frame = self.table(table)
         if "ts" in frame.collect_schema().names():
             return frame.filter(nw.col("ts") < parse_as_of(as_of))
+        # Of a month as many as the longest has: none is known before it has ended.
         covered = self.period_days if table == "sales" else 1
         return frame.filter(nw.col("day") + covered <= to_day(as_of))
 
@@ -120,7 +121,7 @@ class Dataset:
 
     @property
     def period_days(self) -> int:
-        """Days that a row of `sales` covers from its `day` on: 7 in a weekly table, else 1."""
+        """Days that a row of `sales` covers from its `day` on, as `calendar.step_days` tells."""
 
         def measure() -> int:
             days = self.table("sales").select("day").unique().collect().get_column("day")
@@ -137,8 +138,8 @@ class Dataset:
                 nw.col("day").min().alias("first"), nw.col("day").max().alias("last")
             )
             first, last = frame.collect().row(0)
-            covered = self.period_days if self.records == "sales" else 1
-            return int(first), int(last) + covered - 1
+            step = self.period_days if self.records == "sales" else 1
+            return int(first), int(last) + covered_days(int(last), step) - 1
 
         return self.derive("days", extent)
 

@@ -45,6 +45,12 @@ def journey(home: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
+def mlruns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking store for all that may share one: to make one takes longer than to use it."""
+    return tmp_path_factory.mktemp("mlruns")
+
+
+@pytest.fixture(scope="session")
 def rewritten() -> Callable[..., Dataset]:
     """Return a copy of a dataset in which some tables are replaced."""
 

@@ -1,13 +1,15 @@
 """The rhythm of records: what is measured, and the horizons that follow from it."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
 from features.calendar import day_start, step_days, to_day
 from features.dataset import Dataset
-from features.rhythm import LADDER_WEEKS, purchase_horizon, rhythm
+from features.grain import Grain
+from features.rhythm import LADDER_WEEKS, demand_season, purchase_horizon, rhythm
 
 START = datetime(2022, 1, 3)
 
@@ -86,12 +88,82 @@ def test_what_is_recorded_later_does_not_change_the_rhythm(journey, rewritten):
     assert rhythm(past, as_of) == rhythm(journey, as_of)
 
 
+FIRSTS = [to_day(date(2023, month, 1)) for month in range(1, 7)]
+
+
 @pytest.mark.parametrize(
     ("days", "step"),
-    [([0, 7, 14, 21], 7), ([3, 10, 31, 24, 10], 7), ([0, 7, 14, 15], 1), ([0, 7, 14], 1), ([], 1)],
+    [
+        ([0, 7, 14, 21], 7),
+        ([3, 10, 31, 24, 10], 7),
+        ([0, 7, 14, 15], 1),
+        ([0, 7, 14], 1),
+        ([], 1),
+        (FIRSTS, 31),
+        ([first - 1 for first in FIRSTS], 31),
+        ([*FIRSTS, FIRSTS[0] + 3], 1),
+    ],
 )
-def test_days_that_are_whole_weeks_apart_are_weeks(days, step):
+def test_days_that_are_whole_weeks_or_months_apart_are_weeks_or_months(days, step):
     assert step_days(days) == step
+
+
+@pytest.mark.parametrize("shift", [0, -1], ids=["by the first day", "by the last"])
+def test_a_monthly_table_ends_with_its_last_month(shift):
+    months = [to_day(date(2023 + n // 12, n % 12 + 1, 1)) + shift for n in range(18)]
+    frame = pl.DataFrame({"product_id": "tea", "day": months, "quantity": 3.0})
+    dataset = Dataset.from_frames("ledger", {"sales": frame.cast({"day": pl.Int32})})
+    assert dataset.end == datetime(2024, 7 + shift, 1)
+    assert rhythm(dataset).period_days == 31
+
+
+def sold(units) -> Dataset:
+    """So many units a day of one product, from a Monday on."""
+    days = pl.Series(range(len(units)), dtype=pl.Int32) + to_day(START)
+    frame = pl.DataFrame({"product_id": "tea", "day": days, "quantity": units.astype(float)})
+    return Dataset.from_frames("shop", {"sales": frame})
+
+
+def course(weeks: int, week_swing: float, year_swing: float) -> Dataset:
+    day = np.arange(7 * weeks)
+    rate = 60 * (1 + week_swing * (day % 7 == 5)) * (1 + year_swing * np.sin(day * 2 * np.pi / 364))
+    return sold(np.random.default_rng(2).poisson(rate) + 1)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "of_days", "of_weeks"),
+    [
+        (course(120, 0.5, 0.4), 7, 52),
+        (course(120, 0.0, 0.4), 1, 52),
+        (course(120, 0.5, 0.0), 7, 1),
+        (course(60, 0.5, 0.4), 7, 1),
+        (course(7, 0.5, 0.0), 1, 1),
+    ],
+    ids=["both", "of the year", "of the week", "one year alone", "seven weeks"],
+)
+def test_the_season_of_demand_is_the_one_that_the_records_show(dataset, of_days, of_weeks):
+    for grain, periods in (("product:day", of_days), ("product:week", of_weeks)):
+        found = demand_season(dataset, Grain.parse(grain))
+        assert found.periods == periods, found.reason
+        assert found.reason.startswith("season of" if periods > 1 else "no season")
+
+
+def test_chance_is_seldom_taken_for_a_season():
+    random = np.random.default_rng(8)
+    seasons = [
+        demand_season(sold(random.poisson(20, 7 * 120)), Grain.parse(grain)).periods
+        for _ in range(20)
+        for grain in ("product:day", "product:week")
+    ]
+    assert sum(periods > 1 for periods in seasons) <= 1
+
+
+def test_what_sells_later_does_not_change_the_season(journey, rewritten):
+    as_of = journey.end - timedelta(days=60)
+    orders = journey.table("orders").to_native().filter(pl.col("ts") < as_of)
+    for grain in (Grain.parse("product:day"), Grain.parse("product:week")):
+        past = demand_season(rewritten(journey, orders=orders), grain, as_of)
+        assert past == demand_season(journey, grain, as_of)
 
 
 def test_a_weekly_table_ends_when_its_last_week_has_ended():

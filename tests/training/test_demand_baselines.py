@@ -27,9 +27,18 @@ def test_naive_says_the_last_period_again():
     assert forecast("naive", [5, 1, 2, 9]) == [9, 9]
 
 
-def test_seasonal_naive_says_the_last_week_again():
+def test_seasonal_naive_says_the_last_week_again_where_days_have_a_week():
     week = [1, 2, 3, 4, 5, 6, 7]
-    assert forecast("seasonal_naive", [9] * 7 + week, "product:day", 14) == week + week
+    assert forecast("seasonal_naive", week * 8, "product:day", 14) == week + week
+
+
+def test_seasonal_naive_says_the_last_period_again_where_nothing_comes_round():
+    assert forecast("seasonal_naive", [3, 5] * 28, "product:day", 2) == [5, 5]
+
+
+def test_seasonal_naive_says_last_years_weeks_again_where_the_year_comes_round():
+    year = [50 + 40 * (week % 13) for week in range(52)]
+    assert forecast("seasonal_naive", year * 2) == year[:2]
 
 
 def test_the_recent_mean_is_of_eight_weeks():

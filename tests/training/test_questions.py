@@ -1,6 +1,6 @@
 """What a dataset is asked by default: options that suit its records, as many folds as fit."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -33,6 +33,21 @@ def test_a_weekly_table_is_asked_for_in_weeks():
 def test_a_weekly_table_cannot_be_asked_for_by_the_day():
     with pytest.raises(InvalidInput, match="product:week"):
         TASKS["demand"].options(shelf(104), grain="product:day")
+
+
+def test_a_monthly_table_is_refused_in_a_sentence():
+    months = [to_day(date(2022 + n // 12, n % 12 + 1, 1)) for n in range(30)]
+    frame = pl.DataFrame({"product_id": "tea", "day": months, "quantity": 90.0})
+    dataset = Dataset.from_frames("ledger", {"sales": frame.cast({"day": pl.Int32})})
+    for grain in (None, "product:week"):
+        with pytest.raises(MissingData, match="dated by months; import them by the day or"):
+            ask(TASKS["demand"], dataset, dataset.end, folds=1, grain=grain)
+
+
+def test_the_reason_says_which_season_demand_has(journey):
+    assert "season of 7 days: weekdays explain" in TASKS["demand"].reason(
+        journey, {"grain": "product:day", "horizon_days": 28}, journey.end
+    )
 
 
 def test_a_short_history_is_asked_less_far_ahead():

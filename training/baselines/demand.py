@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.grain import Grain
+from features.rhythm import demand_season
 from features.series import units_matrix
 from training.models.demand import selling_series
 
@@ -65,12 +66,18 @@ class Naive(OwnPast):
         return past[:, -1:]
 
 
+@dataclass
 class SeasonalNaive(OwnPast):
-    """The same weekday of the last week again; the last period where periods are weeks."""
+    """The last season again, as the records show one: the last week, year, or period alone."""
 
-    def forecast(self, past: Floats, steps: int, grain: Grain) -> Floats:
-        """Repeat the last week."""
-        season = min(7 // grain.days, past.shape[1])
+    def fit(self, dataset: Dataset, as_of: datetime) -> Self:
+        """Find out after how many periods demand comes round."""
+        self.season_ = demand_season(dataset, Grain.parse(self.grain), as_of).periods
+        return self
+
+    def forecast(self, past: Floats, steps: int, grain: Grain) -> Floats:  # noqa: ARG002
+        """Repeat the last season."""
+        season = min(self.season_, past.shape[1])
         return past[:, -season:][:, np.arange(steps) % season]
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from features.calendar import day_start, to_day
+from features.calendar import MONTH_DAYS, day_start, to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from features.grain import Grain
-from features.rhythm import FOLDS, rhythm
+from features.rhythm import FOLDS, demand_season, rhythm
 from features.series import steady_series, units_by_period
 from training.models.demand_rows import (
     MIN_ROWS,
@@ -78,8 +78,9 @@ def options(
     InvalidInput
         If there is no such grain, or records dated by weeks are asked for by the day.
     MissingData
-        If the records name neither products nor locations.
+        If the records name neither products nor locations, or are dated by months.
     """
+    _refuse_months(dataset, as_of)
     chosen = default_grain(dataset, as_of) if grain is None else Grain.parse(grain)
     if chosen.freq == "day" and rhythm(dataset, as_of).period_days > 1:
         raise InvalidInput(
@@ -94,7 +95,7 @@ def options(
 
 
 def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str:
-    """Say what in the records the grain and the horizon follow from."""
+    """Say what in the records the grain and the horizon follow from, and what season they show."""
     text = _choice(dataset, as_of).reason
     if rhythm(dataset, as_of).period_days > 1:
         text = f"records are dated by weeks; {text}"
@@ -102,7 +103,7 @@ def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str
     if options["horizon_days"] < usual:
         days = rhythm(dataset, as_of).history_days
         text += f"; {usual} days ahead would need more than {days} days of history"
-    return text
+    return f"{text}; {demand_season(dataset, Grain.parse(options['grain']), as_of).reason}"
 
 
 def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:
@@ -114,6 +115,20 @@ def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -
 def _choice(dataset: Dataset, as_of: datetime | None) -> _Choice:
     day = to_day(as_of or dataset.end)
     return dataset.derive(("default_grain", day), lambda: _choose(dataset, day))
+
+
+def _refuse_months(dataset: Dataset, as_of: datetime | None) -> None:
+    """Refuse records that tell how much was sold in a month and not when in it.
+
+    Months differ in length by a tenth and in their weekends by a quarter, and a horizon of days
+    or weeks would ask for a part of one.
+    """
+    if rhythm(dataset, as_of).period_days == MONTH_DAYS:
+        raise MissingData(
+            f"demand is forecast by the day or by the week, and the {dataset.records} of dataset "
+            f"{dataset.name} are dated by months; import them by the day or by the week.",
+            field=f"{dataset.records}.day",
+        )
 
 
 def _choose(dataset: Dataset, day: int) -> _Choice:

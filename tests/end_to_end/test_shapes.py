@@ -1,0 +1,376 @@
+"""Shops of three shapes come in by a mapping alone, and what is said to run does, to the answer."""
+
+import itertools
+import json
+import math
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import httpx
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from foresell.cli import app
+from serving.answers import READERS
+from serving.predictor import Predictor
+from serving.routes.app import build_app
+from training import published
+
+WEB_SHOP = """name = "web-shop"
+[orders]
+path = "web-*.csv"
+date_format = "%m/%d/%Y %H:%M"
+columns = { customer_id = "Customer ID", order_id = "Invoice", product_id = "StockCode", ts = "InvoiceDate", quantity = "Quantity" }
+constants = { channel = "web" }
+returns = { column = "Invoice", starts_with = "C" }
+drop = [
+    { column = "StockCode", in = ["POST"], reason = "not a product" },
+    { column = "StockCode", starts_with = "TEST", reason = "a test line" },
+]
+[products]
+path = "web-*.csv"
+columns = { product_id = "StockCode", name = "Description" }
+"""  # noqa: E501
+LOG = """name = "log"
+[orders]
+path = "log.csv"
+columns = { customer_id = "client", day = "date", revenue = "amount" }
+"""
+SHELF = """name = "shelf"
+[sales]
+path = "shelf.parquet"
+date_format = "%G-W%V"
+columns = { product_id = "item", location_id = "store", day = "week", quantity = "units", price = "price", on_sale = "offer" }
+"""  # noqa: E501
+
+ABLE = {
+    "web-shop": {"demand", "churn", "next-purchase", "recommender"},
+    "log": {"churn", "next-purchase", "value"},
+    "shelf": {"demand"},
+}
+OF_PEOPLE = ("web-shop", "log")
+ROUTES = {
+    "churn": ("churn", {}),
+    "next-purchase": ("next_purchase", {"within_days": [7, 30]}),
+    "value": ("value", {}),
+    "recommender": ("recommend", {"k": 5}),
+}
+
+
+def visits(
+    random: np.random.Generator, customers: int, days: int, gaps: tuple[float, float]
+) -> pl.DataFrame:
+    """Days on which customers come: each joins, keeps a pace of their own, and may stay away."""
+    rows = []
+    for customer in range(customers):
+        day, pace = random.uniform(0, 0.7 * days), random.uniform(*gaps)
+        end = day + random.exponential(0.9 * days)
+        while day < min(end, days):
+            rows.append((customer, int(day)))
+            day += 1 + random.gamma(2.0, pace / 2)
+    return pl.DataFrame(rows, ["customer", "day"], orient="row").sort("day", "customer")
+
+
+def web_shop(folder: Path) -> str:
+    """Write two years with cancellations, postage and test lines; nothing says what was paid.
+
+    There are two files, of which the second begins before the first ends.
+    """
+    random = np.random.default_rng(3)
+    start, products = datetime(2021, 1, 4, 9), 40
+    taste = random.dirichlet(np.full(products, 0.3), size=5)
+    rows: list[tuple[str, str, str, int, datetime, str]] = []
+    for number, (customer, day) in enumerate(visits(random, 200, 730, (25, 90)).iter_rows()):
+        when = start + timedelta(days=day, minutes=int(random.integers(0, 600)))
+        invoice, who = str(500_000 + number), str(12_000 + customer)
+        chosen = random.choice(products, size=3, p=taste[customer % 5])
+        lines = [(f"A{p:03d}", f"THING {p}", int(random.integers(1, 7))) for p in chosen]
+        rows += [(invoice, *line, when, who) for line in lines]
+        if number % 9 == 0:
+            rows.append((invoice, "POST", "POSTAGE", 1, when, who))
+        if number % 15 == 0:
+            code, name, units = lines[0]
+            later = when + timedelta(hours=20)
+            rows.append((f"C{invoice}", code, name, -units, later, who))
+        if number % 50 == 0:
+            rows.append((f"9{invoice}", "TEST001", "a test of the till", 1, when, ""))
+    names = ["Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Customer ID"]
+    written = pl.DataFrame(rows, names, orient="row").with_columns(
+        pl.col("InvoiceDate").dt.strftime("%m/%d/%Y %H:%M")
+    )
+    cut = written.height // 2
+    written.head(cut + 200).write_csv(folder / "web-1.csv")
+    written.slice(cut).write_csv(folder / "web-2.csv")
+    return WEB_SHOP
+
+
+def log(folder: Path) -> str:
+    """Write thirty-nine weeks of nothing but who, on what date, for how much."""
+    random = np.random.default_rng(4)
+    came = visits(random, 200, 273, (7, 40))
+    day = pl.lit(date(2023, 2, 6)) + pl.duration(days=pl.col("day"))
+    amount = pl.Series(random.gamma(3.0, 12.0, came.height).round(2))
+    came.select(client="customer", date=day, amount=amount).write_csv(folder / "log.csv")
+    return LOG
+
+
+def shelf(folder: Path) -> str:
+    """Write two years of shelves, by the week: units, price, and whether it was on offer."""
+    random = np.random.default_rng(5)
+    weeks = [f"{year}-W{week:02d}" for year in (2021, 2022) for week in range(1, 53)]
+    frames = []
+    for number in range(24):
+        offer = random.random(len(weeks)) < 0.12
+        season = 1 + 0.4 * np.sin(2 * np.pi * (np.arange(len(weeks)) + number) / 52)
+        rate = random.uniform(4, 20) * season * np.where(offer, 2.2, 1.0)
+        price = np.where(offer, 0.8, 1.0) * random.uniform(2, 9)
+        frames.append(
+            pl.DataFrame(
+                {
+                    "item": f"i{number // 2:02d}",
+                    "store": "north" if number % 2 else "south",
+                    "week": weeks,
+                    "units": random.poisson(rate),
+                    "price": price.round(2),
+                    "offer": offer,
+                }
+            )
+        )
+    pl.concat(frames).write_parquet(folder / "shelf.parquet")
+    return SHELF
+
+
+SHOPS = {"web-shop": web_shop, "log": log, "shelf": shelf}
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory):
+    """A home for each shop, with its files and its mapping beside it."""
+    found = {}
+    for name, write in SHOPS.items():
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "shop.toml").write_text(write(folder))
+        found[name] = folder
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(homes, mlruns):
+    """Run a verb on a shop; returns what it prints as JSON."""
+    runner = CliRunner()
+
+    def invoke(shop: str, *words: str):
+        env = {
+            "FORESELL_HOME": str(homes[shop] / "home"),
+            "FORESELL_MLRUNS": str(mlruns),
+            "FORESELL_THREADS": "1",
+        }
+        result = runner.invoke(app, [*words, "--json"], env=env, catch_exceptions=False)
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def imported(homes, run):
+    """What each import reported."""
+    return {
+        name: run(name, "data", "import", str(folder / "shop.toml"))["tables"]
+        for name, folder in homes.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def shown(imported, run):
+    """What `data show` says of each model, by shop and model."""
+    return {
+        name: {row["model"]: row for row in run(name, "data", "show", name)["models"]}
+        for name in imported
+    }
+
+
+@pytest.fixture(scope="module")
+def nights(imported, run):
+    """Two nights of the log's job: it was never trained by hand."""
+    return [run("log", "retrain", "--dataset", "log", "--folds", "1") for _ in range(2)]
+
+
+@pytest.fixture(scope="module")
+def trained(imported, nights, run):
+    """The figures of every model that was trained, by shop and model."""
+    by_hand = {
+        name: run(name, "train", "all", "--dataset", name, "--folds", "1")
+        for name in ("web-shop", "shelf")
+    }
+    return {
+        name: {row["version"].partition("/")[0]: row for row in rows}
+        for name, rows in by_hand.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def post(homes, trained):
+    """Ask a shop's published version over HTTP, in this process."""
+    apps = {}
+    for name, folder in homes.items():
+        predictor = Predictor([folder / "home"], READERS, poll_seconds=600)
+        predictor.refresh()
+        apps[name] = build_app(predictor)
+
+    def send(shop: str, route: str, **body) -> httpx.Response:
+        async def asked() -> httpx.Response:
+            transport = httpx.ASGITransport(apps[shop])
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+                return await http.post(f"/v1/{route}", json=body)
+
+        return anyio.run(asked)
+
+    return send
+
+
+@pytest.fixture(scope="module")
+def ask(post):
+    """Results of a request that is granted."""
+
+    def results(shop: str, route: str, **body):
+        response = post(shop, route, **body)
+        assert response.status_code == 200, response.text
+        return response.json()["results"]
+
+    return results
+
+
+@pytest.fixture(scope="module")
+def regulars(homes, imported):
+    """A customer of each shop who came often."""
+    found = {}
+    for name in OF_PEOPLE:
+        stored = [*(homes[name] / f"home/datasets/{name}/tables").glob("orders-*")]
+        counts = pl.read_parquet(stored).get_column("customer_id").value_counts()
+        found[name] = counts.sort("count", "customer_id").item(-1, "customer_id")
+    return found
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+def test_nothing_that_was_read_vanishes(imported, shop):
+    for table in imported[shop].values():
+        assert table["read"] == table["accepted"] + table["quarantined"] + table["duplicates"]
+
+
+def test_test_lines_are_kept_out_and_cancellations_are_returns(imported, homes, run):
+    groups = run("web-shop", "data", "quarantine", "web-shop")["groups"]
+    assert {group["reason"] for group in groups} == {"not a product", "a test line"}
+    stored = [*(homes["web-shop"] / "home/datasets/web-shop/tables").glob("orders-*")]
+    orders = pl.read_parquet(stored)
+    lines = pl.read_csv([*homes["web-shop"].glob("web-*.csv")]).unique()
+    cancelled = lines.filter(pl.col("Invoice").cast(pl.String).str.starts_with("C")).height
+    returns = orders.filter(pl.col("kind") == "return")
+    assert returns.height == cancelled
+    assert (returns.get_column("quantity") < 0).all()
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+def test_the_table_says_which_models_can_run_and_what_the_others_lack(shown, shop):
+    able = {model for model, row in shown[shop].items() if row["can_run"] == "yes"}
+    assert able == ABLE[shop]
+    for model, row in shown[shop].items():
+        assert (model in able) == (row["lacks"] == "")
+        assert (model in able) == bool(row["horizon_days"] and row["reason"])
+
+
+def test_horizons_fit_the_gaps_of_the_shop(shown):
+    assert shown["web-shop"]["churn"]["horizon_days"] > 2 * shown["log"]["churn"]["horizon_days"]
+
+
+def test_weekly_records_are_asked_for_by_the_week(shown):
+    asked = shown["shelf"]["demand"]
+    assert asked["grain"] == "product,location:week"
+    assert asked["horizon_days"] % 7 == 0
+    assert "weeks" in asked["reason"]
+
+
+@pytest.mark.parametrize("shop", ["web-shop", "shelf"])
+def test_what_is_said_to_run_is_trained_and_judged(trained, shop):
+    assert trained[shop].keys() == ABLE[shop]
+    for row in trained[shop].values():
+        assert math.isfinite(row["foresell"])
+        assert math.isfinite(row["baseline"])
+        # A small shop leaves little to learn; to be far behind a simple method is a fault.
+        assert row["ratio"] < 1.25 if row["metric"] != "ndcg_10" else row["ratio"] > 0.8
+
+
+def test_the_first_night_trains_and_serves_and_the_second_finds_nothing_to_do(nights):
+    first, second = nights
+    done = {one["task"] for one in first["outcomes"] if one["promoted"]}
+    assert done == ABLE["log"]
+    assert not any(one["trained"] for one in second["outcomes"])
+    assert (second["snapshot"], second["published"]) == (first["snapshot"], first["published"])
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+def test_what_was_trained_is_published(homes, trained, shop):
+    served = published.read(published.current(homes[shop] / "home"))
+    assert served.models.keys() == ABLE[shop]
+    assert {model.as_of for model in served.models.values()} == {
+        max(model.as_of for model in served.models.values())
+    }
+
+
+@pytest.mark.parametrize(
+    ("shop", "model"),
+    [(shop, model) for shop in OF_PEOPLE for model in sorted(ABLE[shop] & ROUTES.keys())],
+)
+def test_a_known_customer_and_a_stranger_are_answered(ask, regulars, shop, model):
+    route, body = ROUTES[model]
+    known, stranger = ask(shop, route, customer_ids=[regulars[shop], "nobody"], **body)
+    assert known["basis"] == "history"
+    assert stranger["basis"] == "population"
+    for answer in (known, stranger):
+        for name, value in answer.items():
+            if isinstance(value, float):
+                assert math.isfinite(value), name
+    if model == "recommender":
+        assert len(known["items"]) == len(stranger["items"]) == 5
+        assert not any(item["product_id"].startswith(("POST", "TEST")) for item in known["items"])
+    if model == "churn":
+        assert 0 < known["churn_probability"] < 1
+        assert known["reasons"]
+    if model == "next-purchase":
+        assert known["p_within_7"] < known["p_within_30"]
+
+
+@pytest.mark.parametrize(
+    ("shop", "series", "usual"),
+    [("web-shop", {"product_id": "A007"}, None), ("shelf", {"product_id": "i03"}, 7)],
+)
+def test_demand_is_answered_in_the_periods_of_the_records(ask, shown, shop, series, usual):
+    asked = shown[shop]["demand"]
+    if "location" in asked["grain"]:
+        series = {**series, "location_id": "north"}
+    (answer,) = ask(shop, "forecast", series=[series])
+    days = [date.fromisoformat(point["date"]) for point in answer["forecast"]]
+    step = 7 if asked["grain"].endswith("week") else 1
+    assert step == (usual or step)
+    assert len(days) == asked["horizon_days"] // step
+    assert {(b - a).days for a, b in itertools.pairwise(days)} == {step}
+    for point in answer["forecast"]:
+        assert 0 <= point["q10"] <= point["q50"] <= point["q90"]
+        assert 0 < point["mean"] < 100
+
+
+@pytest.mark.parametrize("shop", OF_PEOPLE)
+def test_a_profile_shows_what_there_is_and_null_for_the_rest(ask, regulars, shop):
+    (profile,) = ask(shop, "customer", customer_ids=[regulars[shop]])
+    assert profile["visits"] > 0
+    assert profile["churn"]["churn_probability"] > 0
+    assert (profile["value"] is not None) == ("value" in ABLE[shop])
+
+
+def test_a_model_that_cannot_run_is_refused_in_a_sentence(post):
+    response = post("log", "recommend", customer_ids=["7"])
+    assert response.status_code == 503
+    assert "no recommender model" in response.json()["message"]
