@@ -26,12 +26,13 @@ from implicit.bpr import BayesianPersonalizedRanking
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
 from numpy.typing import NDArray
 from results import record
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from features.dataset import Dataset, open_dataset
 from training.backtest import rolling_origins
 from training.baselines import recommender as peers
-from training.baselines.recommender import Ranked, Scorer
+from training.baselines.recommender import Ranked, Scorer, moment_at
 from training.metrics import bootstrap_interval
 from training.models import histories
 from training.models.histories import Ints
@@ -64,9 +65,8 @@ TUNED_ON = 2500
 
 def factors(model: Any, moment: Moment) -> Scorer:
     """Scores of a factor model of implicit, on counts."""
-    counts = moment.known.matrix(moment.known.pairs["baskets"].astype(np.float64))
     with threadpool_limits(1):
-        model.fit(counts, show_progress=False)
+        model.fit(_counts(moment), show_progress=False)
     return lambda rows: np.asarray(
         model.user_factors[rows] @ model.item_factors.T, dtype=np.float64
     )
@@ -74,19 +74,35 @@ def factors(model: Any, moment: Moment) -> Scorer:
 
 def items(model: Any, moment: Moment) -> Scorer:
     """Scores of an item-neighbour model of implicit, on counts."""
-    counts = moment.known.matrix(moment.known.pairs["baskets"].astype(np.float64))
+    counts = _counts(moment)
+    # implicit weighs the matrix that it is given.
     model.fit(counts.copy(), show_progress=False)
     return lambda rows: np.asarray((counts[rows] @ model.similarity).toarray())
 
 
-def filtered(method: Callable[[Moment], Scorer], moment: Moment) -> Scorer:
+def _counts(moment: Moment) -> sparse.csr_matrix:
+    return moment.known.matrix(moment.known.pairs["baskets"].astype(np.float64))
+
+
+IMPLICIT: dict[str, Callable[[Moment], Scorer]] = {
+    "implicit ALS": lambda moment: factors(
+        AlternatingLeastSquares(factors=100, random_state=0, num_threads=1), moment
+    ),
+    "implicit BPR": lambda moment: factors(
+        BayesianPersonalizedRanking(factors=64, random_state=0, num_threads=1), moment
+    ),
+    "implicit cosine": lambda moment: items(CosineRecommender(K=20, num_threads=1), moment),
+    "implicit BM25": lambda moment: items(BM25Recommender(K=20, num_threads=1), moment),
+}
+
+
+def filtered(scorer: Scorer, moment: Moment) -> Scorer:
     """Leave out what a customer bought, as implicit does by default."""
-    scorer, known = method(moment), moment.known
-    bought = known.matrix(np.ones(len(known.rows), np.float32))
+    bought = moment.known.matrix(np.ones(len(moment.known.rows), np.float32))
 
     def scores(rows: Ints) -> NDArray[np.float64]:
         found = np.array(scorer(rows), dtype=np.float64)
-        found[bought[rows].toarray() > 0] = -1e6
+        found[bought[rows].nonzero()] = -1e6
         return found
 
     return scores
@@ -94,22 +110,11 @@ def filtered(method: Callable[[Moment], Scorer], moment: Moment) -> Scorer:
 
 def methods(chosen: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Moment], Scorer]]:
     """All peers, those of `GRIDS` with the options chosen."""
-    implicit: dict[str, Callable[[Moment], Scorer]] = {
-        "implicit ALS": lambda moment: factors(
-            AlternatingLeastSquares(factors=100, random_state=0, num_threads=1), moment
-        ),
-        "implicit BPR": lambda moment: factors(
-            BayesianPersonalizedRanking(factors=64, random_state=0, num_threads=1), moment
-        ),
-        "implicit cosine": lambda moment: items(CosineRecommender(K=20, num_threads=1), moment),
-        "implicit BM25": lambda moment: items(BM25Recommender(K=20, num_threads=1), moment),
-    }
     return {
         "decayed frequency": peers.decayed_frequency,
         "GP-TopFreq": peers.personal_frequency,
         **{name: partial(GRIDS[name][0], **options) for name, options in chosen.items()},
-        **implicit,
-        **{f"{name}, filtered": partial(filtered, method) for name, method in implicit.items()},
+        **IMPLICIT,
     }
 
 
@@ -153,20 +158,26 @@ def compare(
         known = histories.known_at(dataset, as_of)
         rows = truth_at(dataset, as_of, asked).rows
         sizes.append(known.customer["customer_baskets"][rows])
-        every: dict[str, Callable[[], Any]] = {
-            "foresell": lambda: RecommenderModel(**asked),
-            **{name: partial(Ranked, method) for name, method in methods(chosen).items()},
+        every: dict[str, Any] = {
+            "foresell": RecommenderModel(**asked),
+            **{name: Ranked(method) for name, method in methods(chosen).items()},
         }
-        for name, build in every.items():
+        for name, method in every.items():
             if only and name not in only:
                 continue
             started = time.process_time()
-            answer = build().fit(dataset, as_of).predict(dataset, as_of)
+            answers = {name: method.fit(dataset, as_of).predict(dataset, as_of)}
             seconds[name] = seconds.get(name, 0.0) + time.process_time() - started
-            judged = dict(measures(dataset, as_of, asked, answer))
-            found.setdefault(name, []).append(judged)
-            shown = " ".join(f"{SHOWN[m]} {np.nanmean(judged[m]):.4f}" for m in SHOWN)
-            print(f"{as_of.date()} {name}: {shown}", flush=True)
+            if name in IMPLICIT:
+                # The same model, answering as it does by default.
+                method.scorer_ = filtered(method.scorer_, moment_at(dataset, as_of))
+                answers[f"{name}, filtered"] = method.predict(dataset, as_of)
+                seconds[f"{name}, filtered"] = seconds[name]
+            for title, answer in answers.items():
+                judged = dict(measures(dataset, as_of, asked, answer))
+                found.setdefault(title, []).append(judged)
+                shown = " ".join(f"{SHOWN[m]} {np.nanmean(judged[m]):.4f}" for m in SHOWN)
+                print(f"{as_of.date()} {title}: {shown}", flush=True)
     return found, seconds, sizes
 
 

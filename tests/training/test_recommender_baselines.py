@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from training.baselines.recommender import COLUMNS
 from training.models import histories
-from training.models.recommender import LISTS
+from training.models.ranked_lists import LISTS
 from training.tasks.recommender import RECOMMENDER, judge
 
 AS_OF = datetime(2017, 11, 6)

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from features.dataset import Dataset
 from training.models import histories
 from training.models.histories import Histories, Ints
-from training.models.recommender import LISTS, popular_list
+from training.models.ranked_lists import LISTS, popular_list
 from training.models.sources import Moment
 from training.models.sources.ease import Ease
 from training.models.sources.tifu_knn import TifuKnn
@@ -36,6 +36,12 @@ COLUMNS = ["customer_id", "rank", "product_id", "score", "reason"]
 Floats = NDArray[np.float64]
 # Scores customers by code, shape (rows, products).
 Scorer = Callable[[Ints], Floats]
+
+
+def moment_at(dataset: Dataset, as_of: datetime) -> Moment:
+    """Collect what methods learn from at `as_of`, once for all of them."""
+    known = histories.known_at(dataset, as_of)
+    return dataset.derive(("moment", as_of), lambda: Moment.at(dataset, as_of, known))
 
 
 @dataclass
@@ -63,7 +69,7 @@ class Ranked:
         """Learn from the histories at `as_of`."""
         self.known_ = histories.known_at(dataset, as_of)
         with threadpool_limits(self.threads):
-            self.scorer_ = self.method(Moment.at(dataset, as_of, self.known_))
+            self.scorer_ = self.method(moment_at(dataset, as_of))
         return self
 
     def predict(

@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from training.models.blend import WEIGHTS, Blend, mixed
 from training.models.boosting import Booster, Floats
 from training.models.chance import Chance
+from training.models.ranking_examples import Examples, complete
 
 # More of these in the days ahead never lowers a product.
 PROMOTED = ("_this_week", "_chain", "_worth")
@@ -25,33 +25,6 @@ PROMOTED = ("_this_week", "_chain", "_worth")
 # bundled data 60 of 130 rank better than all, and cost half.
 FEATURES = 64
 SCOUT_ROUNDS = 30
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Candidates with what came of them.
-
-    Attributes
-    ----------
-    taste, moment
-        Features, aligned.
-    worth
-        What a hit would have been worth in the next basket, 0 to 1.
-    in_next, in_window
-        Whether it was in the next basket, and in any of the horizon.
-    new
-        Whether the customer had never bought it.
-    size
-        The customer's mean number of products in a basket.
-    """
-
-    taste: pl.DataFrame
-    moment: pl.DataFrame
-    worth: Floats
-    in_next: NDArray[np.bool_]
-    in_window: NDArray[np.bool_]
-    new: NDArray[np.bool_]
-    size: Floats
 
 
 @dataclass(frozen=True)
@@ -146,6 +119,21 @@ class Ranker:
     def learners(self) -> tuple[str, ...]:
         """Those that had something to learn."""
         return tuple(self.taste)
+
+    def tastes(self, features: pl.DataFrame) -> dict[str, Floats]:
+        """Log-odds of candidates by learner, before the moment corrects them."""
+        return {
+            learner: booster.predict(complete(features, booster.columns), raw_score=True)
+            for learner, booster in self.taste.items()
+        }
+
+    def moved(self, tastes: Mapping[str, Floats], features: pl.DataFrame) -> dict[str, Floats]:
+        """Log-odds of candidates by learner, with what the moment makes of them."""
+        return {
+            learner: tastes[learner]
+            + booster.predict(complete(features, booster.columns), raw_score=True)
+            for learner, booster in self.moment.items()
+        }
 
     def save(self, folder: Path) -> None:
         """Write two native files a learner, and the blend."""

@@ -5,9 +5,9 @@ recommender's task, by `score`, and by publishing.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -15,37 +15,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.calendar import to_day
 from features.dataset import Dataset
-from features.errors import MissingData
-from features.interactions import next_baskets
 from training.contract import Needs, options_of
 from training.lists.shelf import stock
 from training.models import histories
 from training.models.blend import KINDS, WEIGHTS
-from training.models.histories import Histories, find_sorted
+from training.models.histories import Histories
 from training.models.list_draft import Draft
-from training.models.ranker import Examples, Ranker
+from training.models.ranked_lists import LISTS, listed, named, popular_list
+from training.models.ranker import Ranker
+from training.models.ranking_examples import Examples, complete, learning_cuts, together
 from training.models.ranking_features import Block, Ranking
 from training.models.sources import Moment, default_sources
 
-LISTS = pl.Schema(
-    {
-        "customer_id": pl.String,
-        "rank": pl.Int32,
-        "product_id": pl.String,
-        "score": pl.Float64,
-        "reason": pl.String,
-        "month": pl.Float64,
-        "explore": pl.Float64,
-    }
-)
-POPULAR = "popular"
-# Days of history that the oldest training cut has to have before it.
-MIN_HISTORY_DAYS = 28
+# Products of a list that are explained where none are named.
 EXPLAINED = 10
-# So many of the best of each other kind of list stand in the answers whatever their rank.
-OF_EACH_KIND = 20
 
 
 @dataclass
@@ -113,7 +97,8 @@ class RecommenderModel:
             If the dataset lacks what is needed, or has too few days before `as_of`.
         """
         self.needs.check(dataset, self.name)
-        examples = _together([self._examples(dataset, cut) for cut in self._cuts(dataset, as_of)])
+        cuts = learning_cuts(dataset, as_of, self.horizon_days, self.cuts)
+        examples = together([self._examples(dataset, cut) for cut in cuts])
         self.ranker_ = Ranker.fit(
             examples,
             {
@@ -183,8 +168,8 @@ class RecommenderModel:
         wanted = ids.select(pl.struct("customer_id", "product_id")).to_series().implode()
         parts = []
         for block in ranking.blocks(np.unique(codes[codes >= 0])):
-            named = _named(known, block)
-            keep = named.select(pl.struct("customer_id", "product_id").is_in(wanted)).to_series()
+            pairs = named(known, block)
+            keep = pairs.select(pl.struct("customer_id", "product_id").is_in(wanted)).to_series()
             chosen = keep.to_numpy()
             for learner, weight in WEIGHTS["now"].items():
                 if learner in self.ranker_.taste:
@@ -201,15 +186,15 @@ class RecommenderModel:
         self, ranking: Ranking, block: Block, chosen: NDArray[np.bool_], learner: str, worth: float
     ) -> list[pl.DataFrame]:
         """Split a learner's scores of a block's chosen candidates, `worth` each."""
-        named = _named(ranking.histories, block).filter(pl.Series(chosen))
+        pairs = named(ranking.histories, block).filter(pl.Series(chosen))
         parts = []
         for features, booster in (
             (ranking.taste(block, chosen), self.ranker_.taste[learner]),
             (ranking.moment(block, chosen), self.ranker_.moment[learner]),
         ):
-            shares = booster.contributions(_complete(features, booster.columns))
+            shares = booster.contributions(complete(features, booster.columns))
             parts.append(
-                pl.concat([named, shares * worth], how="horizontal").unpivot(
+                pl.concat([pairs, shares * worth], how="horizontal").unpivot(
                     index=["customer_id", "product_id"],
                     variable_name="reason",
                     value_name="contribution",
@@ -246,28 +231,11 @@ class RecommenderModel:
         lists = []
         for block in ranking.blocks(np.arange(known.shape[0])):
             features = ranking.taste(block)
-            taste = self._taste(features)
+            taste = self.ranker_.tastes(features)
             draft.add(block, taste, features)
             lists.append(self._rank(ranking, block, taste))
         draft.finish(dataset, as_of, self.horizon_days, self.list_length)
         stock(dataset, as_of, folder, pl.concat(lists))
-
-    def _cuts(self, dataset: Dataset, as_of: datetime) -> list[datetime]:
-        first, horizon = dataset.days[0], self.horizon_days
-        enough = to_day(as_of) - first >= horizon * self.cuts + MIN_HISTORY_DAYS
-        # A horizon apart, rolling origins learn from the same cuts and share their features.
-        step = horizon if enough else max(horizon // 2, 1)
-        newest = as_of - timedelta(days=horizon)
-        cuts = [newest - timedelta(days=step * k) for k in range(self.cuts)]
-        usable = [cut for cut in cuts if to_day(cut) - first >= MIN_HISTORY_DAYS]
-        if not usable:
-            raise MissingData(
-                f"Dataset {dataset.name} has {to_day(as_of) - first} days of orders before "
-                f"{as_of.date()}, but {self.horizon_days + MIN_HISTORY_DAYS} are needed to learn "
-                "from; choose a later as_of, or a shorter horizon.",
-                field="orders",
-            )
-        return usable
 
     def _examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
         """Features and labels at a cut; computed once for all fits that learn from it."""
@@ -275,97 +243,36 @@ class RecommenderModel:
         return dataset.derive(key, lambda: self._compute_examples(dataset, cut))
 
     def _compute_examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
-        known = histories.build(dataset, cut)
-        bought = next_baskets(dataset, cut, self.horizon_days).collect().to_polars()
-        buyers = known.codes(bought.get_column("customer_id"))
-        ids = bought.get_column("product_id").to_numpy().astype(str)
-        products = find_sorted(known.products, ids)
-        keys = buyers * known.shape[1] + products
-        # What has no code must not pass for another customer's product.
-        order = np.argsort(keys, kind="stable")
-        order = order[((buyers >= 0) & (products >= 0))[order]]
-        keys = keys[order]
-        in_next = bought.get_column("is_next").to_numpy()[order]
-        worth = bought.get_column("worth").to_numpy()[order]
-        ranking = self._ranking(dataset, cut, known)
-        rng = np.random.default_rng([self.seed, to_day(cut)])
-        parts = []
-        learned = np.unique(buyers[buyers >= 0])
-        if len(learned) > self.learned_customers:
-            even = np.linspace(0, len(learned) - 1, self.learned_customers)
-            learned = learned[even.astype(np.int64)]
-        for block in ranking.blocks(learned):
-            at = find_sorted(keys, block.rows * known.shape[1] + block.cols)
-            keep = (at >= 0) | (rng.random(len(at)) < self.negative_share)
-            hit, rows = at[keep], block.rows[keep]
-            parts.append(
-                Examples(
-                    ranking.taste(block, keep),
-                    ranking.moment(block, keep),
-                    np.where(hit >= 0, worth[hit], 0.0),
-                    (hit >= 0) & in_next[hit],
-                    hit >= 0,
-                    known.find(rows, block.cols[keep]) < 0,
-                    known.customer["customer_size"][rows].astype(np.float64),
-                )
-            )
-        return _together(parts) if parts else None
+        ranking = self._ranking(dataset, cut, histories.build(dataset, cut))
+        return Examples.at(
+            dataset,
+            ranking,
+            cut,
+            self.horizon_days,
+            customers=self.learned_customers,
+            negative_share=self.negative_share,
+            seed=self.seed,
+        )
 
     def _ranking(self, dataset: Dataset, as_of: datetime, known: Histories) -> Ranking:
         moment = Moment.at(dataset, as_of, known)
         return Ranking.at(moment, default_sources(), products=self.scored_products)
 
-    def _taste(self, features: pl.DataFrame) -> dict[str, NDArray[np.float64]]:
-        """Log-odds of candidates by learner, before the moment corrects them."""
-        return {
-            learner: booster.predict(_complete(features, booster.columns), raw_score=True)
-            for learner, booster in self.ranker_.taste.items()
-        }
-
     def _rank(
         self,
         ranking: Ranking,
         block: Block,
-        taste: dict[str, NDArray[np.float64]] | None = None,
+        taste: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> pl.DataFrame:
-        taste = taste if taste is not None else self._taste(ranking.taste(block))
-        moment = ranking.moment(block)
-        raw = {
-            learner: taste[learner]
-            + booster.predict(_complete(moment, booster.columns), raw_score=True)
-            for learner, booster in self.ranker_.moment.items()
-        }
+        taste = taste if taste is not None else self.ranker_.tastes(ranking.taste(block))
+        raw = self.ranker_.moved(taste, ranking.moment(block))
         size = ranking.histories.customer["customer_size"][block.rows]
         blend = self.ranker_.blend
         nothing = np.full(len(block.rows), np.nan)
         scores = {
             kind: blend.at(kind, raw, size) if kind in blend.kinds else nothing for kind in KINDS
         }
-        new = ranking.histories.find(block.rows, block.cols) < 0
-        words = np.array([source.reason for source in ranking.sources])
-        listed = _named(ranking.histories, block).with_columns(
-            pl.Series("score", scores["now"]),
-            pl.Series("reason", words[ranking.reasons(block)].astype(object), pl.String),
-            pl.Series("month", scores["month"]),
-            pl.Series("fresh", find_sorted(ranking.histories.fresh, block.cols) >= 0),
-            pl.Series("explore", np.where(new, scores["explore"], np.nan)).fill_nan(None),
-        )
-        places = {
-            name: pl.col(name).rank("ordinal", descending=True).over("customer_id")
-            for name in ("score", "month", "explore")
-        }
-        newest = pl.col("month").rank("ordinal", descending=True).over("customer_id", "fresh")
-        return (
-            listed.with_columns(places["score"].alias("rank"))
-            .filter(
-                (pl.col("rank") <= self.list_length)
-                | (places["month"] <= OF_EACH_KIND)
-                | (places["explore"] <= OF_EACH_KIND)
-                | (pl.col("fresh") & (newest <= OF_EACH_KIND))
-            )
-            .select(list(LISTS))
-            .cast(LISTS)
-        )
+        return listed(ranking, block, scores, self.list_length)
 
 
 _EXAMPLE_OPTIONS = (
@@ -375,61 +282,3 @@ _EXAMPLE_OPTIONS = (
     "negative_share",
     "scored_products",
 )
-
-
-def popular_list(known: Histories, length: int) -> pl.DataFrame:
-    """List the most popular products; scores are the share of the last 28 days' baskets."""
-    cols = known.most_popular(length)
-    total = max(float(known.customer["customer_baskets_28d"].sum()), 1.0)
-    share = known.by_product("baskets_28d")[cols] / total
-    return pl.DataFrame(
-        {
-            "rank": np.arange(1, len(cols) + 1, dtype=np.int32),
-            "product_id": pl.Series(known.products[cols].astype(object), dtype=pl.String),
-            "score": share,
-            "reason": pl.Series([POPULAR] * len(cols), dtype=pl.String),
-            "month": share,
-            "explore": share,
-        }
-    )
-
-
-def _together(parts: Sequence[Examples | None]) -> Examples:
-    """Lay examples end to end; a kind of promotion that one lacks is not planned there."""
-    found = [part for part in parts if part is not None]
-    if not found:
-        raise MissingData(
-            "No customer with a history bought again within the horizon after any cut that could "
-            "be learned from; choose a longer horizon, or a later as_of.",
-            field="orders",
-        )
-    return Examples(
-        _end_to_end([part.taste for part in found]),
-        _end_to_end([part.moment for part in found]),
-        np.concatenate([part.worth for part in found]),
-        np.concatenate([part.in_next for part in found]),
-        np.concatenate([part.in_window for part in found]),
-        np.concatenate([part.new for part in found]),
-        np.concatenate([part.size for part in found]),
-    )
-
-
-def _end_to_end(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    columns = sorted({column for frame in frames for column in frame.columns})
-    return pl.concat(_complete(frame, columns) for frame in frames)
-
-
-def _named(known: Histories, block: Block) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "customer_id": known.customers[block.rows].astype(object),
-            "product_id": known.products[block.cols].astype(object),
-        },
-        {"customer_id": pl.String, "product_id": pl.String},
-    )
-
-
-def _complete(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Put features in order; a kind of promotion that is not planned now is zero."""
-    absent = [pl.lit(0.0, pl.Float32).alias(name) for name in columns if name not in frame.columns]
-    return frame.with_columns(absent).select(columns)

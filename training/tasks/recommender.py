@@ -25,7 +25,8 @@ from training.baselines.recommender import BASELINES, Ranked
 from training.contract import Score, Space, Task
 from training.models import histories
 from training.models.histories import Histories, Ints, find_sorted
-from training.models.recommender import MIN_HISTORY_DAYS, RecommenderModel
+from training.models.ranking_examples import MIN_HISTORY_DAYS
+from training.models.recommender import RecommenderModel
 from training.plots.recommender import draw
 from training.tasks.beyond import beyond_accuracy
 from training.tasks.outcomes import Bools, Outcome, measures, outcome
