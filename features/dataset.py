@@ -12,6 +12,7 @@ from narwhals.typing import IntoFrame
 from features.calendar import AsOf, covered_days, day_start, parse_as_of, step_days, to_day
 from features.consent import consenting, respected
 from features.errors import InvalidInput, MissingData, NotFound
+from features.identity import unified
 from features.storage import dataset_folder, read_head, read_snapshot, scan_parts
 from features.tables import TABLES
 
@@ -164,7 +165,8 @@ def list_datasets(home: Path) -> list[str]:
 def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
     """Open a dataset at a snapshot, by default the newest; frames are Polars scans.
 
-    Who has not consented is nobody in it, see `features.consent`.
+    Who has not consented is nobody in it, see `features.consent`; ids that are one person's or
+    one product's are one, see `features.identity`.
 
     Raises
     ------
@@ -200,4 +202,6 @@ def consent_given(home: Path, name: str) -> tuple[int, int] | None:
 
 def _scanned(folder: Path, snapshot: str) -> dict[str, nw.LazyFrame[Any]]:
     parts = read_snapshot(folder, snapshot)
-    return {table: nw.from_native(scan_parts(folder, names)) for table, names in parts.items()}
+    return unified(
+        {table: nw.from_native(scan_parts(folder, names)) for table, names in parts.items()}
+    )

@@ -14,6 +14,7 @@ import polars as pl
 
 from features.dataset import list_datasets
 from features.errors import ImportRejected, InvalidInput
+from features.identity import LINKS, since_first
 from features.lines import FILE as LINE_FILE
 from features.lines import number_lines
 from features.locks import job_lock
@@ -106,8 +107,10 @@ def import_tables(
         # The catalogue goes first: what is sold is looked up in it.
         for name in sorted(arrived, key=lambda name: name != "products"):
             catalogue = _catalogue(folder, parts) if name in _SELLING else None
+            stored = parts.get(name, [])
+            since = _next_import(folder, stored) if name in LINKS.values() else None
             parts[name], reports[name] = _merge(
-                folder, parts.get(name, []), arrived[name], catalogue, rows_per_part
+                folder, stored, arrived[name], catalogue, rows_per_part, since
             )
         snapshot = commit_snapshot(folder, parts)
         places = {
@@ -143,6 +146,14 @@ def _check(
         raise
 
 
+def _next_import(folder: Path, parts: list[str]) -> int:
+    """Return the number of an import: one more than that of the last that brought new links."""
+    if not parts:
+        return 0
+    last = scan_parts(folder, parts).select(pl.col("since").max()).collect().item()
+    return 0 if last is None else int(last) + 1
+
+
 def _catalogue(folder: Path, parts: dict[str, list[str]]) -> pl.Series | None:
     """Ids of the products that the dataset describes; None where it describes none."""
     if not parts.get("products"):
@@ -168,8 +179,12 @@ def _merge(
     arrived: list[Staged],
     catalogue: pl.Series | None,
     rows_per_part: int,
+    since: int | None,
 ) -> tuple[list[str], TableReport]:
-    """Store what arrived beside what is stored; return the table's parts and what was done."""
+    """Store what arrived beside what is stored; return the table's parts and what was done.
+
+    Links get `since`, the number of the import that brought them first.
+    """
     table = TABLES[arrived[0].source.name]
     before = scan_parts(folder, stored).collect_schema() if stored else pl.Schema()
     schema = _joined(table, before, [one.schema for one in arrived])
@@ -191,6 +206,8 @@ def _merge(
             fresh = condensed(fresh, key)
         elif not (len(arrived) == 1 and arrived[0].source.unique):
             fresh = _last_of_each(fresh, key)
+        if since is not None:
+            fresh = since_first(fresh, old, key, since)
         distinct += fresh.height
         if catalogue is not None and "product_id" in fresh.columns:
             sold = fresh.get_column("product_id").drop_nulls()

@@ -150,6 +150,22 @@ class TableSource(_Strict):
         return list(dict.fromkeys(named))
 
 
+class Identity(_Strict):
+    """By which columns ids are found to be the same person's, or the same product's.
+
+    Attributes
+    ----------
+    customer_id, product_id
+        Names that sources give to such columns, in any table that has the id.
+    most
+        How many ids may be one; more are taken for a mistake and not joined.
+    """
+
+    customer_id: list[str] = []
+    product_id: list[str] = []
+    most: int = Field(20, ge=2)
+
+
 class Mapping(_Strict):
     """A checked mapping file: the dataset's name and its tables' sources.
 
@@ -157,12 +173,15 @@ class Mapping(_Strict):
     ----------
     pseudonymise
         Whether keyed hashes take the place of customers' ids.
+    identity
+        What tells that ids are the same one's; `tables` has the links that it asks for.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$")
     folder: Path
     local_time_zone: str | None = None
     pseudonymise: bool = False
+    identity: Identity | None = None
     tables: dict[str, list[TableSource]]
     at: Place
 

@@ -12,7 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from features.errors import InvalidInput
-from features.mapping import COMPUTED, Drop, Mapping, Returns, TableSource, Where
+from features.identity import LINKS
+from features.mapping import COMPUTED, Drop, Identity, Mapping, Returns, TableSource, Where
+from features.mapping_links import with_links
 from features.mapping_place import Place
 from features.tables import TABLES
 
@@ -21,7 +23,9 @@ _EITHER = {"ts": "day", "day": "ts", "to_day": "last_day"}
 # What an order line may lack, since there is a rule that makes it.
 _MADE = {"orders": ("order_id", "line", "quantity", "kind")}
 _COPY = "# A copy of "
-_TOP = ("name", "folder", "local_time_zone", "pseudonymise")
+_TOP = ("name", "folder", "local_time_zone", "pseudonymise", "identity")
+# Tables that records are read into; those of links follow from [identity].
+_READ = tuple(name for name in TABLES if name not in LINKS.values())
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -41,12 +45,18 @@ def read_mapping(path: Path) -> Mapping:
         raise InvalidInput(f"{path} is not TOML: {error}.", field="source") from error
     at = Place(path, text)
     tables: dict[str, list[TableSource]] = {}
+    try:
+        identity = Identity.model_validate(raw.get("identity", {}))
+    except ValidationError as error:
+        raise _invalid(at, error, "identity") from None
     for key, value in raw.items():
-        if key in TABLES:
+        if key in _READ:
             parts = value if isinstance(value, list) else [value]
-            tables[key] = [_source(at, key, n, part) for n, part in enumerate(parts)]
+            tables[key] = [_source(at, key, n, part, identity) for n, part in enumerate(parts)]
         elif key not in _TOP:
-            raise at.error(f"there is no key {key!r}; use {', '.join((*_TOP, *TABLES))}", None, key)
+            raise at.error(f"there is no key {key!r}; use {', '.join((*_TOP, *_READ))}", None, key)
+    if "identity" in raw:
+        tables = with_links(at, tables, identity)
     if not {"orders", "sales"} & set(tables):
         raise at.error("it names neither orders nor sales; one of these tables is needed")
     head = {key: raw[key] for key in _TOP if key in raw}
@@ -116,11 +126,12 @@ def _invalid(at: Place, error: ValidationError, table: str | None, number: int =
     section = f"[{table}] " if table else ""
     if first["type"] == "extra_forbidden":
         models: dict[str, type[BaseModel]] = {
+            "identity": Identity,
             "returns": Returns,
             "drop": Drop,
             "no_product": Where,
         }
-        model = models.get(keys[0], TableSource)
+        model = models.get(table if table == "identity" else keys[0], TableSource)
         allowed = [item.alias or name for name, item in model.model_fields.items()]
         problem = f"there is no key {key!r}; use {', '.join(allowed)}"
     elif first["type"] == "missing":
@@ -154,7 +165,7 @@ def _check_hidden(at: Place, table: str, number: int, source: TableSource) -> No
             )
 
 
-def _source(at: Place, table: str, number: int, raw: Any) -> TableSource:
+def _source(at: Place, table: str, number: int, raw: Any, identity: Identity) -> TableSource:
     """Check one source of one table: its keys, then its columns against the canonical table."""
     try:
         source = TableSource.model_validate(raw)
@@ -162,6 +173,7 @@ def _source(at: Place, table: str, number: int, raw: Any) -> TableSource:
         raise _invalid(at, error, table, number) from None
     canonical = TABLES[table]
     allowed = [*canonical.columns, *COMPUTED.get(table, {})]
+    allowed += [*identity.customer_id, *identity.product_id]
     given = [*source.columns, *source.constants]
     for name in given:
         if name not in allowed and not canonical.open_ended:

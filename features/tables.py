@@ -56,6 +56,29 @@ class Table:
 
 _PRODUCT = Column(ID, "what was sold", required=True)
 _LOCATION = Column(ID, "where; null means every location")
+
+
+def _links(name: str, column: str, meaning: str) -> Table:
+    """Define a table of links: by what values, seen in which source, ids are one."""
+    return Table(
+        name,
+        (column, "kind", "value", "source"),
+        {
+            column: Column(ID, meaning, required=True),
+            "kind": Column(ID, "what was seen with it: loyalty number, e-mail, ...", required=True),
+            "value": Column(ID, "its value; equal values, equal persons or things", required=True),
+            "source": Column(ID, "where both were seen together", required=True),
+            "since": Column(pl.Int32, "which import brought the link first", required=True),
+            "most": Column(pl.Int32, "how many ids may be one", required=True),
+            "undone": Column(
+                pl.Boolean,
+                "null for a link; in a rule, whether what it names is out of force",
+            ),
+        },
+        open_ended=True,
+    )
+
+
 _DAY = Column(DAY, "days since 1970-01-01", required=True, minimum=7305)  # 1990-01-01
 
 TABLES: dict[str, Table] = {
@@ -177,5 +200,7 @@ TABLES: dict[str, Table] = {
                 "known_ahead": Column(pl.Boolean, "whether the future is known", required=True),
             },
         ),
+        _links("customer_links", "customer_id", "an id of a customer"),
+        _links("product_links", "product_id", "an id of a product"),
     )
 }

@@ -17,6 +17,7 @@ import polars as pl
 from features.calendar import to_day
 from features.consent import consent_columns, neither
 from features.errors import InvalidInput
+from features.identity import LINKS
 from features.lines import identity
 from features.mapping import COMPUTED, Mapping, Scalar, TableSource
 from features.pseudonyms import Pseudonyms
@@ -92,8 +93,16 @@ class Reading:
             unclear = neither(self._asked).alias(UNCLEAR)
             shaped = nw.from_native(shaped).with_columns(unclear).to_native()
         if self.mentioned:
-            key = pl.col(self.table.key[0])
-            shaped = shaped.filter(key.is_not_null() & pl.col(FAULT).is_null())
+            shaped = shaped.filter(
+                pl.all_horizontal(pl.col(name).is_not_null() for name in self._mentions),
+                pl.col(FAULT).is_null(),
+            )
+        if self._links:
+            # What is dropped is reported where its rows belong.
+            dropped = [matches(rule, self.source.decimal) for rule in self.source.drop]
+            out = pl.any_horizontal(*dropped, pl.lit(value=False)).fill_null(value=False)
+            undone = pl.lit(None, pl.Boolean).alias("undone")
+            return shaped.filter(~out).with_columns(undone)
         shaped = completed(self.table, shaped, names)
         if self.table.name != "orders":
             return shaped
@@ -158,6 +167,8 @@ class Reading:
         Then those that mention none are no rows of the table, and those that cannot be read
         are told of where they belong.
         """
+        if self._links:
+            return True
         tables = self.mapping.tables
         sold = [*tables.get("orders", ()), *tables.get("sales", ())]
         here = (self.source.path, self.source.url, self.source.query)
@@ -167,6 +178,15 @@ class Reading:
     def _asked(self) -> list[str]:
         """Columns that say whether a customer consents."""
         return consent_columns([*self.source.columns]) if self.table.name == "customers" else []
+
+    @property
+    def _links(self) -> bool:
+        return self.table.name in LINKS.values()
+
+    @property
+    def _mentions(self) -> tuple[str, ...]:
+        """What a row has to name to be one of the table's."""
+        return (self.table.key[0], "value") if self._links else self.table.key[:1]
 
     @property
     def _texts(self) -> list[str]:
@@ -192,7 +212,8 @@ class Reading:
         if dtype is None:
             return parse.text(values) if values.dtype == pl.String else values
         if dtype == pl.String:
-            return parse.identity(values) if name in IDS else parse.text(values)
+            of_id = name in IDS or (self._links and name == "value")
+            return parse.identity(values) if of_id else parse.text(values)
         if dtype == pl.Boolean:
             return parse.flag(values)
         if dtype == TS or (dtype == DAY() and name != "line"):
@@ -242,10 +263,11 @@ def read_mapped(
     """
 
     def treatments(source: TableSource) -> tuple[Treatment, ...]:
-        column = source.columns.get("customer_id")
-        if pseudonyms is None or column is None:
+        if pseudonyms is None or "customer_id" not in source.columns:
             return ()
-        return (partial(pseudonyms.treat, column=f"{RAW}{column}"),)
+        # A loyalty number or an e-mail's hash tells who it is as well as the id does.
+        told = {source.columns[name] for name in ("customer_id", "value") if name in source.columns}
+        return tuple(partial(pseudonyms.treat, column=f"{RAW}{column}") for column in sorted(told))
 
     return [
         _source_table(

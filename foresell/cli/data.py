@@ -12,6 +12,9 @@ from features.quality import ImportReport
 from foresell.cli.edge import DATASET, JSON, data, settings, show, verb
 from foresell.progress import console
 
+# A person looks at so many; a program reads all of them with --json.
+_GROUPS_SHOWN = 50
+
 
 @data.command("import")
 @verb
@@ -78,6 +81,46 @@ def show_dataset(name: str, as_json: JSON = False) -> None:
         why = model["lacks"] or model["reason"]
         grid.add_row(model["model"], model["can_run"], asked, why, model["would_gain"])
     console.print(grid)
+
+
+@data.command("identity")
+@verb
+def identity(
+    name: str,
+    undo: Annotated[
+        str | None,
+        typer.Option(help="links to take out of force: source=F, id=X, or a kind=VALUE"),
+    ] = None,
+    restore: Annotated[str | None, typer.Option(help="links to bring back, as for --undo")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Show which ids are one. Example: `foresell data identity my-shop --undo source=web.csv`."""
+    from foresell import identities
+
+    for what, undone in ((undo, True), (restore, False)):
+        if what is not None:
+            identities.change(settings(), name, what, undone=undone)
+    found = identities.describe(settings(), name)
+    if as_json:
+        show(found)
+        return
+    for one in found:
+        grid = Grid(one["column"], "stands for", "joined by", show_lines=True)
+        groups = one["groups"]
+        for group in groups[:_GROUPS_SHOWN]:
+            grid.add_row(group["canonical_id"], ", ".join(group["ids"]), "; ".join(group["by"]))
+        count = f"{one['links']:,} links, {len(groups):,} with several ids"
+        console.print(f"[bold]{one['column']}[/]: {count}")
+        if groups:
+            console.print(grid)
+        for odd in one["suspicious"]:
+            what = f"{odd['kind']} = {odd['value']}" if odd["kind"] else "a chain of values"
+            such = ", ".join(odd["examples"])
+            console.print(
+                escape(f"suspicious: {what} is shared by {odd['ids']:,} ids, such as {such}")
+            )
+        for said in one["undone"]:
+            console.print(escape(f"undone: {', '.join(f'{k} = {v}' for k, v in said.items())}"))
 
 
 @data.command("sketch")

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from features.dataset import open_dataset
+from features.identity import LINKS
 from features.intake import import_tables
-from features.mapping import Drop, Mapping, Returns, TableSource
+from features.mapping import Drop, Identity, Mapping, Returns, TableSource
 from features.mapping_file import read_mapping
 from features.sources.mapped import read_mapped
 from features.tables import TABLES
@@ -20,7 +21,7 @@ FILES = {
     "R1;7;Käse;03.01.2024 09:30;1;1.234,50\n"
     "2;;PFAND;03.01.2024 09:31;1;0,25\n"
     "3;;Äpfel;03.01.2024 09:32;1400;0,01\n",
-    "customers.csv": "id,age,agreed\n7,30-39,yes\n",
+    "customers.csv": "id,age,agreed,card,mail_sha256\n7,30-39,yes,0815,5f2c\n",
     "shops.csv": "shop,city\nberlin-1,Berlin\n",
     "prices.csv": "sku,from,price\nKäse,2024-01-01,1234.5\n",
     "promotions.csv": "sku,from,until,off\nKäse,2024-01-01,2024-01-07,0.1\n",
@@ -39,7 +40,8 @@ def shop(tmp_path):
         path.write_text(text, encoding="cp1252" if "till" in name else "utf-8")
     pl.DataFrame(
         {
-            "user": [7],
+            "user": ["w7"],
+            "email_sha256": ["5f2c"],
             "order": [99],
             "sku": ["Käse"],
             "created_at": [datetime(2024, 1, 4, 23, 30)],
@@ -50,7 +52,9 @@ def shop(tmp_path):
     ).write_parquet(tmp_path / "web.parquet")
     pl.DataFrame(
         {"Nummer": ["Käse", "Äpfel"], "Bezeichnung": ["Käse am Stück", "Äpfel"], "Gruppe": "x"}
-    ).with_columns(Farbe=pl.lit("gelb")).write_excel(tmp_path / "articles.xlsx")
+    ).with_columns(Farbe=pl.lit("gelb"), EAN=pl.Series([4001, 4002])).write_excel(
+        tmp_path / "articles.xlsx"
+    )
     (tmp_path / "mapping.toml").write_text(EXAMPLE.read_text())
     return tmp_path / "mapping.toml"
 
@@ -70,6 +74,7 @@ def test_the_example_imports_every_table_it_describes(shop, tmp_path):
         ("3", "shop", "Äpfel", 100.0, 14.0),
         ("99", "web", "Käse", 1.0, 1100.0),
     ]
+    assert stored.item(3, "customer_id") == "7"
     assert stored.item(3, "ts") == datetime(2024, 1, 5, 0, 30)
 
 
@@ -77,8 +82,9 @@ def test_the_example_explains_every_key_and_every_column():
     text = EXAMPLE.read_text()
     keys = {
         field.alias or name
-        for model in (Mapping, TableSource, Returns, Drop)
+        for model in (Mapping, TableSource, Returns, Drop, Identity)
         for name, field in model.model_fields.items()
     } - {"tables"}
-    columns = {column for table in TABLES.values() for column in table.columns}
-    assert [word for word in sorted(keys | columns | set(TABLES)) if word not in text] == []
+    read = set(TABLES) - set(LINKS.values())
+    columns = {column for table in read for column in TABLES[table].columns}
+    assert [word for word in sorted(keys | columns | read) if word not in text] == []

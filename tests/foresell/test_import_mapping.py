@@ -129,3 +129,48 @@ def test_retraining_a_dataset_without_a_source_says_how_to_bring_it_in(run):
     code, _, err = run("retrain", "--dataset", "elsewhere")
     assert code == 2
     assert "data import MAPPING.toml" in err
+
+
+WHO = """name = "corner-shop"
+[[orders]]
+path = "lines/*.csv"
+columns = { customer_id = "who", ts = "when", revenue = "paid" }
+[[customers]]
+path = "cards.csv"
+columns = { customer_id = "who", phone = "phone" }
+[identity]
+customer_id = ["phone"]
+most = 2
+"""
+
+
+def test_who_is_who_is_shown_and_undone_and_brought_back(run, shop):
+    cards = "0,a1\n1,a1\n4,b2\n5,b2\n6,b2\n"
+    (shop / "cards.csv").write_text("who,phone\n" + cards)
+    (shop / "shop.toml").write_text(WHO)
+    run("data", "import", str(shop / "shop.toml"))
+
+    def shown(*words: str):
+        code, out, err = run("data", "identity", "corner-shop", *words, "--json")
+        assert code == 0, err
+        return json.loads(out)[0]
+
+    first = shown()
+    joined = {"canonical_id": "0", "ids": ["0", "1"], "by": ["phone in cards.csv"]}
+    assert (first["column"], first["links"], first["groups"]) == ("customer_id", 5, [joined])
+    assert first["suspicious"] == [
+        {"kind": "phone", "value": "b2", "ids": 3, "examples": ["4", "5", "6"]}
+    ]
+    undone = shown("--undo", "phone=a1")
+    assert (undone["groups"], undone["undone"]) == ([], [{"kind": "phone", "value": "a1"}])
+    assert shown("--restore", "phone=a1") == first
+    text = run("data", "identity", "corner-shop")[2]
+    assert "phone = b2 is shared by 3 ids, such as 4, 5, 6" in text
+
+
+def test_a_link_that_is_not_there_cannot_be_undone(run, shop):
+    run("data", "import", str(shop / "shop.toml"))
+    code, _, err = run("data", "identity", "corner-shop")
+    assert (code, "no [identity] section" in err) == (2, True)
+    code, _, err = run("data", "identity", "corner-shop", "--undo", "nonsense")
+    assert (code, "email=" in err) == (2, True)

@@ -1,0 +1,266 @@
+"""Who is who: components with a cap, ids that stay, and links that can be undone."""
+
+from datetime import datetime
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from features.customers import customers
+from features.dataset import open_dataset
+from features.errors import InvalidInput, NotFound
+from features.identity import resolve, rule
+from features.intake import import_tables
+from features.mapping_file import read_mapping
+from features.pseudonyms import Pseudonyms
+from features.sources.mapped import read_mapped
+from features.staging import SourceTable
+from features.tables import TABLES
+
+SCHEMA = {name: column.dtype for name, column in TABLES["customer_links"].columns.items()}
+
+
+def links(*rows: tuple[str, str, str], since: int = 0, most: int = 4) -> pl.DataFrame:
+    """Links of (id, kind, value), all of one source and one import."""
+    frame = pl.DataFrame(rows, ["customer_id", "kind", "value"], orient="row")
+    further = {"source": "a.csv", "since": since, "most": most, "undone": None}
+    return frame.with_columns(**{k: pl.lit(v) for k, v in further.items()}).cast(SCHEMA)
+
+
+def who(frame: pl.DataFrame) -> dict[str, str]:
+    return dict(resolve(frame).ids.select("customer_id", "canonical_id").iter_rows())
+
+
+def test_ids_that_share_a_value_are_one_and_so_are_all_that_hang_together():
+    chain = links(("a", "mail", "1"), ("b", "mail", "1"), ("b", "card", "9"), ("c", "card", "9"))
+    alone = links(("d", "mail", "2"), ("e", "card", "1"))
+    found = who(pl.concat([chain, alone]))
+    assert found == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
+
+
+def test_the_id_that_was_known_first_stays():
+    known = links(("m", "mail", "1"), ("z", "mail", "2"))
+    later = links(("a", "mail", "1"), ("b", "mail", "2"), since=1)
+    assert who(pl.concat([known, later])) == {"m": "m", "z": "z", "a": "m", "b": "z"}
+
+
+def test_a_value_that_too_many_share_joins_nobody_and_is_reported():
+    shared = links(*((f"c{n}", "card", "till") for n in range(5)))
+    pair = links(("c0", "mail", "1"), ("c1", "mail", "1"))
+    found = resolve(pl.concat([shared, pair]))
+    assert found.merged.rows() == [("c1", "c0")]
+    assert found.suspicious.drop("examples").rows() == [("card", "till", 5)]
+
+
+def test_a_group_that_is_too_large_is_none_and_is_reported():
+    chain = [(f"c{n}", "card", str(n + step)) for n in range(6) for step in (0, 1)]
+    found = resolve(links(*chain))
+    assert found.merged.is_empty()
+    assert found.suspicious.rows() == [(None, None, 6, ["c0", "c1", "c2"])]
+
+
+def test_a_rule_takes_what_it_names_out_of_force_and_another_brings_it_back():
+    frame = links(("a", "mail", "1"), ("b", "mail", "1"), ("b", "card", "9"), ("c", "card", "9"))
+    for field, value, left in (
+        ("mail", "1", {"c": "b"}),
+        ("id", "b", {}),
+        ("source", "a.csv", {}),
+    ):
+        undone = pl.concat([frame, rule(frame, field, value, undone=True)])
+        assert dict(resolve(undone).merged.iter_rows()) == left
+        restored = pl.concat([frame, rule(frame, field, value, undone=False)])
+        assert resolve(restored).ids.equals(resolve(frame).ids)
+    with pytest.raises(NotFound, match="card, mail"):
+        rule(frame, "phone", "1", undone=True)
+
+
+LINK = st.tuples(
+    st.sampled_from("abcdefgh"), st.sampled_from(["mail", "card"]), st.sampled_from("1234")
+)
+
+
+def joined(rows: list[tuple[str, str, str]]) -> dict[str, set[str]]:
+    """Who hangs together, by joining sets until nothing changes."""
+    groups = {row[0]: {row[0]} for row in rows}
+    for _ in groups:
+        for one, kind, value in rows:
+            for other, *same in rows:
+                if same == [kind, value]:
+                    groups[one] = groups[one] | groups[other]
+                    for each in groups[one]:
+                        groups[each] = groups[one]
+    return groups
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LINK, min_size=1, max_size=14), st.randoms())
+def test_components_are_those_of_the_graph_whatever_the_order_of_links(rows, random):
+    found = who(links(*rows, most=100))
+    groups = joined(rows)
+    for one in groups:
+        assert {other for other in groups if found[other] == found[one]} == groups[one]
+        assert found[one] == min(groups[one])
+    random.shuffle(rows)
+    assert who(links(*rows, most=100)) == found
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LINK, min_size=1, max_size=8), st.lists(LINK, max_size=8))
+def test_later_links_give_nobody_another_id_but_by_joining_two_known_persons(first, later):
+    known = who(links(*first, most=100))
+    both = who(pl.concat([links(*first, most=100), links(*later, since=1, most=100)]))
+    for one, canonical in known.items():
+        assert both[one] in known.values()
+        # Who got another id was joined to somebody who was known before them.
+        assert both[one] == canonical or both[one] < canonical
+    for canonical in both.values():
+        assert both[canonical] == canonical
+
+
+MAPPING = """name = "shop"
+[[orders]]
+path = "till.csv"
+columns = { customer_id = "card", order_id = "bon", ts = "at", revenue = "paid", product_id = "sku" }
+constants = { channel = "shop" }
+[[orders]]
+path = "web.csv"
+columns = { customer_id = "user", order_id = "order", ts = "at", revenue = "paid", mail = "mail", product_id = "item" }
+constants = { channel = "web" }
+[[customers]]
+path = "cards.csv"
+columns = { customer_id = "card", mail = "mail", town = "town" }
+[[products]]
+path = "skus.csv"
+columns = { product_id = "sku", name = "name", ean = "ean" }
+[[products]]
+path = "items.csv"
+columns = { product_id = "item", name = "title", ean = "ean" }
+[identity]
+customer_id = ["mail"]
+product_id = ["ean"]
+most = 3
+"""  # noqa: E501
+FILES = {
+    "till.csv": "bon,card,at,paid,sku\n1,c1,2024-01-01,10,s1\n2,c2,2024-01-03,20,s2\n",
+    "web.csv": "order,user,at,paid,mail,item\n"
+    "w1,u1,2024-01-05,5,h1,i1\nw2,u9,2024-01-06,7,h9,i2\nw3,u1,2024-01-09,5,h1,i2\n",
+    "cards.csv": "card,mail,town\nc1,h1,Ulm\nc2,,Bonn\n",
+    "skus.csv": "sku,name,ean\ns1,Tea,4001\ns2,Jam,4002\n",
+    "items.csv": "item,title,ean\ni1,Fine tea,4001\ni2,Rum,4003\n",
+}
+AS_OF = datetime(2024, 1, 9)
+
+
+@pytest.fixture
+def bring(tmp_path):
+    """Import the shop's files, some of them changed; returns report and dataset."""
+
+    def read(text: str = MAPPING, pseudonyms: Pseudonyms | None = None, **changed: str):
+        for name, content in {**FILES, **changed}.items():
+            (tmp_path / name.replace("_", ".")).write_text(content)
+        (tmp_path / "shop.toml").write_text(text)
+        (tmp_path / "scratch").mkdir(exist_ok=True)
+        mapping = read_mapping(tmp_path / "shop.toml")
+        tables = read_mapped(mapping, datetime.now(), tmp_path / "scratch", pseudonyms)
+        check = pseudonyms.check if pseudonyms else None
+        report = import_tables(tmp_path, "shop", tables, max_bad_share=0.0, key_check=check)
+        return report, open_dataset(tmp_path, "shop")
+
+    return read
+
+
+def features(dataset):
+    return customers(dataset, AS_OF).collect().to_polars().sort("customer_id")
+
+
+def rows(dataset, table, *columns):
+    return dataset.table(table).select(*columns).collect().to_polars().sort(*columns).rows()
+
+
+def test_a_person_of_two_channels_is_one_and_so_is_a_product_of_two_catalogues(bring):
+    report, dataset = bring()
+    for table in report.tables.values():
+        assert table.read == table.accepted + table.quarantined + table.duplicates
+    assert rows(dataset, "orders", "order_id", "customer_id", "product_id") == [
+        ("1", "c1", "i1"),
+        ("2", "c2", "s2"),
+        ("w1", "c1", "i1"),
+        ("w2", "u9", "i2"),
+        ("w3", "c1", "i2"),
+    ]
+    assert rows(dataset, "products", "product_id", "name") == [
+        ("i1", "Fine tea"),
+        ("i2", "Rum"),
+        ("s2", "Jam"),
+    ]
+    # What tells who somebody is is no attribute of theirs.
+    assert dataset.columns("customers") == ["customer_id", "town"]
+    known = features(dataset)
+    assert known.filter(pl.col("customer_id") == "c1").get_column("visits").item() == 2
+
+
+def test_the_same_files_again_change_nothing_and_a_later_file_moves_no_id(bring):
+    _, first = bring()
+    report, again = bring()
+    assert again.snapshot == first.snapshot
+    assert report.tables["customer_links"].accepted == 0
+    more = FILES["web.csv"] + "w4,a0,2024-01-10,9,h9,i1\n"
+    _, later = bring(web_csv=more)
+    assert rows(later, "orders", "order_id", "customer_id")[-1] == ("w4", "u9")
+
+
+def test_undoing_a_source_gives_the_answers_of_the_dataset_without_it(bring, tmp_path):
+    without = MAPPING.replace(' mail = "mail", product_id = "item"', ' product_id = "item"')
+    _, dataset = bring(without)
+    plain = features(dataset)
+    _, dataset = bring()
+    stored = dataset.table("customer_links").collect().to_polars()
+    undo = rule(stored, "source", "web.csv", undone=True)
+    import_tables(tmp_path, "shop", [SourceTable("customer_links", undo)], 0.0)
+    undone = open_dataset(tmp_path, "shop")
+    assert undone.snapshot != dataset.snapshot
+    assert_frame_equal(features(undone), plain)
+    # It stays undone when the source brings more.
+    _, later = bring(web_csv=FILES["web.csv"] + "w4,u2,2024-01-07,9,h1,i1\n")
+    assert ("w4", "u2") in rows(later, "orders", "order_id", "customer_id")
+
+
+def test_orders_that_come_later_change_nothing_known_of_joined_customers_before(bring):
+    _, dataset = bring()
+    before = features(dataset)
+    _, later = bring(web_csv=FILES["web.csv"] + "w4,u1,2024-02-10,9,h1,i1\n")
+    assert_frame_equal(features(later), before)
+
+
+def test_values_are_hashed_where_ids_are(bring):
+    pseudonyms = Pseudonyms.keyed("a key that is long enough")
+    _, dataset = bring(MAPPING.replace('"shop"\n', '"shop"\npseudonymise = true\n', 1), pseudonyms)
+    stored = dataset.table("customer_links").collect().to_polars()
+    assert set(stored.get_column("value")) == {pseudonyms.one("h1"), pseudonyms.one("h9")}
+    assert rows(dataset, "orders", "order_id", "customer_id")[2][1] == pseudonyms.one("c1")
+
+
+def test_a_no_to_consent_holds_for_the_whole_person_and_a_yes_covers_their_other_ids(bring):
+    text = MAPPING.replace('town = "town"', 'consent = "agreed"')
+    cards = "card,mail,agreed\nc1,h1,yes\nc2,h9,yes\nc3,h9,no\n"
+    _, dataset = bring(text, cards_csv=cards)
+    stored = dataset.table("orders").collect().to_polars().sort("order_id")
+    # c1 is u1 of the web shop; u9 is c2 and c3, of whom one said no.
+    assert stored.get_column("customer_id").to_list() == ["c1", None, "c1", None, "c1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (MAPPING.replace('["mail"]', '["mail", "phone"]'), "names phone, which no table has"),
+        (MAPPING.replace("most = 3", "most = 1"), "most = 1"),
+        (MAPPING.replace("most = 3", "more = 3"), "there is no key 'more'; use customer_id"),
+        (MAPPING.replace('customer_id = "user", ', ""), "names mail and no customer_id"),
+        (MAPPING + '[customer_links]\npath = "x.csv"\n', "there is no key 'customer_links'"),
+    ],
+)
+def test_a_mistake_is_told_with_the_line_of_the_mapping(bring, text, said):
+    with pytest.raises(InvalidInput, match=f"shop.toml(, line .*)?: .*{said}"):
+        bring(text)
