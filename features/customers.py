@@ -11,6 +11,7 @@ from typing import Any
 import narwhals as nw
 
 from features.calendar import AsOf, to_day
+from features.channels import channel_mix, several_channels
 from features.dataset import Dataset
 from features.errors import MissingData
 
@@ -166,6 +167,8 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
     numbers = [name for name in measured.collect_schema().names() if name != ID]
     measured = measured.with_columns(nw.col(*numbers).cast(nw.Float64))
     features = measured.select(ID, *_features(columns))
+    if several_channels(dataset):
+        features = features.join(channel_mix(dataset, as_of), on=ID, how="left")
     if "touchpoints" in dataset.tables:
         features = features.join(_touches(dataset, as_of), on=ID, how="left").with_columns(
             nw.col(name).cast(nw.Float64).fill_null(0.0) for name in _touch_names()

@@ -23,8 +23,7 @@ WEB_SHOP = """name = "web-shop"
 [orders]
 path = "web-*.csv"
 date_format = "%m/%d/%Y %H:%M"
-columns = { customer_id = "Customer ID", order_id = "Invoice", product_id = "StockCode", ts = "InvoiceDate", quantity = "Quantity" }
-constants = { channel = "web" }
+columns = { customer_id = "Customer ID", order_id = "Invoice", product_id = "StockCode", ts = "InvoiceDate", quantity = "Quantity", channel = "Channel" }
 returns = { column = "Invoice", starts_with = "C" }
 drop = [
     { column = "StockCode", in = ["POST"], reason = "not a product" },
@@ -75,30 +74,31 @@ def visits(
 
 
 def web_shop(folder: Path) -> str:
-    """Write two years with cancellations, postage and test lines; nothing says what was paid.
+    """Write two years of two channels with cancellations, postage and test lines, but no money.
 
     There are two files, of which the second begins before the first ends.
     """
     random = np.random.default_rng(3)
     start, products = datetime(2021, 1, 4, 9), 40
     taste = random.dirichlet(np.full(products, 0.3), size=5)
-    rows: list[tuple[str, str, str, int, datetime, str]] = []
+    rows: list[tuple[str, str, str, int, datetime, str, str]] = []
     for number, (customer, day) in enumerate(visits(random, 200, 730, (25, 90)).iter_rows()):
         when = start + timedelta(days=day, minutes=int(random.integers(0, 600)))
-        invoice, who = str(500_000 + number), str(12_000 + customer)
+        invoice = str(500_000 + number)
+        who = (str(12_000 + customer), "app" if random.random() < customer % 3 / 3 else "web")
         chosen = random.choice(products, size=3, p=taste[customer % 5])
         lines = [(f"A{p:03d}", f"THING {p}", int(random.integers(1, 7))) for p in chosen]
-        rows += [(invoice, *line, when, who) for line in lines]
+        rows += [(invoice, *line, when, *who) for line in lines]
         if number % 9 == 0:
-            rows.append((invoice, "POST", "POSTAGE", 1, when, who))
+            rows.append((invoice, "POST", "POSTAGE", 1, when, *who))
         if number % 15 == 0:
             code, name, units = lines[0]
             later = when + timedelta(hours=20)
-            rows.append((f"C{invoice}", code, name, -units, later, who))
+            rows.append((f"C{invoice}", code, name, -units, later, *who))
         if number % 50 == 0:
-            rows.append((f"9{invoice}", "TEST001", "a test of the till", 1, when, ""))
+            rows.append((f"9{invoice}", "TEST001", "a test of the till", 1, when, "", "web"))
     names = ["Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Customer ID"]
-    written = pl.DataFrame(rows, names, orient="row").with_columns(
+    written = pl.DataFrame(rows, [*names, "Channel"], orient="row").with_columns(
         pl.col("InvoiceDate").dt.strftime("%m/%d/%Y %H:%M")
     )
     cut = written.height // 2
@@ -368,6 +368,14 @@ def test_a_profile_shows_what_there_is_and_null_for_the_rest(ask, regulars, shop
     assert profile["visits"] > 0
     assert profile["churn"]["churn_probability"] > 0
     assert (profile["value"] is not None) == ("value" in ABLE[shop])
+    assert profile["favourite_channel"] in {"web-shop": ("web", "app"), "log": (None,)}[shop]
+
+
+def test_a_posted_history_of_one_channel_is_answered_where_there_are_several(ask):
+    orders = [{"ts": f"2022-{month:02d}-11", "channel": "web"} for month in range(3, 12)]
+    (answer,) = ask("web-shop", "churn", histories=[{"orders": orders}])
+    assert answer["basis"] == "history"
+    assert 0 < answer["churn_probability"] < 1
 
 
 def test_a_model_that_cannot_run_is_refused_in_a_sentence(post):

@@ -22,7 +22,7 @@ PREFIXES = {
     "spend": ("spend", "expected_spend"),
     "basket": ("lines", "products", "categories"),
     "tenure": ("tenure",),
-    "places": ("locations", "channels"),
+    "places": ("locations", "channel"),
     "discount": ("discount",),
     "returns": ("return",),
     "weekday": ("weekday",),

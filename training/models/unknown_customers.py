@@ -14,6 +14,7 @@ from typing import Self
 import narwhals as nw
 import polars as pl
 
+from features.channels import SEVERAL, several_channels
 from features.customers import yardsticks
 from features.dataset import Dataset
 from features.tables import TABLES
@@ -54,7 +55,8 @@ class Population:
             catalogue = products.collect().to_polars().drop_nulls()
         canonical = TABLES["orders"].columns
         return cls(
-            yardsticks(nw.from_native(days_known(dataset, as_of)).lazy()),
+            yardsticks(nw.from_native(days_known(dataset, as_of)).lazy())
+            | {SEVERAL: float(several_channels(dataset))},
             tuple(name for name in dataset.columns("orders") if name in canonical),
             "touchpoints" in dataset.tables,
             catalogue,
