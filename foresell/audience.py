@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.calendar import parse_as_of, to_day
+from features.calendar import parse_as_of
 from features.dataset import open_dataset
 from features.errors import InvalidInput, Unavailable
 from foresell.settings import Settings
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # What an audience reads of a published version.
 TASKS = ("churn", "next-purchase", "next-category", "value")
-# The groups of today are compared with those of one and of three months before.
-DAYS_BEFORE = (28, 91)
 
 
 def find(settings: Settings, where: str, worth: str | None = None) -> Audience:
@@ -85,42 +83,13 @@ def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
     MissingData
         If it has no order lines with a customer.
     """
-    import narwhals as nw
-
-    from features.segments import Rfm, stage
-    from training.models.clusters import Clusters, stability
-    from training.models.stacked_cuts import customer_features
     from training.tasks import churn
+    from training.tasks.groups import groups
 
     dataset = open_dataset(settings.home, settings.dataset)
     end = parse_as_of(as_of) if as_of else dataset.end
-    features = customer_features(dataset, end)
-    horizon = churn.options(dataset)["horizon_days"]
-    frame = nw.from_native(features).lazy()
-    named = Rfm.fit(frame).name(frame).with_columns(stage(horizon).alias("stage"))
-    groups = Clusters.fit(features)
-    laid = named.collect().to_polars().with_columns(groups.named(features))
-    known = to_day(end) - dataset.days[0]
     return {
         "dataset": dataset.name,
         "as_of": end.isoformat(),
-        "horizon_days": horizon,
-        "customers": laid.height,
-        **{
-            name: laid.get_column(name).value_counts(sort=True, name="customers").to_dicts()
-            for name in ("stage", "rfm_segment", "cluster")
-        },
-        "centres": {
-            name: dict(zip(groups.traits, centre, strict=True))
-            for name, centre in zip(groups.names, groups.centres, strict=True)
-        },
-        "stability": [
-            {
-                "as_of": one.as_of.isoformat(),
-                "customers": one.customers,
-                "adjusted_rand": one.adjusted_rand,
-                "stayed": one.stayed,
-            }
-            for one in stability(dataset, end, tuple(d for d in DAYS_BEFORE if d < known))
-        ],
+        **groups(dataset, end, churn.options(dataset)),
     }

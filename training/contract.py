@@ -187,6 +187,9 @@ class Task:
         (dataset, as_of, options, predictions) -> by metric, a value for every judged case in
         the same order for every method; from these come paired intervals. None where cases are
         not one by one to be judged.
+    aside
+        By name, (dataset, as_of, options) -> what else is worth keeping of the population with a
+        training run, as plain values.
     note
         What a reader of the report must know of its figures; shown beneath them.
     plots
@@ -214,4 +217,7 @@ class Task:
     primary_slice: str = "all"
     tunable: Mapping[str, Space] = field(default_factory=dict)
     cases: Cases | None = None
+    aside: Mapping[str, Callable[[Dataset, datetime, Mapping[str, Any]], Mapping[str, Any]]] = (
+        field(default_factory=dict)
+    )
     note: str = ""

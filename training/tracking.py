@@ -113,6 +113,10 @@ class Tracker:
         """Record single figures in the open run."""
         mlflow.log_metrics(dict(metrics))
 
+    def log_document(self, name: str, content: Mapping[str, Any]) -> None:
+        """Keep plain values with the open run, as `<name>.json`."""
+        mlflow.log_text(json.dumps(content, indent=1), f"{name}.json")
+
     def log_report(self, report: Report) -> None:
         """Record a backtest in the open run: our metrics by fold, ratio, rows and figures."""
         ours = report.rows.filter(pl.col("method") == FORESELL, pl.col("slice") == "all")

@@ -13,6 +13,7 @@ import polars as pl
 
 from features.errors import InvalidInput
 from serving.answers.conditions import understand
+from training.models.waiting import MOST_DAYS
 
 ID = "customer_id"
 # Any number of days may be asked for, not only those that are published.
@@ -143,6 +144,5 @@ def _table(models: Mapping[str, Any], wanted: Sequence[str]) -> pl.DataFrame:
 def _further_chances(models: Mapping[str, Any], where: str) -> list[str]:
     if "next-purchase" not in models:
         return []
-    horizon = models["next-purchase"].model.horizon_days
     named = dict.fromkeys(int(days) for days in CHANCE.findall(where))
-    return [f"p_within_{days}" for days in named if 1 <= days <= horizon]
+    return [f"p_within_{days}" for days in named if 1 <= days <= MOST_DAYS]

@@ -65,8 +65,8 @@ class ChurnAnswers:
         -------
         list of dict
             The columns that `ChurnModel.predict` names; basis, as
-            `training.models.known_customers.basis` has it; answered_by, `churn` or
-            `next-purchase`.
+            `training.models.known_customers.basis` has it; answered_by, `churn`, `next-purchase`,
+            or `next-purchase, extrapolated` beyond its follow-up.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class ChurnAnswers:
                 "reasons": chance["reasons"],
                 # Of buying there, of leaving here.
                 "contributions": [0.0 - value for value in chance["contributions"]],
-                "answered_by": "next-purchase",
+                "answered_by": "next-purchase" + ", extrapolated" * bool(chance["extrapolated"]),
             }
             for row, chance in zip(rows, chances, strict=True)
         ]
@@ -101,12 +101,11 @@ class ChurnAnswers:
     def _instead(
         self, next_purchase: NextPurchaseAnswers | None, horizon_days: int
     ) -> NextPurchaseAnswers:
-        if next_purchase is None or horizon_days > next_purchase.model.horizon_days:
-            reach = "" if next_purchase is None else f" up to {next_purchase.model.horizon_days}"
+        if next_purchase is None:
             raise InvalidInput(
                 f"horizon_days = {horizon_days} is not served; this model was trained for "
                 f"{self.model.horizon_days} days: ask for {self.model.horizon_days}, or leave it "
-                f"out. Other horizons{reach} are answered where next-purchase is published.",
+                "out. Other horizons are answered where next-purchase is published.",
                 field="horizon_days",
             )
         return next_purchase

@@ -59,8 +59,7 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | Histories) -> Rows:
         if task in models
     }
     by_category = models.get("next-category")
-    known = [] if isinstance(who, Histories) else who
-    soonest = by_category.soonest(known, CATEGORIES) if by_category is not None else {}
+    soonest = by_category.soonest(who, CATEGORIES) if by_category is not None else {}
     found = []
     for number, (row, habits) in enumerate(
         zip(churn.answer(who), _habits(churn, who), strict=True)

@@ -1,6 +1,6 @@
 """Answers about the next purchase from a category, from what its model published."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +10,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.errors import InvalidInput
-from serving.answers.histories import Histories
-from serving.answers.next_purchase import CHANCES, read
-from training.models.next_category import ANSWERS, CURVES, NextCategoryModel, unknown_category
-from training.models.next_purchase import QUANTILES, WITHIN_DAYS
+from serving.answers.histories import Histories, key_of
+from serving.answers.waiting import Waits, lean
+from training.models.next_category import (
+    ANSWERS,
+    CURVES,
+    HISTORY,
+    NORMS,
+    NextCategoryModel,
+    process_input,
+    unknown_category,
+)
+from training.models.unknown_customers import Population
+from training.models.waiting import QUANTILES, WITHIN_DAYS, check_days
 
 Floats = NDArray[np.float64]
 # What makes a category the next: the day itself is out of reach, two weeks are not.
@@ -35,12 +43,21 @@ class NextCategoryAnswers:
         Each customer's and category's row in it.
     curves
         P(purchase within d days), d = 1 to the horizon, in the order of `answers`.
+    history
+        What the process knows of each, in that order: frequency, recency and age.
+    norms
+        What is usual in each category.
+    population
+        What customers whom the version does not know are scored with.
     """
 
     model: NextCategoryModel
     answers: pl.DataFrame
     rows: dict[tuple[str, str], int]
     curves: Floats
+    history: Floats
+    norms: pl.DataFrame
+    population: Population
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -52,6 +69,9 @@ class NextCategoryAnswers:
             answers,
             {pair: row for row, pair in enumerate(pairs)},
             np.load(folder / CURVES, mmap_mode="r"),
+            np.load(folder / HISTORY, mmap_mode="r"),
+            pl.read_parquet(folder / NORMS),
+            Population.load(folder),
         )
 
     def answer(
@@ -66,7 +86,7 @@ class NextCategoryAnswers:
         Parameters
         ----------
         who, within_days, quantiles
-            As for the next purchase of anything; customers by id.
+            As for the next purchase of anything.
         category
             One of those that are answered for.
 
@@ -79,45 +99,79 @@ class NextCategoryAnswers:
         Raises
         ------
         InvalidInput
-            If the category is not answered for, a number of days is beyond the horizon, or orders
-            are posted in place of ids.
+            If the category is not answered for, a number of days is not a whole one from 1 to
+            3650, or an order lacks what is needed.
         """
-        self._check(who, category, within_days)
-        if isinstance(who, Histories):  # refused above
-            return []
+        if category not in self.model.names_:
+            raise unknown_category(category, self.model.names_)
+        check_days(within_days, "within_days")
+        others = self._others(category, within_days, quantiles)
+        if isinstance(who, Histories):
+            said, waits = self._posted(who)
+            further = waits.read(within_days, quantiles)
+            mine = [
+                lean(row) | more | {"basis": "history"}
+                for row, more in zip(said.to_dicts(), further, strict=True)
+                if row["category"] == category
+            ]
+            return who.named(mine, lambda one: others | {"customer_id": one})
         known = {one: self.rows[one, category] for one in who if (one, category) in self.rows}
         found = list(known.values())
-        further = read(np.asarray(self.curves[found]), within_days, quantiles)
-        said = {
-            row["customer_id"]: _lean(row) | more | {"basis": "history"}
-            for row, more in zip(self.answers[found].iter_rows(named=True), further, strict=True)
+        history = np.asarray(self.history[found])
+        x, t_x, t = history.T
+        waits = Waits(np.asarray(self.curves[found], np.float64), self.model.process_, (x, t_x, t))
+        answers = {
+            row["customer_id"]: lean(row) | more | {"basis": "history"}
+            for row, more in zip(
+                self.answers[found].iter_rows(named=True),
+                waits.read(within_days, quantiles),
+                strict=True,
+            )
         }
+        return [answers.get(one) or others | {"customer_id": one} for one in who]
+
+    def _posted(self, who: Histories) -> tuple[pl.DataFrame, Waits]:
+        """Answer for posted customers and the categories of which they have enough history."""
+        features = self.model.features(who.dataset(self.population), who.as_of, self.norms)
+        curves = self.model.curves(features)
+        waits = Waits(curves, self.model.process_, process_input(features))
+        return self.model.answers(features, curves), waits
+
+    def _others(
+        self, category: str, within_days: Sequence[int], quantiles: Sequence[float]
+    ) -> dict[str, Any]:
+        """Answer for who has too little history of the category: as its others do."""
+        one = (np.full(1, 2.0), np.zeros(1), np.ones(1))
         curve = self.model.curves_[[self.model.names_.index(category)]]
-        others = {
-            **_lean(self.model.of_category(category)),
-            **read(curve, within_days, quantiles)[0],
+        return {
+            **lean(self.model.of_category(category)),
+            **Waits(curve, self.model.process_, one).read(within_days, quantiles)[0],
             "basis": "population",
         }
-        return [said.get(one) or others | {"customer_id": one} for one in who]
 
-    def soonest(self, customer_ids: Iterable[str], count: int) -> dict[str, list[dict[str, Any]]]:
+    def soonest(
+        self, who: Sequence[str] | Histories, count: int
+    ) -> dict[str, list[dict[str, Any]]]:
         """Return the categories that each customer likeliest buys from within two weeks.
 
         Returns
         -------
         dict
-            By customer, up to `count` rows of what is answered in batch, the likeliest first;
-            a customer without a category of enough history is absent.
+            By customer as `who` names them, up to `count` rows of what is answered in batch, the
+            likeliest first; a customer without a category of enough history is absent.
         """
-        found = {}
-        for one in customer_ids:
-            if one in self._spans:
-                start, many = self._spans[one]
-                mine = self.answers.slice(start, many).sort(
-                    SOON, "category", descending=[True, False]
-                )
-                found[one] = mine.head(count).to_dicts()
-        return found
+        if isinstance(who, Histories):
+            said, _ = self._posted(who)
+            mine = said.partition_by("customer_id", as_dict=True)
+            parts = {name: mine.get((key_of(k),)) for k, name in enumerate(who.names)}
+        else:
+            spans = {one: self._spans[one] for one in who if one in self._spans}
+            parts = {one: self.answers.slice(*span) for one, span in spans.items()}
+        return {
+            one: part.sort(SOON, "category", descending=[True, False]).head(count).to_dicts()
+            for one, part in parts.items()
+            if part is not None
+        }
 
     @cached_property
     def likeliest(self) -> pl.DataFrame:
@@ -136,27 +190,3 @@ class NextCategoryAnswers:
         starts = runs.get_column("len").cum_sum() - runs.get_column("len")
         lengths = zip(starts, runs.get_column("len"), strict=True)
         return dict(zip(runs.get_column("value"), lengths, strict=True))
-
-    def _check(
-        self, who: Sequence[str] | Histories, category: str, within_days: Sequence[int]
-    ) -> None:
-        if category not in self.model.names_:
-            raise unknown_category(category, self.model.names_)
-        if isinstance(who, Histories):
-            raise InvalidInput(
-                "category cannot be answered for posted histories; ask by customer_ids, or leave "
-                "category out.",
-                field="category",
-            )
-        horizon = self.model.horizon_days
-        for number, days in enumerate(within_days):
-            if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= horizon:
-                raise InvalidInput(
-                    f"within_days[{number}] = {days!r} cannot be answered; customers are followed "
-                    f"for {horizon} days: ask for whole days from 1 to {horizon}.",
-                    field=f"within_days[{number}]",
-                )
-
-
-def _lean(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in CHANCES}

@@ -2,27 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from features.errors import InvalidInput
 from serving.answers.histories import Histories
+from serving.answers.waiting import Waits, lean
+from training.models.bgnbd import purchases
 from training.models.known_customers import KnownCustomers, basis
-from training.models.next_purchase import (
-    QUANTILES,
-    WITHIN_DAYS,
-    NextPurchaseModel,
-    quantile_name,
-    quantile_of,
-)
+from training.models.next_purchase import NextPurchaseModel
 from training.models.unknown_customers import Population
+from training.models.waiting import QUANTILES, WITHIN_DAYS, check_days
 
 Floats = NDArray[np.float64]
-# Of the published answer; which chances and which further quantiles is the request's to say.
-CHANCES = tuple(f"p_within_{days}" for days in WITHIN_DAYS)
+# Who has not come yet is, beyond the follow-up, as who came for the first time yesterday.
+NEWCOMER = (np.zeros(1), np.zeros(1), np.ones(1))
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,15 @@ class NextPurchaseAnswers:
         P(purchase within d days), d = 1 to the horizon, in the order of `customers`.
     population
         What those it does not know are scored with.
+    folder
+        Where the features lie, which only chances beyond the follow-up are answered from.
     """
 
     model: NextPurchaseModel
     customers: KnownCustomers
     curves: Floats
     population: Population
+    folder: Path
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -54,6 +55,7 @@ class NextPurchaseAnswers:
             KnownCustomers.load(folder),
             np.load(folder / "curves.npy", mmap_mode="r"),
             Population.load(folder),
+            folder,
         )
 
     def answer(
@@ -70,7 +72,8 @@ class NextPurchaseAnswers:
             Customers, by id or by their own orders; one of whom no purchase is known gets the
             newcomers' distribution.
         within_days
-            Answer the chance of a purchase within each of these many days.
+            Answer the chance of a purchase within each of these many days. Beyond the follow-up
+            BG/NBD says how it goes on, and `extrapolated` names the chance.
         quantiles
             Answer these levels of the distribution of days, besides q10, q50 and q90.
 
@@ -78,22 +81,23 @@ class NextPurchaseAnswers:
         -------
         list of dict
             customer_id, expected_days, q10, q50, q90 and the quantiles asked (days from `as_of`,
-            at most the horizon), p_within_{n} for each n asked, reasons, contributions, and
-            basis, as `training.models.known_customers.basis` has it.
+            at most the horizon), p_within_{n} for each n asked, extrapolated, reasons,
+            contributions, and basis, as `training.models.known_customers.basis` has it.
 
         Raises
         ------
         InvalidInput
-            If a number of days is beyond the horizon, or an order lacks what is needed.
+            If a number of days is not a whole one from 1 to 3650, or an order lacks what is
+            needed.
         """
-        self._check(within_days)
+        check_days(within_days, "within_days")
         if isinstance(who, Histories):
             return self._posted(who, within_days, quantiles)
         said = self.customers.of(who)
         rows = [self.customers.rows[one] for one in said]
-        further = read(np.asarray(self.curves[rows]), within_days, quantiles)
+        further = self._waits(rows, within_days).read(within_days, quantiles)
         answers = {
-            one: _lean(row) | more for (one, row), more in zip(said.items(), further, strict=True)
+            one: lean(row) | more for (one, row), more in zip(said.items(), further, strict=True)
         }
         unknown = self._unknown("", within_days, quantiles)
         return [answers.get(one) or unknown | {"customer_id": one} for one in who]
@@ -103,8 +107,9 @@ class NextPurchaseAnswers:
     ) -> list[dict[str, Any]]:
         features = self.model.features(who.dataset(self.population), who.as_of)
         answers = self.model.predict_from(features).with_columns(basis(features)).to_dicts()
-        further = read(self.model.curves(features), within_days, quantiles)
-        both = [_lean(row) | more for row, more in zip(answers, further, strict=True)]
+        waits = Waits(self.model.curves(features), self.model.process_, purchases(features))
+        further = waits.read(within_days, quantiles)
+        both = [lean(row) | more for row, more in zip(answers, further, strict=True)]
         return who.named(both, lambda one: self._unknown(one, within_days, quantiles))
 
     def chance(self, customer_ids: Sequence[str], days: int) -> Floats:
@@ -113,41 +118,33 @@ class NextPurchaseAnswers:
         Raises
         ------
         InvalidInput
-            If customers are not followed for so long.
+            If it is not a whole number of days from 1 to 3650.
         """
-        self._check([days])
+        check_days([days], "days")
         rows = np.array([self.customers.rows.get(one, -1) for one in customer_ids])
-        unknown = self.model.newcomer_curve_[days - 1]
-        return np.where(rows < 0, unknown, np.asarray(self.curves[rows, days - 1]))
+        chances = self._waits(rows, [days]).chance(days)
+        return np.where(rows < 0, self._newcomer.chance(days), chances)
+
+    def _waits(self, rows: Sequence[int] | NDArray[np.int64], days: Sequence[int]) -> Waits:
+        """Return the curves at some rows, with what goes on beyond them if it is asked for."""
+        curves = np.asarray(self.curves[rows])
+        if all(one <= self.model.horizon_days for one in days):
+            return Waits(curves, self.model.process_, NEWCOMER)
+        x, t_x, t = (values[rows] for values in self._history)
+        return Waits(curves, self.model.process_, (x, t_x, t))
+
+    @cached_property
+    def _history(self) -> tuple[Floats, Floats, Floats]:
+        names = ["visits", "tenure", "recency"]
+        return purchases(pl.read_parquet(self.folder / "features.parquet", columns=names))
+
+    @property
+    def _newcomer(self) -> Waits:
+        return Waits(self.model.newcomer_curve_[None, :], self.model.process_, NEWCOMER)
 
     def _unknown(
         self, customer_id: str, within_days: Sequence[int], quantiles: Sequence[float]
     ) -> dict[str, Any]:
         row = self.model.newcomers([customer_id]).row(0, named=True)
-        curve = self.model.newcomer_curve_[None, :]
-        further = read(curve, within_days, quantiles)[0]
-        return _lean(row) | further | {"basis": "population"}
-
-    def _check(self, within_days: Sequence[int]) -> None:
-        horizon = self.model.horizon_days
-        for number, days in enumerate(within_days):
-            if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= horizon:
-                raise InvalidInput(
-                    f"within_days[{number}] = {days!r} cannot be answered; customers are followed "
-                    f"for {horizon} days: ask for whole days from 1 to {horizon}.",
-                    field=f"within_days[{number}]",
-                )
-
-
-def _lean(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in CHANCES}
-
-
-def read(
-    curves: Floats, within_days: Sequence[int], quantiles: Sequence[float]
-) -> list[dict[str, float]]:
-    """Read chances and quantiles off curves: for each, what was asked by its name."""
-    columns = {f"p_within_{days}": curves[:, days - 1] for days in within_days}
-    columns |= {quantile_name(level): quantile_of(curves, level) for level in quantiles}
-    values = np.stack(list(columns.values()), axis=1).tolist()
-    return [dict(zip(columns, row, strict=True)) for row in values]
+        further = self._newcomer.read(within_days, quantiles)[0]
+        return lean(row) | further | {"basis": "population"}

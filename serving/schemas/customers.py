@@ -142,7 +142,9 @@ class ChurnFacts(BaseModel):
         description="of each reason, in log-odds of churn: what is above 0 speaks for leaving"
     )
     answered_by: str = Field(
-        "churn", description="`next-purchase` where the horizon is not the churn model's own"
+        "churn",
+        description="`next-purchase` where the horizon is not the churn model's own; "
+        "`next-purchase, extrapolated` where it is beyond that model's follow-up, too",
     )
 
 
@@ -176,6 +178,11 @@ class NextPurchaseFacts(BaseModel):
     reasons: list[str] = Field(description="what weighed most, the heaviest first")
     contributions: list[float] = Field(
         description="of each reason, in log-odds of buying on a day: above 0 speaks for soon"
+    )
+    extrapolated: list[str] = Field(
+        [],
+        description="the chances beyond the days for which customers are followed: there BG/NBD "
+        "says how it goes on",
     )
 
 

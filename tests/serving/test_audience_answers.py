@@ -96,9 +96,9 @@ def test_an_unknown_field_is_answered_with_those_that_there_are(people):
         audience(people, "likelihood > 0.4")
 
 
-def test_a_chance_beyond_the_follow_up_is_no_field(people):
-    with pytest.raises(InvalidInput, match="no field 'p_within_3000'"):
-        audience(people, "p_within_3000 > 0.4")
+def test_a_chance_beyond_ten_years_is_no_field(people):
+    with pytest.raises(InvalidInput, match="no field 'p_within_4000'"):
+        audience(people, "p_within_4000 > 0.4")
 
 
 def test_a_field_that_is_no_worth_is_refused(people):

@@ -96,10 +96,12 @@ def test_another_horizon_is_answered_from_the_days_to_the_next_purchase(served, 
         assert answer["stage"] == ours["stage"]
 
 
-def test_a_horizon_beyond_the_distribution_says_how_far_it_reaches(served, next_purchase):
-    with pytest.raises(InvalidInput, match="up to 56") as error:
-        served.answer(["1"], 57, next_purchase)
-    assert error.value.field == "horizon_days"
+def test_a_horizon_beyond_the_follow_up_is_extrapolated_and_says_so(served, next_purchase):
+    asked = [*sorted(served.customers.rows)[:5], "nobody"]
+    inside = served.answer(asked, 56, next_purchase)
+    for near, far in zip(inside, served.answer(asked, 120, next_purchase), strict=True):
+        assert far["answered_by"] == "next-purchase, extrapolated"
+        assert 0 < far["churn_probability"] < near["churn_probability"]
 
 
 def test_one_customer_takes_a_few_milliseconds(served):

@@ -1,5 +1,6 @@
 from datetime import datetime
 
+import polars as pl
 import pytest
 
 from features.errors import InvalidInput
@@ -48,8 +49,7 @@ def test_any_days_and_quantiles_can_be_asked(served):
     ("ask", "field"),
     [
         ({"who": ["1"], "category": "UNICORNS"}, "category"),
-        ({"who": Histories.read([], AS_OF), "category": None}, "category"),
-        ({"who": ["1"], "category": None, "within_days": [99]}, "within_days[0]"),
+        ({"who": ["1"], "category": None, "within_days": [0]}, "within_days[0]"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_by_field(served, ask, field):
@@ -57,3 +57,28 @@ def test_what_cannot_be_answered_is_refused_by_field(served, ask, field):
     with pytest.raises(InvalidInput) as error:
         served.answer(**ask)
     assert error.value.field == field
+
+
+def test_own_orders_are_answered_as_the_id_is(served, journey):
+    batch = served.answers.to_dicts()[0]
+    customer, category = batch["customer_id"], batch["category"]
+    orders = journey.known("orders", AS_OF).collect().to_polars()
+    mine = orders.filter(pl.col("customer_id") == customer).with_columns(
+        pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S")
+    )
+    rows = mine.select("ts", "revenue", "product_id", "quantity", "kind").to_dicts()
+    who = Histories.read([{"orders": rows}, {"orders": rows[:1]}], AS_OF)
+    days = [7, 90]
+    posted, few = served.answer(who, category, days)
+    (known,) = served.answer([customer], category, days)
+    assert posted["basis"] == "history"
+    assert few["basis"] == "population"
+    assert posted["reasons"] == known["reasons"]
+    assert posted["extrapolated"] == known["extrapolated"] == ["p_within_90"]
+    for name in ("expected_days", "q10", "q50", "q90", "p_within_7", "p_within_90"):
+        assert posted[name] == pytest.approx(known[name], abs=1e-6)
+    assert few["p_within_7"] < few["p_within_90"] < 1
+    soonest = served.soonest(who, 3)
+    assert [one["category"] for one in soonest["histories[0]"]] == [
+        one["category"] for one in served.soonest([customer], 3)[customer]
+    ]

@@ -1,6 +1,7 @@
 import time
 from datetime import datetime
 
+import numpy as np
 import pytest
 
 from features.errors import InvalidInput
@@ -91,9 +92,24 @@ def test_ten_thousand_are_answered_in_two_seconds(served):
     assert time.process_time() - started < 2
 
 
-@pytest.mark.parametrize("days", [0, 57, 2.5, True])
-def test_days_beyond_the_follow_up_are_refused_naming_what_is_allowed(served, days):
-    with pytest.raises(InvalidInput, match="from 1 to 56") as error:
+def test_beyond_the_follow_up_the_process_goes_on_and_the_answer_says_so(served):
+    asked = [*sorted(served.customers.rows)[:40], "nobody"]
+    days = [30, 56, 57, 90, 365, 3650]
+    for answer in served.answer(asked, days):
+        chances = [answer[f"p_within_{one}"] for one in days]
+        assert chances == sorted(chances)
+        assert chances[2] - chances[1] < 0.02
+        assert chances[-1] <= 1
+        assert answer["extrapolated"] == [f"p_within_{one}" for one in days[2:]]
+    assert served.answer(asked, [56])[0]["extrapolated"] == []
+    np.testing.assert_allclose(
+        served.chance(asked, 90), [one["p_within_90"] for one in served.answer(asked, [90])]
+    )
+
+
+@pytest.mark.parametrize("days", [0, 3651, 2.5, True])
+def test_days_that_are_none_are_refused_naming_what_is_allowed(served, days):
+    with pytest.raises(InvalidInput, match="from 1 to 3650") as error:
         served.answer(["1"], [7, days])
     assert error.value.field == "within_days[1]"
 

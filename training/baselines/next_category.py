@@ -12,7 +12,7 @@ from features.category_clocks import PAIR
 from features.dataset import Dataset
 from training.models.bgnbd import ModifiedBgNbd
 from training.models.category_cuts import followed_pairs, leading_categories, pairs
-from training.models.next_purchase import answers_from
+from training.models.waiting import answers_from
 
 Floats = NDArray[np.float64]
 

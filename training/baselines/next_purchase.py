@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from training.models.bgnbd import BgNbd, purchases
-from training.models.next_purchase import answers_from
 from training.models.stacked_cuts import Followed, customer_features, followed_cuts
+from training.models.waiting import answers_from
 
 Floats = NDArray[np.float64]
 

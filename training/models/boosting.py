@@ -21,6 +21,15 @@ from training.models.paths import Paths
 
 Floats = NDArray[np.float64]
 
+TREE_OPTIONS = (
+    "learning_rate",
+    "num_leaves",
+    "min_data_in_leaf",
+    "feature_fraction",
+    "bagging_fraction",
+    "lambda_l2",
+)
+
 
 @dataclass(frozen=True)
 class Booster:
@@ -172,6 +181,19 @@ class Booster:
         categories = {name: tuple(levels) for name, levels in layout["categories"].items()}
         native = lgb.Booster(model_str=path.with_suffix(".txt").read_text())
         return cls(tuple(layout["columns"]), categories, native, threads)
+
+
+def tree_params(options: Any, **further: Any) -> dict[str, Any]:
+    """Return LightGBM's parameters from options of its names, with bagging in every round.
+
+    Parameters
+    ----------
+    options
+        Has the attributes of TREE_OPTIONS.
+    further
+        The objective, and what else it needs.
+    """
+    return {name: getattr(options, name) for name in TREE_OPTIONS} | {"bagging_freq": 1} | further
 
 
 def matrix(

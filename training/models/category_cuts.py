@@ -67,19 +67,41 @@ def leading_categories(dataset: Dataset, as_of: datetime, count: int) -> list[st
 
 
 def pairs(
-    dataset: Dataset, as_of: datetime, categories: Sequence[str], cut: int | None = None
+    dataset: Dataset,
+    as_of: datetime,
+    categories: Sequence[str],
+    cut: int | None = None,
+    norms: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Return customers and categories with enough history, at `as_of` or at an earlier day `cut`.
 
     Ordered by customer and category; columns of the customer begin with `customer_`, those of the
     category over all customers with `category_`.
+
+    Parameters
+    ----------
+    norms
+        What `norms_of` returned for all customers, for a dataset that holds but a few.
     """
     key = ("pairs", as_of if cut is None else day_start(cut), tuple(categories))
-    return dataset.derive(key, lambda: _pairs(dataset, as_of, categories, cut))
+    return dataset.derive(key, lambda: _pairs(dataset, as_of, categories, cut, norms))
+
+
+def norms_of(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return what is usual in each category, from customers with enough history."""
+    return pairs.group_by("category").agg(
+        pl.col("gap_mean").median().alias("category_gap"),
+        pl.col("recency").median().alias("category_recency"),
+        pl.len().cast(pl.Float64).alias("category_pairs"),
+    )
 
 
 def _pairs(
-    dataset: Dataset, as_of: datetime, categories: Sequence[str], cut: int | None
+    dataset: Dataset,
+    as_of: datetime,
+    categories: Sequence[str],
+    cut: int | None,
+    norms: pl.DataFrame | None,
 ) -> pl.DataFrame:
     days = _days(dataset, as_of, categories)
     if cut is None:
@@ -89,16 +111,11 @@ def _pairs(
         days = days.filter(pl.col("day") < cut)
     found = summarise(nw.from_native(days).lazy(), instant).collect().to_polars()
     found = found.filter(pl.col("purchases") >= FEWEST_PURCHASES)
-    kinds = found.group_by("category").agg(
-        pl.col("gap_mean").median().alias("category_gap"),
-        pl.col("recency").median().alias("category_recency"),
-        pl.len().cast(pl.Float64).alias("category_pairs"),
-    )
     of_customer = customers.select(
         "customer_id", *(pl.col(name).alias(f"customer_{name}") for name in OF_CUSTOMER)
     )
     return (
-        found.join(kinds, on="category")
+        found.join(norms_of(found) if norms is None else norms, on="category")
         .join(of_customer, on="customer_id")
         .with_columns(
             (pl.col("purchases") / pl.col("customer_visits")).alias("share_of_visits"),

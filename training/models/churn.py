@@ -118,14 +118,9 @@ class ChurnModel:
             rfm_score (see `features.segments`). Customers without a purchase get the newcomers'
             rate.
         """
-        features = self.features(dataset, as_of)
-        if ids is None:
-            return self.predict_from(features)
-        wanted = ids.select("customer_id")
-        known = self.predict_from(features.join(wanted.unique(), on="customer_id", how="semi"))
-        new = wanted.join(known, on="customer_id", how="anti").unique(maintain_order=True)
-        known = pl.concat([known, self.newcomers(new.get_column("customer_id"))])
-        return wanted.join(known, on="customer_id", how="left", maintain_order="left")
+        return known_customers.answers(
+            self.features(dataset, as_of), ids, self.predict_from, self.newcomers
+        )
 
     def newcomers(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
         """Answer for customers of whom no purchase is known."""

@@ -6,7 +6,7 @@ with the `Population` published here.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,11 +44,35 @@ def publish(model: CustomerModel, dataset: Dataset, as_of: datetime, folder: Pat
     model.save(folder / "model")
     features = model.features(dataset, as_of)
     features.write_parquet(folder / "features.parquet")
-    answers = model.predict(dataset, as_of)
-    answers.with_columns(basis(features)).write_parquet(folder / "answers.parquet")
+    said = model.predict(dataset, as_of)
+    said.with_columns(basis(features)).write_parquet(folder / "answers.parquet")
     Population.measure(dataset, as_of).save(folder)
     about = {"as_of": as_of.isoformat(), "horizon_days": model.horizon_days}
     (folder / "about.json").write_text(json.dumps(about, indent=1))
+
+
+def answers(
+    features: pl.DataFrame,
+    ids: pl.DataFrame | None,
+    known: Callable[[pl.DataFrame], pl.DataFrame],
+    unknown: Callable[[pl.Series], pl.DataFrame],
+) -> pl.DataFrame:
+    """Answer for `ids` in their order, by default for every customer of `features`.
+
+    Parameters
+    ----------
+    features
+        One row a customer with a purchase.
+    known, unknown
+        Answer from rows of features, and for the ids of customers without a purchase.
+    """
+    if ids is None:
+        return known(features)
+    wanted = ids.select("customer_id")
+    said = known(features.join(wanted.unique(), on="customer_id", how="semi"))
+    new = wanted.join(said, on="customer_id", how="anti").unique(maintain_order=True)
+    said = pl.concat([said, unknown(new.get_column("customer_id"))])
+    return wanted.join(said, on="customer_id", how="left", maintain_order="left")
 
 
 def basis(features: pl.DataFrame) -> pl.Series:

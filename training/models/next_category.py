@@ -20,15 +20,23 @@ from features.dataset import Dataset
 from features.errors import InvalidInput
 from training.contract import Needs, options_of
 from training.models.bgnbd import ModifiedBgNbd
-from training.models.boosting import Booster
+from training.models.boosting import Booster, tree_params
 from training.models.category_cuts import (
-    FollowedPairs,
     followed_pairs,
     leading_categories,
+    norms_of,
     pairs,
 )
-from training.models.next_purchase import WITHIN_DAYS, answers_from, curve_of
+from training.models.category_words import SENTENCES, group_of
 from training.models.reasons import reason_columns
+from training.models.unknown_customers import Population
+from training.models.waiting import (
+    answers_from,
+    check_follow_up,
+    curve_of,
+    life_table,
+    lived_bins,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -47,6 +55,8 @@ OTHERS = "fewer than 3 purchases from the category: when others buy from it agai
 Reasons = list[tuple[str, float]]
 CURVES = "curves.npy"
 ANSWERS = "answers.parquet"
+HISTORY = "history.npy"
+NORMS = "norms.parquet"
 
 
 @dataclass
@@ -97,9 +107,15 @@ class NextCategoryModel:
     names_: list[str] = field(init=False, repr=False)
     curves_: Floats = field(init=False, repr=False)
 
-    def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-        """Return the exact frame that the fitted model reads: one row a customer and category."""
-        return pairs(dataset, as_of, self.names_)
+    def features(
+        self, dataset: Dataset, as_of: datetime, norms: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """Return the exact frame that the fitted model reads: one row a customer and category.
+
+        `norms` say what is usual in a category (`category_cuts.norms_of`), for a dataset that
+        holds but a few customers.
+        """
+        return pairs(dataset, as_of, self.names_, norms=norms)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Learn from earlier cuts, each followed for one horizon or until `as_of`.
@@ -112,12 +128,7 @@ class NextCategoryModel:
             If the horizon is shorter than the longest chance that is answered.
         """
         self.needs.check(dataset, self.name)
-        if self.horizon_days < max(WITHIN_DAYS):
-            raise InvalidInput(
-                f"horizon_days = {self.horizon_days} is too short for the chance of a purchase "
-                f"within {max(WITHIN_DAYS)} days; use {max(WITHIN_DAYS)} or more.",
-                field="horizon_days",
-            )
+        check_follow_up(self.horizon_days)
         self.names_ = leading_categories(dataset, as_of, self.categories)
         followed = followed_pairs(
             dataset,
@@ -127,8 +138,9 @@ class NextCategoryModel:
             step=self.cut_step_days,
             count=self.cuts,
         )
-        self.process_ = ModifiedBgNbd.fit(*_process_input(pairs(dataset, as_of, self.names_)))
-        parts = [self._person_periods(cut) for cut in followed]
+        self.process_ = ModifiedBgNbd.fit(*process_input(pairs(dataset, as_of, self.names_)))
+        edges = bin_edges(self.horizon_days)
+        parts = [lived_bins(cut.days, cut.bought, cut.until, edges) for cut in followed]
         total = sum(len(rows) for rows, _, _ in parts)
         share = min(1.0, self.periods / max(total, 1))
         random = np.random.default_rng(self.seed)
@@ -140,12 +152,21 @@ class NextCategoryModel:
         self.booster_ = Booster.fit(
             pl.concat(frames),
             np.concatenate(labels),
-            self._params(),
+            tree_params(self, objective="binary"),
             self.rounds,
             threads=self.threads,
             seed=self.seed,
         )
-        self.curves_ = np.stack([self._life_table(followed, name) for name in self.names_])
+        names = np.concatenate(
+            [
+                cut.features.get_column("category").to_numpy()[rows]
+                for cut, (rows, _, _) in zip(followed, parts, strict=True)
+            ]
+        )
+        bins, bought = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
+        self.curves_ = np.stack(
+            [life_table(bins[names == name], bought[names == name], edges) for name in self.names_]
+        )
         return self
 
     def predict(
@@ -167,11 +188,11 @@ class NextCategoryModel:
         """
         features = self.features(dataset, as_of)
         if ids is None:
-            return self._answers(features, self.curves(features), self._reasons(features))
+            return self.answers(features, self.curves(features))
         wanted = ids.select(PAIR)
         self._check(wanted)
         features = features.join(wanted.unique(), on=PAIR, how="semi")
-        known = self._answers(features, self.curves(features), self._reasons(features))
+        known = self.answers(features, self.curves(features))
         new = wanted.join(known, on=PAIR, how="anti").unique(maintain_order=True)
         rows = [self.names_.index(name) for name in new.get_column("category")]
         unknown: list[Reasons] = [[(OTHERS, 0.0)]] * new.height
@@ -183,6 +204,10 @@ class NextCategoryModel:
         keys = pl.DataFrame({"customer_id": [""], "category": [category]})
         curve = self.curves_[[self.names_.index(category)]]
         return self._answers(keys, curve, [[(OTHERS, 0.0)]]).row(0, named=True)
+
+    def answers(self, features: pl.DataFrame, curves: Floats) -> pl.DataFrame:
+        """Answer from rows of `features` and their curves; batch and serving both do."""
+        return self._answers(features, curves, self._reasons(features))
 
     def _answers(self, keys: pl.DataFrame, curves: Floats, reasons: list[Reasons]) -> pl.DataFrame:
         """Read the answers off curves, beside the customers and categories that they are of."""
@@ -227,7 +252,7 @@ class NextCategoryModel:
             laid = self._expand(part, rows, np.tile(bins, part.height))
             parts = self.booster_.path_contributions(laid).drop("base")
             mean = parts.to_numpy().reshape(part.height, len(bins), parts.width).mean(axis=1)
-            of = np.array([groups.index(_group(name)) for name in parts.columns])
+            of = np.array([groups.index(group_of(name)) for name in parts.columns])
             moved.append(np.stack([mean[:, of == k].sum(axis=1) for k in range(len(groups))], 1))
         values = np.concatenate(moved)
         order = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :REASONS]
@@ -264,14 +289,18 @@ class NextCategoryModel:
         """Write the model, every answer at `as_of`, and the curves that answers are read off.
 
         `answers.parquet` holds the columns of `predict`, a row a customer and category;
-        `curves.npy` P(purchase within d days) for d = 1 to the horizon, a row an answer.
+        `curves.npy` P(purchase within d days) for d = 1 to the horizon, and `history.npy` what the
+        process knows, a row an answer. With `norms.parquet` and the population, customers whom
+        the records do not hold are answered.
         """
         self.save(folder / "model")
         features = self.features(dataset, as_of)
         curves = self.curves(features)
-        answers = self._answers(features, curves, self._reasons(features))
-        answers.write_parquet(folder / ANSWERS)
+        self.answers(features, curves).write_parquet(folder / ANSWERS)
         np.save(folder / CURVES, curves.astype(np.float32))
+        np.save(folder / HISTORY, np.stack(process_input(features), axis=1))
+        norms_of(features).write_parquet(folder / NORMS)
+        Population.measure(dataset, as_of).save(folder)
         about = {"as_of": as_of.isoformat(), "horizon_days": self.horizon_days}
         (folder / "about.json").write_text(json.dumps(about, indent=1))
 
@@ -279,17 +308,6 @@ class NextCategoryModel:
         unknown = ids.filter(~pl.col("category").is_in(self.names_))
         if not unknown.is_empty():
             raise unknown_category(unknown.get_column("category")[0], self.names_)
-
-    def _person_periods(self, cut: FollowedPairs) -> tuple[Ints, Ints, Floats]:
-        """Return row, bin and whether they bought, of the bins that each lived through."""
-        edges = bin_edges(self.horizon_days)
-        # A bin that was followed only in part counts for nobody, whether they bought or not.
-        at = np.searchsorted(edges, cut.days, side="right") - 1
-        whole = edges[np.minimum(at + 1, len(edges) - 1)] <= cut.until
-        lived = np.where(cut.bought & whole, at + 1, at)
-        rows = np.repeat(np.arange(len(at)), lived)
-        bins = np.arange(len(rows)) - np.repeat(np.cumsum(lived) - lived, lived)
-        return rows, bins, (cut.bought[rows] & (bins == at[rows])).astype(np.float64)
 
     def _expand(self, features: pl.DataFrame, rows: Ints, bins: Ints) -> pl.DataFrame:
         """Lay out the features of pairs of row and bin, with what the bin adds."""
@@ -300,7 +318,7 @@ class NextCategoryModel:
             name: features.get_column(name).to_numpy()[rows]
             for name in ("recency", "gap_mean", "gap_median", "gap_sd", "customer_gap_median")
         }
-        x, t_x, t = (values[rows] for values in _process_input(features))
+        x, t_x, t = (values[rows] for values in process_input(features))
         silent = self.process_.silence(x, t_x, t, np.stack([start, end]))
         chance = np.clip(1 - silent[1] / np.maximum(silent[0], 1e-12), 1e-5, 1 - 1e-5)
         silence = of["recency"] + middle
@@ -318,30 +336,6 @@ class NextCategoryModel:
             pl.Series(name, values) for name, values in columns.items()
         )
 
-    def _life_table(self, followed: list[FollowedPairs], category: str) -> Floats:
-        """Return the share of a category's customers who have bought again by each day."""
-        edges = bin_edges(self.horizon_days)
-        lived, events = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
-        for cut in followed:
-            rows, bins, bought = self._person_periods(cut)
-            chosen = (cut.features.get_column("category") == category).to_numpy()[rows]
-            lived += np.bincount(bins[chosen], minlength=len(lived))
-            events += np.bincount(bins[chosen], weights=bought[chosen], minlength=len(lived))
-        hazard = events / np.maximum(lived, 1)
-        return np.asarray(curve_of(hazard[None, :], edges)[0])
-
-    def _params(self) -> dict[str, Any]:
-        return {
-            "objective": "binary",
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.num_leaves,
-            "min_data_in_leaf": self.min_data_in_leaf,
-            "feature_fraction": self.feature_fraction,
-            "bagging_fraction": self.bagging_fraction,
-            "bagging_freq": 1,
-            "lambda_l2": self.lambda_l2,
-        }
-
 
 def unknown_category(name: str, known: list[str]) -> InvalidInput:
     """Say which categories are answered for."""
@@ -356,32 +350,9 @@ def bin_edges(horizon_days: int) -> Ints:
     return np.array([day for day in edges if day < horizon_days] + [horizon_days])
 
 
-def _process_input(features: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
+def process_input(features: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Return frequency, recency and age of purchases from a category, in days."""
     purchases, tenure, recency = (
         features.get_column(name).to_numpy() for name in ("purchases", "tenure", "recency")
     )
     return purchases - 1, tenure - recency, tenure
-
-
-def _group(feature: str) -> str:
-    if feature.startswith("customer_"):
-        return "customer"
-    if feature.startswith(("lines", "category_", "gap_over")):
-        return "category"
-    return "habit" if feature.startswith(("share", "purchases", "tenure", "decayed")) else "rhythm"
-
-
-SENTENCES: dict[str, Any] = {
-    "rhythm": lambda row: (
-        f"{row['category']} usually every {row['gap_mean']:.0f} days, "
-        f"last {row['recency']:.0f} days ago"
-    ),
-    "habit": lambda row: (
-        f"bought on {row['purchases']:.0f} days, {min(row['share_of_visits'], 1):.0%} of visits"
-    ),
-    "customer": lambda row: (
-        f"last visit {row['customer_recency']:.0f} days ago, "
-        f"{row['customer_visits_28']:.0f} visits in 28 days"
-    ),
-    "category": lambda row: f"others buy it every {row['category_gap']:.0f} days",
-}

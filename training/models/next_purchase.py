@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -18,36 +18,34 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.errors import InvalidInput
 from features.segments import FEW_VISITS
 from training.contract import Needs, options_of
 from training.models import known_customers
 from training.models.bgnbd import BgNbd, ModifiedBgNbd, purchases
-from training.models.boosting import Booster
+from training.models.boosting import Booster, tree_params
 from training.models.monotone_twin import MonotoneTwin
 from training.models.periods import bin_edges, expand, inputs_of
 from training.models.reasons import explained, reason_columns, strongest
-from training.models.stacked_cuts import (
-    Followed,
-    customer_features,
-    followed_cuts,
+from training.models.stacked_cuts import Followed, customer_features, followed_cuts
+from training.models.waiting import (
+    TINY,
+    answers_from,
+    check_follow_up,
+    curve_of,
+    life_table,
+    lived_bins,
 )
 
 Floats = NDArray[np.float64]
 
-QUANTILES = (0.1, 0.5, 0.9)
-WITHIN_DAYS = (7, 14, 30)
 # With fewer examples of newcomers than this, everyone stands for them.
 MIN_NEWCOMERS = 30
 REASONS = 3
 # Reasons are read off the hazard of these days: at once, and after a week of silence more.
 EXPLAINED_DAYS = (0, 7)
 NEWCOMER_REASON = "no purchase known: the rhythm of customers with fewer than 3 visits"
-
-
 # The chance of a purchase within so many days falls with silence and rises with visits for certain.
 ANCHOR_DAYS = 60
-TINY = 1e-12
 
 
 @dataclass
@@ -108,12 +106,7 @@ class NextPurchaseModel:
             If the horizon is shorter than the longest chance that is answered.
         """
         self.needs.check(dataset, self.name)
-        if self.horizon_days < max(WITHIN_DAYS):
-            raise InvalidInput(
-                f"horizon_days = {self.horizon_days} is too short for the chance of a purchase "
-                f"within {max(WITHIN_DAYS)} days; use {max(WITHIN_DAYS)} or more.",
-                field="horizon_days",
-            )
+        check_follow_up(self.horizon_days)
         cuts = followed_cuts(
             dataset, as_of, self.horizon_days, step=self.cut_step_days, count=self.cuts
         )
@@ -122,7 +115,12 @@ class NextPurchaseModel:
         bought = np.concatenate([label for _, label in parts])
         periods = pl.concat(frame for frame, _ in parts)
         self.booster_ = Booster.fit(
-            periods, bought, self._params(), self.rounds, threads=self.threads, seed=self.seed
+            periods,
+            bought,
+            tree_params(self, objective="binary", extra_trees=True),
+            self.rounds,
+            threads=self.threads,
+            seed=self.seed,
         )
         known = inputs_of(customer_features(dataset, as_of), to_day(as_of))
         self.anchor_ = self._bound([known, *(inputs_of(cut.features, cut.day) for cut in cuts)])
@@ -146,14 +144,9 @@ class NextPurchaseModel:
             the horizon: a quantile at the horizon lies there or beyond; expected_days is the mean
             of what is so clipped. Customers without a purchase get the newcomers' distribution.
         """
-        features = self.features(dataset, as_of)
-        if ids is None:
-            return self.predict_from(features)
-        wanted = ids.select("customer_id")
-        known = self.predict_from(features.join(wanted.unique(), on="customer_id", how="semi"))
-        new = wanted.join(known, on="customer_id", how="anti").unique(maintain_order=True)
-        known = pl.concat([known, self.newcomers(new.get_column("customer_id"))])
-        return wanted.join(known, on="customer_id", how="left", maintain_order="left")
+        return known_customers.answers(
+            self.features(dataset, as_of), ids, self.predict_from, self.newcomers
+        )
 
     def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
         """Answer from rows of `features`; batch and serving both go through `curves`."""
@@ -249,13 +242,7 @@ class NextPurchaseModel:
         """Lay out the bins that each customer lived through after a cut, and who bought in them."""
         edges = bin_edges(self.horizon_days)
         features = inputs_of(cut.features, cut.day)
-        # A bin that was followed only in part counts for nobody, whether they bought or not.
-        at = np.searchsorted(edges, cut.days, side="right") - 1
-        whole = edges[np.minimum(at + 1, len(edges) - 1)] <= cut.until
-        lived = np.where(cut.bought & whole, at + 1, at)
-        rows = np.repeat(np.arange(features.height), lived)
-        bins = np.arange(len(rows)) - np.repeat(np.cumsum(lived) - lived, lived)
-        bought = (cut.bought[rows] & (bins == at[rows])).astype(np.float64)
+        rows, bins, bought = lived_bins(cut.days, cut.bought, cut.until, edges)
         return expand(features, self.process_, edges, rows, bins), bought
 
     def _curve_of_newcomers(
@@ -265,44 +252,7 @@ class NextPurchaseModel:
         edges = bin_edges(self.horizon_days)
         if few.sum() >= MIN_NEWCOMERS * len(edges):
             elapsed, bought = elapsed[few], bought[few]
-        at = np.searchsorted(edges, elapsed)
-        lived = np.bincount(at, minlength=len(edges) - 1)
-        events = np.bincount(at, weights=bought, minlength=len(edges) - 1)
-        hazard = events / np.maximum(lived, 1)
-        return np.asarray(curve_of(hazard[None, :], edges)[0])
-
-    def _params(self) -> dict[str, Any]:
-        return {
-            "objective": "binary",
-            "extra_trees": True,
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.num_leaves,
-            "min_data_in_leaf": self.min_data_in_leaf,
-            "feature_fraction": self.feature_fraction,
-            "bagging_fraction": self.bagging_fraction,
-            "bagging_freq": 1,
-            "lambda_l2": self.lambda_l2,
-        }
-
-
-def curve_of(hazard: Floats, edges: NDArray[np.int64]) -> Floats:
-    """Turn hazards of bins into P(purchase within d days), d = 1 to the horizon.
-
-    Parameters
-    ----------
-    hazard
-        P(purchase in the bin, if none before it), shape (customers, bins).
-    edges
-        First days of the bins, and the horizon.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (customers, horizon); within a bin the daily chance is the same.
-    """
-    widths = np.diff(edges)
-    a_day = np.log1p(-np.clip(hazard, 0, 1 - 1e-9)) / widths
-    return np.asarray(-np.expm1(np.cumsum(np.repeat(a_day, widths, axis=1), axis=1)))
+        return life_table(np.searchsorted(edges, elapsed), bought, edges)
 
 
 def anchored(curves: Floats, days: int, log_odds: Floats) -> Floats:
@@ -327,35 +277,3 @@ def anchored(curves: Floats, days: int, log_odds: Floats) -> Floats:
     # Rounding must not stand between a curve and its anchor, nor in the way of its rise.
     there = np.minimum(np.hstack([before, wanted[:, None]]), wanted[:, None])
     return np.asarray(-np.expm1(-np.hstack([there, further])))
-
-
-def answers_from(customer_ids: pl.Series, curves: Floats) -> pl.DataFrame:
-    """Read expectation, quantiles and chances off P(purchase within d days), d = 1 to the horizon.
-
-    Within a day, every moment is as likely as another.
-    """
-    horizon = curves.shape[1]
-    chance_of_day = np.diff(curves, axis=1, prepend=0.0)
-    middles = np.arange(horizon) + 0.5
-    expected = (chance_of_day * middles).sum(axis=1) + (1 - curves[:, -1]) * horizon
-    columns: dict[str, Any] = {"customer_id": customer_ids, "expected_days": expected}
-    columns |= {quantile_name(q): quantile_of(curves, q) for q in QUANTILES}
-    columns |= {f"p_within_{days}": curves[:, days - 1] for days in WITHIN_DAYS}
-    return pl.DataFrame(columns)
-
-
-def quantile_of(curves: Floats, level: float) -> Floats:
-    """Read the days by which the purchase has come with the chance `level`; the horizon at most."""
-    horizon = curves.shape[1]
-    customer = np.arange(len(curves))
-    before = (curves < level).sum(axis=1)
-    day = np.minimum(before, horizon - 1)
-    reached = curves[customer, day]
-    chance = np.where(day > 0, reached - curves[customer, np.maximum(day - 1, 0)], reached)
-    inside = np.clip(1 - (reached - level) / np.maximum(chance, 1e-12), 0, 1)
-    return np.asarray(np.where(before == horizon, horizon, day + inside))
-
-
-def quantile_name(level: float) -> str:
-    """Return a quantile's column: q10 of 0.1, q2.5 of 0.025."""
-    return f"q{round(100 * level, 4):g}"

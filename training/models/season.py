@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 Floats = NDArray[np.float64]
 
 # How strongly the line is held to what was said: as if so many answers had come true as said.
-HELD = 200
+HELD = 25
 # Some other calibration than none must have been better by so many standard errors.
 MARGIN = 2.0
 YEAR_DAYS = 364

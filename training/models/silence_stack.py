@@ -17,27 +17,34 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training.models.bgnbd import ModifiedBgNbd, purchases
-from training.models.boosting import Booster
+from training.models.boosting import Booster, tree_params
 from training.models.directed import directed
 from training.models.monotone_logit import MonotoneLogit
 from training.models.season import Line
 
 Floats = NDArray[np.float64]
 
-# With fewer examples (a customer at a cut), or fewer of the rarer outcome, the logit and the
-# process answer alone.
-FEWEST_EXAMPLES, FEWEST_OF_EACH = 2000, 100
 # Weights of trees, logit and process are tried in such steps.
 STEP = 0.1
 LEVEL_STEPS = 6
+# What is learnt has to be likelier than the process by so many nats before it is believed: where
+# customers buy as the process says, all that can be learnt besides is noise.
+DOUBT = 5.0
 # Where there is no cut to try weights on.
-UNTRIED = (0.0, 0.5, 0.5)
+UNTRIED = (0.0, 0.2, 0.8)
 MOST_CERTAIN = 12.0
 
 
 @dataclass(frozen=True)
 class Boosting:
-    """How trees are grown, as LightGBM has it; `members` forests of other seeds are averaged."""
+    """How trees are grown, as LightGBM has it; `members` forests of other seeds are averaged.
+
+    Attributes
+    ----------
+    fewest_examples, fewest_of_each
+        With fewer customers at cuts, or fewer of the rarer outcome among them, there are no trees:
+        the logit and the process answer alone (`benchmarks/customers_size.py`).
+    """
 
     rounds: int = 160
     learning_rate: float = 0.05
@@ -47,6 +54,8 @@ class Boosting:
     bagging_fraction: float = 0.7
     lambda_l2: float = 5.0
     members: int = 2
+    fewest_examples: int = 2000
+    fewest_of_each: int = 100
     seed: int = 0
     threads: int = 1
 
@@ -90,12 +99,12 @@ class SilenceStack:
         logit = MonotoneLogit.fit(columns.to_numpy(), np.array(signs, dtype=np.float64), label)
         boosters: tuple[Booster, ...] = ()
         rarer = min(label.sum(), len(label) - label.sum())
-        if len(label) >= FEWEST_EXAMPLES and rarer >= FEWEST_OF_EACH:
+        if len(label) >= boosting.fewest_examples and rarer >= boosting.fewest_of_each:
             boosters = tuple(
                 Booster.fit(
                     columns,
                     label,
-                    _params(boosting, signs),
+                    tree_params(boosting, objective="binary", monotone_constraints=signs),
                     boosting.rounds,
                     threads=boosting.threads,
                     seed=boosting.seed + member,
@@ -183,8 +192,9 @@ class SilenceStack:
 def best_weights(members: Floats, label: Floats, *, with_trees: bool) -> tuple[float, float, float]:
     """Return convex weights of `SilenceStack.members`, by how likely `label` was under them.
 
-    All weights on a grid count, each by its likelihood: the best alone is a matter of chance. The
-    level is free here, for a season that lies higher would speak for whom is always higher.
+    All weights on a grid count, each by its likelihood, less DOUBT for what is not the process's:
+    the best alone is a matter of chance. The level is free here, for a season that lies higher
+    would speak for whom is always higher.
     """
     steps = round(1 / STEP)
     grid = (
@@ -203,6 +213,7 @@ def best_weights(members: Floats, label: Floats, *, with_trees: bool) -> tuple[f
         slope = np.maximum((p * (1 - p)).mean(axis=0), 1e-6)
         odds = odds + np.clip((label.mean() - p.mean(axis=0)) / slope, -1, 1)
     likelihood = (label[:, None] * odds - np.logaddexp(0, odds)).sum(axis=0)
+    likelihood = likelihood + DOUBT * grid[:, 2]
     share = np.exp(likelihood - likelihood.max())
     trees, logit, process = (share @ grid / share.sum()).tolist()
     return trees, logit, process
@@ -212,17 +223,3 @@ def without_trees(weights: tuple[float, float, float]) -> tuple[float, float, fl
     """Return the weights with those of the trees given to the logit."""
     trees, logit, process = weights
     return (0.0, logit + trees, process)
-
-
-def _params(boosting: Boosting, signs: list[int]) -> dict[str, Any]:
-    return {
-        "objective": "binary",
-        "learning_rate": boosting.learning_rate,
-        "num_leaves": boosting.num_leaves,
-        "min_data_in_leaf": boosting.min_data_in_leaf,
-        "feature_fraction": boosting.feature_fraction,
-        "bagging_fraction": boosting.bagging_fraction,
-        "bagging_freq": 1,
-        "lambda_l2": boosting.lambda_l2,
-        "monotone_constraints": signs,
-    }

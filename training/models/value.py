@@ -21,7 +21,7 @@ from features.dataset import Dataset
 from training.contract import Needs, options_of
 from training.models import known_customers
 from training.models.bgnbd import BgNbd, purchases
-from training.models.boosting import Booster
+from training.models.boosting import Booster, tree_params
 from training.models.gamma_gamma import GammaGamma
 from training.models.money_range import MoneyRange
 from training.models.reasons import explained, reason_columns, strongest
@@ -170,7 +170,7 @@ class ValueModel:
         orders, spend = (np.concatenate(kind) for kind in zip(*happened, strict=True))
 
         def boosted(label: Floats, objective: dict[str, Any]) -> Booster:
-            params = {**self._params(), **objective}
+            params = tree_params(self, **objective)
             return Booster.fit(
                 inputs, label, params, self.rounds, threads=self.threads, seed=self.seed
             )
@@ -195,16 +195,12 @@ class ValueModel:
             dataset's currency. What a customer has too little history for is null. Customers
             without a purchase get what is expected of a new one.
         """
-        features = self.features(dataset, as_of)
-        if ids is None:
-            return self.predict_from(features, as_of)
-        wanted = ids.select("customer_id")
-        known = self.predict_from(
-            features.join(wanted.unique(), on="customer_id", how="semi"), as_of
+        return known_customers.answers(
+            self.features(dataset, as_of),
+            ids,
+            lambda features: self.predict_from(features, as_of),
+            lambda unknown: self.newcomers(unknown, as_of),
         )
-        new = wanted.join(known, on="customer_id", how="anti").unique(maintain_order=True)
-        known = pl.concat([known, self.newcomers(new.get_column("customer_id"), as_of)])
-        return wanted.join(known, on="customer_id", how="left", maintain_order="left")
 
     def predict_from(
         self, features: pl.DataFrame, as_of: datetime, horizons: Sequence[int] | None = None
@@ -339,17 +335,6 @@ class ValueModel:
             f"value_{days}": spend * money,
             f"value_{days}_q10": low * money,
             f"value_{days}_q90": high * money,
-        }
-
-    def _params(self) -> dict[str, Any]:
-        return {
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.num_leaves,
-            "min_data_in_leaf": self.min_data_in_leaf,
-            "feature_fraction": self.feature_fraction,
-            "bagging_fraction": self.bagging_fraction,
-            "bagging_freq": 1,
-            "lambda_l2": self.lambda_l2,
         }
 
 

@@ -20,6 +20,7 @@ from training.contract import Score, Space, Task
 from training.models.churn import ChurnModel
 from training.models.stacked_cuts import customer_features, days_to_next
 from training.plots.churn import draw
+from training.tasks.groups import groups
 
 METRICS = {
     "log_loss": metrics.log_loss,
@@ -157,6 +158,7 @@ CHURN = Task(
     population=population,
     judge=judge,
     plots=plots,
+    aside={"segments": groups},
     primary="log_loss",
     primary_slice="activity=active",
     tunable={

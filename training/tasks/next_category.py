@@ -20,7 +20,7 @@ from training.baselines.next_category import CategoryCurve, ModifiedBgNbdCurve
 from training.contract import Score, Space, Task
 from training.models.category_cuts import days_to_next_pair, leading_categories, pairs
 from training.models.next_category import NextCategoryModel
-from training.models.next_purchase import WITHIN_DAYS
+from training.models.waiting import WITHIN_DAYS
 from training.plots.churn import calibration
 from training.plots.next_purchase import draw
 from training.tasks.next_purchase import LEVELS, needed_days, options, pinball, reason

@@ -26,8 +26,9 @@ from training.baselines.next_purchase import (
     weibull_aft,
 )
 from training.contract import Score, Space, Task
-from training.models.next_purchase import QUANTILES, WITHIN_DAYS, NextPurchaseModel
+from training.models.next_purchase import NextPurchaseModel
 from training.models.stacked_cuts import customer_features, days_to_next
+from training.models.waiting import QUANTILES, WITHIN_DAYS
 from training.plots.next_purchase import draw
 from training.tasks.churn import slices
 
@@ -132,7 +133,7 @@ def measure(laid: pl.DataFrame) -> dict[str, float]:
     """Measure outcomes.
 
     `ibs` is the Brier score of the survival curve at 7, 14 and 30 days, averaged; `mae` is that
-    of the median.
+    of the median. `below_q10` and `above_q90` are the tails beside what `coverage_80` covers.
     """
     column = {
         name: laid.get_column(name).cast(pl.Float64).to_numpy()
@@ -147,7 +148,10 @@ def measure(laid: pl.DataFrame) -> dict[str, float]:
         "coverage_80": metrics.coverage(days, column["q10"], column["q90"]),
         "concordance": metrics.concordance(days, bought, column["expected_days"]),
         "ibs": metrics.integrated_brier(days, bought, 1 - chances, WITHIN_DAYS),
+        "below_q10": float((days < column["q10"]).mean()),
+        "above_q90": float((days > column["q90"]).mean()),
         "auc_within_14": metrics.roc_auc(days < 14, column["p_within_14"]),
+        "ece_within_14": metrics.ece(days < 14, column["p_within_14"]),
     }
 
 
