@@ -75,6 +75,12 @@ def best_season(log_odds: Floats, label: Floats, candidates: Mapping[str, Line])
     return found
 
 
+def is_worse(line: Line, log_odds: Floats, label: Floats) -> bool:
+    """Whether answers moved by the line were clearly worse than answers as they were said."""
+    loss = _losses(line, log_odds, label) - _losses(Line(), log_odds, label)
+    return bool(loss.mean() > MARGIN * loss.std() / np.sqrt(len(loss)))
+
+
 def is_off(log_odds: Floats, label: Floats) -> bool:
     """Whether the level of answers was off by more than chance and more than a trifle."""
     p = 1 / (1 + np.exp(-log_odds))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.dataset import Dataset
 from training.models.bgnbd import ModifiedBgNbd, purchases
-from training.models.season import YEAR_DAYS, Line, best_season, is_off
+from training.models.season import YEAR_DAYS, Line, best_season, is_off, is_worse
 from training.models.silence_stack import Boosting, SilenceStack, best_weights, without_trees
 from training.models.stacked_cuts import (
     customer_features,
@@ -89,16 +89,20 @@ def learn(
     if year_before is not None:
         candidates["year before"] = Line.fit(trial.log_odds(year_before[0]), year_before[1])
     chosen = best_season(odds, label, candidates)
-    if "year before" not in candidates and is_off(odds, label):
-        # Records of a year and a half cannot tell, but this shop has seasons or something like.
-        chosen = "year before"
+    season = _year_before(dataset, as_of, to_day(as_of), horizon_days)
+    if season is not None and chosen != "year before":
+        tried = candidates.get("year before")
+        # Where records are too short to have tried it: has this shop seasons or something like?
+        moved = is_off(stack.log_odds(season[0]), season[1]) or (
+            tried is None and is_off(odds, label)
+        )
+        if moved and (tried is None or not is_worse(tried, odds, label)):
+            chosen = "year before"
     line = Line()
     if chosen == "newest":
         line = Line.fit(odds, label)
-    elif chosen == "year before":
-        season = _year_before(dataset, as_of, to_day(as_of), horizon_days)
-        if season is not None:
-            line = Line.fit(stack.log_odds(season[0]), season[1])
+    elif chosen == "year before" and season is not None:
+        line = Line.fit(stack.log_odds(season[0]), season[1])
     return replace(stack, line=line), known
 
 
