@@ -40,17 +40,19 @@ def judge(case: Case, origin: datetime, ids: pl.DataFrame, answer: Answer) -> di
     steps = case.horizon_days // case.grain.days
     truth = units_matrix(case.dataset, case.grain, to_day(origin), steps, ids)
     past, mean = past_of(case, origin, ids), answer["mean"]
-    scale = np.array([_scale(row) for row in past])
-    errors = metrics.rmsse(truth, mean, scale)
+    errors = metrics.rmsse(truth, mean, metrics.squared_step(past))
+    scaled = ~np.isnan(errors)
     weights = np.ones(len(ids)) if case.weights is None else case.weights(origin, ids)
     total, said, before = truth.sum(axis=0), mean.sum(axis=0), past.sum(axis=0)
     found = {
         "WAPE": metrics.wape(truth, mean),
-        "RMSSE": float(errors.mean()),
-        "WRMSSE": float((errors * weights).sum() / weights.sum()),
+        "RMSSE": float(errors[scaled].mean()),
+        "WRMSSE": float(np.average(errors[scaled], weights=weights[scaled])),
         "bias": metrics.bias(truth, mean),
         "total WAPE": metrics.wape(total, said),
-        "total RMSSE": float(metrics.rmsse(total[None], said[None], _scale(before))[0]),
+        "total RMSSE": float(
+            metrics.rmsse(total[None], said[None], metrics.squared_step(before[None]))[0]
+        ),
     }
     if "q10" in answer:
         losses = [
@@ -62,12 +64,6 @@ def judge(case: Case, origin: datetime, ids: pl.DataFrame, answer: Answer) -> di
             "above q90": float((truth > answer["q90"]).mean()),
         }
     return found
-
-
-def _scale(row: Floats) -> float:
-    """Mean squared step since the first sale (M5)."""
-    own = row[np.argmax(row > 0) :]
-    return max(float((np.diff(own) ** 2).mean()), 1e-9) if len(own) > 1 else 1.0
 
 
 def compare(case: Case, methods: tuple[str, ...]) -> pl.DataFrame:

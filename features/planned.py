@@ -43,17 +43,29 @@ def _over(sums: Floats, counts: Floats) -> Floats:
 
 
 def _slope(origin: "Origin", values: Floats, shrinkage: float) -> Floats:
-    """Least-squares slope of units over level on a value, over the last year, shrunk to none."""
-    seen, sold = origin.open, origin.units / 1000
-    count = seen.sum(axis=1)
-    total, units = (values * seen).sum(axis=1), sold.sum(axis=1)
-    product = (values * sold).sum(axis=1)
-    square = (values * values * seen).sum(axis=1)
-    variation = square - _over(total * total, count)
-    covariation = product - total * _over(units, count)
-    mean = np.maximum(_over(units, count), origin.level * 0.2)
+    """Least-squares slope of units over level on a value, over the last year, shrunk to none.
+
+    Of days, those of one weekday are compared with each other: what is always planned for
+    Mondays would else be taken for what Mondays do.
+    """
+    seen, sold = _by_weekday(origin, origin.open), _by_weekday(origin, origin.units / 1000)
+    values = _by_weekday(origin, values)
+    count, units = seen.sum(axis=1), sold.sum(axis=1)
+    weighed = values * seen
+    total = weighed.sum(axis=1)
+    square, product = (np.einsum("swd,swd->sd", values, other) for other in (weighed, sold))
+    variation = (square - _over(total * total, count)).sum(axis=1)
+    covariation = (product - total * _over(units, count)).sum(axis=1)
+    mean = np.maximum(_over(units.sum(axis=1), count.sum(axis=1)), origin.level * 0.2)
     found: Floats = covariation / (np.maximum(variation, 0.0) + shrinkage) / mean
     return found
+
+
+def _by_weekday(origin: "Origin", values: Floats) -> Floats:
+    """Lay past periods out as (series, weeks, days of the week); weeks have one column."""
+    week = 7 // origin.panel.grain.days
+    weeks = values.shape[1] // week
+    return values[:, values.shape[1] - weeks * week :].reshape(len(values), weeks, week)
 
 
 def promotion_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats]:
@@ -131,5 +143,9 @@ def covariate_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Fl
             columns[f"covariate_last_{name}"] = last[back]
             continue
         planned = covariate.values[own[back], origin.at + steps]
+        past = whole[own]
+        usual, effect = _usual(origin, past), _slope(origin, past, _SHRINKAGE)
+        change = np.nan_to_num(planned) - usual[back]
         columns[f"covariate_{name}"] = planned
+        columns[f"covariate_gain_{name}"] = change * effect[back]
     return columns

@@ -157,3 +157,25 @@ def test_a_deeper_promotion_is_told_from_a_flat_one(sales):
         ("p1", "1"): 0.0,
         **{(p, w): 0.0 for p in ("p2", "p3") for w in ("0", "1")},
     }
+
+
+def test_a_covariate_gains_what_it_did_to_a_series_within_its_weekdays(sales):
+    fair = np.arange(DAYS) % 14 < 5
+    rows = covariates("fair", known_ahead=True).with_columns(value=pl.Series(fair * 1.0))
+    at_fair = (pl.col("product_id") == "p0") & pl.col("day").is_in(FIRST + np.flatnonzero(fair))
+    tripled = sales.with_columns(quantity=pl.col("quantity") * (1 + 2 * at_fair))
+    frame = features({"sales": tripled, "covariates": rows})
+    fair_ahead = frame.filter(pl.col("covariate_fair") == 1)
+    gain = fair_ahead.group_by("product_id").agg(pl.col("covariate_gain_fair").mean())
+    by_product = dict(gain.iter_rows())
+    assert by_product["p0"] > 0.5
+    assert max(abs(by_product[p]) for p in ("p1", "p2", "p3")) < 0.2
+
+
+def test_what_is_always_planned_for_one_weekday_says_nothing_of_the_plan(sales):
+    monday = np.arange(FIRST, FIRST + DAYS) % 7 == 0
+    rows = covariates("market", known_ahead=True).with_columns(value=pl.Series(monday * 1.0))
+    busy = pl.col("day").is_in(FIRST + np.flatnonzero(monday))
+    tripled = sales.with_columns(quantity=pl.col("quantity") * (1 + 2 * busy))
+    frame = features({"sales": tripled, "covariates": rows})
+    assert frame["covariate_gain_market"].abs().max() < 1e-6

@@ -21,6 +21,17 @@ def test_rmsse_of_the_naive_forecast_on_a_random_walk_step_is_one():
     assert metrics.rmsse(y, np.array([[1.0, 3.0]]), [4.0]) == pytest.approx([1.0])
 
 
+def test_the_squared_step_counts_from_the_first_sale_on():
+    past = np.array([[0.0, 0.0, 2.0, 0.0, 2.0], [1.0, 2.0, 4.0, 4.0, 4.0]])
+    assert metrics.squared_step(past) == pytest.approx([4.0, 5 / 4])
+
+
+def test_a_series_that_never_changed_has_no_rmsse_and_spoils_none():
+    past = np.array([[0.0, 3.0, 3.0], [0.0, 0.0, 3.0], [1.0, 2.0, 3.0]])
+    scaled = metrics.rmsse(np.full((3, 2), 2.0), np.ones((3, 2)), metrics.squared_step(past))
+    assert scaled == pytest.approx([np.nan, np.nan, 1.0], nan_ok=True)
+
+
 def test_pinball_at_the_median_is_half_the_absolute_error():
     assert metrics.pinball([1.0, 4.0], [2.0, 2.0], 0.5) == pytest.approx(0.75)
 

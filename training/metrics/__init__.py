@@ -4,7 +4,7 @@ Arrays are one-dimensional and aligned; `y` is what happened, the other what was
 """
 
 from training.metrics.arrays import Floats
-from training.metrics.demand import bias, coverage, pinball, rmsse, wape
+from training.metrics.demand import bias, coverage, pinball, rmsse, squared_step, wape
 from training.metrics.durations import concordance, integrated_brier
 from training.metrics.lists import (
     catalogue_coverage,
@@ -53,5 +53,6 @@ __all__ = [
     "recall_at_k",
     "rmsse",
     "roc_auc",
+    "squared_step",
     "wape",
 ]

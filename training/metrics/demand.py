@@ -18,6 +18,27 @@ def bias(y: ArrayLike, forecast: ArrayLike) -> float:
     return float((forecast - y).sum() / y.sum())
 
 
+def squared_step(past: NDArray[np.float64]) -> Floats:
+    """Mean squared step from one period to the next since a series' first sale (M5).
+
+    Parameters
+    ----------
+    past
+        What sold, shape (series, periods), in the order of time.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (series,); not a number where a series never changed or has one period: against
+        nothing no error can be scaled (Hyndman and Koehler 2006), so it has no RMSSE.
+    """
+    begun = np.cumsum(past > 0, axis=1) > 0
+    steps = np.diff(past, axis=1) ** 2 * begun[:, :-1]
+    total, count = steps.sum(axis=1), begun[:, :-1].sum(axis=1)
+    found: Floats = np.divide(total, count, out=np.full(len(past), np.nan), where=total > 0)
+    return found
+
+
 def rmsse(y: NDArray[np.float64], forecast: NDArray[np.float64], scale: ArrayLike) -> Floats:
     """Root mean squared scaled error of each series (M5; Makridakis et al. 2022).
 
@@ -26,10 +47,10 @@ def rmsse(y: NDArray[np.float64], forecast: NDArray[np.float64], scale: ArrayLik
     y, forecast
         Shape (series, periods).
     scale
-        Mean squared one-step difference of each series' history, shape (series,).
+        `squared_step` of each series' history; where it is not a number, neither is the error.
     """
     error = ((y - forecast) ** 2).mean(axis=1)
-    found: Floats = np.sqrt(error / np.maximum(as_floats(scale), 1e-9))
+    found: Floats = np.sqrt(error / as_floats(scale))
     return found
 
 

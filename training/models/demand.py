@@ -5,6 +5,7 @@ a period differs from the series' level. Used by the demand task, scoring and pu
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,16 +27,15 @@ from features.series import all_series, units_sold
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
 from training.models.demand_quantiles import QUANTILES, Quantiles, counted
-from training.models.demand_rows import Sample, training_rows
+from training.models.demand_rows import Sample, training_rows, turns
 from training.models.demand_signs import signs
+from training.models.demand_together import drift, reliance, together
 from training.models.demand_why import REASONS, in_units, reasons
 
 Floats = NDArray[np.float64]
 
 # Series without a sale for this long are left out unless they are asked for.
 SELLING_DAYS = 182
-# Days in a row that one member leaves out, at most.
-_TURN_DAYS = 28
 # Series are described and predicted in parts of this size: it bounds memory.
 _PART = 20_000
 # A series with so many periods of sales in the last year is forecast from its own past.
@@ -63,7 +63,7 @@ class DemandModel:
         The most training rows.
     catch_up
         How much of a drift of all series, which the members did not expect in the last eight
-        weeks, is taken to go on: 0 is none of it, 1 all.
+        weeks, is taken to go on: 0 is none of it, 1 all; less of short records.
     """
 
     name: ClassVar[str] = "demand"
@@ -89,7 +89,7 @@ class DemandModel:
     feature_fraction: float = 0.4
     members: int = 2
     rows: int = 80_000
-    catch_up: float = 0.7
+    catch_up: float = 0.35
 
     boosters_: tuple[Booster, ...] = field(init=False, repr=False)
     drift_: float = field(init=False, repr=False)
@@ -111,20 +111,25 @@ class DemandModel:
         rows = training_rows(dataset, grain, to_day(as_of), self.horizon_days, sample)
         features = rows.select(_inputs(rows))
         units, usual = rows.get_column("units").to_numpy(), _usual(rows)
-        part = _parts(rows, self.members)
+        believed = reliance(rows)
+        moved = together(rows, usual, believed)
+        offset = usual * moved
+        # Of few weeks the plainest is learned alone, which comes first in boosting.
+        rounds = math.ceil(self.rounds * math.sqrt(believed))
+        part = turns(rows, self.members, grain.days)
         boosters, unseen = [], np.zeros(rows.height)
         for member in range(self.members):
             kept = part != member if self.members > 1 else np.ones(rows.height, dtype=bool)
-            booster = self._boost(features.filter(kept), units[kept], usual[kept], member)
+            booster = self._boost(features.filter(kept), units[kept], offset[kept], rounds, member)
             boosters.append(booster)
             left = part == member
             unseen[left] = usual[left] * np.exp(
                 booster.predict(features.filter(left), raw_score=True)
             )
         self.boosters_ = tuple(boosters)
-        self.drift_ = _drift(rows, unseen, units) ** self.catch_up
+        self.drift_ = drift(rows, unseen) ** (self.catch_up * believed)
         self.quantiles_ = Quantiles.fit(
-            features, unseen, units, seed=self.seed, threads=self.threads
+            features, unseen * moved, units, seed=self.seed, threads=self.threads
         )
         return self
 
@@ -314,7 +319,9 @@ class DemandModel:
         found: Floats = usual * np.mean(np.exp(raw), axis=0)
         return found
 
-    def _boost(self, features: pl.DataFrame, units: Floats, usual: Floats, member: int) -> Booster:
+    def _boost(
+        self, features: pl.DataFrame, units: Floats, usual: Floats, rounds: int, member: int
+    ) -> Booster:
         constraints = signs(features, units, usual)
         params = {
             "objective": "tweedie",
@@ -333,7 +340,7 @@ class DemandModel:
             features,
             units,
             params,
-            self.rounds,
+            rounds,
             categorical=[name for name in features.columns if name.startswith("group_")],
             init_score=np.log(usual),
             threads=self.threads,
@@ -368,24 +375,4 @@ def _usual(frame: pl.DataFrame) -> Floats:
     """Units that each row would sell if the period were like the last ones."""
     level, habit = (frame.get_column(c).to_numpy() for c in ("level_now", "habit_now"))
     found: Floats = level * np.maximum(habit, 0.02)
-    return found
-
-
-def _drift(rows: pl.DataFrame, unseen: Floats, units: Floats) -> float:
-    """Say by how much all series together sold more of late than members expected unseen."""
-    day = rows.get_column("day").to_numpy()
-    late = day > day.max() - 2 * _TURN_DAYS
-    return float(units[late].sum() / max(unseen[late].sum(), 1e-9))
-
-
-def _parts(rows: pl.DataFrame, members: int) -> NDArray[np.int64]:
-    """Deal the time that is forecast out into as many parts as there are members, in turns.
-
-    What moves all series in some weeks is then unseen by one member, as the future is.
-    """
-    day = rows.get_column("day").to_numpy().astype(np.int64)
-    # Short records have short turns, so that each member leaves out several.
-    turn_days = np.clip((day.max() - day.min()) // (2 * members), 1, _TURN_DAYS)
-    turn = (day.max() - day) // turn_days
-    found: NDArray[np.int64] = turn % members
     return found

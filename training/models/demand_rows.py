@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import narwhals as nw
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from features.demand import describe, past_periods, wanted
 from features.errors import MissingData
 from features.grain import Grain
 from features.panel import Panel, panel
-from features.series import THOUSANDTHS, units_by_period
+from features.series import THOUSANDTHS
 
 # Origins are a week apart over two years: further back the assortment is another one.
 ORIGIN_DAYS = 7
@@ -22,10 +21,10 @@ WARM_UP_DAYS = 56
 # Slower series teach little about sizes, and there are many of them.
 UNITS_A_PERIOD = {"day": 0.1, "week": 0.25}
 _STEADY_PERIODS = {"day": 182, "week": 28}
-# More series teach nothing new, and a panel of them takes memory.
-_MOST_SERIES = 30_000
 # With fewer examples there is nothing to learn.
 MIN_ROWS = 100
+# Days in a row that one member leaves out, at most.
+_TURN_DAYS = 28
 # A period in which a series could hardly sell teaches nothing.
 _LEAST_OPEN = 0.5
 
@@ -109,20 +108,20 @@ def training_rows(
     return found
 
 
-def _candidates(
-    dataset: Dataset, grain: Grain, as_of_day: int, periods: int, seed: int
-) -> pl.DataFrame:
-    """Select the series that can have sold regularly at some time, at most `_MOST_SERIES`."""
-    index = wanted(dataset, grain, as_of_day)
-    block = (as_of_day - as_of_day % grain.days) // grain.days
-    units = units_by_period(dataset, grain, as_of_day).filter(
-        nw.col("block") < block, nw.col("block") >= block - periods
-    )
-    sums = units.group_by("series").agg(nw.col("units").sum()).collect().to_polars()
-    least = UNITS_A_PERIOD[grain.freq] * min(_STEADY_PERIODS[grain.freq], periods) * THOUSANDTHS
-    found = index.join(sums.filter(pl.col("units") >= least), on="series", how="semi")
-    if found.height > _MOST_SERIES:
-        found = found.sort(grain.keys).sample(_MOST_SERIES, seed=seed)
+def turns(rows: pl.DataFrame, members: int, period_days: int) -> NDArray[np.int64]:
+    """Deal the time that is forecast out into as many parts as there are members, in turns.
+
+    What moves all series in some weeks is then unseen by one member, as the future is. Where
+    there are fewer periods than members, rows are dealt out instead.
+    """
+    day = rows.get_column("day").to_numpy().astype(np.int64)
+    period = (day.max() - day) // period_days
+    periods = int(period.max()) + 1
+    if periods < members:
+        return np.arange(len(day)) % members
+    # Short records have short turns, so that each member leaves out several.
+    length = np.clip(periods // (2 * members), 1, _TURN_DAYS // period_days)
+    found: NDArray[np.int64] = period // length % members
     return found
 
 

@@ -46,16 +46,18 @@ def judge(
     given = _laid_out(grain, ids, day, steps, predictions)
     seen = max(min(HISTORY_DAYS, day - dataset.days[0]) // grain.days, 2)
     past = units_matrix(dataset, grain, day, -seen, ids)
-    scale = (np.diff(past, axis=1) ** 2).mean(axis=1)
+    scaled = metrics.rmsse(truth, given["mean"], metrics.squared_step(past))
+    scaled = scaled[~np.isnan(scaled)]
     n = truth.size
     mean = given["mean"]
     scores = [
         Score("all", "wape", metrics.wape(truth, mean), n),
-        Score("all", "rmsse", float(metrics.rmsse(truth, mean, scale).mean()), len(ids)),
         Score("all", "bias", metrics.bias(truth, mean), n),
         # What no forecast can do without: it tells how much of the error is noise.
         Score("all", "wape_noise_floor", noise_floor(dataset, grain, as_of, ids).wape, n),
     ]
+    if len(scaled):
+        scores.append(Score("all", "rmsse", float(scaled.mean()), len(scaled)))
     if "q50" in given:
         flat = truth.ravel()
         losses = [metrics.pinball(flat, given[f"q{q}"].ravel(), q / 100) for q in (10, 50, 90)]
