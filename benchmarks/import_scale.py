@@ -1,11 +1,12 @@
 """Seconds, CPU and memory of `foresell data import MAPPING.toml` for 1, 10 and 30 million lines.
 
-Order lines of a made-up shop as CSV, Parquet and a database's table come in by a mapping file,
-and the CSV once more, when all of its lines are known. Each import runs in a process of its own,
-whose largest resident memory is what is printed. `python benchmarks/import_scale.py csv 10`
-measures one.
+Order lines of a made-up shop as CSV, as Parquet and as a table of a PostgreSQL server come in by a
+mapping file, and the CSV once more, when all of its lines are known. Each import runs in a process
+of its own, whose largest resident memory is what is printed. `python benchmarks/import_scale.py
+csv 10` measures one; FORESELL_TEST_DATABASE says where the server is.
 """
 
+import os
 import resource
 import subprocess
 import sys
@@ -25,11 +26,13 @@ from features.sources.mapped import read_mapped
 LINES_PER_ORDER = 5
 CHUNK = 500_000
 FIRST_INSTANT = 1_600_000_000  # seconds since 1970
-SIZES = {"csv": (1, 10, 30), "parquet": (1, 10, 30), "database": (1, 3)}  # millions
+SIZES = {"csv": (1, 10, 30), "parquet": (1, 10), "postgresql": (1,)}  # millions
+SERVER = os.environ.get("FORESELL_TEST_DATABASE", "postgresql://postgres@127.0.0.1:5432/test")
+TABLE = f"foresell_lines_{os.getpid()}"
 PLACES = {
     "csv": 'path = "lines.csv"',
     "parquet": 'path = "lines-*.parquet"',
-    "database": 'url = "sqlite:///{folder}/lines.db"\nquery = "select * from lines"',
+    "postgresql": 'url = "{server}"\nquery = "select * from {table} order by place"',
 }
 # Lines have no numbers of their own: they get theirs from the order in which they stand.
 MAPPING = """name = "shop"
@@ -43,7 +46,6 @@ constants = {{ channel = "shop" }}
 def generate(folder: Path, kind: str, rows: int) -> None:
     """Write order lines, a chunk at a time."""
     random = np.random.default_rng(seed=1)
-    engine = sa.create_engine(f"sqlite:///{folder}/lines.db")
     with (folder / "lines.csv").open("wb") as file:
         for start in range(0, rows, CHUNK):
             number = np.arange(start, min(start + CHUNK, rows))
@@ -59,19 +61,36 @@ def generate(folder: Path, kind: str, rows: int) -> None:
                     "price": random.integers(50, 5000, size) / 100,
                 }
             ).with_columns(pl.from_epoch("sold"))
-            if kind == "csv":
-                lines.write_csv(file, include_header=start == 0, datetime_format="%F %T")
-            elif kind == "parquet":
+            if kind == "parquet":
                 lines.write_parquet(folder / f"lines-{start:09d}.parquet")
             else:
-                text = lines.with_columns(pl.col("sold").dt.strftime("%F %T"))
-                text.write_database("lines", engine, if_table_exists="append")
+                lines.write_csv(file, include_header=start == 0, datetime_format="%F %T")
+    if kind == "postgresql":
+        copy_in(folder / "lines.csv")
+
+
+def copy_in(path: Path) -> None:
+    """Have the server read a CSV of order lines into a table."""
+    columns = "invoice int, customer int, sku int, shop int, sold timestamp, units int"
+    with server().begin() as connection:
+        connection.execute(
+            sa.text(f"create table {TABLE} ({columns}, price numeric(10, 2), place serial)")
+        )
+        names = "invoice, customer, sku, shop, sold, units, price"
+        command = f"copy {TABLE} ({names}) from stdin with (format csv, header)"
+        with connection.connection.cursor().copy(command) as copy, path.open("rb") as file:
+            while part := file.read(1 << 20):
+                copy.write(part)
+
+
+def server() -> sa.Engine:
+    """Connect to the server that holds the table."""
+    return sa.create_engine(sa.make_url(SERVER).set(drivername="postgresql+psycopg"))
 
 
 def bring_in(folder: Path, kind: str) -> None:
     """Import by a mapping and print a line of the table."""
     path = folder / "shop.toml"
-    path.write_text(MAPPING.format(place=PLACES[kind].format(folder=folder)))
     clock, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         tables = read_mapped(read_mapping(path), datetime.now(), Path(scratch))
@@ -93,9 +112,16 @@ def main(sizes: dict[str, tuple[int, ...]]) -> None:
         for number in millions:
             with tempfile.TemporaryDirectory() as folder:
                 generate(Path(folder), kind, number * 1_000_000)
-                for _ in range(2 if kind == "csv" else 1):
-                    child = [sys.executable, __file__, "--import", folder, kind]
-                    subprocess.run(child, check=True)  # noqa: S603
+                place = PLACES[kind].format(server=SERVER, table=TABLE)
+                (Path(folder) / "shop.toml").write_text(MAPPING.format(place=place))
+                try:
+                    for _ in range(2 if kind == "csv" else 1):
+                        child = [sys.executable, __file__, "--import", folder, kind]
+                        subprocess.run(child, check=True)  # noqa: S603
+                finally:
+                    if kind == "postgresql":
+                        with server().begin() as connection:
+                            connection.execute(sa.text(f"drop table if exists {TABLE}"))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from features.storage import part_count, part_of
 from features.tables import TABLES, Table
 
 BATCH_ROWS = 250_000
+# A source that fills a batch may be long, and is divided finely from its beginning: to put parts
+# together is to move files, to divide them further is to write all rows again.
+FINE_PARTS = 16
 _PART = "#part"
 
 
@@ -109,17 +112,24 @@ class Staged:
         return sorted((self.folder / "rejected").glob("*.parquet"))
 
     def settle(self, parts: int) -> None:
-        """Divide what was staged in fewer parts, before it was known how many rows come."""
+        """Bring what was staged in another number of parts, not knowing how many rows come."""
         table = TABLES[self.source.name]
         for folder in sorted(self.folder.iterdir()):
             if folder.name in ("rejected", str(parts)):
                 continue
             for file in sorted(folder.glob("*/*.parquet")):
+                if int(folder.name) > parts:
+                    # Both are powers of two: rows of part p of many are in p modulo few.
+                    part = int(file.parent.name)
+                    target = self.folder / str(parts) / str(part % parts)
+                    target.mkdir(parents=True, exist_ok=True)
+                    file.rename(target / f"{file.stem}-{part:06d}.parquet")
+                    continue
                 _write_parts(table, pl.read_parquet(file), self.folder, parts, file.name)
                 file.unlink()
 
     def part(self, number: int, parts: int) -> pl.DataFrame:
-        """Return the rows of one part, in the order in which they came."""
+        """Return the rows of one part; of one key they are in the order in which they came."""
         files = sorted((self.folder / str(parts) / str(number)).glob("*.parquet"))
         return pl.concat([pl.DataFrame(schema=self.schema), *map(pl.read_parquet, files)])
 
@@ -172,6 +182,8 @@ def stage(
             rows = condensed(rows, list(table.key))
             staged.repeated += good.height - rows.height
         parts = max(at_least, part_count(beside + staged.kept, rows_per_part))
+        if batch.height >= BATCH_ROWS:
+            parts = max(parts, FINE_PARTS)
         _write_parts(table, rows, folder, parts, file)
     return staged
 
