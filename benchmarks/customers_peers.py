@@ -12,9 +12,8 @@ from results import record
 
 from foresell.jobs import dataset_of
 from foresell.settings import Settings
-from training.backtest import FORESELL
+from training.backtest import FORESELL, evaluate
 from training.registry import TASKS
-from training.train import evaluate
 
 FOLDS = 3
 PACKAGES = ("lifelines", "lightgbm", "scikit-learn")

@@ -192,7 +192,7 @@ def told_apart(dataset: Dataset) -> list[str]:
         counts = rows.collect().to_polars().drop_nulls().sort("n", "kind", descending=[True, False])
         return sorted(counts.get_column("kind").head(MOST_KINDS).to_list())
 
-    return dataset.derive("kindstold_apart", count)
+    return dataset.derive("kinds_told_apart", count)
 
 
 def _prices(

@@ -22,6 +22,8 @@ from features.tables import TABLES
 
 # A row of this kind takes off what is booked.
 NONE = "none"
+# A promotion of this kind is of none in the books: it does what promotions of any kind did.
+OTHER = "other"
 FIELDS = ("product_id", "location_id", "kind", "depth", "from_date", "to_date", "price")
 # What was computed without promotions and prices is the same under every plan.
 _OF_SALES = (
@@ -45,7 +47,8 @@ class Planned:
     product_id, location_id
         What and where; None is every location.
     kind, depth
-        Of the promotion; `none` takes booked promotions off.
+        Of the promotion; `none` takes booked promotions off, `other` is a kind that never was
+        in the books.
     price
         The unit price.
     start, end
@@ -153,15 +156,16 @@ def what_if(dataset: Dataset, plan: list[Planned], grain: Grain) -> Dataset:
     if promotions:
         names = _booked(dataset, "promotions", promotions[0], "kind", lambda: kinds(dataset))
         for row in promotions:
-            if row.kind not in (*names, NONE):
+            if row.kind not in (*names, OTHER, NONE):
                 raise InvalidInput(
-                    f"{row.place}.kind = {row.kind!r} never was in the books, so nothing is known "
-                    f"of what it does; there is {', '.join((*names, NONE))}.",
+                    f"{row.place}.kind = {row.kind!r} never was in the books; there is "
+                    f"{', '.join(names)}. For what promotions of any kind did, plan {OTHER!r}; "
+                    f"{NONE!r} takes off what is booked.",
                     field=f"{row.place}.kind",
                 )
         # What a share is a share of does not depend on what is planned.
         where, what = grain.location_keys, grain.product_keys
-        derived["promotion_kinds"] = names
+        derived["promotion_kinds"] = sorted({*names, *(row.kind for row in promotions)} - {NONE})
         derived["kinds_told_apart"] = told_apart(dataset)
         derived["promoted_locations", where] = promoted_locations(dataset, where)
         if what:

@@ -111,8 +111,8 @@ def evaluate(
     horizon_days: int | None = None,
 ) -> Report:
     """Backtest a task's model against all its baselines; `summary()` of the report ranks them."""
+    from training.backtest import evaluate as backtest
     from training.registry import TASKS
-    from training.train import evaluate as backtest
 
     asked = TASKS[task].options(dataset, grain=grain, horizon_days=horizon_days)
     return backtest(TASKS[task], dataset, folds, options=asked)

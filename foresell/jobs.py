@@ -36,7 +36,7 @@ def evaluate(
     horizon: int | None = None,
 ) -> list[Report]:
     """Backtest one task or all that the dataset can run."""
-    from training import train as training
+    from training import backtest
 
     dataset = dataset_of(settings)
     end = parse_as_of(as_of) if as_of else dataset.end
@@ -58,7 +58,7 @@ def evaluate(
             task, options = question.task, question.options
             params = tuned(settings, task, dataset, options, question.folds, end)
             reports.append(
-                training.evaluate(
+                backtest.evaluate(
                     task,
                     dataset,
                     question.folds,

@@ -34,6 +34,8 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
         }
         for table, frame in dataset.tables.items()
     ]
+    models = [_ability(task, dataset, settings.folds) for task in TASKS.values()]
+    able = {row["model"]: row["can_run"] for row in models}
     return {
         "dataset": name,
         "snapshot": dataset.snapshot,
@@ -41,8 +43,25 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
         "last": str(to_date(last)),
         "tables": tables,
         "personal": _personal(settings, name),
-        "models": [_ability(task, dataset, settings.folds) for task in TASKS.values()],
+        "models": models,
+        "grains": _grains(dataset) if able["demand"] == "yes" else [],
     }
+
+
+def _grains(dataset: Dataset) -> list[dict[str, Any]]:
+    """Say how much of the demand at each grain is noise, and which is asked for by default."""
+    from training.tasks.demand_question import default_grain, noise_by_grain
+
+    noise, chosen = noise_by_grain(dataset), str(default_grain(dataset))
+    return [
+        {
+            "grain": text,
+            "series": floor.series,
+            "noise_floor": round(floor.wape, 3),
+            "default": text == chosen,
+        }
+        for text, floor in noise.items()
+    ]
 
 
 def _personal(settings: Settings, name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from features.dataset import Dataset
 from features.errors import InvalidInput
 from training.contract import Predictor, Score, Task
 from training.metrics import bootstrap_interval
+from training.questions import fitting_folds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,6 +84,12 @@ class Report:
             .get_column("value")
             .mean()
         )
+
+    def mean(self, metric: str) -> float | None:
+        """Mean over folds of another metric of ours, over all; None where it is not measured."""
+        own = (pl.col("method") == FORESELL) & (pl.col("slice") == "all")
+        values = self.rows.filter(own, pl.col("metric") == metric).get_column("value")
+        return float(values.to_numpy().mean()) if len(values) else None
 
     def by_fold(self, method: str) -> list[float]:
         """Return the primary metric of one method, fold by fold."""
@@ -181,6 +188,33 @@ def backtest(
         )
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     return Report(task, dataset, options, origins, frame, predictions, seconds)
+
+
+def evaluate(
+    task: Task,
+    dataset: Dataset,
+    folds: int,
+    *,
+    as_of: datetime | None = None,
+    options: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    progress: Progress = lambda _: None,
+) -> Report:
+    """Backtest a task's model against all its baselines on the last `folds` horizons.
+
+    A history that is too short for so many is judged on fewer.
+
+    Raises
+    ------
+    MissingData
+        If the dataset lacks what the model needs, or days for even one fold.
+    """
+    task.model.needs.check(dataset, task.name)
+    end = as_of or dataset.end
+    asked = dict(options or task.options(dataset, as_of=end))
+    fitting, _ = fitting_folds(task, dataset, asked, end, folds)
+    origins = rolling_origins(dataset, asked["horizon_days"], fitting, end)
+    return backtest(task, dataset, origins, asked, params=params, progress=progress)
 
 
 def paired(cases: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> list[Score]:

@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from features.dataset import Dataset
-from training.backtest import Progress, Report, backtest, rolling_origins
+from training.backtest import Progress, Report, evaluate
 from training.contract import Model, Task
-from training.questions import fitting_folds
 from training.tracking import CHALLENGER, Tracker, Version, code_version
 
 
@@ -33,33 +32,6 @@ class Trained:
     model: Model
     report: Report | None
     version: Version
-
-
-def evaluate(
-    task: Task,
-    dataset: Dataset,
-    folds: int,
-    *,
-    as_of: datetime | None = None,
-    options: Mapping[str, Any] | None = None,
-    params: Mapping[str, Any] | None = None,
-    progress: Progress = lambda _: None,
-) -> Report:
-    """Backtest a task's model against all its baselines on the last `folds` horizons.
-
-    A history that is too short for so many is judged on fewer.
-
-    Raises
-    ------
-    MissingData
-        If the dataset lacks what the model needs, or days for even one fold.
-    """
-    task.model.needs.check(dataset, task.name)
-    end = as_of or dataset.end
-    asked = dict(options or task.options(dataset, as_of=end))
-    fitting, _ = fitting_folds(task, dataset, asked, end, folds)
-    origins = rolling_origins(dataset, asked["horizon_days"], fitting, end)
-    return backtest(task, dataset, origins, asked, params=params, progress=progress)
 
 
 def train(

@@ -81,6 +81,12 @@ def show_dataset(name: str, as_json: JSON = False) -> None:
         why = model["lacks"] or model["reason"]
         grid.add_row(model["model"], model["can_run"], asked, why, model["would_gain"])
     console.print(grid)
+    if found["grains"]:
+        grid = Grid("demand's grain", "series", "of it noise", "")
+        for one in found["grains"]:
+            default = "by default" if one["default"] else ""
+            grid.add_row(one["grain"], f"{one['series']:,}", f"{one['noise_floor']:.0%}", default)
+        console.print(grid)
 
 
 @data.command("identity")

@@ -88,6 +88,9 @@ def evaluate(
             grid.add_row(row["method"], f"{row['value']:.4f}", folds_, ratio, seconds)
         console.print(f"[bold]{report.task.name}[/], slice {report.task.primary_slice}")
         console.print(grid)
+        floor = report.mean("wape_noise_floor")
+        if floor is not None:
+            console.print(f"[dim]noise alone, were every rate known: {floor:.4f}[/]")
         if report.task.note:
             console.print(f"[dim]{report.task.note}[/]")
 

@@ -55,6 +55,13 @@ def test_show_says_which_models_can_run(run):
     }
 
 
+def test_show_says_how_much_of_each_grain_is_noise(run):
+    shown = json.loads(run("data", "show", "complete-journey", "--json")[1])["grains"]
+    noise = {row["grain"]: row["noise_floor"] for row in shown}
+    assert noise["product:day"] > noise["product:week"] > noise["category:week"]
+    assert [row["grain"] for row in shown if row["default"]] == ["product:week"]
+
+
 def test_importing_what_is_there_already_does_nothing_when_asked_so(run):
     code, _, err = run("data", "import", "complete-journey", "--if-missing")
     assert code == 0

@@ -13,7 +13,7 @@ from features.grain import Grain
 from training.contract import Needs
 from training.models.demand import DemandModel
 from training.tasks.demand import DEMAND
-from training.tasks.demand_question import default_grain
+from training.tasks.demand_question import MOST_NOISE, default_grain, noise_by_grain
 
 FIRST = 17_000
 WEEKS = 44
@@ -236,6 +236,26 @@ def test_a_horizon_that_splits_a_week_is_refused(shop):
 
 def test_the_bundled_records_are_asked_by_product_and_week(journey):
     assert default_grain(journey) == Grain.parse("product:week")
+
+
+def test_a_grain_that_is_mostly_noise_is_not_asked_for():
+    rng = np.random.default_rng(0)
+    sold = rng.poisson(0.3, (200, 140))
+    product, day = np.nonzero(sold)
+    sales = pl.DataFrame(
+        {
+            "product_id": [f"p{i}" for i in product],
+            "location_id": "1",
+            "day": (FIRST + day).astype(np.int32),
+            "quantity": sold[product, day].astype(float),
+        }
+    )
+    dataset = Dataset.from_frames("x", {"sales": sales})
+    noise = noise_by_grain(dataset)
+    assert noise["product:day"].wape > MOST_NOISE > noise["product:week"].wape
+    assert str(default_grain(dataset)) == "product,location:week"
+    options = DEMAND.options(dataset)
+    assert "noise" in DEMAND.reason(dataset, options, dataset.end)
 
 
 def test_brisk_sales_by_location_are_asked_by_day():

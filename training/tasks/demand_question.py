@@ -4,18 +4,18 @@ A dataset and an instant in, the demand task's options out, and the reason for t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import polars as pl
+import narwhals as nw
 
-from features.calendar import MONTH_DAYS, day_start, to_day
+from features.calendar import MONTH_DAYS, to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from features.grain import Grain
+from features.noise import NoiseFloor, noise_floor
 from features.rhythm import FOLDS, demand_season, rhythm
-from features.series import steady_series, units_by_period
+from features.series import THOUSANDTHS, steady_series, units_by_period
 from training.models.demand_rows import (
     MIN_ROWS,
     ORIGIN_DAYS,
@@ -24,19 +24,22 @@ from training.models.demand_rows import (
     WARM_UP_DAYS,
 )
 
-# From fine to coarse, each with the share of units that has to be in series that sell
-# regularly. Products are ordered one by one: they are given up for categories late.
-CANDIDATES = {
-    "product,location:day": 0.5,
-    "product:day": 0.5,
-    "product,location:week": 0.5,
-    "product:week": 0.25,
-    "category:week": 0.0,
-    "location:day": 0.0,
-    "location:week": 0.0,
-}
-# Where the records name products and nothing coarser, and those sell seldom.
-LAST_RESORT = "product:week"
+# From fine to coarse.
+CANDIDATES = (
+    "product,location:day",
+    "product:day",
+    "product,location:week",
+    "product:week",
+    "category:week",
+    "location:day",
+    "location:week",
+)
+# A grain is too fine where a forecast that knew every rate would miss by more than this share
+# of what sells: what is left is chance, and no plan can be made of it.
+MOST_NOISE = 0.6
+# Products are ordered one by one: they are given up for categories late, where less than this
+# share of units is of products that sell one a week or more.
+_BY_PRODUCT, _LEAST_STEADY = "product:week", 0.25
 # Horizons by period, the usual one first; a short history gets a shorter one. Rather than
 # below the third, fewer windows are judged.
 HORIZON_DAYS = {"day": (28, 21, 14, 7), "week": (56, 42, 28, 14)}
@@ -44,24 +47,57 @@ HORIZON_DAYS = {"day": (28, 21, 14, 7), "week": (56, 42, 28, 14)}
 FEWEST_ORIGINS = 4
 
 
-@dataclass(frozen=True)
-class _Choice:
-    grain: Grain
-    reason: str
-
-
 def default_grain(dataset: Dataset, as_of: datetime | None = None) -> Grain:
-    """Choose the finest grain at which most of what was sold is in series that sell regularly.
+    """Choose the finest grain that is not mostly noise, or else the one with the least.
 
-    Regularly means one unit a period on average since the first sale; only sales before
-    `as_of` count. Records that are dated by weeks are asked for by the week.
+    Products by week are chosen rather than something coarser wherever enough of them sell
+    regularly. Only sales before `as_of` count; see `noise_floor`. Records that are dated by weeks
+    are asked for by the week.
 
     Raises
     ------
     MissingData
         If the records name neither products nor locations.
     """
-    return _choice(dataset, as_of).grain
+    instant = as_of or dataset.end
+    noise = noise_by_grain(dataset, instant)
+    for text, floor in noise.items():
+        if floor.wape <= MOST_NOISE:
+            return Grain.parse(text)
+        if text == _BY_PRODUCT and _steady_share(dataset, instant) >= _LEAST_STEADY:
+            return Grain.parse(text)
+    if noise:
+        return Grain.parse(min(noise, key=lambda text: noise[text].wape))
+    raise MissingData(
+        f"demand needs to know what was sold or where, and dataset {dataset.name} names neither "
+        f"in {dataset.records}; import product_id or location_id.",
+        field=f"{dataset.records}.product_id",
+    )
+
+
+def noise_by_grain(dataset: Dataset, as_of: datetime | None = None) -> dict[str, NoiseFloor]:
+    """Say how much of the demand at each usual grain is noise, from fine to coarse.
+
+    Grains that the records cannot give, or at which nothing sold of late, are left out.
+    """
+    instant = as_of or dataset.end
+    return dataset.derive(("noise", to_day(instant)), lambda: _noise(dataset, instant))
+
+
+def _noise(dataset: Dataset, as_of: datetime) -> dict[str, NoiseFloor]:
+    weekly = rhythm(dataset, as_of).period_days > 1
+    found = {}
+    for text in CANDIDATES:
+        grain = Grain.parse(text)
+        if weekly and grain.freq == "day":
+            continue
+        try:
+            floor = noise_floor(dataset, grain, as_of)
+        except MissingData:  # such as records without locations
+            continue
+        if floor.series:
+            found[text] = floor
+    return found
 
 
 def options(
@@ -96,7 +132,10 @@ def options(
 
 def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str:
     """Say what in the records the grain and the horizon follow from, and what season they show."""
-    text = _choice(dataset, as_of).reason
+    noise, grain = noise_by_grain(dataset, as_of), options["grain"]
+    finer = [text for text in noise if CANDIDATES.index(text) < CANDIDATES.index(grain)]
+    text = f"{noise[grain].wape:.0%} of it is noise"
+    text += "".join(f", {noise[other].wape:.0%} at {other}" for other in finer)
     if rhythm(dataset, as_of).period_days > 1:
         text = f"records are dated by weeks; {text}"
     usual = HORIZON_DAYS[Grain.parse(options["grain"]).freq][0]
@@ -110,11 +149,6 @@ def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -
     """Count the days before the oldest origin, and those that hold enough origins to learn from."""
     grain = Grain.parse(options["grain"])
     return _needed(_steady(dataset, grain, as_of), grain, options["horizon_days"])
-
-
-def _choice(dataset: Dataset, as_of: datetime | None) -> _Choice:
-    day = to_day(as_of or dataset.end)
-    return dataset.derive(("default_grain", day), lambda: _choose(dataset, day))
 
 
 def _refuse_months(dataset: Dataset, as_of: datetime | None) -> None:
@@ -131,38 +165,18 @@ def _refuse_months(dataset: Dataset, as_of: datetime | None) -> None:
         )
 
 
-def _choose(dataset: Dataset, day: int) -> _Choice:
-    weekly = rhythm(dataset, day_start(day)).period_days > 1
-    for text, least in {**CANDIDATES, LAST_RESORT: 0.0}.items():
-        grain = Grain.parse(text)
-        if weekly and grain.freq == "day":
-            continue
-        try:
-            share = _steady_share(dataset, grain, day)
-        except MissingData:  # such as records without locations
-            continue
-        if share is not None and share >= least:
-            return _Choice(
-                grain,
-                f"{share:.0%} of units are in series that sell one a {grain.freq} or more",
-            )
-    raise MissingData(
-        f"demand needs to know what was sold or where, and dataset {dataset.name} names neither "
-        f"in {dataset.records}; import product_id or location_id.",
-        field=f"{dataset.records}.product_id",
+def _steady_share(dataset: Dataset, as_of: datetime) -> float:
+    """Share of units in products that sold one a week or more since they began."""
+    grain, day = Grain.parse(_BY_PRODUCT), to_day(as_of)
+    block = (day - day % grain.days) // grain.days
+    past = units_by_period(dataset, grain, day).filter(nw.col("block") < block)
+    totals = past.group_by("series").agg(nw.col("units").sum(), nw.col("block").min())
+    steady = nw.col("units") >= (block - nw.col("block")) * THOUSANDTHS
+    of_all, of_steady = (
+        totals.select(nw.col("units").sum()).collect().item(),
+        totals.filter(steady).select(nw.col("units").sum()).collect().item(),
     )
-
-
-def _steady_share(dataset: Dataset, grain: Grain, day: int) -> float | None:
-    """Share of units in series that sell regularly; None where nothing was sold."""
-    units = units_by_period(dataset, grain, day).collect().to_polars()
-    totals = (
-        units.filter(pl.col("block") < day // grain.days)
-        .group_by("series")
-        .agg(pl.col("units").sum() / 1000, (day // grain.days - pl.col("block").min()).alias("age"))
-    )
-    sold, age = totals.get_column("units").to_numpy(), totals.get_column("age").to_numpy()
-    return float(sold[sold >= age].sum() / sold.sum()) if sold.sum() > 0 else None
+    return float(of_steady or 0) / max(float(of_all or 0), 1.0)
 
 
 def _horizon(dataset: Dataset, grain: Grain, as_of: datetime) -> int:
