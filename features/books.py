@@ -158,19 +158,15 @@ class Books:
         units = self._units(index.get_column("series").sort().to_numpy())
         groups = _groups(index)
         own = units.join(index.select("series", *groups), on="series", how="left")
-        others = pl.concat(
-            [
-                self._scan("totals").collect(),
-                own.select(*groups, "day", -pl.col("units")),
-            ]
-        )
         near = [
             pl.col(group).is_in(index[group].drop_nulls().unique().implode()) for group in groups
         ]
-        of_these = pl.any_horizontal(pl.lit(value=False), *near)
         # Groups that none of these series is in make one group without a name.
-        named = [pl.when(of_these).then(pl.col(group)).alias(group) for group in groups]
-        rest = others.with_columns(named).group_by(*groups, "day").agg(pl.col("units").sum())
+        of_these = self._totals.filter(pl.any_horizontal(pl.lit(value=False), *near))
+        beyond = pl.concat([self._by_day, of_these.select("day", -pl.col("units"))])
+        others = pl.concat([of_these, own.select(*groups, "day", -pl.col("units"))])
+        parts = [others.group_by(*groups, "day"), beyond.group_by("day")]
+        rest = pl.concat([part.agg(pl.col("units").sum()) for part in parts], how="diagonal")
         rest = rest.filter(pl.col("units") != 0).with_columns(
             series=-1 - pl.struct(*groups).rank("dense").cast(pl.Int64)
             if groups
@@ -191,6 +187,14 @@ class Books:
         scan = self._scan("units")
         parts = pl.collect_all([scan.slice(int(g) * _ROW_GROUP, _ROW_GROUP) for g in groups])
         return pl.concat(parts).filter(pl.col("series").is_in(series.tolist()))
+
+    @cached_property
+    def _totals(self) -> pl.DataFrame:
+        return pl.read_parquet(self._path("totals"))
+
+    @cached_property
+    def _by_day(self) -> pl.DataFrame:
+        return self._totals.group_by("day").agg(pl.col("units").sum())
 
     @cached_property
     def _about(self) -> dict[str, Any]:
