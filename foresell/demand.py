@@ -28,6 +28,7 @@ def asked(
     why: bool = False,
     anomalies: bool = False,
     quantiles: str | None = None,
+    series: Path | None = None,
 ) -> Answer | None:
     """Turn options of `score` into a question; None where nothing but forecasts is asked for.
 
@@ -42,13 +43,14 @@ def asked(
         "why": why,
         "anomalies": anomalies,
         "quantiles": quantiles is not None,
+        "series": series is not None,
     }
     names = [name for name, is_given in given.items() if is_given]
     if not names:
         return None
     if model != "demand":
         raise InvalidInput(f"--{names[0]} is for demand; this is {model}.", field=names[0])
-    exclusive = [name for name in names if name != "quantiles"]
+    exclusive = [name for name in names if name not in ("quantiles", "series")]
     if len(exclusive) > 1:
         raise InvalidInput(
             f"--{exclusive[0]} and --{exclusive[1]} write different rows: ask for one.",
@@ -58,9 +60,16 @@ def asked(
         raise InvalidInput(
             f"--quantiles does not go with --{exclusive[0]}, which has none.", field="quantiles"
         )
+    if series is not None and exclusive not in ([], ["plan"]):
+        raise InvalidInput(
+            f"--series does not go with --{exclusive[0]}, which is of all.", field="series"
+        )
     levels = QUANTILES if quantiles is None else _levels(quantiles)
+    wanted = None if series is None else read_rows("series", series)
     if plan is not None:
-        return under_plan(read_plan_file(plan), levels)
+        return under_plan(read_rows("plan", plan), levels, wanted)
+    if wanted is not None:
+        return of_series(wanted, levels)
     if totals is not None:
         return totals_of(totals.split(","), levels)
     if why:
@@ -70,13 +79,49 @@ def asked(
     return lambda model, dataset, as_of: model.predict(dataset, as_of, quantiles=levels)
 
 
-def under_plan(plan: pl.DataFrame, quantiles: Sequence[float] = QUANTILES) -> Answer:
+def under_plan(
+    plan: pl.DataFrame,
+    quantiles: Sequence[float] = QUANTILES,
+    series: pl.DataFrame | None = None,
+) -> Answer:
     """Ask for the forecast under a plan beside that under the books."""
     from training.models.demand_under_plan import predict_under
 
     return lambda model, dataset, as_of: predict_under(
-        model, dataset, as_of, plan, quantiles=quantiles
+        model, dataset, as_of, plan, series, quantiles=quantiles
     )
+
+
+def of_series(series: pl.DataFrame, quantiles: Sequence[float] = QUANTILES) -> Answer:
+    """Ask for some series, also for such as have not sold yet; see `DemandModel.predict`.
+
+    The answer raises InvalidInput where a key of the grain is missing, NotFound where nothing is
+    known of a series.
+    """
+
+    def answer(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+        from features.grain import Grain
+
+        keys = Grain.parse(model.grain).keys
+        for key in keys:
+            if key not in series.columns:
+                raise InvalidInput(
+                    f"series lacks the column {key!r}: at the grain {model.grain} a series is "
+                    f"named by {', '.join(keys)}.",
+                    field=key,
+                )
+        found = model.predict(dataset, as_of, series, quantiles=quantiles)
+        unknown = series.join(found, on=keys, how="anti")
+        if not unknown.is_empty():
+            named = ", ".join(f"{key} {unknown[key][0]!r}" for key in keys)
+            raise NotFound(
+                f"series: {named} is unknown: nothing of it was sold and no table names it; "
+                "columns department and category may describe a product.",
+                field="series",
+            )
+        return found
+
+    return answer
 
 
 def totals_of(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES) -> Answer:
@@ -133,8 +178,8 @@ def not_as_expected(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl
     return anomalies(dataset, grain, model.country, past)
 
 
-def read_plan_file(path: Path) -> pl.DataFrame:
-    """Read a plan from CSV or Parquet.
+def read_rows(name: str, path: Path) -> pl.DataFrame:
+    """Read the rows of an option, such as a plan's, from CSV or Parquet.
 
     Raises
     ------
@@ -146,15 +191,15 @@ def read_plan_file(path: Path) -> pl.DataFrame:
     import polars as pl
 
     if not path.is_file():
-        raise NotFound(f"plan = {path}: there is no such file.", field="plan")
+        raise NotFound(f"{name} = {path}: there is no such file.", field=name)
     try:
         if path.suffix == ".csv":
             return pl.read_csv(path, infer_schema=False)  # ids such as 007 stay as they are
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
-        raise InvalidInput(f"plan = {path} cannot be read: {error}", field="plan") from error
-    raise InvalidInput(f"plan = {path} is neither a .csv nor a .parquet file.", field="plan")
+        raise InvalidInput(f"{name} = {path} cannot be read: {error}", field=name) from error
+    raise InvalidInput(f"{name} = {path} is neither a .csv nor a .parquet file.", field=name)
 
 
 def _levels(text: str) -> tuple[float, ...]:

@@ -141,6 +141,10 @@ def score(
     quantiles: Annotated[
         str | None, typer.Option(help="levels of demand, such as 0.1,0.5,0.975")
     ] = None,
+    series: Annotated[
+        Path | None,
+        typer.Option(help="demand of these series, sold yet or not: a CSV of the grain's columns"),
+    ] = None,
     why: Annotated[
         bool, typer.Option("--why", help="what forecasts of steady sellers are made of")
     ] = False,
@@ -158,14 +162,21 @@ def score(
     """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F`.
 
     Of demand also: `foresell score demand --plan plan.csv --out F`, `--totals department,all`,
-    `--why`, `--anomalies`. Of the recommender: `foresell score recommender --kind buy_again`.
+    `--series wanted.csv`, `--why`, `--anomalies`. Of the recommender:
+    `foresell score recommender --kind buy_again`.
     """
     from foresell import demand, scoring
 
     if by is not None:
         model = scoring.by(model, by)
     question = demand.asked(
-        model, plan=plan, totals=totals, why=why, anomalies=anomalies, quantiles=quantiles
+        model,
+        plan=plan,
+        totals=totals,
+        why=why,
+        anomalies=anomalies,
+        quantiles=quantiles,
+        series=series,
     )
     rows = scoring.score(
         settings(dataset),

@@ -80,6 +80,20 @@ def test_totals_are_the_sums_of_what_score_writes(score, booked):
         assert own.sort("date")["mean"].to_list() == pytest.approx(daily, abs=1e-9)
 
 
+def test_series_that_are_named_are_answered_as_among_all(score, booked, tmp_path):
+    wanted = tmp_path / "series.csv"
+    wanted.write_text("department\nPASTRY\n")
+    code, rows, err = score("--series", str(wanted))
+    assert code == 0, err
+    assert rows.equals(booked.filter(pl.col("department") == "PASTRY"))
+    wanted.write_text("department\nPASTRY\nROCKETS\n")
+    code, rows, err = score("--series", str(wanted))
+    assert (code, rows) == (2, None)
+    assert "department 'ROCKETS' is unknown" in err
+    wanted.write_text("product_id\n1\n")
+    assert "lacks the column 'department'" in score("--series", str(wanted))[2]
+
+
 def test_reasons_add_up_to_what_score_writes(score, booked):
     code, rows, err = score("--why")
     assert code == 0, err

@@ -51,7 +51,9 @@ def ask(tmp_path_factory):
     frames = {name: pl.DataFrame(columns) for name, columns in tables.items()}
     shop = Dataset.from_frames("shop", frames)
     options = {"grain": "product,location:day", "horizon_days": 14, "learning_rate": 0.1}
-    model = DemandModel(**options, rows=6_000, rounds=30, members=1, min_data_in_leaf=40).fit(shop, AS_OF)
+    model = DemandModel(**options, rows=6_000, rounds=30, members=1, min_data_in_leaf=40).fit(
+        shop, AS_OF
+    )
     home = tmp_path_factory.mktemp("home")
     draft = published.root(home) / ".v1"
     (draft / "demand").mkdir(parents=True)
