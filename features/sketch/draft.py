@@ -3,60 +3,26 @@
 Used by `foresell data sketch`. What could not be told stands beside the guess as a comment.
 """
 
-import json
-import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from features.sketch.odd_rows import Oddities, find_oddities
+from features.sketch.odd_rows import find_oddities
 from features.sketch.profile import Profile, profile
-from features.sketch.roles import Roles, find_roles
+from features.sketch.roles import find_roles
 from features.sketch.sample import Sample, alike, pattern_of, take_sample
+from features.sketch.sections import Look, Section
 from features.sketch.words import meaning
-from features.sources.parse import EPOCH
+from features.sketch.written import body, head, tail
 from features.tables import TABLES
 
 _THINGS = {"products": "product", "customers": "customer", "locations": "location"}
 # A key that is unique to this share is one; a few lines may stand twice by mistake.
 _UNIQUE = 0.995
-# Hours at which the six quietest ones begin where times are local.
-_NIGHTS = (22, 23, 0, 1, 2, 3)
 # Quantities so many times above most others are weights or volumes.
 _FAR = 50
-
-
-@dataclass
-class _Look:
-    """One file, and what was found in it."""
-
-    sample: Sample
-    profiles: dict[str, Profile]
-    roles: Roles
-    oddities: Oddities
-
-    def of(self, role: str) -> Profile:
-        return self.profiles[self.roles.columns[role]]
-
-    def unique(self, *roles: str) -> float:
-        """Share of rows that these columns tell apart."""
-        names = [self.roles.columns[role] for role in roles]
-        frame = self.sample.frame.select(names)
-        return frame.n_unique() / max(1, frame.height)
-
-
-@dataclass
-class _Section:
-    """One source of one table, as it will be written."""
-
-    table: str
-    look: _Look
-    columns: dict[str, str]
-    constants: dict[str, object] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def sketch(files: Sequence[Path], folder: Path, scratch: Path) -> str:
@@ -82,12 +48,10 @@ def sketch(files: Sequence[Path], folder: Path, scratch: Path) -> str:
         if not found:
             left.append(look)
     sections = _without_repeats(sections)
-    return (
-        "\n".join([*_head(files, looks, sections), *_body(sections, folder), *_tail(left)]) + "\n"
-    )
+    return "\n".join([*head(files, looks, sections), *body(sections, folder), *tail(left)]) + "\n"
 
 
-def _looks(group: list[Path], scratch: Path) -> list[_Look]:
+def _looks(group: list[Path], scratch: Path) -> list[Look]:
     """Look at files of one name but for its figures, as one where they have the same columns."""
     chosen = sorted({0, len(group) // 2, len(group) - 1})
     samples = [take_sample(group[number], scratch) for number in chosen]
@@ -97,7 +61,7 @@ def _looks(group: list[Path], scratch: Path) -> list[_Look]:
     return [_look(replace(samples[0], path=pattern_of(group), frame=frame))]
 
 
-def _look(sample: Sample) -> _Look:
+def _look(sample: Sample) -> Look:
     roles = find_roles(_profiles(sample))
     if sample.header is not None:
         # Columns without names are called what they are.
@@ -105,19 +69,19 @@ def _look(sample: Sample) -> _Look:
         sample = sample.renamed(names)
         roles = find_roles(_profiles(sample))
     by_name = {one.name: one for one in _profiles(sample)}
-    return _Look(sample, by_name, roles, find_oddities(roles, by_name))
+    return Look(sample, by_name, roles, find_oddities(roles, by_name))
 
 
 def _profiles(sample: Sample) -> list[Profile]:
     return [profile(name, sample.frame.get_column(name)) for name in sample.frame.columns]
 
 
-def _sections(look: _Look) -> list[_Section]:
+def _sections(look: Look) -> list[Section]:
     """Decide which tables a file holds."""
     roles = look.roles.columns
     dated = "ts" in roles or "week" in roles
     described = [
-        _Section(table, look, {f"{thing}_id": roles[f"{thing}_id"]})
+        Section(table, look, {f"{thing}_id": roles[f"{thing}_id"]})
         for table, thing in _THINGS.items()
         if f"{thing}_id" in roles
         and (look.roles.attributes.get(thing) or (thing == "location" and not dated))
@@ -146,7 +110,7 @@ def _sections(look: _Look) -> list[_Section]:
     return [_orders(look), *described]
 
 
-def _is_shelf(look: _Look) -> bool:
+def _is_shelf(look: Look) -> bool:
     """Whether there is one row a product, location and day; a group may stand for a product."""
     roles = look.roles.columns
     key = [name for name in ("product_id", "location_id", "ts", "week") if name in roles]
@@ -164,7 +128,7 @@ def _is_shelf(look: _Look) -> bool:
     return False
 
 
-def _section(table: str, look: _Look, *names: str) -> _Section:
+def _section(table: str, look: Look, *names: str) -> Section:
     """Make a section of the roles that the file has, its day or instant among them."""
     roles = look.roles.columns
     columns = {name: roles[name] for name in names if name in roles}
@@ -173,10 +137,10 @@ def _section(table: str, look: _Look, *names: str) -> _Section:
         if role in roles:
             columns[when if role == "ts" else "day"] = roles[role]
     notes = [look.roles.notes[role] for role in names if role in look.roles.notes]
-    return _Section(table, look, columns, notes=notes)
+    return Section(table, look, columns, notes=notes)
 
 
-def _orders(look: _Look) -> _Section:
+def _orders(look: Look) -> Section:
     names = ("customer_id", "order_id", "line", "product_id", "location_id", "channel", "kind")
     amounts = ("quantity", "unit_price", "revenue", "discount")
     section = _section("orders", look, *names, *amounts)
@@ -214,7 +178,7 @@ def _orders(look: _Look) -> _Section:
     return section
 
 
-def _sales(look: _Look) -> _Section:
+def _sales(look: Look) -> Section:
     section = _section("sales", look, "product_id", "location_id", "quantity", "on_sale")
     roles = look.roles.columns
     if "product_id" not in roles:
@@ -235,7 +199,7 @@ def _sales(look: _Look) -> _Section:
     return section
 
 
-def _touchpoints(look: _Look) -> _Section:
+def _touchpoints(look: Look) -> Section:
     section = _section("touchpoints", look, "customer_id", "campaign_id", "kind", "channel", "cost")
     if "kind" not in section.columns:
         stem = look.sample.path.stem.lower()
@@ -246,7 +210,7 @@ def _touchpoints(look: _Look) -> _Section:
     return section
 
 
-def _spans(look: _Look) -> list[_Section]:
+def _spans(look: Look) -> list[Section]:
     """Promotions or prices: something that holds from a day to a day."""
     roles = look.roles.columns
     if "product_id" not in roles:
@@ -256,150 +220,21 @@ def _spans(look: _Look) -> list[_Section]:
     columns = {name: roles[name] for name in names if name in roles}
     columns["from_day"] = roles["from_day"]
     if money and "discount" not in roles:
-        return [_Section("prices", look, {**columns, "price": money})]
+        return [Section("prices", look, {**columns, "price": money})]
     columns["last_day"] = roles["last_day"]
     depth = look.of("discount").numbers.max() if "discount" in roles else None
     if isinstance(depth, float) and depth <= 1:
         columns["depth"] = roles["discount"]
-    section = _Section("promotions", look, columns, {"kind": "discount"})
+    section = Section("promotions", look, columns, {"kind": "discount"})
     section.notes.append("kind = 'discount' is a guess; last_day counts as its last day")
     return [section]
 
 
-def _without_repeats(sections: list[_Section]) -> list[_Section]:
+def _without_repeats(sections: list[Section]) -> list[Section]:
     """Describe a thing by the file that is about it, rather than by lines that mention it."""
     about = {one.table for one in sections if one.table in _THINGS and _is_about(one)}
     return [one for one in sections if one.table not in about or _is_about(one)]
 
 
-def _is_about(section: _Section) -> bool:
+def _is_about(section: Section) -> bool:
     return not {"ts", "week"} & section.look.roles.columns.keys()
-
-
-def _head(files: Sequence[Path], looks: list[_Look], sections: list[_Section]) -> list[str]:
-    stem = files[0].resolve().parent.name if len(files) > 1 else files[0].name.split(".")[0]
-    name = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower() or "my-shop"
-    lines = [
-        "# A draft by `foresell data sketch`: read it, mend it, then `foresell data import` it.",
-        "# Every key is explained in examples/mapping.toml.",
-        f"name = {_text(name)}",
-    ]
-    instants = [look.of("ts") for look in looks if "ts" in look.roles.columns]
-    zoned = [one for one in instants if one.zoned]
-    if zoned:
-        lines += [
-            f"# {zoned[0].name} carries a time zone; in which one the retailer lives was not told:",
-            'local_time_zone = "UTC"',
-        ]
-    elif quiet := next(filter(None, map(_quiet_hours, instants)), None):
-        lines += [
-            f"# Least happens from {quiet} o'clock. Where that is not the retailer's night, times",
-            "# are of another zone: say local_time_zone here, and time_zone in the table.",
-        ]
-    if not {"orders", "sales"} & {one.table for one in sections}:
-        lines.append("# Neither [orders] nor [sales] was found, and one of them is needed.")
-    return lines
-
-
-def _quiet_hours(one: Profile) -> str | None:
-    """Name the six hours in which least happens, where instants have a time of day."""
-    assert one.dates is not None  # noqa: S101
-    hours = one.dates.drop_nulls().dt.hour()
-    if hours.n_unique() < 6:
-        return None
-    counts = [int((hours == hour).sum()) for hour in range(24)]
-    start = min(range(24), key=lambda hour: sum(counts[(hour + n) % 24] for n in range(6)))
-    return None if start in _NIGHTS else f"{start} to {(start + 6) % 24}"
-
-
-def _body(sections: list[_Section], folder: Path) -> list[str]:
-    order = list(TABLES)
-    tables = sorted({one.table for one in sections}, key=order.index)
-    lines = []
-    for table in tables:
-        mine = [one for one in sections if one.table == table]
-        for one in mine:
-            header = f"[[{table}]]" if len(mine) > 1 else f"[{table}]"
-            lines += ["", header, *_written(one, folder)]
-    return lines
-
-
-def _written(section: _Section, folder: Path) -> list[str]:
-    look, sample = section.look, section.look.sample
-    path = sample.path.resolve()
-    inside = path.is_relative_to(folder.resolve())
-    shown = os.path.relpath(path, folder.resolve()) if inside else str(path)
-    lines = [f"path = {_text(shown)}"]
-    if sample.delimiter is not None:
-        lines.append(f"delimiter = {_text(sample.delimiter)}")
-    if sample.header is not None:
-        lines.append(f"header = [{', '.join(map(_text, sample.header))}]")
-        lines.append(
-            "# The first line is a record: columns got these names by a guess at their values."
-        )
-    lines += [f"# {note}." for note in section.notes]
-    pairs = [f"{_key(name)} = {_text(raw)}" for name, raw in section.columns.items()]
-    lines.append(f"columns = {{ {', '.join(pairs)} }}")
-    if section.constants:
-        fixed = [f"{name} = {_text(str(value))}" for name, value in section.constants.items()]
-        lines.append(f"constants = {{ {', '.join(fixed)} }}")
-    lines += _reading(section)
-    if section.table in ("orders", "sales"):
-        lines += look.oddities.lines(section.columns) if section.table == "orders" else []
-        lines += [f"# not used: {name} ({why})" for name, why in look.roles.spare.items()]
-    return lines
-
-
-def _reading(section: _Section) -> list[str]:
-    """Say how dates and numbers are written, where they are not as they are by default."""
-    lines = []
-    amounts = {"quantity", "unit_price", "revenue", "discount", "price", "on_hand"}
-    numbers = [
-        section.look.profiles[raw] for name, raw in section.columns.items() if name in amounts
-    ]
-    if any(one.decimal == "," for one in numbers):
-        lines.append('decimal = ","')
-    days = ("ts", "day", "from_day", "last_day")
-    dated = [section.look.profiles[raw] for name, raw in section.columns.items() if name in days]
-    for one in [one for one in dated if one.date_format is not None][:1]:
-        if one.doubt:
-            lines.append(f"# The dates of {one.name} could also be of the form {one.doubt}.")
-        if one.date_format == EPOCH:
-            lines.append(f"# {one.name} counts from 1970.")
-        lines.append(f"date_format = {_text(one.date_format or '')}")
-    week = section.look.roles.columns.get("week")
-    if week is not None and week in section.columns.values():
-        first = int(section.look.profiles[week].numbers.min() or 1)  # type: ignore[arg-type]
-        lines.append(
-            f"# {week} numbers weeks (from {first}); when week 1 began was not told. Mend this:"
-        )
-        lines.append('first_week = "2000-01-03"')
-    elif section.table == "sales" and dated and _is_weekly(dated[0]):
-        lines.append(f"# {dated[0].name} names weeks: it should be the first day of each.")
-    return lines
-
-
-def _is_weekly(one: Profile) -> bool:
-    assert one.dates is not None  # noqa: S101
-    return one.dates.drop_nulls().dt.weekday().n_unique() == 1 and one.dates.n_unique() > 2
-
-
-def _tail(left: list[_Look]) -> list[str]:
-    lines = []
-    for look in left:
-        lines += [
-            "",
-            f"# {look.sample.path.name} was not understood: it has {', '.join(look.profiles)}.",
-        ]
-        if look.roles.columns:
-            told = ", ".join(f"{name} = {_text(raw)}" for name, raw in look.roles.columns.items())
-            lines.append(f"# Of these were recognised: {told}.")
-    return lines
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
