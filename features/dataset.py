@@ -192,12 +192,17 @@ def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
 
 def consent_given(home: Path, name: str) -> tuple[int, int] | None:
     """Count who has agreed, and of how many; None where customers were not asked."""
-    folder = dataset_folder(home, name)
-    tables = _scanned(folder, read_head(folder))
+    tables = newest_tables(home, name)
     agreed = consenting(tables)
     if agreed is None:
         return None
     return len(agreed), tables["customers"].select(nw.len()).collect().item()
+
+
+def newest_tables(home: Path, name: str) -> dict[str, nw.LazyFrame[Any]]:
+    """Return the newest tables with everybody in them, whether or not they consent."""
+    folder = dataset_folder(home, name)
+    return _scanned(folder, read_head(folder))
 
 
 def _scanned(folder: Path, snapshot: str) -> dict[str, nw.LazyFrame[Any]]:

@@ -14,6 +14,7 @@ import polars as pl
 
 from features.dataset import list_datasets
 from features.errors import ImportRejected, InvalidInput
+from features.forgotten import Forgotten
 from features.identity import LINKS, since_first
 from features.lines import FILE as LINE_FILE
 from features.lines import number_lines
@@ -81,6 +82,7 @@ def import_tables(
     with job_lock(home, f"import-{dataset}"), _drafts(folder) as drafts:
         known = dataset in list_datasets(home)
         keep_to_key(folder, key_check, begun=known)
+        forgotten = Forgotten.load(folder)
         parts = read_snapshot(folder, read_head(folder)) if known else {}
         arrived: dict[str, list[Staged]] = {}
         for number, source in enumerate(tables):
@@ -90,6 +92,7 @@ def import_tables(
                 source,
                 drafts / str(number),
                 rows_per_part,
+                forgotten,
                 at_least=len(parts.get(name, ())),
                 beside=sum(other.kept for other in others),
             )

@@ -12,8 +12,6 @@ from typing import Self
 import polars as pl
 
 from features.errors import InvalidInput
-from features.sources import parse
-from features.sources.mapped_rules import ID_BYTES, UNREAD
 from features.storage import write_durably
 
 VARIABLE = "FORESELL_PSEUDONYM_KEY"
@@ -74,18 +72,6 @@ class Pseudonyms:
     def one(self, customer_id: str) -> str:
         """Return the pseudonym of one id."""
         return _FIRST + self._hashed("customer", customer_id)
-
-    def treat(self, batch: pl.DataFrame, column: str) -> pl.DataFrame:
-        """Put pseudonyms in a raw column; an id that cannot be one keeps its fault alone."""
-        ids = parse.identity(batch.get_column(column))
-        hidden = self.of(ids)
-        faults = {
-            UNREAD: ids.str.contains(UNREAD, literal=True),
-            "-" * (ID_BYTES + 1): ids.str.len_bytes() > ID_BYTES,
-        }
-        for mark, faulty in faults.items():
-            hidden = hidden.set(faulty.fill_null(value=False), mark)
-        return batch.with_columns(hidden.alias(column))
 
     def _hashed(self, purpose: str, text: str) -> str:
         found = hmac.digest(self.key, f"{purpose}\0{text}".encode(), "sha256")

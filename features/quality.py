@@ -4,6 +4,7 @@ Used by every source's import. Nothing vanishes: read = accepted + quarantined +
 """
 
 from dataclasses import asdict, dataclass, field
+from typing import TypeVar
 
 import polars as pl
 
@@ -13,6 +14,8 @@ from features.tables import Table
 # What a source may say of each row, beside its values: the file, the line or row in it, what
 # makes it unreadable. Raw columns are carried as `source:NAME`.
 FILE, ROW, FAULT, RAW = "source.file", "source.row", "source.fault", "source:"
+# Whether the row is of someone who asked to be forgotten: then quarantine keeps no value of it.
+FORGOTTEN = "source.forgotten"
 
 QUARANTINE_SCHEMA = pl.Schema(
     {
@@ -32,7 +35,10 @@ QUARANTINE_SCHEMA = pl.Schema(
         "customer_id": pl.String,
     }
 )
+# What of a row in quarantine may tell of a person.
+SAID = ("value", "record", "customer_id")
 _FAILED = "#failed"
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 # A value that fails may be of any size; of a huge one the beginning is enough.
 _VALUE_CHARS = 200
 
@@ -185,9 +191,16 @@ def _rejected(table: Table, failed: pl.DataFrame, rule: Rule, source: int) -> pl
         "record": pl.col("#record"),
         "customer_id": if_there("customer_id"),
     }
-    return failed.select(
-        expr.cast(QUARANTINE_SCHEMA[name]).alias(name) for name, expr in told.items()
+    report = failed.select(
+        *(expr.cast(QUARANTINE_SCHEMA[name]).alias(name) for name, expr in told.items()),
+        if_there(FORGOTTEN).alias(FORGOTTEN),
     )
+    return blanked(report, pl.col(FORGOTTEN).fill_null(value=False)).drop(FORGOTTEN)
+
+
+def blanked(quarantine: Frame, gone: pl.Expr) -> Frame:
+    """Keep of some rows of a quarantine where they stood and why, and nothing that they said."""
+    return quarantine.with_columns(pl.when(~gone).then(pl.col(name)).alias(name) for name in SAID)
 
 
 def _record(failed: pl.DataFrame) -> pl.Expr:

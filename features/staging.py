@@ -11,9 +11,20 @@ from pathlib import Path
 import polars as pl
 
 from features.errors import InvalidInput
+from features.forgotten import ANONYMOUS, Forgotten
 from features.lines import FILE as LINE_FILE
 from features.lines import LineIdentity
-from features.quality import FAULT, FILE, QUARANTINE_SCHEMA, RAW, ROW, Rule, divide, standard_rules
+from features.quality import (
+    FAULT,
+    FILE,
+    FORGOTTEN,
+    QUARANTINE_SCHEMA,
+    RAW,
+    ROW,
+    Rule,
+    divide,
+    standard_rules,
+)
 from features.storage import part_count, part_of
 from features.tables import TABLES, Table
 
@@ -135,7 +146,13 @@ class Staged:
 
 
 def stage(
-    source: SourceTable, folder: Path, rows_per_part: int, *, at_least: int, beside: int
+    source: SourceTable,
+    folder: Path,
+    rows_per_part: int,
+    forgotten: Forgotten,
+    *,
+    at_least: int,
+    beside: int,
 ) -> Staged:
     """Check a table's rows and divide those that pass, on disk.
 
@@ -145,6 +162,8 @@ def stage(
         Where to; it is made.
     rows_per_part
         About how many rows a part is to hold.
+    forgotten
+        People of whom nothing is to be kept.
     at_least
         Into how many parts the table is divided already.
     beside
@@ -154,6 +173,7 @@ def stage(
     (folder / "rejected").mkdir(parents=True)
     arriving = _shaped(source, pl.DataFrame(schema=source.frame.lazy().collect_schema()))
     rules = [
+        *forgotten.rules(table),
         *source.rules,
         *(
             replace(rule, mapping_line=source.asked.get(rule.column))
@@ -166,7 +186,7 @@ def stage(
         wanted.append(pl.col(FILE).alias(LINE_FILE))
     staged = Staged(source, folder, arriving.select(wanted).schema)
     for number, batch in enumerate(_batches(source, rows_per_part)):
-        shaped = _shaped(source, batch)
+        shaped = forgotten.leave_out(table, _shaped(source, batch))
         good, bad = divide(table, shaped, rules, first_row=staged.read, source=source.number)
         file = f"{number:06d}.parquet"
         if bad.height:
@@ -177,6 +197,8 @@ def stage(
         for flags, counts in ((source.changed, staged.touched), (source.noted, staged.noted)):
             for column, text in flags.items():
                 counts[text] += int(good.get_column(column).sum())
+        if FORGOTTEN in good.columns:
+            staged.touched[ANONYMOUS] += int(good.get_column(FORGOTTEN).sum())
         rows = good.select(wanted).cast(staged.schema)
         if table.open_ended:
             rows = condensed(rows, list(table.key))

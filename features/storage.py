@@ -107,11 +107,25 @@ def commit_snapshot(folder: Path, parts: Mapping[str, Sequence[str]]) -> str:
     return snapshot
 
 
+def list_snapshots(folder: Path) -> list[str]:
+    """Name all snapshots."""
+    return sorted(listing.stem for listing in (folder / "snapshots").glob("*.json"))
+
+
+def replace_snapshot(folder: Path, snapshot: str, parts: Mapping[str, Sequence[str]]) -> None:
+    """Let a snapshot's name stand for other parts: its records without those of some people.
+
+    Its name is no longer the hash of its content; what rests on it finds it all the same.
+    """
+    sync_folder(folder / "tables")
+    write_durably(_listing(folder, snapshot), json.dumps(parts, indent=1, sort_keys=True))
+
+
 def remove_unnamed(folder: Path) -> None:
     """Remove parts that no snapshot names; call it while no import runs beside."""
     named: set[str] = set()
-    for listing in (folder / "snapshots").glob("*.json"):
-        named.update(*read_snapshot(folder, listing.stem).values())
+    for snapshot in list_snapshots(folder):
+        named.update(*read_snapshot(folder, snapshot).values())
     for path in (folder / "tables").iterdir():
         if path.name not in named:
             path.unlink()

@@ -20,6 +20,7 @@ from features.sources import BUNDLED
 from features.storage import dataset_folder
 from foresell.progress import console, progress
 from foresell.settings import Settings
+from training import published
 
 
 def import_source(
@@ -59,6 +60,11 @@ def import_source(
         report = bring_in(settings, name, mapping, tell)
     if mapping is not None:
         _keep_mapping(settings, Path(source), mapping)
+    if published.current(settings.home) is not None:
+        from training.versions import renew
+
+        # Who withdrew their consent is out of what is served from now on.
+        renew(settings.home, name)
     return report
 
 

@@ -1,17 +1,12 @@
 """Champion against challenger, and the publishing of what is served."""
 
-import hashlib
-import json
 import math
 import os
 import shutil
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-
-import psutil
 
 from features.dataset import open_dataset
 from features.errors import NotFound
@@ -20,6 +15,8 @@ from training.backtest import Progress
 from training.contract import Task
 from training.registry import TASKS
 from training.tracking import CHAMPION, Tracker, Version
+from training.versions import name_of, put_up, sweep
+from training.withheld import Withheld
 
 
 @dataclass(frozen=True)
@@ -105,13 +102,11 @@ def publish(
         )
         for name, version in models.items()
     }
-    content = json.dumps({name: model.run_id for name, model in sorted(served.items())})
-    latest = max(version.as_of for version in models.values())
-    name = f"{latest:%Y%m%d}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    name = name_of(served, Withheld.of(home, dataset))
     current = published.current(home)
     if current is not None and current.name == name:
         return name
-    _sweep_drafts(published.root(home))
+    sweep(published.root(home))
     draft = published.root(home) / f".{name}.{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -125,18 +120,8 @@ def publish(
         model = TASKS[task].model.load(version.folder)
         data = open_dataset(home, dataset, version.snapshot)
         model.publish(data, version.as_of, draft / task)
-    record = published.Version(
-        version=name, dataset=dataset, created=datetime.now().astimezone(), models=served
-    )
-    published.finish(home, draft, record)
-    published.switch(home, name)
+    # Read again: to publish takes its time, and someone may have asked to be forgotten.
+    withheld = Withheld.of(home, dataset)
+    put_up(home, draft, dataset, served, withheld)
     published.prune(home, keep)
-    return name
-
-
-def _sweep_drafts(root: Path) -> None:
-    """Delete what processes that died in publishing left behind."""
-    for draft in root.glob(".*.*"):
-        pid = draft.suffix[1:]
-        if draft.is_dir() and not (pid.isdigit() and psutil.pid_exists(int(pid))):
-            shutil.rmtree(draft)
+    return name_of(served, withheld)

@@ -154,15 +154,24 @@ def switch(home: Path, name: str) -> None:
 
 def prune(home: Path, keep: int) -> list[str]:
     """Delete all but the newest `keep` versions and the served one; return what went."""
-    # A draft's name begins with a dot; it may be in the making.
-    folders = [path.parent for path in root(home).glob(f"[!.]*/{RECORD}")]
-    newest = sorted(folders, key=lambda folder: read(folder).created, reverse=True)
+    newest = sorted(versions(home), key=lambda folder: read(folder).created, reverse=True)
     old = [folder for folder in newest[keep:] if folder != current(home)]
     for folder in old:
-        # The record goes first: whoever opens the folder from here on sees no version.
-        (folder / RECORD).unlink()
-        shutil.rmtree(folder)
+        delete(folder)
     return [folder.name for folder in old]
+
+
+def versions(home: Path) -> list[Path]:
+    """Return the folders of all complete versions."""
+    # A draft's name begins with a dot; it may be in the making.
+    return [path.parent for path in root(home).glob(f"[!.]*/{RECORD}")]
+
+
+def delete(folder: Path) -> None:
+    """Delete a version that is not served."""
+    # The record goes first: whoever opens the folder from here on sees no version.
+    (folder / RECORD).unlink()
+    shutil.rmtree(folder)
 
 
 def _sync(path: Path) -> None:

@@ -26,6 +26,7 @@ from features.sources import parse
 from features.sources.csv_text import CsvOptions
 from features.sources.database import read_query
 from features.sources.files import matching, scan_files, shown
+from features.sources.hidden import hide
 from features.sources.mapped_rules import DAMAGE, DAMAGED, IDS, mapped_rules, matches
 from features.sources.order_lines import (
     CAPPED,
@@ -267,7 +268,10 @@ def read_mapped(
             return ()
         # A loyalty number or an e-mail's hash tells who it is as well as the id does.
         told = {source.columns[name] for name in ("customer_id", "value") if name in source.columns}
-        return tuple(partial(pseudonyms.treat, column=f"{RAW}{column}") for column in sorted(told))
+        return tuple(
+            partial(hide, column=f"{RAW}{column}", pseudonyms=pseudonyms)
+            for column in sorted(told)
+        )
 
     return [
         _source_table(

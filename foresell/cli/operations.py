@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table as Grid
 
-from foresell.cli.edge import DATASET, FOLDS, JSON, app, settings, show, verb
+from foresell.cli.edge import DATASET, FOLDS, JSON, app, cell, settings, show, verb
 from foresell.progress import console
 
 
@@ -45,6 +45,40 @@ def serve(
         update={name: value for name, value in given.items() if value is not None}
     )
     raise typer.Exit(jobs.serve(chosen, try_it=try_it))
+
+
+@app.command()
+@verb
+def forget(
+    customer_id: Annotated[
+        str, typer.Argument(help="as the source has it (with the key set), or as it is stored")
+    ],
+    dataset: Annotated[str | None, typer.Option(help="only there; everywhere by default")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Erase a person everywhere, for good. Example: `foresell forget 4711`.
+
+    Sales stay, as anonymous ones. Exit code 2 where nobody knows the customer.
+    """
+    from foresell import forget as forgetting
+
+    rows = forgetting.forget(settings(), customer_id, dataset)
+    if as_json:
+        show(rows)
+        return
+    grid = Grid(
+        "dataset",
+        "order lines made anonymous",
+        "customer rows",
+        "touchpoints",
+        "older snapshots cleaned",
+        "quarantined rows blanked",
+        "was served",
+        "forgotten before",
+    )
+    for row in rows:
+        grid.add_row(*(cell(value) for value in row.values()))
+    console.print(grid)
 
 
 @app.command()

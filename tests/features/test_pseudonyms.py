@@ -12,7 +12,9 @@ from features.errors import ImportRejected, InvalidInput
 from features.intake import import_tables
 from features.mapping_file import read_mapping
 from features.pseudonyms import Pseudonyms
+from features.quality import FAULT
 from features.quarantine import quarantine_file, scan_quarantine
+from features.sources.hidden import hide
 from features.sources.mapped import read_mapped
 from features.sources.quarantined import read_quarantined
 
@@ -110,7 +112,7 @@ def test_a_pseudonym_is_no_number_and_another_key_gives_another():
 
 def test_an_id_reads_the_same_however_a_source_stores_it():
     hidden = [
-        KEY.treat(pl.DataFrame({"id": pl.Series(values)}), "id")["id"][0]
+        hide(pl.DataFrame({"source:id": values, FAULT: None}), "source:id", KEY)["source:id"][0]
         for values in (["7001"], [" 7001 "], ["7001.0"], [7001], [7001.0])
     ]
     assert set(hidden) == {KEY.one("7001")}
@@ -198,3 +200,12 @@ def test_a_customer_given_as_a_constant_is_refused(shop):
     shop.map(text.replace("[customers]", 'constants = { customer_id = "7001" }\n[customers]'))
     with pytest.raises(InvalidInput, match="no hash would hide"):
         read_mapping(shop.folder / "shop.toml")
+
+
+def test_a_row_whose_fields_have_slipped_shows_none_of_them(shop):
+    (shop.folder / "till.csv").write_text(
+        "bon,who,sku,when,qty\n1,7001,tea,2024-01-02,1\n2,x,7002,tea,2024-01-02,1\n3,y,7003\n"
+    )
+    shop.bring()
+    assert shop.kept().filter(table="orders")["reason"].to_list() == ["the row cannot be read"] * 2
+    assert shop.mentions(*IDS) == set()

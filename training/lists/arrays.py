@@ -29,6 +29,12 @@ def read(folder: Path, name: str) -> NDArray[Any]:
         return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
 
 
+def replace(path: Path, values: NDArray[Any]) -> None:
+    """Write an array in the place of one that others may still share or have mapped."""
+    path.unlink()
+    np.save(path, values, allow_pickle=False)
+
+
 def ends(owners: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
     """Return where each owner's entries end, with a zero in front; `owners` are ordered."""
     counts = np.bincount(owners, minlength=size)

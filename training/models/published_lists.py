@@ -49,6 +49,7 @@ from training.models.places import Plan
 Ints = NDArray[np.int64]
 Float32s = NDArray[np.float32]
 
+CUSTOMERS = "customers.parquet"
 OF_CANDIDATES = ("product", "source", "taste", "state", "explained", "motive")
 ARRAYS = (*OF_CANDIDATES, "customer_state", "product_state", "hazard")
 MOTIVE_STEP = 1 / 32
@@ -118,7 +119,7 @@ class PublishedLists:
     def load(cls, folder: Path) -> Self:
         """Map what `Draft` wrote."""
         about = json.loads((folder / "about.json").read_text())
-        customers = pl.read_parquet(folder / "customers.parquet")
+        customers = pl.read_parquet(folder / CUSTOMERS)
         products = pl.read_parquet(folder / "products.parquet")
         with np.load(folder / "places.npz", allow_pickle=False) as places:
             names, codes, weights = places["ids"], places["codes"], places["weights"]

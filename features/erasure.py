@@ -1,0 +1,180 @@
+"""Take people out of what is stored of a dataset: all snapshots, the quarantine, crashes' drafts.
+
+Used by `foresell forget`. Each step can be taken again: killed at any point, the next run ends
+what this one began.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from features.forgotten import ID, Forgotten
+from features.locks import job_lock
+from features.quality import FAULT, blanked
+from features.quarantine import quarantine_file, scan_quarantine, write_quarantine
+from features.storage import (
+    commit_snapshot,
+    dataset_folder,
+    list_snapshots,
+    part_of,
+    read_head,
+    read_snapshot,
+    remove_unnamed,
+    replace_snapshot,
+    scan_parts,
+    write_part,
+)
+from features.tables import TABLES
+
+# Tables that tell of people, with what a person leaves there.
+_TABLES = ("orders", "customers", "touchpoints")
+
+
+@dataclass
+class Erased:
+    """What was removed from a dataset.
+
+    Attributes
+    ----------
+    tables
+        Rows by table of the newest snapshot: order lines that became anonymous, the rest gone.
+    snapshots
+        Older snapshots that held the person and no longer do.
+    quarantine
+        Rows in quarantine of which only place and reason are left.
+    known
+        Whether the person was forgotten before.
+    """
+
+    known: bool
+    tables: Counter[str] = field(default_factory=Counter)
+    snapshots: int = 0
+    quarantine: int = 0
+
+
+def knows(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
+    """Whether anything stored of a dataset tells of one of these ids, or once did."""
+    folder = dataset_folder(home, dataset)
+    ids = pl.Series(ID, list(customer_ids), dtype=pl.String)
+    if Forgotten.load(folder).among(ids).any():
+        return True
+    for snapshot in list_snapshots(folder):
+        parts = read_snapshot(folder, snapshot)
+        for table in _TABLES:
+            if table in parts and _rows_of(folder, parts[table], ids).head(1).collect().height:
+                return True
+    return any(
+        scan_quarantine(path).filter(_said_of(ids)).head(1).collect().height
+        for path in _quarantines(home, dataset)
+    )
+
+
+def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
+    """Take people out, and keep them out of whatever is imported later.
+
+    Raises
+    ------
+    Unavailable
+        If an import into the dataset runs.
+    """
+    folder = dataset_folder(home, dataset)
+    ids = pl.Series(ID, list(customer_ids), dtype=pl.String)
+    with job_lock(home, f"import-{dataset}"):
+        forgotten = Forgotten.load(folder)
+        found = Erased(known=bool(forgotten.among(ids).any()))
+        # First of all: what is done below is not undone by an import.
+        forgotten = forgotten.with_(folder, customer_ids)
+        head = read_head(folder)
+        parts = read_snapshot(folder, head)
+        cleaned = {}
+        for table, names in parts.items():
+            cleaned[table], rows = _without(folder, table, names, ids, forgotten)
+            if rows:
+                found.tables[table] = rows
+        if cleaned != parts:
+            commit_snapshot(folder, cleaned)
+        # What runs and versions name as the records they rest on goes on under its old name.
+        for snapshot in list_snapshots(folder):
+            before = read_snapshot(folder, snapshot)
+            after = {
+                table: _without(folder, table, names, ids, forgotten)[0]
+                for table, names in before.items()
+            }
+            if after != before:
+                replace_snapshot(folder, snapshot, after)
+                found.snapshots += snapshot != head
+        remove_unnamed(folder)
+        shutil.rmtree(folder / "staging", ignore_errors=True)
+        for path in _quarantines(home, dataset):
+            path.with_name(f".{path.name}").unlink(missing_ok=True)
+            found.quarantine += _blank(path, ids)
+    return found
+
+
+def _without(
+    folder: Path, table: str, names: list[str], ids: pl.Series, forgotten: Forgotten
+) -> tuple[list[str], int]:
+    """Write the parts of a table that people are in anew; returns all parts and rows concerned."""
+    if table not in _TABLES:
+        return names, 0
+    rows = _rows_of(folder, names, ids).collect()
+    if rows.is_empty():
+        return names, 0
+    moved: dict[int, pl.DataFrame] = {}
+    if table == "orders":
+        # An order that was named by its customer gets another name, and with it another part.
+        anonymous = forgotten.made_anonymous(rows, pl.lit(value=True))
+        part = part_of(TABLES[table], anonymous.columns, len(names)).alias("#part")
+        placed = anonymous.with_columns(part).partition_by("#part", as_dict=True, include_key=False)
+        moved = {int(number): frame for (number,), frame in placed.items()}
+    kept = []
+    for number, name in enumerate(names):
+        others = _parted(folder, name, ids)
+        if others is None and number not in moved:
+            kept.append(name)
+            continue
+        part_rows = scan_parts(folder, [name]).collect() if others is None else others
+        if number in moved:
+            part_rows = pl.concat([part_rows, moved[number]])
+        key = [column for column in TABLES[table].key if column in part_rows.columns]
+        kept.append(write_part(folder, table, part_rows.sort(key)))
+    return kept, rows.height
+
+
+def _rows_of(folder: Path, names: list[str], ids: pl.Series) -> pl.LazyFrame:
+    rows = scan_parts(folder, names)
+    if ID not in rows.collect_schema():
+        return rows.clear()
+    return rows.filter(pl.col(ID).is_in(ids.implode()))
+
+
+def _parted(folder: Path, name: str, ids: pl.Series) -> pl.DataFrame | None:
+    """Return the rows of all others in a part; None where it holds nobody who goes."""
+    if _rows_of(folder, [name], ids).head(1).collect().is_empty():
+        return None
+    other = ~pl.col(ID).is_in(ids.implode())
+    return scan_parts(folder, [name]).filter(other.fill_null(value=True)).collect()
+
+
+def _quarantines(home: Path, dataset: str) -> list[Path]:
+    return [quarantine_file(home, dataset, stopped=stopped) for stopped in (False, True)]
+
+
+def _said_of(ids: pl.Series) -> pl.Expr:
+    """Say which rows in quarantine are of people, by their id or in a row whose fields slipped."""
+    texts = [f':"{one}"' for one in ids]
+    slipped = pl.col("record").str.contains_any(texts) & (pl.col("column") == FAULT)
+    mine = pl.col(ID).is_in(ids.implode()).fill_null(value=False)
+    return mine | slipped.fill_null(value=False)
+
+
+def _blank(path: Path, ids: pl.Series) -> int:
+    rows = scan_quarantine(path)
+    count = int(rows.select(_said_of(ids).sum()).collect().item())
+    if count:
+        write_quarantine(path, [blanked(rows, _said_of(ids))])
+    return count

@@ -1,0 +1,168 @@
+"""`foresell forget` on what is really published: a served person becomes an unknown one."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from features.dataset import open_dataset
+from features.intake import import_tables
+from features.staging import SourceTable
+from foresell.cli import app
+from serving.answers import READERS
+from serving.answers.customer import profiles
+from serving.predictor import Predictor
+from training import published
+from training.versions import renew
+
+PERSONAL = ("churn", "next-purchase", "value", "recommender")
+
+
+@pytest.fixture
+def served_home(published_home, home, tmp_path):
+    """A home of its own with the small data set and what is published of it."""
+    for folder in ("datasets", "quarantine"):
+        if (home / folder).is_dir():
+            shutil.copytree(home / folder, tmp_path / folder)
+    shutil.copytree(published.root(published_home), published.root(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def run(served_home):
+    def invoke(*words: str) -> tuple[int, str, str]:
+        env = {"FORESELL_HOME": str(served_home)}
+        result = CliRunner().invoke(app, list(words), env=env, catch_exceptions=False)
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke
+
+
+def customers(home, dataset) -> list[str]:
+    orders = open_dataset(home, dataset).table("orders").select("customer_id")
+    return sorted(orders.unique().collect().get_column("customer_id").drop_nulls().to_list())
+
+
+def answers(predictor: Predictor, ids: list[str]) -> dict[str, list]:
+    """What every personal model says, as a route would ask."""
+    models = predictor.held().answers
+    found = {task: models[task].answer(ids) for task in PERSONAL}
+    found["customer"] = profiles(models, ids)
+    category = models["next-category"].answers.item(0, "category")
+    found["next-category"] = models["next-category"].answer(ids, category)
+    return {task: [json.dumps(row, default=str) for row in rows] for task, rows in found.items()}
+
+
+def test_the_person_is_answered_as_an_unknown_one_and_all_others_as_before(
+    served_home, run, journey
+):
+    predictor = Predictor([served_home], READERS, 1.0)
+    predictor.refresh()
+    ids = customers(served_home, journey.name)
+    gone, others = ids[100], [one for one in ids[::6] if one != ids[100]]
+    before = answers(predictor, others)
+    product = predictor.held().answers["recommender"].shelf.catalogue.ids[0]
+    buyers = predictor.held().answers["recommender"].customers_for([product], 1000)
+    code, out, err = run("forget", gone, "--json")
+    assert code == 0, err
+    (row,) = json.loads(out)
+    assert row["dataset"] == journey.name
+    assert row["orders"] > 0
+    assert row["published"]
+    assert predictor.refresh()
+    assert answers(predictor, others) == before
+    mine = answers(predictor, [gone])
+    nobody = answers(predictor, ["nobody"])
+    assert mine == {
+        task: [row.replace('"nobody"', f'"{gone}"') for row in rows]
+        for task, rows in nobody.items()
+    }
+    assert all('"population"' in rows[0] for rows in mine.values())
+    still = predictor.held().answers["recommender"].customers_for([product], 1000)
+    kept = [one for one in buyers[0]["customers"] if one["customer_id"] != gone]
+    assert [one["customer_id"] for one in still[0]["customers"]] == [
+        one["customer_id"] for one in kept
+    ]
+
+
+def test_no_published_file_names_the_person(served_home, run, journey):
+    gone = customers(served_home, journey.name)[7]
+    assert run("forget", gone)[0] == 0
+    named = [
+        path
+        for path in served_home.rglob("*.parquet")
+        if "customer_id" in pl.read_parquet_schema(path)
+        and gone in pl.read_parquet(path)["customer_id"].to_list()
+    ]
+    assert named == []
+    (version,) = published.versions(served_home)
+    assert version == published.current(served_home)
+
+
+def test_who_is_not_known_is_a_users_mistake_and_changes_nothing(served_home, run, journey):
+    before = published.current(served_home)
+    code, out, err = run("forget", "nobody-of-that-name")
+    assert (code, out) == (2, "")
+    assert "nothing was changed" in err.replace("\n", " ")
+    assert "nobody-of-that-name" not in err
+    assert published.current(served_home) == before
+
+
+def test_to_forget_again_is_no_mistake(served_home, run, journey):
+    gone = customers(served_home, journey.name)[0]
+    run("forget", gone)
+    code, out, err = run("forget", gone, "--dataset", journey.name, "--json")
+    assert code == 0, err
+    (row,) = json.loads(out)
+    assert (row["again"], row["orders"], row["published"]) == (True, 0, False)
+
+
+KILLED = """
+import os, signal, sys
+from foresell.forget import forget
+from foresell.settings import Settings
+action, fragment, customer = sys.argv[1:4]
+def watch(event, args):
+    if event == action and fragment in str(args[0]):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+forget(Settings(), customer)
+"""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [("os.rename", "published/.manifest"), ("os.rmdir", "/v1")],
+    ids=["about to be served", "old version being deleted"],
+)
+def test_killed_while_publishing_the_next_run_ends_it(served_home, run, journey, point):
+    gone = customers(served_home, journey.name)[3]
+    env = {**os.environ, "FORESELL_HOME": str(served_home)}
+    words = [sys.executable, "-c", KILLED, *point, gone]
+    child = subprocess.run(words, capture_output=True, text=True, env=env)
+    assert child.returncode == -signal.SIGKILL, child.stderr or "it ended"
+    assert published.read(published.current(served_home))
+    assert run("forget", gone)[0] == 0
+    folders = [path for path in published.root(served_home).iterdir() if path.is_dir()]
+    assert folders == [published.current(served_home)]
+    assert gone not in pl.read_parquet(folders[0] / "churn" / "answers.parquet")["customer_id"]
+
+
+def test_who_withdraws_consent_is_out_of_what_is_served_from_the_import_on(served_home, journey):
+    ids = customers(served_home, journey.name)
+    people = pl.DataFrame({"customer_id": ids, "consent": [one != ids[5] for one in ids]})
+    import_tables(served_home, journey.name, [SourceTable("customers", people)], 0.0)
+    assert renew(served_home, journey.name) == 1
+    predictor = Predictor([served_home], READERS, 1.0)
+    predictor.refresh()
+    bases = [json.loads(row)["basis"] for row in answers(predictor, ids[5:6])["churn"]]
+    assert bases == ["population"]
+    curves = np.load(predictor.held().folder / "next-purchase" / "curves.npy")
+    assert len(curves) == len(predictor.held().answers["next-purchase"].customers.rows)

@@ -1,0 +1,190 @@
+"""A person who asked to be forgotten: gone from every file, counted as nobody, gone for good."""
+
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import pytest
+
+from features.dataset import open_dataset
+from features.erasure import erase, knows
+from features.intake import import_tables
+from features.mapping_file import read_mapping
+from features.quarantine import quarantine_file, scan_quarantine
+from features.sources.mapped import read_mapped
+
+NOW = datetime(2024, 6, 1)
+ADA = "7001"
+MAPPING = """name = "shop"
+[orders]
+path = "till*.csv"
+columns = { order_id = "bon", customer_id = "who", product_id = "sku", ts = "when", quantity = "qty" }
+[customers]
+path = "people.csv"
+columns = { customer_id = "id", age = "age" }
+[touchpoints]
+path = "mails.csv"
+columns = { customer_id = "id", ts = "at", campaign_id = "mail" }
+constants = { kind = "sent" }
+"""  # noqa: E501
+WITHOUT_ORDER_IDS = MAPPING.replace('order_id = "bon", ', "")
+FILES = {
+    "till1.csv": "bon,who,sku,when,qty\n"
+    + "".join(f"b{n},{7000 + n % 4},tea,2024-01-{1 + n % 28:02d},{n + 1}\n" for n in range(100)),
+    "till2.csv": f"bon,who,sku,when,qty\nc1,{ADA},milk,soon,1\nc2,x,{ADA},milk,2024-01-02,1\n"
+    f"c3,7002,milk,soon,1\nc4,7002\n",
+    "people.csv": f"id,age\n{ADA},30\n7002,40\n",
+    "mails.csv": f"id,at,mail\n{ADA},2024-01-01,m1\n7002,2024-01-01,m1\n{ADA},never,m1\n",
+}
+# Runs `erase` and kills itself just before the n-th time that it does something to such a path.
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from features.erasure import erase
+
+home, action, fragment, left = Path(sys.argv[1]), *sys.argv[2:4], int(sys.argv[4])
+
+def watch(event, args):
+    global left
+    if event != action or fragment not in str(args[0]):
+        return
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+erase(home, "shop", ["7001"])
+"""
+
+
+class Shop:
+    def __init__(self, folder: Path, mapping: str = MAPPING) -> None:
+        self.folder, self.home = folder, folder / "home"
+        for name, text in FILES.items():
+            (folder / name).write_text(text)
+        (folder / "shop.toml").write_text(mapping)
+
+    def bring(self, **files: str):
+        for name, text in files.items():
+            (self.folder / f"{name}.csv").write_text(text)
+        with TemporaryDirectory() as scratch:
+            mapping = read_mapping(self.folder / "shop.toml")
+            tables = read_mapped(mapping, NOW, Path(scratch))
+            return import_tables(self.home, "shop", tables, 1.0, rows_per_part=20)
+
+    def table(self, name: str) -> pl.DataFrame:
+        return open_dataset(self.home, "shop").table(name).collect().to_polars()
+
+    def kept(self) -> pl.DataFrame:
+        return scan_quarantine(quarantine_file(self.home, "shop")).collect()
+
+    def mentions(self, word: str = ADA) -> list[Path]:
+        """Files under the home in which the word stands."""
+        return [path for path in self.home.rglob("*") if path.is_file() and word in _text(path)]
+
+
+def _text(path: Path) -> str:
+    return str(pl.read_parquet(path).rows()) if path.suffix == ".parquet" else path.read_text()
+
+
+@pytest.fixture(params=[MAPPING, WITHOUT_ORDER_IDS], ids=["own order ids", "orders of a day"])
+def shop(tmp_path, request):
+    shop = Shop(tmp_path, request.param)
+    shop.bring()
+    return shop
+
+
+def test_no_file_holds_the_person_and_what_they_bought_still_counts(shop):
+    before = shop.table("orders")
+    assert shop.mentions()
+    erased = erase(shop.home, "shop", [ADA])
+    assert shop.mentions() == []
+    assert erased.tables == {"orders": 25, "customers": 1, "touchpoints": 1}
+    after = shop.table("orders")
+    demand = ["product_id", "ts", "quantity"]
+    assert after.sort(demand).select(demand).equals(before.sort(demand).select(demand))
+    assert after["customer_id"].null_count() == 25
+    assert after.select("order_id", "line").is_unique().all()
+    others = before.filter(pl.col("customer_id") != ADA)
+    assert after.drop_nulls("customer_id").sort("order_id").equals(others.sort("order_id"))
+
+
+def test_rows_in_quarantine_keep_place_and_reason_alone(shop):
+    before = shop.kept()
+    assert erase(shop.home, "shop", [ADA]).quarantine == 3
+    where = ["table", "file", "row", "column", "reason", "source"]
+    after = shop.kept()
+    assert after.select(where).equals(before.select(where))
+    assert after["record"].null_count() == 3
+    assert after.filter(customer_id="7002").height == before.filter(customer_id="7002").height > 0
+
+
+def test_the_same_files_again_bring_nobody_back_and_change_nothing(shop):
+    erase(shop.home, "shop", [ADA])
+    stored = shop.table("orders")
+    report = shop.bring()
+    assert shop.mentions() == []
+    assert shop.table("orders").equals(stored)
+    orders, people = report.tables["orders"], report.tables["customers"]
+    assert (orders.accepted, orders.duplicates) == (0, 100)
+    assert orders.touched == {"customer asked to be forgotten: the line is anonymous": 25}
+    for one in report.tables.values():
+        assert one.read == one.accepted + one.quarantined + one.duplicates
+    assert (people.dropped, people.quarantined) == (1, 1)
+
+
+def test_lines_that_come_later_are_anonymous_from_the_start(shop):
+    erase(shop.home, "shop", [ADA])
+    more = f"bon,who,sku,when,qty\nd1,{ADA},tea,2024-03-01,1\nd2,7002,tea,2024-03-01,1\n"
+    assert shop.bring(till3=more).tables["orders"].accepted == 2
+    assert shop.mentions() == []
+    late = shop.table("orders").filter(pl.col("ts") == datetime(2024, 3, 1))
+    assert set(late["customer_id"]) == {None, "7002"}
+
+
+def test_older_snapshots_keep_their_names_and_hold_nobody(shop):
+    older = open_dataset(shop.home, "shop").snapshot
+    shop.bring(till3="bon,who,sku,when,qty\nd1,7002,tea,2024-03-01,1\n")
+    assert erase(shop.home, "shop", [ADA]).snapshots == 1
+    assert open_dataset(shop.home, "shop").snapshot != older
+    orders = open_dataset(shop.home, "shop", older).table("orders").collect().to_polars()
+    assert orders.height == 100
+    assert ADA not in orders["customer_id"].to_list()
+
+
+def test_nobody_is_found_who_never_was_and_who_is_forgotten_is_remembered_as_that(shop):
+    assert knows(shop.home, "shop", [ADA])
+    assert not knows(shop.home, "shop", ["4711"])
+    erase(shop.home, "shop", [ADA])
+    assert knows(shop.home, "shop", [ADA])
+    again = erase(shop.home, "shop", [ADA])
+    assert (again.known, again.tables, again.quarantine) == (True, {}, 0)
+
+
+POINTS = {
+    "nothing done": ("os.rename", "forgotten", 1),
+    "remembered, nothing removed": ("os.rename", "tables/.customers", 1),
+    "some parts written": ("os.rename", "tables/.orders", 3),
+    "HEAD about to move": ("os.rename", ".HEAD", 1),
+    "older snapshots left": ("os.rename", "snapshots/.", 2),
+    "old parts being removed": ("os.remove", "tables/", 2),
+    "quarantine left": ("os.rename", "quarantine/.shop", 1),
+}
+
+
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
+def test_killed_anywhere_the_dataset_is_whole_and_the_next_run_ends_it(tmp_path, point):
+    shop = Shop(tmp_path)
+    shop.bring()
+    words = [sys.executable, "-c", CHILD, shop.home, *map(str, point)]
+    child = subprocess.run(words, capture_output=True, text=True)
+    assert child.returncode == -signal.SIGKILL, child.stderr or "it ended"
+    assert shop.table("orders").height == 100
+    assert knows(shop.home, "shop", [ADA])
+    erase(shop.home, "shop", [ADA])
+    assert shop.mentions() == []
+    assert shop.table("orders")["customer_id"].null_count() == 25
