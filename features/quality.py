@@ -240,10 +240,12 @@ def check_share(
     example = mistakes.filter(pl.col("reason") == reason).head(1).collect().row(0, named=True)
     at = f"{example['file']}, row {example['row']}" if example["file"] else f"row {example['row']}"
     said = f" (line {example['mapping_line']} of the mapping)" if example["mapping_line"] else ""
+    # Of whom a row is belongs in no log.
+    value = "" if reason.startswith("customer_id") else f": {example['value']!r}"
     raise ImportRejected(
         f"{share:.1%} of the rows of {table} in {name} failed validation, more than "
         f"the {max_share:.1%} allowed; most often: {reason}{said}, such as {at}, column "
-        f"{example['column']}: {example['value']!r}. The dataset stays as it was. "
+        f"{example['column']}{value}. The dataset stays as it was. "
         f"`foresell data quarantine {name} --stopped` shows these rows. Mend the source or the "
         "mapping, or raise FORESELL_MAX_BAD_SHARE.",
         field=table,

@@ -17,6 +17,9 @@ from features.storage import write_durably
 
 MANIFEST = "manifest"
 RECORD = "version.json"
+# What customer models answer; distributions and histories lie in the order of the answers.
+ANSWERS = "answers.parquet"
+CURVES, HISTORY = "curves.npy", "history.npy"
 
 
 class Model(BaseModel):

@@ -16,11 +16,8 @@ from features.consent import consenting
 from features.dataset import newest_tables
 from features.forgotten import Forgotten
 from features.storage import dataset_folder
-from training.lists import arrays, buyers
-from training.lists.shelf import FOLDER as SHELF
-from training.models import list_draft
-from training.models.next_category import ANSWERS, CURVES
-from training.models.published_lists import CUSTOMERS
+from training.lists import arrays, leaving
+from training.published import ANSWERS, CURVES, HISTORY
 
 ID = "customer_id"
 
@@ -82,13 +79,12 @@ class Withheld:
                 continue
             gone.update(rows.get_column(ID).filter(out))
             path.unlink()
-            if path.name == CUSTOMERS:
-                list_draft.keep(path.parent, rows, (~out).to_numpy())
-                buyers.keep(path.parent / SHELF, (~out).to_numpy())
+            if path.name == leaving.CUSTOMERS:
+                leaving.keep(path.parent, rows, (~out).to_numpy())
                 continue
             rows.filter(~out).write_parquet(path)
-            curves = path.with_name(CURVES)
-            # Next purchases have a distribution in the place of each answer.
-            if path.name == ANSWERS and curves.exists():
-                arrays.replace(curves, np.load(curves, mmap_mode="r")[(~out).to_numpy()])
+            beside = (CURVES, HISTORY) if path.name == ANSWERS else ()
+            for array in map(path.with_name, beside):
+                if array.exists():
+                    arrays.replace(array, np.load(array, mmap_mode="r")[(~out).to_numpy()])
         return len(gone)

@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from serving.answers.histories import Histories, key_of
 from serving.answers.waiting import Waits, lean
 from training.models.next_category import (
-    ANSWERS,
-    CURVES,
-    HISTORY,
     NORMS,
     NextCategoryModel,
     process_input,
@@ -23,6 +20,7 @@ from training.models.next_category import (
 )
 from training.models.unknown_customers import Population
 from training.models.waiting import QUANTILES, WITHIN_DAYS, check_days
+from training.published import ANSWERS, CURVES, HISTORY
 
 Floats = NDArray[np.float64]
 # What makes a category the next: the day itself is out of reach, two weeks are not.

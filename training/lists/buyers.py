@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -66,22 +66,6 @@ class Buyers:
     def span(self, code: int) -> slice:
         """Where the customers of a product are."""
         return slice(int(self.ends[code]), int(self.ends[code + 1]))
-
-
-def keep(folder: Path, kept: NDArray[np.bool_]) -> None:
-    """Write what `Buyers.save` wrote for some of the customers alone: `kept` by their row."""
-    found = Buyers.load(folder)
-    stays = kept[found.customer]
-    numbers = np.cumsum(kept) - 1
-    owners = np.repeat(np.arange(len(found.ends) - 1), np.diff(found.ends))[stays]
-    left: dict[str, NDArray[Any]] = {
-        "ends": arrays.ends(owners, len(found.ends) - 1),
-        "customer": numbers[found.customer[stays]].astype(np.int32),
-        "chance": np.asarray(found.chance[stays]),
-        "again": np.asarray(found.again[stays]),
-    }
-    for name, values in left.items():
-        arrays.replace(folder / f"buyer_{name}.npy", values)
 
 
 _FIELDS = tuple(Buyers.__annotations__)

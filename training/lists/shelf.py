@@ -21,11 +21,10 @@ from training.lists.association import Association
 from training.lists.buyers import Buyers
 from training.lists.catalogue import Catalogue
 from training.lists.clock import Rhythm
+from training.lists.leaving import CUSTOMERS, SHELF
 from training.lists.popular import PopularNow
 from training.lists.similar import Similar
 from training.models.published_lists import PublishedLists
-
-FOLDER = "shelf"
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Shelf:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Map what was published into memory."""
-        own = folder / FOLDER
+        own = folder / SHELF
         return cls(
             PublishedLists.load(folder),
             Catalogue.load(own),
@@ -111,12 +110,12 @@ def stock(dataset: Dataset, as_of: datetime, folder: Path, answers: pl.DataFrame
     answers
         Every customer's ranked list, as the recommender predicts it.
     """
-    own = folder / FOLDER
+    own = folder / SHELF
     catalogue = Catalogue.build(dataset, as_of)
     catalogue.save(own)
     Rhythm.learn(dataset, as_of, catalogue).save(own)
     Association.build(dataset, as_of, catalogue).save(own)
     Similar.build(dataset, as_of, catalogue).save(own)
     PopularNow.build(dataset, as_of, catalogue).save(own)
-    customers = pl.read_parquet(folder / "customers.parquet", columns=["customer_id"])
+    customers = pl.read_parquet(folder / CUSTOMERS, columns=["customer_id"])
     Buyers.build(answers, customers.get_column("customer_id"), catalogue).save(own)

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.lists import arrays
+from training.lists.leaving import CUSTOMERS, OF_CANDIDATES
 from training.models.boosting import matrix
 from training.models.moment_features import OF_CUSTOMER, OF_PAIR, OF_PRODUCT
 from training.models.motives import TOLD, Movers
-from training.models.published_lists import CUSTOMERS, MOTIVE_STEP, OF_CANDIDATES
+from training.models.published_lists import MOTIVE_STEP
 
 Ints = NDArray[np.int64]
 
@@ -169,38 +169,3 @@ class Draft:
         return frame.join(
             catalogue.select(free), on="product_id", how="left", maintain_order="left"
         )
-
-
-def keep(folder: Path, customers: pl.DataFrame, kept: NDArray[np.bool_]) -> None:
-    """Write what `Draft` wrote for some of the customers alone.
-
-    Parameters
-    ----------
-    customers, kept
-        The customers as in the file, and who of them stays.
-    """
-    spans = customers.select("first", "end").to_numpy()
-    lengths = spans[:, 1] - spans[:, 0]
-    # Candidates lie in the order of their customers; some of them are explained.
-    stays = np.repeat(kept, lengths)
-    explained = np.load(folder / "explained.npy")
-    told = stays[explained]
-    numbers = np.cumsum(stays) - 1
-    for name in OF_CANDIDATES:
-        path = folder / f"{name}.npy"
-        of = told if name in ("explained", "motive") else stays
-        arrays.replace(path, np.load(path, mmap_mode="r")[of])
-    arrays.replace(folder / "explained.npy", numbers[explained[told]])
-    state = folder / "customer_state.npy"
-    arrays.replace(state, np.load(state)[kept])
-    places = folder / "places.npz"
-    with np.load(places, allow_pickle=False) as stored:
-        found = dict(stored)
-    places.unlink()
-    for name in ("codes", "weights"):
-        found[name] = found[name][kept]
-    np.savez(places, **found)
-    ends = np.cumsum(lengths[kept])
-    customers.filter(kept).with_columns(
-        pl.Series("first", ends - lengths[kept]), pl.Series("end", ends)
-    ).write_parquet(folder / CUSTOMERS)

@@ -37,6 +37,7 @@ from training.models.waiting import (
     life_table,
     lived_bins,
 )
+from training.published import ANSWERS, CURVES, HISTORY
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,9 +54,6 @@ REASONS = 3
 # What is said of those whose purchases from a category are too few for a rhythm.
 OTHERS = "fewer than 3 purchases from the category: when others buy from it again"
 Reasons = list[tuple[str, float]]
-CURVES = "curves.npy"
-ANSWERS = "answers.parquet"
-HISTORY = "history.npy"
 NORMS = "norms.parquet"
 
 

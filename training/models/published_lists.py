@@ -40,6 +40,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import to_day
+from training.lists.leaving import CUSTOMERS, OF_CANDIDATES
 from training.models.blend import WEIGHTS, Blend
 from training.models.boosting import Booster
 from training.models.moment_features import Clocks, days_on, moment_features, still_there
@@ -49,8 +50,6 @@ from training.models.places import Plan
 Ints = NDArray[np.int64]
 Float32s = NDArray[np.float32]
 
-CUSTOMERS = "customers.parquet"
-OF_CANDIDATES = ("product", "source", "taste", "state", "explained", "motive")
 ARRAYS = (*OF_CANDIDATES, "customer_state", "product_state", "hazard")
 MOTIVE_STEP = 1 / 32
 
