@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from features.forgotten import ID, Forgotten
+from features.identity import LINKS, resolve
 from features.locks import job_lock
 from features.quality import FAULT, blanked
 from features.quarantine import quarantine_file, scan_quarantine, write_quarantine
@@ -31,7 +32,8 @@ from features.storage import (
 from features.tables import TABLES
 
 # Tables that tell of people, with what a person leaves there.
-_TABLES = ("orders", "customers", "touchpoints")
+_LINKS = LINKS[ID]
+_TABLES = ("orders", "customers", "touchpoints", _LINKS)
 
 
 @dataclass
@@ -76,18 +78,23 @@ def knows(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
 def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
     """Take people out, and keep them out of whatever is imported later.
 
+    Ids that are linked to one of these are the same person's and go too.
+
     Raises
     ------
     Unavailable
         If an import into the dataset runs.
     """
     folder = dataset_folder(home, dataset)
-    ids = pl.Series(ID, list(customer_ids), dtype=pl.String)
     with job_lock(home, f"import-{dataset}"):
+        ids = _linked(folder, customer_ids)
         forgotten = Forgotten.load(folder)
         found = Erased(known=bool(forgotten.among(ids).any()))
         # First of all: what is done below is not undone by an import.
-        forgotten = forgotten.with_(folder, customer_ids)
+        forgotten = forgotten.with_(folder, ids.to_list())
+        for path in _quarantines(home, dataset):
+            path.with_name(f".{path.name}").unlink(missing_ok=True)
+            found.quarantine += _blank(path, ids)
         head = read_head(folder)
         parts = read_snapshot(folder, head)
         cleaned = {}
@@ -97,7 +104,8 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
                 found.tables[table] = rows
         if cleaned != parts:
             commit_snapshot(folder, cleaned)
-        # What runs and versions name as the records they rest on goes on under its old name.
+        # What runs and versions name as the records they rest on goes on under its old name. Until
+        # the last of them is clean, it also says which ids are one person's.
         for snapshot in list_snapshots(folder):
             before = read_snapshot(folder, snapshot)
             after = {
@@ -109,10 +117,21 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
                 found.snapshots += snapshot != head
         remove_unnamed(folder)
         shutil.rmtree(folder / "staging", ignore_errors=True)
-        for path in _quarantines(home, dataset):
-            path.with_name(f".{path.name}").unlink(missing_ok=True)
-            found.quarantine += _blank(path, ids)
     return found
+
+
+def _linked(folder: Path, customer_ids: Collection[str]) -> pl.Series:
+    """Return these ids and those that are the same people's, in any snapshot."""
+    ids = pl.Series(ID, sorted(customer_ids), dtype=pl.String)
+    told = [read_snapshot(folder, one).get(_LINKS) for one in list_snapshots(folder)]
+    links = [scan_parts(folder, parts).collect() for parts in told if parts]
+    if not links:
+        return ids
+    who = resolve(pl.concat(links).unique()).ids
+    one_person = pl.col("canonical_id").is_in(
+        who.filter(pl.col(ID).is_in(ids.implode())).get_column("canonical_id").implode()
+    )
+    return pl.concat([ids, who.filter(one_person).get_column(ID)]).unique().sort()
 
 
 def _without(

@@ -269,8 +269,7 @@ def read_mapped(
         # A loyalty number or an e-mail's hash tells who it is as well as the id does.
         told = {source.columns[name] for name in ("customer_id", "value") if name in source.columns}
         return tuple(
-            partial(hide, column=f"{RAW}{column}", pseudonyms=pseudonyms)
-            for column in sorted(told)
+            partial(hide, column=f"{RAW}{column}", pseudonyms=pseudonyms) for column in sorted(told)
         )
 
     return [

@@ -165,6 +165,15 @@ def test_nobody_is_found_who_never_was_and_who_is_forgotten_is_remembered_as_tha
     assert (again.known, again.tables, again.quarantine) == (True, {}, 0)
 
 
+def test_ids_that_are_one_persons_are_forgotten_together(tmp_path):
+    mapping = MAPPING.replace('name = "shop"', 'name = "shop"\n[identity]\ncustomer_id = ["card"]')
+    shop = Shop(tmp_path, mapping.replace('age = "age"', 'age = "age", card = "card"'))
+    shop.bring(people=f"id,age,card\n{ADA},30,c9\n7002,40,c2\n7003,30,c9\n")
+    assert erase(shop.home, "shop", ["7003"]).tables["customers"] == 2
+    assert shop.mentions(ADA) + shop.mentions("7003") + shop.mentions("'c9'") == []
+    assert shop.mentions("7002")
+
+
 POINTS = {
     "nothing done": ("os.rename", "forgotten", 1),
     "remembered, nothing removed": ("os.rename", "tables/.customers", 1),
@@ -172,7 +181,7 @@ POINTS = {
     "HEAD about to move": ("os.rename", ".HEAD", 1),
     "older snapshots left": ("os.rename", "snapshots/.", 2),
     "old parts being removed": ("os.remove", "tables/", 2),
-    "quarantine left": ("os.rename", "quarantine/.shop", 1),
+    "rows in quarantine left": ("os.rename", "quarantine/.shop", 1),
 }
 
 
