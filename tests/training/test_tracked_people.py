@@ -1,0 +1,37 @@
+"""What MLflow keeps of a training holds no customer: neither its database nor its artifacts."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from features.dataset import Dataset
+from training.registry import TASKS
+from training.tracking import Tracker
+from training.train import train
+
+
+def shop() -> Dataset:
+    rng = np.random.default_rng(7)
+    rows = [
+        (f"person-{who:03d}", f"o{who}-{n}", 0, f"sku{rng.integers(12)}", day, 1.0, 5.0)
+        for who in range(60)
+        for n, day in enumerate(np.flatnonzero(rng.random(240) < 0.02 + 0.004 * (who % 20)))
+    ]
+    names = ["customer_id", "order_id", "line", "product_id", "nth", "quantity", "revenue"]
+    frame = pl.DataFrame(rows, schema=names, orient="row").with_columns(
+        ts=pl.lit(datetime(2023, 1, 1)) + pl.duration(days="nth"), kind=pl.lit("sale")
+    )
+    return Dataset.from_frames("people", {"orders": frame.drop("nth")})
+
+
+def test_no_file_of_the_tracking_store_names_a_customer(tmp_path, quick):
+    dataset = shop()
+    tracker = Tracker(tmp_path)
+    for name, params in (("churn", {"rounds": 20}), ("recommender", quick["recommender"])):
+        options = TASKS[name].options(dataset)
+        as_of = dataset.end - timedelta(days=1)
+        train(TASKS[name], dataset, tracker, as_of=as_of, folds=1, options=options, params=params)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".db", ".png", ".json"}
+    assert [path for path in files if b"person-0" in path.read_bytes()] == []
