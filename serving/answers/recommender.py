@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from training.lists import goods
+from serving.answers.histories import Histories, History, key_of
+from training.lists import goods, posted
 from training.lists.arrange import Filters
 from training.lists.kinds import Wish
 from training.lists.request import ListRequest
@@ -76,11 +77,38 @@ class RecommenderAnswers:
         if wish is None and not exclude_product_ids:
             request = self._plain(k)
         else:
-            wish = wish or Wish()
-            excluded = [*wish.filters.exclude_product_ids, *exclude_product_ids]
-            filters = replace(wish.filters, exclude_product_ids=excluded)
-            request = ListRequest(self.shelf, replace(wish, k=k, filters=filters))
+            request = self._request(k, exclude_product_ids, wish or Wish())
         return [request.answer(one) for one in customer_ids]
+
+    def posted(
+        self,
+        histories: Sequence[History],
+        k: int = 10,
+        exclude_product_ids: Sequence[str] = (),
+        wish: Wish | None = None,
+    ) -> list[dict[str, Any]]:
+        """Answer for customers by their own orders, in the order posted.
+
+        Orders may come up to `wish.at`. Answers are like those of `answer`; without any order
+        of a product the basket speaks, or else what is popular, and the answer says so.
+
+        Raises
+        ------
+        InvalidInput, MissingData
+            If what is wished for cannot be answered, or an order has no instant before `at`.
+        """
+        request = self._request(k, exclude_product_ids, wish or Wish())
+        read = Histories.read(histories, request.wish.at or self.shelf.ranked.as_of)
+        known = posted.read(read.orders, read.as_of)
+        return [
+            request.answer_posted(name, known.get(key_of(number)))
+            for number, name in enumerate(read.names)
+        ]
+
+    def _request(self, k: int, excluded: Sequence[str], wish: Wish) -> ListRequest:
+        products = [*wish.filters.exclude_product_ids, *excluded]
+        filters = replace(wish.filters, exclude_product_ids=products)
+        return ListRequest(self.shelf, replace(wish, k=k, filters=filters))
 
     def _plain(self, k: int) -> ListRequest:
         """Return the request without any wish, of which there are as many as lengths."""

@@ -27,6 +27,8 @@ from training.lists.arrange import Filters
 from training.lists.kinds import Wish
 
 TASK = "recommender"
+# To read one posted history takes as long as to answer for so many customers.
+HISTORY = 10
 
 
 def router(asking: Asking) -> APIRouter:
@@ -36,6 +38,11 @@ def router(asking: Asking) -> APIRouter:
     @router.post("/v1/recommend", response_model=Answer[Recommendation], responses=ERRORS)
     async def recommend(ask: Annotated[RecommendRequest, Body()]) -> Response:
         """Choose products for each customer, best first, with reasons; `kind` says which."""
+        if bool(ask.customer_ids) == bool(ask.histories):
+            raise InvalidInput(
+                "customer_ids is required, or histories in its place, and not both.",
+                field="customer_ids",
+            )
         wish = _wish(
             ask.model_copy(update={"exclude_product_ids": []}),
             kind=ask.kind,
@@ -44,6 +51,14 @@ def router(asking: Asking) -> APIRouter:
             pinned=_places(ask),
             boosts=ask.boosts,
         )
+        if ask.histories:
+            posted = [one.model_dump(exclude_none=True) for one in ask.histories]
+            return await asking.answer(
+                TASK,
+                ask,
+                lambda answers: answers.posted(posted, ask.k, ask.exclude_product_ids, wish),
+                HISTORY * len(posted),
+            )
         wishes = () if wish == Wish() else (wish,)
         return await asking.answer(
             TASK,

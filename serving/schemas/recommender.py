@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from serving.schemas.base import MOST_IDS, CustomerIds, Id, Request, Result
+from serving.schemas.customers import Histories
 
 Kind = Literal["for_you", "this_month", "buy_again", "new_to_you", "popular"]
 Level = Literal["subcategory", "category", "department"]
@@ -75,11 +76,13 @@ class RecommendRequest(Moment):
             "examples": [
                 {"customer_ids": ["1", "2"], "k": 10},
                 {"customer_ids": ["1"], "kind": "new_to_you", "k": 5, "variety": 0.2},
+                {"histories": [{"orders": [{"ts": "2017-11-20", "product_id": "1082185"}]}]},
             ]
         }
     )
 
-    customer_ids: CustomerIds
+    customer_ids: CustomerIds = []
+    histories: Histories = []
     kind: Kind = Field(
         "for_you",
         description="`for_you`: for the next basket; `this_month`: within the model's horizon; "
@@ -164,16 +167,21 @@ class Item(BaseModel):
     reason: str = Field(description="`repeat`, `similar`, `popular`, `basket`, ...")
     because: list[str] = Field(default=[], description="why, in words; the weightiest first")
     due: Literal["due", "soon", "not_yet", "lapsed"] | None = Field(
-        None, description="`buy_again` alone: by the customer's and the product's rhythm"
+        None,
+        description="`buy_again` alone, by the customer's and the product's rhythm: `due`, likely "
+        "within a quarter of the horizon; `soon`, not unlikely, or just bought; `lapsed`, given up",
     )
-    expected_on: str | None = Field(None, description="`buy_again` alone: the day that it is due")
+    expected_on: str | None = Field(
+        None, description="`buy_again` alone: when its usual gap has passed; none where it lapsed"
+    )
 
 
 class Recommendation(Result):
     """Products for one customer, best first.
 
-    `basis`: `history`; `few_purchases`, below three baskets; `session`, the basket in hand
-    alone; `population`, nothing known, what is popular.
+    `basis`, of a customer by id as of one by posted orders: `history`; `few_purchases`, below
+    three baskets; `session`, the basket in hand alone; `population`, nothing known, what is
+    popular.
     """
 
     customer_id: str

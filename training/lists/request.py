@@ -17,6 +17,7 @@ from training.lists.arrays import Ints
 from training.lists.clock import LAPSED
 from training.lists.goods import completing
 from training.lists.kinds import RANKED_BY, Wish
+from training.lists.posted import Posted, candidates, motives
 from training.lists.shelf import Shelf
 from training.lists.telling import Shown, Teller
 from training.models.published_lists import Candidates
@@ -89,6 +90,25 @@ class ListRequest:
             self.nobody = self._answer(customer_id, pool, self.layout)
         return {**self.nobody, "customer_id": customer_id}
 
+    def answer_posted(self, name: str, orders: Posted | None) -> dict[str, Any]:
+        """Answer for a customer by their own orders, `name` being repeated in the answer.
+
+        Without any, the basket in hand speaks, or else what is popular.
+        """
+        return self._answer(name, self._posted_pool(orders), self.layout)
+
+    def _posted_pool(self, orders: Posted | None) -> Pool:
+        if RANKED_BY[self.wish.kind] is None:
+            return self._popular()
+        if orders is None:
+            return self._without_history()
+        at = self.wish.at or self.shelf.ranked.as_of
+        found = candidates(self.shelf, orders, at, self.wish.filters.location_id)
+        if not found.own.any():
+            # None of what was bought is known here.
+            return self._without_history()
+        return self._ranked(found, _basis(orders.baskets))
+
     def _answer(self, customer_id: str, pool: Pool, layout: Layout) -> dict[str, Any]:
         chosen = arrange(pool.codes, pool.scores, self.allowed, self.shelf.catalogue, layout)
         bought, shown = self.teller.bought_by(pool.own), self._shown(pool, chosen)
@@ -128,23 +148,25 @@ class ListRequest:
         row = self.shelf.ranked.codes.get(customer_id)
         if row is None:
             return self._without_history()
-        few = self.shelf.baskets[row] < FEW_BASKETS
-        basis = "few_purchases" if few else "history"
+        basis = _basis(self.shelf.baskets[row])
         if kind not in self.shelf.ranked.kinds:
             return self._habits(row, basis)
-        candidates = self.shelf.ranked.candidates(
+        found = self.shelf.ranked.candidates(
             customer_id,
             at=self.wish.at,
             location_id=self.wish.filters.location_id,
             bought=self.wish.bought or None,
             kinds=(kind,),
         )
-        codes = self.shelf.code_of_row[candidates.products]
-        scores = self._for_kind(candidates, candidates.scores[kind])
+        return self._ranked(found, basis)
+
+    def _ranked(self, found: Candidates, basis: str) -> Pool:
+        """Choose the candidates that are of the kind of list that is asked for."""
+        codes = self.shelf.code_of_row[found.products]
+        scores = self._for_kind(found, found.scores[RANKED_BY[self.wish.kind] or "now"])
         some = np.flatnonzero(scores > 0)
-        pool = Pool(
-            basis, codes[some], self._beside_basket(codes[some], scores[some]), candidates, some
-        )
+        beside = self._beside_basket(codes[some], scores[some])
+        pool = Pool(basis, codes[some], beside, found, some)
         if not self._holds_enough(pool) and self.wish.kind in ("for_you", "this_month"):
             return self._filled(pool)
         return pool
@@ -173,8 +195,12 @@ class ListRequest:
         kind = RANKED_BY[self.wish.kind]
         if pool.own is None or pool.at is None or kind is None:
             return None
-        mine = [place for place in chosen if 0 <= place < len(pool.at)]
-        return self.teller.shown(pool.own, pool.at[mine], kind)
+        at = pool.at[[place for place in chosen if 0 <= place < len(pool.at)]]
+        posted = pool.own.first < 0
+        said = (
+            motives(self.shelf, pool.own, at) if posted else self.teller.motives(pool.own, at, kind)
+        )
+        return self.teller.shown(pool.own, at, said)
 
     def _habits(self, row: int, basis: str) -> Pool:
         """Rank what a customer bought by how often and lately, where no ranker was learned."""
@@ -241,3 +267,7 @@ class ListRequest:
                 ahead = self.day + round(float(clock.expected[number]))
                 found["expected_on"] = to_date(ahead).isoformat()
         return found
+
+
+def _basis(baskets: int) -> str:
+    return "few_purchases" if baskets < FEW_BASKETS else "history"

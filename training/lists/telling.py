@@ -61,25 +61,31 @@ class Teller:
             return np.zeros(0, np.int32)
         return np.sort(self.shelf.code_of_row[candidates.products[candidates.own]])
 
-    def shown(self, candidates: Candidates, at: NDArray[np.int64], kind: str) -> Shown:
+    def motives(
+        self, candidates: Candidates, at: NDArray[np.int64], kind: str
+    ) -> list[tuple[str, ...]]:
+        """Name what moved the ranker towards candidates on a list of a kind, the most first."""
+        moved = self.shelf.ranked.motives(candidates, at, kind)
+        order = np.argsort(-moved, axis=1, kind="stable")
+        falling = np.take_along_axis(moved, order, axis=1)
+        counts = (falling > np.maximum(LEAST_PART * falling[:, :1], 0.0)).sum(axis=1)
+        return [
+            tuple(TOLD[one] for one in row[:count])
+            for row, count in zip(order.tolist(), counts.tolist(), strict=True)
+        ]
+
+    def shown(
+        self, candidates: Candidates, at: NDArray[np.int64], motives: list[tuple[str, ...]]
+    ) -> Shown:
         """Collect what there is to tell of some of a customer's candidates.
 
         Parameters
         ----------
         at
             Positions among the candidates.
-        kind
-            What the list is ranked by.
+        motives
+            What speaks for each, the most first.
         """
-        ranked = self.shelf.ranked
-        moved = ranked.motives(candidates, at, kind)
-        order = np.argsort(-moved, axis=1, kind="stable")
-        sorted_ = np.take_along_axis(moved, order, axis=1)
-        counts = (sorted_ > np.maximum(LEAST_PART * sorted_[:, :1], 0.0)).sum(axis=1)
-        motives = [
-            tuple(TOLD[one] for one in row[:count])
-            for row, count in zip(order.tolist(), counts.tolist(), strict=True)
-        ]
         state = candidates.features
         baskets = np.nan_to_num(state["baskets"][at], nan=1.0)
         elapsed = np.nan_to_num(state["recency_days"][at])

@@ -61,7 +61,7 @@ class Candidates:
     Attributes
     ----------
     first
-        Row of the first in the arrays of candidates.
+        Row of the first in the arrays of candidates; -1 for what was not published.
     products
         Codes: rows of `PublishedLists.products`.
     scores
