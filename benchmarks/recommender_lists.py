@@ -1,8 +1,9 @@
-"""Milliseconds of a list at request time, and what variety costs in accuracy.
+"""Milliseconds of a list at request time, what variety costs, and whether clocks tell the truth.
 
 Fits the recommender on the bundled data four weeks before its end, publishes it, asks the
 published version as a service does, in process on one core, and lays its lists at several
-settings of `variety` beside what was bought.
+settings of `variety` beside what was bought; the same for customers who post their own orders.
+What was due, came soon or not yet is counted at two cuts beside what was bought then.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,20 @@ import polars as pl
 from results import record
 
 import foresell
+from features.dataset import Dataset
+from features.interactions import next_baskets
 from serving.answers.recommender import RecommenderAnswers
 from training.lists.arrange import Filters
+from training.lists.catalogue import Catalogue
+from training.lists.clock import DUE, LAPSED, NOT_YET, SOON, Rhythm
 from training.lists.kinds import KINDS, Wish
+from training.lists.posted import read
+from training.lists.request import ListRequest
 from training.lists.trade import variety_curve
+from training.models import histories
+from training.models.histories import find_sorted
 from training.models.recommender import RecommenderModel
+from training.tasks.outcomes import measures
 
 HORIZON_DAYS = 28
 ASKED = 500
@@ -82,6 +92,72 @@ def speed(answers: RecommenderAnswers) -> pl.DataFrame:
     return pl.DataFrame(rows, ["list", "p50, CPU ms", "p95, CPU ms"], orient="row")
 
 
+def clocks(dataset: Dataset, cuts: Sequence[datetime], days: int = 7) -> pl.DataFrame:
+    """Count what was bought within some days of what was due then, and of what was not."""
+    rows = []
+    for cut in cuts:
+        known = histories.known_at(dataset, cut)
+        catalogue = Catalogue.build(dataset, cut)
+        codes = [catalogue.codes[one] for one in known.products]
+        pairs = known.pairs
+        clock = Rhythm.learn(dataset, cut, catalogue).at(
+            pairs["baskets"],
+            pairs["recency_days"],
+            pairs["gap_mean"],
+            catalogue.gap[codes][known.cols],
+            days,
+        )
+        after = next_baskets(dataset, cut, days).collect().to_polars()
+        who = known.codes(after.get_column("customer_id"))
+        what = find_sorted(known.products, after.get_column("product_id").to_numpy().astype(str))
+        at = known.find(who[(who >= 0) & (what >= 0)], what[(who >= 0) & (what >= 0)])
+        bought = np.zeros(len(known.cols), bool)
+        bought[at[at >= 0]] = True
+        for state in (DUE, SOON, NOT_YET, LAPSED):
+            of = clock.states == state
+            rows.append(
+                {
+                    "as of": str(cut.date()),
+                    "state": state,
+                    "customers x products": int(of.sum()),
+                    "chance that was told": float(clock.chance[of].mean()),
+                    "share that was bought": float(bought[of].mean()),
+                }
+            )
+    return pl.DataFrame(rows)
+
+
+def posted(answers: RecommenderAnswers, dataset: Dataset) -> pl.DataFrame:
+    """Lay lists of customers who post their own orders beside those of the same by their id."""
+    as_of, options = answers.shelf.ranked.as_of, {"horizon_days": HORIZON_DAYS}
+    orders = dataset.known("orders", as_of).collect().to_polars().drop_nulls("customer_id")
+    known = read(orders, as_of)
+    rows = []
+    for name, of in (
+        ("by id", lambda request, one: request.answer(one)),
+        ("own orders posted", lambda request, one: request.answer_posted(one, known.get(one))),
+        ("nothing known", lambda request, one: request.answer_posted(one, None)),
+    ):
+        found: dict[str, object] = {"customers": name}
+        for kind, names in (
+            ("for_you", ("ndcg_10", "recall_10")),
+            ("new_to_you", ("explore_precision_10", "explore_hit_rate_10")),
+        ):
+            request = ListRequest(answers.shelf, Wish(kind=kind, k=10, same_kind_in_a_row=True))
+            places = [
+                (one, item["rank"], item["product_id"], -float(item["rank"]))
+                for one in answers.shelf.customer_ids
+                for item in of(request, one)["items"]
+            ]
+            frame = pl.DataFrame(
+                places, ["customer_id", "rank", "product_id", "explore"], orient="row"
+            )
+            measured = measures(dataset, as_of, options, frame)
+            found |= {name: float(np.nanmean(measured[name])) for name in names}
+        rows.append(found)
+    return pl.DataFrame(rows)
+
+
 def main() -> None:
     """Measure and record."""
     argparse.ArgumentParser(description=__doc__).parse_args()
@@ -113,6 +189,19 @@ def main() -> None:
             "outside the products that make up 80 % of sales. Popularity lift and price gap: "
             "what is shown over what the customer buys, less one.",
         )
+        record(
+            "Recommendations: customers who post their own orders",
+            posted(answers, dataset),
+            command=COMMAND,
+            note=f"All customers as of {as_of.date()}, who post what the records hold of them.",
+        )
+    record(
+        "Recommendations: what is due, soon and not yet",
+        clocks(dataset, (as_of - timedelta(days=HORIZON_DAYS), as_of)),
+        command=COMMAND,
+        note="Every product that a customer bought before, and whether it was bought within the "
+        "seven days after.",
+    )
 
 
 if __name__ == "__main__":

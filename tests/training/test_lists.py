@@ -332,6 +332,7 @@ def test_later_orders_do_not_change_a_clock(steady):
                 "similar",
                 ("neighbours", "kind", "offer"),
                 goes_with="BREAD",
+                often=True,
                 kind="CHEESE",
                 promoted=("display",),
                 here=True,
@@ -341,7 +342,7 @@ def test_later_orders_do_not_change_a_clock(steady):
         (Facts("popular", here=True), ["popular here now"]),
         (Facts("neighbours"), ["customers who buy what you buy choose this"]),
         (Facts("new", like="TEA", new=True), ["new in the range"]),
-        (Facts("new", like="TEA"), ["like TEA, which you buy"]),
+        (Facts("new", like="TEA"), ["like TEA, which you bought"]),
         # What did not move the ranker is not told: neither the offer nor the season.
         (Facts("popular", ("kind", "season"), kind="TEA", promoted=("x",)), ["you often buy TEA"]),
         (Facts("seasonal", ("season",)), ["of the season"]),

@@ -38,12 +38,19 @@ class Buyers:
     again: NDArray[np.bool_]
 
     @classmethod
-    def build(cls, answers: pl.DataFrame, customer_ids: pl.Series, catalogue: Catalogue) -> Self:
-        """Turn lists around: customer_id, product_id, month, reason."""
+    def build(cls, likeliest: pl.DataFrame, codes: Ints, catalogue: Catalogue) -> Self:
+        """Turn customers' candidates around.
+
+        Parameters
+        ----------
+        likeliest
+            Rows of customers and products in what is published, `row` and `col`, the chance to
+            be bought within the horizon, `month`, and whether it was bought before, `again`.
+        codes
+            The catalogue's code of each product by its row.
+        """
         rows = (
-            answers.drop_nulls("month")
-            .join(customer_ids.to_frame("customer_id").with_row_index("row"), on="customer_id")
-            .join(catalogue.frame.select("product_id").with_row_index("code"), on="product_id")
+            likeliest.with_columns(pl.Series("code", codes[likeliest.get_column("col").to_numpy()]))
             .sort("code", "month", "row", descending=[False, True, False])
             .filter(pl.int_range(pl.len()).over("code") < KEPT)
         )
@@ -51,7 +58,7 @@ class Buyers:
             arrays.ends(rows.get_column("code").cast(pl.Int64).to_numpy(), catalogue.size),
             rows.get_column("row").cast(pl.Int32).to_numpy(),
             rows.get_column("month").cast(pl.Float32).to_numpy(),
-            (rows.get_column("reason") == "repeat").to_numpy(),
+            rows.get_column("again").to_numpy(),
         )
 
     def save(self, folder: Path) -> None:

@@ -55,6 +55,10 @@ class Catalogue:
             listed = dataset.table("products").select("product_id", *named).collect().to_polars()
             listed = listed.unique("product_id", keep="first", maintain_order=True)
             frame = sold.join(listed, on="product_id", how="full", coalesce=True)
+        if "promotions" in dataset.tables:
+            # What is promoted and neither listed nor sold so far may be a candidate all the same.
+            planned = dataset.table("promotions").select("product_id").unique().collect()
+            frame = frame.join(planned.to_polars(), on="product_id", how="full", coalesce=True)
         frame = frame.with_columns(
             pl.col("share").fill_null(0.0).cast(pl.Float32),
             pl.col("buyers").fill_null(0).cast(pl.Int32),

@@ -23,8 +23,9 @@ Floats = NDArray[np.float64]
 DUE, SOON, NOT_YET, LAPSED = "due", "soon", "not_yet", "lapsed"
 # A product is due or comes soon if its chance to be bought within `days` is at least this.
 DUE_CHANCE, SOON_CHANCE = 0.10, 0.04
-# Before so much of its gap has passed a product is not due, however often it is bought.
-EARLIEST = 0.5
+# Before so much of its gap has passed a product is not due, or not even soon, however often it
+# is bought.
+EARLIEST_DUE, EARLIEST_SOON = 0.5, 0.25
 # What is unlikely and has been without for so many gaps is given up.
 MOST_GAPS = 2.0
 # How many gaps of one's own the gap of all customers is worth.
@@ -126,10 +127,9 @@ class Rhythm:
         passed, curve = np.asarray(elapsed, np.float64) / gap, _curve(times)
         so_far = self._total(curve, passed)
         chance = -np.expm1(so_far - self._total(curve, passed + days / gap))
-        likely = np.where(
-            chance >= SOON_CHANCE, SOON, np.where(passed < MOST_GAPS, NOT_YET, LAPSED)
-        )
-        due = (chance >= DUE_CHANCE) & (passed >= EARLIEST)
+        soon = (chance >= SOON_CHANCE) & (passed >= EARLIEST_SOON)
+        likely = np.where(soon, SOON, np.where(passed < MOST_GAPS, NOT_YET, LAPSED))
+        due = (chance >= DUE_CHANCE) & (passed >= EARLIEST_DUE)
         return Clock(gap, chance, np.maximum(1 - passed, 0) * gap, np.where(due, DUE, likely))
 
     def _total(self, curve: NDArray[np.int64], passed: Floats) -> Floats:

@@ -66,7 +66,9 @@ class Facts:
     promoted
         Kinds of promotion that it has.
     goes_with, like
-        Name of a product that the customer buys and that it is bought with, or can stand for.
+        Name of a product that the customer bought and that it is bought with, or can stand for.
+    often
+        Whether they buy that product again and again.
     basket
         Name of the product in today's basket that it goes with.
     kind
@@ -88,6 +90,7 @@ class Facts:
     like: str | None = None
     basket: str | None = None
     kind: str | None = None
+    often: bool = False
     here: bool = False
 
 
@@ -159,10 +162,11 @@ def _offer(facts: Facts) -> str | None:
 
 
 def _similar(facts: Facts) -> str | None:
+    which = "which you buy" if facts.often else "which you bought"
     if facts.goes_with:
-        return f"goes with {facts.goes_with}, which you buy"
+        return f"goes with {facts.goes_with}, {which}"
     if facts.like:
-        return f"like {facts.like}, which you buy"
+        return f"like {facts.like}, {which}"
     return None
 
 

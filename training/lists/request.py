@@ -249,7 +249,9 @@ class ListRequest:
             pool.source,
         )
 
-    def _item(self, pool: Pool, place: int, shown: Shown | None, bought: Ints) -> dict[str, Any]:
+    def _item(
+        self, pool: Pool, place: int, shown: Shown | None, bought: tuple[Ints, set[int]]
+    ) -> dict[str, Any]:
         if place < 0:
             code, score, source = -1 - place, 0.0, "pinned"
         else:

@@ -102,13 +102,13 @@ class Shelf:
         return found
 
 
-def stock(dataset: Dataset, as_of: datetime, folder: Path, answers: pl.DataFrame) -> None:
+def stock(dataset: Dataset, as_of: datetime, folder: Path, likeliest: pl.DataFrame) -> None:
     """Write what lists need besides the candidates, into the folder that holds those.
 
     Parameters
     ----------
-    answers
-        Every customer's ranked list, as the recommender predicts it.
+    likeliest
+        Who may buy what, as `Buyers.build` has it.
     """
     own = folder / SHELF
     catalogue = Catalogue.build(dataset, as_of)
@@ -117,5 +117,6 @@ def stock(dataset: Dataset, as_of: datetime, folder: Path, answers: pl.DataFrame
     Association.build(dataset, as_of, catalogue).save(own)
     Similar.build(dataset, as_of, catalogue).save(own)
     PopularNow.build(dataset, as_of, catalogue).save(own)
-    customers = pl.read_parquet(folder / CUSTOMERS, columns=["customer_id"])
-    Buyers.build(answers, customers.get_column("customer_id"), catalogue).save(own)
+    products = pl.read_parquet(folder / "products.parquet", columns=["product_id"])
+    codes = np.array([catalogue.codes[one] for one in products.to_series()], np.int32)
+    Buyers.build(likeliest, codes, catalogue).save(own)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from training.lists.arrays import Ints
 from training.lists.association import Towards
 from training.lists.clock import DUE, Clock
-from training.lists.reasons import Facts, sentences
+from training.lists.reasons import REGULAR, Facts, sentences
 from training.lists.shelf import Shelf
 from training.models.motives import TOLD
 from training.models.published_lists import Candidates
@@ -50,16 +50,19 @@ class Teller:
     def __init__(self, shelf: Shelf, with_basket: Towards, place: int, *, here: bool) -> None:
         self.shelf = shelf
         self.here = here
+        self.plain: dict[str, list[str]] = {}
         self.popular = set(shelf.popular.top[place].tolist())
         speakers = zip(with_basket.codes.tolist(), with_basket.speaker.tolist(), strict=True)
         self.basket = dict(speakers)
         self.kinds = [(kind, f"{kind}{THIS_WEEK}") for kind in shelf.ranked.plan.kinds]
 
-    def bought_by(self, candidates: Candidates | None) -> Ints:
-        """Return the products that a customer buys, in the order of their codes."""
+    def bought_by(self, candidates: Candidates | None) -> tuple[Ints, set[int]]:
+        """Return what a customer bought, in the order of codes, and what of it regularly."""
         if candidates is None:
-            return np.zeros(0, np.int32)
-        return np.sort(self.shelf.code_of_row[candidates.products[candidates.own]])
+            return np.zeros(0, np.int32), set()
+        codes = self.shelf.code_of_row[candidates.products[candidates.own]]
+        often = candidates.features["baskets"][candidates.own] >= REGULAR
+        return np.sort(codes), set(codes[often].tolist())
 
     def motives(
         self, candidates: Candidates, at: NDArray[np.int64], kind: str
@@ -97,7 +100,12 @@ class Teller:
         return Shown(candidates, place, motives, clock)
 
     def tell(
-        self, code: int, source: str, shown: Shown | None, at: int, bought: Ints
+        self,
+        code: int,
+        source: str,
+        shown: Shown | None,
+        at: int,
+        own: tuple[Ints, set[int]],
     ) -> dict[str, Any]:
         """Return `reason`, a word, `because`, sentences, and the product's name if it has one.
 
@@ -107,9 +115,14 @@ class Teller:
             What proposed a product that is not a candidate.
         shown, at
             The customer's candidates on the list and the product's position among all.
-        bought
-            What the customer buys.
+        own
+            What the customer bought, as `bought_by` has it.
         """
+        bought, regular = own
+        name = self.shelf.catalogue.names[code]
+        of_name = {"name": name} if name else {}
+        if shown is None and not len(bought) and code not in self.basket:
+            return {"reason": source, "because": self._plainly(source), **of_name}
         times, age, gap, due, new = 0, None, 0.0, False, False
         promoted: tuple[str, ...] = ()
         motives: tuple[str, ...] = ()
@@ -145,16 +158,18 @@ class Teller:
             self._named(like),
             self._named(in_basket),
             kind,
+            goes_with in regular or like in regular,
             here=self.here,
         )
         if in_basket is not None and not times:
             source = "basket"
-        name = self.shelf.catalogue.names[code]
-        return {
-            "reason": source,
-            "because": sentences(facts),
-            **({"name": name} if name else {}),
-        }
+        return {"reason": source, "because": sentences(facts), **of_name}
+
+    def _plainly(self, source: str) -> list[str]:
+        """Tell of what nothing is known but its source, which is the same each time."""
+        if source not in self.plain:
+            self.plain[source] = sentences(Facts(source, here=self.here))
+        return self.plain[source]
 
     def _promoted(self, candidates: Candidates, at: int) -> tuple[str, ...]:
         """Kinds of promotion that a candidate has for most of the week."""

@@ -22,7 +22,9 @@ from training.models.published_lists import MOTIVE_STEP
 Ints = NDArray[np.int64]
 
 # So many candidates of each customer and learner are explained.
-EXPLAINED = 40
+EXPLAINED = 30
+# A chance below this to be bought within the horizon makes nobody a likely buyer.
+LEAST_CHANCE = 0.002
 
 
 class Draft:
@@ -34,15 +36,28 @@ class Draft:
     def __init__(self, folder: Path, ranking: Any, ranker: Any) -> None:
         self.folder, self.ranking, self.ranker = folder, ranking, ranker
         self.lengths: list[Ints] = []
+        self.buyers: list[pl.DataFrame] = []
         self.parts = {name: (folder / f".{name}").open("wb") for name in OF_CANDIDATES}
         self.pair: list[str] = []
         reasons = {source.name: source.reason for source in ranking.sources}
         self.movers = {name: Movers.of(one, reasons) for name, one in ranker.taste.items()}
 
     def add(
-        self, block: Any, taste: Mapping[str, NDArray[np.float64]], features: pl.DataFrame
+        self,
+        block: Any,
+        taste: Mapping[str, NDArray[np.float64]],
+        features: pl.DataFrame,
+        month: NDArray[np.float64],
     ) -> None:
-        """Write a block's candidates, their log-odds by learner resting on `features`."""
+        """Write a block's candidates.
+
+        Parameters
+        ----------
+        taste, features
+            Log-odds by learner before the moment corrects them, and what they rest on.
+        month
+            Chance to be bought within the horizon.
+        """
         ranking = self.ranking
         state = ranking.state(block.rows, block.cols)
         fixed = {*OF_CUSTOMER, *OF_PRODUCT}
@@ -57,33 +72,42 @@ class Draft:
         self.parts["source"].write(ranking.reasons(block).tobytes())
         self.parts["taste"].write(odds.astype(np.float64).tobytes())
         self.parts["state"].write(of_pair.astype(np.float32).tobytes())
-        self._explain(block, ~np.isnan(state["baskets"]), taste, features)
+        own = ~np.isnan(state["baskets"])
+        self._explain(block, taste, features)
+        likely = month >= LEAST_CHANCE
+        kept = {"row": block.rows, "col": block.cols, "month": month, "again": own}
+        self.buyers.append(pl.DataFrame({name: of[likely] for name, of in kept.items()}))
         self.lengths.append(np.bincount(block.rows, minlength=ranking.histories.shape[0]))
 
     def _explain(
         self,
         block: Any,
-        own: NDArray[np.bool_],
         taste: Mapping[str, NDArray[np.float64]],
         features: pl.DataFrame,
     ) -> None:
         """Write how far motives moved each customer's best candidates of each learner."""
         likely = np.zeros(len(block.rows), bool)
-        for learner, odds in taste.items():
-            odds = np.where(own, -np.inf, odds) if learner == "explore" else odds
+        for odds in taste.values():
+            # What a learner was not asked about comes last.
             order = np.lexsort((-odds, block.rows))
             place = np.arange(len(order)) - np.searchsorted(block.rows, block.rows)
-            likely[order[place < EXPLAINED]] = True
+            first = order[place < EXPLAINED]
+            likely[first[~np.isnan(odds[first])]] = True
         kept = features.filter(pl.Series(likely))
         moved = []
         for learner, mover in self.movers.items():
             # A kind of promotion that nobody met is zero.
             absent = [name for name in mover.columns if name not in kept.columns]
-            inputs = matrix(
-                kept.with_columns(pl.lit(0.0).alias(name) for name in absent), mover.columns, {}
+            asked = ~np.isnan(taste[learner][likely])
+            rows = kept.filter(pl.Series(asked)).with_columns(
+                pl.lit(0.0).alias(name) for name in absent
             )
-            moved.append(mover.by_motive(inputs, self.ranker.taste[learner].threads))
-        steps = np.concatenate([one[:, : len(TOLD)] for one in moved], axis=1) / MOTIVE_STEP
+            threads = self.ranker.taste[learner].threads
+            parts = np.zeros((len(asked), len(TOLD)), np.float32)
+            by_motive = mover.by_motive(matrix(rows, mover.columns, {}), threads)
+            parts[asked] = by_motive[:, : len(TOLD)]
+            moved.append(parts)
+        steps = np.concatenate(moved, axis=1) / MOTIVE_STEP
         first = sum(int(lengths.sum()) for lengths in self.lengths)
         self.parts["explained"].write((first + np.flatnonzero(likely)).astype(np.int64).tobytes())
         self.parts["motive"].write(np.clip(np.rint(steps), -127, 127).astype(np.int8).tobytes())
@@ -145,6 +169,10 @@ class Draft:
             "state": {"pair": self.pair, "customer": of_customer, "product": of_product},
         }
         (self.folder / "about.json").write_text(json.dumps(about, indent=1))
+
+    def likeliest(self) -> pl.DataFrame:
+        """Return who may buy what: rows of customers and products, month, and again."""
+        return pl.concat(self.buyers)
 
     def _products(self, dataset: Any) -> pl.DataFrame:
         known, ranking = self.ranking.histories, self.ranking

@@ -6,7 +6,7 @@ and goes on from the taste's score.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -121,19 +121,35 @@ class Ranker:
         return tuple(self.taste)
 
     def tastes(self, features: pl.DataFrame) -> dict[str, Floats]:
-        """Log-odds of candidates by learner, before the moment corrects them."""
+        """Log-odds of candidates by learner, before the moment corrects them.
+
+        `explore` is asked about what is new to a customer alone: NaN for the rest.
+        """
+        found = {}
+        new = np.isnan(features.get_column("baskets").to_numpy())
+        for learner, booster in self.taste.items():
+            asked = new if learner == "explore" else np.ones(len(new), bool)
+            found[learner] = np.full(len(new), np.nan)
+            if asked.any():  # LightGBM refuses no rows
+                rows = complete(features.filter(pl.Series(asked)), booster.columns)
+                found[learner][asked] = booster.predict(rows, raw_score=True)
+        return found
+
+    def moved(
+        self,
+        tastes: Mapping[str, Floats],
+        features: pl.DataFrame,
+        learners: Sequence[str] | None = None,
+    ) -> dict[str, Floats]:
+        """Log-odds of candidates by learner, by default all, with what the moment makes of them."""
         return {
-            learner: booster.predict(complete(features, booster.columns), raw_score=True)
-            for learner, booster in self.taste.items()
+            learner: tastes[learner] + self._moved(learner, features)
+            for learner in (self.learners if learners is None else learners)
         }
 
-    def moved(self, tastes: Mapping[str, Floats], features: pl.DataFrame) -> dict[str, Floats]:
-        """Log-odds of candidates by learner, with what the moment makes of them."""
-        return {
-            learner: tastes[learner]
-            + booster.predict(complete(features, booster.columns), raw_score=True)
-            for learner, booster in self.moment.items()
-        }
+    def _moved(self, learner: str, features: pl.DataFrame) -> Floats:
+        booster = self.moment[learner]
+        return booster.predict(complete(features, booster.columns), raw_score=True)
 
     def save(self, folder: Path) -> None:
         """Write two native files a learner, and the blend."""

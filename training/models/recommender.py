@@ -228,14 +228,14 @@ class RecommenderModel:
         known = histories.known_at(dataset, as_of)
         ranking = self._ranking(dataset, as_of, known)
         draft = Draft(folder, ranking, self.ranker_)
-        lists = []
         for block in ranking.blocks(np.arange(known.shape[0])):
             features = ranking.taste(block)
             taste = self.ranker_.tastes(features)
-            draft.add(block, taste, features)
-            lists.append(self._rank(ranking, block, taste))
+            needed = self.ranker_.blend.needed(("month",))
+            raw = self.ranker_.moved(taste, ranking.moment(block), needed)
+            draft.add(block, taste, features, self._chance(ranking, block, "month", raw))
         draft.finish(dataset, as_of, self.horizon_days, self.list_length)
-        stock(dataset, as_of, folder, pl.concat(lists))
+        stock(dataset, as_of, folder, draft.likeliest())
 
     def _examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
         """Features and labels at a cut; computed once for all fits that learn from it."""
@@ -258,21 +258,20 @@ class RecommenderModel:
         moment = Moment.at(dataset, as_of, known)
         return Ranking.at(moment, default_sources(), products=self.scored_products)
 
-    def _rank(
-        self,
-        ranking: Ranking,
-        block: Block,
-        taste: Mapping[str, NDArray[np.float64]] | None = None,
-    ) -> pl.DataFrame:
-        taste = taste if taste is not None else self.ranker_.tastes(ranking.taste(block))
+    def _rank(self, ranking: Ranking, block: Block) -> pl.DataFrame:
+        taste = self.ranker_.tastes(ranking.taste(block))
         raw = self.ranker_.moved(taste, ranking.moment(block))
-        size = ranking.histories.customer["customer_size"][block.rows]
-        blend = self.ranker_.blend
-        nothing = np.full(len(block.rows), np.nan)
-        scores = {
-            kind: blend.at(kind, raw, size) if kind in blend.kinds else nothing for kind in KINDS
-        }
+        scores = {kind: self._chance(ranking, block, kind, raw) for kind in KINDS}
         return listed(ranking, block, scores, self.list_length)
+
+    def _chance(
+        self, ranking: Ranking, block: Block, kind: str, raw: Mapping[str, NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """Score of a kind of list; NaN where there is nothing that it was learned from."""
+        if kind not in self.ranker_.blend.kinds:
+            return np.full(len(block.rows), np.nan)
+        size = ranking.histories.customer["customer_size"][block.rows]
+        return self.ranker_.blend.at(kind, raw, size)
 
 
 _EXAMPLE_OPTIONS = (
