@@ -4,12 +4,13 @@ A shelf and the records after its instant in; one row a setting out. The benchma
 notebook show it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 
 from features.dataset import Dataset
+from training.lists.arrange import Layout, arrange
 from training.lists.kinds import Wish
 from training.lists.request import ListRequest
 from training.lists.shelf import Shelf
@@ -37,8 +38,7 @@ def variety_curve(
     known = histories.known_at(dataset, as_of)
     options = {"horizon_days": shelf.ranked.about["horizon_days"]}
     rows = []
-    for variety in settings:
-        frame = _lists(shelf, variety)
+    for variety, frame in _lists(shelf, settings):
         laid = outcome(dataset, as_of, options, frame)
         top = np.where(laid.shown[:, :PLACES] < known.shape[1], laid.shown[:, :PLACES], -1)
         accuracy = measures(dataset, as_of, options, frame)
@@ -61,12 +61,16 @@ def variety_curve(
     return pl.DataFrame(rows)
 
 
-def _lists(shelf: Shelf, variety: float) -> pl.DataFrame:
-    request = ListRequest(shelf, Wish(k=PLACES, variety=variety))
-    rows = [
-        (answer["customer_id"], item["rank"], item["product_id"])
-        for answer in map(request.answer, shelf.customer_ids)
-        for item in answer["items"]
-    ]
+def _lists(shelf: Shelf, settings: Sequence[float]) -> Iterator[tuple[float, pl.DataFrame]]:
+    """Lay every customer's candidates, which are ranked once, out at each setting."""
+    request = ListRequest(shelf, Wish(k=PLACES))
+    pools = {customer: request.pool(customer) for customer in shelf.customer_ids}
     schema = {"customer_id": pl.String, "rank": pl.Int32, "product_id": pl.String}
-    return pl.DataFrame(rows, schema, orient="row")
+    for variety in settings:
+        layout = Layout(PLACES, variety)
+        rows = []
+        for customer, pool in pools.items():
+            chosen = arrange(pool.codes, pool.scores, request.allowed, shelf.catalogue, layout)
+            shown = [shelf.catalogue.ids[int(pool.codes[at])] for at in chosen]
+            rows += [(customer, rank, product) for rank, product in enumerate(shown, 1)]
+        yield variety, pl.DataFrame(rows, schema, orient="row")

@@ -193,32 +193,40 @@ class Plan:
             Where a customer's location has no plan of its own, the chain's stands in.
         """
         found: dict[str, Float32s] = {}
-        nobody = np.zeros(len(cols), np.float32)
+        nobody = np.zeros((len(WEEKS) + 1, len(cols)), np.float32)
         for kind, stretches in self.kinds.items():
-            for week, (first, after) in WEEKS.items():
-                days = (today + first, today + after)
-                chain = self.chain(kind, *days)[cols]
-                share, worth, left = nobody.copy(), nobody.copy(), nobody + 1
-                for place in range(where.shape[1]):
-                    at, weight = where[:, place], weights[:, place]
-                    planned = (at >= 0) & stretches.planned[at] & (weight > 0)
-                    if not planned.any():
-                        continue
-                    part, more = _overlap(stretches, at * self.products + cols, planned, *days)
-                    share += weight * part
-                    worth += weight * more
+            chain = np.stack([self.chain(kind, *days)[cols] for days in _days(today)])
+            share, left = nobody.copy(), np.ones(len(cols), np.float32)
+            for place in range(where.shape[1]):
+                at, weight = where[:, place], weights[:, place]
+                planned = (at >= 0) & stretches.planned[at] & (weight > 0)
+                if planned.any():
+                    keys = np.where(planned, at * self.products + cols, -1)
+                    share += weight * self._near(kind, today).at(keys)
                     left -= weight * planned
-                share += np.maximum(left, 0.0) * chain
-                if stretches.planned[-1]:
-                    every = np.ones(len(cols), bool)
-                    keys = self.locations * self.products + cols
-                    part, more = _overlap(stretches, keys, every, *days)
-                    share, worth = np.maximum(share, part), np.maximum(worth, more)
-                found[f"{kind}_{week}"] = share
+            share[:-1] += np.maximum(left, 0.0) * chain
+            if stretches.planned[-1]:
+                every = self._near(kind, today).at(self.locations * self.products + cols)
+                share = np.maximum(share, every)
+            for week, of, everywhere in zip(WEEKS, share, chain, strict=False):
+                found[f"{kind}_{week}"] = of
                 if week == "this_week":
-                    found[f"{kind}_chain"] = chain
-                    found[f"{kind}_worth"] = worth
+                    found[f"{kind}_chain"] = everywhere
+                    found[f"{kind}_worth"] = share[-1]
         return found
+
+    def _near(self, kind: str, today: int) -> "_Near":
+        """Condense what is promoted around a day; kept for the days asked last."""
+        key = (kind, today)
+        if key not in self._kept:
+            self._forget()
+            self._kept[key] = _Near.of(self.kinds[kind], today)
+        found: _Near = self._kept[key]
+        return found
+
+    def _forget(self) -> None:
+        if len(self._kept) > KEPT:
+            self._kept.clear()
 
     def here(self, cols: Ints, today: int) -> Float32s:
         """How much more products sell for being promoted in the coming week, 0 and above.
@@ -248,8 +256,7 @@ class Plan:
         """Share of locations with a plan and of days, by product; kept for the days asked last."""
         key = (kind, first, after)
         if key not in self._kept:
-            if len(self._kept) > KEPT:
-                self._kept.clear()
+            self._forget()
             self._kept[key] = self._chain(kind, first, after)
         found: Float32s = self._kept[key]
         return found
@@ -296,22 +303,54 @@ class Plan:
         return cls(kinds, about["locations"], about["products"])
 
 
-def _overlap(
-    stretches: Stretches, keys: Ints, wanted: NDArray[np.bool_], first: int, after: int
-) -> tuple[Float32s, Float32s]:
-    """Share of the days [first, after) that the stretches of each key cover, and their worth."""
-    share = np.zeros(len(keys), np.float32)
-    worth = np.zeros(len(keys), np.float32)
-    asked = np.flatnonzero(wanted)
-    at = np.searchsorted(stretches.keys, keys[asked])
-    while len(asked):
-        inside = at < len(stretches.keys)
-        asked, at = asked[inside], at[inside]
-        same = stretches.keys[at] == keys[asked]
-        asked, at = asked[same], at[same]
-        days = np.minimum(stretches.ends[at], after) - np.maximum(stretches.starts[at], first)
-        part = np.maximum(days, 0) / np.float32(after - first)
-        share[asked] += part
-        worth[asked] += part * stretches.worth[at]
-        at = at + 1
-    return np.minimum(share, 1.0), worth
+@dataclass(frozen=True)
+class _Near:
+    """Shares of the weeks around a day, by location and product.
+
+    Attributes
+    ----------
+    keys
+        As `Stretches` has them, each once.
+    shares
+        Shape (weeks and one more, keys): the part of the week's days that is promoted, and for
+        this week how much more that sells.
+    """
+
+    keys: Ints
+    shares: Float32s
+
+    @classmethod
+    def of(cls, stretches: Stretches, today: int) -> Self:
+        """Add up the stretches of each location and product."""
+        weeks = _days(today)
+        near = np.flatnonzero(
+            (stretches.ends > min(first for first, _ in weeks))
+            & (stretches.starts < max(after for _, after in weeks))
+        )
+        keys, starts = np.unique(stretches.keys[near], return_index=True)
+        parts = []
+        for week, (first, after) in zip(WEEKS, weeks, strict=True):
+            days = np.minimum(stretches.ends[near], after) - np.maximum(
+                stretches.starts[near], first
+            )
+            part = np.maximum(days, 0) / np.float32(after - first)
+            parts.append(part)
+            if week == "this_week":
+                worth = part * stretches.worth[near]
+        added = [np.add.reduceat(part, starts) if len(starts) else part for part in (*parts, worth)]
+        shares = np.stack(added).astype(np.float32)
+        np.minimum(shares[:-1], 1.0, out=shares[:-1])
+        return cls(keys, shares)
+
+    def at(self, keys: Ints) -> Float32s:
+        """Look up pairs of a location and a product; zero where nothing is promoted."""
+        place = find_sorted(self.keys, keys)
+        found = np.zeros((len(self.shares), len(keys)), np.float32)
+        there = place >= 0
+        found[:, there] = self.shares[:, place[there]]
+        return found
+
+
+def _days(today: int) -> list[tuple[int, int]]:
+    """First day, and the day after the last, of each of `WEEKS`."""
+    return [(today + first, today + after) for first, after in WEEKS.values()]
