@@ -21,7 +21,7 @@ from training.lists.association import Association
 from training.lists.buyers import Buyers
 from training.lists.catalogue import Catalogue
 from training.lists.clock import Rhythm
-from training.lists.leaving import CUSTOMERS, SHELF
+from training.lists.leaving import SHELF
 from training.lists.popular import PopularNow
 from training.lists.similar import Similar
 from training.models.published_lists import PublishedLists
