@@ -344,6 +344,9 @@ def main() -> None:
         note=f"Cuts {dates}; peers tuned on the cut before. Offline, by what was bought without "
         "the lists being seen.",
     )
+    if only:
+        # Gains are over all the bars.
+        return
     record(
         f"{title}: gains",
         gains(judged),

@@ -60,10 +60,9 @@ def next_baskets(dataset: Dataset, cut: AsOf, days: int) -> nw.LazyFrame[Any]:
         is_next
             Whether it was in the customer's first basket of the window.
         worth
-            What the first place of a list would have been worth on average, 0 to 1: for each
-            basket with the product 1 over the basket's ideal DCG at 10, so that a hit counts
-            for more where few products are bought. The first basket counts most, each further
-            one half as much as that before it: one basket alone says little of what is wanted.
+            For what was in the first basket 1 over the basket's ideal DCG at 10, else 0: what
+            the first place of a list would have been worth. A hit counts for more where few
+            products are bought.
     """
     start = parse_as_of(cut)
     window = _sales(dataset, start + timedelta(days=days)).filter(nw.col("ts") >= start)
@@ -71,25 +70,18 @@ def next_baskets(dataset: Dataset, cut: AsOf, days: int) -> nw.LazyFrame[Any]:
         nw.col("ts").min().alias("first_ts"), nw.col("product_id").n_unique().alias("size")
     )
     number = nw.col("order_id").cum_count().over("customer_id", order_by=["first_ts", "order_id"])
-    sizes = sizes.with_columns(number.cast(nw.Int64).alias("number"))
     places = (nw.when(nw.col("size") >= place).then(1 / log2(place + 1)) for place in range(1, 11))
     ideal = sum((place.otherwise(0.0) for place in places), nw.lit(0.0))
     orders = sizes.with_columns(
-        (nw.col("number") == 1).cast(nw.Int8).alias("is_next"),
-        ideal.alias("ideal"),
-        _decayed("number", log(2)).alias("weight"),
-    )
-    total = nw.col("weight").sum().over("customer_id")
-    orders = orders.with_columns(
-        _steps(nw.col("weight") / (nw.col("ideal") * total)).alias("worth")
-    )
+        (number == 1).cast(nw.Int8).alias("is_next"), ideal.alias("ideal")
+    ).with_columns((nw.col("is_next") / nw.col("ideal")).alias("worth"))
     return (
         window.select("customer_id", "order_id", "product_id")
         .unique()
         .join(orders, on=["customer_id", "order_id"])
         .group_by("customer_id", "product_id")
-        .agg(nw.col("is_next").max(), nw.col("worth").sum())
-        .with_columns(nw.col("is_next") == 1, nw.col("worth") * STEP)
+        .agg(nw.col("is_next").max(), nw.col("worth").max())
+        .with_columns(nw.col("is_next") == 1)
     )
 
 

@@ -1,7 +1,6 @@
 """What is known of a customer and a product, checked against the order lines themselves."""
 
 from datetime import datetime
-from math import log2
 
 import polars as pl
 import pytest
@@ -117,22 +116,6 @@ def test_the_next_basket_is_the_first_at_or_after_the_cut(made):
         ("b", "milk"),
     ]
     assert following.filter(~pl.col("is_next")).select(PAIR).rows() == [("a", "tea")]
-
-
-def test_a_product_is_worth_more_in_early_and_in_small_baskets():
-    ahead = lines(
-        ("a", "1", "milk", "2017-09-12T10:00", 1.0),
-        ("a", "2", "milk", "2017-09-13T10:00", 1.0),
-        ("a", "2", "tea", "2017-09-13T10:00", 1.0),
-        ("b", "3", "tea", "2017-09-13T10:00", 1.0),
-    )
-    found = collected(next_baskets(ahead, datetime(2017, 9, 12), 28)).select(*PAIR, "worth").rows()
-    pair = 1 / 3 / (1 + 1 / log2(3))
-    assert found == [
-        ("a", "milk", pytest.approx(2 / 3 + pair)),
-        ("a", "tea", pytest.approx(pair)),
-        ("b", "tea", pytest.approx(1.0)),
-    ]
 
 
 @pytest.mark.parametrize("change", ["added", "changed", "removed"])

@@ -111,12 +111,12 @@ def build(dataset: Dataset, as_of: datetime) -> Histories:
     """Collect the histories known at `as_of`."""
     known = interactions(dataset, as_of).collect().to_polars()
     product = _products(dataset, as_of)
-    products = product.get_column("product_id")
+    products = product.get_column("product_id").to_numpy().astype(str)
     customer = _customers(dataset, as_of, known)
-    customers = customer.get_column("customer_id")
+    customers = customer.get_column("customer_id").to_numpy().astype(str)
     coded = (
         known.lazy()
-        .with_columns(_codes("customer_id", customers), _codes("product_id", products))
+        .with_columns(codes_of("customer_id", customers), codes_of("product_id", products))
         .filter(pl.col("product_id").is_not_null())
         .sort("customer_id", "product_id")
         .cast({pl.Float64: pl.Float32})
@@ -124,8 +124,8 @@ def build(dataset: Dataset, as_of: datetime) -> Histories:
     )
     columns = [name for name in coded.columns if name not in ("customer_id", "product_id")]
     return Histories(
-        customers.to_numpy().astype(str),
-        products.to_numpy().astype(str),
+        customers,
+        products,
         coded.get_column("customer_id").cast(pl.Int64).to_numpy(),
         coded.get_column("product_id").cast(pl.Int64).to_numpy(),
         {name: coded.get_column(name).fill_null(np.nan).to_numpy() for name in columns},
@@ -160,8 +160,10 @@ def find_sorted(keys: NDArray[Any], wanted: NDArray[Any]) -> Ints:
     return np.where(keys[at] == wanted, at, -1)
 
 
-def _codes(column: str, ids: pl.Series) -> pl.Expr:
-    return pl.col(column).cast(pl.Enum(ids), strict=False).to_physical()
+def codes_of(column: str, ids: NDArray[np.str_]) -> pl.Expr:
+    """Positions of a column's values among distinct `ids`; null for those that are not there."""
+    known = pl.Series(ids.astype(object), dtype=pl.String)
+    return pl.col(column).cast(pl.Enum(known), strict=False).to_physical()
 
 
 def _products(dataset: Dataset, as_of: datetime) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from features.dataset import Dataset
 from features.places import local_sales, usual_places
 from features.plan import WEEKS, local_plan
 from features.promoted import placement_lifts
-from training.models.histories import Float32s, Histories, Ints, find_sorted
+from training.models.histories import Float32s, Histories, Ints, codes_of, find_sorted
 
 # A customer is at one of so many locations; the rest of their baskets are forgotten.
 USUAL = 3
@@ -146,28 +146,45 @@ class Plan:
         if "promotions" not in dataset.tables:
             return cls({}, len(places.ids), size)
         today = to_day(as_of)
-        found = local_plan(dataset, today - 7, today + AHEAD_DAYS).collect().to_polars()
-        what = find_sorted(known.products, found.get_column("product_id").to_numpy().astype(str))
-        names = found.get_column("location_id").fill_null("").to_numpy().astype(str)
-        where = find_sorted(places.ids, names) if len(places.ids) else np.full(len(names), -1)
-        where[found.get_column("location_id").is_null().to_numpy()] = len(places.ids)
-        kinds = found.get_column("kind").to_numpy().astype(str)
-        starts = found.get_column("from_day").to_numpy().astype(np.int64)
-        ends = found.get_column("to_day").to_numpy().astype(np.int64)
-        lifts = placement_lifts(dataset, as_of).collect().to_polars()
-        worth = (
-            found.select("kind", pl.col("placement").fill_null(""))
+        lifts = placement_lifts(dataset, as_of).collect().to_polars().lazy()
+        everywhere = len(places.ids)
+        # Millions of rows: ids become codes within the query, and only those kept leave it.
+        found = (
+            local_plan(dataset, today - 7, today + AHEAD_DAYS)
+            .collect()
+            .to_polars()
+            .lazy()
+            .with_columns(
+                codes_of("product_id", known.products).alias("what"),
+                pl.when(pl.col("location_id").is_null())
+                .then(everywhere)
+                .otherwise(codes_of("location_id", places.ids))
+                .alias("where"),
+                pl.col("placement").fill_null(""),
+            )
+            .filter(pl.col("what").is_not_null(), pl.col("where").is_not_null())
             .join(lifts, on=["kind", "placement"], how="left", maintain_order="left")
-            .select((pl.col("lift").fill_null(1.0) - 1.0).clip(0.0, MAX_WORTH).cast(pl.Float32))
-            .to_series()
-            .to_numpy()
+            .select(
+                "kind",
+                (pl.col("where").cast(pl.Int64) * size + pl.col("what")).alias("key"),
+                pl.col("from_day", "to_day").cast(pl.Int64),
+                (pl.col("lift").fill_null(1.0) - 1.0)
+                .clip(0.0, MAX_WORTH)
+                .cast(pl.Float32)
+                .alias("worth"),
+            )
+            .collect()
         )
         stretches = {}
-        for kind in np.unique(kinds):
-            kept = np.flatnonzero((kinds == kind) & (what >= 0) & (where >= 0))
-            keys = where[kept] * size + what[kept]
-            stretches[str(kind)] = Stretches.of(
-                keys, starts[kept], ends[kept], worth[kept], len(places.ids), size
+        for kind in found.get_column("kind").unique().sort():
+            of = found.filter(pl.col("kind") == kind)
+            stretches[kind] = Stretches.of(
+                of.get_column("key").to_numpy(),
+                of.get_column("from_day").to_numpy(),
+                of.get_column("to_day").to_numpy(),
+                of.get_column("worth").to_numpy(),
+                everywhere,
+                size,
             )
         return cls(stretches, len(places.ids), size)
 

@@ -34,7 +34,7 @@ class Examples:
     taste, moment
         Features, aligned.
     worth
-        What a hit would have been worth in the next baskets, 0 to 1; see `next_baskets`.
+        What a hit would have been worth in the next basket, 0 to 1; see `next_baskets`.
     in_next, in_window
         Whether it was in the next basket, and in any of the horizon.
     new
