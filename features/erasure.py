@@ -14,7 +14,7 @@ import polars as pl
 
 from features.forgotten import ID, Forgotten
 from features.identity import LINKS, resolve
-from features.locks import job_lock
+from features.locks import job_lock, sweep_scratch
 from features.quality import FAULT, blanked
 from features.quarantine import quarantine_file, scan_quarantine, write_quarantine
 from features.storage import (
@@ -117,6 +117,7 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
                 found.snapshots += snapshot != head
         remove_unnamed(folder)
         shutil.rmtree(folder / "staging", ignore_errors=True)
+    sweep_scratch(home)
     return found
 
 

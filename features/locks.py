@@ -1,10 +1,12 @@
-"""Locks between processes: one import a dataset, one retraining job a home."""
+"""Between processes: one import a dataset, one retraining job a home, and each its own scratch."""
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from features.errors import Unavailable
 
@@ -52,3 +54,48 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def scratch_folder(home: Path) -> Iterator[Path]:
+    """Lend an empty folder for as long as a process works; what killed ones left behind goes."""
+    place = home / "scratch"
+    with _turn(place):
+        _sweep(place)
+        scratch = TemporaryDirectory(dir=place)
+        held = os.open(scratch.name, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        with scratch as name:
+            yield Path(name)
+    finally:
+        os.close(held)
+
+
+def sweep_scratch(home: Path) -> None:
+    """Remove what processes that were killed have left: it may hold people's records."""
+    place = home / "scratch"
+    with _turn(place):
+        _sweep(place)
+
+
+@contextmanager
+def _turn(place: Path) -> Iterator[None]:
+    """Let one process at a time make and remove scratch folders."""
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(place: Path) -> None:
+    for folder in place.glob("*/"):
+        held = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(folder)
+        finally:
+            os.close(held)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from features.dataset import list_datasets, open_dataset
 from features.errors import InvalidInput, NotFound
 from features.intake import import_tables
+from features.locks import scratch_folder
 from features.mapping import Mapping
 from features.mapping_file import original_of, read_mapping, stored_copy
 from features.pseudonyms import Pseudonyms, keep_to_key, key_check
@@ -96,11 +97,11 @@ def bring_in(
 
     tell("read")
     key = _pseudonyms(settings, mapping)
-    with TemporaryDirectory(prefix="foresell-") as scratch:
+    with scratch_folder(settings.home) as scratch:
         tables = (
             BUNDLED[name]()
             if mapping is None
-            else read_mapped(mapping, datetime.now(), Path(scratch), key)
+            else read_mapped(mapping, datetime.now(), scratch, key)
         )
         tell("check and store")
         check = key.check if key else None

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from features.calendar import to_date, to_day
+from features.consent import columns_of, consent_columns
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from features.rhythm import rhythm
@@ -103,6 +104,14 @@ def fitting_folds(
     known = rhythm(dataset, as_of)
     days = known.customer_days if task.of_customers else known.history_days
     fitting = min(folds, (days - needed) // horizon)
+    asked = consent_columns(columns_of(dataset.tables, "customers"))
+    if task.of_customers and not days and asked:
+        raise MissingData(
+            f"{task.name} is about customers, and none who bought in dataset {dataset.name} said "
+            f"yes in {' and '.join(asked)} of its customers table. Import the answers of those who "
+            "did, or leave the column out where nobody has to be asked.",
+            field=asked[0],
+        )
     if days < needed or fitting < min(folds, 1):
         raise MissingData(
             f"{task.name} {horizon} days ahead needs {needed} days of records to learn from and "

@@ -1,11 +1,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from features.errors import Unavailable
-from features.locks import job_lock
+from features.locks import job_lock, scratch_folder, sweep_scratch
 
 
 def test_a_second_job_is_kept_out_while_the_first_lives(tmp_path):
@@ -51,3 +52,28 @@ def test_the_lock_goes_with_the_job_even_when_it_fails(tmp_path):
     with pytest.raises(ZeroDivisionError), job_lock(tmp_path, "retrain"):
         _ = 1 / 0
     assert not (tmp_path / "retrain.lock").exists()
+
+
+def test_what_a_killed_process_was_reading_does_not_stay(tmp_path):
+    code = "import sys; from features.locks import scratch_folder; from pathlib import Path\n"
+    code += (
+        "with scratch_folder(Path(sys.argv[1])) as scratch:\n"
+        "    (scratch / 'lines.csv').write_text('1111')\n"
+        "    print(scratch, flush=True); sys.stdin.read()"
+    )
+    reader = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    left = Path(reader.stdout.readline().strip()) / "lines.csv"
+    with scratch_folder(tmp_path) as own:
+        sweep_scratch(tmp_path)
+        assert own.exists()
+        assert left.exists()
+    reader.kill()
+    reader.communicate()
+    sweep_scratch(tmp_path)
+    assert not left.exists()
+    assert not own.exists()

@@ -65,6 +65,18 @@ def test_a_history_too_short_for_one_window_is_refused_with_both_numbers(name, j
         ask(TASKS[name], rewritten(journey, orders=early), datetime(2017, 1, 13), folds=3)
 
 
+def test_a_shop_where_nobody_has_consented_is_told_so(journey, rewritten):
+    orders = journey.tables["orders"].to_native()
+    ids = orders.select("customer_id").unique().collect()
+    refused = rewritten(
+        journey,
+        orders=orders.with_columns(customer_id=pl.lit(None, pl.String)),
+        customers=ids.with_columns(consent=pl.lit("no")),
+    )
+    with pytest.raises(MissingData, match=r"none who bought in dataset .* said yes in consent"):
+        ask(TASKS["churn"], refused, journey.end, folds=1)
+
+
 def test_folds_that_have_to_be_so_many_are_refused_where_they_do_not_fit(journey):
     with pytest.raises(InvalidInput, match=r"40 folds of 28 days .* 11"):
         ask(TASKS["churn"], journey, journey.end, folds=40, exactly=True)
