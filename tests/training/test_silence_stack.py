@@ -40,12 +40,13 @@ def test_the_likelier_member_gets_the_weight():
     rng = np.random.default_rng(1)
     true, noise = rng.normal(0, 1.5, 3000), rng.normal(0, 1.5, 3000)
     label = (rng.random(3000) < 1 / (1 + np.exp(-true))).astype(float)
-    trees, logit, process = best_weights(
-        np.stack([noise, true, noise], axis=1), label, with_trees=True
-    )
+    right = np.stack([noise, true, noise], axis=1), label, 1.0
+    trees, logit, process = best_weights([right], with_trees=True)
     assert logit > 0.85
     assert trees + logit + process == pytest.approx(1)
-    assert best_weights(np.stack([true, noise, true], axis=1), label, with_trees=False)[0] == 0
+    other = np.stack([true, noise, true], axis=1), label, 0.01
+    assert best_weights([right, other], with_trees=True)[1] > 0.8
+    assert best_weights([other], with_trees=False)[0] == 0
 
 
 def test_with_few_examples_there_are_no_trees(learnt):

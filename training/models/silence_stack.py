@@ -30,8 +30,8 @@ LEVEL_STEPS = 6
 # What is learnt has to be likelier than the process by so many nats before it is believed: where
 # customers buy as the process says, all that can be learnt besides is noise.
 DOUBT = 5.0
-# Where there is no cut to try weights on.
-UNTRIED = (0.0, 0.2, 0.8)
+# Of members that nobody has tried yet.
+EQUAL = (1 / 3, 1 / 3, 1 / 3)
 MOST_CERTAIN = 12.0
 
 
@@ -90,7 +90,7 @@ class SilenceStack:
         horizon_days: int,
         cuts: Sequence[tuple[pl.DataFrame, Floats]],
         boosting: Boosting,
-        weights: tuple[float, float, float] = UNTRIED,
+        weights: tuple[float, float, float] = EQUAL,
     ) -> Self:
         """Fit the members to customers at cuts and whether they stayed away (1) or not (0)."""
         laid = [directed(frame, process, horizon_days) for frame, _ in cuts]
@@ -189,12 +189,20 @@ class SilenceStack:
         return np.asarray(np.clip(np.log(p / (1 - p)), -MOST_CERTAIN, MOST_CERTAIN))
 
 
-def best_weights(members: Floats, label: Floats, *, with_trees: bool) -> tuple[float, float, float]:
-    """Return convex weights of `SilenceStack.members`, by how likely `label` was under them.
+def best_weights(
+    trials: Sequence[tuple[Floats, Floats, float]], *, with_trees: bool
+) -> tuple[float, float, float]:
+    """Return convex weights of the members, by how likely the labels of trials were under them.
 
     All weights on a grid count, each by its likelihood, less DOUBT for what is not the process's:
-    the best alone is a matter of chance. The level is free here, for a season that lies higher
-    would speak for whom is always higher.
+    the best alone is a matter of chance. The level of each trial is free, for a season that lies
+    higher would speak for whom is always higher.
+
+    Parameters
+    ----------
+    trials
+        `SilenceStack.members` of customers from whom nothing was learnt, their labels, and what
+        the trial is worth: its likelihood counts so many times.
     """
     steps = round(1 / STEP)
     grid = (
@@ -207,13 +215,14 @@ def best_weights(members: Floats, label: Floats, *, with_trees: bool) -> tuple[f
         )
         / steps
     )
-    odds = members @ grid.T
-    for _ in range(LEVEL_STEPS):  # Newton's, on the shift of each column
-        p = 1 / (1 + np.exp(-odds))
-        slope = np.maximum((p * (1 - p)).mean(axis=0), 1e-6)
-        odds = odds + np.clip((label.mean() - p.mean(axis=0)) / slope, -1, 1)
-    likelihood = (label[:, None] * odds - np.logaddexp(0, odds)).sum(axis=0)
-    likelihood = likelihood + DOUBT * grid[:, 2]
+    likelihood = DOUBT * grid[:, 2]
+    for members, label, worth in trials:
+        odds = members @ grid.T
+        for _ in range(LEVEL_STEPS):  # Newton's, on the shift of each column
+            p = 1 / (1 + np.exp(-odds))
+            slope = np.maximum((p * (1 - p)).mean(axis=0), 1e-6)
+            odds = odds + np.clip((label.mean() - p.mean(axis=0)) / slope, -1, 1)
+        likelihood += worth * (label[:, None] * odds - np.logaddexp(0, odds)).sum(axis=0)
     share = np.exp(likelihood - likelihood.max())
     trees, logit, process = (share @ grid / share.sum()).tolist()
     return trees, logit, process
