@@ -83,16 +83,22 @@ def lists_of(
         model.publish(dataset, as_of, Path(folder))
         shelf = Shelf.load(Path(folder))
         if kind in KINDS:
-            return _of_customers(shelf, kind, k)
+            return _of_customers(shelf, kind, k, _customers(dataset, as_of))
         return PRODUCTS[kind](shelf, min(k, COMPANIONS) if kind != "customers_for_product" else k)
 
 
-def _of_customers(shelf: Shelf, kind: str, k: int) -> pl.DataFrame:
+def _customers(dataset: Dataset, as_of: datetime) -> list[str]:
+    """Return all who bought before an instant, be it nothing that could be listed."""
+    ids = dataset.known("orders", as_of).select("customer_id").drop_nulls().unique()
+    return ids.sort("customer_id").collect()["customer_id"].to_list()
+
+
+def _of_customers(shelf: Shelf, kind: str, k: int, customers: list[str]) -> pl.DataFrame:
     request = ListRequest(shelf, Wish(kind=kind, k=k))
     schema = pl.Schema(LIST | (DUE if kind == "buy_again" else {}))
     rows = (
         (answer["customer_id"], *(item.get(name) for name in list(schema)[1:]))
-        for answer in map(request.answer, shelf.customer_ids)
+        for answer in map(request.answer, customers)
         for item in answer["items"]
     )
     return pl.DataFrame(rows, schema, orient="row")
