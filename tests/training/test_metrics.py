@@ -111,6 +111,11 @@ def test_the_popularity_lift_is_zero_for_lists_as_popular_as_what_is_bought():
     assert metrics.popularity_lift(LISTS, sales, [2.0, 2.0]) == pytest.approx([0.0, 1.0])
 
 
+def test_the_popularity_lift_stands_one_who_buys_what_nobody_else_does():
+    lift = metrics.popularity_lift(LISTS, [3.0, 2.0, 1.0, 5.0], [4.0, 0.0])
+    assert lift.mean() == pytest.approx((2.0 + 4.0) / (4.0 + 0.0) - 1)
+
+
 def test_the_price_gap_is_the_share_by_which_what_is_shown_is_dearer():
     log_price = np.log([1.0, 2.0, 4.0, 1.0])
     assert metrics.price_gap(LISTS, log_price, np.log([2.0, 0.5])) == pytest.approx([0.0, 1.0])

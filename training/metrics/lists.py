@@ -72,7 +72,9 @@ def long_tail(sales: ArrayLike, head: float = 0.8) -> NDArray[np.bool_]:
 def popularity_lift(shown: Codes, sales: ArrayLike, own: ArrayLike) -> Floats:
     """How much more popular what each customer is shown is than what they buy; 0 for as much.
 
-    Source: Abdollahpouri et al. 2020 (popularity lift), by customer.
+    In parts of what customers buy on average, so that the mean is the popularity lift of
+    Abdollahpouri et al. 2020; a ratio of each customer's own has no mean where somebody buys
+    what nobody else does.
 
     Parameters
     ----------
@@ -81,7 +83,8 @@ def popularity_lift(shown: Codes, sales: ArrayLike, own: ArrayLike) -> Floats:
     own
         Mean popularity of what each customer bought.
     """
-    return np.asarray(_mean(shown, as_floats(sales)) / np.maximum(as_floats(own), 1e-12) - 1)
+    bought = as_floats(own)
+    return np.asarray((_mean(shown, as_floats(sales)) - bought) / np.nanmean(bought))
 
 
 def price_gap(shown: Codes, log_price: ArrayLike, own: ArrayLike) -> Floats:
