@@ -10,83 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.errors import InvalidInput, NotFound
+from features.errors import InvalidInput
 from serving.answers.recommender import RecommenderAnswers
 from training.lists.arrange import Filters
 from training.lists.kinds import KINDS, RANKED_BY, Wish
 from training.models.motives import TOLD, Movers
-from training.models.recommender import RecommenderModel
 
 AS_OF = datetime(2017, 11, 6)
 PLAIN = Wish(same_kind_in_a_row=True)
-
-
-@pytest.fixture(scope="module")
-def journey(journey, rewritten):
-    """The households; three products are out of stock everywhere, two in shop 367 alone."""
-    day = (AS_OF - datetime(1970, 1, 1)).days
-    bought = journey.known("orders", AS_OF).to_native().drop_nulls("product_id")
-    top = bought.group_by("product_id").len().collect()
-    top = top.sort("len", "product_id", descending=True)["product_id"].to_list()
-    shops = ["367", "406"]
-    rows = [(product, shop, day - 1, 0.0) for product in top[5:8] for shop in shops]
-    rows += [
-        (product, shop, day - 1, 9.0 * (shop != "367")) for product in top[:2] for shop in shops
-    ]
-    # An older record does not count.
-    rows.append((top[5], "367", day - 9, 50.0))
-    schema = {
-        "product_id": pl.String,
-        "location_id": pl.String,
-        "day": pl.Int32,
-        "on_hand": pl.Float64,
-    }
-    promotions = journey.table("promotions").to_native()
-    near = promotions.filter(pl.col("to_day") > day - 30, pl.col("from_day") < day + 28)
-    return rewritten(
-        journey, stock=pl.DataFrame(rows, schema, orient="row"), promotions=near.collect()
-    )
-
-
-@pytest.fixture(scope="module")
-def out(journey):
-    stock = journey.table("stock").to_native().collect()
-    newest = stock.filter(pl.col("day") == stock["day"].max(), pl.col("on_hand") == 0)
-    nowhere = newest.group_by("product_id").len().filter(pl.col("len") == 2)["product_id"].to_list()
-    here = newest.filter(pl.col("location_id") == "367")["product_id"].to_list()
-    return {"anywhere": set(nowhere), "367": set(here)}
-
-
-@pytest.fixture(scope="module")
-def model(journey):
-    small = RecommenderModel(
-        cuts=1, taste_rounds=20, moment_rounds=20, scored_products=500, min_data_in_leaf=50
-    )
-    return small.fit(journey, AS_OF)
-
-
-@pytest.fixture(scope="module")
-def answers(model, journey, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("recommender")
-    model.publish(journey, AS_OF, folder)
-    return RecommenderAnswers.load(folder)
-
-
-@pytest.fixture(scope="module")
-def lists(model, journey):
-    return model.predict(journey, AS_OF)
-
-
-@pytest.fixture(scope="module")
-def customers(answers):
-    return answers.shelf.customer_ids
-
-
-@pytest.fixture(scope="module")
-def bought(journey):
-    orders = journey.known("orders", AS_OF).to_native()
-    rows = orders.select("customer_id", "product_id").unique().collect()
-    return {customer: set(of["product_id"]) for (customer,), of in rows.group_by("customer_id")}
 
 
 def products(answer):
@@ -351,64 +282,6 @@ def journey_promotions(answers):
     }
 
 
-def test_rerank_returns_all_products_in_the_customers_order(answers, customers):
-    (plain,) = answers.answer(customers[:1], 20, [], PLAIN)
-    strange = [one for one in answers.shelf.catalogue.ids if one not in products(plain)][:3]
-    strange = [
-        one
-        for one in strange
-        if answers.shelf.catalogue.anything[answers.shelf.catalogue.codes[one]]
-    ]
-    shuffled = [*strange, *reversed(products(plain))]
-    (answer,) = answers.rerank(customers[:1], shuffled, Wish())
-    assert set(products(answer)) == set(shuffled)
-    assert [one for one in products(answer) if one in products(plain)] == products(plain)
-    with pytest.raises(InvalidInput, match="never") as error:
-        answers.rerank(customers[:1], ["no such product"], Wish())
-    assert error.value.field == "product_ids[0]"
-
-
-def test_similar_products_are_of_the_kind_and_never_the_product_itself(answers):
-    catalogue = answers.shelf.catalogue
-    top = [catalogue.ids[code] for code in answers.shelf.popular.top[-1][:20]]
-    same = []
-    for answer in answers.similar(top, 5, Filters()):
-        assert answer["product_id"] not in products(answer)
-        code = catalogue.codes[answer["product_id"]]
-        same += [
-            catalogue.groups["category"][catalogue.codes[p]] == catalogue.groups["category"][code]
-            for p in products(answer)
-        ]
-    assert sum(same) / len(same) > 0.8
-
-
-def test_a_product_nobody_bought_is_found_by_what_it_is(answers):
-    frame = answers.shelf.catalogue.frame
-    unsold = frame.filter(pl.col("buyers") == 0, pl.col("subcategory").is_not_null())
-    (answer,) = answers.similar([unsold["product_id"][0]], 5, Filters())
-    assert answer["basis"] == "attributes"
-    kinds = frame.filter(pl.col("product_id").is_in(products(answer)))["subcategory"]
-    assert unsold["subcategory"][0] in set(kinds)
-
-
-def test_an_unknown_product_is_not_found(answers):
-    with pytest.raises(NotFound, match="never sold"):
-        answers.similar(["no such product"], 5, Filters())
-    with pytest.raises(NotFound) as error:
-        answers.together(["no such product"], 5, Filters())
-    assert error.value.field == "product_ids[0]"
-
-
-def test_customers_for_a_product_are_those_whose_lists_hold_it(answers, lists):
-    top = lists.filter(pl.col("rank") == 1)["product_id"].mode()[0]
-    (answer,) = answers.customers_for([top], 10)
-    found = [one["customer_id"] for one in answer["customers"]]
-    theirs = lists.filter(pl.col("product_id") == top).sort("month", descending=True)
-    assert set(found[:3]) <= set(theirs["customer_id"].head(5))
-    scores = [one["score"] for one in answer["customers"]]
-    assert scores == sorted(scores, reverse=True)
-
-
 def test_where_no_ranker_was_learned_a_customers_habits_are_ranked(answers, customers, bought):
     ranked = answers.shelf.ranked
     bare = replace(ranked, about={**ranked.about, "kinds": []})
@@ -420,64 +293,6 @@ def test_where_no_ranker_was_learned_a_customers_habits_are_ranked(answers, cust
         assert {item["product_id"] for item in first} <= bought[answer["customer_id"]]
     for answer in fallback.answer(customers[:20], 10, [], Wish(kind="new_to_you")):
         assert not {item["product_id"] for item in answer["items"]} & bought[answer["customer_id"]]
-
-
-def history(journey, customer, before=AS_OF):
-    """Return a customer's own orders as they would be posted."""
-    orders = journey.known("orders", before).to_native()
-    columns = ["order_id", "product_id", "location_id", "quantity", "revenue"]
-    rows = orders.filter(pl.col("customer_id") == customer).collect()
-    lines = rows.select(pl.col("ts").dt.to_string("iso:strict").alias("ts"), *columns)
-    return {"customer_id": customer, "orders": lines.to_dicts()}
-
-
-def test_posted_orders_fall_back_from_a_history_to_one_basket_to_none(answers, journey, customers):
-    whole = history(journey, customers[0])
-    first = whole["orders"][0]["order_id"]
-    one = {"orders": [line for line in whole["orders"] if line["order_id"] == first]}
-    long, short, none = answers.posted([whole, one, {"orders": []}], 10)
-    assert [one["basis"] for one in (long, short, none)] == [
-        "history",
-        "few_purchases",
-        "population",
-    ]
-    assert [one["customer_id"] for one in (long, short, none)] == [
-        customers[0],
-        "histories[1]",
-        "histories[2]",
-    ]
-    assert all(len(answer["items"]) == 10 for answer in (long, short, none))
-    code = int(answers.shelf.association.partner[0])
-    basket = Wish(basket_product_ids=[answers.shelf.catalogue.ids[code]])
-    assert answers.posted([{"orders": []}], 10, [], basket)[0]["basis"] == "session"
-
-
-def test_a_posted_history_is_answered_much_as_the_customers_own(
-    answers, journey, customers, bought
-):
-    shared = []
-    for customer in customers[:12]:
-        (posted,) = answers.posted([history(journey, customer)], 20, [], PLAIN)
-        (own,) = answers.answer([customer], 20, [], PLAIN)
-        shared.append(len(set(products(posted)) & set(products(own))))
-        for item in posted["items"]:
-            text = " ".join(item["because"])
-            assert (item["product_id"] in bought[customer]) == (item["reason"] == "repeat")
-            assert ("you buy" in text or "you bought" in text) == (item["reason"] == "repeat")
-        for kind, mine in (("new_to_you", False), ("buy_again", True)):
-            (answer,) = answers.posted([history(journey, customer)], 5, [], Wish(kind=kind))
-            assert all((one in bought[customer]) == mine for one in products(answer))
-            assert all(("due" in item) == mine for item in answer["items"])
-    assert np.mean(shared) > 5
-
-
-def test_a_posted_order_at_or_after_the_moment_is_refused_by_its_place(answers):
-    late = {"orders": [{"ts": "2017-11-05"}, {"ts": "2017-11-07", "product_id": "1"}]}
-    with pytest.raises(InvalidInput, match="later as_of") as error:
-        answers.posted([late])
-    assert error.value.field == "histories[0].orders[1].ts"
-    later = Wish(at=AS_OF + timedelta(days=3))
-    assert answers.posted([late], 3, [], later)[0]["basis"] == "population"
 
 
 def test_the_order_asked_is_the_order_answered(answers):

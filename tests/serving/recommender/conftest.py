@@ -1,0 +1,79 @@
+"""A recommender of the small households, published, and what it rests on."""
+
+from datetime import datetime
+
+import polars as pl
+import pytest
+
+from serving.answers.recommender import RecommenderAnswers
+from training.models.recommender import RecommenderModel
+
+AS_OF = datetime(2017, 11, 6)
+
+
+@pytest.fixture(scope="session")
+def journey(journey, rewritten):
+    """The households; three products are out of stock everywhere, two in shop 367 alone."""
+    day = (AS_OF - datetime(1970, 1, 1)).days
+    bought = journey.known("orders", AS_OF).to_native().drop_nulls("product_id")
+    top = bought.group_by("product_id").len().collect()
+    top = top.sort("len", "product_id", descending=True)["product_id"].to_list()
+    shops = ["367", "406"]
+    rows = [(product, shop, day - 1, 0.0) for product in top[5:8] for shop in shops]
+    rows += [
+        (product, shop, day - 1, 9.0 * (shop != "367")) for product in top[:2] for shop in shops
+    ]
+    # An older record does not count.
+    rows.append((top[5], "367", day - 9, 50.0))
+    schema = {
+        "product_id": pl.String,
+        "location_id": pl.String,
+        "day": pl.Int32,
+        "on_hand": pl.Float64,
+    }
+    promotions = journey.table("promotions").to_native()
+    near = promotions.filter(pl.col("to_day") > day - 30, pl.col("from_day") < day + 28)
+    return rewritten(
+        journey, stock=pl.DataFrame(rows, schema, orient="row"), promotions=near.collect()
+    )
+
+
+@pytest.fixture(scope="session")
+def out(journey):
+    stock = journey.table("stock").to_native().collect()
+    newest = stock.filter(pl.col("day") == stock["day"].max(), pl.col("on_hand") == 0)
+    nowhere = newest.group_by("product_id").len().filter(pl.col("len") == 2)["product_id"].to_list()
+    here = newest.filter(pl.col("location_id") == "367")["product_id"].to_list()
+    return {"anywhere": set(nowhere), "367": set(here)}
+
+
+@pytest.fixture(scope="session")
+def model(journey):
+    small = RecommenderModel(
+        cuts=1, taste_rounds=20, moment_rounds=20, scored_products=500, min_data_in_leaf=50
+    )
+    return small.fit(journey, AS_OF)
+
+
+@pytest.fixture(scope="session")
+def answers(model, journey, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recommender")
+    model.publish(journey, AS_OF, folder)
+    return RecommenderAnswers.load(folder)
+
+
+@pytest.fixture(scope="session")
+def lists(model, journey):
+    return model.predict(journey, AS_OF)
+
+
+@pytest.fixture(scope="session")
+def customers(answers):
+    return answers.shelf.customer_ids
+
+
+@pytest.fixture(scope="session")
+def bought(journey):
+    orders = journey.known("orders", AS_OF).to_native()
+    rows = orders.select("customer_id", "product_id").unique().collect()
+    return {customer: set(of["product_id"]) for (customer,), of in rows.group_by("customer_id")}

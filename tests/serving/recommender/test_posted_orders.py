@@ -1,0 +1,75 @@
+"""Customers whom the records do not know get lists from the orders that they post."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from features.errors import InvalidInput
+from training.lists.kinds import Wish
+
+AS_OF = datetime(2017, 11, 6)
+PLAIN = Wish(same_kind_in_a_row=True)
+
+
+def products(answer):
+    return [item["product_id"] for item in answer["items"]]
+
+
+def history(journey, customer, before=AS_OF):
+    """Return a customer's own orders as they would be posted."""
+    orders = journey.known("orders", before).to_native()
+    columns = ["order_id", "product_id", "location_id", "quantity", "revenue"]
+    rows = orders.filter(pl.col("customer_id") == customer).collect()
+    lines = rows.select(pl.col("ts").dt.to_string("iso:strict").alias("ts"), *columns)
+    return {"customer_id": customer, "orders": lines.to_dicts()}
+
+
+def test_posted_orders_fall_back_from_a_history_to_one_basket_to_none(answers, journey, customers):
+    whole = history(journey, customers[0])
+    first = whole["orders"][0]["order_id"]
+    one = {"orders": [line for line in whole["orders"] if line["order_id"] == first]}
+    long, short, none = answers.posted([whole, one, {"orders": []}], 10)
+    assert [one["basis"] for one in (long, short, none)] == [
+        "history",
+        "few_purchases",
+        "population",
+    ]
+    assert [one["customer_id"] for one in (long, short, none)] == [
+        customers[0],
+        "histories[1]",
+        "histories[2]",
+    ]
+    assert all(len(answer["items"]) == 10 for answer in (long, short, none))
+    code = int(answers.shelf.association.partner[0])
+    basket = Wish(basket_product_ids=[answers.shelf.catalogue.ids[code]])
+    assert answers.posted([{"orders": []}], 10, [], basket)[0]["basis"] == "session"
+
+
+def test_a_posted_history_is_answered_much_as_the_customers_own(
+    answers, journey, customers, bought
+):
+    shared = []
+    for customer in customers[:12]:
+        (posted,) = answers.posted([history(journey, customer)], 20, [], PLAIN)
+        (own,) = answers.answer([customer], 20, [], PLAIN)
+        shared.append(len(set(products(posted)) & set(products(own))))
+        for item in posted["items"]:
+            text = " ".join(item["because"])
+            assert (item["product_id"] in bought[customer]) == (item["reason"] == "repeat")
+            assert ("you buy" in text or "you bought" in text) == (item["reason"] == "repeat")
+        for kind, mine in (("new_to_you", False), ("buy_again", True)):
+            (answer,) = answers.posted([history(journey, customer)], 5, [], Wish(kind=kind))
+            assert all((one in bought[customer]) == mine for one in products(answer))
+            assert all(("due" in item) == mine for item in answer["items"])
+    assert np.mean(shared) > 5
+
+
+def test_a_posted_order_at_or_after_the_moment_is_refused_by_its_place(answers):
+    late = {"orders": [{"ts": "2017-11-05"}, {"ts": "2017-11-07", "product_id": "1"}]}
+    with pytest.raises(InvalidInput, match="later as_of") as error:
+        answers.posted([late])
+    assert error.value.field == "histories[0].orders[1].ts"
+    later = Wish(at=AS_OF + timedelta(days=3))
+    assert answers.posted([late], 3, [], later)[0]["basis"] == "population"
