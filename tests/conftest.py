@@ -1,8 +1,14 @@
 """Real records, small enough for seconds: a fixed part of the bundled households."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+# As the command line has it, before any library reads it: threads that share small products
+# take longer than one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import narwhals as nw
 import polars as pl

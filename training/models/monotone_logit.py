@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 
@@ -65,9 +66,11 @@ class MonotoneLogit:
             return float(value + PENALTY / 2 * (at[1:] ** 2).sum()), gradient
 
         bounds = [(None, None), *[(0.0, None)] * basis.shape[1]]
-        found = minimize(
-            loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 150}
-        )
+        # Products this small take longer shared out among threads than done by one.
+        with threadpool_limits(1, user_api="blas"):
+            found = minimize(
+                loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 150}
+            )
         slopes = (found.x[1:] / scale).reshape(draft.slopes.shape)
         return cls(signs, center, spread, bends, slopes, float(found.x[0]))
 
