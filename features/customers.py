@@ -14,6 +14,7 @@ from features.calendar import AsOf, to_day
 from features.channels import channel_mix, several_channels
 from features.dataset import Dataset
 from features.errors import MissingData
+from features.routine import routines
 
 Frame = nw.LazyFrame[Any]
 
@@ -166,7 +167,7 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
     measured = visits.with_columns(*_measures(columns)).group_by(ID).agg(*_aggregates(columns))
     numbers = [name for name in measured.collect_schema().names() if name != ID]
     measured = measured.with_columns(nw.col(*numbers).cast(nw.Float64))
-    features = measured.select(ID, *_features(columns))
+    features = measured.select(ID, *_features(columns)).join(routines(visits), on=ID, how="left")
     if several_channels(dataset):
         features = features.join(channel_mix(dataset, as_of), on=ID, how="left")
     if "touchpoints" in dataset.tables:

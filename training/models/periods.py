@@ -16,6 +16,8 @@ Ints = NDArray[np.int64]
 # Features that tell one customer from another rather than how they buy: the same customers
 # stand in every cut, and trees would learn them by heart.
 UNUSED = (
+    "routine",
+    "before_routine",
     "weekday",
     "products",
     "categories",

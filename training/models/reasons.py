@@ -16,16 +16,16 @@ Row = dict[str, Any]
 
 # The first group with a fitting prefix takes a feature.
 PREFIXES = {
-    "rhythm": ("recency", "gap", "silent", "silence", "alive", "own_hazard", "process"),
+    "rhythm": ("recency", "gap", "silent", "silence", "alive", "own_hazard", "process", "routine_gap"),
     "trend": ("visits_trend",),
-    "frequency": ("visits", "visit_rate", "expected_orders"),
-    "spend": ("spend", "expected_spend"),
-    "basket": ("lines", "products", "categories"),
-    "tenure": ("tenure",),
+    "frequency": ("visits", "visit_rate", "expected_orders", "routine_visits"),
+    "spend": ("spend", "expected_spend", "routine_spend"),
+    "basket": ("lines", "products", "categories", "routine_lines"),
+    "tenure": ("tenure", "routine_tenure"),
     "places": ("locations", "channel"),
-    "discount": ("discount",),
+    "discount": ("discount", "routine_discount"),
     "returns": ("return",),
-    "weekday": ("weekday",),
+    "weekday": ("weekday", "routine_weekday"),
     "offers": ("touches",),
 }
 

@@ -1,8 +1,8 @@
 """The chance that a customer stays away for some days: trees, a logit and MBG/NBD, weighed.
 
 Customers at earlier cuts and whether they stayed away go in; log-odds of staying away come out.
-All members rise with silence and fall with visits, so their weighed mean does, too. The weights
-are those that were best on a cut whose window none of the members had seen: with little to learn
+All members rise with silence and fall with visits, so their weighed mean does, too; trees read the
+customer's routine besides (`routines`). The weights are those that were best on a cut whose window none of the members had seen: with little to learn
 from, the process counts for much. Churn is this at its horizon; next purchase ends in it.
 """
 
@@ -20,6 +20,7 @@ from training.models.bgnbd import ModifiedBgNbd, purchases
 from training.models.boosting import Booster, tree_params
 from training.models.directed import directed
 from training.models.monotone_logit import MonotoneLogit
+from training.models.routines import lowest, with_routine
 from training.models.season import Line
 
 Floats = NDArray[np.float64]
@@ -46,11 +47,11 @@ class Boosting:
         the logit and the process answer alone (`benchmarks/customers_size.py`).
     """
 
-    rounds: int = 160
-    learning_rate: float = 0.05
+    rounds: int = 200
+    learning_rate: float = 0.04
     num_leaves: int = 12
     min_data_in_leaf: int = 60
-    feature_fraction: float = 0.4
+    feature_fraction: float = 0.3
     bagging_fraction: float = 0.7
     lambda_l2: float = 5.0
     members: int = 2
@@ -93,10 +94,11 @@ class SilenceStack:
         weights: tuple[float, float, float] = EQUAL,
     ) -> Self:
         """Fit the members to customers at cuts and whether they stayed away (1) or not (0)."""
-        laid = [directed(frame, process, horizon_days) for frame, _ in cuts]
-        columns, signs = pl.concat(frame for frame, _ in laid), laid[0][1]
+        together = pl.concat(frame for frame, _ in cuts)
         label = np.concatenate([stayed_away for _, stayed_away in cuts])
-        logit = MonotoneLogit.fit(columns.to_numpy(), np.array(signs, dtype=np.float64), label)
+        known, rising = directed(together, process, horizon_days)
+        logit = MonotoneLogit.fit(known.to_numpy(), np.array(rising, dtype=np.float64), label)
+        columns, signs = with_routine(together, process, horizon_days)
         boosters: tuple[Booster, ...] = ()
         rarer = min(label.sum(), len(label) - label.sum())
         if len(label) >= boosting.fewest_examples and rarer >= boosting.fewest_of_each:
@@ -118,11 +120,8 @@ class SilenceStack:
     def members(self, features: pl.DataFrame) -> Floats:
         """Return the members' log-odds, shape (customers, 3); 0 for trees where there are none."""
         columns, _ = directed(features, self.process, self.horizon_days)
-        trees = np.zeros(features.height)
-        for booster in self.boosters:
-            trees += booster.predict(columns, raw_score=True) / len(self.boosters)
         logit = self.logit.log_odds(columns.to_numpy())
-        return np.stack([trees, logit, self._by_process(features)], axis=1)
+        return np.stack([self._by_trees(features)[0], logit, self._by_process(features)], axis=1)
 
     def log_odds(self, features: pl.DataFrame) -> Floats:
         """Return the calibrated log-odds of staying away."""
@@ -137,13 +136,14 @@ class SilenceStack:
 
         What the process says counts for the column `process_silence`.
         """
-        columns, _ = directed(features, self.process, self.horizon_days)
+        known, _ = directed(features, self.process, self.horizon_days)
+        columns = self._by_trees(features)[1]
         trees, logit, process = self.weights
         parts = np.zeros((features.height, columns.width + 1))
         for booster in self.boosters:
             share = trees / len(self.boosters)
             parts += share * booster.path_contributions(columns).to_numpy(order="c")
-        parts[:, :-1] += logit * self.logit.contributions(columns.to_numpy())
+        parts[:, : known.width] += logit * self.logit.contributions(known.to_numpy())
         parts[:, -1] += logit * self.logit.intercept
         parts[:, columns.columns.index("process_silence")] += process * self._by_process(features)
         parts *= self.line.slope
@@ -182,6 +182,18 @@ class SilenceStack:
             (trees, logit, process),
             Line(**content["line"]),
         )
+
+    def _by_trees(self, features: pl.DataFrame) -> tuple[Floats, pl.DataFrame]:
+        """Return the trees' log-odds, 0 where there are none, and what they were read from."""
+
+        def mean(columns: pl.DataFrame) -> Floats:
+            found = np.zeros(columns.height)
+            for booster in self.boosters:
+                found += booster.predict(columns, raw_score=True) / len(self.boosters)
+            return found
+
+        columns, _ = with_routine(features, self.process, self.horizon_days)
+        return lowest(mean, columns, features)
 
     def _by_process(self, features: pl.DataFrame) -> Floats:
         p = self.process.silence(*purchases(features), self.horizon_days)
