@@ -16,7 +16,16 @@ Row = dict[str, Any]
 
 # The first group with a fitting prefix takes a feature.
 PREFIXES = {
-    "rhythm": ("recency", "gap", "silent", "silence", "alive", "own_hazard", "process", "routine_gap"),
+    "rhythm": (
+        "recency",
+        "gap",
+        "silent",
+        "silence",
+        "alive",
+        "own_hazard",
+        "process",
+        "routine_gap",
+    ),
     "trend": ("visits_trend",),
     "frequency": ("visits", "visit_rate", "expected_orders", "routine_visits"),
     "spend": ("spend", "expected_spend", "routine_spend"),

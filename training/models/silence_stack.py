@@ -2,8 +2,9 @@
 
 Customers at earlier cuts and whether they stayed away go in; log-odds of staying away come out.
 All members rise with silence and fall with visits, so their weighed mean does, too; trees read the
-customer's routine besides (`routines`). The weights are those that were best on a cut whose window none of the members had seen: with little to learn
-from, the process counts for much. Churn is this at its horizon; next purchase ends in it.
+customer's routine besides (`routines`). The weights are those that were best on a cut whose window
+none of the members had seen: with little to learn from, the process counts for much. Churn is this
+at its horizon.
 """
 
 import json

@@ -44,7 +44,7 @@ NEWCOMER_REASON = "no purchase known: what is expected of a new customer"
 # The column that holds the unit of money: what a visit typically brings at the instant.
 MONEY = "typical_spend"
 # Names a customer's habits rather than how much they buy, or is in money.
-UNUSED = ("weekday", "gap_max_", "routine", "before_routine", MONEY)
+UNUSED = ("weekday", "gap_max_", "before_routine", MONEY)
 # With fewer examples (a customer at a cut) the two processes answer alone.
 FEWEST_EXAMPLES = 1000
 # Nobody is expected to order or spend nothing at all.
