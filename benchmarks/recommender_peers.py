@@ -32,13 +32,14 @@ from threadpoolctl import threadpool_limits
 from features.dataset import Dataset, open_dataset
 from training.backtest import rolling_origins
 from training.baselines import recommender as peers
-from training.baselines.recommender import Ranked, Scorer, moment_at
+from training.baselines.recommender import Ranked, Scorer
 from training.metrics import bootstrap_interval
 from training.models import histories
 from training.models.histories import Ints
 from training.models.recommender import RecommenderModel
-from training.models.sources import Moment
+from training.models.sources import Moment, moment_at
 from training.tasks.outcomes import measures, truth_at
+from training.tasks.recommender import RECOMMENDER
 
 SHOWN = {
     "recall_10": "next R@10",
@@ -156,6 +157,7 @@ def compare(
     sizes = []
     for as_of in origins:
         known = histories.known_at(dataset, as_of)
+        ids = RECOMMENDER.population(dataset, as_of, asked)
         rows = truth_at(dataset, as_of, asked).rows
         sizes.append(known.customer["customer_baskets"][rows])
         every: dict[str, Any] = {
@@ -166,12 +168,12 @@ def compare(
             if only and name not in only:
                 continue
             started = time.process_time()
-            answers = {name: method.fit(dataset, as_of).predict(dataset, as_of)}
+            answers = {name: method.fit(dataset, as_of).predict(dataset, as_of, ids)}
             seconds[name] = seconds.get(name, 0.0) + time.process_time() - started
             if name in IMPLICIT:
                 # The same model, answering as it does by default.
                 method.scorer_ = filtered(method.scorer_, moment_at(dataset, as_of))
-                answers[f"{name}, filtered"] = method.predict(dataset, as_of)
+                answers[f"{name}, filtered"] = method.predict(dataset, as_of, ids)
                 seconds[f"{name}, filtered"] = seconds[name]
             for title, answer in answers.items():
                 judged = dict(measures(dataset, as_of, asked, answer))

@@ -156,6 +156,10 @@ class Dataset:
         value: T = self._derived[key]
         return value
 
+    def derived(self, key: Hashable) -> Any:
+        """Return what `derive` keeps under a key; None where nothing was computed yet."""
+        return self._derived.get(key)
+
 
 def list_datasets(home: Path) -> list[str]:
     """Names of the datasets under `home`."""

@@ -197,6 +197,7 @@ def train(
             tracker,
             dataset.name,
             keep=settings.keep_versions,
+            opened=dataset,
             progress=tell,
         )
     return rows

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.dataset import open_dataset
+from features.dataset import Dataset, open_dataset
 from features.errors import NotFound
 from training import published
 from training.backtest import Progress
@@ -70,12 +70,21 @@ def publish(
     dataset: str,
     *,
     keep: int = 2,
+    opened: Dataset | None = None,
     progress: Progress = lambda _: None,
 ) -> str:
     """Write what serving reads from the dataset's champions and make it current.
 
     The new version is complete on disk before the manifest names it; a crash at any point
     leaves the former one served. Models that did not change are linked, not made again.
+
+    Parameters
+    ----------
+    keep
+        Published versions to keep.
+    opened
+        The dataset as its models were trained on it: what was derived from it then is not
+        derived again. Versions of other snapshots open theirs.
 
     Returns
     -------
@@ -110,6 +119,7 @@ def publish(
     draft = published.root(home) / f".{name}.{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
+    snapshots = {} if opened is None else {opened.snapshot: opened}
     for task, version in models.items():
         progress(f"publish {version.label}")
         before = published.read(current).models.get(task) if current is not None else None
@@ -118,8 +128,9 @@ def publish(
             continue
         (draft / task).mkdir()
         model = TASKS[task].model.load(version.folder)
-        data = open_dataset(home, dataset, version.snapshot)
-        model.publish(data, version.as_of, draft / task)
+        if version.snapshot not in snapshots:
+            snapshots[version.snapshot] = open_dataset(home, dataset, version.snapshot)
+        model.publish(snapshots[version.snapshot], version.as_of, draft / task)
     # Read again: to publish takes its time, and someone may have asked to be forgotten.
     withheld = Withheld.of(home, dataset)
     put_up(home, draft, dataset, served, withheld)

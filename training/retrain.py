@@ -90,7 +90,9 @@ def retrain(
                 report.outcomes.append(Outcome(task.name, lacking.message))
                 continue
             report.outcomes.append(_challenge(question, dataset, tracker, threads, progress))
-        report.published = publish(home, tracker, name, keep=keep, progress=progress)
+        report.published = publish(
+            home, tracker, name, keep=keep, opened=dataset, progress=progress
+        )
     return report
 
 

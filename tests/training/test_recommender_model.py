@@ -12,6 +12,7 @@ from features.errors import MissingData
 from training.models import histories
 from training.models.ranking_features import ranks
 from training.models.recommender import RecommenderModel
+from training.tasks import outcomes
 from training.tasks.recommender import RECOMMENDER, judge, plots
 
 AS_OF = datetime(2017, 11, 6)
@@ -228,3 +229,29 @@ def test_plots_show_recall_by_the_length_of_the_list(journey, lists):
     recall = figures["recall_by_k"].axes[0].lines[0].get_ydata()
     assert len(recall) == 100
     assert (np.diff(recall) >= 0).all()
+
+
+def test_of_very_many_customers_an_even_pick_is_judged(journey, lists, monkeypatch):
+    monkeypatch.setattr(outcomes, "MOST_JUDGED", 40)
+    apart = Dataset(journey.name, journey.snapshot, journey.tables)
+    ids = RECOMMENDER.population(apart, AS_OF, OPTIONS)
+    known = histories.known_at(apart, AS_OF)
+    truth = outcomes.truth_at(apart, AS_OF, OPTIONS)
+    asked = lists.join(ids, on="customer_id", how="semi")
+    judged = outcomes.measures(apart, AS_OF, OPTIONS, asked)["ndcg_10"]
+    whole = outcomes.measures(journey, AS_OF, OPTIONS, lists)["ndcg_10"]
+    everyone = outcomes.truth_at(journey, AS_OF, OPTIONS).rows
+    assert ids.height == 40
+    assert 0 < len(truth.rows) <= 40
+    assert set(known.customers[truth.rows]) <= set(ids.get_column("customer_id"))
+    assert judged.tolist() == whole[np.isin(everyone, truth.rows)].tolist()
+
+
+def test_what_was_answered_at_a_cut_is_learned_from_as_if_prepared_anew(journey):
+    model = RecommenderModel(**OPTIONS, **SMALL)
+    afresh = Dataset(journey.name, journey.snapshot, journey.tables)
+    cut = AS_OF - timedelta(days=28)
+    model._ranking(journey, cut)
+    reused, anew = model._compute_examples(journey, cut), model._compute_examples(afresh, cut)
+    assert_frame_equal(reused.taste, anew.taste, check_exact=True)
+    assert_frame_equal(reused.moment, anew.moment, check_exact=True)

@@ -22,7 +22,7 @@ from features.dataset import Dataset
 from training.models import histories
 from training.models.histories import Histories, Ints
 from training.models.ranked_lists import LISTS, popular_list
-from training.models.sources import Moment
+from training.models.sources import Moment, moment_at
 from training.models.sources.ease import Ease
 from training.models.sources.tifu_knn import TifuKnn
 from training.models.sources.user_knn import UserKnn
@@ -36,12 +36,6 @@ COLUMNS = ["customer_id", "rank", "product_id", "score", "reason"]
 Floats = NDArray[np.float64]
 # Scores customers by code, shape (rows, products).
 Scorer = Callable[[Ints], Floats]
-
-
-def moment_at(dataset: Dataset, as_of: datetime) -> Moment:
-    """Collect what methods learn from at `as_of`, once for all of them."""
-    known = histories.known_at(dataset, as_of)
-    return dataset.derive(("moment", as_of), lambda: Moment.at(dataset, as_of, known))
 
 
 @dataclass

@@ -20,13 +20,12 @@ from training.contract import Needs, options_of
 from training.lists.shelf import stock
 from training.models import histories
 from training.models.blend import KINDS, WEIGHTS
-from training.models.histories import Histories
 from training.models.list_draft import Draft
 from training.models.ranked_lists import LISTS, listed, named, popular_list
 from training.models.ranker import Ranker
 from training.models.ranking_examples import Examples, complete, learning_cuts, together
 from training.models.ranking_features import Block, Ranking
-from training.models.sources import Moment, default_sources
+from training.models.sources import Moment, default_sources, moment_at
 
 # Products of a list that are explained where none are named.
 EXPLAINED = 10
@@ -134,11 +133,11 @@ class RecommenderModel:
             too. Customers
             without a purchase get the popular products.
         """
-        known = histories.known_at(dataset, as_of)
+        ranking = self._ranking(dataset, as_of)
+        known = ranking.histories
         customers = pl.Series("customer_id", known.customers.astype(object), pl.String)
         asked = customers if ids is None else ids.get_column("customer_id").unique().sort()
         codes = known.codes(asked)
-        ranking = self._ranking(dataset, as_of, known)
         lists = [self._rank(ranking, block) for block in ranking.blocks(codes[codes >= 0])]
         popular = popular_list(known, self.list_length)
         unknown = asked.filter(pl.Series(codes < 0)).to_frame().join(popular, how="cross")
@@ -162,9 +161,9 @@ class RecommenderModel:
         if "product_id" not in ids.columns:
             top = self.predict(dataset, as_of, ids).filter(pl.col("rank") <= EXPLAINED)
             ids = top.select("customer_id", "product_id")
-        known = histories.known_at(dataset, as_of)
+        ranking = self._ranking(dataset, as_of)
+        known = ranking.histories
         codes = known.codes(ids.get_column("customer_id"))
-        ranking = self._ranking(dataset, as_of, known)
         wanted = ids.select(pl.struct("customer_id", "product_id")).to_series().implode()
         parts = []
         for block in ranking.blocks(np.unique(codes[codes >= 0])):
@@ -225,10 +224,9 @@ class RecommenderModel:
 
         See `published_lists` for the files, and `lists.shelf` for what stands beside them.
         """
-        known = histories.known_at(dataset, as_of)
-        ranking = self._ranking(dataset, as_of, known)
+        ranking = self._ranking(dataset, as_of)
         draft = Draft(folder, ranking, self.ranker_)
-        for block in ranking.blocks(np.arange(known.shape[0])):
+        for block in ranking.blocks(np.arange(ranking.histories.shape[0])):
             features = ranking.taste(block)
             taste = self.ranker_.tastes(features)
             needed = self.ranker_.blend.needed(("month",))
@@ -243,7 +241,10 @@ class RecommenderModel:
         return dataset.derive(key, lambda: self._compute_examples(dataset, cut))
 
     def _compute_examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
-        ranking = self._ranking(dataset, cut, histories.build(dataset, cut))
+        # What was answered at the cut is at hand; else it serves this once and is not kept.
+        ranking = dataset.derived(self._ranking_key(cut)) or self._prepared(
+            Moment.at(dataset, cut, histories.build(dataset, cut))
+        )
         return Examples.at(
             dataset,
             ranking,
@@ -254,8 +255,16 @@ class RecommenderModel:
             seed=self.seed,
         )
 
-    def _ranking(self, dataset: Dataset, as_of: datetime, known: Histories) -> Ranking:
-        moment = Moment.at(dataset, as_of, known)
+    def _ranking(self, dataset: Dataset, as_of: datetime) -> Ranking:
+        """Prepare to answer at an instant, once for all that is answered then."""
+        return dataset.derive(
+            self._ranking_key(as_of), lambda: self._prepared(moment_at(dataset, as_of))
+        )
+
+    def _ranking_key(self, as_of: datetime) -> tuple[object, ...]:
+        return ("ranking_at", as_of, self.scored_products)
+
+    def _prepared(self, moment: Moment) -> Ranking:
         return Ranking.at(moment, default_sources(), products=self.scored_products)
 
     def _rank(self, ranking: Ranking, block: Block) -> pl.DataFrame:

@@ -29,7 +29,7 @@ from training.models.ranking_examples import MIN_HISTORY_DAYS
 from training.models.recommender import RecommenderModel
 from training.plots.recommender import draw
 from training.tasks.beyond import beyond_accuracy
-from training.tasks.outcomes import Bools, Outcome, measures, outcome
+from training.tasks.outcomes import Bools, Outcome, asked_about, measures, outcome
 
 NOTE = (
     "Offline figures count what people bought without seeing the list: they reward guessing "
@@ -73,9 +73,10 @@ def _needed(horizon_days: int) -> int:
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
-    """Every customer with a purchase before `as_of`."""
+    """Every customer with a purchase before `as_of`; of very many an even pick."""
     known = histories.known_at(dataset, as_of)
-    return pl.DataFrame({"customer_id": known.customers.astype(object)}, {"customer_id": pl.String})
+    ids = known.customers[asked_about(known)].astype(object)
+    return pl.DataFrame({"customer_id": ids}, {"customer_id": pl.String})
 
 
 def judge(

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.models.histories import Ints
 from training.models.sources.als import Als
-from training.models.sources.contract import Moment, Scores, Source
+from training.models.sources.contract import Moment, Scores, Source, moment_at
 from training.models.sources.ease import Ease
 from training.models.sources.look_alikes import LookAlikes
 from training.models.sources.own import Own
@@ -18,7 +18,7 @@ from training.models.sources.seasonal import Seasonal
 from training.models.sources.tifu_knn import TifuKnn
 from training.models.sources.user_knn import UserKnn
 
-__all__ = ["Moment", "Scores", "Source", "collect", "default_sources"]
+__all__ = ["Moment", "Scores", "Source", "collect", "default_sources", "moment_at"]
 
 
 def default_sources() -> list[Source]:

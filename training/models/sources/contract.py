@@ -14,7 +14,7 @@ from scipy import sparse
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from training.models.histories import Float32s, Histories, Ints, find_sorted
+from training.models.histories import Float32s, Histories, Ints, find_sorted, known_at
 from training.models.places import Places, Plan
 
 # Neighbours and item weights are learned from at most so many customers.
@@ -41,6 +41,12 @@ class Moment:
         """Collect what the histories do not hold."""
         places = Places.at(dataset, as_of, known)
         return cls(dataset, as_of, known, places, Plan.at(dataset, as_of, known, places))
+
+
+def moment_at(dataset: Dataset, as_of: datetime) -> Moment:
+    """Collect what methods that answer at `as_of` learn from, once for all of them."""
+    known = known_at(dataset, as_of)
+    return dataset.derive(("moment", as_of), lambda: Moment.at(dataset, as_of, known))
 
 
 class Scores(Protocol):
