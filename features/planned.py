@@ -5,12 +5,14 @@ the level contains it), and the effect that it had on the series' own past. A pl
 moves the features of that period alone.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.recency import lag_weights
+from features.series import THOUSANDTHS
 
 if TYPE_CHECKING:
     from features.demand import Origin
@@ -28,44 +30,59 @@ RECENT = {"day": 56, "week": 8}
 _HIGH_DAYS = 182
 
 
-def _usual(origin: "Origin", values: Floats) -> Floats:
-    """Average past values as the level averages units."""
-    table = lag_weights(origin.panel.grain, values.shape[1])
+@dataclass(frozen=True)
+class _Past:
+    """What a series' last year says of a value that is also planned: one number a series.
+
+    Attributes
+    ----------
+    usual
+        Its mean, averaged as the level averages units.
+    effect
+        Least-squares slope of units over level on it, shrunk to none.
+    seen, units
+        Periods in which they could sell, of whole weeks, and what was sold in them.
+    given, gained
+        The value's sum over them, and that of units times it.
+    """
+
+    usual: Floats
+    effect: Floats
+    seen: Floats
+    units: Floats
+    given: Floats
+    gained: Floats
+
+
+def _past(origin: "Origin", values: Floats, shrinkage: float) -> _Past:
+    """Compare past values with what was sold then.
+
+    Of days, those of one weekday are compared with each other: what is always planned for
+    Mondays would else be taken for what Mondays do.
+    """
+    length, week = values.shape[1], 7 // origin.panel.grain.days
+    weighed = values * origin.open
+    table = lag_weights(origin.panel.grain, length)
     weights = np.column_stack([table[name] for name in ("middle", "slow")])
-    found = _over((values * origin.open) @ weights, origin.open @ weights)
-    usual: Floats = found.mean(axis=1)
-    return usual
+    usual: Floats = _over(weighed @ weights, origin.open @ weights).mean(axis=1)
+    whole = slice(length % week, None)
+    # Sums by weekday are products with a matrix of zeros and ones: exact, and quicker than sums.
+    weekday = np.tile(np.eye(week), (length // week, 1))
+    count, units = origin.open[:, whole] @ weekday, origin.units[:, whole] @ weekday / THOUSANDTHS
+    total = weighed[:, whole] @ weekday
+    square = np.einsum("sk,sk->s", values[:, whole], weighed[:, whole])
+    gained = np.einsum("sk,sk->s", values[:, whole], origin.units[:, whole]) / THOUSANDTHS
+    variation = square - _over(total * total, count).sum(axis=1)
+    covariation = gained - (total * _over(units, count)).sum(axis=1)
+    seen, sold = count.sum(axis=1), units.sum(axis=1)
+    mean = np.maximum(_over(sold, seen), origin.level * 0.2)
+    effect: Floats = covariation / (np.maximum(variation, 0.0) + shrinkage) / mean
+    return _Past(usual, effect, seen, sold, total.sum(axis=1), gained)
 
 
 def _over(sums: Floats, counts: Floats) -> Floats:
     found: Floats = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     return found
-
-
-def _slope(origin: "Origin", values: Floats, shrinkage: float) -> Floats:
-    """Least-squares slope of units over level on a value, over the last year, shrunk to none.
-
-    Of days, those of one weekday are compared with each other: what is always planned for
-    Mondays would else be taken for what Mondays do.
-    """
-    seen, sold = _by_weekday(origin, origin.open), _by_weekday(origin, origin.units / 1000)
-    values = _by_weekday(origin, values)
-    count, units = seen.sum(axis=1), sold.sum(axis=1)
-    weighed = values * seen
-    total = weighed.sum(axis=1)
-    square, product = (np.einsum("swd,swd->sd", values, other) for other in (weighed, sold))
-    variation = (square - _over(total * total, count)).sum(axis=1)
-    covariation = (product - total * _over(units, count)).sum(axis=1)
-    mean = np.maximum(_over(units.sum(axis=1), count.sum(axis=1)), origin.level * 0.2)
-    found: Floats = covariation / (np.maximum(variation, 0.0) + shrinkage) / mean
-    return found
-
-
-def _by_weekday(origin: "Origin", values: Floats) -> Floats:
-    """Lay past periods out as (series, weeks, days of the week); weeks have one column."""
-    week = 7 // origin.panel.grain.days
-    weeks = values.shape[1] // week
-    return values[:, values.shape[1] - weeks * week :].reshape(len(values), weeks, week)
 
 
 def promotion_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats]:
@@ -76,7 +93,8 @@ def promotion_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Fl
     for kind, shares in origin.panel.shares.items():
         past = shares[origin.rows, window].astype(np.float64)
         planned = shares[origin.rows[back], origin.at + steps].astype(np.float64)
-        usual, effect = _usual(origin, past), _slope(origin, past, _SHRINKAGE)
+        before = _past(origin, past, _SHRINKAGE)
+        usual, effect = before.usual, before.effect
         change = planned - usual[back]
         columns[f"promotion_planned_{kind}"] = planned
         columns[f"promotion_usual_{kind}"] = usual[back]
@@ -85,11 +103,8 @@ def promotion_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Fl
         columns[f"promotion_change_{kind}"] = change
         columns[f"promotion_gain_{kind}"] = change * effect[back]
         if kind == "any":
-            seen, sold = origin.open, origin.units / 1000
-            promoted = (past * seen).sum(axis=1)
-            gained = (past * sold).sum(axis=1)
-            rest = seen.sum(axis=1) - promoted
-            other = sold.sum(axis=1) - gained
+            promoted, gained = before.given, before.gained
+            rest, other = before.seen - promoted, before.units - gained
             columns["promotion_mean_with"] = (gained / (promoted + _SHRINKAGE) / origin.level)[back]
             columns["promotion_mean_without"] = (other / (rest + _SHRINKAGE) / origin.level)[back]
             columns["promotion_periods"] = promoted[back]
@@ -104,25 +119,25 @@ def price_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats
     # Whole hundredths of log per cent: sums do not depend on their order.
     prices = np.maximum(origin.panel.price[origin.rows], 1e-6)
     logs = np.round(np.log(prices) * 8192) / 8192
-    past, known = logs[:, origin.at - length : origin.at], None
+    past = logs[:, origin.at - length : origin.at]
     known = ~np.isnan(past)
     recent = slice(-RECENT[grain.freq], None)
     usual = _over(
         np.where(known, past, 0.0)[:, recent].sum(axis=1), known[:, recent].sum(axis=1) * 1.0
     )
-    usual = np.where(known[:, recent].any(axis=1), usual, np.nan)
+    usual = np.where(known[:, recent].any(axis=1), np.round(usual * 8192) / 8192, np.nan)
     centred = np.where(known, past - usual[:, None], 0.0)
     centred = np.nan_to_num(centred)
     high = centred[:, -(_HIGH_DAYS // grain.days) :].max(axis=1, initial=0.0)
-    effect = _slope(origin, centred, _PRICE_SHRINKAGE)
+    before = _past(origin, centred, _PRICE_SHRINKAGE)
     planned = logs[back, origin.at + steps] - usual[back]
-    change = planned - _usual(origin, centred)[back]
+    change = planned - before.usual[back]
     return {
         "price_planned": origin.panel.price[origin.rows[back], origin.at + steps],
         "price_relative": np.exp(planned),
         "price_below_high": planned - high[back],
-        "price_effect": effect[back],
-        "price_gain": np.nan_to_num(change) * effect[back],
+        "price_effect": before.effect[back],
+        "price_gain": np.nan_to_num(change) * before.effect[back],
         "price_last": centred[back, -1] if length else planned * 0,
         "price_log": usual[back],
     }
@@ -144,8 +159,8 @@ def covariate_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Fl
             continue
         planned = covariate.values[own[back], origin.at + steps]
         past = whole[own]
-        usual, effect = _usual(origin, past), _slope(origin, past, _SHRINKAGE)
-        change = np.nan_to_num(planned) - usual[back]
+        before = _past(origin, past, _SHRINKAGE)
+        change = np.nan_to_num(planned) - before.usual[back]
         columns[f"covariate_{name}"] = planned
-        columns[f"covariate_gain_{name}"] = change * effect[back]
+        columns[f"covariate_gain_{name}"] = change * before.effect[back]
     return columns

@@ -38,6 +38,8 @@ Floats = NDArray[np.float64]
 SELLING_DAYS = 182
 # Series are described and predicted in parts of this size: it bounds memory.
 _PART = 20_000
+# How far forecasts miss is told by so many rows at most: more would tell the same.
+_JUDGED_ROWS = 120_000
 # A series with so many periods of sales in the last year is forecast from its own past.
 OWN_HISTORY_PERIODS = 8
 
@@ -117,19 +119,24 @@ class DemandModel:
         # Of few weeks the plainest is learned alone, which comes first in boosting.
         rounds = math.ceil(self.rounds * math.sqrt(believed))
         part = turns(rows, self.members, grain.days)
+        judged = _drawn(rows.height, _JUDGED_ROWS, self.seed)
         boosters, unseen = [], np.zeros(rows.height)
         for member in range(self.members):
             kept = part != member if self.members > 1 else np.ones(rows.height, dtype=bool)
             booster = self._boost(features.filter(kept), units[kept], offset[kept], rounds, member)
             boosters.append(booster)
-            left = part == member
+            left = judged & (part == member)
             unseen[left] = usual[left] * np.exp(
                 booster.predict(features.filter(left), raw_score=True)
             )
         self.boosters_ = tuple(boosters)
-        self.drift_ = drift(rows, unseen) ** (self.catch_up * believed)
+        self.drift_ = drift(rows.filter(judged), unseen[judged]) ** (self.catch_up * believed)
         self.quantiles_ = Quantiles.fit(
-            features, unseen * moved, units, seed=self.seed, threads=self.threads
+            features.filter(judged),
+            (unseen * moved)[judged],
+            units[judged],
+            seed=self.seed,
+            threads=self.threads,
         )
         return self
 
@@ -334,6 +341,8 @@ class DemandModel:
             "bagging_fraction": 0.7,
             "bagging_freq": 1,
             "max_bin": 63,
+            # Bins need fewer rows than trees.
+            "bin_construct_sample_cnt": 50_000,
             "monotone_constraints": [constraints.get(name, 0) for name in features.columns],
         }
         return Booster.fit(
@@ -357,6 +366,14 @@ def selling_series(dataset: Dataset, grain: Grain, as_of: datetime) -> pl.DataFr
 def level_name(level: float) -> str:
     """Name the column of a quantile: `q10` of 0.1, `q97.5` of 0.975."""
     return f"q{round(100 * level, 4):g}"
+
+
+def _drawn(count: int, most: int, seed: int) -> NDArray[np.bool_]:
+    """Mark `most` of `count` rows by chance, or all where there are no more."""
+    found = np.arange(count) < most
+    if count > most:
+        np.random.default_rng(seed).shuffle(found)
+    return found
 
 
 def _date() -> pl.Expr:
