@@ -23,7 +23,7 @@ from features.demand import demand
 from features.grain import Grain
 from features.series import all_series
 from training.models.demand import DemandModel
-from training.models.demand_rows import Sample, training_rows
+from training.models.demand_rows import ROWS, Sample, training_rows
 
 FIRST = 17_000
 DAYS = 730
@@ -115,7 +115,7 @@ def main() -> None:
         print(json.dumps(measure(*arguments.one)))
         return
     rows = []
-    default = DemandModel().rows
+    default = ROWS["day"]
     for series, most in [*((size, default) for size in SIZES), (5_000, MILLION)]:
         command = [sys.executable, __file__, "--one", str(series), str(most)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603

@@ -27,7 +27,7 @@ from features.series import all_series, units_sold
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
 from training.models.demand_quantiles import QUANTILES, Quantiles, counted
-from training.models.demand_rows import Sample, training_rows, turns
+from training.models.demand_rows import ROWS, Sample, drawn, training_rows, turns
 from training.models.demand_signs import signs
 from training.models.demand_together import drift, reliance, together
 from training.models.demand_why import REASONS, in_units, reasons
@@ -59,10 +59,10 @@ class DemandModel:
     learning_rate, num_leaves, min_data_in_leaf, rounds, feature_fraction
         Of the boosting.
     members
-        Boosters that are averaged. Each leaves out a part of the time, whose errors then
-        tell how far forecasts miss.
+        Boosters that are averaged, more of them of short records. Each leaves out a part of
+        the time, whose errors then tell how far forecasts miss.
     rows
-        The most training rows.
+        The most training rows; by default `ROWS` of the grain's period.
     catch_up
         How much of a drift of all series, which the members did not expect in the last eight
         weeks, is taken to go on: 0 is none of it, 1 all; less of short records.
@@ -90,7 +90,7 @@ class DemandModel:
     rounds: int = 50
     feature_fraction: float = 0.4
     members: int = 2
-    rows: int = 80_000
+    rows: int | None = None
     catch_up: float = 0.35
 
     boosters_: tuple[Booster, ...] = field(init=False, repr=False)
@@ -109,21 +109,26 @@ class DemandModel:
         """
         grain = Grain.parse(self.grain)
         grain.periods(self.horizon_days)
-        sample = Sample(self.rows, self.seed, self.country)
+        sample = Sample(self.rows or ROWS[grain.freq], self.seed, self.country)
         rows = training_rows(dataset, grain, to_day(as_of), self.horizon_days, sample)
         features = rows.select(_inputs(rows))
         units, usual = rows.get_column("units").to_numpy(), _usual(rows)
         believed = reliance(rows)
         moved = together(rows, usual, believed)
         offset = usual * moved
-        # Of few weeks the plainest is learned alone, which comes first in boosting.
-        rounds = math.ceil(self.rounds * math.sqrt(believed))
-        part = turns(rows, self.members, grain.days)
-        judged = _drawn(rows.height, _JUDGED_ROWS, self.seed)
+        # Of few weeks the plainest is learned alone, which comes first in boosting. More members,
+        # each of which leaves out fewer of those weeks, then cost no more.
+        strength = math.sqrt(believed)
+        rounds, members = math.ceil(self.rounds * strength), self.members
+        if members > 1:
+            members = round(members / strength)
+        part = turns(rows, members, grain.days)
+        judged = drawn(rows.height, _JUDGED_ROWS, self.seed)
         boosters, unseen = [], np.zeros(rows.height)
-        for member in range(self.members):
-            kept = part != member if self.members > 1 else np.ones(rows.height, dtype=bool)
-            booster = self._boost(features.filter(kept), units[kept], offset[kept], rounds, member)
+        for member in range(members):
+            kept = part != member if members > 1 else np.ones(rows.height, dtype=bool)
+            read = features.drop(_unread(grain, member), strict=False)
+            booster = self._boost(read.filter(kept), units[kept], offset[kept], rounds, member)
             boosters.append(booster)
             left = judged & (part == member)
             unseen[left] = usual[left] * np.exp(
@@ -298,7 +303,11 @@ class DemandModel:
         for member, booster in enumerate(self.boosters_):
             booster.save(folder / f"member{member}")
         self.quantiles_.save(folder)
-        about = {"options": options_of(self), "drift": self.drift_}
+        about = {
+            "options": options_of(self),
+            "drift": self.drift_,
+            "members": len(self.boosters_),
+        }
         (folder / "demand.json").write_text(json.dumps(about, indent=1))
 
     @classmethod
@@ -309,7 +318,7 @@ class DemandModel:
         model.drift_ = about["drift"]
         model.boosters_ = tuple(
             Booster.load(folder / f"member{member}", model.threads)
-            for member in range(model.members)
+            for member in range(about.get("members", model.members))
         )
         model.quantiles_ = Quantiles.load(folder, model.threads)
         return model
@@ -368,14 +377,6 @@ def level_name(level: float) -> str:
     return f"q{round(100 * level, 4):g}"
 
 
-def _drawn(count: int, most: int, seed: int) -> NDArray[np.bool_]:
-    """Mark `most` of `count` rows by chance, or all where there are no more."""
-    found = np.arange(count) < most
-    if count > most:
-        np.random.default_rng(seed).shuffle(found)
-    return found
-
-
 def _date() -> pl.Expr:
     return pl.col("day").cast(pl.Date).alias("date")
 
@@ -386,6 +387,15 @@ def _inputs(frame: pl.DataFrame) -> list[str]:
 
 
 _NOT_READ = ("level_now", "group_category", "price_planned")
+
+
+def _unread(grain: Grain, member: int) -> tuple[str, ...]:
+    """Name the features that a member does without.
+
+    What one product sold a year ago is as often noise as season: every second member goes by
+    what its groups sold then.
+    """
+    return ("season_year_own",) if member % 2 and "product_id" in grain.keys else ()
 
 
 def _usual(frame: pl.DataFrame) -> Floats:

@@ -13,6 +13,8 @@ from features.grain import Grain
 from features.panel import Panel, panel
 from features.series import THOUSANDTHS
 
+# So many rows are kept at most: a day tells less than a week, so there are more of them.
+ROWS = {"day": 320_000, "week": 80_000}
 # Origins are a week apart over two years: further back the assortment is another one.
 ORIGIN_DAYS = 7
 ORIGINS = 104
@@ -81,7 +83,7 @@ def training_rows(
     for at in origins:
         steady = _steady(laid_out, at)
         if len(steady) > most:
-            steady = _drawn(laid_out, at, steady, most, rng)
+            steady = _brisk(laid_out, at, steady, most, rng)
         ahead = min(horizon, longest - at)
         chosen = rng.random((len(steady), ahead)) < kept
         row, step = np.nonzero(chosen)
@@ -125,7 +127,15 @@ def turns(rows: pl.DataFrame, members: int, period_days: int) -> NDArray[np.int6
     return found
 
 
-def _drawn(
+def drawn(count: int, most: int, seed: int) -> NDArray[np.bool_]:
+    """Mark `most` of `count` rows by chance, or all where there are no more."""
+    found = np.arange(count) < most
+    if count > most:
+        np.random.default_rng(seed).shuffle(found)
+    return found
+
+
+def _brisk(
     laid_out: Panel, at: int, steady: NDArray[np.int64], most: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw series, those that sold more the more often: there are fewer of them.

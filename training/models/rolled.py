@@ -63,7 +63,7 @@ class Rolled:
             model,
             members=min(model.members, _MEMBERS),
             rounds=min(model.rounds, _ROUNDS),
-            rows=min(model.rows, _ROWS),
+            rows=min(model.rows or _ROWS, _ROWS),
         )
         return cls(lighter.fit(dataset, origins[0]), origins, as_of)
 
