@@ -62,10 +62,10 @@ def season(days: list[int], length: int, country: str) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        One row a period: `day`, `weekday` (1 is Monday), `month_day`, `week` (ISO),
-        `to_holiday` (days from the period's first day to the next holiday, at most 30; below
-        the period's length it falls into it) and `since_holiday` (days since the last one
-        before the period, at most 30).
+        One row a period: `day`, `weekday` (1 is Monday), `month_day`, `month_week` (0 is the
+        first seven days of the month), `week` (ISO), `to_holiday` (days from the period's first
+        day to the next holiday, at most 30; below the period's length it falls into it) and
+        `since_holiday` (days since the last one before the period, at most 30).
 
     Raises
     ------
@@ -85,12 +85,13 @@ def season(days: list[int], length: int, country: str) -> pl.DataFrame:
                 day,
                 date.isoweekday(),
                 date.day,
+                (date.day - 1) // 7,
                 middle.week,
                 min(ahead, FAR_DAYS),
                 min(behind, FAR_DAYS),
             )
         )
-    names = ["day", "weekday", "month_day", "week", "to_holiday", "since_holiday"]
+    names = ["day", "weekday", "month_day", "month_week", "week", "to_holiday", "since_holiday"]
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Int32), orient="row")
 
 
@@ -100,9 +101,9 @@ def season_columns(origin: "Origin", steps: Ints, back: Ints, country: str) -> d
     days = [origin.panel.day(origin.at) + grain.days * int(step) for step in ahead]
     calendar = season(days, grain.days, country)
     named = {"holiday_ahead": "to_holiday", "holiday_behind": "since_holiday"}
-    if grain.freq == "day":
-        named["season_weekday"] = "weekday"
-    else:  # days of one month or week have little in common but what last year tells
+    if grain.freq == "day":  # pay days move weeks of a month; single days are learned by heart
+        named |= {"season_weekday": "weekday", "season_month_week": "month_week"}
+    else:
         named |= {"season_week": "week", "season_month_day": "month_day"}
     columns = {name: calendar[column].to_numpy()[steps] for name, column in named.items()}
     columns["season_step"] = steps.astype(np.float64)

@@ -1,5 +1,9 @@
 """Plans, totals, reasons and anomalies of demand, from the command line and from Python."""
 
+from datetime import date, timedelta
+from functools import partial
+
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -11,6 +15,16 @@ from foresell.cli import app
 
 AS_OF = "2017-12-04"
 KEYS = ["department", "date"]
+SHELF = """name = "shelf"
+[sales]
+path = "sales.csv"
+columns = { product_id = "product", day = "day", quantity = "units" }
+constants = { location_id = "1" }
+[promotions]
+path = "offers.csv"
+columns = { product_id = "product", from_day = "begins", to_day = "ends", depth = "depth" }
+constants = { kind = "discount" }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +72,53 @@ def test_a_plan_in_a_file_moves_only_the_weeks_and_departments_it_covers(
     assert (rows["mean"] - rows["mean_booked"]).equals(rows["difference"].alias("mean"))
     covered = (pl.col("department") == "PASTRY") & (pl.col("date").cast(pl.String) == "2017-12-11")
     assert rows.filter(~covered, pl.col("difference") != 0).is_empty()
+
+
+def test_a_deeper_discount_in_a_file_never_lowers_what_is_written(tmp_path, mlruns):
+    weeks, products = 40, [f"p{n:02d}" for n in range(30)]
+    days = [date(2024, 1, 1) + timedelta(weeks=week) for week in range(weeks)]
+    rng = np.random.default_rng(3)
+    depth = np.where(rng.random((30, weeks)) < 0.3, rng.choice([0.1, 0.3, 0.5], (30, weeks)), 0.0)
+    sold = rng.poisson(rng.uniform(4, 20, 30)[:, None] * (1 + 3 * depth))
+    cells = [(n, k) for n in range(30) for k in range(weeks)]
+    pl.DataFrame(
+        {
+            "product": [products[n] for n, _ in cells],
+            "day": [days[k] for _, k in cells],
+            "units": [sold[cell] for cell in cells],
+        }
+    ).write_csv(tmp_path / "sales.csv")
+    off = [(n, k) for n, k in cells if depth[n, k] > 0]
+    pl.DataFrame(
+        {
+            "product": [products[n] for n, _ in off],
+            "begins": [days[k] for _, k in off],
+            "ends": [days[k] + timedelta(weeks=1) for _, k in off],
+            "depth": [depth[cell] for cell in off],
+        }
+    ).write_csv(tmp_path / "offers.csv")
+    (tmp_path / "shelf.toml").write_text(SHELF)
+    env = {
+        "FORESELL_HOME": str(tmp_path / "home"),
+        "FORESELL_MLRUNS": str(mlruns),
+        "FORESELL_DATASET": "shelf",
+    }
+    invoke = partial(CliRunner().invoke, app, env=env, catch_exceptions=False)
+    done = invoke(["data", "import", str(tmp_path / "shelf.toml")])
+    assert done.exit_code == 0, done.stderr
+    plan, out, means = tmp_path / "plan.csv", tmp_path / "out.parquet", []
+    for deep in (0.1, 0.3, 0.5):
+        plan.write_text(
+            "product_id,kind,depth,from_date,to_date\n"
+            + "".join(f"{name},discount,{deep},2024-10-07,2024-10-14\n" for name in products)
+        )
+        words = ["--grain", "product:week", "--horizon", "28", "--plan", str(plan)]
+        done = invoke(["score", "demand", "--as-of", "2024-10-07", "--out", str(out), *words])
+        assert done.exit_code == 0, done.stderr
+        rows = pl.read_parquet(out).sort("product_id", "date")
+        means.append(rows.filter(pl.col("date") == date(2024, 10, 7))["mean"].to_numpy())
+    assert (np.diff(means, axis=0) >= -1e-9).all()
+    assert means[2].sum() > 1.2 * means[0].sum()
 
 
 def test_a_plan_that_cannot_be_used_is_named_by_row_and_field(score, product, tmp_path):
