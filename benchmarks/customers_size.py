@@ -25,9 +25,9 @@ from training.models.silence_stack import Boosting
 from training.models.silence_training import cut_at, learn
 from training.models.stacked_cuts import customer_features
 
-SIZES = (100, 200, 400, 800, 1600)
+SIZES = (25, 50, 100, 200, 400, 800, 1600)
 # Small shops are noisy: so many of each size, as far as the households go.
-SHOPS = 4
+SHOPS = 6
 ORIGINS = 2
 HORIZON_DAYS = 28
 NEVER = 10**9

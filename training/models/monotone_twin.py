@@ -1,7 +1,8 @@
 """A model's nearest twin that rises with silence and falls with visits for certain.
 
 Customers and what a free model says of them go in; trees that say nearly the same, bound by the
-directions of `directed`, come out. Next purchase rests its chance within two months on it.
+directions of `directed` and reading routines besides, come out. Next purchase rests its chance
+within two months on it.
 """
 
 import json
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from training.models.bgnbd import ModifiedBgNbd
 from training.models.boosting import Booster
-from training.models.directed import directed
+from training.models.routines import lowest, with_routine
 
 Floats = NDArray[np.float64]
 
@@ -52,15 +53,15 @@ class MonotoneTwin:
         seed: int,
     ) -> Self:
         """Fit to what another model says of these customers."""
-        columns, signs = directed(features, process, horizon_days)
+        columns, signs = with_routine(features, process, horizon_days)
         params = {**PARAMS, "monotone_constraints": signs}
         booster = Booster.fit(columns, log_odds, params, ROUNDS, threads=threads, seed=seed)
         return cls(horizon_days, process, booster)
 
     def log_odds(self, features: pl.DataFrame) -> Floats:
         """Return the log-odds of staying away."""
-        columns, _ = directed(features, self.process, self.horizon_days)
-        return self.booster.predict(columns)
+        columns, _ = with_routine(features, self.process, self.horizon_days)
+        return lowest(self.booster.predict, columns, features)[0]
 
     def save(self, folder: Path) -> None:
         """Write the native booster and `twin.json`."""
