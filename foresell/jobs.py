@@ -125,12 +125,17 @@ def tuned(
     folds: int,
     end: datetime,
 ) -> dict[str, Any]:
-    """Return the tuned options that may be used for the last `folds` horizons before `end`."""
+    """Return the options that the question leaves open.
+
+    Tuned ones that may be used for the last `folds` horizons before `end`, and the country.
+    """
     from training.backtest import rolling_origins
+    from training.contract import in_country
     from training.tuning import best_params
 
     first = rolling_origins(dataset, options["horizon_days"], folds, end)[0]
-    return best_params(settings.mlruns, dataset, task, options, first)
+    best = best_params(settings.mlruns, dataset, task, options, first)
+    return best | in_country(task, settings.country)
 
 
 def train(
@@ -280,6 +285,7 @@ def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
             folds=folds or settings.folds,
             threads=settings.threads,
             keep=settings.keep_versions,
+            country=settings.country,
             progress=tell,
         )
 

@@ -75,6 +75,7 @@ def score(
     `answer` is asked (model, dataset, as_of) for the rows, by default `predict`.
     """
     from training import train as training
+    from training.contract import in_country
     from training.questions import ask
     from training.registry import named
     from training.tracking import Tracker
@@ -109,6 +110,7 @@ def score(
                 threads=settings.threads,
                 progress=tell,
             ),
+            country=in_country(task, settings.country).get("country"),
         )
         tell(f"predict with {version.label}")
         fitted = task.model.load(version.folder)

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     max_bad_share: float = Field(
         0.05, ge=0, le=1, description="share of failing rows above which an import stops"
     )
+    country: str = Field(
+        "US", description="ISO code of the country whose public holidays move demand"
+    )
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(3000, ge=1, le=65535, description="port that the service listens on")
     workers: int = Field(1, ge=1, description="serving processes")

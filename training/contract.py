@@ -221,3 +221,9 @@ class Task:
         field(default_factory=dict)
     )
     note: str = ""
+
+
+def in_country(task: Task, country: str) -> dict[str, Any]:
+    """Return what a model is told of the retailer's country: nothing where it expects that one."""
+    told = [one for one in fields(task.model) if one.name == "country"]
+    return {one.name: country for one in told if one.default != country}

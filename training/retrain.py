@@ -15,7 +15,7 @@ from features.errors import MissingData, NotFound
 from features.locks import job_lock
 from features.quality import ImportReport
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
-from training.contract import Task
+from training.contract import Task, in_country
 from training.promote import Verdict, gate, publish
 from training.questions import Question, ask
 from training.registry import TASKS
@@ -59,6 +59,7 @@ def retrain(
     folds: int = 3,
     threads: int = 1,
     keep: int = 2,
+    country: str = "US",
     progress: Progress = lambda _: None,
 ) -> JobReport:
     """Import what is new, train what that changes, promote what is not worse, publish.
@@ -72,6 +73,8 @@ def retrain(
     folds, threads, keep
         Rolling origins of the backtest, threads of the numeric libraries, published versions
         to keep.
+    country
+        ISO code of the country whose public holidays move demand.
 
     Raises
     ------
@@ -89,7 +92,9 @@ def retrain(
             except MissingData as lacking:
                 report.outcomes.append(Outcome(task.name, lacking.message))
                 continue
-            report.outcomes.append(_challenge(question, dataset, tracker, threads, progress))
+            report.outcomes.append(
+                _challenge(question, dataset, tracker, threads, country, progress)
+            )
         report.published = publish(
             home, tracker, name, keep=keep, opened=dataset, progress=progress
         )
@@ -97,12 +102,18 @@ def retrain(
 
 
 def _challenge(
-    question: Question, dataset: Dataset, tracker: Tracker, threads: int, progress: Progress
+    question: Question,
+    dataset: Dataset,
+    tracker: Tracker,
+    threads: int,
+    country: str,
+    progress: Progress,
 ) -> Outcome:
     """Train a challenger where anything changed since the champion, and judge between them."""
     task, options = question.task, question.options
     origins = rolling_origins(dataset, options["horizon_days"], question.folds, dataset.end)
     params = best_params(tracker.mlruns, dataset, task, options, origins[0])
+    params |= in_country(task, country)
     try:
         champion = tracker.version(dataset.name, task.name, CHAMPION)
     except NotFound:

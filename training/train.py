@@ -111,10 +111,16 @@ def trained_as_of(
     as_of: datetime,
     options: Mapping[str, Any],
     fit: Callable[[], Trained],
+    *,
+    country: str | None = None,
 ) -> Version:
-    """Return the newest version for this instant, snapshot and question, or train one."""
+    """Return the newest version for this instant, snapshot and question, or train one.
+
+    A version that was told of another country, as `in_country` says it, is passed over.
+    """
     for version in tracker.versions(dataset.name, task.name):
         known = (version.as_of, version.snapshot, version.options)
-        if known == (as_of, dataset.snapshot, dict(options)):
+        of_country = version.params.get("country") == country
+        if of_country and known == (as_of, dataset.snapshot, dict(options)):
             return version
     return fit().version

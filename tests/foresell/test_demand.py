@@ -46,6 +46,22 @@ def score(home, mlruns, tmp_path_factory):
     return invoke
 
 
+def test_a_country_without_known_holidays_is_refused(score, monkeypatch):
+    monkeypatch.setenv("FORESELL_COUNTRY", "XX")
+    code, rows, err = score()
+    assert (code, rows) == (2, None)
+    assert "country = 'XX'" in err
+
+
+def test_another_country_is_learned_with_its_own_holidays(score, booked, monkeypatch):
+    monkeypatch.setenv("FORESELL_COUNTRY", "DE")
+    code, rows, err = score()
+    assert code == 0, err
+    assert not rows["mean"].equals(booked["mean"])
+    monkeypatch.delenv("FORESELL_COUNTRY")
+    assert score()[1]["mean"].equals(booked["mean"])
+
+
 @pytest.fixture(scope="module")
 def booked(score):
     code, rows, err = score()
