@@ -168,6 +168,10 @@ def describe(
     sums, seen = units @ weights / THOUSANDTHS, is_open @ weights
     means = dict(zip(names, _over(sums, seen).T, strict=True))
     level = np.maximum((means["middle"] + means["slow"]) / 2, LOWEST_LEVEL)
+    # When a series could not sell, it is taken to have sold as usual, not nothing.
+    means = {
+        name: np.where(seen[:, place] > 0, means[name], level) for place, name in enumerate(names)
+    }
     origin = Origin(laid_out, at, here, units, is_open, level)
 
     own = _at_origin(origin, means)
@@ -232,7 +236,9 @@ def _at_origin(origin: Origin, means: dict[str, Floats]) -> dict[str, Floats]:
     square = _over(np.floor(recent * recent / THOUSANDTHS).sum(axis=1) / THOUSANDTHS, count)
     columns["level_spread"] = np.sqrt(np.maximum(square - mean * mean, 0.0)) / level
     newest = length - 1 - np.argmax(sold[:, ::-1], axis=1) if length else np.zeros(0)
-    columns["trend_gap"] = np.where(sold.any(axis=1), length - newest, length + 1)
+    # Periods since the last sale in which there could have been another.
+    since = (origin.open * (np.arange(length)[None, :] > newest[:, None])).sum(axis=1) + 1
+    columns["trend_gap"] = np.where(sold.any(axis=1), since, length + 1)
     first = origin.panel.index.get_column("first_day").to_numpy()[origin.rows]
     age = (origin.panel.day(origin.at) - first - 1) // grain.days + 1
     columns["trend_age"] = np.minimum(age, 2 * 364 // grain.days)

@@ -129,10 +129,14 @@ def test_days_without_stock_are_no_demand_of_zero(sales):
         }
     )
     own = pl.col("product_id") == "p0", pl.col("location_id") == "0"
-    censored = features({"sales": without, "stock": stock}).filter(*own)["level_now"][0]
-    zero = features({"sales": without}).filter(*own)["level_now"][0]
-    assert 2.2 < censored < 3.8
-    assert zero < 0.7 * censored
+    censored = features({"sales": without, "stock": stock}).filter(*own).row(0, named=True)
+    zero = features({"sales": without}).filter(*own).row(0, named=True)
+    assert 2.2 < censored["level_now"] < 3.8
+    assert zero["level_now"] < 0.7 * censored["level_now"]
+    # Of a week in which nothing could sell nothing is known: it is taken to be as usual.
+    for mean in ("trend_mean_7", "trend_mean_14", "trend_last_1"):
+        assert (zero[mean], censored[mean]) == (0.0, 1.0)
+    assert zero["trend_gap"] == 14 + censored["trend_gap"]
 
 
 def test_a_deeper_promotion_is_told_from_a_flat_one(sales):
