@@ -39,6 +39,8 @@ YEAR_DAYS = 364
 # Forecasts are multiples of a series' level; a series that has stopped selling has this one.
 LOWEST_LEVEL = 0.02
 
+# The periods that are told one by one: series no older than these are young.
+_YOUNG = 3
 _WINDOWS = {"day": (7, 14, 28, 56, 112, 364), "week": (1, 2, 4, 8, 13, 26, 52)}
 _SHARES = {"day": (28, 112), "week": (8, 26)}
 _SPREAD = {"day": 56, "week": 13}
@@ -168,9 +170,13 @@ def describe(
     sums, seen = units @ weights / THOUSANDTHS, is_open @ weights
     means = dict(zip(names, _over(sums, seen).T, strict=True))
     level = np.maximum((means["middle"] + means["slow"]) / 2, LOWEST_LEVEL)
-    # When a series could not sell, it is taken to have sold as usual, not nothing.
+    # When a series could not sell, it is taken to have sold as usual, not nothing; of young ones
+    # an unseen period is one before their first sale.
+    first_day = laid_out.index.get_column("first_day").to_numpy()[here]
+    begun = first_day < laid_out.day(at) - _YOUNG * grain.days
     means = {
-        name: np.where(seen[:, place] > 0, means[name], level) for place, name in enumerate(names)
+        name: np.where((seen[:, place] == 0) & begun, level, means[name])
+        for place, name in enumerate(names)
     }
     origin = Origin(laid_out, at, here, units, is_open, level)
 
@@ -211,7 +217,7 @@ def _weights(grain: Grain, length: int) -> tuple[Floats, list[str]]:
     table = lag_weights(grain, length)
     columns = {name: table[name] for name in DECAYS[grain.freq]}
     columns |= {f"mean_{w}": (lag <= w).astype(np.float64) for w in _WINDOWS[grain.freq]}
-    columns |= {f"last_{k}": (lag == k).astype(np.float64) for k in (1, 2, 3)}
+    columns |= {f"last_{k}": (lag == k).astype(np.float64) for k in range(1, _YOUNG + 1)}
     return np.column_stack(list(columns.values())), list(columns)
 
 
