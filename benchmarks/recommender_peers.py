@@ -8,7 +8,7 @@ next basket and the weeks of the horizon with its one list, and what is new to t
 the same scores, bought products left out; Foresell has a list of each kind. Gains are over the
 better of tuned TIFU-KNN and decayed frequency at each fold, per customer, with a 95 % interval
 by bootstrap over customers of all folds. `--strict` judges each customer once, on their last
-basket, from what was known when the week began in which they bought it.
+basket, from what was known when the day began on which they bought it.
 """
 
 import argparse
@@ -62,6 +62,8 @@ GRIDS: dict[str, tuple[Callable[..., Scorer], str, list[dict[str, Any]]]] = {
 }
 BARS = ("TIFU-KNN", "decayed frequency")
 TUNED_ON = 2500
+# Last baskets are shown for all customers, and for those with so many baskets before.
+LEAST_BASKETS = (1, 3)
 
 
 def factors(model: Any, moment: Moment) -> Scorer:
@@ -254,58 +256,89 @@ def table(
     )
 
 
-def strict(dataset: Dataset, weeks: int, horizon: int) -> pl.DataFrame:
-    """Judge the last baskets of the last weeks, each from what was known as its week began."""
-    asked = {"horizon_days": 7}
-    ours: dict[str, list[NDArray[np.float64]]] = {}
-    starts = [dataset.end - timedelta(days=7 * (weeks - k)) for k in range(weeks)]
-    chosen = tune(dataset, starts[0] - timedelta(days=7), asked, set(BARS))
+def without_learning(moment: Moment) -> Scorer:
+    """Score what is bought again by its own repeat rate, and what was in last baskets.
+
+    1.6 x baskets with it / (baskets + 3) x the product's repeat rate, and the share of customers
+    whose last basket held it.
+    """
+    known = moment.known
+    customers, products = known.shape
+    baskets = known.pairs["baskets"]
+    buyers = np.bincount(known.cols, minlength=products)
+    again = np.bincount(known.cols, weights=baskets > 1, minlength=products)
+    repeated = again / np.maximum(buyers, 1)
+    last = known.pairs["recency_baskets"] == 0
+    share = np.bincount(known.cols[last], minlength=products) / customers
+    size = known.customer["customer_baskets"][known.rows]
+    own = known.matrix(1.6 * baskets / (size + 3) * repeated[known.cols])
+    return lambda rows: np.asarray(own[rows].toarray() + share)
+
+
+def strict(dataset: Dataset, days: int, horizon: int) -> pl.DataFrame:
+    """Judge the last baskets of the last days, each from what was known as its day began."""
+    asked = {"horizon_days": 1}
+    starts = [dataset.end - timedelta(days=days - k) for k in range(days)]
+    chosen = tune(dataset, starts[0] - timedelta(days=7), {"horizon_days": 7}, set(BARS))
     bars = {name: method for name, method in methods(chosen).items() if name in BARS}
-    # One model for all weeks, learned before the first of them.
+    bars["no learning"] = without_learning
+    # One model for all days, learned before the first of them.
     model = RecommenderModel(horizon_days=horizon).fit(dataset, starts[0])
     orders = dataset.table("orders").to_native().filter(pl.col("kind") == "sale")
-    last = orders.group_by("customer_id").agg(pl.col("ts").max().alias("last")).collect()
+    last = dict(orders.group_by("customer_id").agg(pl.col("ts").max()).collect().iter_rows())
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    sizes: list[NDArray[Any]] = []
     for start in starts:
         known = histories.known_at(dataset, start)
         rows = truth_at(dataset, start, asked).rows
-        ids = pl.DataFrame({"customer_id": known.customers[rows].astype(object)})
-        ids = ids.cast({"customer_id": pl.String})
-        # Whose first basket of the week is their last of all.
-        first = (
+        ids = known.customers[rows].astype(object)
+        first = dict(
             orders.filter(pl.col("ts") >= start)
             .group_by("customer_id")
-            .agg(pl.col("ts").min().alias("first"))
+            .agg(pl.col("ts").min())
             .collect()
+            .iter_rows()
         )
-        judged = ids.join(last, on="customer_id", how="left", maintain_order="left").join(
-            first, on="customer_id", how="left", maintain_order="left"
-        )
-        once = (judged.get_column("last") == judged.get_column("first")).to_numpy()
-        asked_for = ids.filter(pl.Series(once))
-        answers = {"foresell": model.predict(dataset, start, asked_for)}
+        # Whose first basket from this day on is their last of all.
+        once = np.array([last[one] == first[one] for one in ids], dtype=bool)
+        if not once.any():
+            continue
+        sizes.append(known.customer["customer_baskets"][rows[once]])
+        wanted = pl.DataFrame({"customer_id": ids[once]}, {"customer_id": pl.String})
+        answers = {"foresell": model.predict(dataset, start, wanted)}
         for name, method in bars.items():
-            answers[name] = Ranked(method).fit(dataset, start).predict(dataset, start, asked_for)
+            answers[name] = Ranked(method).fit(dataset, start).predict(dataset, start, wanted)
         for name, answer in answers.items():
             values = measures(dataset, start, asked, answer)
             for metric in ("recall_10", "ndcg_10"):
-                ours.setdefault(f"{name} {metric}", []).append(values[metric][once])
-        done = {key: round(float(np.concatenate(v).mean()), 4) for key, v in ours.items()}
-        print(start.date(), int(once.sum()), done, flush=True)
-    rows_ = []
-    for name in answers:
-        recall, ndcg = (np.concatenate(ours[f"{name} {m}"]) for m in ("recall_10", "ndcg_10"))
-        low, high = bootstrap_interval(ndcg)
-        rows_.append(
-            {
-                "method": name,
-                "R@10": float(recall.mean()),
-                "NDCG@10": float(ndcg.mean()),
-                "low": low,
-                "high": high,
-                "customers": len(ndcg),
-            }
-        )
-    return pl.DataFrame(rows_)
+                found.setdefault(f"{name} {metric}", []).append(values[metric][once])
+        means = {key: round(float(np.concatenate(v).mean()), 4) for key, v in found.items()}
+        print(start.date(), int(once.sum()), means, flush=True)
+    baskets = np.concatenate(sizes)
+    return pl.DataFrame(
+        [
+            _strictly(found, name, least, baskets >= least)
+            for least in LEAST_BASKETS
+            for name in ("foresell", *bars)
+        ]
+    )
+
+
+def _strictly(
+    found: Mapping[str, list[NDArray[np.float64]]], name: str, least: int, of: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Means of one method over customers with at least so many baskets before."""
+    recall, ndcg = (np.concatenate(found[f"{name} {m}"])[of] for m in ("recall_10", "ndcg_10"))
+    low, high = bootstrap_interval(ndcg)
+    return {
+        "baskets before": f"{least} and more",
+        "method": name,
+        "R@10": float(recall.mean()),
+        "NDCG@10": float(ndcg.mean()),
+        "low": low,
+        "high": high,
+        "customers": len(ndcg),
+    }
 
 
 def main() -> None:
@@ -315,21 +348,22 @@ def main() -> None:
     parser.add_argument("--dataset", default="complete-journey")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--horizon", type=int, default=28)
-    parser.add_argument("--strict", action="store_true", help="last baskets, week by week")
+    parser.add_argument("--strict", action="store_true", help="last baskets, day by day")
+    parser.add_argument("--days", type=int, default=28, help="of last baskets")
     parser.add_argument("--only", help="methods to run, by comma; all by default")
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.home, arguments.dataset)
     command = f"python benchmarks/recommender_peers.py --dataset {dataset.name}"
     packages = ("lightgbm", "implicit")
     if arguments.strict:
-        found = strict(dataset, weeks=4, horizon=14)
+        found = strict(dataset, arguments.days, arguments.horizon)
         record(
             f"Recommendations: {dataset.name}, last baskets in strict time order",
             found,
-            command=f"{command} --strict",
+            command=f"{command} --strict --days {arguments.days} --horizon {arguments.horizon}",
             packages=packages,
-            note="Customers whose last basket of all falls into the last four weeks and is their "
-            "first of its week; each from what was known as the week began.",
+            note=f"Customers whose last basket of all falls into the last {arguments.days} days, "
+            "each from what was known as its day began; one model, learned before all of them.",
         )
         return
     asked = {"horizon_days": arguments.horizon}
