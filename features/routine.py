@@ -77,7 +77,8 @@ def _routine(visits: Frame, prefix: str) -> Frame:
                 nw.col("gap").quantile(q, interpolation="linear").alias(f"gap_q{round(100 * q)}")
                 for q in GAP_QUANTILES
             ),
-            (nw.col("day").max() - nw.col("day").min()).alias("days"),
+            nw.col("day").min().alias("first_day"),
+            nw.col("day").max().alias("last_day"),
         )
     )
     numbers = [name for name in measured.collect_schema().names() if name != ID]
@@ -135,7 +136,7 @@ def _of_gaps_and_lines() -> tuple[dict[str, nw.Expr], dict[str, nw.Expr]]:
         **{f"weekday_{k}": nw.col(f"on_{k}") / count for k in range(7)},
         "weekday_most": nw.max_horizontal(*(f"on_{k}" for k in range(7))) / count,
         "visits": count,
-        "tenure": nw.col("days"),
+        "tenure": nw.col("last_day") - nw.col("first_day"),
     }
     return sums, features
 
