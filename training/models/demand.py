@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.demand import PREFIXES, demand
+from features.demand import demand
 from features.errors import InvalidInput
 from features.grain import Grain
 from features.launches import Launches
 from features.series import all_series, units_sold
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
+from training.models.demand_inputs import inputs, unread, usual_units
 from training.models.demand_quantiles import QUANTILES, Quantiles, counted
 from training.models.demand_rows import ROWS, Sample, drawn, training_rows, turns
 from training.models.demand_signs import signs
@@ -111,8 +112,8 @@ class DemandModel:
         grain.periods(self.horizon_days)
         sample = Sample(self.rows or ROWS[grain.freq], self.seed, self.country)
         rows = training_rows(dataset, grain, to_day(as_of), self.horizon_days, sample)
-        features = rows.select(_inputs(rows))
-        units, usual = rows.get_column("units").to_numpy(), _usual(rows)
+        features = rows.select(inputs(rows))
+        units, usual = rows.get_column("units").to_numpy(), usual_units(rows)
         believed = reliance(rows)
         moved = together(rows, usual, believed)
         offset = usual * moved
@@ -127,7 +128,7 @@ class DemandModel:
         boosters, unseen = [], np.zeros(rows.height)
         for member in range(members):
             kept = part != member if members > 1 else np.ones(rows.height, dtype=bool)
-            read = features.drop(_unread(grain, member), strict=False)
+            read = features.drop(unread(grain, member), strict=False)
             booster = self._boost(read.filter(kept), units[kept], offset[kept], rounds, member)
             boosters.append(booster)
             left = judged & (part == member)
@@ -330,7 +331,7 @@ class DemandModel:
         publish(self, dataset, as_of, folder)
 
     def _mean(self, frame: pl.DataFrame) -> Floats:
-        usual = _usual(frame) * self.drift_
+        usual = usual_units(frame) * self.drift_
         raw = [booster.predict(frame, raw_score=True) for booster in self.boosters_]
         found: Floats = usual * np.mean(np.exp(raw), axis=0)
         return found
@@ -379,27 +380,3 @@ def level_name(level: float) -> str:
 
 def _date() -> pl.Expr:
     return pl.col("day").cast(pl.Date).alias("date")
-
-
-def _inputs(frame: pl.DataFrame) -> list[str]:
-    # A category among hundreds, or a price, is learned by heart; a trend or a change is not.
-    return [c for c in frame.columns if c.startswith(PREFIXES) and c not in _NOT_READ]
-
-
-_NOT_READ = ("level_now", "group_category", "price_planned")
-
-
-def _unread(grain: Grain, member: int) -> tuple[str, ...]:
-    """Name the features that a member does without.
-
-    What one product sold a year ago is as often noise as season: every second member goes by
-    what its groups sold then.
-    """
-    return ("season_year_own",) if member % 2 and "product_id" in grain.keys else ()
-
-
-def _usual(frame: pl.DataFrame) -> Floats:
-    """Units that each row would sell if the period were like the last ones."""
-    level, habit = (frame.get_column(c).to_numpy() for c in ("level_now", "habit_now"))
-    found: Floats = level * np.maximum(habit, 0.02)
-    return found

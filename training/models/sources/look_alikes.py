@@ -22,10 +22,9 @@ class LookAlikes:
     """Likeness to what a customer buys, times the baskets that a new product was in already.
 
     Likeness is the cosine of the customer's decayed purchases and the product over catalogue
-    attributes. Who buys it says little yet, but how many do says much: on the bundled data
-    twenty proposals hold 9.1 % of the new products bought within 28 days, by likeness alone
-    4.5 %, by sales alone 7.4 %.
-    Without a catalogue there is nothing to compare, and nothing is proposed.
+    attributes. Who buys it says little yet, but how many do says much: on
+    the bundled data new products' hit rate is .230, by likeness alone .172 (`foresell evaluate
+    recommender`). Without a catalogue there is nothing to compare, and nothing is proposed.
     """
 
     name: ClassVar[str] = "look_alikes"
