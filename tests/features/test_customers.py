@@ -7,35 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from features.calendar import day_start, to_day
 from features.customers import customers
 from features.dataset import Dataset
 from features.errors import MissingData
 
 AS_OF = datetime(2017, 9, 4)
-TODAY = to_day(AS_OF)
 
 
 def features_of(dataset, as_of=AS_OF):
     return customers(dataset, as_of).collect().to_polars().sort("customer_id")
-
-
-def shop(visits, **columns):
-    """One customer, one line a visit, so many days before AS_OF at noon."""
-    days = [TODAY - age for age in visits]
-    orders = pl.DataFrame(
-        {
-            "customer_id": ["a"] * len(days),
-            "order_id": [str(k) for k in range(len(days))],
-            "line": pl.Series([0] * len(days), dtype=pl.Int32),
-            "ts": [day_start(day).replace(hour=12) for day in days],
-            "day": pl.Series(days, dtype=pl.Int32),
-            "quantity": [1.0] * len(days),
-            "kind": ["sale"] * len(days),
-            **columns,
-        }
-    )
-    return Dataset.from_frames("shop", {"orders": orders})
 
 
 def row(dataset, as_of=AS_OF):
@@ -95,23 +75,23 @@ def test_pandas_and_polars_say_the_same(journey, orders):
     assert_frame_equal(features_of(of_pandas), expected, check_dtypes=False, abs_tol=1e-9)
 
 
-def test_the_morning_of_as_of_is_known_and_its_evening_is_not():
-    dataset = shop([0, 10])
+def test_the_morning_of_as_of_is_known_and_its_evening_is_not(one_customer):
+    dataset = one_customer([0, 10])
     assert row(dataset, AS_OF.replace(hour=11))["visits"] == 1
     assert row(dataset, AS_OF.replace(hour=13))["visits"] == 2
     assert row(dataset, AS_OF.replace(hour=13))["recency"] == 0
 
 
-def test_a_log_of_customer_and_date_alone_has_features():
-    found = row(shop([3, 10, 24]))
+def test_a_log_of_customer_and_date_alone_has_features(one_customer):
+    found = row(one_customer([3, 10, 24]))
     assert (found["recency"], found["tenure"], found["visits"]) == (3, 24, 3)
     assert (found["visits_7"], found["visits_14"], found["visits_28"]) == (1, 2, 3)
     assert "spend_per_visit" not in found
     assert "products" not in found
 
 
-def test_gaps_are_those_between_days_with_a_purchase():
-    found = row(shop([3, 3, 10, 24]))
+def test_gaps_are_those_between_days_with_a_purchase(one_customer):
+    found = row(one_customer([3, 3, 10, 24]))
     assert found["visits"] == 3
     assert (found["gap_mean"], found["gap_median"], found["gap_last"]) == (10.5, 10.5, 7)
     assert found["gap_sd"] == pytest.approx(3.5)
@@ -119,37 +99,37 @@ def test_gaps_are_those_between_days_with_a_purchase():
     assert found["recency_over_gap_mean"] == pytest.approx(3 / 10.5)
 
 
-def test_the_chance_of_more_silence_is_read_off_the_own_gaps_that_lasted_so_long():
-    found = row(shop([3, 10, 24]))  # gaps of 14 and 7 days, silent for 3
+def test_the_chance_of_more_silence_is_read_off_the_own_gaps_that_lasted_so_long(one_customer):
+    found = row(one_customer([3, 10, 24]))  # gaps of 14 and 7 days, silent for 3
     assert found["silent_7_more"] == pytest.approx((1 + 0.5) / (2 + 1))
     assert found["silent_14_more"] == pytest.approx((0 + 0.5) / (2 + 1))
 
 
-def test_who_came_once_has_no_gaps_but_all_else():
-    found = row(shop([40]))
+def test_who_came_once_has_no_gaps_but_all_else(one_customer):
+    found = row(one_customer([40]))
     assert found["gap_mean"] is None
     assert found["recency_over_gap_q90"] is None
     assert found["visits_56"] == 1
 
 
-def test_returned_lines_are_no_visits_but_count_in_the_share_of_returns():
-    found = row(shop([3, 10, 24], kind=["return", "sale", "sale"]))
+def test_returned_lines_are_no_visits_but_count_in_the_share_of_returns(one_customer):
+    found = row(one_customer([3, 10, 24], kind=["return", "sale", "sale"]))
     assert (found["visits"], found["recency"]) == (2, 10)
     assert found["return_share"] == pytest.approx(1 / 3)
 
 
-def test_money_is_relative_to_the_median_spend_of_a_visit():
-    found = row(shop([3, 10, 24], revenue=[10.0, 20.0, 60.0]))
+def test_money_is_relative_to_the_median_spend_of_a_visit(one_customer):
+    found = row(one_customer([3, 10, 24], revenue=[10.0, 20.0, 60.0]))
     assert found["spend_per_visit"] == pytest.approx(30 / 20)
 
 
-def test_anonymous_lines_are_nobodys():
-    dataset = shop([3, 10], customer_id=["a", None])
+def test_anonymous_lines_are_nobodys(one_customer):
+    dataset = one_customer([3, 10], customer_id=["a", None])
     assert row(dataset)["visits"] == 1
 
 
-def test_a_dataset_without_customers_is_refused_by_column():
-    orders = shop([3]).table("orders").drop("customer_id")
+def test_a_dataset_without_customers_is_refused_by_column(one_customer):
+    orders = one_customer([3]).table("orders").drop("customer_id")
     with pytest.raises(MissingData, match="customer_id") as error:
         customers(Dataset("shop", "s", {"orders": orders}), AS_OF)
     assert error.value.field == "orders.customer_id"
@@ -157,8 +137,8 @@ def test_a_dataset_without_customers_is_refused_by_column():
 
 @settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(1, 400), min_size=1, max_size=30))
-def test_decayed_visits_are_the_sum_of_halved_weights(ages):
-    found = row(shop(sorted(ages)))
+def test_decayed_visits_are_the_sum_of_halved_weights(one_customer, ages):
+    found = row(one_customer(sorted(ages)))
     for half_life in (7, 112):
         expected = math.fsum(0.5 ** (age / half_life) for age in ages)
         assert found[f"visits_decayed_{half_life}"] == pytest.approx(expected, abs=1e-7)
@@ -166,6 +146,6 @@ def test_decayed_visits_are_the_sum_of_halved_weights(ages):
 
 @settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(1, 400), min_size=1, max_size=30))
-def test_weekday_shares_add_up_to_one(ages):
-    found = row(shop(sorted(ages)))
+def test_weekday_shares_add_up_to_one(one_customer, ages):
+    found = row(one_customer(sorted(ages)))
     assert sum(found[f"weekday_share_{k}"] for k in range(7)) == pytest.approx(1)
