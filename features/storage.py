@@ -101,7 +101,7 @@ def commit_snapshot(folder: Path, parts: Mapping[str, Sequence[str]]) -> str:
     (folder / "snapshots").mkdir(parents=True, exist_ok=True)
     content = json.dumps(parts, indent=1, sort_keys=True)
     snapshot = hashlib.sha256(content.encode()).hexdigest()[:16]
-    sync_folder(folder / "tables")
+    sync(folder / "tables")
     write_durably(_listing(folder, snapshot), content)
     write_durably(folder / "HEAD", snapshot)
     return snapshot
@@ -117,7 +117,7 @@ def replace_snapshot(folder: Path, snapshot: str, parts: Mapping[str, Sequence[s
 
     Its name is no longer the hash of its content; what rests on it finds it all the same.
     """
-    sync_folder(folder / "tables")
+    sync(folder / "tables")
     write_durably(_listing(folder, snapshot), json.dumps(parts, indent=1, sort_keys=True))
 
 
@@ -139,16 +139,16 @@ def write_durably(path: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     draft.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_folder(path: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    directory = os.open(path, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Bring a file's content, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(handle)
     finally:
-        os.close(directory)
+        os.close(handle)
 
 
 def _listing(folder: Path, snapshot: str) -> Path:

@@ -83,7 +83,7 @@ def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
     MissingData
         If it has no order lines with a customer.
     """
-    from training.tasks import churn
+    from training.tasks.churn import CHURN
     from training.tasks.groups import groups
 
     dataset = open_dataset(settings.home, settings.dataset)
@@ -91,5 +91,5 @@ def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
     return {
         "dataset": dataset.name,
         "as_of": end.isoformat(),
-        **groups(dataset, end, churn.options(dataset)),
+        **groups(dataset, end, CHURN.options(dataset, as_of=end)),
     }

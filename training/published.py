@@ -4,7 +4,6 @@
 `<home>/published/manifest` is one line, the name of the version that is served.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.errors import InvalidInput, NotFound
-from features.storage import write_durably
+from features.storage import sync, write_durably
 
 MANIFEST = "manifest"
 RECORD = "version.json"
@@ -135,11 +134,11 @@ def finish(home: Path, draft: Path, record: Version) -> Path:
             )
     (draft / RECORD).write_text(record.model_dump_json(indent=1) + "\n")
     for path in [*draft.rglob("*"), draft]:
-        _sync(path)
+        sync(path)
     if folder.exists():
         shutil.rmtree(folder)
     draft.replace(folder)
-    _sync(root(home))
+    sync(root(home))
     return folder
 
 
@@ -175,11 +174,3 @@ def delete(folder: Path) -> None:
     # The record goes first: whoever opens the folder from here on sees no version.
     (folder / RECORD).unlink()
     shutil.rmtree(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

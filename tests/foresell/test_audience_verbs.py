@@ -116,3 +116,9 @@ def test_segments_count_everyone_three_times_over(home, journey):
         assert sum(row["customers"] for row in found[name]) == found["customers"] == 300
     assert [one["as_of"][:10] for one in found["stability"]] == ["2017-11-06", "2017-09-04"]
     assert set(found["centres"]) == {row["cluster"] for row in found["cluster"]}
+
+
+def test_segments_of_an_early_instant_are_told_by_the_horizon_that_was_usual_then(home, journey):
+    settings = Settings(home=home, dataset=journey.name)
+    early = audiences.segments(settings, "2017-03-06")["horizon_days"]
+    assert early < audiences.segments(settings)["horizon_days"]

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.rhythm import Horizon, purchase_horizon, rhythm
 from training import metrics
 from training.baselines.churn import BgNbdSilence, lightgbm_rfm, recency_only, rfm_logistic
 from training.contract import Score, Space, Task
@@ -21,6 +20,7 @@ from training.models.churn import ChurnModel
 from training.models.stacked_cuts import customer_features, days_to_next
 from training.plots.churn import draw
 from training.tasks.groups import groups
+from training.tasks.horizon import CustomerHorizon
 
 METRICS = {
     "log_loss": metrics.log_loss,
@@ -32,36 +32,9 @@ METRICS = {
 }
 # What is measured on every slice; the others on `all` and on the active only.
 ON_SLICES = ("log_loss", "roc_auc")
-
-
-def options(
-    dataset: Dataset,
-    *,
-    grain: str | None = None,  # noqa: ARG001
-    horizon_days: int | None = None,
-    as_of: datetime | None = None,
-) -> dict[str, Any]:
-    """Ask about a horizon that holds customers' usual gap, or the days asked for."""
-    return {"horizon_days": horizon_days or usual_horizon(dataset, as_of).days}
-
-
-def usual_horizon(dataset: Dataset, as_of: datetime | None) -> Horizon:
-    """Choose by the gaps known at `as_of`: silence for longer is out of the ordinary."""
-    return purchase_horizon(rhythm(dataset, as_of), _needed)
-
-
-def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str:  # noqa: ARG001
-    """Say why the horizon is what it is."""
-    return usual_horizon(dataset, as_of).reason
-
-
-def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG001
-    """Count the days of the newest cut's window, and as many before it."""
-    return _needed(options["horizon_days"])
-
-
-def _needed(horizon_days: int) -> int:
-    return 2 * horizon_days
+# Silence for longer than customers' usual gap is out of the ordinary. The newest cut needs its
+# window, and as many days before it.
+HORIZON = CustomerHorizon(needed=lambda days: 2 * days)
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
@@ -152,9 +125,9 @@ CHURN = Task(
         "bg_nbd": BgNbdSilence,
         "lightgbm_rfm": lightgbm_rfm,
     },
-    options=options,
-    reason=reason,
-    needed_days=needed_days,
+    options=HORIZON.options,
+    reason=HORIZON.reason,
+    needed_days=HORIZON.needed_days,
     population=population,
     judge=judge,
     plots=plots,

@@ -23,7 +23,7 @@ from training.models.next_category import NextCategoryModel
 from training.models.waiting import WITHIN_DAYS
 from training.plots.churn import calibration
 from training.plots.next_purchase import draw
-from training.tasks.next_purchase import LEVELS, needed_days, options, pinball, reason
+from training.tasks.next_purchase import HORIZON, LEVELS, beside, pinball
 
 # The chance that is judged: within two weeks.
 SOON_DAYS = 14
@@ -50,21 +50,7 @@ def outcomes(
     names = laid.get_column("category").unique().to_list()
     end = as_of + timedelta(days=horizon)
     following = days_to_next_pair(dataset, end, names, to_day(as_of), laid)
-    laid = laid.with_columns(
-        (following + 0.5).fill_null(horizon).alias("days"),
-        following.is_not_null().alias("bought"),
-    )
-    chances = [f"p_within_{days}" for days in WITHIN_DAYS]
-    said = predictions.select(*PAIR, "expected_days", *LEVELS, *chances)
-    laid = laid.join(said, on=PAIR, how="left", maintain_order="left")
-    wrong = pl.when(pl.col("days") < horizon / 2).then(float(horizon)).otherwise(0.0)
-    return laid.with_columns(
-        *(pl.col(name).fill_null(wrong).clip(0, horizon) for name in ("expected_days", *LEVELS)),
-        *(
-            pl.col(f"p_within_{days}").fill_null((pl.col("days") > days).cast(pl.Float64))
-            for days in WITHIN_DAYS
-        ),
-    )
+    return beside(laid, PAIR, following, predictions, horizon)
 
 
 def judge(
@@ -120,9 +106,9 @@ NEXT_CATEGORY = Task(
     name="next-category",
     model=NextCategoryModel,
     baselines={"category_curve": CategoryCurve, "modified_bg_nbd": ModifiedBgNbdCurve},
-    options=options,
-    reason=reason,
-    needed_days=needed_days,
+    options=HORIZON.options,
+    reason=HORIZON.reason,
+    needed_days=HORIZON.needed_days,
     population=population,
     judge=judge,
     plots=plots,

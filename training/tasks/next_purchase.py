@@ -4,7 +4,7 @@ The population is the customers who bought within the last two horizons. Days co
 purchase at its day's middle; truth and forecast are both clipped at the horizon.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.rhythm import Horizon, purchase_horizon, rhythm
 from training import metrics
 from training.baselines.next_purchase import (
     BgNbdCurve,
@@ -31,41 +30,18 @@ from training.models.stacked_cuts import customer_features, days_to_next
 from training.models.waiting import QUANTILES, WITHIN_DAYS
 from training.plots.next_purchase import draw
 from training.tasks.churn import slices
+from training.tasks.horizon import CustomerHorizon
 
 Floats = NDArray[np.float64]
 
 LEVELS = {f"q{round(100 * q)}": q for q in QUANTILES}
-
-
-def options(
-    dataset: Dataset,
-    *,
-    grain: str | None = None,  # noqa: ARG001
-    horizon_days: int | None = None,
-    as_of: datetime | None = None,
-) -> dict[str, Any]:
-    """Follow customers for twice the horizon that holds their usual gap, or the days asked for."""
-    return {"horizon_days": horizon_days or follow_up(dataset, as_of).days}
-
-
-def follow_up(dataset: Dataset, as_of: datetime | None) -> Horizon:
-    """Choose by the gaps known at `as_of`; never so short that an answered chance is beyond it."""
-    known = rhythm(dataset, as_of)
-    return purchase_horizon(known, _needed, gaps=2, shortest_days=max(WITHIN_DAYS))
-
-
-def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str:  # noqa: ARG001
-    """Say why the follow-up is what it is."""
-    return follow_up(dataset, as_of).reason
-
-
-def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG001
-    """Count the days before the newest cut, and those that it is followed for."""
-    return _needed(options["horizon_days"])
-
-
-def _needed(horizon_days: int) -> int:
-    return horizon_days + NextPurchaseModel.cut_step_days
+# Customers are followed for twice the horizon that holds their usual gap, never for so short that
+# an answered chance is beyond it. The newest cut needs days to be followed for.
+HORIZON = CustomerHorizon(
+    needed=lambda days: days + NextPurchaseModel.cut_step_days,
+    gaps=2,
+    shortest_days=max(WITHIN_DAYS),
+)
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
@@ -88,16 +64,36 @@ def outcomes(
     )
     end = as_of + timedelta(days=horizon)
     following = days_to_next(dataset, end, to_day(as_of), features.get_column("customer_id"))
-    laid = features.select("customer_id", *slices(features)).with_columns(
+    entities = features.select("customer_id", *slices(features))
+    return beside(entities, ["customer_id"], following, predictions, horizon)
+
+
+def beside(
+    entities: pl.DataFrame,
+    keys: Sequence[str],
+    following: pl.Series,
+    predictions: pl.DataFrame,
+    horizon: int,
+) -> pl.DataFrame:
+    """Lay the days until each entity's next purchase beside what was said of it.
+
+    Parameters
+    ----------
+    entities
+        Those that are judged, one row each.
+    keys
+        The columns that name them.
+    following
+        Whole days until each one's next purchase, in their order; null if there was none.
+    """
+    laid = entities.with_columns(
         (following + 0.5).fill_null(horizon).alias("days"),
         following.is_not_null().alias("bought"),
     )
-    said = predictions.select(
-        "customer_id", "expected_days", *LEVELS, *(f"p_within_{days}" for days in WITHIN_DAYS)
-    )
-    laid = laid.join(said, on="customer_id", how="left", maintain_order="left")
-    soon = pl.col("days") < horizon / 2
-    wrong = pl.when(soon).then(float(horizon)).otherwise(0.0)
+    chances = [f"p_within_{days}" for days in WITHIN_DAYS]
+    said = predictions.select(*keys, "expected_days", *LEVELS, *chances)
+    laid = laid.join(said, on=keys, how="left", maintain_order="left")
+    wrong = pl.when(pl.col("days") < horizon / 2).then(float(horizon)).otherwise(0.0)
     return laid.with_columns(
         *(pl.col(name).fill_null(wrong).clip(0, horizon) for name in ("expected_days", *LEVELS)),
         *(
@@ -179,9 +175,9 @@ NEXT_PURCHASE = Task(
         "weibull_aft": weibull_aft,
         "lognormal_aft": lognormal_aft,
     },
-    options=options,
-    reason=reason,
-    needed_days=needed_days,
+    options=HORIZON.options,
+    reason=HORIZON.reason,
+    needed_days=HORIZON.needed_days,
     population=population,
     judge=judge,
     plots=plots,

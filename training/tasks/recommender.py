@@ -19,7 +19,6 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from features.dataset import Dataset
-from features.rhythm import Horizon, purchase_horizon, rhythm
 from training import metrics
 from training.baselines.recommender import BASELINES, Ranked
 from training.contract import Score, Space, Task
@@ -29,6 +28,7 @@ from training.models.ranking_examples import MIN_HISTORY_DAYS
 from training.models.recommender import RecommenderModel
 from training.plots.recommender import draw
 from training.tasks.beyond import beyond_accuracy
+from training.tasks.horizon import CustomerHorizon
 from training.tasks.outcomes import Bools, Outcome, asked_about, measures, outcome
 
 NOTE = (
@@ -40,36 +40,9 @@ SHOWN = 20
 NEWCOMER, FEW, MANY = 3, 10, 50
 # Metrics whose interval over customers is reported.
 INTERVALS = ("ndcg_10", "recall_10", "window_ndcg_10", "explore_precision_10")
-
-
-def options(
-    dataset: Dataset,
-    *,
-    grain: str | None = None,  # noqa: ARG001
-    horizon_days: int | None = None,
-    as_of: datetime | None = None,
-) -> dict[str, Any]:
-    """Look for the next basket within customers' usual gap, or the days asked for."""
-    return {"horizon_days": horizon_days or usual_horizon(dataset, as_of).days}
-
-
-def usual_horizon(dataset: Dataset, as_of: datetime | None) -> Horizon:
-    """Choose by the gaps known at `as_of`: most who come back do so within it."""
-    return purchase_horizon(rhythm(dataset, as_of), _needed)
-
-
-def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str:  # noqa: ARG001
-    """Say why the horizon is what it is."""
-    return usual_horizon(dataset, as_of).reason
-
-
-def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG001
-    """Count the days of the newest cut's window, and those before it."""
-    return _needed(options["horizon_days"])
-
-
-def _needed(horizon_days: int) -> int:
-    return horizon_days + MIN_HISTORY_DAYS
+# Most who come back do so within their usual gap. The newest cut needs its window, and the
+# shortest history that is learnt from.
+HORIZON = CustomerHorizon(needed=lambda days: days + MIN_HISTORY_DAYS)
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
@@ -198,9 +171,9 @@ RECOMMENDER = Task(
     name="recommender",
     model=RecommenderModel,
     baselines={name: _baseline(name) for name in BASELINES},
-    options=options,
-    reason=reason,
-    needed_days=needed_days,
+    options=HORIZON.options,
+    reason=HORIZON.reason,
+    needed_days=HORIZON.needed_days,
     population=population,
     judge=judge,
     plots=plots,

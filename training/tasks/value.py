@@ -19,7 +19,7 @@ from training.contract import Score, Space, Task
 from training.models.stacked_cuts import customer_features, orders_and_spend, typical_spend
 from training.models.value import ValueModel
 from training.plots.value import draw
-from training.tasks.churn import needed_days, options, population, reason, slices
+from training.tasks.churn import HORIZON, population, slices
 
 METRICS = {
     "mae_over_mean": metrics.wape,
@@ -113,9 +113,9 @@ VALUE = Task(
         "bg_nbd_mean_basket": bg_nbd_mean_basket,
         "last_period": LastPeriod,
     },
-    options=options,
-    reason=reason,
-    needed_days=needed_days,
+    options=HORIZON.options,
+    reason=HORIZON.reason,
+    needed_days=HORIZON.needed_days,
     population=population,
     judge=judge,
     plots=plots,
