@@ -5,8 +5,6 @@ The first word of a feature's name says what it tells: level, trend, season, hol
 price, covariate or group.
 """
 
-from dataclasses import dataclass
-
 import narwhals as nw
 import numpy as np
 import polars as pl
@@ -16,10 +14,11 @@ from numpy.typing import NDArray
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.grain import Grain
+from features.origin import Origin
 from features.panel import Floats, Panel, panel
 from features.planned import covariate_columns, price_columns, promotion_columns
-from features.recency import DECAYS, lag_weights
-from features.season import season_columns, weekday_columns
+from features.recency import DECAYS, averaged, lag_weights
+from features.season_ahead import season_columns, weekday_columns
 from features.series import THOUSANDTHS, Frame, all_series
 
 PREFIXES = (
@@ -117,30 +116,6 @@ def past_periods(grain: Grain) -> int:
     return (LOOKBACK_DAYS + YEAR_DAYS + 8 * 7) // grain.days
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What is known of each series of a panel at one instant; read by the parts of `describe`.
-
-    Attributes
-    ----------
-    panel, at
-        The series, and the column of the instant: nothing sold from it on is read.
-    rows
-        The series that are described: rows of the panel, ascending.
-    units, open
-        Their last year: thousandths of units, share of each period in which they could sell.
-    level
-        Units a period.
-    """
-
-    panel: Panel
-    at: int
-    rows: NDArray[np.int64]
-    units: Floats
-    open: Floats
-    level: Floats
-
-
 def describe(
     laid_out: Panel,
     at: int,
@@ -168,7 +143,7 @@ def describe(
     units, is_open = laid_out.units[here, window], laid_out.open[here, window]
     weights, names = _weights(grain, units.shape[1])
     sums, seen = units @ weights / THOUSANDTHS, is_open @ weights
-    means = dict(zip(names, _over(sums, seen).T, strict=True))
+    means = dict(zip(names, averaged(sums, seen).T, strict=True))
     level = np.maximum((means["middle"] + means["slow"]) / 2, LOWEST_LEVEL)
     # When a series could not sell, it is taken to have sold as usual, not nothing; of young ones
     # an unseen period is one before their first sale.
@@ -221,12 +196,6 @@ def _weights(grain: Grain, length: int) -> tuple[Floats, list[str]]:
     return np.column_stack(list(columns.values())), list(columns)
 
 
-def _over(sums: Floats, seen: Floats) -> Floats:
-    """Divide, zero where there is nothing to divide by."""
-    found: Floats = np.divide(sums, seen, out=np.zeros_like(sums), where=seen > 0)
-    return found
-
-
 def _at_origin(origin: Origin, means: dict[str, Floats]) -> dict[str, Floats]:
     """Describe each series at the origin: levels, trends, spread, gaps."""
     grain, level = origin.panel.grain, origin.level
@@ -235,11 +204,11 @@ def _at_origin(origin: Origin, means: dict[str, Floats]) -> dict[str, Floats]:
     sold = origin.units > 0
     for w in _SHARES[grain.freq]:
         seen = origin.open[:, -w:].sum(axis=1)
-        columns[f"level_sold_{w}"] = _over(sold[:, -w:].sum(axis=1).astype(np.float64), seen)
+        columns[f"level_sold_{w}"] = averaged(sold[:, -w:].sum(axis=1).astype(np.float64), seen)
     recent, seen = origin.units[:, -_SPREAD[grain.freq] :], origin.open[:, -_SPREAD[grain.freq] :]
     count = seen.sum(axis=1)
-    mean = _over(recent.sum(axis=1) / THOUSANDTHS, count)
-    square = _over(np.floor(recent * recent / THOUSANDTHS).sum(axis=1) / THOUSANDTHS, count)
+    mean = averaged(recent.sum(axis=1) / THOUSANDTHS, count)
+    square = averaged(np.floor(recent * recent / THOUSANDTHS).sum(axis=1) / THOUSANDTHS, count)
     columns["level_spread"] = np.sqrt(np.maximum(square - mean * mean, 0.0)) / level
     newest = length - 1 - np.argmax(sold[:, ::-1], axis=1) if length else np.zeros(0)
     # Periods since the last sale in which there could have been another.
@@ -253,5 +222,5 @@ def _at_origin(origin: Origin, means: dict[str, Floats]) -> dict[str, Floats]:
     for group, (totals, which) in origin.panel.totals.items():
         now = totals[:, max(origin.at - short, 0) : origin.at].mean(axis=1)
         past = totals[:, max(origin.at - long, 0) : origin.at].mean(axis=1)
-        columns[f"trend_{group}"] = _over(now, past)[which[origin.rows]]
+        columns[f"trend_{group}"] = averaged(now, past)[which[origin.rows]]
     return columns

@@ -6,16 +6,13 @@ moves the features of that period alone.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.recency import lag_weights
+from features.origin import Origin
+from features.recency import averaged, lag_weights
 from features.series import THOUSANDTHS
-
-if TYPE_CHECKING:
-    from features.demand import Origin
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,7 +51,7 @@ class _Past:
     gained: Floats
 
 
-def _past(origin: "Origin", values: Floats, shrinkage: float) -> _Past:
+def _past(origin: Origin, values: Floats, shrinkage: float) -> _Past:
     """Compare past values with what was sold then.
 
     Of days, those of one weekday are compared with each other: what is always planned for
@@ -64,7 +61,7 @@ def _past(origin: "Origin", values: Floats, shrinkage: float) -> _Past:
     weighed = values * origin.open
     table = lag_weights(origin.panel.grain, length)
     weights = np.column_stack([table[name] for name in ("middle", "slow")])
-    usual: Floats = _over(weighed @ weights, origin.open @ weights).mean(axis=1)
+    usual: Floats = averaged(weighed @ weights, origin.open @ weights).mean(axis=1)
     whole = slice(length % week, None)
     # Sums by weekday are products with a matrix of zeros and ones: exact, and quicker than sums.
     weekday = np.tile(np.eye(week), (length // week, 1))
@@ -72,20 +69,15 @@ def _past(origin: "Origin", values: Floats, shrinkage: float) -> _Past:
     total = weighed[:, whole] @ weekday
     square = np.einsum("sk,sk->s", values[:, whole], weighed[:, whole])
     gained = np.einsum("sk,sk->s", values[:, whole], origin.units[:, whole]) / THOUSANDTHS
-    variation = square - _over(total * total, count).sum(axis=1)
-    covariation = gained - (total * _over(units, count)).sum(axis=1)
+    variation = square - averaged(total * total, count).sum(axis=1)
+    covariation = gained - (total * averaged(units, count)).sum(axis=1)
     seen, sold = count.sum(axis=1), units.sum(axis=1)
-    mean = np.maximum(_over(sold, seen), origin.level * 0.2)
+    mean = np.maximum(averaged(sold, seen), origin.level * 0.2)
     effect: Floats = covariation / (np.maximum(variation, 0.0) + shrinkage) / mean
     return _Past(usual, effect, seen, sold, total.sum(axis=1), gained)
 
 
-def _over(sums: Floats, counts: Floats) -> Floats:
-    found: Floats = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    return found
-
-
-def promotion_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats]:
+def promotion_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floats]:
     """Describe the planned promotion and what promotions did to the series before."""
     columns: dict[str, Floats] = {}
     length = origin.units.shape[1]
@@ -111,7 +103,7 @@ def promotion_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Fl
     return columns
 
 
-def price_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats]:
+def price_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floats]:
     """Compare the planned price with recent ones, and say what such changes did before."""
     if origin.panel.price is None:
         return {}
@@ -122,7 +114,7 @@ def price_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats
     past = logs[:, origin.at - length : origin.at]
     known = ~np.isnan(past)
     recent = slice(-RECENT[grain.freq], None)
-    usual = _over(
+    usual = averaged(
         np.where(known, past, 0.0)[:, recent].sum(axis=1), known[:, recent].sum(axis=1) * 1.0
     )
     usual = np.where(known[:, recent].any(axis=1), np.round(usual * 8192) / 8192, np.nan)
@@ -143,7 +135,7 @@ def price_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats
     }
 
 
-def covariate_columns(origin: "Origin", steps: Ints, back: Ints) -> dict[str, Floats]:
+def covariate_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floats]:
     """Give covariates: ahead where they are known ahead, what they were last where not."""
     columns: dict[str, Floats] = {}
     length = origin.units.shape[1]

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from features.grain import Grain
 
+Floats = NDArray[np.float64]
+
 # What stands for one in sums of whole numbers.
 WHOLE = 1 << 14
 # Weight of the newest period in each exponentially weighted mean.
@@ -17,10 +19,16 @@ DECAYS = {
 }
 
 
-def lag_weights(grain: Grain, length: int) -> dict[str, NDArray[np.float64]]:
+def lag_weights(grain: Grain, length: int) -> dict[str, Floats]:
     """Weight of each of the last `length` periods, oldest first, in each weighted mean."""
     lag = np.arange(length, 0, -1)
     return {
         name: np.round(WHOLE * (1 - decay) ** (lag - 1))
         for name, decay in DECAYS[grain.freq].items()
     }
+
+
+def averaged(sums: Floats, weights: Floats) -> Floats:
+    """Divide weighted sums by their weights, zero where there is nothing to divide by."""
+    found: Floats = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
+    return found

@@ -13,12 +13,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
 
 THOUSANDTHS = 1000
 GROUPS = ("department", "category")
+# Series without a sale for this long are left out unless they are asked for.
+SELLING_DAYS = 182
 
 Frame = nw.LazyFrame[Any]
 
@@ -134,6 +137,12 @@ def steady_series(
     steady = sums.filter(nw.col("units") >= round(per_period * seen * THOUSANDTHS))
     index = all_series(dataset, grain).index.join(steady, on="series", how="semi")
     return index.select(*grain.keys).sort(*grain.keys)
+
+
+def selling_series(dataset: Dataset, grain: Grain, as_of: AsOf) -> pl.DataFrame:
+    """Return the keys of the series that sold in the last 26 weeks before `as_of`."""
+    sold = units_sold(dataset, grain, to_day(as_of), -SELLING_DAYS // grain.days)
+    return sold.select(*grain.keys).unique().collect().to_polars().sort(grain.keys)
 
 
 def with_attributes(dataset: Dataset, frame: Frame, columns: tuple[str, ...]) -> Frame:

@@ -20,8 +20,7 @@ from serving.answers.anomalies import Anomalies
 from serving.answers.demand_again import DemandAgain
 from serving.answers.demand_new import DemandNew, refuse_plan
 from serving.answers.demand_totals import DemandTotals
-from training.models.demand import level_name
-from training.models.demand_quantiles import between
+from training.models.demand_quantiles import between, level_name
 from training.models.demand_why import REASONS
 
 Key = tuple[str, ...]

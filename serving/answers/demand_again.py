@@ -17,7 +17,8 @@ from features.books import Books
 from features.calendar import parse_as_of
 from features.grain import Grain
 from features.what_if import Planned
-from training.models.demand import DemandModel, level_name
+from training.models.demand import DemandModel
+from training.models.demand_quantiles import level_name
 from training.models.demand_why import REASONS
 
 Floats = NDArray[np.float64]

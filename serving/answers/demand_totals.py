@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.models.demand import level_name
+from training.models.demand_quantiles import level_name
 from training.models.hierarchy import columns_of
 
 

@@ -16,8 +16,7 @@ from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.grain import Grain
 from features.rhythm import demand_season
-from features.series import units_matrix
-from training.models.demand import selling_series
+from features.series import selling_series, units_matrix
 
 Floats = NDArray[np.float64]
 

@@ -19,8 +19,7 @@ from features.grain import Grain
 from features.season import season
 from features.series import all_series
 from features.stock import out_of_stock
-from training.models.demand import level_name
-from training.models.demand_quantiles import LEVELS
+from training.models.demand_quantiles import LEVELS, level_name
 from training.models.rolled import APART
 
 Floats = NDArray[np.float64]

@@ -23,11 +23,11 @@ from features.demand import demand
 from features.errors import InvalidInput
 from features.grain import Grain
 from features.launches import Launches
-from features.series import all_series, units_sold
+from features.series import all_series, selling_series
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
 from training.models.demand_inputs import inputs, unread, usual_units
-from training.models.demand_quantiles import QUANTILES, Quantiles, counted
+from training.models.demand_quantiles import QUANTILES, Quantiles, counted, level_name
 from training.models.demand_rows import ROWS, Sample, drawn, training_rows, turns
 from training.models.demand_signs import signs
 from training.models.demand_together import drift, reliance, together
@@ -35,8 +35,6 @@ from training.models.demand_why import REASONS, in_units, reasons
 
 Floats = NDArray[np.float64]
 
-# Series without a sale for this long are left out unless they are asked for.
-SELLING_DAYS = 182
 # Series are described and predicted in parts of this size: it bounds memory.
 _PART = 20_000
 # How far forecasts miss is told by so many rows at most: more would tell the same.
@@ -365,17 +363,6 @@ class DemandModel:
             threads=self.threads,
             seed=self.seed + member,
         )
-
-
-def selling_series(dataset: Dataset, grain: Grain, as_of: datetime) -> pl.DataFrame:
-    """Return the keys of the series that sold in the last 26 weeks before `as_of`."""
-    sold = units_sold(dataset, grain, to_day(as_of), -SELLING_DAYS // grain.days)
-    return sold.select(*grain.keys).unique().collect().to_polars().sort(grain.keys)
-
-
-def level_name(level: float) -> str:
-    """Name the column of a quantile: `q10` of 0.1, `q97.5` of 0.975."""
-    return f"q{round(100 * level, 4):g}"
 
 
 def _date() -> pl.Expr:

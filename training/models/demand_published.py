@@ -12,9 +12,9 @@ from features.dataset import Dataset
 from features.errors import MissingData
 from features.grain import Grain
 from features.launches import Launches
-from features.series import all_series
+from features.series import all_series, selling_series
 from training.models.anomalies import anomalies, near
-from training.models.demand import DemandModel, selling_series
+from training.models.demand import DemandModel
 from training.models.demand_quantiles import LEVELS
 from training.models.hierarchy import Hierarchy
 from training.models.rolled import Rolled

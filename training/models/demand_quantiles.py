@@ -58,6 +58,11 @@ _INNER = np.concatenate(
 )
 
 
+def level_name(level: float) -> str:
+    """Name the column of a quantile: `q10` of 0.1, `q97.5` of 0.975."""
+    return f"q{round(100 * level, 4):g}"
+
+
 @lru_cache(maxsize=1)
 def _table() -> Floats:
     """Quantiles of the negative binomial, shape (means, ratios, levels), continued between counts.

@@ -21,7 +21,7 @@ from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from features.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
 from features.series import GROUPS, all_series, with_attributes
-from training.models.demand import level_name
+from training.models.demand_quantiles import level_name
 
 Floats = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ import polars as pl
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.grain import Grain
-from features.series import steady_series, units_matrix
-from training.models.demand import DemandModel, selling_series
+from features.series import selling_series, steady_series, units_matrix
+from training.models.demand import DemandModel
 from training.models.demand_quantiles import LEVELS
 
 # How far back is looked, and how far the origins are apart, in periods.
