@@ -96,7 +96,7 @@ def main(millions: list[float]) -> None:
     record(
         "customers: features and scores by size",
         pl.DataFrame(rows),
-        command="python benchmarks/customers_scale.py",
+        command=f"python benchmarks/customers_scale.py {' '.join(f'{one:g}' for one in millions)}",
         packages=("polars", "lightgbm"),
         note="Generated lines, 100 a customer, over a year; seconds are of the wall, on two cores "
         "that others use too. The peak holds features and scores.",

@@ -238,22 +238,19 @@ def ta_feng_case(text: str, horizon_days: int) -> Case:
 
 def journey_days(home: Path) -> Case:
     """Forecast categories of the bundled data by day: dense daily series with promotions."""
-    dataset, grain = journey(home), Grain.parse("category:day")
-    return Case(
-        "Demand: bundled data, category by day, 28 days ahead, promotions known",
-        dataset,
-        grain,
-        28,
-        after_weeks(40, 44, 48),
-        lambda origin: _steady(dataset, grain, origin),
-    )
+    return _journey_case(home, "category:day", "category by day, 28 days ahead")
 
 
 def journey_shops(home: Path) -> Case:
-    """Forecast subcategories by shop and week: sparse series with promotions by shop."""
-    dataset, grain = journey(home), Grain.parse("category,location:week")
+    """Forecast categories by shop and week: sparse series with promotions by shop."""
+    text = "category by shop and week, 4 weeks ahead"
+    return _journey_case(home, "category,location:week", text)
+
+
+def _journey_case(home: Path, grain_text: str, question: str) -> Case:
+    dataset, grain = journey(home), Grain.parse(grain_text)
     return Case(
-        "Demand: bundled data, category by shop and week, 4 weeks ahead, promotions known",
+        f"Demand: bundled data, {question}, promotions known",
         dataset,
         grain,
         28,

@@ -1,4 +1,7 @@
-"""Seconds to import the bundled data and to compute every feature builder on all of it."""
+"""Seconds to import the bundled data and to compute every feature builder on all of it.
+
+Run: python benchmarks/features_speed.py
+"""
 
 import tempfile
 import time

@@ -2,8 +2,10 @@
 
 Order lines of a made-up shop as CSV, as Parquet and as a table of a PostgreSQL server come in by a
 mapping file, and the CSV once more, when all of its lines are known. Each import runs in a process
-of its own, whose largest resident memory is what is printed. `python benchmarks/import_scale.py
-csv 10` measures one; FORESELL_TEST_DATABASE says where the server is.
+of its own, whose largest resident memory is what is printed. FORESELL_TEST_DATABASE says where the
+server is.
+
+Run: python benchmarks/import_scale.py [csv 10, which measures one]
 """
 
 import os

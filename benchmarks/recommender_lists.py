@@ -4,9 +4,10 @@ Fits the recommender on the bundled data four weeks before its end, publishes it
 published version as a service does, in process on one core, and lays its lists at several
 settings of `variety` beside what was bought; the same for customers who post their own orders.
 What was due, came soon or not yet is counted at two cuts beside what was bought then.
+
+Run: python benchmarks/recommender_lists.py
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -160,7 +161,6 @@ def posted(answers: RecommenderAnswers, dataset: Dataset) -> pl.DataFrame:
 
 def main() -> None:
     """Measure and record."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
     dataset = foresell.load()
     as_of = dataset.end - timedelta(days=HORIZON_DAYS)
     model = RecommenderModel(horizon_days=HORIZON_DAYS).fit(dataset, as_of)

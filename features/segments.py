@@ -19,7 +19,6 @@ Frame = nw.LazyFrame[Any]
 
 NEW, GROWING, LOYAL = "new", "growing", "loyal"
 SLIPPING, LAPSED, WON_BACK = "slipping", "lapsed", "won back"
-STAGES = (NEW, GROWING, LOYAL, SLIPPING, LAPSED, WON_BACK)
 
 # With fewer visits a customer's own gaps say little.
 FEW_VISITS = 3

@@ -9,7 +9,6 @@ from serving.schemas.customers import Histories
 
 Kind = Literal["for_you", "this_month", "buy_again", "new_to_you", "popular"]
 Level = Literal["subcategory", "category", "department"]
-ProductIds = Annotated[list[Id], FailFast(), Field(max_length=MOST_IDS)]
 Groups = dict[Level, Annotated[list[Id], Field(min_length=1, max_length=1000)]]
 Variety = Annotated[float, Field(ge=0, le=1)]
 Boost = Annotated[float, Field(gt=0, le=1000)]

@@ -9,7 +9,6 @@ from polars.testing import assert_frame_equal
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.interactions import baskets, interactions, next_baskets
-from features.plan import promotion_plan
 
 AS_OF = datetime(2017, 10, 9)
 PAIR = ["customer_id", "product_id"]
@@ -144,35 +143,5 @@ def test_orders_at_or_after_as_of_do_not_move_a_bit(journey, rewritten, change):
     assert_frame_equal(
         collected(interactions(other, AS_OF)),
         collected(interactions(journey, AS_OF)),
-        check_exact=True,
-    )
-
-
-def test_the_plan_is_the_share_of_shops_and_days():
-    promotions = pl.DataFrame(
-        {
-            "product_id": ["milk", "milk", "tea"],
-            "location_id": ["1", "2", None],
-            "kind": ["mailer", "mailer", "display"],
-            "from_day": [100, 103, 90],
-            "to_day": [107, 107, 1000],
-        },
-        schema_overrides={"from_day": pl.Int32, "to_day": pl.Int32},
-    )
-    dataset = Dataset.from_frames("made", {"promotions": promotions})
-    plan = collected(promotion_plan(dataset, datetime(1970, 4, 11)))  # day 100
-    assert plan.columns == ["product_id", "kind", "last_week", "this_week", "next_weeks"]
-    assert plan.rows() == [
-        ("milk", "mailer", 0.0, pytest.approx((7 + 4) / 14), 0.0),
-        ("tea", "display", 1.0, 1.0, 1.0),
-    ]
-
-
-def test_the_plan_knows_nothing_of_orders(journey, rewritten):
-    orders = journey.table("orders").to_native().collect()
-    moved = rewritten(journey, orders=orders.filter(pl.col("ts") < AS_OF))
-    assert_frame_equal(
-        collected(promotion_plan(moved, AS_OF)),
-        collected(promotion_plan(journey, AS_OF)),
         check_exact=True,
     )

@@ -1,8 +1,9 @@
 """Arrays on disk, mapped into memory when read: many processes share one copy of them."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,3 +40,26 @@ def ends(owners: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
     """Return where each owner's entries end, with a zero in front; `owners` are ordered."""
     counts = np.bincount(owners, minlength=size)
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+class Stored:
+    """What a dataclass whose fields are arrays inherits to be stored, a file a field.
+
+    Attributes
+    ----------
+    prefix
+        The word that the files' names begin with.
+    """
+
+    prefix: ClassVar[str]
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays."""
+        names = [one.name for one in fields(self)]  # type: ignore[arg-type]
+        write(folder, {f"{self.prefix}_{name}": getattr(self, name) for name in names})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Map what `save` wrote into memory."""
+        names = [one.name for one in fields(cls)]  # type: ignore[arg-type]
+        return cls(**{name: read(folder, f"{cls.prefix}_{name}") for name in names})

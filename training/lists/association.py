@@ -6,8 +6,7 @@ survives the number of pairs that were looked at.
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import narwhals as nw
 import numpy as np
@@ -37,7 +36,7 @@ ROWS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
-class Association:
+class Association(arrays.Stored):
     """Significant pairs, each product's strongest first.
 
     Attributes
@@ -55,6 +54,8 @@ class Association:
     weight
         The log of the lift, shrunk towards none by how few baskets it rests on.
     """
+
+    prefix: ClassVar[str] = "pair"
 
     ends: NDArray[np.int64]
     partner: Ints
@@ -97,15 +98,6 @@ class Association:
             weight.astype(np.float32),
         )
 
-    def save(self, folder: Path) -> None:
-        """Write it, an array a file."""
-        arrays.write(folder, {f"pair_{name}": getattr(self, name) for name in _FIELDS})
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Map what `save` wrote into memory."""
-        return cls(**{name: arrays.read(folder, f"pair_{name}") for name in _FIELDS})
-
     def span(self, code: int) -> slice:
         """Where the partners of a product are."""
         return slice(int(self.ends[code]), int(self.ends[code + 1]))
@@ -144,9 +136,6 @@ class Towards:
     weight: Float32s
     speaker: NDArray[np.integer[Any]]
     pair: NDArray[np.int64]
-
-
-_FIELDS = tuple(Association.__annotations__)
 
 
 @dataclass(frozen=True)

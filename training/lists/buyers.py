@@ -1,8 +1,7 @@
 """Who will buy a product: the ranked candidates seen from the product's side."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -17,7 +16,7 @@ KEPT = 1000
 
 
 @dataclass(frozen=True)
-class Buyers:
+class Buyers(arrays.Stored):
     """Customers by product, the likeliest to buy it within the horizon first.
 
     Attributes
@@ -31,6 +30,8 @@ class Buyers:
     again
         Whether they bought it before.
     """
+
+    prefix: ClassVar[str] = "buyer"
 
     ends: NDArray[np.int64]
     customer: Ints
@@ -61,18 +62,6 @@ class Buyers:
             rows.get_column("again").to_numpy(),
         )
 
-    def save(self, folder: Path) -> None:
-        """Write it, an array a file."""
-        arrays.write(folder, {f"buyer_{name}": getattr(self, name) for name in _FIELDS})
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Map what `save` wrote into memory."""
-        return cls(**{name: arrays.read(folder, f"buyer_{name}") for name in _FIELDS})
-
     def span(self, code: int) -> slice:
         """Where the customers of a product are."""
         return slice(int(self.ends[code]), int(self.ends[code + 1]))
-
-
-_FIELDS = tuple(Buyers.__annotations__)

@@ -6,8 +6,7 @@ baskets will hold out.
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import narwhals as nw
 import numpy as np
@@ -31,7 +30,7 @@ MOST_SEASON = 5.0
 
 
 @dataclass(frozen=True)
-class PopularNow:
+class PopularNow(arrays.Stored):
     """Popular products by location.
 
     Attributes
@@ -53,6 +52,8 @@ class PopularNow:
     seasonal
         Whether there is a year of records, so that the season is taken into account.
     """
+
+    prefix: ClassVar[str] = "popular"
 
     share: Float32s
     locations: NDArray[np.bytes_]
@@ -95,15 +96,6 @@ class PopularNow:
         here = _by_location(recent, share, factor, chain) if located else _nowhere(chain)
         return cls(share=share.astype(np.float32), seasonal=np.array([season is not None]), **here)
 
-    def save(self, folder: Path) -> None:
-        """Write it, an array a file."""
-        arrays.write(folder, {f"popular_{name}": getattr(self, name) for name in _FIELDS})
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Map what `save` wrote into memory."""
-        return cls(**{name: arrays.read(folder, f"popular_{name}") for name in _FIELDS})
-
     def find(self, location_id: str) -> int:
         """Return the position of a location; -1 where nothing was sold lately."""
         key = location_id.encode()
@@ -131,9 +123,6 @@ class PopularNow:
         codes = self.top[position]
         shares = self.share[codes] if position < 0 else self.here(position, codes)
         return codes, shares
-
-
-_FIELDS = tuple(PopularNow.__annotations__)
 
 
 def _season(rows: pl.DataFrame, today: int, products: int) -> NDArray[np.float64] | None:

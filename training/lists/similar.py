@@ -6,8 +6,7 @@ bought yet is found by what it is.
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import narwhals as nw
 import numpy as np
@@ -37,7 +36,7 @@ BLOCK = 1000
 
 
 @dataclass(frozen=True)
-class Similar:
+class Similar(arrays.Stored):
     """Look-alikes of each product, the most alike first.
 
     Attributes
@@ -49,6 +48,8 @@ class Similar:
     likeness
         0 to 1.
     """
+
+    prefix: ClassVar[str] = "similar"
 
     ends: NDArray[np.int64]
     other: Ints
@@ -76,22 +77,10 @@ class Similar:
             likeness[keep].astype(np.float32),
         )
 
-    def save(self, folder: Path) -> None:
-        """Write it, an array a file."""
-        arrays.write(folder, {f"similar_{name}": getattr(self, name) for name in _FIELDS})
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Map what `save` wrote into memory."""
-        return cls(**{name: arrays.read(folder, f"similar_{name}") for name in _FIELDS})
-
     def of(self, code: int) -> tuple[Ints, Float32s]:
         """Return a product's look-alikes with how alike they are."""
         part = slice(int(self.ends[code]), int(self.ends[code + 1]))
         return self.other[part], self.likeness[part]
-
-
-_FIELDS = tuple(Similar.__annotations__)
 
 
 @dataclass(frozen=True)
