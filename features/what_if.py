@@ -79,7 +79,9 @@ class Planned:
                 raise _fault(place, name, row, f"is not a field of a plan; use {', '.join(FIELDS)}")
         for name in ("product_id", "from_date"):
             if name not in given:
-                raise InvalidInput(f"{place} lacks {name}.", field=f"{place}.{name}")
+                raise InvalidInput(
+                    f"{place} lacks {name}; every row has one.", field=f"{place}.{name}"
+                )
         if "kind" not in given and "price" not in given:
             raise InvalidInput(
                 f"{place} plans nothing: give the kind of a promotion, a price, or both.",
@@ -192,7 +194,8 @@ def check_known(plan: list[Planned], products: Iterable[str], locations: Iterabl
             value = getattr(row, name)
             if value is not None and value not in values:
                 raise NotFound(
-                    f"{row.place}.{name} = {value!r} is unknown: nothing with it was sold.",
+                    f"{row.place}.{name} = {value!r} is unknown: nothing with it was sold; "
+                    "leave the row out.",
                     field=f"{row.place}.{name}",
                 )
 
@@ -220,7 +223,7 @@ def _booked(dataset: Dataset, table: str, row: Planned, field: str, then: Any) -
     if table not in dataset.tables:
         raise MissingData(
             f"{row.place}.{field} cannot be used: dataset {dataset.name} has no table {table!r}, "
-            "from which the model would have learned what it does.",
+            "from which the model would have learned what it does; leave it out.",
             field=f"{row.place}.{field}",
         )
     return then()

@@ -6,13 +6,14 @@ when an exception passes it: the client would wait for the timeout.
 
 import logging
 import re
-import traceback
 from uuid import uuid4
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.faults import described
 
 REQUEST_ID = "x-request-id"
 MAX_BODY_BYTES = 1_000_000
@@ -101,13 +102,7 @@ class Guard:
             )
             await response(scope, receive, send_with_id)
         except Exception as error:
-            # No message: it may quote a customer's data. Type and place say where to look.
-            log.error(
-                "request %s failed with %s\n%s",
-                request_id,
-                type(error).__name__,
-                "".join(traceback.format_tb(error.__traceback__)),
-            )
+            log.error("request %s failed with %s", request_id, described(error))
             if not started:
                 response = error_response(
                     500,

@@ -10,6 +10,7 @@ from typing import Any
 
 from features.errors import Unavailable
 from serving.answers import Reader
+from serving.faults import described
 from training import published
 
 # A refused version is tried again, since it may be one that is still being copied here; at
@@ -120,10 +121,14 @@ class Predictor:
             return False
         try:
             served = self._load(folder)
-        except Exception:
+        except Exception as error:
             # Whatever is wrong with a version, it must not stop the one that answers.
             if folder != self._refused:
-                log.exception("refused published version %s; what was served stays", folder.name)
+                log.error(
+                    "refused published version %s; what was served stays: %s",
+                    folder.name,
+                    described(error),
+                )
             self._refused = folder
             self._retry_at = begun + RETRY_SHARE * (time.monotonic() - begun)
             return False

@@ -85,7 +85,8 @@ def understand(where: str, schema: Mapping[str, pl.DataType]) -> Condition:
     """
     if len(where) > LONGEST:
         raise InvalidInput(
-            f"where has {len(where):,} characters; {LONGEST:,} are read at most.", field="where"
+            f"where has {len(where):,} characters; {LONGEST:,} are read at most; write it shorter.",
+            field="where",
         )
     reader = _Reader(where, schema)
     expression = reader.either(0)

@@ -198,7 +198,8 @@ class DemandAnswers:
         if self.found is None:
             raise Unavailable(
                 "Nothing is known of anomalies: when this version was published the records were "
-                "too short to forecast their last part from what was before it."
+                "too short to forecast their last part from what was before it. Import more of the "
+                "past, then run `foresell train demand`."
             )
         return self.found.answer(**asked)
 
@@ -218,7 +219,7 @@ class DemandAnswers:
         if days > self.horizon_days:
             raise InvalidInput(
                 f"horizon = {days} days is too long: forecasts at the grain {self.grain} reach "
-                f"{self.horizon_days} days from {self.dates[0]} on.",
+                f"{self.horizon_days} days from {self.dates[0]} on; ask for no more.",
                 field="horizon",
             )
         return self.grain.periods(days)
@@ -234,7 +235,7 @@ class DemandAnswers:
             asked = ", ".join(f"{column} {one[column]!r}" for column in columns)
             raise NotFound(
                 f"{where}: {asked} is unknown: nothing of it sold in the half year before "
-                f"{self.as_of}.",
+                f"{self.as_of}; leave it out.",
                 field=f"{where}.{columns[0]}",
             )
         return level, row

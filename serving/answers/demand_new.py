@@ -53,7 +53,8 @@ class DemandNew:
         for group in self.described_by:
             if group in one and one[group] not in self.launches.curves[group]:
                 raise NotFound(
-                    f"{where}.{group} = {one[group]!r} is unknown: no product is of it.",
+                    f"{where}.{group} = {one[group]!r} is unknown: no product is of it; "
+                    "give one that the catalogue has, or leave it out.",
                     field=f"{where}.{group}",
                 )
 

@@ -53,17 +53,20 @@ async def _foresell_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
-    path = request.url.path[:100]
+    path, headers = request.url.path[:100], dict(error.headers or {})
     message = {
+        # The only cause that is left: what is no JSON is refused by its place.
+        400: "The body cannot be read as text; send JSON in UTF-8.",
         404: f"There is no {path}; see /docs.",
-        405: f"{request.method} is not allowed on {path}; see /docs.",
+        405: f"{request.method} is not allowed on {path}, which takes {headers.get('Allow')}; "
+        "see /docs.",
     }.get(error.status_code, str(error.detail))
     return error_response(
         error.status_code,
         CODES.get(error.status_code, "error"),
         message,
         request_id=request.state.request_id,
-        headers=dict(error.headers or {}),
+        headers=headers,
     )
 
 
@@ -98,6 +101,9 @@ def _path(parts: Sequence[str | int]) -> str:
     for part in parts:
         if isinstance(part, int):
             path += f"[{part}]"
+        elif part == "[key]":
+            # The part before is a key that is no name; the path ends with it.
+            break
         else:
             path += f".{part[:60]}" if path else part[:60]
     return path

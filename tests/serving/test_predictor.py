@@ -64,6 +64,25 @@ def test_a_bad_version_is_refused_once_and_the_old_one_goes_on_answering(
     assert caplog.text.count("refused published version v2") == 1
 
 
+def test_why_a_version_is_refused_is_logged_without_what_stands_in_it(
+    tmp_path, publish_by_hand, caplog
+):
+    def read(folder):
+        raise ValueError(f"cannot read {(folder / 'products.txt').read_text()}")
+
+    publish_by_hand(tmp_path, "v1", "secret-1")
+    assert not Predictor([tmp_path], {"recommender": read}, poll_seconds=60).refresh()
+    assert "ValueError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_what_a_refused_version_lacks_is_logged(tmp_path, predictor, publish_by_hand, caplog):
+    folder = publish_by_hand(tmp_path / "home", "v1")
+    (folder / "version.json").unlink()
+    predictor.refresh()
+    assert "There is no complete published version 'v1'" in caplog.text
+
+
 def test_a_version_that_was_still_being_copied_is_served_once_it_is_whole(
     tmp_path, predictor, publish_by_hand
 ):

@@ -120,6 +120,7 @@ def test_a_horizon_too_long_says_what_is_allowed(client):
         ("forecast", {"series": [{"product_id": "a"}], "quantiles": [0]}, "quantiles[0]", "0"),
         ("forecast", {"series": [{"product_id": "a"}], "quantiles": [1.5]}, "quantiles[0]", "1.5"),
         ("forecast", {"series": [{"product_id": "a"}], "horizon": 0}, "horizon", "horizon = 0"),
+        ("recommend", {"customer_ids": ["1"], "only": {"shelf": ["a"]}}, "only.shelf", "category"),
         ("churn", {"customer_ids": ["1"], "horizon_days": -1}, "horizon_days", "-1"),
         ("churn", {}, "customer_ids", "histories in its place"),
         (
@@ -178,6 +179,12 @@ def test_a_body_that_is_no_json_object_is_refused_in_the_one_shape(client, body)
     Error.model_validate_json(response.content)
 
 
+def test_a_body_that_is_no_text_says_what_to_send(client):
+    json = {"content-type": "application/json"}
+    response = client.post("/v1/churn", content=b"\xff\xfe{", headers=json)
+    assert "UTF-8" in error_of(response, 400, "bad_request").message
+
+
 def test_a_body_without_its_content_type_says_which_to_send(client):
     response = client.post(
         "/v1/churn",
@@ -193,7 +200,7 @@ def test_an_unknown_route_answers_in_the_one_shape(client):
 
 def test_a_method_that_is_not_allowed_says_so(client):
     response = client.get("/v1/churn")
-    error_of(response, 405, "method_not_allowed")
+    assert "takes POST" in error_of(response, 405, "method_not_allowed").message
     assert response.headers["allow"] == "POST"
 
 

@@ -28,7 +28,8 @@ def known(shelf: Shelf, product_id: str, field: str) -> int:
     code = shelf.catalogue.codes.get(product_id)
     if code is None:
         raise NotFound(
-            f"{field} = {product_id!r} is not in the catalogue and was never sold.", field=field
+            f"{field} = {product_id!r} is not in the catalogue and was never sold; leave it out.",
+            field=field,
         )
     return code
 
