@@ -1,4 +1,4 @@
-"""The face of Foresell for Python: five verbs on one dataset, pandas frames out.
+"""The face of Foresell for Python: verbs on a dataset, pandas frames out.
 
 >>> import foresell
 >>> shop = foresell.load()
@@ -110,12 +110,19 @@ def evaluate(
     grain: str | None = None,
     horizon_days: int | None = None,
 ) -> Report:
-    """Backtest a task's model against all its baselines; `summary()` of the report ranks them."""
-    from training.backtest import evaluate as backtest
-    from training.registry import TASKS
+    """Backtest a task's model against all its baselines; `summary()` of the report ranks them.
 
-    asked = TASKS[task].options(dataset, grain=grain, horizon_days=horizon_days)
-    return backtest(TASKS[task], dataset, folds, options=asked)
+    Raises
+    ------
+    NotFound
+        If there is no such task.
+    """
+    from training.backtest import evaluate as backtest
+    from training.registry import one
+
+    judged = one(task)
+    asked = judged.options(dataset, grain=grain, horizon_days=horizon_days)
+    return backtest(judged, dataset, folds, options=asked)
 
 
 def train(
@@ -131,14 +138,21 @@ def train(
 
     `params` are options of the model over its defaults. `foresell train` on the command line
     also judges, logs, registers and publishes the model.
+
+    Raises
+    ------
+    NotFound
+        If there is no such task.
+    MissingData
+        If the dataset lacks what its model needs.
     """
     from features.calendar import parse_as_of
-    from training.registry import TASKS
+    from training.registry import one
 
-    instant = dataset.end if as_of is None else parse_as_of(as_of)
-    TASKS[task].model.needs.check(dataset, task)
-    asked = TASKS[task].options(dataset, grain=grain, horizon_days=horizon_days, as_of=instant)
-    model: Model = TASKS[task].model(**asked, **params).fit(dataset, instant)
+    asked, instant = one(task), dataset.end if as_of is None else parse_as_of(as_of)
+    asked.model.needs.check(dataset, task)
+    options = asked.options(dataset, grain=grain, horizon_days=horizon_days, as_of=instant)
+    model: Model = asked.model(**options, **params).fit(dataset, instant)
     return model
 
 

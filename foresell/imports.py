@@ -171,7 +171,7 @@ def replay_quarantine(settings: Settings, name: str) -> ImportReport:
 
 
 def sketch_mapping(files: list[Path], out: Path | None) -> str:
-    """Draft a mapping of some files, and write it where that is wanted.
+    """Draft a mapping of some files; where it is to be written, its dataset has the file's name.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def sketch_mapping(files: list[Path], out: Path | None) -> str:
         raise InvalidInput(f"{out} is there already; choose another --out.", field="out")
     folder = Path.cwd() if out is None else out.resolve().parent
     with TemporaryDirectory(prefix="foresell-") as scratch:
-        text = sketch(files, folder, Path(scratch))
+        text = sketch(files, folder, Path(scratch), None if out is None else out.stem)
     if out is not None:
         out.write_text(text, encoding="utf-8")
     return text

@@ -136,13 +136,13 @@ def status(settings: Settings) -> dict[str, Any]:
         "published": folder.name if folder is not None else None,
         "champions": rows,
         "checks": [
-            _check("every runnable model has a champion", lacking, "train"),
+            _check("every runnable model has a champion", lacking, "train all"),
             _check("champions know the newest snapshot", behind, "retrain"),
-            _check("champions are served", unserved, "train or serve"),
+            _check("champions are served", unserved, "train all"),
         ],
     }
 
 
 def _check(name: str, failing: list[str], remedy: str) -> dict[str, Any]:
-    detail = f"{', '.join(failing)}; run foresell {remedy}" if failing else "all"
+    detail = f"{', '.join(failing)}; run `foresell {remedy}`" if failing else "all"
     return {"check": name, "ok": not failing, "detail": detail}

@@ -12,7 +12,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FORESELL_", extra="ignore")
 
-    home: Path = Field(Path(".foresell"), description="datasets, published versions, event log")
+    home: Path = Field(Path(".foresell"), description="datasets, quarantine, published versions")
     mlruns: Path = Field(Path("mlruns"), description="MLflow's database and artifacts")
     dataset: str = Field("complete-journey", description="the dataset that verbs work on")
     threads: int = Field(

@@ -14,6 +14,19 @@ TASKS: dict[str, Task] = {
 }
 
 
+def one(name: str) -> Task:
+    """Return the task of that name.
+
+    Raises
+    ------
+    NotFound
+        If there is no such task.
+    """
+    if name not in TASKS:
+        raise NotFound(f"There is no model {name!r}; there is {', '.join(TASKS)}.", field="model")
+    return TASKS[name]
+
+
 def named(name: str) -> list[Task]:
     """Return the task of that name, or every task for `all`.
 
@@ -22,10 +35,4 @@ def named(name: str) -> list[Task]:
     NotFound
         If there is no such task.
     """
-    if name == "all":
-        return list(TASKS.values())
-    if name not in TASKS:
-        raise NotFound(
-            f"There is no model {name!r}; there is {', '.join(TASKS)}, all.", field="model"
-        )
-    return [TASKS[name]]
+    return list(TASKS.values()) if name == "all" else [one(name)]

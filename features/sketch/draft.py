@@ -25,7 +25,7 @@ _UNIQUE = 0.995
 _FAR = 50
 
 
-def sketch(files: Sequence[Path], folder: Path, scratch: Path) -> str:
+def sketch(files: Sequence[Path], folder: Path, scratch: Path, name: str | None = None) -> str:
     """Draft a mapping of some files.
 
     Parameters
@@ -34,6 +34,8 @@ def sketch(files: Sequence[Path], folder: Path, scratch: Path) -> str:
         Where the draft will stand; paths are written relative to it where files lie in it.
     scratch
         An empty folder for copies of what is looked at.
+    name
+        Of the dataset; by default that of the file, or of the folder of several.
 
     Raises
     ------
@@ -48,7 +50,9 @@ def sketch(files: Sequence[Path], folder: Path, scratch: Path) -> str:
         if not found:
             left.append(look)
     sections = _without_repeats(sections)
-    return "\n".join([*head(files, looks, sections), *body(sections, folder), *tail(left)]) + "\n"
+    if name is None:
+        name = files[0].resolve().parent.name if len(files) > 1 else files[0].name.split(".")[0]
+    return "\n".join([*head(name, looks, sections), *body(sections, folder), *tail(left)]) + "\n"
 
 
 def _looks(group: list[Path], scratch: Path) -> list[Look]:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from features.sketch.profile import Profile
@@ -15,10 +14,9 @@ from features.tables import TABLES
 _NIGHTS = (22, 23, 0, 1, 2, 3)
 
 
-def head(files: Sequence[Path], looks: list[Look], sections: list[Section]) -> list[str]:
+def head(said: str, looks: list[Look], sections: list[Section]) -> list[str]:
     """Write what comes before the tables: the dataset's name, and what was told of time zones."""
-    stem = files[0].resolve().parent.name if len(files) > 1 else files[0].name.split(".")[0]
-    name = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower() or "my-shop"
+    name = re.sub(r"[^A-Za-z0-9]+", "-", said).strip("-").lower() or "my-shop"
     lines = [
         "# A draft by `foresell data sketch`: read it, mend it, then `foresell data import` it.",
         "# Every key is explained in examples/mapping.toml.",

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from features.quality import ImportReport
-from foresell.cli.edge import DATASET, JSON, data, settings, show, verb
+from foresell.cli.edge import DATASET, JSON, NAME, data, settings, show, verb
 from foresell.progress import console
 
 # A person looks at so many; a program reads all of them with --json.
@@ -52,7 +52,7 @@ def list_(as_json: JSON = False) -> None:
 
 @data.command("show")
 @verb
-def show_dataset(name: str, as_json: JSON = False) -> None:
+def show_dataset(name: NAME, as_json: JSON = False) -> None:
     """Show tables, dates, models that can run. Example: `foresell data show complete-journey`."""
     from foresell import overview
 
@@ -92,7 +92,7 @@ def show_dataset(name: str, as_json: JSON = False) -> None:
 @data.command("identity")
 @verb
 def identity(
-    name: str,
+    name: NAME,
     undo: Annotated[
         str | None,
         typer.Option(help="links to take out of force: source=F, id=X, or a kind=VALUE"),
@@ -148,7 +148,7 @@ def sketch_(
 @data.command("quarantine")
 @verb
 def quarantine(
-    name: str,
+    name: NAME,
     replay: Annotated[
         bool, typer.Option("--replay", help="read its rows again by the mapping as it stands now")
     ] = False,
@@ -188,7 +188,10 @@ def quarantine(
 
 @data.command("pseudonym")
 @verb
-def pseudonym(customer_id: str, dataset: DATASET = None) -> None:
+def pseudonym(
+    customer_id: Annotated[str, typer.Argument(help="as the source has it")],
+    dataset: DATASET = None,
+) -> None:
     """Print the id that a dataset knows a customer by. Example: `foresell data pseudonym 4711`."""
     from foresell import imports
 

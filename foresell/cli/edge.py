@@ -18,10 +18,15 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 data = typer.Typer(no_args_is_help=True, help="Datasets: import them, look at them.")
 app.add_typer(data, name="data")
 
-MODEL = Annotated[str, typer.Argument(help="demand, churn, next-purchase, recommender or all")]
+# As the registry has them, which takes too long to import for a help text.
+MODELS = "demand, churn, next-purchase, next-category, value, recommender"
+MODEL = Annotated[str, typer.Argument(help=f"{MODELS}, or all")]
+NAME = Annotated[str, typer.Argument(help="the dataset, as `foresell data list` names it")]
 DATASET = Annotated[str | None, typer.Option(help="the dataset; FORESELL_DATASET by default")]
 AS_OF = Annotated[str | None, typer.Option(help="ISO instant; everything before it is known")]
-FOLDS = Annotated[int | None, typer.Option(min=1, help="rolling origins of the backtest")]
+FOLDS = Annotated[
+    int | None, typer.Option(min=1, help="rolling origins; FORESELL_FOLDS by default")
+]
 GRAIN = Annotated[str | None, typer.Option(help="demand's grain, such as product:week")]
 HORIZON = Annotated[
     int | None, typer.Option(min=1, help="days ahead; what suits the records by default")

@@ -14,6 +14,7 @@ from foresell.cli.edge import (
     HORIZON,
     JSON,
     MODEL,
+    MODELS,
     app,
     cell,
     settings,
@@ -29,7 +30,10 @@ def train(
     model: MODEL,
     dataset: DATASET = None,
     as_of: AS_OF = None,
-    folds: FOLDS = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=1, help="rolling origins to judge on; FORESELL_TRAIN_FOLDS by default"),
+    ] = None,
     grain: GRAIN = None,
     horizon: HORIZON = None,
     if_missing: Annotated[
@@ -122,7 +126,7 @@ def tune(
 @app.command()
 @verb
 def score(
-    model: Annotated[str, typer.Argument(help="demand, churn, next-purchase or recommender")],
+    model: Annotated[str, typer.Argument(help=MODELS)],
     out: Annotated[Path, typer.Option(help="the Parquet file to write")],
     as_of: AS_OF = None,
     horizon: HORIZON = None,
@@ -154,8 +158,8 @@ def score(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="recommender's list: for_you, this_month, buy_again, new_to_you, popular; "
-            "similar, together, customers_for_product"
+            help="recommender's list: for_you, this_month, buy_again, new_to_you or popular; "
+            "of products: similar, together or customers_for_product"
         ),
     ] = None,
 ) -> None:

@@ -29,9 +29,15 @@ def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False)
 @app.command()
 @verb
 def serve(
-    port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="serving processes")] = None,
-    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="port to listen on; FORESELL_PORT by default")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="serving processes; FORESELL_WORKERS by default")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="address to listen on; FORESELL_HOST by default")
+    ] = None,
     dataset: DATASET = None,
     try_it: Annotated[
         bool, typer.Option("--try", help="once ready, ask each endpoint and print the answers")
@@ -99,5 +105,5 @@ def status(dataset: DATASET = None, as_json: JSON = False) -> None:
     )
     console.print(grid)
     for check in found["checks"]:
-        mark = "[green]ok[/]" if check["ok"] else "[red]no[/]"
+        mark = "[green]✓[/]" if check["ok"] else "[red]✗[/]"
         console.print(f"{mark} {check['check']}: {check['detail']}")

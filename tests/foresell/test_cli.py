@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from foresell.cli import app
+from foresell.cli.edge import MODELS
+from training.registry import TASKS
 
 ROW = {"model", "dataset", "fold", "as_of", "method", "slice", "metric", "value", "n"}
 
@@ -37,6 +39,10 @@ def test_every_verb_explains_itself_with_an_example(run):
         code, out, _ = run(verb, "--help")
         assert code == 0
         assert "Example" in out
+
+
+def test_help_names_every_model():
+    assert MODELS.split(", ") == list(TASKS)
 
 
 def test_list_names_the_datasets(run):

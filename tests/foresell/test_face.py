@@ -1,4 +1,4 @@
-"""The five verbs of the Python face, on 300 real households."""
+"""The verbs of the Python face, on 300 real households."""
 
 import pandas as pd
 import pytest
@@ -30,6 +30,12 @@ def test_features_come_as_pandas_in_the_order_of_their_key(shop, builder, key):
 def test_an_unknown_builder_is_refused_and_the_known_are_named(shop):
     with pytest.raises(NotFound, match="customers, interactions, demand"):
         foresell.features("weather", shop, "2017-06-01")
+
+
+@pytest.mark.parametrize("verb", [foresell.evaluate, foresell.train])
+def test_an_unknown_task_is_refused_and_the_known_are_named(shop, verb):
+    with pytest.raises(NotFound, match="churn, next-purchase"):
+        verb("chrun", shop)
 
 
 def test_a_model_trained_in_a_notebook_answers_for_those_asked(shop):

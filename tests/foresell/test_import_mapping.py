@@ -118,6 +118,7 @@ def test_a_draft_is_printed_or_written_and_never_over_a_file(run, shop):
     code, _, err = run("data", "sketch", export, "--out", out)
     assert (code, "draft.toml" in err) == (2, True)
     assert run("data", "import", out)[0] == 0
+    assert run("data", "list")[1].split() == ["draft"]
 
 
 def test_a_table_that_a_message_names_in_brackets_is_shown(run, shop):
