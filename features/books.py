@@ -18,11 +18,12 @@ from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.grain import Grain
 from features.panel import told_apart
+from features.plan_rows import Planned, check_known, sold_ids
 from features.promotions import kinds, promoted_locations, promoted_products, promotion_stretches
 from features.series import GROUPS, Series, all_series, with_attributes
 from features.stock import out_of_stock
 from features.tables import TABLES
-from features.what_if import Planned, check_known, sold_ids, what_if
+from features.what_if import what_if
 
 # Rows that are decoded together.
 _ROW_GROUP = 16_384

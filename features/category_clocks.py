@@ -14,7 +14,6 @@ import narwhals as nw
 from features.calendar import AsOf, to_day
 from features.customers import WEIGHT_UNIT
 from features.dataset import Dataset
-from features.errors import MissingData
 
 Frame = nw.LazyFrame[Any]
 
@@ -64,12 +63,7 @@ def category_days(dataset: Dataset, as_of: AsOf, categories: Sequence[str] | Non
         ("orders", "product_id"),
         ("products", "category"),
     ):
-        if not dataset.has(table, column):
-            raise MissingData(
-                f"The next purchase by category needs the column {column!r} of table {table!r}, "
-                f"which dataset {dataset.name} lacks.",
-                field=f"{table}.{column}",
-            )
+        dataset.require(table, column, by="The next purchase by category")
     catalogue = dataset.table("products").select("product_id", "category")
     catalogue = catalogue.filter(~nw.col("category").is_null())
     if categories is not None:

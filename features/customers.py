@@ -13,7 +13,6 @@ import narwhals as nw
 from features.calendar import AsOf, to_day
 from features.channels import channel_mix, several_channels
 from features.dataset import Dataset
-from features.errors import MissingData
 from features.routine import routines
 
 Frame = nw.LazyFrame[Any]
@@ -83,12 +82,7 @@ def customer_days(dataset: Dataset, as_of: AsOf) -> Frame:
     MissingData
         If there are no order lines with a customer.
     """
-    if not dataset.has("orders", ID):
-        raise MissingData(
-            f"Customer features need the column 'customer_id' of table 'orders', which dataset "
-            f"{dataset.name} lacks.",
-            field="orders.customer_id",
-        )
+    dataset.require("orders", ID, by="The builder of customer features")
     lines = dataset.known("orders", as_of).filter(~nw.col(ID).is_null())
     columns = dataset.columns("orders")
     lines = lines.with_columns((nw.col("kind") != "return").cast(nw.Int64).alias("lines"))

@@ -82,6 +82,26 @@ class Dataset:
         """Whether the dataset has a table with all of these columns."""
         return table in self.tables and set(columns) <= set(self.columns(table))
 
+    def require(self, table: str, column: str, by: str) -> None:
+        """Refuse to go on without a column.
+
+        Parameters
+        ----------
+        by
+            Who needs it, as a sentence begins.
+
+        Raises
+        ------
+        MissingData
+            Naming the table and the column.
+        """
+        if not self.has(table, column):
+            raise MissingData(
+                f"{by} needs the column {column!r} of table {table!r}, which dataset {self.name} "
+                "lacks.",
+                field=f"{table}.{column}",
+            )
+
     def columns(self, table: str) -> list[str]:
         """Names of a table's columns."""
         return self.table(table).collect_schema().names()

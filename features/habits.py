@@ -10,7 +10,6 @@ import narwhals as nw
 from features.calendar import AsOf
 from features.customers import ID
 from features.dataset import Dataset
-from features.errors import MissingData
 
 Frame = nw.LazyFrame[Any]
 
@@ -42,12 +41,7 @@ def habits(dataset: Dataset, as_of: AsOf) -> Frame:
     MissingData
         If there are no order lines with a customer.
     """
-    if not dataset.has("orders", ID):
-        raise MissingData(
-            f"Habits need the column 'customer_id' of table 'orders', which dataset "
-            f"{dataset.name} lacks.",
-            field="orders.customer_id",
-        )
+    dataset.require("orders", ID, by="The builder of habits")
     bought = dataset.known("orders", as_of).filter(
         ~nw.col(ID).is_null(), nw.col("kind") != "return"
     )

@@ -12,7 +12,7 @@ import narwhals as nw
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.errors import MissingData
-from features.plan import local_plan, promotion_locations
+from features.promotion_calendar import local_plan, promotion_locations
 from features.promotions import kinds
 
 # Days over which a placement's effect is counted.

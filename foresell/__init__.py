@@ -166,7 +166,7 @@ def predict(
 ) -> pd.DataFrame:
     """Answer at `as_of` for the given ids, by default for all that are known.
 
-    With a `plan` of promotions and prices (`features.what_if` has its columns) a demand model
+    With a `plan` of promotions and prices (`features.plan_rows` has its columns) a demand model
     answers as if it stood in the books, and by how much it moves each forecast.
     """
     import polars as pl

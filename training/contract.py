@@ -56,12 +56,7 @@ class Needs:
                     field=table,
                 )
             for column in columns:
-                if not dataset.has(table, column):
-                    raise MissingData(
-                        f"{name} needs the column {column!r} of table {table!r}, which dataset "
-                        f"{dataset.name} lacks.",
-                        field=f"{table}.{column}",
-                    )
+                dataset.require(table, column, by=name)
 
     def missing_optional(self, dataset: Dataset) -> dict[str, str]:
         """Return the optional tables that the dataset lacks, each with what it would add."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.errors import InvalidInput, NotFound, Unavailable
 from features.grain import Grain
-from features.what_if import read_plan
+from features.plan_rows import read_plan
 from serving.answers.anomalies import Anomalies
 from serving.answers.demand_again import DemandAgain
 from serving.answers.demand_new import DemandNew, refuse_plan

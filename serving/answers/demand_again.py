@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from features.books import Books
 from features.calendar import parse_as_of
 from features.grain import Grain
-from features.what_if import Planned
+from features.plan_rows import Planned
 from training.models.demand import DemandModel
 from training.models.demand_quantiles import level_name
 from training.models.demand_why import REASONS

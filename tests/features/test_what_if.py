@@ -9,9 +9,10 @@ from features.books import Books
 from features.calendar import day_start
 from features.dataset import Dataset
 from features.demand import demand
-from features.errors import InvalidInput, MissingData, NotFound
+from features.errors import InvalidInput, MissingData
 from features.grain import Grain
-from features.what_if import check_known, read_plan, sold_ids, what_if
+from features.plan_rows import read_plan
+from features.what_if import what_if
 
 FIRST = 17_000
 TODAY = FIRST + 140
@@ -185,26 +186,6 @@ def test_a_planned_price_holds_on_its_days_and_the_booked_one_returns(shop):
     assert after[:2].to_list() + after[5:].to_list() == before[:2].to_list() + before[5:].to_list()
 
 
-@pytest.mark.parametrize(
-    ("change", "field", "said"),
-    [
-        ({"product_id": None}, "product_id", "lacks product_id"),
-        ({"kind": None}, "kind", "plans nothing"),
-        ({"to_date": None}, "to_date", "lacks to_date"),
-        ({"from_date": "soon"}, "from_date", "not an ISO date"),
-        ({"to_date": date(TODAY)}, "to_date", "not after from_date"),
-        ({"from_date": date(TODAY - 9), "to_date": date(TODAY)}, "to_date", "is past"),
-        ({"depth": 30}, "depth", "from 0 to 1"),
-        ({"price": "cheap"}, "price", "not a number"),
-        ({"colour": "red"}, "colour", "not a field"),
-    ],
-)
-def test_a_row_that_cannot_be_used_is_named_with_its_field(change, field, said):
-    with pytest.raises(InvalidInput, match=said) as caught:
-        read_plan([mailer(), {**mailer(), **change}], AS_OF)
-    assert caught.value.field == f"plan[1].{field}"
-
-
 def test_a_kind_that_never_was_in_the_books_is_refused_with_those_that_were(shop):
     plan = read_plan([{**mailer(), "kind": "television"}], AS_OF)
     with pytest.raises(InvalidInput, match="there is display, mailer") as caught:
@@ -218,12 +199,3 @@ def test_a_price_without_a_price_list_is_refused(shop):
     with pytest.raises(MissingData, match="no table 'prices'") as caught:
         what_if(bare, plan, Grain.parse("product:week"))
     assert caught.value.field == "plan[0].price"
-
-
-@pytest.mark.parametrize(
-    ("field", "row"), [("product_id", mailer("x")), ("location_id", mailer(location_id="9"))]
-)
-def test_what_never_sold_is_refused(shop, field, row):
-    with pytest.raises(NotFound, match="nothing with it was sold") as caught:
-        check_known(read_plan([row], AS_OF), *sold_ids(shop))
-    assert caught.value.field == f"plan[0].{field}"

@@ -8,7 +8,8 @@ import pytest
 
 from training.models import histories
 from training.models.moment_features import EDGES, Clocks, days_on, still_there
-from training.models.places import Places, Plan, Stretches
+from training.models.place_plan import Plan, Stretches
+from training.models.places import Places
 from training.models.published_lists import PublishedLists
 from training.models.recommender import RecommenderModel
 

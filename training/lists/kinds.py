@@ -8,7 +8,7 @@ from features.calendar import to_date, to_day
 from features.errors import InvalidInput
 from training.lists.arrange import Filters
 from training.lists.shelf import Shelf
-from training.models.places import AHEAD_DAYS
+from training.models.place_plan import AHEAD_DAYS
 
 # By kind of list, what it is ranked by; what is popular is nobody's own.
 RANKED_BY: Mapping[str, str | None] = {

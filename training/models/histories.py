@@ -18,7 +18,7 @@ from features.assortment import assortment
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.interactions import baskets, interactions
-from features.plan import local_plan
+from features.promotion_calendar import local_plan
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -45,7 +45,7 @@ from training.models.blend import WEIGHTS, Blend
 from training.models.boosting import Booster
 from training.models.moment_features import Clocks, days_on, moment_features, still_there
 from training.models.motives import TOLD, Movers
-from training.models.places import Plan
+from training.models.place_plan import Plan
 
 Ints = NDArray[np.int64]
 Float32s = NDArray[np.float32]

@@ -23,7 +23,8 @@ from training.models.moment_features import (
     Clocks,
     moment_features,
 )
-from training.models.places import Places, Plan
+from training.models.place_plan import Plan
+from training.models.places import Places
 from training.models.sources import Moment, Source, collect
 
 # Customers whose scores are held in memory at once.

@@ -15,7 +15,8 @@ from scipy import sparse
 from features.calendar import to_day
 from features.dataset import Dataset
 from training.models.histories import Float32s, Histories, Ints, find_sorted, known_at
-from training.models.places import Places, Plan
+from training.models.place_plan import Plan
+from training.models.places import Places
 
 # Neighbours and item weights are learned from at most so many customers.
 MAX_REFERENCES = 5000
