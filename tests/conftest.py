@@ -51,6 +51,12 @@ def journey(home: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
+def orders(journey: Dataset) -> pl.DataFrame:
+    """The order lines of `journey`."""
+    return journey.table("orders").collect().to_polars()
+
+
+@pytest.fixture(scope="session")
 def mlruns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tracking store for all that may share one: to make one takes longer than to use it."""
     return tmp_path_factory.mktemp("mlruns")

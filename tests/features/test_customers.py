@@ -22,11 +22,6 @@ def row(dataset, as_of=AS_OF):
     return features_of(dataset, as_of).row(0, named=True)
 
 
-@pytest.fixture(scope="module")
-def orders(journey):
-    return journey.table("orders").to_native().collect()
-
-
 def test_every_customer_with_a_purchase_has_one_row(journey, orders):
     known = orders.filter(pl.col("ts") < AS_OF).get_column("customer_id").unique().sort()
     assert features_of(journey).get_column("customer_id").equals(known)

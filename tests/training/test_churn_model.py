@@ -30,11 +30,6 @@ def answers(model, journey):
     return model.predict(journey, AS_OF)
 
 
-@pytest.fixture(scope="module")
-def orders(journey):
-    return journey.table("orders").to_native().collect()
-
-
 def test_every_customer_with_a_purchase_gets_a_probability(journey, answers):
     known = customer_features(journey, AS_OF).get_column("customer_id")
     assert answers.get_column("customer_id").equals(known)

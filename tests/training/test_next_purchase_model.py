@@ -29,11 +29,6 @@ def answers(model, journey):
     return model.predict(journey, AS_OF)
 
 
-@pytest.fixture(scope="module")
-def orders(journey):
-    return journey.table("orders").to_native().collect()
-
-
 def test_quantiles_are_ordered_and_stop_at_the_horizon(answers):
     assert answers.filter(pl.col("q10") > pl.col("q50")).is_empty()
     assert answers.filter(pl.col("q50") > pl.col("q90")).is_empty()

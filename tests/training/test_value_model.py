@@ -27,11 +27,6 @@ def answers(model, journey):
 
 
 @pytest.fixture(scope="module")
-def orders(journey):
-    return journey.table("orders").to_native().collect()
-
-
-@pytest.fixture(scope="module")
 def processes(journey):
     """The fall-back: too few examples for boosting."""
     ids = journey.table("orders").select("customer_id").collect().to_polars().unique()
