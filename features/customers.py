@@ -10,6 +10,7 @@ from typing import Any
 
 import narwhals as nw
 
+from features.attributes import attribute_columns, attributes
 from features.calendar import AsOf, to_day
 from features.channels import channel_mix, several_channels
 from features.dataset import Dataset
@@ -51,7 +52,8 @@ def customers(dataset: Dataset, as_of: AsOf) -> Frame:
     ----------
     dataset
         Needs `orders` with `customer_id`; uses revenue, discount, product_id, location_id,
-        channel and kind, and the tables `products` and `touchpoints`, where there are any.
+        channel and kind, and the tables `products`, `touchpoints` and `customers`, where there
+        are any.
     as_of
         Everything before it is used, nothing at or after it.
 
@@ -131,7 +133,7 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
     days
         What `customer_days` returns for `as_of`.
     dataset, as_of
-        As for `customers`; touchpoints are read from here.
+        As for `customers`; touchpoints and attributes are read from here.
     """
     today = to_day(as_of)
     columns = days.collect_schema().names()
@@ -168,6 +170,8 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
         features = features.join(_touches(dataset, as_of), on=ID, how="left").with_columns(
             nw.col(name).cast(nw.Float64).fill_null(0.0) for name in _touch_names()
         )
+    if attribute_columns(dataset):
+        features = features.join(attributes(dataset), on=ID, how="left")
     return features
 
 

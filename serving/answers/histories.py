@@ -19,6 +19,7 @@ from features.tables import TABLES
 from training.models.unknown_customers import Population
 
 History = Mapping[str, Any]
+Attribute = str | float | bool
 
 ORDERS = {name: column.dtype for name, column in TABLES["orders"].columns.items()}
 ORDERS["category"] = pl.String
@@ -35,6 +36,8 @@ class Histories:
         What each is called in the answer: their id, or their place in the request.
     orders, touchpoints
         The canonical tables (`orders` with `category` besides), by `key_of` each.
+    attributes
+        What is said of each besides.
     as_of
         The instant that they are answered at.
     """
@@ -42,6 +45,7 @@ class Histories:
     names: tuple[str, ...]
     orders: pl.DataFrame
     touchpoints: pl.DataFrame
+    attributes: tuple[Mapping[str, Attribute], ...]
     as_of: datetime
 
     @classmethod
@@ -78,6 +82,7 @@ class Histories:
             tuple(names),
             pl.DataFrame(orders, schema=ORDERS, orient="row"),
             pl.DataFrame(touchpoints, schema=TOUCHPOINTS, orient="row"),
+            tuple(history.get("attributes", {}) for history in histories),
             as_of,
         )
 
@@ -87,7 +92,8 @@ class Histories:
         Raises
         ------
         InvalidInput
-            If an order lacks the money that the population's orders have.
+            If an order lacks the money that the population's orders have, or an attribute is
+            none of the population's.
         """
         if "revenue" in population.order_columns:
             lacking = self.orders.filter(pl.col("revenue").is_null())
@@ -99,7 +105,14 @@ class Histories:
                     "paid for the line, net of discounts.",
                     field=where,
                 )
-        return population.dataset_of(self.orders, self.touchpoints)
+        described = {
+            key_of(number): {
+                name: _attribute(value, population, f"histories[{number}].attributes.{name}")
+                for name, value in known.items()
+            }
+            for number, known in enumerate(self.attributes)
+        }
+        return population.dataset_of(self.orders, self.touchpoints, described)
 
     def named(
         self, answers: Iterable[dict[str, Any]], unknown: Callable[[str], dict[str, Any]]
@@ -116,6 +129,24 @@ class Histories:
 def key_of(number: int) -> str:
     """Return the id under which the history at that place is scored; ids sort by place."""
     return f"{number:06d}"
+
+
+def _attribute(value: Attribute, population: Population, field: str) -> str | float:
+    """Return an attribute as the population has it: text or a number."""
+    name = field.rpartition(".attributes.")[2]
+    text = population.attributes.get(name)
+    if text is None:
+        has = ", ".join(population.attributes) or "none"
+        raise InvalidInput(
+            f"{field} is not known to these models: the attributes that they read are {has}.",
+            field=field,
+        )
+    if text:
+        return str(value)
+    try:
+        return float(value)
+    except ValueError:
+        raise InvalidInput(f"{field} = {value!r} is no number.", field=field) from None
 
 
 def _instant(value: str, as_of: datetime, field: str) -> datetime:

@@ -50,6 +50,9 @@ class History(BaseModel):
     customer_id: Id | None = Field(None, description="only repeated in the answer")
     orders: Annotated[list[PostedOrder], FailFast()]
     touchpoints: Annotated[list[PostedTouchpoint], FailFast()] = []
+    attributes: dict[Text, Text | float | bool] = Field(
+        {}, max_length=100, description="columns of the records' table `customers`, as far as known"
+    )
 
 
 # Fail fast: see `CustomerIds`.

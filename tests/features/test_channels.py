@@ -89,7 +89,7 @@ def test_a_posted_history_of_one_channel_is_described_as_its_population_is():
     population = Population.measure(shop(*MIXED), AS_OF)
     orders = shop(("a", 5, "web")).table("orders").collect().to_polars()
     nothing = {name: pl.lit(None, pl.String) for name in ("product_id", "category", "location_id")}
-    posted = population.dataset_of(orders.with_columns(**nothing), pl.DataFrame())
+    posted = population.dataset_of(orders.with_columns(**nothing), pl.DataFrame(), {})
     found = customers(posted, AS_OF).collect().to_polars()
     assert found.columns == customers(shop(*MIXED), AS_OF).collect_schema().names()
     assert found.get_column("channel_main_share").to_list() == [1.0]

@@ -21,15 +21,19 @@ def served(people, request):
 
 @pytest.fixture(scope="module")
 def known(journey):
-    """Customers with one, two, few and many visits."""
+    """Customers with one, two, few and many visits, with and without attributes."""
     days = journey.known("orders", AS_OF).collect().to_polars().group_by("customer_id")
     counts = days.agg(pl.col("day").n_unique()).drop_nulls().sort("day", "customer_id")
-    return counts.get_column("customer_id").gather([0, 1, 3, 60, 150, -1]).to_list()
+    found = counts.get_column("customer_id").gather([0, 1, 3, 60, 150, -1]).to_list()
+    described = journey.table("customers").collect().to_polars().get_column("customer_id")
+    return [*found, described.sort()[0]]
 
 
 @pytest.fixture(scope="module")
 def own(journey, known):
-    """Return what each of `known` would post: their orders, and what they were sent."""
+    """Return what each of `known` would post: their orders, what they were sent, who they are."""
+    described = journey.table("customers").collect().to_polars()
+    who = {row.pop("customer_id"): row for row in described.iter_rows(named=True)}
 
     def rows(table, customer, columns):
         frame = journey.known(table, AS_OF).collect().to_polars().sort("ts")
@@ -43,6 +47,7 @@ def own(journey, known):
             "customer_id": customer,
             "orders": rows("orders", customer, SAID).to_dicts(),
             "touchpoints": rows("touchpoints", customer, ["kind", "campaign_id"]).to_dicts(),
+            "attributes": {k: v for k, v in who.get(customer, {}).items() if v is not None},
         }
         for customer in known
     ]
@@ -132,6 +137,20 @@ def test_an_order_without_money_is_named_where_the_models_know_money(served):
     with pytest.raises(InvalidInput, match="what was paid") as error:
         served.answer(Histories.read(posted, AS_OF))
     assert error.value.field == "histories[1].orders[1].revenue"
+
+
+def test_attributes_count_and_one_that_no_model_reads_is_named(served):
+    orders = [{"ts": f"2017-{month:02}-15", "revenue": 30.0} for month in range(1, 11)]
+    said = [
+        {"orders": orders},
+        {"orders": orders, "attributes": {"income": "35-49K", "age": "65+"}},
+    ]
+    unknown, known = served.answer(Histories.read(said, AS_OF))
+    assert unknown != known | {"customer_id": unknown["customer_id"]}
+    posted = Histories.read([{"orders": orders, "attributes": {"shoe_size": 43}}], AS_OF)
+    with pytest.raises(InvalidInput, match="household_size") as error:
+        served.answer(posted)
+    assert error.value.field == "histories[0].attributes.shoe_size"
 
 
 def test_one_history_takes_some_milliseconds(served, own):

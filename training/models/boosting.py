@@ -5,7 +5,9 @@ silence; here the order of columns and the levels of categories travel with the 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +23,7 @@ from training.models.paths import Paths
 
 Floats = NDArray[np.float64]
 
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 TREE_OPTIONS = (
     "learning_rate",
     "num_leaves",
@@ -40,7 +43,7 @@ class Booster:
     columns
         Feature names in the order of the matrix.
     categories
-        Levels of each categorical feature; a level's position is its code.
+        Levels of each feature of strings; a level's position is its code.
     native
         The LightGBM booster.
     threads
@@ -71,12 +74,18 @@ class Booster:
     ) -> Self:
         """Fit on a frame of numbers and, in the columns named `categorical`, strings.
 
+        Other strings are ordered by the first number in them, as steps of age and income are.
         With `valid` and `early_stopping_rounds`, the number of rounds is the best on `valid`.
         The same input gives the same model.
         """
         categories = {
             name: tuple(features.get_column(name).drop_nulls().unique().sort().to_list())
             for name in categorical
+        }
+        categories |= {
+            name: _in_order(features.get_column(name).drop_nulls().unique().to_list())
+            for name, dtype in features.schema.items()
+            if dtype == pl.String and name not in categories
         }
         columns = tuple(features.columns)
         settings = {
@@ -194,6 +203,16 @@ def tree_params(options: Any, **further: Any) -> dict[str, Any]:
         The objective, and what else it needs.
     """
     return {name: getattr(options, name) for name in TREE_OPTIONS} | {"bagging_freq": 1} | further
+
+
+def _in_order(levels: Iterable[str]) -> tuple[str, ...]:
+    """Sort levels by the first number in each, those without one last."""
+
+    def key(level: str) -> tuple[float, str]:
+        number = NUMBER.search(level)
+        return (float(number[0]) if number else math.inf, level)
+
+    return tuple(sorted(levels, key=key))
 
 
 def matrix(

@@ -1,10 +1,11 @@
 """Routines beside directed features: trees that read them freely and still rise with silence.
 
 Customer features go in, the columns of trees come out. A routine (`features.routine`) does not
-change while a customer is silent, so trees bound in the directed columns rise with silence
-whatever they make of it. A further visit does change it: who came within the last day is told the
-lower of what their routine says with the visit before it and without, so that the visit never
-makes them likelier to stay away. Churn and next purchase rest on it.
+change while a customer is silent, nor does who they are (`features.attributes`), so trees bound in
+the directed columns rise with silence whatever they make of it. A further visit does change a
+routine: who came within the last day is told the lower of what theirs says with the visit before it
+and without, so that the visit never makes them likelier to stay away. Churn and next purchase rest
+on it.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.attributes import PREFIX as ATTRIBUTE
 from features.routine import BEFORE, LAST_DAY, PREFIX
 from training.models.bgnbd import ModifiedBgNbd
 from training.models.directed import directed
@@ -29,7 +31,7 @@ GAPS = (
 def with_routine(
     features: pl.DataFrame, process: ModifiedBgNbd, horizon_days: int
 ) -> tuple[pl.DataFrame, list[int]]:
-    """Return the columns of `directed` first, then the routine's, and a sign for each.
+    """Return the columns of `directed` first, then the routine's and who they are, and signs.
 
     Parameters
     ----------
@@ -43,8 +45,10 @@ def with_routine(
     """
     columns, signs = directed(features, process, horizon_days)
     routine = _routine(features, PREFIX)
+    who = features.select(name for name in features.columns if name.startswith(ATTRIBUTE))
     free = [1 if name.startswith("silence_over_") else 0 for name in routine.columns]
-    return pl.concat([columns, routine], how="horizontal"), signs + free
+    together = pl.concat([columns, routine, who], how="horizontal")
+    return together, signs + free + [0] * who.width
 
 
 def lowest(

@@ -14,6 +14,7 @@ from typing import Self
 import narwhals as nw
 import polars as pl
 
+from features.attributes import PREFIX, attribute_columns, attributes
 from features.channels import SEVERAL, several_channels
 from features.customers import yardsticks
 from features.dataset import Dataset
@@ -37,6 +38,8 @@ class Population:
         The columns of `orders` that the population's features were computed from.
     touched
         Whether the population has touchpoints.
+    attributes
+        The columns of `customers` that describe them, and whether each is of text, not numbers.
     catalogue
         product_id and category of the products; without rows where there is no catalogue.
     """
@@ -44,6 +47,7 @@ class Population:
     yardsticks: Mapping[str, float]
     order_columns: tuple[str, ...]
     touched: bool
+    attributes: Mapping[str, bool]
     catalogue: pl.DataFrame
 
     @classmethod
@@ -54,11 +58,15 @@ class Population:
             products = dataset.table("products").select("product_id", "category")
             catalogue = products.collect().to_polars().drop_nulls()
         canonical = TABLES["orders"].columns
+        described = attribute_columns(dataset)
+        schema = attributes(dataset).collect_schema() if described else {}
         return cls(
             yardsticks(nw.from_native(days_known(dataset, as_of)).lazy())
-            | {SEVERAL: float(several_channels(dataset))},
+            | {SEVERAL: float(several_channels(dataset))}
+            | {PREFIX + name: 1.0 for name in described},
             tuple(name for name in dataset.columns("orders") if name in canonical),
             "touchpoints" in dataset.tables,
+            {name: schema[PREFIX + name] == nw.String for name in described},
             catalogue,
         )
 
@@ -68,6 +76,7 @@ class Population:
             "yardsticks": dict(self.yardsticks),
             "order_columns": self.order_columns,
             "touched": self.touched,
+            "attributes": dict(self.attributes),
         }
         (folder / "population.json").write_text(json.dumps(content, indent=1))
         self.catalogue.write_parquet(folder / "catalogue.parquet")
@@ -80,10 +89,16 @@ class Population:
             content["yardsticks"],
             tuple(content["order_columns"]),
             content["touched"],
+            content["attributes"],
             pl.read_parquet(folder / "catalogue.parquet"),
         )
 
-    def dataset_of(self, orders: pl.DataFrame, touchpoints: pl.DataFrame) -> Dataset:
+    def dataset_of(
+        self,
+        orders: pl.DataFrame,
+        touchpoints: pl.DataFrame,
+        described: Mapping[str, Mapping[str, str | float]],
+    ) -> Dataset:
         """Lay out orders as a dataset whose features are like the population's.
 
         Parameters
@@ -93,6 +108,8 @@ class Population:
             `category`, which counts for a product that the catalogue does not know.
         touchpoints
             The canonical table; nothing known of a customer means nothing sent.
+        described
+            Attributes of customers by their ids, as far as they are known: text, or numbers.
         """
         known = pl.col("product_id").is_in(self.catalogue.get_column("product_id").implode())
         said = pl.col("category").is_not_null() & ~known.fill_null(value=False)
@@ -109,5 +126,11 @@ class Population:
             frames["products"] = pl.concat([self.catalogue, further])
         if self.touched:
             frames["touchpoints"] = touchpoints
+        if self.attributes:
+            schema = {
+                name: pl.String if text else pl.Float64 for name, text in self.attributes.items()
+            }
+            rows = [{"customer_id": who, **known} for who, known in described.items()]
+            frames["customers"] = pl.DataFrame(rows, schema={"customer_id": pl.String, **schema})
         tables = {name: nw.from_native(frame.lazy()) for name, frame in frames.items()}
         return Dataset("posted", "posted", tables, self.yardsticks)
