@@ -6,7 +6,7 @@ data are read from the folder that FORESELL_SHARED_DATA names.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -55,7 +55,6 @@ class Case:
     weights: Callable[[datetime, pl.DataFrame], Floats] | None = None
     note: str = ""
     classics: int = 0
-    exclude: tuple[str, ...] = field(default=())
 
 
 def journey(home: Path) -> Dataset:

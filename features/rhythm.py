@@ -53,18 +53,15 @@ class Rhythm:
         Days from the first purchase of a known customer to it; 0 where there is none.
     period_days
         7 where records are dated by weeks, MONTH_DAYS where by months, else 1.
-    returned
-        Customers who bought on two days or more.
     usual_gap_days
-        The gap between visits that nine in ten of them usually do not exceed: the 90th
-        percentile, over customers, of the median of a customer's gaps. None where too few
+        The gap between visits that nine in ten of those who came back usually do not exceed: the
+        90th percentile, over customers, of the median of a customer's gaps. None where too few
         came back to tell.
     """
 
     history_days: int
     customer_days: int
     period_days: int
-    returned: int
     usual_gap_days: float | None
 
 
@@ -228,7 +225,6 @@ def _measure(dataset: Dataset, day: int) -> Rhythm:
         history_days=max(day - dataset.days[0], 0),
         customer_days=0 if first is None else day - int(first),  # type: ignore[arg-type]
         period_days=step_days(days.to_list()),
-        returned=gaps.len(),
         usual_gap_days=gaps.quantile(USUAL_FOR, "linear") if gaps.len() >= MIN_RETURNED else None,
     )
 

@@ -23,7 +23,7 @@ explained.npy, motive.npy
     Rows of the candidates that are likely to be shown, ascending, and how far each of
     `motives.TOLD` moved their taste, by learner and in steps of `MOTIVE_STEP`.
 customer_state.npy, product_state.npy, hazard.npy, places.npz, plan/, moment/
-    What else the moment needs: see `moment_features`, `places` and `ranker`.
+    What else the moment needs: see `moment_features`, `place_plan` and `ranker`.
 shelf/
     What lists need besides: see `lists.shelf`.
 """
@@ -97,7 +97,15 @@ class PublishedLists:
     products, product_codes
         As in the file; the row of each product by id.
     locations
-        Ids in ascending order.
+        The code of each location by id.
+    spans, places
+        First and end row of each customer's candidates; their usual locations with weights.
+    arrays
+        Those of `ARRAYS`, by name.
+    plan
+        What is promoted where and when.
+    moment, movers, blend
+        What ranks for the moment, by learner; what moved it; how learners make a kind of list.
     """
 
     about: Mapping[str, Any]
