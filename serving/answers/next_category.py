@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from serving.answers.histories import Histories, key_of
 from serving.answers.waiting import Waits, lean
+from training.models.category_periods import process_input
 from training.models.next_category import (
     NORMS,
     NextCategoryModel,
-    process_input,
     unknown_category,
 )
 from training.models.unknown_customers import Population

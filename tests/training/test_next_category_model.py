@@ -6,7 +6,8 @@ import pytest
 
 from features.errors import InvalidInput
 from training.models.category_cuts import followed_pairs, leading_categories, pairs
-from training.models.next_category import NextCategoryModel, bin_edges
+from training.models.category_periods import bin_edges
+from training.models.next_category import NextCategoryModel
 from training.tasks.next_category import NEXT_CATEGORY
 
 AS_OF = datetime(2017, 10, 9)

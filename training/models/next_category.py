@@ -27,6 +27,7 @@ from training.models.category_cuts import (
     norms_of,
     pairs,
 )
+from training.models.category_periods import bin_edges, expand, process_input
 from training.models.category_words import SENTENCES, group_of
 from training.models.reasons import reason_columns
 from training.models.unknown_customers import Population
@@ -42,14 +43,9 @@ from training.published import ANSWERS, CURVES, HISTORY
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Day-exact is out of reach of a category's clock: bins of two days, from four weeks on of four.
-BIN_DAYS, LATE_BIN_DAYS, LATE = 2, 4, 28
 # Pairs of whom all bins are laid out at a time: bounds the memory.
 AT_ONCE = 20_000
 EXPLAINED_DAYS = (0, 6, 12)
-# Grow for as long as there are records: what stood for a heavy buyer at an early cut stands for
-# everybody at a late one, and chances come out too high.
-UNUSED = ("purchases", "tenure", "customer_visits", "gap_max", "gaps_longer", "category_pairs")
 REASONS = 3
 # What is said of those whose purchases from a category are too few for a rhythm.
 OTHERS = "fewer than 3 purchases from the category: when others buy from it again"
@@ -308,31 +304,7 @@ class NextCategoryModel:
             raise unknown_category(unknown.get_column("category")[0], self.names_)
 
     def _expand(self, features: pl.DataFrame, rows: Ints, bins: Ints) -> pl.DataFrame:
-        """Lay out the features of pairs of row and bin, with what the bin adds."""
-        edges = bin_edges(self.horizon_days)
-        start, end = edges[bins].astype(np.float64), edges[bins + 1].astype(np.float64)
-        middle = (start + end) / 2
-        of = {
-            name: features.get_column(name).to_numpy()[rows]
-            for name in ("recency", "gap_mean", "gap_median", "gap_sd", "customer_gap_median")
-        }
-        x, t_x, t = (values[rows] for values in process_input(features))
-        silent = self.process_.silence(x, t_x, t, np.stack([start, end]))
-        chance = np.clip(1 - silent[1] / np.maximum(silent[0], 1e-12), 1e-5, 1 - 1e-5)
-        silence = of["recency"] + middle
-        columns = {
-            "elapsed": start,
-            "silence_now": silence,
-            "silence_over_gap_mean": silence / of["gap_mean"],
-            "silence_over_gap_median": silence / np.maximum(of["gap_median"], 0.5),
-            "silence_beyond_gap_mean": (silence - of["gap_mean"]) / (of["gap_sd"] + 1),
-            "elapsed_over_customer_gap": middle / np.maximum(of["customer_gap_median"], 0.5),
-            "process_hazard": np.log(chance / (1 - chance)),
-            "width": end - start,
-        }
-        return features.drop(*PAIR, *UNUSED)[rows].with_columns(
-            pl.Series(name, values) for name, values in columns.items()
-        )
+        return expand(features, self.process_, bin_edges(self.horizon_days), rows, bins)
 
 
 def unknown_category(name: str, known: list[str]) -> InvalidInput:
@@ -340,17 +312,3 @@ def unknown_category(name: str, known: list[str]) -> InvalidInput:
     return InvalidInput(
         f"category = {name!r} is not answered for; there is {', '.join(known)}.", field="category"
     )
-
-
-def bin_edges(horizon_days: int) -> Ints:
-    """Return the bins' first days and the horizon."""
-    edges = [*range(0, LATE, BIN_DAYS), *range(LATE, max(horizon_days, LATE), LATE_BIN_DAYS)]
-    return np.array([day for day in edges if day < horizon_days] + [horizon_days])
-
-
-def process_input(features: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
-    """Return frequency, recency and age of purchases from a category, in days."""
-    purchases, tenure, recency = (
-        features.get_column(name).to_numpy() for name in ("purchases", "tenure", "recency")
-    )
-    return purchases - 1, tenure - recency, tenure
