@@ -1,4 +1,4 @@
-"""Ask each endpoint of a running service once and print the answers: the end of `make run`."""
+"""Ask a running service about what sells and who buys, print the answers: the end of `make run`."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from training import published
 
 
 def questions(dataset: Dataset, folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return one request an endpoint, about the dataset's best customer and best-selling series.
+    """Return one request a model, about the dataset's best customer and best-selling series.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def serve(
     ] = None,
     dataset: DATASET = None,
     try_it: Annotated[
-        bool, typer.Option("--try", help="once ready, ask each endpoint and print the answers")
+        bool, typer.Option("--try", help="once ready, ask four endpoints and print the answers")
     ] = False,
 ) -> None:
     """Answer over HTTP until interrupted. Example: `foresell serve --port 3000`."""
