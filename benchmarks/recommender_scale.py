@@ -85,7 +85,7 @@ def widen(small: Path, large: Path, customers: int, products: int) -> None:
     about = json.loads((small / "plan" / "kinds.json").read_text())
     (large / "plan" / "kinds.json").write_text(json.dumps(about | {"products": products}))
     chosen = rng.choice(customers, ASKED, replace=False)
-    for name in ("product", "source", "taste", "state"):
+    for name in ("product", "source", "taste", "code", "state"):
         kept = np.load(small / f"{name}.npy")
         shape = (customers * CANDIDATES, *kept.shape[1:])
         array = np.lib.format.open_memmap(large / f"{name}.npy", "w+", kept.dtype, shape)
@@ -125,7 +125,7 @@ def main() -> None:
             lists.candidates(f"c{row:08d}", at=AS_OF + timedelta(days=2), kinds=("now",))
             times.append(time.thread_time() - started)
         after = process.memory_info().rss
-        arrays = [large / f"{name}.npy" for name in ("product", "source", "taste", "state")]
+        arrays = [large / f"{name}.npy" for name in ("product", "source", "taste", "code", "state")]
         on_disk = sum(path.stat().st_size for path in arrays)
         table = pl.DataFrame(
             [

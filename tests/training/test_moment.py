@@ -57,10 +57,10 @@ def test_what_is_published_ranks_as_the_model_does(published, lists, customers):
         mine = pl.DataFrame({"product_id": ids, **found.scores, "own": found.own})
         theirs = lists.filter(pl.col("customer_id") == customer).join(mine, on="product_id")
         assert theirs.get_column("score").to_numpy() == pytest.approx(
-            theirs.get_column("now").to_numpy(), abs=1e-9
+            theirs.get_column("now").to_numpy(), rel=1e-5
         )
         assert theirs.get_column("month").to_numpy() == pytest.approx(
-            theirs.get_column("month_right").to_numpy(), abs=1e-9
+            theirs.get_column("month_right").to_numpy(), rel=1e-5
         )
         assert ((theirs.get_column("reason") == "repeat") == theirs.get_column("own")).all()
 

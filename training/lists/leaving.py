@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training.lists import arrays
 
 CUSTOMERS = "customers.parquet"
-OF_CANDIDATES = ("product", "source", "taste", "state", "explained", "motive")
+OF_CANDIDATES = ("product", "source", "taste", "code", "state", "explained", "motive")
 SHELF = "shelf"
 
 

@@ -22,6 +22,8 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {
     "explore": {"explore": 1.0, "month": 1.0},
 }
 KINDS = tuple(WEIGHTS)
+# Which output of the net stands beside a learner's boosters.
+OF_NET = {"next": "next", "month": "month", "explore": "month"}
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,8 @@ def mixed(kind: str, parts: Mapping[str, Floats], scale: Mapping[str, float]) ->
         if learner in scale
     )
     return np.asarray(total, dtype=np.float64)
+
+
+def beside(learner: str, boosted: Floats, net: Mapping[str, Floats]) -> Floats:
+    """Log-odds of a learner: the mean of its boosters' and the net's."""
+    return (boosted + net[OF_NET[learner]]) / 2

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from training.lists.leaving import CUSTOMERS, OF_CANDIDATES
 from training.models.boosting import matrix
 from training.models.moment_features import OF_CUSTOMER, OF_PAIR, OF_PRODUCT
-from training.models.motives import TOLD, Movers
+from training.models.motives import TOLD, Movers, motive_of
 from training.models.published_lists import MOTIVE_STEP
+from training.models.ranker import Taste
 
 Ints = NDArray[np.int64]
 
@@ -41,11 +42,12 @@ class Draft:
         self.pair: list[str] = []
         reasons = {source.name: source.reason for source in ranking.sources}
         self.movers = {name: Movers.of(one, reasons) for name, one in ranker.taste.items()}
+        self.motives = [motive_of(name, reasons) for name in ranker.net.columns]
 
     def add(
         self,
         block: Any,
-        taste: Mapping[str, NDArray[np.float64]],
+        taste: Taste,
         features: pl.DataFrame,
         month: NDArray[np.float64],
     ) -> None:
@@ -54,7 +56,7 @@ class Draft:
         Parameters
         ----------
         taste, features
-            Log-odds by learner before the moment corrects them, and what they rest on.
+            What does not depend on the moment, and the features that it rests on.
         month
             Chance to be bought within the horizon.
         """
@@ -67,13 +69,14 @@ class Draft:
             if name in OF_PAIR or (name not in fixed and name.startswith("pair_"))
         ]
         of_pair = np.column_stack([state[name] for name in self.pair])
-        odds = np.column_stack([taste[learner] for learner in self.ranker.learners])
+        odds = np.column_stack([taste.odds[learner] for learner in self.ranker.learners])
         self.parts["product"].write(block.cols.astype(np.int32).tobytes())
         self.parts["source"].write(ranking.reasons(block).tobytes())
         self.parts["taste"].write(odds.astype(np.float64).tobytes())
+        self.parts["code"].write(taste.codes.tobytes())
         self.parts["state"].write(of_pair.astype(np.float32).tobytes())
         own = ~np.isnan(state["baskets"])
-        self._explain(block, taste, features)
+        self._explain(block, taste.odds, features)
         likely = month >= LEAST_CHANCE
         kept = {"row": block.rows, "col": block.cols, "month": month, "again": own}
         self.buyers.append(pl.DataFrame({name: of[likely] for name, of in kept.items()}))
@@ -121,6 +124,7 @@ class Draft:
             ("product", np.int32, 0),
             ("source", np.int8, 0),
             ("taste", np.float64, len(self.ranker.learners)),
+            ("code", np.int8, len(self.ranker.net.taste.columns)),
             ("state", np.float32, len(self.pair)),
             ("explained", np.int64, 0),
             ("motive", np.int8, len(self.ranker.learners) * len(TOLD)),
@@ -166,6 +170,7 @@ class Draft:
             "kinds": list(self.ranker.blend.kinds),
             "learners": list(self.ranker.learners),
             "reasons": [source.reason for source in ranking.sources],
+            "motives": self.motives,
             "state": {"pair": self.pair, "customer": of_customer, "product": of_product},
         }
         (self.folder / "about.json").write_text(json.dumps(about, indent=1))

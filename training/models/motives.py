@@ -4,7 +4,7 @@ The ranker's boosters and features in; how far each motive moved the log-odds ou
 explains tastes, a request explains the moment. Light imports only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -87,6 +87,12 @@ def motive_of(feature: str, reasons: Mapping[str, str]) -> str:
     return "habit"
 
 
+def belongs(motives: Sequence[str]) -> Float32s:
+    """Mark the motive of each feature; shape (features, `MOTIVES`)."""
+    found = [[motive == one for one in MOTIVES] for motive in motives]
+    return np.array(found, np.float32).reshape(-1, len(MOTIVES))
+
+
 @dataclass(frozen=True)
 class Movers:
     """How far a booster's leaves move its score, motive by motive.
@@ -106,10 +112,8 @@ class Movers:
     @classmethod
     def of(cls, booster: Booster, reasons: Mapping[str, str] | None = None) -> Self:
         """Add up the features of each motive; `reasons` as `motive_of` has them."""
-        belongs = np.zeros((len(booster.columns), len(MOTIVES)))
-        for at, feature in enumerate(booster.columns):
-            belongs[at, MOTIVES.index(motive_of(feature, reasons or {}))] = 1.0
-        moved = Paths.of(booster.native).moved @ belongs
+        motives = [motive_of(feature, reasons or {}) for feature in booster.columns]
+        moved = Paths.of(booster.native).moved @ belongs(motives)
         return cls(booster.native, booster.columns, moved.astype(np.float32))
 
     def by_motive(self, inputs: NDArray[Any], threads: int = 1) -> Float32s:

@@ -7,8 +7,8 @@ of training.
 The folder holds:
 
 about.json
-    as_of, horizon_days, list_length, kinds (of list), learners, reasons (by number), and the
-    names of the columns of the arrays.
+    as_of, horizon_days, list_length, kinds (of list), learners, reasons (by number), the
+    motive that each of the net's columns belongs to, and the names of the columns of the arrays.
 customers.parquet
     customer_id ascending, baskets, location_id (the usual one; null where unknown), first and
     end: rows of the candidate arrays.
@@ -16,9 +16,10 @@ products.parquet
     product_id ascending; a row is the product's code. The catalogue's columns where there is
     one, and popularity (baskets in 28 days), price, first_days (since first sold), type and
     kind (codes of the catalogue's finest and next level).
-product.npy, source.npy, taste.npy, state.npy
-    One row a candidate, ordered by customer and product: its code, what speaks for it, its
-    log-odds by learner before the moment corrects them, what the moment is told of it.
+product.npy, source.npy, taste.npy, code.npy, state.npy
+    One row a candidate, ordered by customer and product: its code, what speaks for it, the
+    boosters' log-odds by learner before the moment corrects them, the taste as the net reads
+    it, what the moment is told of it.
 explained.npy, motive.npy
     Rows of the candidates that are likely to be shown, ascending, and how far each of
     `motives.TOLD` moved their taste, by learner and in steps of `MOTIVE_STEP`.
@@ -41,10 +42,11 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from training.lists.leaving import CUSTOMERS, OF_CANDIDATES
-from training.models.blend import WEIGHTS, Blend
+from training.models.blend import OF_NET, WEIGHTS, Blend, beside
 from training.models.boosting import Booster
 from training.models.moment_features import Clocks, days_on, moment_features, still_there
-from training.models.motives import TOLD, Movers
+from training.models.motives import TOLD, Movers, belongs
+from training.models.net import Net
 from training.models.place_plan import Plan
 
 Ints = NDArray[np.int64]
@@ -120,6 +122,8 @@ class PublishedLists:
     plan: Plan
     moment: Mapping[str, Booster]
     movers: Mapping[str, Movers]
+    net: Net
+    net_motives: Float32s
     blend: Blend
 
     @classmethod
@@ -145,6 +149,8 @@ class PublishedLists:
             Plan.load(folder / "plan"),
             moment,
             {name: Movers.of(booster) for name, booster in moment.items()},
+            Net.load(folder / "moment" / "net.npz"),
+            belongs(about["motives"])[:, : len(TOLD)],
             blend,
         )
 
@@ -201,6 +207,7 @@ class PublishedLists:
         features = moment_features(state, Clocks(self.arrays["hazard"]), cols, promotions)
         asked = tuple(kind for kind in self.kinds if kinds is None or kind in kinds)
         taste = np.asarray(self.arrays["taste"][first:end])
+        net = self.net.odds(self.net.codes(self.arrays["code"][first:end], features))
         raw, none = {}, np.zeros(len(cols), np.float32)
         for number, learner in enumerate(self.about["learners"]):
             if learner in self.blend.needed(asked):
@@ -208,7 +215,7 @@ class PublishedLists:
                 # A kind of promotion that is not planned now is zero.
                 inputs = np.column_stack([features.get(name, none) for name in booster.columns])
                 moved = booster.native.predict(inputs, raw_score=True, num_threads=1)
-                raw[learner] = taste[:, number] + np.asarray(moved)
+                raw[learner] = beside(learner, taste[:, number] + np.asarray(moved), net)
         scores = {kind: self.blend.at(kind, raw, state["customer_size"]) for kind in asked}
         own = ~np.isnan(state["baskets"])
         if "explore" in scores:
@@ -237,7 +244,7 @@ class PublishedLists:
         -------
         numpy.ndarray
             Shape (at, `motives.TOLD`), in parts of the blended log-odds; of what was not likely
-            to be shown, what the moment moved alone.
+            to be shown, what the net and the moment moved alone.
         """
         explained, rows = self.arrays["explained"], candidates.first + np.asarray(at, np.int64)
         place = np.searchsorted(explained, rows)
@@ -246,15 +253,19 @@ class PublishedLists:
         shape = (len(rows), len(self.about["learners"]), len(TOLD))
         taste = np.zeros(shape, np.float32)
         taste[there] = self.arrays["motive"][place[there]].reshape(-1, *shape[1:])
+        features = {name: values[at] for name, values in candidates.features.items()}
+        codes = self.net.codes(self.arrays["code"][rows], features)
         found, none = np.zeros((len(rows), len(TOLD)), np.float32), np.zeros(len(rows))
         for number, learner in enumerate(self.about["learners"]):
             weight = WEIGHTS[kind].get(learner)
             if weight is None:
                 continue
-            mover, features = self.movers[learner], candidates.features
-            inputs = [features[name][at] if name in features else none for name in mover.columns]
+            mover = self.movers[learner]
+            inputs = [features.get(name, none) for name in mover.columns]
             moment = mover.by_motive(np.column_stack(inputs))[:, : len(TOLD)]
-            found += weight / self.blend.scale[learner] * (MOTIVE_STEP * taste[:, number] + moment)
+            boosted = MOTIVE_STEP * taste[:, number] + moment
+            net = self.net.contributions(codes, OF_NET[learner])[:, :-1] @ self.net_motives
+            found += weight / self.blend.scale[learner] * (boosted + net) / 2
         return found
 
     def _state(self, row: int, cols: Ints, span: slice) -> dict[str, Float32s]:

@@ -1,8 +1,9 @@
 """The learned ranker: learners of what is bought next, later, and newly.
 
-Features of candidates in, log-odds out. What time and place do not change is scored when
-publishing, the taste; what they do change, the moment, is a booster small enough for a request
-and goes on from the taste's score.
+Features of candidates in, log-odds out: the mean of boosters' and a net's. What time and place
+do not change is scored when publishing, the taste; what they do change, the moment, is a
+booster small enough for a request and goes on from the taste's score. The net reads both at
+request; publishing codes the taste for it.
 """
 
 import json
@@ -14,9 +15,11 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from training.models.blend import WEIGHTS, Blend, mixed
+from training.models.blend import OF_NET, WEIGHTS, Blend, beside, mixed
 from training.models.boosting import Booster, Floats
 from training.models.chance import Chance
+from training.models.net import Codes, Net
+from training.models.net_training import columns, fit_net
 from training.models.ranking_examples import Examples, complete
 
 # More of these in the days ahead never lowers a product.
@@ -28,17 +31,35 @@ SCOUT_ROUNDS = 30
 
 
 @dataclass(frozen=True)
+class Taste:
+    """What does not depend on the moment, of candidates.
+
+    Attributes
+    ----------
+    odds
+        Boosters' log-odds by learner, NaN for what a learner is not asked about.
+    codes
+        What the net reads.
+    """
+
+    odds: Mapping[str, Floats]
+    codes: Codes
+
+
+@dataclass(frozen=True)
 class Ranker:
-    """Two boosters a learner, whose raw scores add up, and how learners are blended."""
+    """Two boosters a learner, whose raw scores add up, a net, and how learners are blended."""
 
     taste: Mapping[str, Booster]
     moment: Mapping[str, Booster]
+    net: Net
     blend: Blend
 
     @classmethod
     def fit(
         cls,
         examples: Examples,
+        more: Examples,
         params: Mapping[str, Any],
         rounds: tuple[int, int],
         *,
@@ -50,6 +71,8 @@ class Ranker:
 
         Parameters
         ----------
+        examples, more
+            What boosters learn from, and the net: boosters gain nothing from older cuts.
         params
             LightGBM's.
         rounds
@@ -71,6 +94,15 @@ class Ranker:
             seed=seed,
         )
         features = sorted(list(scout.importance())[:FEATURES])
+        net = fit_net(
+            more.taste.select([name for name in features if name not in more.moment.columns]),
+            more.moment,
+            {"next": more.in_next, "month": more.in_window},
+            rising=[name for name in more.moment.columns if name.endswith(PROMOTED)],
+            threads=threads,
+            seed=seed,
+        )
+        odds = net.odds(net.codes(_codes(net, examples.taste), columns(examples.moment)))
         taste, moment, raw, scale = {}, {}, {}, {}
         everything = np.ones(len(examples.new), bool)
         for learner, label in labels.items():
@@ -101,8 +133,9 @@ class Ranker:
                 threads=threads,
                 seed=seed,
             )
-            raw[learner] = np.full(len(label), np.nan)
-            raw[learner][kept] = begun + moment[learner].predict(second, raw_score=True)
+            boosted = np.full(len(label), np.nan)
+            boosted[kept] = begun + moment[learner].predict(second, raw_score=True)
+            raw[learner] = beside(learner, boosted, odds)
             scale[learner] = max(float(np.nanstd(raw[learner])), 1e-6)
         chance = {}
         weight = np.where(examples.in_window, 1.0, 1.0 / negative_share)
@@ -113,15 +146,15 @@ class Ranker:
             kept = ~np.isnan(score)
             bought = examples.in_next if kind == "now" else examples.in_window
             chance[kind] = Chance.fit(score[kept], examples.size[kept], bought[kept], weight[kept])
-        return cls(taste, moment, Blend(scale, chance))
+        return cls(taste, moment, net, Blend(scale, chance))
 
     @property
     def learners(self) -> tuple[str, ...]:
         """Those that had something to learn."""
         return tuple(self.taste)
 
-    def tastes(self, features: pl.DataFrame) -> dict[str, Floats]:
-        """Log-odds of candidates by learner, before the moment corrects them.
+    def taste_of(self, features: pl.DataFrame) -> Taste:
+        """Answer what does not depend on the moment, of candidates.
 
         `explore` is asked about what is new to a customer alone: NaN for the rest.
         """
@@ -133,17 +166,15 @@ class Ranker:
             if asked.any():  # LightGBM refuses no rows
                 rows = complete(features.filter(pl.Series(asked)), booster.columns)
                 found[learner][asked] = booster.predict(rows, raw_score=True)
-        return found
+        return Taste(found, _codes(self.net, features))
 
     def moved(
-        self,
-        tastes: Mapping[str, Floats],
-        features: pl.DataFrame,
-        learners: Sequence[str] | None = None,
+        self, taste: Taste, features: pl.DataFrame, learners: Sequence[str] | None = None
     ) -> dict[str, Floats]:
         """Log-odds of candidates by learner, by default all, with what the moment makes of them."""
+        net = self.net.odds(self.net.codes(taste.codes, columns(features)))
         return {
-            learner: tastes[learner] + self._moved(learner, features)
+            learner: beside(learner, taste.odds[learner] + self._moved(learner, features), net)
             for learner in (self.learners if learners is None else learners)
         }
 
@@ -151,18 +182,36 @@ class Ranker:
         booster = self.moment[learner]
         return booster.predict(complete(features, booster.columns), raw_score=True)
 
+    def contributions(
+        self, learner: str, taste: pl.DataFrame, moment: pl.DataFrame
+    ) -> list[pl.DataFrame]:
+        """Split a learner's log-odds of candidates into parts: of two boosters, and of the net.
+
+        Returns
+        -------
+        list of polars.DataFrame
+            One column a feature, and `base`; all columns of all frames add up to the log-odds.
+        """
+        boosters = ((taste, self.taste[learner]), (moment, self.moment[learner]))
+        parts = [one.contributions(complete(of, one.columns)) for of, one in boosters]
+        codes = self.net.codes(_codes(self.net, taste), columns(moment))
+        shares = self.net.contributions(codes, OF_NET[learner])
+        parts.append(pl.DataFrame(shares, schema=[*self.net.columns, "base"], orient="row"))
+        return [part / 2 for part in parts]
+
     def save(self, folder: Path) -> None:
-        """Write two native files a learner, and the blend."""
+        """Write two native files a learner, the net and the blend."""
         folder.mkdir(parents=True, exist_ok=True)
         for learner, booster in self.taste.items():
             booster.save(folder / f"{learner}_taste")
         self.save_moment(folder)
 
     def save_moment(self, folder: Path) -> None:
-        """Write what a request needs: the moment's boosters and the blend."""
+        """Write what a request needs: the moment's boosters, the net and the blend."""
         folder.mkdir(parents=True, exist_ok=True)
         for learner, booster in self.moment.items():
             booster.save(folder / f"{learner}_moment")
+        self.net.save(folder / "net.npz")
         (folder / "blend.json").write_text(json.dumps(self.blend.to_json(), indent=1))
 
     @classmethod
@@ -172,5 +221,10 @@ class Ranker:
         return cls(
             {name: Booster.load(folder / f"{name}_taste", threads) for name in blend.scale},
             {name: Booster.load(folder / f"{name}_moment", threads) for name in blend.scale},
+            Net.load(folder / "net.npz"),
             blend,
         )
+
+
+def _codes(net: Net, features: pl.DataFrame) -> Codes:
+    return net.taste.codes(columns(features), features.height)

@@ -111,11 +111,12 @@ class Examples:
 
 
 def learning_cuts(
-    dataset: Dataset, as_of: datetime, horizon_days: int, count: int
+    dataset: Dataset, as_of: datetime, horizon_days: int, count: int, further: int = 0
 ) -> list[datetime]:
     """Choose up to `count` cuts whose horizons had ended by `as_of`, newest first.
 
-    They are a horizon apart, half a one where the history is too short for so many.
+    They are a horizon apart, half a one where the history is too short for so many; up to
+    `further` older ones follow where it reaches.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def learning_cuts(
     # A horizon apart, rolling origins learn from the same cuts and share their features.
     step = horizon_days if enough else max(horizon_days // 2, 1)
     newest = as_of - timedelta(days=horizon_days)
-    cuts = [newest - timedelta(days=step * k) for k in range(count)]
+    cuts = [newest - timedelta(days=step * k) for k in range(count + further)]
     usable = [cut for cut in cuts if to_day(cut) - first >= MIN_HISTORY_DAYS]
     if not usable:
         raise MissingData(

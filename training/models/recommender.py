@@ -23,7 +23,7 @@ from training.models.blend import KINDS, WEIGHTS
 from training.models.list_draft import Draft
 from training.models.ranked_lists import LISTS, listed, named, popular_list
 from training.models.ranker import Ranker
-from training.models.ranking_examples import Examples, complete, learning_cuts, together
+from training.models.ranking_examples import Examples, learning_cuts, together
 from training.models.ranking_features import Block, Ranking
 from training.models.sources import Moment, default_sources, moment_at
 
@@ -49,7 +49,7 @@ class RecommenderModel:
         Products recommended to each customer.
     cuts
         How many past instants are learnt from, a horizon apart; half a one where the history
-        is too short for so many.
+        is too short for so many. The net learns from as many older ones too.
     learned_customers
         At most so many customers are learnt from at each cut, an even pick.
     negative_share
@@ -96,10 +96,11 @@ class RecommenderModel:
             If the dataset lacks what is needed, or has too few days before `as_of`.
         """
         self.needs.check(dataset, self.name)
-        cuts = learning_cuts(dataset, as_of, self.horizon_days, self.cuts)
-        examples = together([self._examples(dataset, cut) for cut in cuts])
+        cuts = learning_cuts(dataset, as_of, self.horizon_days, self.cuts, further=self.cuts)
+        found = [self._examples(dataset, cut) for cut in cuts]
         self.ranker_ = Ranker.fit(
-            examples,
+            together(found[: self.cuts]),
+            together(found),
             {
                 "learning_rate": self.learning_rate,
                 "num_leaves": self.num_leaves,
@@ -171,7 +172,7 @@ class RecommenderModel:
             keep = pairs.select(pl.struct("customer_id", "product_id").is_in(wanted)).to_series()
             chosen = keep.to_numpy()
             for learner, weight in WEIGHTS["now"].items():
-                if learner in self.ranker_.taste:
+                if learner in self.ranker_.learners:
                     parts += self._contributions(
                         ranking, block, chosen, learner, weight / self.ranker_.blend.scale[learner]
                     )
@@ -186,20 +187,15 @@ class RecommenderModel:
     ) -> list[pl.DataFrame]:
         """Split a learner's scores of a block's chosen candidates, `worth` each."""
         pairs = named(ranking.histories, block).filter(pl.Series(chosen))
-        parts = []
-        for features, booster in (
-            (ranking.taste(block, chosen), self.ranker_.taste[learner]),
-            (ranking.moment(block, chosen), self.ranker_.moment[learner]),
-        ):
-            shares = booster.contributions(complete(features, booster.columns))
-            parts.append(
-                pl.concat([pairs, shares * worth], how="horizontal").unpivot(
-                    index=["customer_id", "product_id"],
-                    variable_name="reason",
-                    value_name="contribution",
-                )
+        taste, moment = ranking.taste(block, chosen), ranking.moment(block, chosen)
+        return [
+            pl.concat([pairs, shares * worth], how="horizontal").unpivot(
+                index=["customer_id", "product_id"],
+                variable_name="reason",
+                value_name="contribution",
             )
-        return parts
+            for shares in self.ranker_.contributions(learner, taste, moment)
+        ]
 
     def save(self, folder: Path) -> None:
         """Write the boosters' native files and `recommender.json`.
@@ -228,7 +224,7 @@ class RecommenderModel:
         draft = Draft(folder, ranking, self.ranker_)
         for block in ranking.blocks(np.arange(ranking.histories.shape[0])):
             features = ranking.taste(block)
-            taste = self.ranker_.tastes(features)
+            taste = self.ranker_.taste_of(features)
             needed = self.ranker_.blend.needed(("month",))
             raw = self.ranker_.moved(taste, ranking.moment(block), needed)
             draft.add(block, taste, features, self._chance(ranking, block, "month", raw))
@@ -268,7 +264,7 @@ class RecommenderModel:
         return Ranking.at(moment, default_sources(), products=self.scored_products)
 
     def _rank(self, ranking: Ranking, block: Block) -> pl.DataFrame:
-        taste = self.ranker_.tastes(ranking.taste(block))
+        taste = self.ranker_.taste_of(ranking.taste(block))
         raw = self.ranker_.moved(taste, ranking.moment(block))
         scores = {kind: self._chance(ranking, block, kind, raw) for kind in KINDS}
         return listed(ranking, block, scores, self.list_length)
