@@ -7,6 +7,7 @@ moment makes of it. Training, batch predictions and publishing all come through 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from training.models.sources import Moment, Source, collect
 
 # Customers whose scores are held in memory at once.
 BLOCK = 512
+# What many took within so many days may be on offer there, whether a plan says so or not.
+FRESH_DAYS = (1, 3)
 # What says how lately something was bought, and so belongs to the moment.
 OF_THE_MOMENT = {
     "recency_days",
@@ -71,6 +74,11 @@ class Block:
     rows: Ints
     cols: Ints
     scores: Mapping[str, Float32s]
+
+    @cached_property
+    def ranks(self) -> Mapping[str, Float32s]:
+        """Rank of each candidate within its customer by source, 0 for the highest score."""
+        return {name: ranks(self.rows, values) for name, values in self.scores.items()}
 
     def keep(self, chosen: NDArray[np.bool_]) -> "Block":
         """Return some of the candidates."""
@@ -141,7 +149,7 @@ class Ranking:
         found: dict[str, Float32s] = {}
         for name, values in block.scores.items():
             found[f"score_{name}"] = values[keep]
-            found[f"rank_{name}"] = ranks(block.rows, values)[keep]
+            found[f"rank_{name}"] = block.ranks[name][keep]
         for name, values in self.histories.pairs.items():
             found[name] = np.where(at >= 0, values[at], np.nan).astype(np.float32)
         found |= {name: values[cols] for name, values in self.product.items()}
@@ -208,7 +216,7 @@ class Ranking:
     def reasons(self, block: Block) -> NDArray[np.int8]:
         """Position of the source that ranks each candidate highest; 0, own, where bought."""
         names = [source.name for source in self.sources]
-        places = np.stack([ranks(block.rows, block.scores[name]) for name in names])
+        places = np.stack([block.ranks[name] for name in names])
         values = np.stack([block.scores[name] for name in names])
         places[~(values > 0)] = np.inf
         places[0] = np.where(values[0] > 0, -1, np.inf)
@@ -223,6 +231,22 @@ def ranks(rows: Ints, scores: Float32s) -> Float32s:
     found = np.empty(len(rows), np.float32)
     found[order] = np.arange(len(rows)) - starts
     return found
+
+
+def fresh_shares(histories: Histories) -> dict[str, NDArray[Any]]:
+    """Share of the customers of the last days, and of all in their last basket, who took it."""
+    ago, came = histories.pairs["recency_days"], histories.customer["customer_recency_days"]
+    # Counted from the last day of sales; a day that has only begun is no day yet.
+    newest = max(float(came.min(initial=np.inf)), 1.0)
+    took = {f"{days}d": ago < newest + days for days in FRESH_DAYS}
+    asked = {f"{days}d": (came < newest + days).sum() for days in FRESH_DAYS}
+    took["last"] = histories.pairs["recency_baskets"] == 0
+    asked["last"] = len(came)
+    return {
+        f"product_share_{name}": add_up(histories.cols, taken, histories.shape[1])
+        / max(asked[name], 1)
+        for name, taken in took.items()
+    }
 
 
 def _customers(histories: Histories) -> dict[str, Float32s]:
@@ -261,6 +285,7 @@ def _products(histories: Histories) -> dict[str, Float32s]:
     found["product_buyers"] = buyers
     found["product_repeat_rate"] = again / (buyers + 5)
     found["product_per_buyer"] = found["product_baskets"] / (buyers + 1)
+    found |= fresh_shares(histories)
     gaps = np.nan_to_num(histories.pairs["gap_mean"] * (histories.pairs["baskets"] - 1))
     gap_sum = add_up(histories.cols, gaps, size)
     found["product_gap"] = gap_sum / (found["product_baskets"] - buyers + 1e-3)
