@@ -244,7 +244,8 @@ def test_of_very_many_customers_an_even_pick_is_judged(journey, lists, monkeypat
     assert ids.height == 40
     assert 0 < len(truth.rows) <= 40
     assert set(known.customers[truth.rows]) <= set(ids.get_column("customer_id"))
-    assert judged.tolist() == whole[np.isin(everyone, truth.rows)].tolist()
+    # Sums over another number of rows may differ in their last bit.
+    assert judged.tolist() == pytest.approx(whole[np.isin(everyone, truth.rows)].tolist())
 
 
 def test_what_was_answered_at_a_cut_is_learned_from_as_if_prepared_anew(journey):
