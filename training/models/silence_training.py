@@ -32,6 +32,11 @@ from training.models.stacked_cuts import (
     followed_from,
 )
 
+# Members are weighed on one customer of so many, of whom nothing was learnt.
+LEARNT_OF = 4
+# At all cuts, where the same customers stand again and again: each says less than one would.
+WORTH_OF_OTHERS = 0.5
+
 Floats = NDArray[np.float64]
 Cut = tuple[pl.DataFrame, Floats]
 
@@ -80,13 +85,13 @@ def learn(
     newest = known[0]
     label = newest.stayed_away(horizon_days)
     trial = _as_of(newest, followed, horizon_days, boosting)
-    half, others = _of_half(followed, newest, process, horizon_days, boosting)
-    trials = [(half.members(others.features), others.stayed_away(horizon_days), 1.0)]
+    most, others = _of_most(followed, process, horizon_days, boosting)
+    trials = [(most.members(others[0]), others[1], WORTH_OF_OTHERS)]
     if trial is not None:
         # One that learnt from few of the cuts says little of what all of them teach.
         worth = sum(day + horizon_days <= newest.day for day in days) / len(days)
         trials.append((trial.members(newest.features), label, worth))
-    with_trees = bool(half.boosters) and (trial is None or bool(trial.boosters))
+    with_trees = bool(most.boosters) and (trial is None or bool(trial.boosters))
     weights = best_weights(trials, with_trees=with_trees)
     stack = SilenceStack.fit(process, horizon_days, followed, boosting, weights)
     if trial is None:
@@ -140,28 +145,26 @@ def _as_of(
     return SilenceStack.fit(process, horizon_days, before, replace(boosting, members=1))
 
 
-def _of_half(
-    followed: Sequence[Followed],
-    newest: Followed,
-    process: ModifiedBgNbd,
-    horizon_days: int,
-    boosting: Boosting,
-) -> tuple[SilenceStack, Followed]:
-    """Fit a stack to every other customer; return it and the rest of them at the newest cut.
+def _of_most(
+    followed: Sequence[Followed], process: ModifiedBgNbd, horizon_days: int, boosting: Boosting
+) -> tuple[SilenceStack, Cut]:
+    """Fit a stack to three customers of four; return it and the rest of them at all cuts.
 
-    What the newest cut teaches when it is known shows what members can learn; how well that
-    holds later, the trials in time show. Where records are short, the early cuts that those
-    learn from say little of what longer histories teach.
+    What is learnt of others at the same time shows what members can learn; how well that holds
+    later, the trials in time show. Where records are short, the early cuts that those learn from
+    say little of what longer histories teach. Trees need many customers: learning of half of
+    them, they did worse than they do in the end.
     """
 
-    def every_other(cut: Followed) -> NDArray[np.bool_]:
+    def learnt(cut: Followed) -> NDArray[np.bool_]:
         hashes = cut.features.get_column("customer_id").hash(seed=0).to_numpy()
-        return np.asarray(hashes % 2 == 0)
+        return np.asarray(hashes % LEARNT_OF != 0)
 
-    learnt = [cut.some(every_other(cut)) for cut in followed]
     once = replace(boosting, members=1)
-    others = newest.some(~every_other(newest))
-    return SilenceStack.fit(process, horizon_days, learnt, once), others
+    stack = SilenceStack.fit(process, horizon_days, [c.some(learnt(c)) for c in followed], once)
+    rest = [cut.some(~learnt(cut)) for cut in followed if cut.until >= horizon_days]
+    happened = np.concatenate([cut.stayed_away(horizon_days) for cut in rest])
+    return stack, (pl.concat(cut.features for cut in rest), happened)
 
 
 def _year_before(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Cut | None:
