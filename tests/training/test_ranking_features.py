@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.models.histories import Histories
-from training.models.ranking_features import fresh_shares
+from training.models.ranking_features import fresh_takers
 
 
 def histories(newest: int) -> Histories:
@@ -25,27 +25,30 @@ def histories(newest: int) -> Histories:
 
 
 @pytest.mark.parametrize("newest", [1, 4])
-def test_shares_of_the_last_days_are_counted_from_the_last_day_of_sales(newest):
-    found = fresh_shares(histories(newest))
-    assert found["product_share_1d"].tolist() == [0.0, 1.0]
-    assert found["product_share_3d"].tolist() == pytest.approx([1 / 3, 2 / 3])
+def test_takers_are_counted_from_the_last_day_of_sales(newest):
+    found = fresh_takers(histories(newest))
+    # Two on the last day, three within three days, and 20 more who would take nothing.
+    assert found["product_takers_1d"].tolist() == pytest.approx([0.0, 2000 / 22])
+    assert found["product_takers_3d"].tolist() == pytest.approx([1000 / 23, 2000 / 23])
 
 
 def test_a_day_that_has_only_begun_is_taken_with_the_day_before():
-    found = fresh_shares(histories(0))
-    assert found["product_share_1d"].tolist() == [0.0, 1.0]
+    found = fresh_takers(histories(0))
+    assert found["product_takers_1d"].tolist() == pytest.approx([0.0, 2000 / 22])
     begun = histories(0)
     begun.customer["customer_recency_days"][2] = 1
     begun.pairs["recency_days"][3] = 1
-    assert fresh_shares(begun)["product_share_1d"].tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert fresh_takers(begun)["product_takers_1d"].tolist() == pytest.approx(
+        [1000 / 23, 2000 / 23]
+    )
 
 
-def test_what_last_baskets_held_is_shared_among_all_customers():
-    share = fresh_shares(histories(1))["product_share_last"]
-    assert share.tolist() == pytest.approx([1 / 3, 2 / 3])
+def test_takers_in_last_baskets_are_of_all_customers():
+    takers = fresh_takers(histories(1))["product_takers_last"]
+    assert takers.tolist() == pytest.approx([1000 / 23, 2000 / 23])
 
 
-def test_a_shop_without_customers_has_no_shares():
+def test_a_shop_without_customers_has_no_takers():
     nobody = Histories(
         customers=np.array([], str),
         products=np.array(["milk"]),
@@ -55,4 +58,4 @@ def test_a_shop_without_customers_has_no_shares():
         customer={"customer_recency_days": np.zeros(0, np.float32)},
         product={},
     )
-    assert all(share.tolist() == [0.0] for share in fresh_shares(nobody).values())
+    assert all(takers.tolist() == [0.0] for takers in fresh_takers(nobody).values())

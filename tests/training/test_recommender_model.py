@@ -171,6 +171,17 @@ def test_contributions_add_up_to_the_score(model, journey, lists):
     assert odds.get_column("score").to_numpy() == pytest.approx(expected, rel=1e-6)
 
 
+def test_what_more_people_take_than_any_product_learned_from_goes_on_rising(model, journey):
+    ranking, ranker = model._ranking(journey, AS_OF), model.ranker_
+    features = ranking.taste(next(ranking.blocks(np.arange(3))))
+    at, above = (
+        features.with_columns(pl.lit(times * ranker.beyond.largest).alias("product_takers_1d"))
+        for times in (1.0, 4.0)
+    )
+    first, second = ranker.taste_of(at).odds["next"], ranker.taste_of(above).odds["next"]
+    assert second - first == pytest.approx(np.full(len(first), np.log(4)))
+
+
 def test_orders_alone_are_enough(journey):
     columns = ["customer_id", "order_id", "line", "product_id", "ts", "day", "quantity", "kind"]
     orders = journey.table("orders").to_native().select(columns).collect()

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from training.models.beyond_trees import GROWING, Beyond
 from training.models.blend import OF_NET, WEIGHTS, Blend, beside, mixed
 from training.models.boosting import Booster, Floats
 from training.models.chance import Chance
@@ -52,6 +53,7 @@ class Ranker:
 
     taste: Mapping[str, Booster]
     moment: Mapping[str, Booster]
+    beyond: Beyond
     net: Net
     blend: Blend
 
@@ -146,17 +148,12 @@ class Ranker:
             kept = ~np.isnan(score)
             bought = examples.in_next if kind == "now" else examples.in_window
             chance[kind] = Chance.fit(score[kept], examples.size[kept], bought[kept], weight[kept])
-        return cls(taste, moment, net, Blend(scale, chance))
+        return cls(taste, moment, Beyond.fit(examples.taste), net, Blend(scale, chance))
 
     @property
     def learners(self) -> tuple[str, ...]:
         """Those that had something to learn."""
         return tuple(self.taste)
-
-    @property
-    def moment_columns(self) -> tuple[str, ...]:
-        """Features that the moment's boosters read, the same of all learners."""
-        return next((booster.columns for booster in self.moment.values()), ())
 
     def taste_of(self, features: pl.DataFrame) -> Taste:
         """Answer what does not depend on the moment, of candidates.
@@ -165,12 +162,13 @@ class Ranker:
         """
         found = {}
         new = np.isnan(features.get_column("baskets").to_numpy())
+        beyond = self.beyond.odds(features)
         for learner, booster in self.taste.items():
             asked = new if learner == "explore" else np.ones(len(new), bool)
             found[learner] = np.full(len(new), np.nan)
             if asked.any():  # LightGBM refuses no rows
                 rows = complete(features.filter(pl.Series(asked)), booster.columns)
-                found[learner][asked] = booster.predict(rows, raw_score=True)
+                found[learner][asked] = booster.predict(rows, raw_score=True) + beyond[asked]
         return Taste(found, _codes(self.net, features))
 
     def moved(
@@ -199,8 +197,9 @@ class Ranker:
         """
         boosters = ((taste, self.taste[learner]), (moment, self.moment[learner]))
         parts = [one.contributions(complete(of, one.columns)) for of, one in boosters]
+        parts.append(pl.DataFrame({GROWING: self.beyond.odds(taste)}))
         codes = self.net.codes(_codes(self.net, taste), columns(moment))
-        shares = self.net.contributions(codes)[OF_NET[learner]]
+        shares = self.net.contributions(codes, OF_NET[learner])
         parts.append(pl.DataFrame(shares, schema=[*self.net.columns, "base"], orient="row"))
         return [part / 2 for part in parts]
 
@@ -209,6 +208,7 @@ class Ranker:
         folder.mkdir(parents=True, exist_ok=True)
         for learner, booster in self.taste.items():
             booster.save(folder / f"{learner}_taste")
+        (folder / "beyond.json").write_text(json.dumps(vars(self.beyond)))
         self.save_moment(folder)
 
     def save_moment(self, folder: Path) -> None:
@@ -226,6 +226,7 @@ class Ranker:
         return cls(
             {name: Booster.load(folder / f"{name}_taste", threads) for name in blend.scale},
             {name: Booster.load(folder / f"{name}_moment", threads) for name in blend.scale},
+            Beyond(**json.loads((folder / "beyond.json").read_text())),
             Net.load(folder / "net.npz"),
             blend,
         )

@@ -32,6 +32,8 @@ from training.models.sources import Moment, Source, collect
 BLOCK = 512
 # What many took within so many days may be on offer there, whether a plan says so or not.
 FRESH_DAYS = (1, 3)
+# A day with so few customers tells half as much of what they take.
+FEW = 20
 # What says how lately something was bought, and so belongs to the moment.
 OF_THE_MOMENT = {
     "recency_days",
@@ -233,8 +235,8 @@ def ranks(rows: Ints, scores: Float32s) -> Float32s:
     return found
 
 
-def fresh_shares(histories: Histories) -> dict[str, NDArray[Any]]:
-    """Share of the customers of the last days, and of all in their last basket, who took it."""
+def fresh_takers(histories: Histories) -> dict[str, NDArray[Any]]:
+    """Who took it of a thousand customers of the last days, and of all in their last baskets."""
     ago, came = histories.pairs["recency_days"], histories.customer["customer_recency_days"]
     # Counted from the last day of sales; a day that has only begun is no day yet.
     newest = max(float(came.min(initial=np.inf)), 1.0)
@@ -243,8 +245,8 @@ def fresh_shares(histories: Histories) -> dict[str, NDArray[Any]]:
     took["last"] = histories.pairs["recency_baskets"] == 0
     asked["last"] = len(came)
     return {
-        f"product_share_{name}": add_up(histories.cols, taken, histories.shape[1])
-        / max(asked[name], 1)
+        f"product_takers_{name}": add_up(histories.cols, taken, histories.shape[1])
+        * (1000 / (asked[name] + FEW))
         for name, taken in took.items()
     }
 
@@ -285,7 +287,7 @@ def _products(histories: Histories) -> dict[str, Float32s]:
     found["product_buyers"] = buyers
     found["product_repeat_rate"] = again / (buyers + 5)
     found["product_per_buyer"] = found["product_baskets"] / (buyers + 1)
-    found |= fresh_shares(histories)
+    found |= fresh_takers(histories)
     gaps = np.nan_to_num(histories.pairs["gap_mean"] * (histories.pairs["baskets"] - 1))
     gap_sum = add_up(histories.cols, gaps, size)
     found["product_gap"] = gap_sum / (found["product_baskets"] - buyers + 1e-3)
