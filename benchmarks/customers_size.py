@@ -84,7 +84,7 @@ def _judge(shop: Dataset, end: datetime, found: dict[str, list[float]]) -> int:
             step_days=model.cut_step_days,
         )
         chances[name] = stack.chance(features)
-        count = sum(frame.height for frame, _ in cuts)
+        count = sum(cut.features.height for cut in cuts)
     for name, chance in chances.items():
         found.setdefault(name, []).append(metrics.log_loss(label[active], chance[active]))
     return count

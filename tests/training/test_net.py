@@ -65,14 +65,14 @@ def test_more_of_what_must_rise_never_lowers_an_answer(net, codes):
 
 def test_contributions_add_up_to_the_log_odds(net, codes):
     for learner, odds in net.odds(codes).items():
-        parts = net.contributions(codes[:50], learner)
+        parts = net.contributions(codes[:50])[learner]
         assert parts.shape == (50, len(net.columns) + 1)
         assert parts.sum(axis=1) == pytest.approx(odds[:50], rel=1e-5)
 
 
 def test_a_habit_speaks_for_what_is_bought_often(net, codes, candidates):
     habit = candidates[0]["taste"]["habit"].to_numpy()
-    part = net.contributions(codes, "month")[:, net.columns.index("habit")]
+    part = net.contributions(codes)["month"][:, net.columns.index("habit")]
     assert part[habit > np.quantile(habit, 0.9)].min() > part[habit < 0.2].max()
 
 

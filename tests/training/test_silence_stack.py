@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.calendar import to_day
 from training.models.bgnbd import ModifiedBgNbd
 from training.models.directed import directed, direction
 from training.models.monotone_logit import MonotoneLogit
+from training.models.routines import with_routine
 from training.models.season import Line, best_season
 from training.models.silence_stack import Boosting, SilenceStack, best_weights
 from training.models.silence_training import learn
-from training.models.stacked_cuts import customer_features
+from training.models.stacked_cuts import Followed, customer_features, followed_from
 
 AS_OF = datetime(2017, 12, 4)
 QUICK = Boosting(rounds=30, members=1)
@@ -51,11 +53,11 @@ def test_the_likelier_member_gets_the_weight():
 
 def test_with_few_examples_there_are_no_trees(learnt):
     _, cuts = learnt
-    few = [(frame.head(40), label[:40]) for frame, label in cuts]
+    few = [cut.some(np.arange(cut.features.height) < 40) for cut in cuts]
     stack = SilenceStack.fit(ModifiedBgNbd(1, 10, 0.1, 1), 28, few, QUICK, (0.5, 0.3, 0.2))
     assert stack.boosters == ()
     assert stack.weights == (0.0, 0.8, 0.2)
-    assert ((stack.chance(few[0][0]) > 0) & (stack.chance(few[0][0]) < 1)).all()
+    assert ((stack.chance(few[0].features) > 0) & (stack.chance(few[0].features) < 1)).all()
 
 
 def test_money_itself_has_no_direction_and_no_part(journey):
@@ -132,3 +134,44 @@ def test_nothing_at_or_after_as_of_is_learnt_from(learnt, journey, rewritten):
     again, _ = learn(rewritten(journey, orders=orders), AS_OF, 28, QUICK, cuts=6, step_days=14)
     features = customer_features(journey, AS_OF)
     assert again.chance(features).tolist() == stack.chance(features).tolist()
+
+
+def test_half_the_horizon_is_learnt_of_customers_who_are_followed_no_further(learnt, journey):
+    stack, known = learnt
+    young = followed_from(journey, AS_OF, to_day(AS_OF) - 14, 28)
+    assert young.until == 14
+    more = SilenceStack.fit(stack.process, 28, [young, *known], QUICK)
+    less = SilenceStack.fit(stack.process, 28, known, QUICK)
+    features = customer_features(journey, AS_OF)
+    of_all, of_half = (
+        [one.predict(with_routine(features, stack.process, 28)[0]).tolist() for one in fit.boosters]
+        for fit in (more, less)
+    )
+    assert of_all[0] == of_half[0]
+    assert of_all[1] != of_half[1]
+
+
+def test_trees_for_half_the_horizon_speak_at_the_level_of_the_others(learnt):
+    stack, known = learnt
+    columns = pl.concat(with_routine(cut.features, stack.process, 28)[0] for cut in known)
+    whole, half = (
+        1 / (1 + np.exp(-booster.predict(columns, raw_score=True) - shift))
+        for booster, shift in zip(stack.boosters, stack.shifts, strict=True)
+    )
+    assert stack.shifts[0] == 0 > stack.shifts[1]
+    assert half.mean() == pytest.approx(whole.mean(), abs=1e-6)
+
+
+def test_what_was_followed_is_known_as_far_as_it_had_happened():
+    frame = pl.DataFrame({"customer_id": ["a", "b", "c", "d"]})
+    bought = np.array([True, True, True, False])
+    cut = Followed(100, frame, np.array([3, 10, 27, 28]), bought, 28)
+    assert cut.stayed_away(28).tolist() == [0, 0, 0, 1]
+    assert cut.stayed_away(14).tolist() == [0, 0, 1, 1]
+    early = cut.known_at(110)
+    assert early.until == 10
+    assert early.days.tolist() == [3, 10, 10, 10]
+    assert early.bought.tolist() == [True, False, False, False]
+    assert early.stayed_away(10).tolist() == [0, 1, 1, 1]
+    assert cut.known_at(90).until == 0
+    assert cut.some(early.bought).features.get_column("customer_id").to_list() == ["a"]

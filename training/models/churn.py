@@ -50,7 +50,8 @@ class ChurnModel:
     cuts, cut_step_days
         How many past instants are learnt from, and the days between them.
     members
-        Forests that are averaged, each of another seed.
+        Pairs of forests that are averaged, each of another seed: one has learnt the horizon, one
+        half of it.
     rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction,
     lambda_l2
         As LightGBM has them.
@@ -64,12 +65,12 @@ class ChurnModel:
     threads: int = 1
     cuts: int = 12
     cut_step_days: int = 14
-    members: int = 3
+    members: int = 2
     rounds: int = 200
     learning_rate: float = 0.04
     num_leaves: int = 12
     min_data_in_leaf: int = 60
-    feature_fraction: float = 0.3
+    feature_fraction: float = 0.15
     bagging_fraction: float = 0.7
     lambda_l2: float = 5.0
     stack_: SilenceStack = field(init=False, repr=False)
@@ -98,8 +99,8 @@ class ChurnModel:
             step_days=self.cut_step_days,
         )
         self.rfm_ = Rfm.fit(nw.from_native(customer_features(dataset, as_of)).lazy())
-        visits = np.concatenate([frame.get_column("visits").to_numpy() for frame, _ in cuts])
-        label = np.concatenate([left for _, left in cuts])
+        visits = np.concatenate([cut.features.get_column("visits").to_numpy() for cut in cuts])
+        label = np.concatenate([cut.stayed_away(self.horizon_days) for cut in cuts])
         few = visits < FEW_VISITS
         known = label[few] if few.sum() >= MIN_NEWCOMERS else label
         self.newcomer_rate_ = float(known.mean())

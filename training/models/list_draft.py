@@ -171,6 +171,7 @@ class Draft:
             "learners": list(self.ranker.learners),
             "reasons": [source.reason for source in ranking.sources],
             "motives": self.motives,
+            "moment": self.ranker.moment_columns,
             "state": {"pair": self.pair, "customer": of_customer, "product": of_product},
         }
         (self.folder / "about.json").write_text(json.dumps(about, indent=1))

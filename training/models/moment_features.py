@@ -140,6 +140,15 @@ def moment_features(
     return {name: np.asarray(values, np.float32) for name, values in found.items()}
 
 
+def laid_out(features: Mapping[str, Float32s], columns: Sequence[str], rows: int) -> Float32s:
+    """Lay features side by side, one row a candidate; what nobody planned to promote is zero."""
+    found = np.zeros((rows, len(columns)), np.float32)
+    for at, name in enumerate(columns):
+        if name in features:
+            found[:, at] = features[name]
+    return found
+
+
 def days_on(state: Mapping[str, Float32s], days: int) -> dict[str, Float32s]:
     """Let `days` pass without a purchase."""
     found = dict(state)

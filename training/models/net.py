@@ -13,6 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from training.models.moment_features import laid_out
+
 Codes = NDArray[np.int8]
 Floats = NDArray[np.float64]
 
@@ -62,13 +64,11 @@ class Inputs:
 
         What is not there is zero, as a kind of promotion that nobody planned is.
         """
-        found = np.zeros((rows, len(self.columns)), np.float32)
-        for at, name in enumerate(self.columns):
-            if name in features:
-                found[:, at] = features[name]
-        steps = (_logs(found) - self.centre) / (self.spread * np.float32(STEP))
+        logs = _logs(laid_out(features, self.columns, rows))
+        steps = (logs - self.centre) / (self.spread * np.float32(STEP))
         whole = np.clip(np.rint(steps), -LARGEST, LARGEST)
-        return np.asarray(np.nan_to_num(whole, nan=MISSING), np.int8)
+        whole[np.isnan(whole)] = MISSING
+        return np.asarray(whole, np.int8)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Net:
         """Log-odds of each row by learner."""
         return dict(zip(self.learners, self._of(read(codes, self.marked)).T, strict=True))
 
-    def contributions(self, codes: Codes, learner: str) -> Floats:
+    def contributions(self, codes: Codes) -> dict[str, Floats]:
         """Split each row's log-odds into one part a column and the base; they add up to it.
 
         Source: integrated gradients (Sundararajan, Taly and Yan 2017) from the average
@@ -121,20 +121,19 @@ class Net:
 
         Returns
         -------
-        numpy.ndarray
-            Shape (rows, columns + 1).
+        dict
+            By learner, shape (rows, columns + 1).
         """
-        output, values, columns = (
-            self.learners.index(learner),
-            read(codes, self.marked),
-            codes.shape[1],
-        )
+        values, columns = read(codes, self.marked), codes.shape[1]
         hidden = values @ self.weights
         opened = np.mean([share * hidden + self.bias > 0 for share in PATH], axis=0)
-        parts = (opened * self.slopes[:, output]) @ self.weights.T * values
-        told = parts[:, :columns]
-        told[:, self.marked] += parts[:, columns:]
-        return np.column_stack([told, self._of(values)[:, output] - told.sum(axis=1)])
+        odds, found = self._of(values), {}
+        for output, learner in enumerate(self.learners):
+            parts = (opened * self.slopes[:, output]) @ self.weights.T * values
+            told = parts[:, :columns]
+            told[:, self.marked] += parts[:, columns:]
+            found[learner] = np.column_stack([told, odds[:, output] - told.sum(axis=1)])
+        return found
 
     def _of(self, values: NDArray[np.float32]) -> Floats:
         hidden = np.maximum(values @ self.weights + self.bias, 0)

@@ -8,7 +8,8 @@ The folder holds:
 
 about.json
     as_of, horizon_days, list_length, kinds (of list), learners, reasons (by number), the
-    motive that each of the net's columns belongs to, and the names of the columns of the arrays.
+    motive that each of the net's columns belongs to, moment (features of the moment's
+    boosters), and the names of the columns of the arrays.
 customers.parquet
     customer_id ascending, baskets, location_id (the usual one; null where unknown), first and
     end: rows of the candidate arrays.
@@ -44,7 +45,7 @@ from features.calendar import to_day
 from training.lists.leaving import CUSTOMERS, OF_CANDIDATES
 from training.models.blend import OF_NET, WEIGHTS, Blend, beside
 from training.models.boosting import Booster
-from training.models.moment_features import Clocks, days_on, moment_features, still_there
+from training.models.moment_features import Clocks, days_on, laid_out, moment_features, still_there
 from training.models.motives import TOLD, Movers, belongs
 from training.models.net import Net
 from training.models.place_plan import Plan
@@ -207,14 +208,12 @@ class PublishedLists:
         features = moment_features(state, Clocks(self.arrays["hazard"]), cols, promotions)
         asked = tuple(kind for kind in self.kinds if kinds is None or kind in kinds)
         taste = np.asarray(self.arrays["taste"][first:end])
+        inputs = laid_out(features, self.about["moment"], len(cols))
         net = self.net.odds(self.net.codes(self.arrays["code"][first:end], features))
-        raw, none = {}, np.zeros(len(cols), np.float32)
+        raw = {}
         for number, learner in enumerate(self.about["learners"]):
             if learner in self.blend.needed(asked):
-                booster = self.moment[learner]
-                # A kind of promotion that is not planned now is zero.
-                inputs = np.column_stack([features.get(name, none) for name in booster.columns])
-                moved = booster.native.predict(inputs, raw_score=True, num_threads=1)
+                moved = self.moment[learner].native.predict(inputs, raw_score=True, num_threads=1)
                 raw[learner] = beside(learner, taste[:, number] + np.asarray(moved), net)
         scores = {kind: self.blend.at(kind, raw, state["customer_size"]) for kind in asked}
         own = ~np.isnan(state["baskets"])
@@ -255,17 +254,17 @@ class PublishedLists:
         taste[there] = self.arrays["motive"][place[there]].reshape(-1, *shape[1:])
         features = {name: values[at] for name, values in candidates.features.items()}
         codes = self.net.codes(self.arrays["code"][rows], features)
-        found, none = np.zeros((len(rows), len(TOLD)), np.float32), np.zeros(len(rows))
+        net = self.net.contributions(codes)
+        inputs = laid_out(features, self.about["moment"], len(rows))
+        found = np.zeros((len(rows), len(TOLD)), np.float32)
         for number, learner in enumerate(self.about["learners"]):
             weight = WEIGHTS[kind].get(learner)
             if weight is None:
                 continue
-            mover = self.movers[learner]
-            inputs = [features.get(name, none) for name in mover.columns]
-            moment = mover.by_motive(np.column_stack(inputs))[:, : len(TOLD)]
+            moment = self.movers[learner].by_motive(inputs)[:, : len(TOLD)]
             boosted = MOTIVE_STEP * taste[:, number] + moment
-            net = self.net.contributions(codes, OF_NET[learner])[:, :-1] @ self.net_motives
-            found += weight / self.blend.scale[learner] * (boosted + net) / 2
+            moved = net[OF_NET[learner]][:, :-1] @ self.net_motives
+            found += weight / self.blend.scale[learner] * (boosted + moved) / 2
         return found
 
     def _state(self, row: int, cols: Ints, span: slice) -> dict[str, Float32s]:

@@ -155,6 +155,11 @@ class Ranker:
         """Those that had something to learn."""
         return tuple(self.taste)
 
+    @property
+    def moment_columns(self) -> tuple[str, ...]:
+        """Features that the moment's boosters read, the same of all learners."""
+        return next((booster.columns for booster in self.moment.values()), ())
+
     def taste_of(self, features: pl.DataFrame) -> Taste:
         """Answer what does not depend on the moment, of candidates.
 
@@ -199,7 +204,7 @@ class Ranker:
         parts = [one.contributions(complete(of, one.columns)) for of, one in boosters]
         parts.append(pl.DataFrame({GROWING: self.beyond.odds(taste)}))
         codes = self.net.codes(_codes(self.net, taste), columns(moment))
-        shares = self.net.contributions(codes, OF_NET[learner])
+        shares = self.net.contributions(codes)[OF_NET[learner]]
         parts.append(pl.DataFrame(shares, schema=[*self.net.columns, "base"], orient="row"))
         return [part / 2 for part in parts]
 

@@ -1,10 +1,10 @@
 """The chance that a customer stays away for some days: trees, a logit and MBG/NBD, weighed.
 
-Customers at earlier cuts and whether they stayed away go in; log-odds of staying away come out.
-All members rise with silence and fall with visits, so their weighed mean does, too; trees read the
-customer's routine besides (`routines`). The weights are those that were best on a cut whose window
-none of the members had seen: with little to learn from, the process counts for much. Churn is this
-at its horizon.
+Customers followed from earlier cuts go in; log-odds of staying away come out. All members rise
+with silence and fall with visits, so their weighed mean does, too; trees read the customer's
+routine and who they are besides (`routines`), and every second of them is grown for half the
+horizon. The weights are those that were best on a cut whose window none of the members had seen:
+with little to learn from, the process counts for much. Churn is this at its horizon.
 """
 
 import json
@@ -16,6 +16,8 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit
 
 from training.models.bgnbd import ModifiedBgNbd, purchases
 from training.models.boosting import Booster, tree_params
@@ -23,6 +25,7 @@ from training.models.directed import directed
 from training.models.monotone_logit import MonotoneLogit
 from training.models.routines import lowest, with_routine
 from training.models.season import Line
+from training.models.stacked_cuts import Followed
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +42,7 @@ MOST_CERTAIN = 12.0
 
 @dataclass(frozen=True)
 class Boosting:
-    """How trees are grown, as LightGBM has it; `members` forests of other seeds are averaged.
+    """How trees are grown, as LightGBM has it; `members` pairs of other seeds are averaged.
 
     Attributes
     ----------
@@ -53,7 +56,7 @@ class Boosting:
     learning_rate: float = 0.04
     num_leaves: int = 12
     min_data_in_leaf: int = 60
-    feature_fraction: float = 0.3
+    feature_fraction: float = 0.15
     bagging_fraction: float = 0.7
     lambda_l2: float = 5.0
     members: int = 2
@@ -73,6 +76,8 @@ class SilenceStack:
         Staying away for so long.
     process, logit, boosters
         The members; no boosters where there was too little to learn from.
+    shifts
+        What is added to each booster's log-odds: to stay away for half the horizon is likelier.
     weights
         Of the trees, the logit and the process; none below 0, together 1.
     line
@@ -83,6 +88,7 @@ class SilenceStack:
     process: ModifiedBgNbd
     logit: MonotoneLogit
     boosters: tuple[Booster, ...]
+    shifts: tuple[float, ...]
     weights: tuple[float, float, float]
     line: Line = field(default_factory=Line)
 
@@ -91,33 +97,48 @@ class SilenceStack:
         cls,
         process: ModifiedBgNbd,
         horizon_days: int,
-        cuts: Sequence[tuple[pl.DataFrame, Floats]],
+        cuts: Sequence[Followed],
         boosting: Boosting,
         weights: tuple[float, float, float] = EQUAL,
     ) -> Self:
-        """Fit the members to customers at cuts and whether they stayed away (1) or not (0)."""
-        together = pl.concat(frame for frame, _ in cuts)
-        label = np.concatenate([stayed_away for _, stayed_away in cuts])
+        """Fit the members to customers followed from cuts.
+
+        Cuts whose follow-up is shorter than the horizon count for half of it, if they are followed
+        so far; one at least has to be followed for all of it.
+        """
+        whole = [cut for cut in cuts if cut.until >= horizon_days]
+        together = pl.concat(cut.features for cut in whole)
+        label = np.concatenate([cut.stayed_away(horizon_days) for cut in whole])
         known, rising = directed(together, process, horizon_days)
         logit = MonotoneLogit.fit(known.to_numpy(), np.array(rising, dtype=np.float64), label)
-        columns, signs = with_routine(together, process, horizon_days)
-        boosters: tuple[Booster, ...] = ()
         rarer = min(label.sum(), len(label) - label.sum())
-        if len(label) >= boosting.fewest_examples and rarer >= boosting.fewest_of_each:
-            boosters = tuple(
-                Booster.fit(
-                    columns,
-                    label,
-                    tree_params(boosting, objective="binary", monotone_constraints=signs),
-                    boosting.rounds,
-                    threads=boosting.threads,
-                    seed=boosting.seed + member,
-                )
-                for member in range(boosting.members)
+        if len(label) < boosting.fewest_examples or rarer < boosting.fewest_of_each:
+            return cls(horizon_days, process, logit, (), (), without_trees(weights))
+        columns, signs = with_routine(together, process, horizon_days)
+        params = tree_params(boosting, objective="binary", monotone_constraints=signs)
+
+        def grow(columns: pl.DataFrame, label: Floats, seed: int) -> Booster:
+            return Booster.fit(
+                columns, label, params, boosting.rounds, threads=boosting.threads, seed=seed
             )
-        else:
-            weights = without_trees(weights)
-        return cls(horizon_days, process, logit, boosters, weights)
+
+        # Whether somebody stays away for half as long is known sooner, and has another share of
+        # chance in it: trees that learnt the one and trees that learnt the other err apart.
+        half = half_of(horizon_days)
+        sooner = [cut for cut in cuts if cut.until >= half]
+        sooner_label = np.concatenate([cut.stayed_away(half) for cut in sooner])
+        sooner_columns, _ = with_routine(
+            pl.concat(cut.features for cut in sooner), process, horizon_days
+        )
+        boosters: list[Booster] = []
+        shifts: list[float] = []
+        for member in range(boosting.members):
+            seed = boosting.seed + member
+            of_all, of_half = grow(columns, label, seed), grow(sooner_columns, sooner_label, seed)
+            boosters += [of_all, of_half]
+            said = (one.predict(columns, raw_score=True) for one in (of_half, of_all))
+            shifts += [0.0, _level(*said)]
+        return cls(horizon_days, process, logit, tuple(boosters), tuple(shifts), weights)
 
     def members(self, features: pl.DataFrame) -> Floats:
         """Return the members' log-odds, shape (customers, 3); 0 for trees where there are none."""
@@ -142,9 +163,10 @@ class SilenceStack:
         columns = self._by_trees(features)[1]
         trees, logit, process = self.weights
         parts = np.zeros((features.height, columns.width + 1))
-        for booster in self.boosters:
+        for booster, shift in zip(self.boosters, self.shifts, strict=True):
             share = trees / len(self.boosters)
             parts += share * booster.path_contributions(columns).to_numpy(order="c")
+            parts[:, -1] += share * shift
         parts[:, : known.width] += logit * self.logit.contributions(known.to_numpy())
         parts[:, -1] += logit * self.logit.intercept
         parts[:, columns.columns.index("process_silence")] += process * self._by_process(features)
@@ -161,7 +183,7 @@ class SilenceStack:
             "horizon_days": self.horizon_days,
             "process": asdict(self.process),
             "logit": self.logit.to_json(),
-            "boosters": len(self.boosters),
+            "shifts": self.shifts,
             "weights": self.weights,
             "line": asdict(self.line),
         }
@@ -173,7 +195,7 @@ class SilenceStack:
         content = json.loads((folder / "stack.json").read_text())
         boosters = (
             Booster.load(folder / f"booster_{number}", threads)
-            for number in range(content["boosters"])
+            for number in range(len(content["shifts"]))
         )
         trees, logit, process = content["weights"]
         return cls(
@@ -181,6 +203,7 @@ class SilenceStack:
             ModifiedBgNbd(**content["process"]),
             MonotoneLogit.from_json(content["logit"]),
             tuple(boosters),
+            tuple(content["shifts"]),
             (trees, logit, process),
             Line(**content["line"]),
         )
@@ -190,8 +213,8 @@ class SilenceStack:
 
         def mean(columns: pl.DataFrame) -> Floats:
             found = np.zeros(columns.height)
-            for booster in self.boosters:
-                found += booster.predict(columns, raw_score=True) / len(self.boosters)
+            for booster, shift in zip(self.boosters, self.shifts, strict=True):
+                found += (booster.predict(columns, raw_score=True) + shift) / len(self.boosters)
             return found
 
         columns, _ = with_routine(features, self.process, self.horizon_days)
@@ -201,6 +224,17 @@ class SilenceStack:
         p = self.process.silence(*purchases(features), self.horizon_days)
         p = np.clip(p, 1e-12, 1 - 1e-12)
         return np.asarray(np.clip(np.log(p / (1 - p)), -MOST_CERTAIN, MOST_CERTAIN))
+
+
+def half_of(horizon_days: int) -> int:
+    """Return the shorter horizon that every second booster learns."""
+    return max(horizon_days // 2, 1)
+
+
+def _level(log_odds: Floats, other: Floats) -> float:
+    """Return what to add to log-odds so that their mean chance is that of the others."""
+    wanted = expit(other).mean()
+    return float(brentq(lambda shift: expit(log_odds + shift).mean() - wanted, -30.0, 30.0))
 
 
 def best_weights(

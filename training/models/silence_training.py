@@ -17,14 +17,25 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from training.models.bgnbd import ModifiedBgNbd, purchases
 from training.models.season import YEAR_DAYS, Line, best_season, is_off, is_worse
-from training.models.silence_stack import Boosting, SilenceStack, best_weights, without_trees
+from training.models.silence_stack import (
+    Boosting,
+    SilenceStack,
+    best_weights,
+    half_of,
+    without_trees,
+)
 from training.models.stacked_cuts import (
+    Followed,
     customer_features,
     cut_days,
     days_known,
-    days_to_next,
-    features_at_cut,
+    followed_from,
 )
+
+# Members are weighed on one customer of so many, of whom nothing was learnt.
+LEARNT_OF = 4
+# At all cuts, where the same customers stand again and again: each says less than one would.
+WORTH_OF_OTHERS = 0.5
 
 Floats = NDArray[np.float64]
 Cut = tuple[pl.DataFrame, Floats]
@@ -38,7 +49,7 @@ def learn(
     *,
     cuts: int,
     step_days: int,
-) -> tuple[SilenceStack, list[Cut]]:
+) -> tuple[SilenceStack, list[Followed]]:
     """Learn who stays away for `horizon_days` from what was known at `as_of`.
 
     Parameters
@@ -50,7 +61,7 @@ def learn(
     Returns
     -------
     tuple
-        The stack, and the cuts that it was fitted to: customers, and 1 where they stayed away.
+        The stack, and the cuts from which customers were followed for the horizon.
 
     Raises
     ------
@@ -65,33 +76,38 @@ def learn(
         count=cuts,
         history=horizon_days,
     )
-    known = [cut_at(dataset, as_of, day, horizon_days) for day in days]
+    # The newest customers stayed away for half the horizon, or did not.
+    young = to_day(as_of) - half_of(horizon_days)
+    followed = [followed_from(dataset, as_of, day, horizon_days) for day in (young, *days)]
+    known = followed[1:]
     process = ModifiedBgNbd.fit(*purchases(customer_features(dataset, as_of)))
     # Stacks as they would have been at the newest cut, and one horizon before it.
-    newest = days[0]
-    trial = _as_of(days, known, newest, horizon_days, boosting)
-    half, others = _of_half(known, process, horizon_days, boosting)
-    trials = [(half.members(others[0]), others[1], 1.0)]
+    newest = known[0]
+    label = newest.stayed_away(horizon_days)
+    trial = _as_of(newest, followed, horizon_days, boosting)
+    most, others = _of_most(followed, process, horizon_days, boosting)
+    trials = [(most.members(others[0]), others[1], WORTH_OF_OTHERS)]
     if trial is not None:
         # One that learnt from few of the cuts says little of what all of them teach.
-        worth = sum(day + horizon_days <= newest for day in days) / len(days)
-        trials.append((trial.members(known[0][0]), known[0][1], worth))
-    with_trees = bool(half.boosters) and (trial is None or bool(trial.boosters))
+        worth = sum(day + horizon_days <= newest.day for day in days) / len(days)
+        trials.append((trial.members(newest.features), label, worth))
+    with_trees = bool(most.boosters) and (trial is None or bool(trial.boosters))
     weights = best_weights(trials, with_trees=with_trees)
-    stack = SilenceStack.fit(process, horizon_days, known, boosting, weights)
+    stack = SilenceStack.fit(process, horizon_days, followed, boosting, weights)
     if trial is None:
         return stack, known
     trial = replace(trial, weights=weights)
-    odds, label = trial.log_odds(known[0][0]), known[0][1]
+    odds = trial.log_odds(newest.features)
     candidates: dict[str, Line] = {}
     # The newest answers that had come true at the newest cut, to customers not learnt from.
-    k = next((k for k, day in enumerate(days) if day + horizon_days <= newest), 0)
-    earlier = _as_of(days, known, days[k], horizon_days, boosting)
+    before = next((cut for cut in known if cut.day + horizon_days <= newest.day), newest)
+    earlier = _as_of(before, followed, horizon_days, boosting)
     if earlier is not None:
         fitting = weights if earlier.boosters else without_trees(weights)
         earlier = replace(earlier, weights=fitting)
-        candidates["newest"] = Line.fit(earlier.log_odds(known[k][0]), known[k][1])
-    year_before = _year_before(dataset, as_of, newest, horizon_days)
+        happened = before.stayed_away(horizon_days)
+        candidates["newest"] = Line.fit(earlier.log_odds(before.features), happened)
+    year_before = _year_before(dataset, as_of, newest.day, horizon_days)
     if year_before is not None:
         candidates["year before"] = Line.fit(trial.log_odds(year_before[0]), year_before[1])
     chosen = best_season(odds, label, candidates)
@@ -114,43 +130,41 @@ def learn(
 
 def cut_at(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Cut:
     """Return customers as they were at a cut, and 1 where they bought nothing for the horizon."""
-    features = features_at_cut(dataset, as_of, day)
-    following = days_to_next(dataset, as_of, day, features.get_column("customer_id"))
-    away = following.fill_null(horizon_days) >= horizon_days
-    return features, np.asarray(away.to_numpy(), dtype=np.float64)
+    followed = followed_from(dataset, as_of, day, horizon_days)
+    return followed.features, followed.stayed_away(horizon_days)
 
 
 def _as_of(
-    days: list[int], known: Sequence[Cut], day: int, horizon_days: int, boosting: Boosting
+    cut: Followed, followed: Sequence[Followed], horizon_days: int, boosting: Boosting
 ) -> SilenceStack | None:
-    """Fit a stack to what had come true by the cut of that day; None where nothing had."""
-    before = [k for k, one in enumerate(days) if one + horizon_days <= day]
-    if not before:
+    """Fit a stack to what had come true by a cut; None where nothing had."""
+    before = [one.known_at(cut.day) for one in followed if one.day < cut.day]
+    if not any(one.until >= horizon_days for one in before):
         return None
-    process = ModifiedBgNbd.fit(*purchases(known[days.index(day)][0]))
-    once = replace(boosting, members=1)
-    return SilenceStack.fit(process, horizon_days, [known[k] for k in before], once)
+    process = ModifiedBgNbd.fit(*purchases(cut.features))
+    return SilenceStack.fit(process, horizon_days, before, replace(boosting, members=1))
 
 
-def _of_half(
-    known: Sequence[Cut], process: ModifiedBgNbd, horizon_days: int, boosting: Boosting
+def _of_most(
+    followed: Sequence[Followed], process: ModifiedBgNbd, horizon_days: int, boosting: Boosting
 ) -> tuple[SilenceStack, Cut]:
-    """Fit a stack to every other customer; return it and the rest of them at the newest cut.
+    """Fit a stack to three customers of four; return it and the rest of them at all cuts.
 
-    What the newest cut teaches when it is known shows what members can learn; how well that
-    holds later, the trials in time show. Where records are short, the early cuts that those
-    learn from say little of what longer histories teach.
+    What is learnt of others at the same time shows what members can learn; how well that holds
+    later, the trials in time show. Where records are short, the early cuts that those learn from
+    say little of what longer histories teach. Trees need many customers: learning of half of
+    them, they did worse than they do in the end.
     """
-    learnt = [
-        frame.get_column("customer_id").hash(seed=0).to_numpy() % 2 == 0 for frame, _ in known
-    ]
-    kept = [
-        (frame.filter(pl.Series(mine)), label[mine])
-        for (frame, label), mine in zip(known, learnt, strict=True)
-    ]
+
+    def learnt(cut: Followed) -> NDArray[np.bool_]:
+        hashes = cut.features.get_column("customer_id").hash(seed=0).to_numpy()
+        return np.asarray(hashes % LEARNT_OF != 0)
+
     once = replace(boosting, members=1)
-    others = known[0][0].filter(pl.Series(~learnt[0])), known[0][1][~learnt[0]]
-    return SilenceStack.fit(process, horizon_days, kept, once), others
+    stack = SilenceStack.fit(process, horizon_days, [c.some(learnt(c)) for c in followed], once)
+    rest = [cut.some(~learnt(cut)) for cut in followed if cut.until >= horizon_days]
+    happened = np.concatenate([cut.stayed_away(horizon_days) for cut in rest])
+    return stack, (pl.concat(cut.features for cut in rest), happened)
 
 
 def _year_before(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Cut | None:

@@ -4,8 +4,9 @@ A dataset and an `as_of` go in; feature frames of earlier cuts and the days to e
 next purchase come out. Nothing at or after `as_of` is read. Churn and next purchase learn from it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 
 import narwhals as nw
 import numpy as np
@@ -48,6 +49,21 @@ class Followed:
     days: NDArray[np.int64]
     bought: NDArray[np.bool_]
     until: int
+
+    def stayed_away(self, horizon_days: int) -> NDArray[np.float64]:
+        """Return 1 where no visit was seen within so many days, which were followed, else 0."""
+        return (~self.bought | (self.days >= horizon_days)).astype(np.float64)
+
+    def known_at(self, day: int) -> Self:
+        """Return them as far as they were followed by the start of a day."""
+        until = max(min(self.until, day - self.day), 0)
+        seen = self.bought & (self.days < until)
+        return replace(self, days=np.minimum(self.days, until), bought=seen, until=until)
+
+    def some(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the chosen customers."""
+        features = self.features.filter(pl.Series(chosen))
+        return replace(self, features=features, days=self.days[chosen], bought=self.bought[chosen])
 
 
 def customer_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
@@ -166,14 +182,17 @@ def followed_cuts(
     MissingData
         If there is no cut with one horizon of records before it.
     """
-    found = []
-    for day in cut_days(dataset, as_of, latest=step, step=step, count=count, history=horizon_days):
-        features = features_at_cut(dataset, as_of, day)
-        follow = min(horizon_days, to_day(as_of) - day)
-        following = days_to_next(dataset, as_of, day, features.get_column("customer_id"))
-        days = following.fill_null(follow).clip(upper_bound=follow).to_numpy().astype(np.int64)
-        found.append(Followed(day, features, days, days < follow, follow))
-    return found
+    days = cut_days(dataset, as_of, latest=step, step=step, count=count, history=horizon_days)
+    return [followed_from(dataset, as_of, day, horizon_days) for day in days]
+
+
+def followed_from(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Followed:
+    """Follow customers from a day for one horizon or until `as_of`."""
+    features = features_at_cut(dataset, as_of, day)
+    follow = min(horizon_days, to_day(as_of) - day)
+    following = days_to_next(dataset, as_of, day, features.get_column("customer_id"))
+    days = following.fill_null(follow).clip(upper_bound=follow).to_numpy().astype(np.int64)
+    return Followed(day, features, days, days < follow, follow)
 
 
 def days_known(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
