@@ -4,6 +4,7 @@ It reads `FORESELL_HOME/published`, and where nothing is published there, what w
 beside the sources when the Bento was built.
 """
 
+import logging
 from pathlib import Path
 
 import bentoml
@@ -28,6 +29,18 @@ ENVIRONMENT = {
     "POLARS_MAX_THREADS": "1",
 }
 
+
+def tell_operators() -> None:
+    """Let what the service says of its versions stand among the server's own lines."""
+    spoken = logging.getLogger("serving")
+    if not spoken.handlers:
+        shown = logging.StreamHandler()
+        shown.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] [foresell] %(message)s"))
+        spoken.addHandler(shown)
+        spoken.setLevel(logging.INFO)
+        spoken.propagate = False
+
+
 settings = Settings()
 predictor = Predictor([settings.home.absolute(), *PACKED], READERS, settings.poll_seconds)
 
@@ -46,6 +59,7 @@ class Foresell:
     """Demand, churn, next purchase and recommendations over HTTP."""
 
     def __init__(self) -> None:
+        tell_operators()
         predictor.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]

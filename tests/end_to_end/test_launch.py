@@ -59,6 +59,8 @@ def test_it_starts_empty_picks_up_a_version_and_ends_whole(launched, published_h
     shutil.copytree(published.root(published_home), published.root(home))
     assert until(lambda: httpx.get(f"{service.url}/readyz").status_code == 200, 30)
     assert httpx.post(f"{service.url}/v1/churn", json=asked).status_code == 200
+    version = published.current(home).name
+    assert f"[foresell] serving version {version}\n" in service.log.read_text()
 
     assert len(service.family()) >= 3
     assert service.interrupt() == []
