@@ -25,7 +25,7 @@ from training.models.directed import directed
 from training.models.monotone_logit import MonotoneLogit
 from training.models.routines import lowest, with_routine
 from training.models.season import Line
-from training.models.stacked_cuts import Followed
+from training.models.stacked_cuts import Followed, half_of
 
 Floats = NDArray[np.float64]
 
@@ -224,11 +224,6 @@ class SilenceStack:
         p = self.process.silence(*purchases(features), self.horizon_days)
         p = np.clip(p, 1e-12, 1 - 1e-12)
         return np.asarray(np.clip(np.log(p / (1 - p)), -MOST_CERTAIN, MOST_CERTAIN))
-
-
-def half_of(horizon_days: int) -> int:
-    """Return the shorter horizon that every second booster learns."""
-    return max(horizon_days // 2, 1)
 
 
 def _level(log_odds: Floats, other: Floats) -> float:

@@ -21,7 +21,6 @@ from training.models.silence_stack import (
     Boosting,
     SilenceStack,
     best_weights,
-    half_of,
     without_trees,
 )
 from training.models.stacked_cuts import (
@@ -30,12 +29,11 @@ from training.models.stacked_cuts import (
     cut_days,
     days_known,
     followed_from,
+    half_of,
 )
 
 # Members are weighed on one customer of so many, of whom nothing was learnt.
 LEARNT_OF = 4
-# At all cuts, where the same customers stand again and again: each says less than one would.
-WORTH_OF_OTHERS = 0.5
 
 Floats = NDArray[np.float64]
 Cut = tuple[pl.DataFrame, Floats]
@@ -86,7 +84,7 @@ def learn(
     label = newest.stayed_away(horizon_days)
     trial = _as_of(newest, followed, horizon_days, boosting)
     most, others = _of_most(followed, process, horizon_days, boosting)
-    trials = [(most.members(others[0]), others[1], WORTH_OF_OTHERS)]
+    trials = [(most.members(others[0]), others[1], 1.0)]
     if trial is not None:
         # One that learnt from few of the cuts says little of what all of them teach.
         worth = sum(day + horizon_days <= newest.day for day in days) / len(days)

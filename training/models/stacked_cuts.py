@@ -66,6 +66,11 @@ class Followed:
         return replace(self, features=features, days=self.days[chosen], bought=self.bought[chosen])
 
 
+def half_of(horizon_days: int) -> int:
+    """Return half a horizon: what happens in it is known sooner."""
+    return max(horizon_days // 2, 1)
+
+
 def customer_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Return all customers' features at `as_of`, ordered by customer_id; computed once."""
 
