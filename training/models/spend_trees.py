@@ -3,7 +3,7 @@
 Customers at cuts and what they spent then go in; expected spend comes out. One booster learns the
 spend of the horizon, one that of half of it, which is known of a newer cut, too; both as Tweedie
 deviance. The third learns the root of the spend, which the largest spenders sway less. Each is
-moved to the level of what was learnt, and their mean answers. Value rests on it.
+moved to the level of what was learnt, and their weighed mean answers. Value rests on it.
 """
 
 import json
@@ -24,6 +24,9 @@ Grow = Callable[[pl.DataFrame, Floats, Mapping[str, Any]], Booster]
 
 ROOT = {"objective": "regression"}
 LEAST = 1e-9
+# What the root says of small and of large spenders lies off: with more of it the mean absolute
+# error falls on, and deciles miss their level.
+SHARE_OF_ROOT = 0.2
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class SpendTrees:
         """Return the expected spend."""
         half = self.half_scale * self.half.predict(features)
         root = self.root_scale * self._squared(features)
-        return np.asarray((self.whole.predict(features) + half + root) / 3)
+        mean = (self.whole.predict(features) + half) / 2
+        return np.asarray((1 - SHARE_OF_ROOT) * mean + SHARE_OF_ROOT * root)
 
     def path_contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return what moved the two that speak in logs: a part a column, and `base`."""
