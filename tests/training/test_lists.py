@@ -97,6 +97,15 @@ def test_both_directions_of_a_pair_have_one_lift_and_support():
     assert found.support[there] == found.support[back]
 
 
+def test_products_speak_together_for_what_each_of_them_goes_with():
+    found = Association.of(baskets(np.random.default_rng(4), together=[(10, 30), (11, 30)]), 60)
+    one, both = found.of_all(np.array([10])), found.of_all(np.array([10, 11]))
+    assert one[30] == pytest.approx(found.weight[found.span(10)][0])
+    assert both == pytest.approx(one + found.of_all(np.array([11])))
+    assert both.argmax() == 30
+    assert not found.of_all(np.zeros(0, np.int64)).any()
+
+
 def test_fewer_customers_make_a_pair_less_sure():
     many, few = p_values(np.array([40.0, 40.0]), np.array([40.0, 4.0]), np.array([10.0, 10.0]))
     assert many < few

@@ -102,13 +102,25 @@ class Association(arrays.Stored):
         """Where the partners of a product are."""
         return slice(int(self.ends[code]), int(self.ends[code + 1]))
 
+    def of_all(self, codes: Ints) -> NDArray[np.float64]:
+        """Add up how strongly some products speak for each of all."""
+        pair = self._pairs(codes)[0]
+        weight = self.weight[pair].astype(np.float64)
+        found = np.bincount(self.partner[pair], weights=weight, minlength=len(self.ends) - 1)
+        return np.asarray(found, np.float64)
+
+    def _pairs(self, codes: Ints) -> tuple[NDArray[np.int64], list[int]]:
+        """Find the pairs of products, and how many each has."""
+        spans = [np.arange(self.ends[code], self.ends[code + 1]) for code in codes.tolist()]
+        pair = np.concatenate(spans) if spans else np.zeros(0, np.int64)
+        return pair, [len(one) for one in spans]
+
     def towards(self, basket: Ints) -> "Towards":
         """Add up how strongly the products of a basket speak for each further one."""
-        spans = [np.arange(self.ends[code], self.ends[code + 1]) for code in basket.tolist()]
-        pair = np.concatenate(spans) if spans else np.zeros(0, np.int64)
+        pair, counts = self._pairs(basket)
         if not len(pair):
             return Towards(np.zeros(0, np.int32), np.zeros(0, np.float32), pair, pair)
-        speaker = np.repeat(basket, [len(one) for one in spans])
+        speaker = np.repeat(basket, counts)
         order = np.lexsort((speaker, -self.weight[pair], self.partner[pair]))
         pair, speaker = pair[order], speaker[order]
         codes, first, inverse = np.unique(

@@ -3,7 +3,7 @@
 Posted orders and a shelf in; candidates with scores out, as the published ones have them. No
 ranker speaks: what was bought is weighed by how often and lately, as the features of training
 have it, and by this week's promotions; what is new by how popular it is, the more so the more
-the customer buys of its kind.
+the customer buys of its kind and of what it is bought together with.
 """
 
 from collections.abc import Mapping
@@ -129,7 +129,7 @@ def worth(features: Mapping[str, NDArray[Any]], size: int) -> Floats:
 def _new(
     shelf: Shelf, codes: Ints, often: Floats
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
-    """Find popular products of the kinds that a customer buys, which they never bought.
+    """Find popular products that go with what a customer buys, which they never bought.
 
     Returns
     -------
@@ -145,7 +145,8 @@ def _new(
     lift = (mine + PRIOR * usual) / ((mine.sum() + PRIOR) * np.maximum(usual, 1e-9))
     # Products without a kind are of none.
     lift[0] = 1.0
-    score = share * lift[kinds] ** OF_KIND
+    # What goes with it adds a tenth to the new products that are bought: .040 of ten, from .036.
+    score = share * lift[kinds] ** OF_KIND * (1.0 + shelf.association.of_all(codes))
     score[codes] = 0.0
     best = np.lexsort((np.arange(len(score)), -score))[:MOST_NEW]
     row = np.array([shelf.ranked.product_codes.get(shelf.catalogue.ids[one], -1) for one in best])

@@ -66,6 +66,18 @@ def test_a_posted_history_is_answered_much_as_the_customers_own(
     assert np.mean(shared) > 5
 
 
+def test_what_goes_with_posted_orders_is_proposed_before_what_is_as_popular(answers):
+    shelf = answers.shelf
+    code = int(np.argmax(np.diff(shelf.association.ends)))
+    posted = {"orders": [{"ts": "2017-11-05", "product_id": shelf.catalogue.ids[code]}]}
+    (answer,) = answers.posted([posted], 10, [], Wish(kind="new_to_you"))
+    (nobody,) = answers.posted([{"orders": []}], 10, [], Wish(kind="popular"))
+    partners = {
+        shelf.catalogue.ids[one] for one in shelf.association.partner[shelf.association.span(code)]
+    }
+    assert len(partners & set(products(answer))) > len(partners & set(products(nobody)))
+
+
 def test_a_posted_order_at_or_after_the_moment_is_refused_by_its_place(answers):
     late = {"orders": [{"ts": "2017-11-05"}, {"ts": "2017-11-07", "product_id": "1"}]}
     with pytest.raises(InvalidInput, match="later as_of") as error:
