@@ -358,7 +358,8 @@ def main() -> None:
     if arguments.strict:
         found = strict(dataset, arguments.days, arguments.horizon)
         record(
-            f"Recommendations: {dataset.name}, last baskets in strict time order",
+            f"Recommendations: {dataset.name}, "
+            f"last baskets of {arguments.days} days in strict time order",
             found,
             command=f"{command} --strict --days {arguments.days} --horizon {arguments.horizon}",
             packages=packages,
