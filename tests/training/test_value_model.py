@@ -105,24 +105,12 @@ def test_an_unknown_customer_is_worth_what_a_new_one_is(model, journey):
 
 def test_with_few_customers_the_processes_answer_alone(processes, tmp_path):
     model, small = processes
-    assert model.spend_trees_ is None
+    assert model.spend_booster_ is None
     found = model.predict(small, AS_OF)
     assert found["value_90"].is_not_null().all()
     model.save(tmp_path)
     assert ValueModel.load(tmp_path).predict(small, AS_OF).equals(found)
     assert model.explain(small, AS_OF, found.head(3)).height >= 3
-
-
-def test_the_three_that_tell_spend_agree_on_its_level_and_half_the_horizon_tells_half(
-    model, journey
-):
-    features = model.features(journey, AS_OF)
-    trees = model.spend_trees_
-    whole, half = (one.predict(features).sum() for one in (trees.whole, trees.half))
-    assert half == pytest.approx(whole / 2, rel=0.15)
-    assert trees.half_scale == pytest.approx(2, rel=0.1)
-    assert trees.root_scale > 1  # the square of a mean is less than the mean of squares
-    assert trees.predict(features).sum() == pytest.approx(whole, rel=0.1)
 
 
 def test_a_log_without_money_is_refused_by_column(orders):

@@ -6,7 +6,7 @@ An order is a visit: a day with a purchase.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,12 +25,10 @@ from training.models.boosting import Booster, tree_params
 from training.models.gamma_gamma import GammaGamma
 from training.models.money_range import MoneyRange
 from training.models.reasons import explained, reason_columns, strongest
-from training.models.spend_trees import SpendTrees
 from training.models.stacked_cuts import (
     customer_features,
     cut_days,
     features_at_cut,
-    half_of,
     orders_and_spend,
     typical_spend,
 )
@@ -51,20 +49,6 @@ UNUSED = ("weekday", "gap_max_", "before_routine", MONEY)
 FEWEST_EXAMPLES = 1000
 # Nobody is expected to order or spend nothing at all.
 LEAST = 1e-4
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Customers at a past day: features, and the orders and spend of the horizon from there on.
-
-    `half_spend` is the spend of half the horizon.
-    """
-
-    day: int
-    features: pl.DataFrame
-    orders: Floats
-    spend: Floats
-    half_spend: Floats
 
 
 @dataclass
@@ -111,7 +95,7 @@ class ValueModel:
     lambda_l2: float = 5.0
     tweedie_power: float = 1.4
     orders_booster_: Booster | None = field(init=False, repr=False)
-    spend_trees_: SpendTrees | None = field(init=False, repr=False)
+    spend_booster_: Booster | None = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     spend_: GammaGamma = field(init=False, repr=False)
     range_: MoneyRange = field(init=False, repr=False)
@@ -153,53 +137,47 @@ class ValueModel:
         self.spend_ = GammaGamma.fit(
             known.get_column("visits"), known.get_column("spend_per_visit")
         )
-        # What the newest customers spend in half the horizon is known.
-        young = to_day(as_of) - half_of(self.horizon_days)
-        cuts = [self._cut(dataset, as_of, day) for day in (young, *days)]
-        newest = cuts[1]
-        self.orders_booster_ = self.spend_trees_ = None
+        frames = [self._with_processes(features_at_cut(dataset, as_of, day)) for day in days]
+        happened = [
+            orders_and_spend(dataset, as_of, day, self.horizon_days, frame["customer_id"])
+            for day, frame in zip(days, frames, strict=True)
+        ]
+        self.orders_booster_ = self.spend_booster_ = None
         self.level_ = (1.0, 1.0)
         # What was learnt before the newest cut's window is tried on it: ranges and level are those
         # of answers to what was not learnt.
-        self._learn(cuts, newest.day)
-        orders, spend = self._over(newest.features, self.horizon_days)
-        self.range_ = MoneyRange.fit(orders, spend, newest.spend)
+        before = [k for k, day in enumerate(days) if day + self.horizon_days <= days[0]]
+        self._learn([frames[k] for k in before], [happened[k] for k in before])
+        orders, spend = self._over(frames[0], self.horizon_days)
+        self.range_ = MoneyRange.fit(orders, spend, happened[0][1])
         level = [
             float(np.sqrt(_ratio(seen, said)))
-            for seen, said in ((newest.orders, orders), (newest.spend, spend))
+            for seen, said in zip(happened[0], (orders, spend), strict=True)
         ]
-        self._learn(cuts, to_day(as_of))
+        self._learn(frames, happened)
         self.level_ = (level[0], level[1])
         return self
 
-    def _cut(self, dataset: Dataset, as_of: datetime, day: int) -> Cut:
-        features = self._with_processes(features_at_cut(dataset, as_of, day))
-        ids, half = features.get_column("customer_id"), half_of(self.horizon_days)
-        orders, spend = orders_and_spend(dataset, as_of, day, self.horizon_days, ids)
-        _, half_spend = orders_and_spend(dataset, as_of, day, half, ids)
-        return Cut(day, features, orders, spend, half_spend)
-
-    def _learn(self, cuts: list[Cut], until: int) -> None:
-        """Learn from cuts whose windows, or the first halves of them, had ended by a day."""
-        whole = [cut for cut in cuts if cut.day + self.horizon_days <= until]
-        sooner = [cut for cut in cuts if cut.day + half_of(self.horizon_days) <= until]
-        if sum(cut.features.height for cut in whole) < FEWEST_EXAMPLES:
+    def _learn(self, frames: list[pl.DataFrame], happened: list[tuple[Floats, Floats]]) -> None:
+        if sum(frame.height for frame in frames) < FEWEST_EXAMPLES:
             return
+        together = pl.concat(frames)
+        inputs = together.select(
+            name
+            for name in together.columns
+            if name != "customer_id" and not name.startswith(UNUSED)
+        )
+        orders, spend = (np.concatenate(kind) for kind in zip(*happened, strict=True))
 
-        def boosted(inputs: pl.DataFrame, label: Floats, objective: Mapping[str, Any]) -> Booster:
+        def boosted(label: Floats, objective: dict[str, Any]) -> Booster:
             params = tree_params(self, **objective)
             return Booster.fit(
                 inputs, label, params, self.rounds, threads=self.threads, seed=self.seed
             )
 
-        inputs = _inputs(whole)
-        orders = np.concatenate([cut.orders for cut in whole])
-        self.orders_booster_ = boosted(inputs, orders, {"objective": "poisson"})
-        self.spend_trees_ = SpendTrees.fit(
-            boosted,
-            self.tweedie_power,
-            (inputs, np.concatenate([cut.spend for cut in whole])),
-            (_inputs(sooner), np.concatenate([cut.half_spend for cut in sooner])),
+        self.orders_booster_ = boosted(orders, {"objective": "poisson"})
+        self.spend_booster_ = boosted(
+            spend, {"objective": "tweedie", "tweedie_variance_power": self.tweedie_power}
         )
 
     def predict(
@@ -279,8 +257,8 @@ class ValueModel:
         return explained(self._contributions(features), features, REASONS)
 
     def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        if self.spend_trees_ is not None:
-            return self.spend_trees_.path_contributions(features)
+        if self.spend_booster_ is not None:
+            return self.spend_booster_.path_contributions(features)
         names = ("recency", "visits", "spend_per_visit")
         return features.select(pl.zeros(pl.len()).alias(name) for name in names)
 
@@ -307,10 +285,8 @@ class ValueModel:
         content = json.loads((folder / "value.json").read_text())
         model = cls(**content["options"])
         model.threads = threads or model.threads
-        model.orders_booster_ = model.spend_trees_ = None
-        if content["boosters"]:
-            model.orders_booster_ = Booster.load(folder / "orders", model.threads)
-            model.spend_trees_ = SpendTrees.load(folder / "spend", model.threads)
+        found = {name: Booster.load(folder / name, model.threads) for name in content["boosters"]}
+        model.orders_booster_, model.spend_booster_ = found.get("orders"), found.get("spend")
         model.process_ = BgNbd(**content["process"])
         model.spend_ = GammaGamma(**content["spend"])
         model.range_ = MoneyRange(**content["range"])
@@ -322,8 +298,8 @@ class ValueModel:
         """Write the model, every customer's features at `as_of`, and what they are about."""
         known_customers.publish(self, dataset, as_of, folder)
 
-    def _boosters(self) -> dict[str, Booster | SpendTrees | None]:
-        return {"orders": self.orders_booster_, "spend": self.spend_trees_}
+    def _boosters(self) -> dict[str, Booster | None]:
+        return {"orders": self.orders_booster_, "spend": self.spend_booster_}
 
     def _with_processes(self, features: pl.DataFrame) -> pl.DataFrame:
         orders, spend = self._by_processes(features, self.horizon_days)
@@ -364,13 +340,6 @@ class ValueModel:
 
 # What the processes say at the learnt horizon, as features.
 PROCESSES = ("expected_orders", "expected_spend")
-
-
-def _inputs(cuts: list[Cut]) -> pl.DataFrame:
-    together = pl.concat(cut.features for cut in cuts)
-    return together.select(
-        name for name in together.columns if name != "customer_id" and not name.startswith(UNUSED)
-    )
 
 
 def _ratio(seen: Floats, said: Floats) -> float:
