@@ -138,7 +138,7 @@ CHURN = Task(
         "learning_rate": Space(0.02, 0.1, log=True),
         "num_leaves": Space(4, 31, integer=True),
         "min_data_in_leaf": Space(20, 300, log=True, integer=True),
-        "feature_fraction": Space(0.2, 0.8),
+        "feature_fraction": Space(0.1, 0.8),
         "lambda_l2": Space(0.5, 50, log=True),
     },
 )
