@@ -29,7 +29,7 @@ def quick() -> dict[str, dict[str, Any]]:
         "recommender": {
             "taste_rounds": 15,
             "moment_rounds": 15,
-            "cuts": 2,
+            "cuts": 1,
             "scored_products": 500,
         },
     }

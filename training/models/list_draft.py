@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training.lists.leaving import CUSTOMERS, OF_CANDIDATES
+from training.models.beyond_trees import GROWING
 from training.models.boosting import matrix
 from training.models.moment_features import OF_CUSTOMER, OF_PAIR, OF_PRODUCT
 from training.models.motives import TOLD, Movers, motive_of
@@ -97,6 +98,7 @@ class Draft:
             first = order[place < EXPLAINED]
             likely[first[~np.isnan(odds[first])]] = True
         kept = features.filter(pl.Series(likely))
+        popular = TOLD.index(motive_of(GROWING, {}))
         moved = []
         for learner, mover in self.movers.items():
             # A kind of promotion that nobody met is zero.
@@ -109,6 +111,7 @@ class Draft:
             parts = np.zeros((len(asked), len(TOLD)), np.float32)
             by_motive = mover.by_motive(matrix(rows, mover.columns, {}), threads)
             parts[asked] = by_motive[:, : len(TOLD)]
+            parts[asked, popular] += self.ranker.beyond.odds(rows)
             moved.append(parts)
         steps = np.concatenate(moved, axis=1) / MOTIVE_STEP
         first = sum(int(lengths.sum()) for lengths in self.lengths)

@@ -112,31 +112,13 @@ class Ranker:
             if not label[kept].any():
                 # Nothing to tell apart: kinds of list do without this learner.
                 continue
-            settings: dict[str, Any] = {"objective": "cross_entropy", **params}
             chosen = pl.Series(kept)
-            first = examples.taste.select(features).filter(chosen)
-            taste[learner] = Booster.fit(
-                first, label[kept], settings, rounds[0], threads=threads, seed=seed
-            )
-            begun = taste[learner].predict(first, raw_score=True)
-            second = examples.moment.filter(chosen)
-            signs = [int(name.endswith(PROMOTED)) for name in second.columns]
-            settings |= {
-                "monotone_constraints": signs,
-                "num_leaves": min(16, params["num_leaves"]),
-                "feature_fraction": 0.5,
-            }
-            moment[learner] = Booster.fit(
-                second,
-                label[kept],
-                settings,
-                rounds[1],
-                init_score=begun,
-                threads=threads,
-                seed=seed,
+            first, second = examples.taste.select(features).filter(chosen), examples.moment
+            taste[learner], moment[learner], said = _boosted(
+                first, second.filter(chosen), label[kept], params, rounds, threads, seed
             )
             boosted = np.full(len(label), np.nan)
-            boosted[kept] = begun + moment[learner].predict(second, raw_score=True)
+            boosted[kept] = said
             raw[learner] = beside(learner, boosted, odds)
             scale[learner] = max(float(np.nanstd(raw[learner])), 1e-6)
         chance = {}
@@ -235,6 +217,30 @@ class Ranker:
             Net.load(folder / "net.npz"),
             blend,
         )
+
+
+def _boosted(
+    first: pl.DataFrame,
+    second: pl.DataFrame,
+    label: Floats,
+    params: Mapping[str, Any],
+    rounds: tuple[int, int],
+    threads: int,
+    seed: int,
+) -> tuple[Booster, Booster, Floats]:
+    """Learn taste, then what the moment changes of it; return both, and the log-odds."""
+    settings = {"objective": "cross_entropy", **params}
+    taste = Booster.fit(first, label, settings, rounds[0], threads=threads, seed=seed)
+    begun = taste.predict(first, raw_score=True)
+    settings |= {
+        "monotone_constraints": [int(name.endswith(PROMOTED)) for name in second.columns],
+        "num_leaves": min(16, params["num_leaves"]),
+        "feature_fraction": 0.5,
+    }
+    moment = Booster.fit(
+        second, label, settings, rounds[1], init_score=begun, threads=threads, seed=seed
+    )
+    return taste, moment, begun + moment.predict(second, raw_score=True)
 
 
 def _codes(net: Net, features: pl.DataFrame) -> Codes:
