@@ -154,6 +154,19 @@ def test_what_is_used_up_by_the_next_basket_is_wanted_as_before():
     assert still_there(state, just_now * np.nan).tolist() == [1, 1, 1]
 
 
+def test_what_nobody_bought_again_lasts_for_ever():
+    # A fridge; one of which a customer bought two on one day; bread, bought twice a day as well.
+    state = {
+        "gap_mean": np.array([np.nan, 0, 0], np.float32),
+        "product_gap": np.array([0, 0, 3], np.float32),
+        "customer_cadence": np.full(3, 4, np.float32),
+    }
+    just_now = np.zeros(3, np.float32)
+    assert still_there(state, just_now).tolist() == pytest.approx([0.1, 0.1, 1.0])
+    assert still_there(state, just_now + 60).tolist() == pytest.approx([0.1, 0.1, 1.0])
+    assert still_there(state, just_now * np.nan).tolist() == [1, 1, 1]
+
+
 def test_clocks_count_the_gaps_that_reached_a_stretch():
     cols = np.zeros(100, np.int64)
     # Every pair was bought again after ten days, once, and then no more for 100 days.

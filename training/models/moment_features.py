@@ -170,7 +170,8 @@ def still_there(state: Mapping[str, Float32s], elapsed: Float32s) -> Float32s:
 
     What lasts g days and was bought e days ago will, at the customer's next basket c days from
     now, be wanted (e + c) / g as much, until it is used up; g is the mean of the customer's
-    own gaps, or of all buyers' where there is none.
+    own gaps, or of all buyers' where there is none. A gap of zero is none: what was bought twice
+    in one day says nothing of how long it lasts. What nobody bought again lasts for ever.
 
     Parameters
     ----------
@@ -182,7 +183,8 @@ def still_there(state: Mapping[str, Float32s], elapsed: Float32s) -> Float32s:
     numpy.ndarray
         1 for what was not bought or will be used up; at least `LEAST_WANTED`.
     """
-    lasts = np.where(np.isnan(state["gap_mean"]), state["product_gap"], state["gap_mean"])
+    own, of_all = state["gap_mean"], state["product_gap"]
+    lasts = np.where(own > 0, own, np.where(of_all > 0, of_all, np.inf))
     coming = elapsed + state["customer_cadence"]
     share = np.clip(coming / np.maximum(lasts, 1.0), LEAST_WANTED, 1.0)
     return np.where(np.isnan(elapsed), 1.0, share).astype(np.float32)
