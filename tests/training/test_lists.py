@@ -176,6 +176,16 @@ def test_a_pinned_neighbour_is_not_of_the_kind_before_it():
     assert shown[:2] == [1, 2]
 
 
+def test_what_is_pinned_behind_the_last_candidate_follows_it():
+    products = catalogue(["a", "b", "c", "d"])
+    codes, scores = np.array([0, 1], np.int32), np.array([0.9, 0.8])
+    layout = Layout(9, pinned={6: 2, 9: 3})
+    allowed = np.ones(4, bool)
+    assert arrange(codes, scores, allowed, products, layout) == [0, 1, -3, -4]
+    nobody = np.zeros(0, np.int32)
+    assert arrange(nobody, np.zeros(0), allowed, products, layout) == [-3, -4]
+
+
 def test_popular_here_differs_from_popular_in_the_chain_as_far_as_it_is_sure():
     rows = [(f"c{n}", f"x{n}", "tea", 3, "north") for n in range(300)]
     rows += [(f"d{n}", f"y{n}", "coffee", 3, "south") for n in range(400)]

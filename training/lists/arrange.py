@@ -156,9 +156,9 @@ def arrange(
             continue
         after = pinned.get(place + 1)
         one = chosen.take(before=after)
-        if one is None:
-            break
-        found.append(int(left[one]))
+        # Where candidates run out, what is pinned further down follows.
+        if one is not None:
+            found.append(int(left[one]))
     return found
 
 
