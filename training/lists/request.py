@@ -16,7 +16,7 @@ from training.lists.arrange import Layout, arrange, known_codes
 from training.lists.arrays import Ints
 from training.lists.clock import LAPSED
 from training.lists.goods import completing
-from training.lists.kinds import RANKED_BY, Wish
+from training.lists.kinds import LONGEST, RANKED_BY, Wish
 from training.lists.posted import Posted, candidates, motives
 from training.lists.shelf import Shelf
 from training.lists.telling import Shown, Teller
@@ -220,7 +220,8 @@ class ListRequest:
         return pool if full else self._filled(pool)
 
     def _holds_enough(self, pool: Pool) -> bool:
-        return int(self.allowed[pool.codes].sum()) >= self.wish.k
+        """Whether there is enough for any k: a longer list must begin with the shorter."""
+        return int(self.allowed[pool.codes].sum()) >= LONGEST
 
     def _popular(self) -> Pool:
         codes, shares = self.shelf.popular.popular(self.place)

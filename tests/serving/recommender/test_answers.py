@@ -61,6 +61,25 @@ def test_a_shorter_list_is_the_beginning_of_a_longer_one(answers, customers):
         assert [products(one) for one in short] == [products(one)[:5] for one in long]
 
 
+def test_a_shorter_list_begins_the_longer_where_popular_products_have_to_follow(answers, customers):
+    few = Wish(filters=Filters(only={"department": ["MEAT", "PASTRY", "DELI"]}))
+    asked = [*customers[:60], "nobody"]
+    whole = answers.answer(asked, 100, [], few)
+    assert any(item["reason"] == "popular" for one in whole for item in one["items"])
+    for k in (3, 8, 20):
+        short = answers.answer(asked, k, [], few)
+        assert [products(one) for one in short] == [products(one)[:k] for one in whole]
+
+
+def test_what_is_pinned_is_shown_to_an_unknown_customer_behind_fewer_products(answers):
+    few = Filters(only={"department": ["PASTRY"]}, max_price=2.0)
+    (plain,) = answers.answer(["nobody"], 100, [], Wish(filters=few))
+    (late,) = products(plain)[-1:]
+    (answer,) = answers.answer(["nobody"], 100, [], Wish(filters=few, pinned={100: late}))
+    assert len(plain["items"]) < 100
+    assert products(answer) == products(plain)
+
+
 def test_an_unknown_customer_gets_what_is_popular_and_is_told_so(answers):
     first, second = answers.answer(["nobody", "no one"], 5, [])
     assert first["basis"] == "population"
