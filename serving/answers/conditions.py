@@ -143,7 +143,8 @@ class _Reader:
             return column.is_not_null() if negated else column.is_null()
         negated = self.takes("not")
         if self.takes("in"):
-            found = column.is_in(self.constants(name))
+            self.refuse_list(name)
+            found = self.value(name).is_in(self.constants(name))
             return (~found if negated else found).fill_null(value=False)
         if negated:
             self.refuse("in")
@@ -155,8 +156,7 @@ class _Reader:
         if sign.text not in COMPARISONS:
             self.refuse("a comparison (=, !=, <, <=, >, >=, in, is null, contains)")
         self.advance()
-        if isinstance(self.schema[name], pl.List):
-            self.mismatch(name, "a list is asked with: contains 'VALUE'")
+        self.refuse_list(name)
         if sign.text in ORDERLY and self.schema[name] == pl.String:
             self.mismatch(name, "text has no order here; use = or in")
         constant = self.constant(name)
@@ -175,6 +175,15 @@ class _Reader:
         self.fields.add(token.text)
         self.advance()
         return token.text
+
+    def refuse_list(self, name: str) -> None:
+        if isinstance(self.schema[name], pl.List):
+            self.mismatch(name, "a list is asked with: contains 'VALUE'")
+
+    def value(self, name: str) -> pl.Expr:
+        """Return a field as `in` compares it: constants are floats, also where it is not."""
+        column = pl.col(name)
+        return column.cast(pl.Float64) if self.schema[name].is_numeric() else column
 
     def constants(self, name: str) -> list[Constant]:
         if not self.takes("("):

@@ -47,6 +47,10 @@ def who(where):
         ("top contains 'TEA'", "ab"),
         ("top contains 'O''SOUP'", "b"),
         ("visits > -1", "abcd"),
+        ("visits in (1, 9)", "ac"),
+        ("visits not in (1, 9.5)", "bcd"),
+        ("p in (0.1, .5)", "ab"),
+        ("last in ('2017-01-01', '2017-12-01')", "ac"),
     ],
 )
 def test_a_condition_holds_for_whom_it_says(where, expected):
@@ -65,6 +69,8 @@ def test_a_condition_holds_for_whom_it_says(where, expected):
         ("stage > 'new'", "text has no order"),
         ("last > 'yesterday'", "not a date"),
         ("top = 'TEA'", "contains 'VALUE'"),
+        ("top in ('TEA')", "contains 'VALUE'"),
+        ("top not in ('TEA')", "contains 'VALUE'"),
         ("stage contains 'n'", "contains is for lists"),
         ("p > 0.4)", "expected and, or, or the end at character 8"),
         ("(p > 0.4", r"expected \)"),
