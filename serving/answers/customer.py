@@ -59,17 +59,16 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | Histories) -> Rows:
         if task in models
     }
     by_category = models.get("next-category")
-    soonest = by_category.soonest(who, CATEGORIES) if by_category is not None else {}
+    rows, habits = churn.answer(who), _habits(churn, who)
+    soonest = [[]] * len(rows) if by_category is None else by_category.soonest(who, CATEGORIES)
     found = []
-    for number, (row, habits) in enumerate(
-        zip(churn.answer(who), _habits(churn, who), strict=True)
-    ):
-        said = {name: _own(rows[number]) for name, rows in answered.items()}
+    for number, (row, own, next_categories) in enumerate(zip(rows, habits, soonest, strict=True)):
+        said = {name: _own(answer[number]) for name, answer in answered.items()}
         found.append(
             {name: row[name] for name in (*SHARED, *STANDING)}
-            | {name: value for name, value in habits.items() if name != "customer_id"}
+            | {name: value for name, value in own.items() if name != "customer_id"}
             | {"churn": _own(row, STANDING), "next_purchase": None, "value": None}
-            | {"next_categories": [_own(one) for one in soonest.get(row["customer_id"], [])]}
+            | {"next_categories": [_own(one) for one in next_categories]}
             | said
         )
     return found

@@ -147,29 +147,28 @@ class NextCategoryAnswers:
             "basis": "population",
         }
 
-    def soonest(
-        self, who: Sequence[str] | Histories, count: int
-    ) -> dict[str, list[dict[str, Any]]]:
+    def soonest(self, who: Sequence[str] | Histories, count: int) -> list[list[dict[str, Any]]]:
         """Return the categories that each customer likeliest buys from within two weeks.
 
         Returns
         -------
-        dict
-            By customer as `who` names them, up to `count` rows of what is answered in batch, the
-            likeliest first; a customer without a category of enough history is absent.
+        list of list of dict
+            For each customer, in the order asked, up to `count` rows of what is answered in batch,
+            the likeliest first; none without a category of enough history.
         """
         if isinstance(who, Histories):
             said, _ = self._posted(who)
             mine = said.partition_by("customer_id", as_dict=True)
-            parts = {name: mine.get((key_of(k),)) for k, name in enumerate(who.names)}
+            parts = [mine.get((key_of(number),)) for number in range(len(who.names))]
         else:
-            spans = {one: self._spans[one] for one in who if one in self._spans}
-            parts = {one: self.answers.slice(*span) for one, span in spans.items()}
-        return {
-            one: part.sort(SOON, "category", descending=[True, False]).head(count).to_dicts()
-            for one, part in parts.items()
-            if part is not None
-        }
+            spans = [self._spans.get(one, (0, 0)) for one in who]
+            parts = [self.answers.slice(*span) for span in spans]
+        return [
+            []
+            if part is None
+            else part.sort(SOON, "category", descending=[True, False]).head(count).to_dicts()
+            for part in parts
+        ]
 
     @cached_property
     def likeliest(self) -> pl.DataFrame:

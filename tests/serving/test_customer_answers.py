@@ -102,3 +102,22 @@ def test_a_posted_customer_has_a_whole_profile(people, people_as_of):
     assert one["cluster"] in people["churn"].profiles.groups.names
     assert empty["visits"] == 0
     Customer.model_validate(one)
+
+
+def test_two_posted_under_one_name_keep_their_own_categories(people, people_as_of):
+    """An id is only repeated in the answer: two orders of one person may be asked about at once."""
+    known = people["next-category"].answers.get_column("category").unique().sort()[:2]
+    posted = [
+        {
+            "customer_id": "7",
+            "orders": [
+                {"ts": f"2017-10-{day:02}", "revenue": 20.0, "category": category}
+                for day in (1, 9, 17, 25)
+            ],
+        }
+        for category in known
+    ]
+    shown = profiles(people, Histories.read(posted, people_as_of))
+    assert [[row["category"] for row in one["next_categories"]] for one in shown] == [
+        [category] for category in known
+    ]
