@@ -5,6 +5,7 @@ ids. The features are those of `training.models.unknown_customers`, so that a kn
 own orders, posted, are answered as their id is.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import Any, Self
 import polars as pl
 
 from features.calendar import parse_as_of, to_day
+from features.customers import MONEY_UNIT, TYPICAL_SPEND
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from features.tables import TABLES
@@ -23,6 +25,8 @@ Attribute = str | float | bool
 
 ORDERS = {name: column.dtype for name, column in TABLES["orders"].columns.items()}
 ORDERS["category"] = pl.String
+# A line that brings so many times what a visit typically brings is a slip, not a purchase.
+MOST_VISITS = 100_000
 TOUCHPOINTS = {name: column.dtype for name, column in TABLES["touchpoints"].columns.items()}
 
 
@@ -55,25 +59,26 @@ class Histories:
         Raises
         ------
         InvalidInput
-            Naming the order whose time is none, has a zone, or is not before `as_of`.
+            Naming the order whose time is none, has a zone, or is not before `as_of`, or whose
+            amounts contradict each other.
         """
         orders, touchpoints = [], []
         for number, history in enumerate(histories):
             key, where = key_of(number), f"histories[{number}]"
             for line, order in enumerate(history.get("orders", ())):
-                ts = _instant(order["ts"], as_of, f"{where}.orders[{line}].ts")
+                place = f"{where}.orders[{line}]"
+                ts = _instant(order["ts"], as_of, f"{place}.ts")
                 row = {
-                    "quantity": 1.0,
-                    "kind": "sale",
                     **{name: value for name, value in order.items() if value is not None},
+                    **_amounts(order, place),
                     "customer_id": key,
                     "line": line,
                     "ts": ts,
                     "day": to_day(ts),
                 }
                 orders.append(row | {"order_id": order.get("order_id") or f"day {row['day']}"})
-            for place, touch in enumerate(history.get("touchpoints", ())):
-                ts = _instant(touch["ts"], as_of, f"{where}.touchpoints[{place}].ts")
+            for nth, touch in enumerate(history.get("touchpoints", ())):
+                ts = _instant(touch["ts"], as_of, f"{where}.touchpoints[{nth}].ts")
                 touchpoints.append({**touch, "customer_id": key, "ts": ts, "day": to_day(ts)})
         names = (
             history.get("customer_id") or f"histories[{k}]" for k, history in enumerate(histories)
@@ -92,19 +97,11 @@ class Histories:
         Raises
         ------
         InvalidInput
-            If an order lacks the money that the population's orders have, or an attribute is
-            none of the population's.
+            If an order lacks the money that the population's orders have or has absurdly much of
+            it, or an attribute is none of the population's.
         """
         if "revenue" in population.order_columns:
-            lacking = self.orders.filter(pl.col("revenue").is_null())
-            if lacking.height:
-                key, line = lacking.row(0, named=True)["customer_id"], lacking.item(0, "line")
-                where = f"histories[{int(key)}].orders[{line}].revenue"
-                raise InvalidInput(
-                    f"{where} is missing: these models know what customers spend; say what was "
-                    "paid for the line, net of discounts.",
-                    field=where,
-                )
+            self._check_revenue(population.yardsticks.get(TYPICAL_SPEND, 0.0) / MONEY_UNIT)
         described = {
             key_of(number): {
                 name: _attribute(value, population, f"histories[{number}].attributes.{name}")
@@ -113,6 +110,26 @@ class Histories:
             for number, known in enumerate(self.attributes)
         }
         return population.dataset_of(self.orders, self.touchpoints, described)
+
+    def _check_revenue(self, typical: float) -> None:
+        """Refuse a line without revenue, or with one that is out of all proportion."""
+        most = MOST_VISITS * typical if typical > 0 else math.inf
+        wrong = self.orders.filter(pl.col("revenue").is_null() | (pl.col("revenue").abs() > most))
+        if wrong.is_empty():
+            return
+        row = wrong.row(0, named=True)
+        where = f"histories[{int(row['customer_id'])}].orders[{row['line']}].revenue"
+        if row["revenue"] is None:
+            raise InvalidInput(
+                f"{where} is missing: these models know what customers spend; say what was "
+                "paid for the line, net of discounts.",
+                field=where,
+            )
+        raise InvalidInput(
+            f"{where} = {row['revenue']:g} is more than {MOST_VISITS:,} times what a visit "
+            f"typically brings ({typical:.2f}); is the unit of money right?",
+            field=where,
+        )
 
     def named(
         self, answers: Iterable[dict[str, Any]], unknown: Callable[[str], dict[str, Any]]
@@ -131,6 +148,30 @@ def key_of(number: int) -> str:
     return f"{number:06d}"
 
 
+def _amounts(order: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Return quantity, revenue and kind of a line as the import has them: returns negative in both.
+
+    Without a quantity it is the revenue that tells a return, as in a source that has no units.
+    """
+    units, money = order.get("quantity"), order.get("revenue")
+    if units == 0:
+        raise InvalidInput(
+            f"{place}.quantity = 0 is no purchase: leave the line out.", field=f"{place}.quantity"
+        )
+    tells = money if units is None else units
+    kind = "return" if tells is not None and tells < 0 else order.get("kind") or "sale"
+    if kind == "return":
+        units = -abs(1.0 if units is None else units)
+        return {"kind": kind, "quantity": units, "revenue": None if money is None else -abs(money)}
+    if money is not None and money < 0:
+        raise InvalidInput(
+            f"{place}.revenue = {money:g} is negative on a sale; give a return a negative "
+            "quantity, or the kind return.",
+            field=f"{place}.revenue",
+        )
+    return {"kind": kind, "quantity": 1.0 if units is None else units, "revenue": money}
+
+
 def _attribute(value: Attribute, population: Population, field: str) -> str | float:
     """Return an attribute as the population has it: text or a number."""
     name = field.rpartition(".attributes.")[2]
@@ -141,12 +182,20 @@ def _attribute(value: Attribute, population: Population, field: str) -> str | fl
             f"{field} is not known to these models: the attributes that they read are {has}.",
             field=field,
         )
-    if text:
-        return str(value)
+    if text and isinstance(value, str):
+        return value
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
-        raise InvalidInput(f"{field} = {value!r} is no number.", field=field) from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidInput(f"{field} = {value!r} is no number.", field=field)
+    if not text:
+        return number
+    # As files have it where the column holds words besides: true, 2 and not 2.0.
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(number)) if number.is_integer() else str(value)
 
 
 def _instant(value: str, as_of: datetime, field: str) -> datetime:

@@ -12,6 +12,10 @@ Instant = Annotated[
     str, Field(max_length=40, description="ISO date or datetime, the retailer's local time")
 ]
 
+# What the import takes of units, and ten times what it takes of money a unit: no line of a shop
+# holds more, and the sum of as many lines as a body has room for is still a whole number.
+MOST_UNITS, MOST_MONEY = 1e6, 1e10
+
 
 class PostedOrder(BaseModel):
     """One order line of a posted history; what is not said is taken as not known."""
@@ -20,15 +24,25 @@ class PostedOrder(BaseModel):
 
     ts: Instant
     revenue: float | None = Field(
-        None, allow_inf_nan=False, description="paid for the line; needed where the records have it"
+        None,
+        ge=-MOST_MONEY,
+        le=MOST_MONEY,
+        allow_inf_nan=False,
+        description="paid for the line; needed where the records have it",
     )
     order_id: Text | None = None
     product_id: Text | None = None
     category: Text | None = Field(None, description="counts where the product is not known")
     location_id: Text | None = None
     channel: Text | None = None
-    quantity: float = Field(1.0, allow_inf_nan=False)
-    discount: float | None = Field(None, ge=0, allow_inf_nan=False)
+    quantity: float | None = Field(
+        None,
+        ge=-MOST_UNITS,
+        le=MOST_UNITS,
+        allow_inf_nan=False,
+        description="units, by default one; below 0 the line is a return",
+    )
+    discount: float | None = Field(None, ge=0, le=MOST_MONEY, allow_inf_nan=False)
     kind: Annotated[str, Field(pattern="^(sale|return)$")] = "sale"
 
 

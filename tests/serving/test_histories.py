@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
+from features.customers import TYPICAL_SPEND, customers
 from features.errors import InvalidInput
 from serving.answers.histories import Histories
+from training.models.unknown_customers import Population
 
 AS_OF = datetime(2017, 11, 6)
 CLOSE = 1e-6
@@ -137,6 +139,76 @@ def test_an_order_without_money_is_named_where_the_models_know_money(served):
     with pytest.raises(InvalidInput, match="what was paid") as error:
         served.answer(Histories.read(posted, AS_OF))
     assert error.value.field == "histories[1].orders[1].revenue"
+
+
+def population(**attributes):
+    """One whose visits bring 20.00, with revenue and attributes: whether each is of text."""
+    columns = ("customer_id", "order_id", "line", "ts", "day", "quantity", "revenue", "kind")
+    catalogue = pl.DataFrame(schema={"product_id": pl.String, "category": pl.String})
+    known = {f"attribute_{name}": 1.0 for name in attributes}
+    yardsticks = {TYPICAL_SPEND: 200_000.0} | known
+    return Population(
+        yardsticks, columns, touched=False, attributes=attributes, catalogue=catalogue
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ({"revenue": 20.0}, (1.0, 20.0, "sale")),
+        ({"revenue": 20.0, "quantity": 3}, (3.0, 20.0, "sale")),
+        ({"revenue": -20.0, "quantity": -1}, (-1.0, -20.0, "return")),
+        ({"revenue": 20.0, "quantity": -1}, (-1.0, -20.0, "return")),
+        ({"revenue": 20.0, "kind": "return"}, (-1.0, -20.0, "return")),
+        ({"revenue": -20.0}, (-1.0, -20.0, "return")),
+        ({"quantity": -2}, (-2.0, None, "return")),
+    ],
+)
+def test_a_line_is_a_return_where_the_import_would_read_one(said, read):
+    who = Histories.read([{"orders": [{"ts": "2017-01-01"} | said]}], AS_OF)
+    assert who.orders.select("quantity", "revenue", "kind").row(0) == read
+
+
+def test_a_return_is_no_purchase():
+    bought = {"ts": "2017-10-01", "revenue": 20.0, "quantity": 1.0, "kind": "sale"}
+    back = bought | {"ts": "2017-10-20", "quantity": -1.0}
+    who = Histories.read([{"orders": [bought, back]}], AS_OF)
+    (row,) = customers(who.dataset(population()), AS_OF).collect().rows(named=True)
+    assert row["visits"] == 1
+    assert row["recency"] == 36
+    assert row["return_share"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "cause"),
+    [
+        ({"revenue": -5.0, "quantity": 1}, "revenue", "negative on a sale"),
+        ({"revenue": 5.0, "quantity": 0}, "quantity", "no purchase"),
+        ({"revenue": 5e7}, "revenue", r"100,000 times.*20\.00"),
+    ],
+)
+def test_amounts_that_cannot_be_are_named_by_their_place(said, field, cause):
+    fine = {"ts": "2017-01-01", "revenue": 1.0}
+    with pytest.raises(InvalidInput, match=cause) as error:
+        Histories.read([{"orders": [fine, fine | said]}], AS_OF).dataset(population())
+    assert error.value.field == f"histories[0].orders[1].{field}"
+
+
+def test_attributes_are_written_as_files_have_them():
+    said = {"size": 2.0, "share": 0.5, "member": True, "income": 35.0, "retired": False}
+    texts = {"size": True, "share": True, "member": True}
+    whose = population(**texts, income=False, retired=False)
+    who = Histories.read([{"orders": [], "attributes": said}], AS_OF).dataset(whose)
+    (row,) = who.table("customers").drop("customer_id").collect().rows(named=True)
+    assert row == {"size": "2", "share": "0.5", "member": "true", "income": 35.0, "retired": 0.0}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "nan", "much"])
+def test_an_attribute_that_is_no_number_is_named(value):
+    who = Histories.read([{"orders": [], "attributes": {"income": value}}], AS_OF)
+    with pytest.raises(InvalidInput, match="is no number") as error:
+        who.dataset(population(income=False))
+    assert error.value.field == "histories[0].attributes.income"
 
 
 def test_attributes_count_and_one_that_no_model_reads_is_named(served):

@@ -142,6 +142,18 @@ def test_a_horizon_too_long_says_what_is_allowed(client):
             "histories[0].orders[0].ts",
             "not before",
         ),
+        (
+            "value",
+            {"histories": [{"orders": [{"ts": "2017-01-01", "revenue": 1e300}]}]},
+            "histories[0].orders[0].revenue",
+            "10000000000",
+        ),
+        (
+            "value",
+            {"histories": [{"orders": [{"ts": "2017-01-01", "discount": 1e18}]}]},
+            "histories[0].orders[0].discount",
+            "10000000000",
+        ),
         ("churn", {"histories": [{"orders": []}], "as_of": "2017-12-31"}, "as_of", "2017-12-31"),
         ("next_purchase", {"customer_ids": ["1"], "quantiles": [1]}, "quantiles[0]", "less than 1"),
         ("next_purchase", {"customer_ids": ["1"], "within_days": [0]}, "within_days[0]", "0"),
