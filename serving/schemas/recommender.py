@@ -60,7 +60,9 @@ class Moment(Choosing):
     bought: dict[Id, str] = Field(
         default={},
         max_length=1000,
-        description="what was bought since `as_of`, with the date: wanted less until used up",
+        description="what was bought since `as_of`, with the date: wanted less until used up, and "
+        "new no more; it does not change what is `popular`, nor goes beside `histories`, which "
+        "tell it themselves",
     )
     at: str | None = Field(
         None, max_length=40, description="when the list is shown, an ISO date; by default `as_of`"

@@ -88,6 +88,29 @@ def test_what_was_just_bought_and_lasts_long_moves_down(published, customers):
     assert max(falls) < 0
 
 
+def test_what_was_just_bought_is_new_no_more(published, customers):
+    before = published.candidates(customers[0])
+    best = int(np.nanargmax(before.scores["explore"]))
+    product = published.products["product_id"][int(before.products[best])]
+    after = published.candidates(customers[0], bought={product: AS_OF})
+    assert not before.own[best]
+    assert after.own[best]
+    assert np.isnan(after.scores["explore"][best])
+
+
+def test_a_purchase_before_the_version_counts_where_the_records_lack_it(published, customers):
+    before = published.candidates(customers[0])
+    at = int(np.nanargmax(np.where(before.features["recency_days"] > 14, before.scores["now"], 0)))
+    product = published.products["product_id"][int(before.products[at])]
+    known = AS_OF - timedelta(days=float(before.features["recency_days"][at]))
+    for when in (known, known - timedelta(days=30)):
+        same = published.candidates(customers[0], bought={product: when})
+        assert np.array_equal(same.scores["now"], before.scores["now"])
+        assert same.features["recency_days"][at] == before.features["recency_days"][at]
+    late = published.candidates(customers[0], bought={product: AS_OF - timedelta(days=2)})
+    assert late.features["recency_days"][at] == 2
+
+
 def test_promotion_at_the_place_never_lowers_a_product(published, customers):
     for customer in customers[:10]:
         row = published.codes[customer]

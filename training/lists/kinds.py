@@ -89,3 +89,12 @@ class Wish:
                 f"{to_date(shelf.day)} to {last}.",
                 field="at",
             )
+        shown = shelf.day + AHEAD_DAYS - 1 if self.at is None else to_day(self.at)
+        for product, when in self.bought.items():
+            if to_day(when) > shown:
+                field = f"bought.{product[:60]}"
+                raise InvalidInput(
+                    f"{field} = {when.isoformat()} lies after {to_date(shown)}, the day that the "
+                    "list is for; give the day of the purchase, or a later `at`.",
+                    field=field,
+                )

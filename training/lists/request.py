@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.calendar import to_date, to_day
+from features.errors import InvalidInput
 from training.lists.arrange import Layout, arrange, known_codes
 from training.lists.arrays import Ints
 from training.lists.clock import LAPSED
@@ -20,6 +21,7 @@ from training.lists.kinds import LONGEST, RANKED_BY, Wish
 from training.lists.posted import Posted, candidates, motives
 from training.lists.shelf import Shelf
 from training.lists.telling import Shown, Teller
+from training.models.moment_features import still_there
 from training.models.published_lists import Candidates
 
 Floats = NDArray[np.float64]
@@ -77,6 +79,7 @@ class ListRequest:
             {catalogue.codes[one]: by for one, by in wish.boosts.items() if one in catalogue.codes},
         )
         self.with_basket = shelf.association.towards(self.basket)
+        self.wanted = self._wanted()
         self.nobody: dict[str, Any] | None = None
         self.teller = Teller(shelf, self.with_basket, self.place, here=location is not None)
 
@@ -94,7 +97,18 @@ class ListRequest:
         """Answer for a customer by their own orders, `name` being repeated in the answer.
 
         Without any, the basket in hand speaks, or else what is popular.
+
+        Raises
+        ------
+        InvalidInput
+            If the wish says besides what was bought.
         """
+        if self.wish.bought:
+            raise InvalidInput(
+                "bought cannot be given beside histories: it would be the same for all of them; "
+                "post what was bought as an order of its history, and `at`.",
+                field="bought",
+            )
         return self._answer(name, self._posted_pool(orders), self.layout)
 
     def _posted_pool(self, orders: Posted | None) -> Pool:
@@ -127,6 +141,8 @@ class ListRequest:
         rest = np.array([one for one in wanted if one not in set(pool.codes[among])], np.int32)
         least = float(pool.scores[among].min(initial=1.0))
         shares = self.shelf.popular.share[rest].astype(np.float64)
+        if self.wanted is not None:
+            shares = shares * self.wanted[rest]
         behind = (0.5 * least) * (shares + 1e-9) / (shares.max(initial=0.0) + 1e-9)
         own = 0 if pool.at is None else len(pool.at)
         at = None if pool.at is None else pool.at[among[:own]]
@@ -214,8 +230,10 @@ class ListRequest:
         if self.wish.kind == "new_to_you":
             # Among the candidates, for these are known to be new.
             new = codes[~own]
-            return Pool(basis, new, self.shelf.popular.share[new].astype(np.float64) + 1e-9)
-        pool = Pool(basis, codes[own], decay[own] / (1.0 + decay[own]), source="repeat")
+            shares = self.shelf.popular.share[new].astype(np.float64) + 1e-9
+            return Pool(basis, *self._after_bought(new, shares))
+        habits = self._after_bought(codes[own], decay[own] / (1.0 + decay[own]))
+        pool = Pool(basis, *habits, source="repeat")
         full = self.wish.kind == "buy_again" or self._holds_enough(pool)
         return pool if full else self._filled(pool)
 
@@ -231,13 +249,16 @@ class ListRequest:
         if self.wish.kind == "buy_again":
             return Pool("population", np.zeros(0, np.int32), np.zeros(0))
         if not len(self.with_basket.codes):
-            return self._popular()
+            popular = self._popular()
+            return Pool("population", *self._after_bought(popular.codes, popular.scores))
         scores = completing(self.shelf, self.with_basket)
-        return self._filled(Pool("session", self.with_basket.codes, scores, source="basket"))
+        beside = self._after_bought(self.with_basket.codes, scores)
+        return self._filled(Pool("session", *beside, source="basket"))
 
     def _filled(self, pool: Pool) -> Pool:
         """Let popular products follow what there is."""
-        more, shares = self.shelf.popular.popular(self.place)
+        popular = self._popular()
+        more, shares = self._after_bought(popular.codes, popular.scores)
         rest = ~np.isin(more, pool.codes)
         least = float(pool.scores.min(initial=1.0))
         behind = shares[rest] * (0.5 * least / max(float(shares.max(initial=0.0)), 1e-9))
@@ -249,6 +270,36 @@ class ListRequest:
             np.arange(len(pool.codes)) if pool.at is None else pool.at,
             pool.source,
         )
+
+    def _wanted(self) -> Floats | None:
+        """Say by product how much of what was just bought is wanted, by the gap of all buyers.
+
+        For lists that no ranker made, of customers whose own gaps are not known; nothing of it
+        is new to anyone.
+        """
+        catalogue, bought = self.shelf.catalogue, self.wish.bought
+        days = {
+            catalogue.codes[one]: to_day(at) for one, at in bought.items() if one in catalogue.codes
+        }
+        if not days:
+            return None
+        codes = np.array(list(days), np.int32)
+        elapsed = np.maximum(self.day - np.array(list(days.values())), 0).astype(np.float32)
+        none = np.full(len(codes), np.nan, np.float32)
+        state = {
+            "gap_mean": none,
+            "product_gap": catalogue.gap[codes],
+            "customer_cadence": np.zeros(len(codes), np.float32),
+        }
+        found = np.ones(catalogue.size)
+        found[codes] = 0.0 if self.wish.kind == "new_to_you" else still_there(state, elapsed)
+        return found
+
+    def _after_bought(self, codes: Ints, scores: Floats) -> tuple[Ints, Floats]:
+        if self.wanted is None:
+            return codes, scores
+        wanted = self.wanted[codes]
+        return codes[wanted > 0], (scores * wanted)[wanted > 0]
 
     def _item(
         self, pool: Pool, place: int, shown: Shown | None, bought: tuple[Ints, set[int]]

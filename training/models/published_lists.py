@@ -189,7 +189,7 @@ class PublishedLists:
             Where the customer is, by default where they usually are.
         bought
             Products bought since `as_of`, and when: wanted less until they are used up, see
-            `still_there`.
+            `still_there`. An earlier purchase counts where the records lack it.
         kinds
             Kinds of list to score, all by default; each costs about a millisecond.
 
@@ -217,17 +217,15 @@ class PublishedLists:
                 raw[learner] = beside(learner, taste[:, number] + np.asarray(moved), net)
         scores = {kind: self.blend.at(kind, raw, state["customer_size"]) for kind in asked}
         own = ~np.isnan(state["baskets"])
-        if "explore" in scores:
-            scores["explore"] = np.where(own, np.nan, scores["explore"])
         if bought:
-            elapsed = np.full(len(cols), np.nan, np.float32)
-            for product, when in bought.items():
-                elapsed[cols == self.product_codes.get(product, -1)] = max(today - to_day(when), 0)
+            elapsed = self._elapsed(bought, cols, state["recency_days"], today)
             wanted = still_there(state, elapsed)
             scores = {kind: values * wanted for kind, values in scores.items()}
             again = np.where(np.isnan(elapsed), state["recency_days"], elapsed)
             features["recency_days"] = again.astype(np.float32)
             own = own | ~np.isnan(elapsed)
+        if "explore" in scores:
+            scores["explore"] = np.where(own, np.nan, scores["explore"])
         source = np.asarray(self.arrays["source"][first:end])
         return Candidates(int(first), cols, scores, own, source, features)
 
@@ -265,6 +263,20 @@ class PublishedLists:
             boosted = MOTIVE_STEP * taste[:, number] + moment
             moved = net[OF_NET[learner]][:, :-1] @ self.net_motives
             found += weight / self.blend.scale[learner] * (boosted + moved) / 2
+        return found
+
+    def _elapsed(
+        self, bought: Mapping[str, datetime], cols: Ints, recency: Float32s, today: int
+    ) -> Float32s:
+        """Days since candidates were bought, as far as the records do not know it; else NaN."""
+        found = np.full(len(cols), np.nan, np.float32)
+        for product, when in bought.items():
+            ago = max(today - to_day(when), 0)
+            told = cols == self.product_codes.get(product, -1)
+            if when < self.as_of:
+                # It is in the records, or a later purchase is.
+                told &= ~(recency <= ago)
+            found[told] = ago
         return found
 
     def _state(self, row: int, cols: Ints, span: slice) -> dict[str, Float32s]:
