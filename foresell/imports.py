@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from features.pseudonyms import Pseudonyms, keep_to_key, key_check
 from features.quality import ImportReport
 from features.quarantine import quarantine_file
 from features.sources import BUNDLED
+from features.staging import SourceTable
 from features.storage import dataset_folder
 from foresell.progress import console, progress
 from foresell.settings import Settings
@@ -61,11 +62,6 @@ def import_source(
         report = bring_in(settings, name, mapping, tell)
     if mapping is not None:
         _keep_mapping(settings, Path(source), mapping)
-    if published.current(settings.home) is not None:
-        from training.versions import renew
-
-        # Who withdrew their consent is out of what is served from now on.
-        renew(settings.home, name)
     return report
 
 
@@ -104,8 +100,24 @@ def bring_in(
             else read_mapped(mapping, datetime.now(), scratch, key)
         )
         tell("check and store")
-        check = key.check if key else None
-        return import_tables(settings.home, name, tables, settings.max_bad_share, key_check=check)
+        return _stored(settings, name, tables, settings.max_bad_share, key)
+
+
+def _stored(
+    settings: Settings,
+    name: str,
+    tables: Iterable[SourceTable],
+    max_bad_share: float,
+    key: Pseudonyms | None,
+) -> ImportReport:
+    """Bring tables into a dataset; who withdrew their consent is out of what is served with it."""
+    check = key.check if key else None
+    report = import_tables(settings.home, name, tables, max_bad_share, key_check=check)
+    if published.current(settings.home) is not None:
+        from training.versions import renew
+
+        renew(settings.home, name)
+    return report
 
 
 def _pseudonyms(settings: Settings, mapping: Mapping | None) -> Pseudonyms | None:
@@ -164,8 +176,7 @@ def replay_quarantine(settings: Settings, name: str) -> ImportReport:
         if not tables:
             raise InvalidInput(f"Nothing of {name} is in quarantine.", field="dataset")
         tell("check and store")
-        check = key.check if key else None
-        report = import_tables(settings.home, name, tables, max_bad_share=1.0, key_check=check)
+        report = _stored(settings, name, tables, 1.0, key)
     _keep_mapping(settings, path, mapping)
     return report
 

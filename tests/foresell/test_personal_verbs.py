@@ -1,12 +1,16 @@
 """Personal data as a person meets it on the command line."""
 
 import json
+from datetime import datetime
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from features.dataset import open_dataset
+from features.errors import MissingData
 from foresell.cli import app
+from training import published
 
 MAPPING = """name = "corner-shop"
 pseudonymise = true
@@ -77,3 +81,61 @@ def test_consent_is_told_by_show_and_doubtful_answers_by_the_import(run, shop):
     shown = json.loads(run("data", "show", "corner-shop", "--json")[1])["personal"]
     assert shown == {"pseudonymised": True, "customers_asked": 3, "customers_consenting": 1}
     assert "1 of 3 customers consent" in run("data", "show", "corner-shop")[2]
+
+
+PEOPLE = '[customers]\npath = "people.csv"\ncolumns = { customer_id = "id", consent = "agreed" }'
+
+
+def served_by_hand(home):
+    """Publish answers about everybody who is known."""
+    dataset = open_dataset(home, "corner-shop")
+    ids = dataset.table("orders").collect().to_polars()["customer_id"].drop_nulls().unique().sort()
+    draft = published.root(home) / ".draft"
+    (draft / "churn").mkdir(parents=True)
+    pl.DataFrame({"customer_id": ids}).write_parquet(draft / "churn" / published.ANSWERS)
+    model = published.Model(
+        version="churn/1", run_id="none", snapshot=dataset.snapshot, as_of=dataset.end
+    )
+    record = published.Version(
+        version="v1",
+        dataset="corner-shop",
+        created=datetime.now().astimezone(),
+        models={"churn": model},
+    )
+    published.finish(home, draft, record)
+    published.switch(home, "v1")
+
+
+def answered_about(home):
+    """Say of how many customers there are answers in what is served."""
+    return pl.read_parquet(published.current(home) / "churn" / published.ANSWERS).height
+
+
+@pytest.mark.parametrize("verb", ["import", "retrain", "replay"])
+def test_a_withdrawal_is_out_of_what_is_served_by_whatever_brings_it_in(
+    run, shop, mlruns, monkeypatch, verb
+):
+    def lacks(*args, **kwargs):
+        raise MissingData("nothing to learn from")
+
+    # The job trains nothing here, and says so.
+    monkeypatch.setattr("training.retrain.ask", lacks)
+    env = {**KEY, "FORESELL_MLRUNS": str(mlruns)}
+    (shop / "people.csv").write_text("id,agreed\n700,yes\n701,yes\n701,no\n")
+    unread = '\ndrop = [ { column = "agreed", in = ["no"], reason = "not read yet" } ]'
+    (shop / "shop.toml").write_text(MAPPING + PEOPLE + unread)
+    code, _, err = run("data", "import", str(shop / "shop.toml"), env=env)
+    assert code == 0, err
+    served_by_hand(shop / "home")
+    assert answered_about(shop / "home") == 2
+    kept = shop / "home" / "sources" / "corner-shop.toml"
+    for mapping in (shop / "shop.toml", kept):
+        mapping.write_text(mapping.read_text().replace(unread, ""))
+    words = {
+        "import": ("data", "import", str(shop / "shop.toml")),
+        "retrain": ("retrain", "--dataset", "corner-shop"),
+        "replay": ("data", "quarantine", "corner-shop", "--replay"),
+    }[verb]
+    code, _, err = run(*words, env=env)
+    assert code == (2 if verb == "retrain" else 0), err
+    assert answered_about(shop / "home") == 1
