@@ -169,6 +169,24 @@ class Dataset:
         """The instant after the last recorded day: the latest `as_of` that knows it all."""
         return day_start(self.days[1] + 1)
 
+    def instant(self, as_of: AsOf | None = None) -> datetime:
+        """Read an `as_of` that somebody gave; `end` where nobody did.
+
+        Raises
+        ------
+        InvalidInput
+            If it cannot be read, or lies after `end`: days without records would count as days
+            on which nobody bought.
+        """
+        instant = self.end if as_of is None else parse_as_of(as_of)
+        if instant > self.end:
+            raise InvalidInput(
+                f"as_of = {instant.isoformat()} is after the last record of dataset {self.name}; "
+                f"choose an instant up to {self.end.isoformat()}, or import newer records.",
+                field="as_of",
+            )
+        return instant
+
     def derive(self, key: Hashable, build: Callable[[], T]) -> T:
         """Compute something that depends on this snapshot alone, once."""
         if key not in self._derived:

@@ -145,11 +145,12 @@ def train(
         If there is no such task.
     MissingData
         If the dataset lacks what its model needs.
+    InvalidInput
+        If `as_of` is after the dataset's end.
     """
-    from features.calendar import parse_as_of
     from training.registry import one
 
-    asked, instant = one(task), dataset.end if as_of is None else parse_as_of(as_of)
+    asked, instant = one(task), dataset.instant(as_of)
     asked.model.needs.check(dataset, task)
     options = asked.options(dataset, grain=grain, horizon_days=horizon_days, as_of=instant)
     model: Model = asked.model(**options, **params).fit(dataset, instant)
@@ -171,12 +172,11 @@ def predict(
     """
     import polars as pl
 
-    from features.calendar import parse_as_of
     from features.errors import InvalidInput
     from training.models.demand import DemandModel
     from training.models.demand_under_plan import predict_under
 
-    instant = dataset.end if as_of is None else parse_as_of(as_of)
+    instant = dataset.instant(as_of)
     asked = None if ids is None else pl.from_pandas(ids)
     if plan is None:
         return model.predict(dataset, instant, asked).to_pandas()
@@ -191,9 +191,7 @@ def explain(
     """Say why: the contribution of each kind of reason to each answer, in rows."""
     import polars as pl
 
-    from features.calendar import parse_as_of
-
-    instant = dataset.end if as_of is None else parse_as_of(as_of)
+    instant = dataset.instant(as_of)
     return model.explain(dataset, instant, pl.from_pandas(ids)).to_pandas()
 
 
@@ -204,19 +202,17 @@ def totals(
 
     Intervals are measured on how such totals missed in the recent past, which takes a fit.
     """
-    from features.calendar import parse_as_of
     from foresell.demand import totals_of
 
-    instant = dataset.end if as_of is None else parse_as_of(as_of)
+    instant = dataset.instant(as_of)
     return totals_of(levels.split(","))(model, dataset, instant).to_pandas()
 
 
 def anomalies(model: DemandModel, dataset: Dataset, as_of: AsOf | None = None) -> pd.DataFrame:
     """Find the recent periods that sold not as expected, with their size and a likely reason."""
-    from features.calendar import parse_as_of
     from foresell.demand import not_as_expected
 
-    instant = dataset.end if as_of is None else parse_as_of(as_of)
+    instant = dataset.instant(as_of)
     return not_as_expected(model, dataset, instant).to_pandas()
 
 

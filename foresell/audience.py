@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.calendar import parse_as_of
 from features.dataset import open_dataset
 from features.errors import InvalidInput, Unavailable
 from foresell.settings import Settings
@@ -87,7 +86,7 @@ def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
     from training.tasks.groups import groups
 
     dataset = open_dataset(settings.home, settings.dataset)
-    end = parse_as_of(as_of) if as_of else dataset.end
+    end = dataset.instant(as_of)
     return {
         "dataset": dataset.name,
         "as_of": end.isoformat(),

@@ -6,9 +6,8 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from features.calendar import parse_as_of
 from features.dataset import Dataset, open_dataset
-from features.errors import InvalidInput, MissingData
+from features.errors import MissingData
 from foresell import imports
 from foresell.progress import console, progress
 from foresell.settings import Settings
@@ -39,7 +38,7 @@ def evaluate(
     from training import backtest
 
     dataset = dataset_of(settings)
-    end = parse_as_of(as_of) if as_of else dataset.end
+    end = dataset.instant(as_of)
     reports = []
     asked = asked_of(
         model,
@@ -150,13 +149,7 @@ def train(
 ) -> list[dict[str, Any]]:
     """Train, promote and publish; one row a task with its figures."""
     dataset = dataset_of(settings)
-    end = parse_as_of(as_of) if as_of else dataset.end
-    if end > dataset.end:
-        raise InvalidInput(
-            f"as_of = {end.isoformat()} is after the last record of dataset {dataset.name} "
-            f"({dataset.end:%Y-%m-%d}); choose an instant up to then.",
-            field="as_of",
-        )
+    end = dataset.instant(as_of)
     if if_missing and _is_served(settings, dataset, end):
         console.print(f"[bold]train {model}[/]: champions of this data are published already")
         return []

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.calendar import parse_as_of
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from foresell.jobs import dataset_of, tuned
@@ -85,7 +84,7 @@ def score(
         raise InvalidInput("score writes one model's answers; name one.", field="model")
     task = tasks[0]
     dataset = dataset_of(settings)
-    end = parse_as_of(as_of) if as_of else dataset.end
+    end = dataset.instant(as_of)
     if not out.parent.is_dir():
         raise InvalidInput(f"out = {out}: there is no folder {out.parent}.", field="out")
     question = ask(task, dataset, end, folds=settings.folds, grain=grain, horizon_days=horizon)

@@ -98,3 +98,11 @@ def test_an_unknown_dataset_is_refused_and_the_known_ones_are_named(tmp_path, or
 def test_a_name_that_leaves_the_folder_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="Dataset name"):
         open_dataset(tmp_path, "../elsewhere")
+
+
+def test_the_latest_instant_is_the_end_of_the_last_recorded_day(orders):
+    shop = Dataset.from_frames("shop", {"orders": orders})
+    assert shop.instant() == shop.instant("2024-05-04") == datetime(2024, 5, 4)
+    assert shop.instant("2024-05-02T09:30") == datetime(2024, 5, 2, 9, 30)
+    with pytest.raises(InvalidInput, match=r"2024-05-05.* up to 2024-05-04"):
+        shop.instant("2024-05-05")

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import foresell
-from features.errors import NotFound
+from features.errors import InvalidInput, NotFound
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,22 @@ def test_an_unknown_builder_is_refused_and_the_known_are_named(shop):
 def test_an_unknown_task_is_refused_and_the_known_are_named(shop, verb):
     with pytest.raises(NotFound, match="churn, next-purchase"):
         verb("chrun", shop)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda shop: foresell.train("churn", shop, as_of="2031-01-01"),
+        *(
+            lambda shop, verb=verb: verb(None, shop, as_of="2031-01-01")
+            for verb in (foresell.predict, foresell.totals, foresell.anomalies)
+        ),
+        lambda shop: foresell.explain(None, shop, "2031-01-01", ids=pd.DataFrame()),
+    ],
+)
+def test_an_instant_after_the_last_record_is_refused_by_every_verb(shop, verb):
+    with pytest.raises(InvalidInput, match="as_of = 2031-01-01"):
+        verb(shop)
 
 
 def test_a_model_trained_in_a_notebook_answers_for_those_asked(shop):
