@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.dataset import Dataset
+from features.errors import NotFound
 from training.lists.arrange import Filters, Layout, arrange
 from training.lists.association import Association, discoveries, p_values
 from training.lists.catalogue import Catalogue
@@ -263,6 +264,20 @@ def test_stock_counts_by_its_newest_record_and_by_place():
     assert left("s") == ["b", "c"]
 
 
+def test_a_location_that_no_table_names_is_refused_where_others_are_named():
+    rows = [("x", "o", "a", 3, "n"), ("x", "p", "a", -3, "later")]
+    planned = pl.DataFrame({"location_id": ["new"], "name": ["The new shop"]})
+    products = Catalogue.build(shop(rows, locations=planned), AS_OF)
+    for place in (None, "n", "new"):
+        assert Filters(location_id=place).allowed(products).all()
+    with pytest.raises(NotFound, match="'later' is unknown: nothing was sold there") as error:
+        Filters(location_id="later").allowed(products)
+    assert error.value.field == "location_id"
+    orders = shop(rows).table("orders").to_native().drop("location_id")
+    bare = Catalogue.build(Dataset.from_frames("bare", {"orders": orders}), AS_OF)
+    assert Filters(location_id="the one").allowed(bare).all()
+
+
 @pytest.fixture(scope="module")
 def steady():
     """Customers who buy their tea about every tenth day, and give up one time in fifteen."""
@@ -354,11 +369,16 @@ def test_later_orders_do_not_change_a_clock(steady):
                 often=True,
                 kind="CHEESE",
                 promoted=("display",),
-                here=True,
+                offered_here=True,
             ),
             ["goes with BREAD, which you buy", "on display here this week"],
         ),
         (Facts("popular", here=True), ["popular here now"]),
+        # The chain's promotions stand in at a place that has no plan of its own.
+        (
+            Facts("popular", ("offer",), promoted=("display",), here=True),
+            ["on display this week"],
+        ),
         (Facts("neighbours"), ["customers who buy what you buy choose this"]),
         (Facts("new", like="TEA", new=True), ["new in the range"]),
         (Facts("new", like="TEA"), ["like TEA, which you bought"]),

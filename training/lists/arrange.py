@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import InvalidInput, MissingData
+from features.errors import InvalidInput, MissingData, NotFound
 from training.lists.arrays import Bools, Ints
 from training.lists.catalogue import LEVELS, Catalogue
 
@@ -76,7 +76,17 @@ class Filters:
             If the catalogue lacks the level or the prices that are asked about.
         InvalidInput
             If there is no such level.
+        NotFound
+            If no table names the location, while others are named.
         """
+        known = catalogue.locations
+        if known and self.location_id is not None and self.location_id not in known:
+            raise NotFound(
+                f"location_id = {self.location_id!r} is unknown: nothing was sold there, and no "
+                "table names it. Leave it out, and each customer's usual locations count; or "
+                "import a table that names it.",
+                field="location_id",
+            )
         marked = catalogue.anything.copy()
         for field_name, wanted, groups in (
             ("only", True, self.only),

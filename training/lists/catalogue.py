@@ -39,10 +39,13 @@ class Catalogue:
     out
         Where the newest record of stock says that nothing is on hand: location_id (null for
         products of which no location has any), product_id.
+    locations
+        Every location that a table names; none where the records do not tell locations apart.
     """
 
     frame: pl.DataFrame
     out: pl.DataFrame
+    locations: frozenset[str] = frozenset()
 
     @classmethod
     def build(cls, dataset: Dataset, as_of: datetime) -> Self:
@@ -63,13 +66,16 @@ class Catalogue:
             pl.col("share").fill_null(0.0).cast(pl.Float32),
             pl.col("buyers").fill_null(0).cast(pl.Int32),
         ).sort("product_id")
-        return cls(frame, _out_of_stock(dataset, as_of))
+        return cls(frame, _out_of_stock(dataset, as_of), _locations(dataset, as_of))
 
     def save(self, folder: Path) -> None:
         """Write it."""
         folder.mkdir(parents=True, exist_ok=True)
         self.frame.write_parquet(folder / "catalogue.parquet")
         self.out.write_parquet(folder / "out_of_stock.parquet")
+        pl.DataFrame(
+            {"location_id": sorted(self.locations)}, {"location_id": pl.String}
+        ).write_parquet(folder / "locations.parquet")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -77,6 +83,7 @@ class Catalogue:
         return cls(
             pl.read_parquet(folder / "catalogue.parquet"),
             pl.read_parquet(folder / "out_of_stock.parquet"),
+            frozenset(pl.read_parquet(folder / "locations.parquet").to_series()),
         )
 
     @property
@@ -225,6 +232,21 @@ def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
             pl.col("gap").cast(pl.Float64),
         )
     )
+
+
+def _locations(dataset: Dataset, as_of: datetime) -> frozenset[str]:
+    tables = {
+        "orders": lambda: dataset.known("orders", as_of),
+        "stock": lambda: dataset.known("stock", as_of),
+        "locations": lambda: dataset.table("locations"),
+        "promotions": lambda: dataset.table("promotions"),
+    }
+    found: set[str] = set()
+    for name, rows in tables.items():
+        if dataset.has(name, "location_id"):
+            ids = rows().select("location_id").unique().collect().get_column("location_id")
+            found.update(ids.drop_nulls().to_list())
+    return frozenset(found)
 
 
 def _out_of_stock(dataset: Dataset, as_of: datetime) -> pl.DataFrame:

@@ -73,8 +73,9 @@ class Facts:
         Name of the product in today's basket that it goes with.
     kind
         Name of its kind, where the customer buys of it.
-    here
-        Whether the answer is about a location.
+    here, offered_here
+        Whether what is popular is so at the location asked about; whether that location has
+        promotions of its own of the first kind of `promoted`.
     """
 
     source: str
@@ -92,6 +93,7 @@ class Facts:
     kind: str | None = None
     often: bool = False
     here: bool = False
+    offered_here: bool = False
 
 
 def sentences(facts: Facts) -> list[str]:
@@ -158,7 +160,7 @@ def _offer(facts: Facts) -> str | None:
     if not facts.promoted:
         return None
     said = PROMOTED.get(facts.promoted[0], "on offer {here}this week")
-    return said.format(here="here " if facts.here else "")
+    return said.format(here="here " if facts.offered_here else "")
 
 
 def _similar(facts: Facts) -> str | None:

@@ -81,7 +81,7 @@ class ListRequest:
         self.with_basket = shelf.association.towards(self.basket)
         self.wanted = self._wanted()
         self.nobody: dict[str, Any] | None = None
-        self.teller = Teller(shelf, self.with_basket, self.place, here=location is not None)
+        self.teller = Teller(shelf, self.with_basket, self.place, location)
 
     def answer(self, customer_id: str) -> dict[str, Any]:
         """Answer for one customer: customer_id, basis and items, best first."""

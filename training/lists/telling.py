@@ -47,14 +47,20 @@ class Shown:
 class Teller:
     """Tells why, with one basket in hand."""
 
-    def __init__(self, shelf: Shelf, with_basket: Towards, place: int, *, here: bool) -> None:
+    def __init__(
+        self, shelf: Shelf, with_basket: Towards, place: int, location_id: str | None
+    ) -> None:
         self.shelf = shelf
-        self.here = here
+        # Where nothing was sold lately, and nothing is planned, the chain's stands in.
+        self.here = place >= 0
+        code = -1 if location_id is None else shelf.ranked.locations.get(location_id, -1)
+        plan = shelf.ranked.plan.kinds
+        self.planned = {kind for kind, of in plan.items() if code >= 0 and of.planned[code]}
         self.plain: dict[str, list[str]] = {}
         self.popular = set(shelf.popular.top[place].tolist())
         speakers = zip(with_basket.codes.tolist(), with_basket.speaker.tolist(), strict=True)
         self.basket = dict(speakers)
-        self.kinds = [(kind, f"{kind}{THIS_WEEK}") for kind in shelf.ranked.plan.kinds]
+        self.kinds = [(kind, f"{kind}{THIS_WEEK}") for kind in plan]
 
     def bought_by(self, candidates: Candidates | None) -> tuple[Ints, set[int]]:
         """Return what a customer bought, in the order of codes, and what of it regularly."""
@@ -160,6 +166,7 @@ class Teller:
             kind,
             goes_with in regular or like in regular,
             here=self.here,
+            offered_here=bool(promoted) and promoted[0] in self.planned,
         )
         if in_basket is not None and not times:
             source = "basket"

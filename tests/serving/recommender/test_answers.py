@@ -314,6 +314,23 @@ def test_where_no_ranker_was_learned_a_customers_habits_are_ranked(answers, cust
         assert not {item["product_id"] for item in answer["items"]} & bought[answer["customer_id"]]
 
 
+def test_here_is_said_only_where_the_place_sells_or_plans_itself(answers, customers):
+    shelf = answers.shelf
+    asked = [*customers[:40], "nobody"]
+
+    def said(of, place):
+        wish = Wish(filters=Filters(location_id=place))
+        lists = of.answer(asked, 20, [], wish)
+        return {text for one in lists for item in one["items"] for text in item["because"]}
+
+    assert {"popular here now", "on display here this week"} <= said(answers, "367")
+    catalogue = replace(shelf.catalogue, locations=shelf.catalogue.locations | {"new"})
+    opened = RecommenderAnswers(replace(shelf, catalogue=catalogue))
+    new = said(opened, "new")
+    assert "popular now" in new
+    assert not any("here" in text for text in new)
+
+
 def test_the_order_asked_is_the_order_answered(answers):
     asked = ["1001", "nobody", "1", "1001"]
     assert [one["customer_id"] for one in answers.answer(asked, 1, [])] == asked
