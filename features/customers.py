@@ -37,7 +37,7 @@ COMEBACK_DAYS = 84
 
 # Money is summed in ten-thousandths and weights in units of 2^-30, as integers.
 MONEY_UNIT = 10_000
-# The yardstick of money: the population's median spend of a visit, in money units.
+# The yardstick of money: the median spend of the visits that bring any, in money units.
 TYPICAL_SPEND = "typical_spend_units"
 WEIGHT_UNIT = 2**30
 
@@ -62,8 +62,8 @@ def customers(dataset: Dataset, as_of: AsOf) -> Frame:
     narwhals.LazyFrame
         One row a customer with a purchase, in no particular order. A visit is a day with a
         purchase. Durations are in days, counted between dates; money is relative to the
-        median spend of a visit, so that a currency's unit plays no part. What a customer has
-        too little history for is null.
+        median spend of the visits that bring any, so that a currency's unit plays no part. What a
+        customer has too little history for is null.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
     )
     if "spend_units" in columns:
         given = dataset.yardsticks.get(TYPICAL_SPEND)
-        typical = nw.col("spend_units").median() if given is None else nw.lit(given)
+        typical = _typical() if given is None else nw.lit(given)
         relative = nw.when(typical > 0).then(nw.col("spend_units") / typical).otherwise(0.0)
         visits = visits.with_columns(relative.alias("spend"))
     measured = visits.with_columns(*_measures(columns)).group_by(ID).agg(*_aggregates(columns))
@@ -185,8 +185,18 @@ def yardsticks(days: Frame) -> dict[str, float]:
     """
     if "spend_units" not in days.collect_schema().names():
         return {}
-    visits = days.filter(nw.col("lines") > 0).select(nw.col("spend_units").median())
+    visits = days.filter(nw.col("lines") > 0).select(_typical())
     return {TYPICAL_SPEND: float(visits.collect().item() or 0.0)}
+
+
+def _typical() -> nw.Expr:
+    """Return what a visit typically brings, of visits that bring anything.
+
+    Where most bring nothing (loyalty points, samples, services of a subscription), what they bring
+    would be the unit of money otherwise, and no money could be told in it.
+    """
+    units = nw.col("spend_units")
+    return nw.when(units > 0).then(units).median().alias("typical")
 
 
 def _fixed(expression: nw.Expr) -> nw.Expr:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from features.customers import customers
+from features.customers import TYPICAL_SPEND, customer_days, customers, yardsticks
 from features.dataset import Dataset
 from features.errors import MissingData
 
@@ -116,6 +116,16 @@ def test_returned_lines_are_no_visits_but_count_in_the_share_of_returns(one_cust
 def test_money_is_relative_to_the_median_spend_of_a_visit(one_customer):
     found = row(one_customer([3, 10, 24], revenue=[10.0, 20.0, 60.0]))
     assert found["spend_per_visit"] == pytest.approx(30 / 20)
+
+
+def test_visits_that_bring_nothing_leave_money_its_unit(one_customer):
+    """Points redeemed, samples, services of a subscription: most visits may be of that kind."""
+    free = one_customer([3, 5, 7, 10, 24], revenue=[0.0, 0.0, 0.0, 20.0, 60.0])
+    assert row(free)["spend_total"] == pytest.approx(80 / 40)
+    assert yardsticks(customer_days(free, AS_OF)) == {TYPICAL_SPEND: 400_000}
+    nothing = one_customer([3, 5], revenue=[0.0, 0.0])
+    assert row(nothing)["spend_total"] == 0
+    assert yardsticks(customer_days(nothing, AS_OF)) == {TYPICAL_SPEND: 0}
 
 
 def test_anonymous_lines_are_nobodys(one_customer):
