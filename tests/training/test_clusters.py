@@ -55,6 +55,15 @@ def test_known_kinds_of_shoppers_are_found_and_named():
     assert "on offer" in name[2] or "at weekends" in name[2] or "seldom" in name[2]
 
 
+def test_customers_who_are_all_alike_are_one_group():
+    features, _ = shoppers()
+    alike = pl.concat([features.head(1)] * 150)
+    groups = Clusters.fit(alike)
+    assert groups.names == ("everyone",)
+    assert set(groups.named(alike)) == {"everyone"}
+    assert len(Clusters.fit(pl.concat([alike, features.tail(1)])).names) == 1
+
+
 def test_every_customer_has_one_of_the_names_and_no_name_comes_twice(groups, features):
     assert len(set(groups.names)) == len(groups.names) >= 3
     assert set(groups.named(features)) == set(groups.names)

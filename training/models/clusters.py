@@ -127,15 +127,23 @@ class Clusters:
         scale = np.nanstd(values, axis=0) if len(values) else np.ones(len(traits))
         scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
         base = cls(traits, _tuple(mean), _tuple(scale), (), ())
-        if len(values) < FEWEST:
-            centres = np.zeros((1, len(traits)))
-        else:
+        centres = np.zeros((1, len(traits)))
+        if len(values) >= FEWEST:
             points = base._standard(features)
             chosen = np.random.default_rng(seed).permutation(len(points))
             fitted, judged = points[chosen[:MOST_FITTED]], points[chosen[:MOST_JUDGED]]
-            tried = [KMeans(k, n_init=4, random_state=seed).fit(fitted) for k in numbers]
-            found = max(tried, key=lambda one: silhouette_score(judged, one.predict(judged)))
-            centres = np.asarray(found.cluster_centers_, dtype=np.float64)
+            # Customers who are all alike are one group, and those of few kinds no more than that.
+            kinds = len(np.unique(fitted, axis=0))
+            tried = [
+                KMeans(k, n_init=4, random_state=seed).fit(fitted)
+                for k in numbers
+                if 1 < k <= kinds
+            ]
+            labels = [one.predict(judged) for one in tried]
+            apart = [silhouette_score(judged, of) if np.ptp(of) else -1.0 for of in labels]
+            if max(apart, default=-1.0) > -1:
+                found = tried[int(np.argmax(apart))]
+                centres = np.asarray(found.cluster_centers_, dtype=np.float64)
         centres = centres[np.argsort(-centres[:, 0], kind="stable")]
         return cls(
             traits,
