@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
 
     from serving.answers.audience import Audience
 
-# What an audience reads of a published version.
-TASKS = ("churn", "next-purchase", "next-category", "value")
 
-
-def find(settings: Settings, where: str, worth: str | None = None) -> Audience:
+def find(
+    settings: Settings, where: str, worth: str | None = None
+) -> tuple[Audience, dict[str, datetime]]:
     """Find the customers for whom a condition holds, in the published version.
+
+    Returns
+    -------
+    tuple
+        The audience; and the instant that churn answers as of, with those of the other models
+        that answer as of another.
 
     Raises
     ------
@@ -30,7 +36,7 @@ def find(settings: Settings, where: str, worth: str | None = None) -> Audience:
         If the condition is not understood.
     """
     from serving.answers import READERS
-    from serving.answers.audience import audience
+    from serving.answers.audience import BESIDES, audience
 
     folder = published.current(settings.home)
     record = None if folder is None else published.read(folder)
@@ -45,8 +51,10 @@ def find(settings: Settings, where: str, worth: str | None = None) -> Audience:
             f"Version {record.version} has no churn model, which an audience needs; "
             "run `foresell train churn`."
         )
-    models = {task: READERS[task](folder / task) for task in TASKS if task in record.models}
-    return audience(models, where, worth)
+    tasks = [task for task in ("churn", *BESIDES) if task in record.models]
+    models = {task: READERS[task](folder / task) for task in tasks}
+    instants = {"churn": record.models["churn"].as_of, **record.other_instants("churn", BESIDES)}
+    return audience(models, where, worth), instants
 
 
 def write(customers: pl.DataFrame, out: Path) -> None:

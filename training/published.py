@@ -5,7 +5,7 @@
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -66,6 +66,15 @@ class Version(BaseModel):
     dataset: str
     created: datetime
     models: Mapping[str, Model]
+
+    def other_instants(self, task: str, others: Iterable[str]) -> dict[str, datetime]:
+        """Return the instants of those of `others` that do not answer as of the same as `task`.
+
+        A champion that stays when others are replaced goes on answering as of its own instant.
+        """
+        as_of = self.models[task].as_of
+        found = {name: self.models[name].as_of for name in others if name in self.models}
+        return {name: instant for name, instant in found.items() if instant != as_of}
 
 
 def root(home: Path) -> Path:

@@ -33,9 +33,12 @@ def audience(
     """
     from foresell import audience as audiences
 
-    found = audiences.find(settings(dataset), where, value)
+    found, instants = audiences.find(settings(dataset), where, value)
+    others = {name: instant for name, instant in instants.items() if name != "churn"}
     summary: dict[str, Any] = {
         "where": where,
+        "as_of": instants["churn"].isoformat(),
+        "models_as_of": {name: instant.isoformat() for name, instant in others.items()},
         "size": found.customers.height,
         "expected_loss": found.expected_loss,
         "value": found.worth,
@@ -51,6 +54,10 @@ def audience(
     if found.expected_loss is not None:
         lost = f"expected loss {found.expected_loss:,.0f} of {found.worth}"
     console.print(f"{found.customers.height:,} customers, {lost}, unsure of {found.unsure:,}")
+    for name, instant in others.items():
+        console.print(
+            f"{name} answers as of {instant:%Y-%m-%d}, churn as of {instants['churn']:%Y-%m-%d}"
+        )
     if out is not None:
         console.print(f"written to {out}", soft_wrap=True)
         return

@@ -15,6 +15,8 @@ from features.errors import InvalidInput
 from serving.answers.conditions import understand
 from training.models.waiting import MOST_DAYS
 
+# What an audience reads of a published version besides churn, as far as it is there.
+BESIDES = ("next-purchase", "next-category", "value")
 ID = "customer_id"
 # Any number of days may be asked for, not only those that are published.
 CHANCE = re.compile(r"\bp_within_(\d{1,4})\b")

@@ -13,6 +13,8 @@ Rows = list[dict[str, Any]]
 
 # Said once, of the customer, and not again under each model.
 SHARED = ("customer_id", "basis")
+# What a profile reads of a published version besides churn, as far as it is there.
+BESIDES = ("next-purchase", "next-category", "value")
 # How many categories a profile shows.
 CATEGORIES = 5
 STANDING = ("stage", "rfm_segment", "rfm_score")

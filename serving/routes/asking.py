@@ -1,6 +1,6 @@
 """How a route asks: the held version's answer, in the one shape that answers have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,11 +54,20 @@ class Asking:
 
 
 async def reply(
-    version: str, as_of: datetime, of: Callable[[], list[dict[str, Any]]], size: int
+    version: str,
+    as_of: datetime,
+    of: Callable[[], list[dict[str, Any]]],
+    size: int,
+    others: Mapping[str, datetime] | None = None,
 ) -> Response:
-    """Lay out what `of` answers about `size` entities in the one shape."""
+    """Lay out what `of` answers about `size` entities in the one shape.
+
+    `others` are the instants of models whose answers are among them, where they are others.
+    """
     results = of() if size <= INLINE else await to_thread.run_sync(of)
-    body = {"model_version": version, "as_of": as_of, "results": results}
+    body: dict[str, Any] = {"model_version": version, "as_of": as_of}
+    body |= {"models_as_of": others} if others else {}
+    body["results"] = results
     content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(content, media_type="application/json")
 

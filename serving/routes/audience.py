@@ -7,7 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
-from serving.answers.audience import audience
+from serving.answers.audience import BESIDES, audience
 from serving.routes.asking import Asking, check_as_of
 from serving.routes.errors import ERRORS
 from serving.schemas.audience import AudienceAnswer, AudienceRequest
@@ -23,6 +23,7 @@ def router(asking: Asking) -> APIRouter:
         served = asking.predictor.held()
         model, _ = served.ask("churn")
         check_as_of(ask, model.as_of)
+        others = served.record.other_instants("churn", BESIDES)
 
         def answer() -> bytes:
             found = audience(served.answers, ask.where, ask.value)
@@ -30,6 +31,7 @@ def router(asking: Asking) -> APIRouter:
             body: dict[str, Any] = {
                 "model_version": served.record.version,
                 "as_of": model.as_of,
+                **({"models_as_of": others} if others else {}),
                 "size": found.customers.height,
                 "expected_loss": found.expected_loss,
                 "value": found.worth,

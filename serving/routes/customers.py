@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
-from serving.answers.customer import profiles
+from serving.answers.customer import BESIDES, profiles
 from serving.answers.histories import Histories
 from serving.routes.asking import Asking, check_as_of, reply
 from serving.routes.errors import ERRORS
@@ -35,8 +35,13 @@ def router(asking: Asking) -> APIRouter:
     """Build the routes that ask through `asking`."""
     router = APIRouter()
 
-    async def about(task: str, ask: CustomersRequest, of: Of) -> Response:
-        """Answer about those who are asked for; `of` gets all models of the one version."""
+    async def about(
+        task: str, ask: CustomersRequest, of: Of, besides: Sequence[str] = ()
+    ) -> Response:
+        """Answer about those who are asked for; `of` gets all models of the one version.
+
+        `besides` are further models whose published answers are among these, if there are any.
+        """
         served = asking.predictor.held()
         model, _ = served.ask(task)
         as_of, ids = model.as_of, ask.customer_ids
@@ -47,7 +52,10 @@ def router(asking: Asking) -> APIRouter:
             )
         if ids:
             check_as_of(ask, as_of)
-            return await reply(model.version, as_of, lambda: of(served.answers, ids), len(ids))
+            others = served.record.other_instants(task, besides)
+            return await reply(
+                model.version, as_of, lambda: of(served.answers, ids), len(ids), others
+            )
         as_of = as_of if ask.as_of is None else max(as_of, parse_as_of(ask.as_of))
         check_as_of(ask, as_of)
         posted = [one.model_dump(exclude_none=True) for one in ask.histories]
@@ -67,6 +75,7 @@ def router(asking: Asking) -> APIRouter:
             lambda models, who: models["churn"].answer(
                 who, ask.horizon_days, models.get("next-purchase")
             ),
+            () if ask.horizon_days is None else ("next-purchase",),
         )
 
     @router.post("/v1/next_purchase", response_model=Answer[NextPurchase], responses=ERRORS)
@@ -96,6 +105,6 @@ def router(asking: Asking) -> APIRouter:
     @router.post("/v1/customer", response_model=Answer[Customer], responses=ERRORS)
     async def customer(ask: Annotated[CustomerRequest, Body()]) -> Response:
         """Show all that is known and predicted of each customer, with reasons."""
-        return await about("churn", ask, profiles)
+        return await about("churn", ask, profiles, BESIDES)
 
     return router

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.schemas.base import MOST_IDS, Id, Probability, Request, Result
+from serving.schemas.base import MOST_IDS, Id, ModelsAsOf, Probability, Request, Result
 
 
 class AudienceRequest(Request):
@@ -57,6 +57,7 @@ class AudienceAnswer(BaseModel):
 
     model_version: str = Field(description="the published version that answered")
     as_of: dt.datetime = Field(description="the instant up to which the answer knows the records")
+    models_as_of: ModelsAsOf = {}
     size: int = Field(description="for how many the condition holds, listed or not")
     expected_loss: float | None = Field(description="of all of them; none without a value model")
     value: str | None = Field(description="the field that said what a customer is worth")

@@ -21,6 +21,14 @@ CustomerIds = Annotated[
 Probability = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[float, Field(ge=0, description="days from `as_of`")]
 
+ModelsAsOf = Annotated[
+    dict[str, dt.datetime],
+    Field(
+        description="the instants of other models that the answer may rest on, by name, where they "
+        "are not `as_of`, since a former champion stayed; absent where there is none"
+    ),
+]
+
 
 class Request(BaseModel):
     """What all requests share: nothing is accepted that is not named."""
@@ -52,6 +60,7 @@ class Answer(BaseModel, Generic[AnyResult]):
 
     model_version: str = Field(description="the registered model that answered")
     as_of: dt.datetime = Field(description="the instant up to which the answer knows the records")
+    models_as_of: ModelsAsOf = {}
     results: list[AnyResult] = Field(description="in the order asked")
 
 

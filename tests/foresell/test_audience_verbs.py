@@ -70,6 +70,19 @@ def test_parquet_holds_what_json_prints(run, tmp_path):
     assert written.schema["reasons"] == pl.List(pl.String)
 
 
+def test_an_audience_tells_the_instants_that_it_rests_on(served, run, monkeypatch):
+    """Where value's former champion stayed, its answers are of a week before."""
+    assert json.loads(run("audience", "visits > 1", "--json").stdout)["models_as_of"] == {}
+    record = published.read(published.current(served))
+    former = record.models["value"].model_copy(update={"as_of": datetime(2017, 11, 27)})
+    mixed = record.model_copy(update={"models": {**record.models, "value": former}})
+    monkeypatch.setattr(published, "read", lambda _: mixed)
+    said = json.loads(run("audience", "visits > 1", "--json").stdout)
+    assert said["as_of"] == "2017-12-04T00:00:00"
+    assert said["models_as_of"] == {"value": "2017-11-27T00:00:00"}
+    assert "value answers as of 2017-11-27" in run("audience", "visits > 1").output
+
+
 def test_an_unknown_field_ends_with_exit_code_2_and_the_fields_there_are(run):
     result = run("audience", "likelihood > 0.4")
     assert result.exit_code == 2

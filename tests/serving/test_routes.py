@@ -1,14 +1,18 @@
 import logging
+from datetime import datetime
 
 import anyio
 import httpx
+import polars as pl
 import pytest
 
+from serving.answers.audience import Audience
 from serving.predictor import Predictor
 from serving.routes.app import build_app
 from serving.schemas.base import Answer, Error
 from serving.schemas.demand import Forecast
 from serving.schemas.recommender import Recommendation
+from training import published
 
 
 class Client:
@@ -67,6 +71,28 @@ def test_an_answer_names_the_model_and_its_instant(client):
     answer = client.post("/v1/recommend", json={"customer_ids": ["1"]}).json()
     assert answer["model_version"] == "recommender/1"
     assert answer["as_of"] == "2018-01-01T00:00:00"
+
+
+def test_an_answer_of_several_models_tells_whose_instant_is_another(
+    tmp_path, publish_by_hand, readers, monkeypatch
+):
+    """Value's former champion stayed; what it says is of a week before."""
+    folder = publish_by_hand(tmp_path, "v1", tasks="churn value")
+    record = published.read(folder)
+    value = record.models["value"].model_copy(update={"as_of": datetime(2017, 12, 25)})
+    mixed = record.model_copy(update={"models": {**record.models, "value": value}})
+    (folder / "version.json").write_text(mixed.model_dump_json())
+    predictor = Predictor([tmp_path], readers | {"value": readers["churn"]}, poll_seconds=60)
+    predictor.refresh()
+    nobody = Audience(pl.DataFrame({"customer_id": []}), None, None, 0)
+    monkeypatch.setattr("serving.routes.customers.profiles", lambda *_: [])
+    monkeypatch.setattr("serving.routes.audience.audience", lambda *_: nobody)
+    client = Client(build_app(predictor))
+    profile = client.post("/v1/customer", json={"customer_ids": ["1"]}).json()
+    members = client.post("/v1/audience", json={"where": "visits > 1"}).json()
+    for answer in (profile, members):
+        assert answer["as_of"] == "2018-01-01T00:00:00"
+        assert answer["models_as_of"] == {"value": "2017-12-25T00:00:00"}
 
 
 def test_a_question_about_many_is_answered_like_one_about_few(client):

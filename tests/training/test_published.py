@@ -37,6 +37,19 @@ def test_a_record_reads_back_as_it_was_written(tmp_path):
     assert published.read(folder) == record("v1")
 
 
+def test_a_version_tells_which_models_answer_as_of_another_instant():
+    """The nightly job keeps a champion that a challenger does not match, at its own instant."""
+    models = {
+        name: published.Model(
+            version=f"{name}/1", run_id="r", snapshot="s", as_of=datetime(2024, 1, day)
+        )
+        for name, day in (("churn", 8), ("value", 1), ("next-purchase", 8), ("demand", 2))
+    }
+    version = record("v1").model_copy(update={"models": models})
+    others = version.other_instants("churn", ("next-purchase", "next-category", "value"))
+    assert others == {"value": datetime(2024, 1, 1)}
+
+
 def test_a_folder_without_a_record_is_no_version(tmp_path):
     with pytest.raises(NotFound, match="no complete published version"):
         published.read(tmp_path)
