@@ -184,20 +184,22 @@ class _Queue:
     """Candidates in the order of their scores, handed out one by one."""
 
     def __init__(self, codes: Ints, scores: Floats, catalogue: Catalogue, layout: Layout) -> None:
-        self.codes = codes
+        self.codes: list[int] = codes.tolist()
         self.kinds = catalogue.kinds[codes]
         self.kind_list: list[int] = self.kinds.tolist()
-        self.catalogue = catalogue
+        self.kind_of = catalogue.kinds
         self.apart = not layout.same_kind_in_a_row
         self.variety = layout.variety
         self.last = -1
-        self.left = list(range(len(codes)))
+        self.left = list(range(len(self.codes)))
         if self.variety:
             top = float(scores[0]) if len(scores) else 1.0
-            self.worth = scores / max(top, 1e-12)
-            self.closest = np.zeros(len(codes), np.float32)
+            self.worth = (1 - self.variety) * (scores / max(top, 1e-12))
+            self.closest = np.zeros(len(self.codes))
+            # What is of no group is like nothing, not even like others of none.
             self.groups = [
-                (LIKENESS[level], of[codes], of) for level, of in catalogue.groups.items()
+                (LIKENESS[level], np.where(of[codes] < 0, -2, of[codes]), of)
+                for level, of in catalogue.groups.items()
             ]
 
     def take(self, before: int | None) -> int | None:
@@ -206,33 +208,31 @@ class _Queue:
             return None
         barred = {self.last} if self.apart else set()
         if before is not None and self.apart:
-            barred.add(int(self.catalogue.kinds[before]))
+            barred.add(int(self.kind_of[before]))
         barred.discard(-1)
-        place = self._best_of_most_unlike(barred) if self.variety else self._first(barred)
-        one = self.left.pop(place)
-        self.follow(int(self.codes[one]))
+        one = self._best_of_most_unlike(barred) if self.variety else self._first(barred)
+        self.left.remove(one)
+        self.follow(self.codes[one])
         return one
 
     def follow(self, code: int) -> None:
         """Take note of a product that is shown."""
-        self.last = int(self.catalogue.kinds[code])
+        self.last = int(self.kind_of[code])
         if self.variety:
             for likeness, mine, of in self.groups:
-                alike = (mine == of[code]) & (mine >= 0)
-                self.closest = np.maximum(self.closest, np.where(alike, likeness, 0.0))
+                alike = mine == of[code]
+                np.maximum(self.closest, likeness, out=self.closest, where=alike)
 
     def _first(self, barred: set[int]) -> int:
-        return next(
-            (place for place, one in enumerate(self.left) if self.kind_list[one] not in barred),
-            0,
-        )
+        return next((one for one in self.left if self.kind_list[one] not in barred), self.left[0])
 
     def _best_of_most_unlike(self, barred: set[int]) -> int:
-        left = np.array(self.left)
-        value = (1 - self.variety) * self.worth[left] - self.variety * self.closest[left]
-        if barred:
-            value[np.isin(self.kinds[left], list(barred))] -= 10.0
-        return int(np.argmax(value))
+        value = self.worth - self.variety * self.closest
+        for kind in barred:
+            value[self.kinds == kind] -= 10.0
+        one = int(np.argmax(value))
+        self.worth[one] = -np.inf
+        return one
 
 
 def known_codes(catalogue: Catalogue, product_ids: Iterable[str], field_name: str) -> list[int]:

@@ -7,6 +7,7 @@ list of what to buy again.
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -136,10 +137,14 @@ class Rhythm:
         """Hazard added up over the waiting so far."""
         edges = np.asarray(EDGES, np.float64)
         at = np.searchsorted(edges, passed, side="right") - 1
-        steps = self.hazard[:, :-1] * np.diff(edges)
-        upto = np.pad(np.cumsum(steps, axis=1), ((0, 0), (1, 0)))
-        found: Floats = upto[curve, at] + self.hazard[curve, at] * (passed - edges[at])
+        found: Floats = self._upto[curve, at] + self.hazard[curve, at] * (passed - edges[at])
         return found
+
+    @cached_property
+    def _upto(self) -> Floats:
+        """Hazard added up to the beginning of each stretch."""
+        steps = self.hazard[:, :-1] * np.diff(EDGES)
+        return np.pad(np.cumsum(steps, axis=1), ((0, 0), (1, 0)))
 
     def save(self, folder: Path) -> None:
         """Write `clock.json`."""

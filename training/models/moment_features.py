@@ -96,8 +96,8 @@ class Clocks:
 
     def at(self, cols: Ints, elapsed: Float32s) -> Float32s:
         """Hazard of each product after so many days; NaN where there are none."""
-        stretch = np.searchsorted(np.asarray(EDGES), np.nan_to_num(elapsed), side="left")
-        return np.where(np.isnan(elapsed), np.nan, self.hazard[cols, stretch]).astype(np.float32)
+        stretch = np.searchsorted(np.asarray(EDGES, np.float32), elapsed, side="left")
+        return np.where(np.isnan(elapsed), np.float32(np.nan), self.hazard[cols, stretch])
 
 
 def moment_features(

@@ -42,6 +42,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import to_day
+from training.lists.arrays import read
 from training.lists.leaving import CUSTOMERS, OF_CANDIDATES
 from training.models.blend import OF_NET, WEIGHTS, Blend, beside
 from training.models.boosting import Booster
@@ -146,7 +147,7 @@ class PublishedLists:
             _numbered([str(name) for name in names]),
             customers.select("first", "end").to_numpy(),
             (codes, weights),
-            {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS},
+            {name: read(folder, name) for name in ARRAYS},
             Plan.load(folder / "plan"),
             moment,
             {name: Movers.of(booster) for name, booster in moment.items()},
