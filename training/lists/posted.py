@@ -106,7 +106,8 @@ def candidates(shelf: Shelf, posted: Posted, at: datetime, location_id: str | No
     repeat, popular, same_kind = (shelf.ranked.reasons.index(one) for one in SOURCES)
     source = np.concatenate([np.full(len(own), repeat), np.where(liked, same_kind, popular)])
     by_kind = {"now": chance, "month": chance, "explore": np.where(is_own, np.nan, chance)}
-    return Candidates(-1, cols, by_kind, is_own, source.astype(np.int8), features)
+    nothing_laid = np.zeros((len(cols), 0), np.float32)
+    return Candidates(-1, cols, by_kind, is_own, source.astype(np.int8), features, nothing_laid)
 
 
 def motives(shelf: Shelf, found: Candidates, at: NDArray[np.int64]) -> list[tuple[str, ...]]:

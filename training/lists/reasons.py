@@ -103,18 +103,23 @@ def sentences(facts: Facts) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _told(facts: Facts) -> tuple[str, ...]:
-    said = [_first_that_holds(facts, groups) for groups in _order(facts)]
-    found = list(dict.fromkeys(sentence for sentence in said if sentence))
+    found: list[str] = []
+    for groups in _order(facts):
+        said = _first_that_holds(facts, groups)
+        if said and said not in found:
+            found.append(said)
+        if len(found) == MOST_SENTENCES:
+            break
     if not found:
         groups = BY_SOURCE.get(facts.source, ("neighbours",))
         found = [
             _first_that_holds(facts, groups) or PLAINLY[facts.times > 0 or facts.source == "repeat"]
         ]
-    offer = _offer(facts)
-    if offer in found[MOST_SENTENCES:]:
+    offer = _offer(facts) if "offer" in facts.motives else None
+    if offer and offer not in found:
         # That something is on offer is news; that it is bought often is not.
-        found = [*found[: MOST_SENTENCES - 1], offer]
-    return tuple(found[:MOST_SENTENCES])
+        found[-1] = offer
+    return tuple(found)
 
 
 def _order(facts: Facts) -> list[tuple[str, ...]]:

@@ -20,7 +20,7 @@ from training.lists.goods import completing
 from training.lists.kinds import LONGEST, RANKED_BY, Wish
 from training.lists.posted import Posted, candidates, motives
 from training.lists.shelf import Shelf
-from training.lists.telling import Shown, Teller
+from training.lists.telling import Bought, Shown, Teller
 from training.models.moment_features import still_there
 from training.models.published_lists import Candidates
 
@@ -173,6 +173,7 @@ class ListRequest:
             location_id=self.wish.filters.location_id,
             bought=self.wish.bought or None,
             kinds=(kind,),
+            own_alone=self.wish.kind == "buy_again",
         )
         return self._ranked(found, basis)
 
@@ -189,12 +190,12 @@ class ListRequest:
 
     def _for_kind(self, candidates: Candidates, scores: Floats) -> Floats:
         """Zero what is not of this kind of list; NaN is what the ranker says of such."""
-        scores = np.nan_to_num(scores, nan=0.0)
-        if self.wish.kind == "buy_again":
-            # In the order of the chance, which knows the clock too and weighs it better: on the
-            # bundled data what was bought lately is bought again before what is overdue.
-            return np.where(candidates.own, np.maximum(scores, 1e-9), 0.0)
-        return np.maximum(scores, 1e-9) if self.wish.kind != "new_to_you" else scores
+        if self.wish.kind == "new_to_you":
+            return np.fmax(scores, 0.0)
+        scores = np.fmax(scores, 1e-9)
+        # In the order of the chance, which knows the clock too and weighs it better: on the
+        # bundled data what was bought lately is bought again before what is overdue.
+        return np.where(candidates.own, scores, 0.0) if self.wish.kind == "buy_again" else scores
 
     def _beside_basket(self, codes: Ints, scores: Floats) -> Floats:
         """Bring forward what goes with the basket in hand: its odds rise by the lift."""
@@ -301,9 +302,7 @@ class ListRequest:
         wanted = self.wanted[codes]
         return codes[wanted > 0], (scores * wanted)[wanted > 0]
 
-    def _item(
-        self, pool: Pool, place: int, shown: Shown | None, bought: tuple[Ints, set[int]]
-    ) -> dict[str, Any]:
+    def _item(self, pool: Pool, place: int, shown: Shown | None, bought: Bought) -> dict[str, Any]:
         if place < 0:
             code, score, source = -1 - place, 0.0, "pinned"
         else:

@@ -1,5 +1,6 @@
 """Gathers what is known of a product on a list, and has it told in words."""
 
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,23 @@ class Shown:
     clock: Clock
 
 
+@dataclass(frozen=True)
+class Bought:
+    """What a customer bought before.
+
+    Attributes
+    ----------
+    codes, regularly
+        Products, and those of them that are bought again and again.
+    kinds
+        The kind of each product.
+    """
+
+    codes: Set[int] = frozenset()
+    regularly: Set[int] = frozenset()
+    kinds: Sequence[int] = ()
+
+
 class Teller:
     """Tells why, with one basket in hand."""
 
@@ -62,13 +80,14 @@ class Teller:
         self.basket = dict(speakers)
         self.kinds = [(kind, f"{kind}{THIS_WEEK}") for kind in plan]
 
-    def bought_by(self, candidates: Candidates | None) -> tuple[Ints, set[int]]:
-        """Return what a customer bought, in the order of codes, and what of it regularly."""
+    def bought_by(self, candidates: Candidates | None) -> Bought:
+        """Return what a customer bought."""
         if candidates is None:
-            return np.zeros(0, np.int32), set()
+            return Bought()
         codes = self.shelf.code_of_row[candidates.products[candidates.own]]
         often = candidates.features["baskets"][candidates.own] >= REGULAR
-        return np.sort(codes), set(codes[often].tolist())
+        kinds = self.shelf.catalogue.kinds[codes]
+        return Bought(set(codes.tolist()), set(codes[often].tolist()), kinds.tolist())
 
     def motives(
         self, candidates: Candidates, at: NDArray[np.int64], kind: str
@@ -96,11 +115,11 @@ class Teller:
             What speaks for each, the most first.
         """
         state = candidates.features
-        baskets = np.nan_to_num(state["baskets"][at], nan=1.0)
-        elapsed = np.nan_to_num(state["recency_days"][at])
+        # What was never bought has none of these; nobody asks for its clock.
+        times, elapsed = np.fmax(state["baskets"][at], 1), np.fmax(state["recency_days"][at], 0)
         gap = self.shelf.catalogue.gap[self.shelf.code_of_row[candidates.products[at]]]
         clock = self.shelf.rhythm.at(
-            np.maximum(baskets, 1), elapsed, state["gap_mean"][at], gap, self.shelf.due_days
+            times, elapsed, state["gap_mean"][at], gap, self.shelf.due_days
         )
         place = {one: number for number, one in enumerate(at.tolist())}
         return Shown(candidates, place, motives, clock)
@@ -111,7 +130,7 @@ class Teller:
         source: str,
         shown: Shown | None,
         at: int,
-        own: tuple[Ints, set[int]],
+        bought: Bought,
     ) -> dict[str, Any]:
         """Return `reason`, a word, `because`, sentences, and the product's name if it has one.
 
@@ -121,13 +140,12 @@ class Teller:
             What proposed a product that is not a candidate.
         shown, at
             The customer's candidates on the list and the product's position among all.
-        own
-            What the customer bought, as `bought_by` has it.
+        bought
+            What the customer bought.
         """
-        bought, regular = own
         name = self.shelf.catalogue.names[code]
         of_name = {"name": name} if name else {}
-        if shown is None and not len(bought) and code not in self.basket:
+        if shown is None and not bought.codes and code not in self.basket:
             return {"reason": source, "because": self._plainly(source), **of_name}
         times, age, gap, due, new = 0, None, 0.0, False, False
         promoted: tuple[str, ...] = ()
@@ -145,7 +163,7 @@ class Teller:
                 due = bool(shown.clock.states[place] == DUE)
             promoted = self._promoted(candidates, at)
         goes_with = like = kind = None
-        if not times and len(bought):
+        if not times and bought.codes:
             goes_with = self._partner(code, bought)
             like = None if goes_with is not None else self._look_alike(code, bought)
             kind = self._kind(code, bought)
@@ -164,7 +182,7 @@ class Teller:
             self._named(like),
             self._named(in_basket),
             kind,
-            goes_with in regular or like in regular,
+            goes_with in bought.regularly or like in bought.regularly,
             here=self.here,
             offered_here=bool(promoted) and promoted[0] in self.planned,
         )
@@ -191,18 +209,19 @@ class Teller:
             return None
         return self.shelf.catalogue.names[code] or self.shelf.catalogue.ids[code]
 
-    def _partner(self, code: int, bought: Ints) -> int | None:
+    def _partner(self, code: int, bought: Bought) -> int | None:
         """Find what the customer buys that the product is most surely bought with."""
-        return _first(self.shelf.association.partner[self.shelf.association.span(code)], bought)
+        partners = self.shelf.association.partner[self.shelf.association.span(code)]
+        return _first(partners, bought.codes)
 
-    def _look_alike(self, code: int, bought: Ints) -> int | None:
-        return _first(self.shelf.similar.of(code)[0], bought)
+    def _look_alike(self, code: int, bought: Bought) -> int | None:
+        return _first(self.shelf.similar.of(code)[0], bought.codes)
 
-    def _kind(self, code: int, bought: Ints) -> str | None:
+    def _kind(self, code: int, bought: Bought) -> str | None:
         """Name the product's kind if the customer buys several of it."""
-        kinds = self.shelf.catalogue.kinds
-        mine = int((kinds[bought] == kinds[code]).sum()) if kinds[code] >= 0 else 0
-        return self.shelf.catalogue.kind_names[code] if mine > 1 else None
+        kind = int(self.shelf.catalogue.kinds[code])
+        several = kind >= 0 and bought.kinds.count(kind) > 1
+        return self.shelf.catalogue.kind_names[code] if several else None
 
 
 def _number(value: np.float32) -> float:
@@ -210,10 +229,6 @@ def _number(value: np.float32) -> float:
     return 0.0 if value != value else float(value)
 
 
-def _first(wanted: Ints, among: Ints) -> int | None:
-    """Return the first of the wanted that is in an ordered list."""
-    if not len(wanted):
-        return None
-    at = np.minimum(np.searchsorted(among, wanted), len(among) - 1)
-    found = np.flatnonzero(among[at] == wanted)
-    return int(wanted[found[0]]) if len(found) else None
+def _first(wanted: Ints, among: Set[int]) -> int | None:
+    """Return the first of the wanted that is among others."""
+    return next((one for one in wanted.tolist() if one in among), None)

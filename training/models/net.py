@@ -64,11 +64,16 @@ class Inputs:
 
         What is not there is zero, as a kind of promotion that nobody planned is.
         """
-        logs = _logs(laid_out(features, self.columns, rows))
-        steps = (logs - self.centre) / (self.spread * np.float32(STEP))
-        whole = np.clip(np.rint(steps), -LARGEST, LARGEST)
-        whole[np.isnan(whole)] = MISSING
-        return np.asarray(whole, np.int8)
+        return self.coded(laid_out(features, self.columns, rows))
+
+    def coded(self, laid: NDArray[np.float32]) -> Codes:
+        """Code features that are laid out in the order of the columns."""
+        steps = _logs(laid)
+        steps -= self.centre
+        steps /= self.spread * np.float32(STEP)
+        np.clip(np.rint(steps, out=steps), -LARGEST, LARGEST, out=steps)
+        np.copyto(steps, MISSING, where=np.isnan(steps))
+        return steps.astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -124,19 +129,32 @@ class Net:
         dict
             By learner, shape (rows, columns + 1).
         """
-        values, columns = read(codes, self.marked), codes.shape[1]
-        hidden = values @ self.weights
-        opened = np.mean([share * hidden + self.bias > 0 for share in PATH], axis=0)
-        odds, found = self._of(values), {}
+        odds, found = self._of(read(codes, self.marked)), {}
         for output, learner in enumerate(self.learners):
-            parts = (opened * self.slopes[:, output]) @ self.weights.T * values
-            told = parts[:, :columns]
-            told[:, self.marked] += parts[:, columns:]
-            found[learner] = np.column_stack([told, odds[:, output] - told.sum(axis=1)])
+            parts = self.moved(codes, {learner: 1.0})
+            found[learner] = np.column_stack([parts, odds[:, output] - parts.sum(axis=1)])
+        return found
+
+    def moved(self, codes: Codes, worth: Mapping[str, float]) -> Floats:
+        """Say how far each column moved rows' log-odds, each learner's times its worth.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (rows, columns); what `contributions` says but for the base.
+        """
+        values, columns = read(codes, self.marked), codes.shape[1]
+        opened = (PATH[:, None, None] * (values @ self.weights) + self.bias > 0).mean(axis=0)
+        slopes = self.slopes @ np.array([worth.get(learner, 0.0) for learner in self.learners])
+        parts: Floats = (opened * slopes) @ self.weights.T * values
+        found = parts[:, :columns]
+        found[:, self.marked] += parts[:, columns:]
         return found
 
     def _of(self, values: NDArray[np.float32]) -> Floats:
-        hidden = np.maximum(values @ self.weights + self.bias, 0)
+        hidden = values @ self.weights
+        hidden += self.bias
+        np.maximum(hidden, 0, out=hidden)
         # How many rows are asked about at once changes the last digits of a product.
         return np.asarray(np.round(hidden @ self.slopes + self.intercepts, DIGITS))
 
@@ -168,11 +186,14 @@ class Net:
 
 def read(codes: Codes, marked: NDArray[np.int64]) -> NDArray[np.float32]:
     """Turn codes into what a net weighs: standardised sizes, then 1 for each that is missing."""
-    missing = codes == MISSING
-    sizes = np.where(missing, np.float32(0), codes * np.float32(STEP))
-    return np.concatenate([sizes, missing[:, marked].astype(np.float32)], axis=1)
+    missing, (rows, columns) = codes == MISSING, codes.shape
+    found = np.empty((rows, columns + len(marked)), np.float32)
+    np.multiply(codes, np.float32(STEP), out=found[:, :columns])
+    np.copyto(found[:, :columns], 0, where=missing)
+    found[:, columns:] = missing[:, marked]
+    return found
 
 
 def _logs(values: NDArray[Any]) -> NDArray[np.float32]:
     of = np.asarray(values, np.float32)
-    return np.asarray(np.sign(of) * np.log1p(np.abs(of)))
+    return np.asarray(np.copysign(np.log1p(np.abs(of)), of))

@@ -154,18 +154,19 @@ class Plan:
         found: dict[str, Float32s] = {}
         nobody = np.zeros((len(WEEKS) + 1, len(cols)), np.float32)
         for kind, stretches in self.kinds.items():
-            chain = np.stack([self.chain(kind, *days)[cols] for days in _days(today)])
+            near = self._near(kind, today)
+            chain = near.chain[:, cols]
             share, left = nobody.copy(), np.ones(len(cols), np.float32)
             for place in range(where.shape[1]):
                 at, weight = where[:, place], weights[:, place]
                 planned = (at >= 0) & stretches.planned[at] & (weight > 0)
                 if planned.any():
                     keys = np.where(planned, at * self.products + cols, -1)
-                    share += weight * self._near(kind, today).at(keys)
+                    share += weight * near.at(keys)
                     left -= weight * planned
             share[:-1] += np.maximum(left, 0.0) * chain
             if stretches.planned[-1]:
-                every = self._near(kind, today).at(self.locations * self.products + cols)
+                every = near.at(self.locations * self.products + cols)
                 share = np.maximum(share, every)
             for week, of, everywhere in zip(WEEKS, share, chain, strict=False):
                 found[f"{kind}_{week}"] = of
@@ -179,7 +180,8 @@ class Plan:
         key = (kind, today)
         if key not in self._kept:
             self._forget()
-            self._kept[key] = _Near.of(self.kinds[kind], today)
+            chain = np.stack([self.chain(kind, *days) for days in _days(today)])
+            self._kept[key] = _Near.of(self.kinds[kind], chain, today)
         found: _Near = self._kept[key]
         return found
 
@@ -273,13 +275,16 @@ class _Near:
     shares
         Shape (weeks and one more, keys): the part of the week's days that is promoted, and for
         this week how much more that sells.
+    chain
+        Of each week by product, as `Plan.chain` has it.
     """
 
     keys: Ints
     shares: Float32s
+    chain: Float32s
 
     @classmethod
-    def of(cls, stretches: Stretches, today: int) -> Self:
+    def of(cls, stretches: Stretches, chain: Float32s, today: int) -> Self:
         """Add up the stretches of each location and product."""
         weeks = _days(today)
         near = np.flatnonzero(
@@ -299,7 +304,7 @@ class _Near:
         added = [np.add.reduceat(part, starts) if len(starts) else part for part in (*parts, worth)]
         shares = np.stack(added).astype(np.float32)
         np.minimum(shares[:-1], 1.0, out=shares[:-1])
-        return cls(keys, shares)
+        return cls(keys, shares, chain)
 
     def at(self, keys: Ints) -> Float32s:
         """Look up pairs of a location and a product; zero where nothing is promoted."""

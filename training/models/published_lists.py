@@ -48,7 +48,7 @@ from training.models.blend import OF_NET, WEIGHTS, Blend, beside
 from training.models.boosting import Booster
 from training.models.moment_features import Clocks, days_on, laid_out, moment_features, still_there
 from training.models.motives import TOLD, Movers, belongs
-from training.models.net import Net
+from training.models.net import Codes, Net
 from training.models.place_plan import Plan
 
 Ints = NDArray[np.int64]
@@ -78,6 +78,9 @@ class Candidates:
     features
         What the moment's scores rest on, by name: clocks, promotions at the place; see
         `moment_features`.
+    laid
+        The features that the net reads of the moment, side by side; nothing of what was not
+        published.
     """
 
     first: int
@@ -86,6 +89,7 @@ class Candidates:
     own: NDArray[np.bool_]
     source: NDArray[np.int8]
     features: Mapping[str, Float32s]
+    laid: Float32s
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ class PublishedLists:
         location_id: str | None = None,
         bought: Mapping[str, datetime] | None = None,
         kinds: Sequence[str] | None = None,
+        own_alone: bool = False,
     ) -> Candidates:
         """Return a customer's candidates, scored for a time and a place.
 
@@ -193,6 +198,8 @@ class PublishedLists:
             `still_there`. An earlier purchase counts where the records lack it.
         kinds
             Kinds of list to score, all by default; each costs about a millisecond.
+        own_alone
+            Whether only what the customer bought before is scored, NaN for the rest.
 
         Raises
         ------
@@ -207,28 +214,57 @@ class PublishedLists:
         state = days_on(state, today - to_day(self.as_of))
         promotions = self._promotions(row, location_id, cols, today)
         features = moment_features(state, Clocks(self.arrays["hazard"]), cols, promotions)
+        laid = laid_out(features, self.net.moment.columns, len(cols))
+        elapsed = self._elapsed(bought or {}, cols, state["recency_days"], today)
+        own = ~np.isnan(state["baskets"]) | ~np.isnan(elapsed)
         asked = tuple(kind for kind in self.kinds if kinds is None or kind in kinds)
-        taste = np.asarray(self.arrays["taste"][first:end])
-        inputs = laid_out(features, self.about["moment"], len(cols))
-        net = self.net.odds(self.net.codes(self.arrays["code"][first:end], features))
-        raw = {}
-        for number, learner in enumerate(self.about["learners"]):
-            if learner in self.blend.needed(asked):
-                moved = self.moment[learner].native.predict(inputs, raw_score=True, num_threads=1)
-                raw[learner] = beside(learner, taste[:, number] + np.asarray(moved), net)
-        scores = {kind: self.blend.at(kind, raw, state["customer_size"]) for kind in asked}
-        own = ~np.isnan(state["baskets"])
+        wanted: Ints | slice = slice(None)
+        if own_alone:
+            wanted = np.flatnonzero(own)
+        elif asked == ("explore",):
+            wanted = np.flatnonzero(~own)
+        scores = self._scores(asked, slice(first, end), wanted, laid, state["customer_size"])
+        if "explore" in scores:
+            scores["explore"][own] = np.nan
         if bought:
-            elapsed = self._elapsed(bought, cols, state["recency_days"], today)
-            wanted = still_there(state, elapsed)
-            scores = {kind: values * wanted for kind, values in scores.items()}
+            left = still_there(state, elapsed)
+            scores = {kind: values * left for kind, values in scores.items()}
             again = np.where(np.isnan(elapsed), state["recency_days"], elapsed)
             features["recency_days"] = again.astype(np.float32)
-            own = own | ~np.isnan(elapsed)
-        if "explore" in scores:
-            scores["explore"] = np.where(own, np.nan, scores["explore"])
         source = np.asarray(self.arrays["source"][first:end])
-        return Candidates(int(first), cols, scores, own, source, features)
+        return Candidates(int(first), cols, scores, own, source, features, laid)
+
+    def _scores(
+        self,
+        kinds: tuple[str, ...],
+        span: slice,
+        wanted: Ints | slice,
+        laid: Float32s,
+        size: Float32s,
+    ) -> dict[str, NDArray[np.float64]]:
+        """Score the wanted of a customer's candidates; NaN for the rest."""
+        found = {kind: np.full(len(laid), np.nan) for kind in kinds}
+        taste, inputs = self.arrays["taste"][span][wanted], laid[wanted]
+        if not len(inputs):  # LightGBM refuses no rows
+            return found
+        net = self.net.odds(self._codes(self.arrays["code"][span][wanted], inputs))
+        inputs = self._of_boosters(inputs)
+        raw = {}
+        for number, learner in enumerate(self.about["learners"]):
+            if learner in self.blend.needed(kinds):
+                moved = self.moment[learner].native.predict(inputs, raw_score=True, num_threads=1)
+                raw[learner] = beside(learner, taste[:, number] + np.asarray(moved), net)
+        for kind, values in found.items():
+            values[wanted] = self.blend.at(kind, raw, size[wanted])
+        return found
+
+    def _codes(self, taste: Codes, laid: Float32s) -> Codes:
+        return np.concatenate([taste, self.net.moment.coded(laid)], axis=1)
+
+    def _of_boosters(self, laid: Float32s) -> Float32s:
+        """Leave what boosters read; the net learned from older cuts too, and their promotions."""
+        columns, read_ = self.net.moment.columns, tuple(self.about["moment"])
+        return laid if columns == read_ else laid[:, [columns.index(name) for name in read_]]
 
     def motives(self, candidates: Candidates, at: Ints, kind: str) -> Float32s:
         """Say how far each motive moved candidates' scores of a kind of list.
@@ -251,19 +287,19 @@ class PublishedLists:
         shape = (len(rows), len(self.about["learners"]), len(TOLD))
         taste = np.zeros(shape, np.float32)
         taste[there] = self.arrays["motive"][place[there]].reshape(-1, *shape[1:])
-        features = {name: values[at] for name, values in candidates.features.items()}
-        codes = self.net.codes(self.arrays["code"][rows], features)
-        net = self.net.contributions(codes)
-        inputs = laid_out(features, self.about["moment"], len(rows))
+        laid = candidates.laid[at]
+        inputs = self._of_boosters(laid)
         found = np.zeros((len(rows), len(TOLD)), np.float32)
+        of_net = dict.fromkeys(self.net.learners, 0.0)
         for number, learner in enumerate(self.about["learners"]):
-            weight = WEIGHTS[kind].get(learner)
-            if weight is None:
+            if learner not in WEIGHTS[kind]:
                 continue
+            worth = WEIGHTS[kind][learner] / self.blend.scale[learner] / 2
+            of_net[OF_NET[learner]] += worth
             moment = self.movers[learner].by_motive(inputs)[:, : len(TOLD)]
-            boosted = MOTIVE_STEP * taste[:, number] + moment
-            moved = net[OF_NET[learner]][:, :-1] @ self.net_motives
-            found += weight / self.blend.scale[learner] * (boosted + moved) / 2
+            found += worth * (MOTIVE_STEP * taste[:, number] + moment)
+        codes = self._codes(self.arrays["code"][rows], laid)
+        found += self.net.moved(codes, of_net) @ self.net_motives
         return found
 
     def _elapsed(
@@ -282,13 +318,12 @@ class PublishedLists:
 
     def _state(self, row: int, cols: Ints, span: slice) -> dict[str, Float32s]:
         names = self.about["state"]
-        pairs = np.asarray(self.arrays["state"][span])
-        found = {name: pairs[:, at] for at, name in enumerate(names["pair"])}
-        mine = np.asarray(self.arrays["customer_state"][row])
-        for at, name in enumerate(names["customer"]):
-            found[name] = np.full(len(cols), mine[at], np.float32)
-        theirs = np.asarray(self.arrays["product_state"][cols])
-        return found | {name: theirs[:, at] for at, name in enumerate(names["product"])}
+        # Column by column, as all that follows reads them.
+        found = dict(zip(names["pair"], self.arrays["state"][span].T.copy(), strict=True))
+        for name, value in zip(names["customer"], self.arrays["customer_state"][row], strict=True):
+            found[name] = np.full(len(cols), value, np.float32)
+        theirs = self.arrays["product_state"][cols].T.copy()
+        return found | dict(zip(names["product"], theirs, strict=True))
 
     def _promotions(
         self, row: int, location_id: str | None, cols: Ints, today: int
