@@ -71,6 +71,16 @@ def test_the_same_request_gets_the_same_answer(published, customers):
     assert np.array_equal(first.scores["now"], second.scores["now"])
 
 
+def test_what_a_kind_of_list_shows_is_scored_as_among_all(published, customers):
+    for customer in customers[:5]:
+        everything = published.candidates(customer)
+        again = published.candidates(customer, kinds=("now",), own_alone=True)
+        of_own = np.where(everything.own, everything.scores["now"], np.nan)
+        assert np.array_equal(again.scores["now"], of_own, equal_nan=True)
+        new = published.candidates(customer, kinds=("explore",))
+        assert np.array_equal(new.scores["explore"], everything.scores["explore"], equal_nan=True)
+
+
 def test_what_was_just_bought_and_lasts_long_moves_down(published, customers):
     day = AS_OF + timedelta(days=1)
     falls = []
