@@ -1,6 +1,7 @@
 """The command line as a program and a person meet it, on 300 real households."""
 
 import json
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -8,7 +9,11 @@ from typer.testing import CliRunner
 
 from foresell.cli import app
 from foresell.cli.edge import MODELS
+from training.backtest import rolling_origins
+from training.questions import ask
 from training.registry import TASKS
+from training.tasks.value import VALUE
+from training.tuning import best_params
 
 ROW = {"model", "dataset", "fold", "as_of", "method", "slice", "metric", "value", "n"}
 
@@ -129,8 +134,14 @@ def test_status_says_what_is_served_and_what_is_missing(run, trained):
     assert failing == {"every runnable model has a champion"}
 
 
-def test_tuning_goes_on_where_it_stopped_and_the_next_training_uses_it(run):
-    first = json.loads(run("tune", "churn", "--trials", "1", "--json")[1])[0]
-    second = json.loads(run("tune", "churn", "--trials", "1", "--json")[1])[0]
+def test_tuning_goes_on_where_it_stopped_and_the_next_training_uses_it(run, journey, mlruns):
+    first = json.loads(run("tune", "value", "--trials", "1", "--json")[1])[0]
+    second = json.loads(run("tune", "value", "--trials", "1", "--json")[1])[0]
     assert (first["trials"], second["trials"]) == (1, 2)
     assert second["best"] <= first["default"]
+
+    options = ask(VALUE, journey, journey.end, folds=3).options
+    reported = rolling_origins(journey, options["horizon_days"], 3, journey.end)[0]
+    assert best_params(mlruns, journey, VALUE, options, reported) == second["params"]
+    before = reported - timedelta(days=90)
+    assert not best_params(mlruns, journey, VALUE, options, before)
