@@ -15,7 +15,7 @@ run: .venv/ready
 	$(BIN)/foresell serve --try
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.dataset import Dataset
-from features.errors import InvalidInput
+from features.errors import InvalidInput, MissingData
 from training.contract import Predictor, Score, Task
 from training.metrics import bootstrap_interval
 from training.questions import fitting_folds
@@ -124,11 +124,10 @@ def rolling_origins(
     origins = [end - timedelta(days=horizon_days * (folds - k)) for k in range(folds)]
     first, _ = dataset.days
     days_before = (origins[0] - datetime(1970, 1, 1)).days - first
-    if days_before < horizon_days:
+    if days_before <= 0:
         raise InvalidInput(
-            f"{folds} folds of {horizon_days} days leave {max(days_before, 0)} days of history "
-            f"before the first of them in dataset {dataset.name}; ask for fewer folds or a "
-            "shorter horizon.",
+            f"{folds} folds of {horizon_days} days leave no days of history before the first of "
+            f"them in dataset {dataset.name}; ask for fewer folds or a shorter horizon.",
             field="folds",
         )
     return origins
@@ -145,6 +144,8 @@ def backtest(
     progress: Progress = lambda _: None,
 ) -> Report:
     """Judge the task's model and its baselines at each origin.
+
+    A baseline that finds too little to learn from at the first is left out.
 
     Parameters
     ----------
@@ -170,10 +171,17 @@ def backtest(
     for fold, as_of in enumerate(origins):
         ids = task.population(dataset, as_of, options)
         cases: dict[str, Mapping[str, NDArray[np.float64]]] = {}
-        for method, build in methods.items():
+        for method, build in list(methods.items()):
             progress(f"{task.name} as of {as_of.date()}: {method}")
             started = time.process_time()
-            answer = build().fit(dataset, as_of).predict(dataset, as_of, ids)
+            try:
+                answer = build().fit(dataset, as_of).predict(dataset, as_of, ids)
+            except MissingData:
+                if method == FORESELL or fold > 0:
+                    raise
+                progress(f"{task.name}: {method} is left out, for it cannot learn from so little")
+                del methods[method], seconds[method]
+                continue
             seconds[method] += time.process_time() - started
             predictions[method] = answer
             if task.cases is not None:

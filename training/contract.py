@@ -169,7 +169,10 @@ class Task:
     reason
         (dataset, options, as_of) -> what in the records the options follow from, as a sentence.
     needed_days
-        (dataset, options, as_of) -> days of records without which the model cannot be fitted.
+        (dataset, options, as_of) -> days of records without which nothing can be learnt.
+    least_days
+        (dataset, options, as_of) -> days without which nothing can be answered: with fewer than
+        `needed_days` the model answers by what takes no learning. None where they are the same.
     of_customers
         Whether those are days with known customers.
     population
@@ -207,6 +210,7 @@ class Task:
     reason: Callable[[Dataset, Mapping[str, Any], datetime], str]
     needed_days: Callable[[Dataset, Mapping[str, Any], datetime], int]
     primary: str
+    least_days: Callable[[Dataset, Mapping[str, Any], datetime], int] | None = None
     of_customers: bool = True
     lower_is_better: bool = True
     primary_slice: str = "all"

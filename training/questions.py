@@ -97,13 +97,15 @@ def fitting_folds(
     Raises
     ------
     MissingData
-        If there is not even one, or nothing can be learnt where none is asked for.
+        If there is not even one, or nothing can be answered where none is asked for.
     """
     horizon = options["horizon_days"]
     needed = task.needed_days(dataset, options, as_of)
+    least = task.least_days(dataset, options, as_of) if task.least_days else needed
     known = rhythm(dataset, as_of)
     days = known.customer_days if task.of_customers else known.history_days
-    fitting = min(folds, (days - needed) // horizon)
+    # Where no window leaves enough to learn from, what takes no learning is judged on one.
+    fitting = min(folds, max((days - needed) // horizon, min((days - least) // horizon, 1)))
     asked = consent_columns(columns_of(dataset.tables, "customers"))
     if task.of_customers and not days and asked:
         raise MissingData(
@@ -112,16 +114,19 @@ def fitting_folds(
             "did, or leave the column out where nobody has to be asked.",
             field=asked[0],
         )
-    if days < needed or fitting < min(folds, 1):
+    if days < least or fitting < min(folds, 1):
         raise MissingData(
-            f"{task.name} {horizon} days ahead needs {needed} days of records to learn from and "
+            f"{task.name} {horizon} days ahead needs {least} days of records to answer from and "
             f"{horizon} to be judged on, and dataset {dataset.name} has {days} before "
             f"{to_date(to_day(as_of))}. Import a longer history, or ask for a shorter horizon.",
             field="horizon",
         )
-    if fitting == folds:
+    short = days - fitting * horizon < needed
+    if fitting == folds and not short:
         return folds, ""
+    judged = f"judged on {fitting} {'window' if fitting == 1 else 'windows'} rather than {folds}: "
     return fitting, (
-        f"judged on {fitting} {'window' if fitting == 1 else 'windows'} rather than {folds}: of "
-        f"{days} days of records, {needed} are needed to learn from"
+        (judged if fitting < folds else "")
+        + f"of {days} days of records, {needed} are needed to learn from"
+        + (", so answers are those of a process of buying that takes no learning" if short else "")
     )

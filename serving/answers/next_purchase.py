@@ -16,11 +16,9 @@ from training.models.bgnbd import purchases
 from training.models.known_customers import KnownCustomers, basis
 from training.models.next_purchase import NextPurchaseModel
 from training.models.unknown_customers import Population
-from training.models.waiting import QUANTILES, WITHIN_DAYS, check_days
+from training.models.waiting import NEWCOMER, QUANTILES, WITHIN_DAYS, check_days
 
 Floats = NDArray[np.float64]
-# Who has not come yet is, beyond the follow-up, as who came for the first time yesterday.
-NEWCOMER = (np.zeros(1), np.zeros(1), np.ones(1))
 
 
 @dataclass(frozen=True)

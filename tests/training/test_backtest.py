@@ -24,7 +24,7 @@ def test_origins_are_the_last_windows_of_one_horizon_each(journey):
 
 def test_a_history_too_short_for_the_folds_is_refused(journey):
     with pytest.raises(InvalidInput, match="fewer folds"):
-        rolling_origins(journey, 28, 13, journey.end)
+        rolling_origins(journey, 28, 14, journey.end)
 
 
 def test_tuning_sees_only_days_before_the_first_reported_origin(journey):

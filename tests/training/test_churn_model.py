@@ -146,8 +146,8 @@ def test_days_to_next_see_nothing_from_as_of_on(journey):
 
 
 def test_too_short_a_history_is_refused_with_what_is_needed(journey):
-    with pytest.raises(MissingData, match="56 are needed"):
-        ChurnModel().fit(journey, datetime(2017, 2, 1))
+    with pytest.raises(MissingData, match="28 are needed"):
+        ChurnModel().fit(journey, datetime(2017, 1, 20))
 
 
 def test_a_log_of_customers_and_dates_alone_is_enough(orders):

@@ -84,6 +84,8 @@ class ChurnModel:
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Learn from the cuts whose windows had ended by `as_of`.
 
+        Where records are shorter than two horizons there are none, and MBG/NBD answers alone.
+
         Raises
         ------
         MissingData
@@ -98,11 +100,14 @@ class ChurnModel:
             cuts=self.cuts,
             step_days=self.cut_step_days,
         )
-        self.rfm_ = Rfm.fit(nw.from_native(customer_features(dataset, as_of)).lazy())
-        visits = np.concatenate([cut.features.get_column("visits").to_numpy() for cut in cuts])
-        label = np.concatenate([cut.stayed_away(self.horizon_days) for cut in cuts])
-        few = visits < FEW_VISITS
-        known = label[few] if few.sum() >= MIN_NEWCOMERS else label
+        features = customer_features(dataset, as_of)
+        self.rfm_ = Rfm.fit(nw.from_native(features).lazy())
+        away = [cut.stayed_away(self.horizon_days) for cut in cuts] or [
+            self.stack_.chance(features)
+        ]
+        visits = pl.concat([cut.features["visits"] for cut in cuts] or [features["visits"]])
+        everyone, few = np.concatenate(away), (visits < FEW_VISITS).to_numpy()
+        known = everyone[few] if few.sum() >= MIN_NEWCOMERS else everyone
         self.newcomer_rate_ = float(known.mean())
         return self
 

@@ -26,8 +26,9 @@ from training.models.boosting import Booster, tree_params
 from training.models.monotone_twin import MonotoneTwin
 from training.models.periods import bin_edges, expand, inputs_of
 from training.models.reasons import explained, reason_columns, strongest
-from training.models.stacked_cuts import Followed, customer_features, followed_cuts
+from training.models.stacked_cuts import Followed, customer_features, followed_cuts, learnable
 from training.models.waiting import (
+    NEWCOMER,
     TINY,
     answers_from,
     check_follow_up,
@@ -56,7 +57,8 @@ class NextPurchaseModel:
     (three origins of the bundled year) chose what stands here: randomised splits were better than
     greedy ones; starting from BG/NBD's hazard was worse, averaging over seeds or with a Cox model
     no better. The chance within two months is bound by a twin (`monotone_twin`) never to fall for
-    another visit nor to rise with silence.
+    another visit nor to rise with silence. Where records are hardly longer than the horizon there
+    is no cut to learn from, and MBG/NBD answers alone.
 
     Attributes
     ----------
@@ -86,10 +88,10 @@ class NextPurchaseModel:
     feature_fraction: float = 0.4
     bagging_fraction: float = 0.7
     lambda_l2: float = 30.0
-    booster_: Booster = field(init=False, repr=False)
+    booster_: Booster | None = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     newcomer_curve_: Floats = field(init=False, repr=False)
-    anchor_: MonotoneTwin = field(init=False, repr=False)
+    anchor_: MonotoneTwin | None = field(init=False, repr=False)
 
     def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         """Return the exact frame that the fitted model reads: one row a customer at `as_of`."""
@@ -107,10 +109,16 @@ class NextPurchaseModel:
         """
         self.needs.check(dataset, self.name)
         check_follow_up(self.horizon_days)
+        history = purchases(customer_features(dataset, as_of))
+        if not learnable(dataset, as_of, self.horizon_days, self.horizon_days + self.cut_step_days):
+            self.booster_ = self.anchor_ = None
+            self.process_ = ModifiedBgNbd.fit(*history)
+            self.newcomer_curve_ = self._by_process(NEWCOMER)[0]
+            return self
         cuts = followed_cuts(
             dataset, as_of, self.horizon_days, step=self.cut_step_days, count=self.cuts
         )
-        self.process_ = BgNbd.fit(*purchases(customer_features(dataset, as_of)))
+        self.process_ = BgNbd.fit(*history)
         parts = [self._person_periods(cut) for cut in cuts]
         bought = np.concatenate([label for _, label in parts])
         periods = pl.concat(frame for frame, _ in parts)
@@ -123,7 +131,9 @@ class NextPurchaseModel:
             seed=self.seed,
         )
         known = inputs_of(customer_features(dataset, as_of), to_day(as_of))
-        self.anchor_ = self._bound([known, *(inputs_of(cut.features, cut.day) for cut in cuts)])
+        self.anchor_ = self._bound(
+            self.booster_, [known, *(inputs_of(cut.features, cut.day) for cut in cuts)]
+        )
         few = (periods.get_column("visits") < FEW_VISITS).to_numpy()
         self.newcomer_curve_ = self._curve_of_newcomers(
             periods.get_column("elapsed").to_numpy(), bought, few
@@ -163,13 +173,22 @@ class NextPurchaseModel:
 
     def curves(self, features: pl.DataFrame) -> Floats:
         """Return P(purchase within d days) for d = 1 to the horizon, shape (customers, horizon)."""
-        curves = self._free_curves(features)
+        if self.booster_ is None or self.anchor_ is None:
+            return self._by_process(purchases(features))
+        curves = self._free_curves(self.booster_, features)
         return anchored(curves, self.anchor_.horizon_days, self.anchor_.log_odds(features))
 
-    def _bound(self, frames: list[pl.DataFrame]) -> MonotoneTwin:
+    def _by_process(self, history: tuple[Floats, Floats, Floats]) -> Floats:
+        """Return what the process alone says, shape (customers, horizon)."""
+        x, t_x, t = (values[:, None] for values in history)
+        return 1 - self.process_.silence(x, t_x, t, np.arange(1, self.horizon_days + 1))
+
+    def _bound(self, booster: Booster, frames: list[pl.DataFrame]) -> MonotoneTwin:
         """Fit the twin that binds the chance within two months to what the hazard says of it."""
         days = min(self.horizon_days, ANCHOR_DAYS)
-        bought = np.concatenate([self._free_curves(frame)[:, days - 1] for frame in frames])
+        bought = np.concatenate(
+            [self._free_curves(booster, frame)[:, days - 1] for frame in frames]
+        )
         silent = np.clip(1 - bought, 1e-6, 1 - 1e-6)
         process = ModifiedBgNbd.fit(*purchases(frames[0]))
         return MonotoneTwin.fit(
@@ -181,23 +200,28 @@ class NextPurchaseModel:
             seed=self.seed,
         )
 
-    def _free_curves(self, features: pl.DataFrame) -> Floats:
+    def _free_curves(self, booster: Booster, features: pl.DataFrame) -> Floats:
         """Return what the hazard says before it is bound to rise with silence."""
         edges = bin_edges(self.horizon_days)
-        hazard = self.booster_.predict(self._expanded(features))
+        hazard = booster.predict(self._expanded(features))
         return curve_of(hazard.reshape(features.height, len(edges) - 1), edges)
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        """Return each customer's reasons; `contribution` in log-odds of buying on a day."""
+        """Return each customer's reasons; `contribution` in log-odds of buying on a day.
+
+        Where the process answers alone, what it reads is the reason and has no parts.
+        """
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
         return explained(self._contributions(features), features, REASONS)
 
     def save(self, folder: Path) -> None:
-        """Write the native booster and `next_purchase.json`."""
+        """Write the native boosters, where there are any, and `next_purchase.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.booster_.save(folder / "booster")
-        self.anchor_.save(folder / "anchor")
+        if self.booster_ is not None and self.anchor_ is not None:
+            self.booster_.save(folder / "booster")
+            self.anchor_.save(folder / "anchor")
         content = {
+            "learnt": self.booster_ is not None,
             "options": options_of(self),
             "process": asdict(self.process_),
             "newcomer_curve": self.newcomer_curve_.tolist(),
@@ -210,9 +234,12 @@ class NextPurchaseModel:
         content = json.loads((folder / "next_purchase.json").read_text())
         model = cls(**content["options"])
         model.threads = threads or model.threads
-        model.booster_ = Booster.load(folder / "booster", model.threads)
-        model.anchor_ = MonotoneTwin.load(folder / "anchor", model.threads)
-        model.process_ = BgNbd(**content["process"])
+        model.booster_ = model.anchor_ = None
+        model.process_ = ModifiedBgNbd(**content["process"])
+        if content["learnt"]:
+            model.booster_ = Booster.load(folder / "booster", model.threads)
+            model.anchor_ = MonotoneTwin.load(folder / "anchor", model.threads)
+            model.process_ = BgNbd(**content["process"])
         model.newcomer_curve_ = np.array(content["newcomer_curve"])
         return model
 
@@ -232,6 +259,8 @@ class NextPurchaseModel:
 
     def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Average over the explained bins what each feature moved, one row a customer."""
+        if self.booster_ is None:
+            return features.select(pl.zeros(pl.len()).alias(name) for name in ("recency", "visits"))
         edges = bin_edges(self.horizon_days)
         bins = np.searchsorted(edges, EXPLAINED_DAYS)
         parts = self.booster_.path_contributions(self._expanded(features, bins))

@@ -4,7 +4,8 @@ Customers followed from earlier cuts go in; log-odds of staying away come out. A
 with silence and fall with visits, so their weighed mean does, too; trees read the customer's
 routine and who they are besides (`routines`), and every second of them is grown for half the
 horizon. The weights are those that were best on a cut whose window none of the members had seen:
-with little to learn from, the process counts for much. Churn is this at its horizon.
+with little to learn from, the process counts for much, and with nothing it answers alone. Churn is
+this at its horizon.
 """
 
 import json
@@ -75,7 +76,8 @@ class SilenceStack:
     horizon_days
         Staying away for so long.
     process, logit, boosters
-        The members; no boosters where there was too little to learn from.
+        The members; no boosters where there was too little to learn from, and no logit either
+        where there was nothing.
     shifts
         What is added to each booster's log-odds: to stay away for half the horizon is likelier.
     weights
@@ -86,7 +88,7 @@ class SilenceStack:
 
     horizon_days: int
     process: ModifiedBgNbd
-    logit: MonotoneLogit
+    logit: MonotoneLogit | None
     boosters: tuple[Booster, ...]
     shifts: tuple[float, ...]
     weights: tuple[float, float, float]
@@ -140,10 +142,17 @@ class SilenceStack:
             shifts += [0.0, _level(*said)]
         return cls(horizon_days, process, logit, tuple(boosters), tuple(shifts), weights)
 
+    @classmethod
+    def of_process(cls, process: ModifiedBgNbd, horizon_days: int) -> Self:
+        """Return a stack that has learnt nothing: the process answers alone."""
+        return cls(horizon_days, process, None, (), (), (0.0, 0.0, 1.0))
+
     def members(self, features: pl.DataFrame) -> Floats:
-        """Return the members' log-odds, shape (customers, 3); 0 for trees where there are none."""
-        columns, _ = directed(features, self.process, self.horizon_days)
-        logit = self.logit.log_odds(columns.to_numpy())
+        """Return the members' log-odds, shape (customers, 3); 0 for those that there are not."""
+        logit = np.zeros(features.height)
+        if self.logit is not None:
+            columns, _ = directed(features, self.process, self.horizon_days)
+            logit = self.logit.log_odds(columns.to_numpy())
         return np.stack([self._by_trees(features)[0], logit, self._by_process(features)], axis=1)
 
     def log_odds(self, features: pl.DataFrame) -> Floats:
@@ -167,8 +176,9 @@ class SilenceStack:
             share = trees / len(self.boosters)
             parts += share * booster.path_contributions(columns).to_numpy(order="c")
             parts[:, -1] += share * shift
-        parts[:, : known.width] += logit * self.logit.contributions(known.to_numpy())
-        parts[:, -1] += logit * self.logit.intercept
+        if self.logit is not None:
+            parts[:, : known.width] += logit * self.logit.contributions(known.to_numpy())
+            parts[:, -1] += logit * self.logit.intercept
         parts[:, columns.columns.index("process_silence")] += process * self._by_process(features)
         parts *= self.line.slope
         parts[:, -1] += self.line.shift
@@ -182,7 +192,7 @@ class SilenceStack:
         content: dict[str, Any] = {
             "horizon_days": self.horizon_days,
             "process": asdict(self.process),
-            "logit": self.logit.to_json(),
+            "logit": self.logit and self.logit.to_json(),
             "shifts": self.shifts,
             "weights": self.weights,
             "line": asdict(self.line),
@@ -201,7 +211,7 @@ class SilenceStack:
         return cls(
             content["horizon_days"],
             ModifiedBgNbd(**content["process"]),
-            MonotoneLogit.from_json(content["logit"]),
+            MonotoneLogit.from_json(content["logit"]) if content["logit"] else None,
             tuple(boosters),
             tuple(content["shifts"]),
             (trees, logit, process),

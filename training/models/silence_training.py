@@ -30,6 +30,7 @@ from training.models.stacked_cuts import (
     days_known,
     followed_from,
     half_of,
+    learnable,
 )
 
 # Members are weighed on one customer of so many, of whom nothing was learnt.
@@ -59,13 +60,17 @@ def learn(
     Returns
     -------
     tuple
-        The stack, and the cuts from which customers were followed for the horizon.
+        The stack, and the cuts from which customers were followed for the horizon: none where
+        fewer than two horizons of records leave nothing to learn from, and the process answers.
 
     Raises
     ------
     MissingData
-        If there are too few days before `as_of`.
+        If there are too few days before `as_of` for the process.
     """
+    process = ModifiedBgNbd.fit(*purchases(customer_features(dataset, as_of)))
+    if not learnable(dataset, as_of, horizon_days, 2 * horizon_days):
+        return SilenceStack.of_process(process, horizon_days), []
     days = cut_days(
         dataset,
         as_of,
@@ -78,7 +83,6 @@ def learn(
     young = to_day(as_of) - half_of(horizon_days)
     followed = [followed_from(dataset, as_of, day, horizon_days) for day in (young, *days)]
     known = followed[1:]
-    process = ModifiedBgNbd.fit(*purchases(customer_features(dataset, as_of)))
     # Stacks as they would have been at the newest cut, and one horizon before it.
     newest = known[0]
     label = newest.stayed_away(horizon_days)

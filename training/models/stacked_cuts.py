@@ -25,6 +25,9 @@ from features.customers import (
 from features.dataset import Dataset
 from features.errors import MissingData
 
+# Of fewer days nothing is said: what comes once a month was not seen to come back.
+FEWEST_DAYS = 28
+
 
 @dataclass(frozen=True)
 class Followed:
@@ -69,6 +72,46 @@ class Followed:
 def half_of(horizon_days: int) -> int:
     """Return half a horizon: what happens in it is known sooner."""
     return max(horizon_days // 2, 1)
+
+
+def least_days(horizon_days: int, needed: int) -> int:
+    """Return the days of records without which not even a process of buying is fitted.
+
+    Parameters
+    ----------
+    horizon_days
+        How far ahead it is asked; it reaches no further than twice the records.
+    needed
+        Days from which on something can be learnt.
+    """
+    return min(needed, max(half_of(horizon_days), FEWEST_DAYS))
+
+
+def records_days(dataset: Dataset, as_of: datetime) -> int:
+    """Return the days from the first purchase of a known customer to `as_of`."""
+    visits = days_known(dataset, as_of)
+    if visits.is_empty():
+        return 0
+    return to_day(as_of) - int(visits.get_column("day").min())  # type: ignore[arg-type]
+
+
+def learnable(dataset: Dataset, as_of: datetime, horizon_days: int, needed: int) -> bool:
+    """Say whether the records reach back far enough to learn from: `needed` days.
+
+    Raises
+    ------
+    MissingData
+        If not even a process of buying can be fitted to them.
+    """
+    days, least = records_days(dataset, as_of), least_days(horizon_days, needed)
+    if days < least:
+        raise MissingData(
+            f"Dataset {dataset.name} has {days} days of orders before {as_of.date()}, but {least} "
+            f"are needed to look {horizon_days} days ahead; choose a later as_of, or a shorter "
+            "horizon.",
+            field="orders",
+        )
+    return days >= needed
 
 
 def customer_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
@@ -117,15 +160,14 @@ def cut_days(
     MissingData
         If there is no such cut.
     """
-    visits = days_known(dataset, as_of)
-    first = to_day(as_of) if visits.is_empty() else int(visits.get_column("day").min())  # type: ignore[arg-type]
-    newest = to_day(as_of) - latest
+    days = records_days(dataset, as_of)
+    first, newest = to_day(as_of) - days, to_day(as_of) - latest
     cuts = [newest - step * k for k in range(count) if newest - step * k - first >= history]
     if not cuts:
         raise MissingData(
-            f"Dataset {dataset.name} has {to_day(as_of) - first} days of orders before "
-            f"{as_of.date()}, but {latest + history} are needed to learn from; choose a later "
-            "as_of, or a shorter horizon.",
+            f"Dataset {dataset.name} has {days} days of orders before {as_of.date()}, but "
+            f"{latest + history} are needed to learn from; choose a later as_of, or a shorter "
+            "horizon.",
             field="orders",
         )
     return cuts

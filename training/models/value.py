@@ -29,7 +29,10 @@ from training.models.stacked_cuts import (
     customer_features,
     cut_days,
     features_at_cut,
+    half_of,
+    learnable,
     orders_and_spend,
+    records_days,
     typical_spend,
 )
 
@@ -56,13 +59,15 @@ class ValueModel:
     """Orders by BG/NBD times spend by Gamma-Gamma, both corrected by boosting at one horizon.
 
     The boosters learn the orders and the spend of the `horizon_days` after each cut (Poisson and
-    Tweedie), reading what the processes say among the features. Over other days ahead, the
-    processes say how orders and spend grow, and the boosters' correction stays.
+    Tweedie), reading what the processes say among the features; where records are shorter than two
+    horizons, of half the days that there are. Over other days ahead, the processes say how orders
+    and spend grow, and the boosters' correction stays.
 
     Attributes
     ----------
     horizon_days
-        The days ahead that are learnt from; they are answered besides 30, 90 and 365.
+        The days ahead that are learnt from, where records are long enough; they are answered
+        besides 30, 90 and 365.
     seed, threads
         Same seed, same model; processor threads to fit and predict with.
     cuts, cut_step_days
@@ -101,6 +106,7 @@ class ValueModel:
     range_: MoneyRange = field(init=False, repr=False)
     level_: tuple[float, float] = field(init=False, repr=False)
     typical_spend_: float = field(init=False, repr=False)
+    learnt_days_: int = field(init=False, repr=False)
 
     @property
     def horizons(self) -> list[int]:
@@ -123,13 +129,11 @@ class ValueModel:
             If the dataset lacks what is needed, or has too few days before `as_of`.
         """
         self.needs.check(dataset, self.name)
+        whole = learnable(dataset, as_of, self.horizon_days, 2 * self.horizon_days)
+        ahead = self.horizon_days if whole else half_of(records_days(dataset, as_of))
+        self.learnt_days_ = ahead
         days = cut_days(
-            dataset,
-            as_of,
-            latest=self.horizon_days,
-            step=self.cut_step_days,
-            count=self.cuts,
-            history=self.horizon_days,
+            dataset, as_of, latest=ahead, step=self.cut_step_days, count=self.cuts, history=ahead
         )
         known = customer_features(dataset, as_of)
         self.typical_spend_ = typical_spend(dataset, as_of)
@@ -139,16 +143,16 @@ class ValueModel:
         )
         frames = [self._with_processes(features_at_cut(dataset, as_of, day)) for day in days]
         happened = [
-            orders_and_spend(dataset, as_of, day, self.horizon_days, frame["customer_id"])
+            orders_and_spend(dataset, as_of, day, ahead, frame["customer_id"])
             for day, frame in zip(days, frames, strict=True)
         ]
         self.orders_booster_ = self.spend_booster_ = None
         self.level_ = (1.0, 1.0)
         # What was learnt before the newest cut's window is tried on it: ranges and level are those
         # of answers to what was not learnt.
-        before = [k for k, day in enumerate(days) if day + self.horizon_days <= days[0]]
+        before = [k for k, day in enumerate(days) if day + ahead <= days[0]]
         self._learn([frames[k] for k in before], [happened[k] for k in before])
-        orders, spend = self._over(frames[0], self.horizon_days)
+        orders, spend = self._over(frames[0], ahead)
         self.range_ = MoneyRange.fit(orders, spend, happened[0][1])
         level = [
             float(np.sqrt(_ratio(seen, said)))
@@ -275,6 +279,7 @@ class ValueModel:
             "range": asdict(self.range_),
             "level": self.level_,
             "typical_spend": self.typical_spend_,
+            "learnt_days": self.learnt_days_,
             "boosters": [name for name, one in self._boosters().items() if one is not None],
         }
         (folder / "value.json").write_text(json.dumps(content, indent=1))
@@ -287,6 +292,7 @@ class ValueModel:
         model.threads = threads or model.threads
         found = {name: Booster.load(folder / name, model.threads) for name in content["boosters"]}
         model.orders_booster_, model.spend_booster_ = found.get("orders"), found.get("spend")
+        model.learnt_days_ = content["learnt_days"]
         model.process_ = BgNbd(**content["process"])
         model.spend_ = GammaGamma(**content["spend"])
         model.range_ = MoneyRange(**content["range"])
@@ -302,7 +308,7 @@ class ValueModel:
         return {"orders": self.orders_booster_, "spend": self.spend_booster_}
 
     def _with_processes(self, features: pl.DataFrame) -> pl.DataFrame:
-        orders, spend = self._by_processes(features, self.horizon_days)
+        orders, spend = self._by_processes(features, self.learnt_days_)
         return features.with_columns(
             pl.Series("expected_orders", orders), pl.Series("expected_spend", spend)
         )

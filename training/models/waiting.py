@@ -23,6 +23,9 @@ WITHIN_DAYS = (7, 14, 30)
 # Chances are answered for so many days ahead at most.
 MOST_DAYS = 3650
 TINY = 1e-12
+# Who came for the first time yesterday, as a process of buying sees them; who has not come yet is
+# taken for one.
+NEWCOMER = (np.zeros(1), np.zeros(1), np.ones(1))
 
 
 def check_follow_up(horizon_days: int) -> None:

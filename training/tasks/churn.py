@@ -128,6 +128,7 @@ CHURN = Task(
     options=HORIZON.options,
     reason=HORIZON.reason,
     needed_days=HORIZON.needed_days,
+    least_days=HORIZON.least_days,
     population=population,
     judge=judge,
     plots=plots,

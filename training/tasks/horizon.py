@@ -7,6 +7,7 @@ from typing import Any
 
 from features.dataset import Dataset
 from features.rhythm import Horizon, purchase_horizon, rhythm
+from training.models.stacked_cuts import least_days
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class CustomerHorizon:
     Attributes
     ----------
     needed
-        Days of records without which the model cannot be fitted, by the horizon.
+        Days of records without which nothing can be learnt, by the horizon.
     gaps
         How many usual gaps the horizon holds.
     shortest_days
@@ -52,5 +53,9 @@ class CustomerHorizon:
         return self.usual(dataset, as_of).reason
 
     def needed_days(self, dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG002
-        """Count the days without which the model cannot be fitted."""
+        """Count the days without which nothing can be learnt."""
         return self.needed(options["horizon_days"])
+
+    def least_days(self, dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG002
+        """Count the days without which nothing can be answered."""
+        return least_days(options["horizon_days"], self.needed(options["horizon_days"]))

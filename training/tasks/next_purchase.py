@@ -178,6 +178,7 @@ NEXT_PURCHASE = Task(
     options=HORIZON.options,
     reason=HORIZON.reason,
     needed_days=HORIZON.needed_days,
+    least_days=HORIZON.least_days,
     population=population,
     judge=judge,
     plots=plots,
