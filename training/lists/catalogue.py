@@ -235,16 +235,12 @@ def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
 
 
 def _locations(dataset: Dataset, as_of: datetime) -> frozenset[str]:
-    tables = {
-        "orders": lambda: dataset.known("orders", as_of),
-        "stock": lambda: dataset.known("stock", as_of),
-        "locations": lambda: dataset.table("locations"),
-        "promotions": lambda: dataset.table("promotions"),
-    }
     found: set[str] = set()
-    for name, rows in tables.items():
+    for name in ("orders", "stock", "locations", "promotions"):
         if dataset.has(name, "location_id"):
-            ids = rows().select("location_id").unique().collect().get_column("location_id")
+            dated = name in ("orders", "stock")
+            rows = dataset.known(name, as_of) if dated else dataset.table(name)
+            ids = rows.select("location_id").unique().collect().get_column("location_id")
             found.update(ids.drop_nulls().to_list())
     return frozenset(found)
 
