@@ -264,6 +264,19 @@ def test_stock_counts_by_its_newest_record_and_by_place():
     assert left("s") == ["b", "c"]
 
 
+def test_stock_without_a_location_is_that_of_the_one_shop():
+    day = (AS_OF - datetime(1970, 1, 1)).days
+    stock = pl.DataFrame(
+        [("a", day - 1, 0.0), ("a", day - 5, 9.0), ("b", day - 1, 3.0)],
+        {"product_id": pl.String, "day": pl.Int32, "on_hand": pl.Float64},
+        orient="row",
+    )
+    rows = [("x", f"o{one}", one, 3, "n") for one in "abc"]
+    products = Catalogue.build(shop(rows, stock=stock), AS_OF)
+    for place in (None, "n"):
+        assert Filters(location_id=place).allowed(products).tolist() == [False, True, True]
+
+
 def test_a_location_that_no_table_names_is_refused_where_others_are_named():
     rows = [("x", "o", "a", 3, "n"), ("x", "p", "a", -3, "later")]
     planned = pl.DataFrame({"location_id": ["new"], "name": ["The new shop"]})

@@ -250,6 +250,9 @@ def _out_of_stock(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     if "stock" not in dataset.tables:
         return pl.DataFrame(schema=schema)
     records = dataset.known("stock", as_of).collect().to_polars()
+    if "location_id" not in records.columns:
+        # Of one shop that has no name: what it lacks is to be had nowhere.
+        records = records.with_columns(pl.lit(None, pl.String).alias("location_id"))
     key = ["location_id", "product_id"]
     newest = records.sort("day").group_by(key).agg(pl.col("on_hand").last())
     nowhere = newest.group_by("product_id").agg((pl.col("on_hand") <= 0).all().alias("out"))
