@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.calendar import to_day
+from features.dataset import Dataset
 from training.models.bgnbd import ModifiedBgNbd
 from training.models.directed import directed, direction
 from training.models.monotone_logit import MonotoneLogit
@@ -58,6 +59,19 @@ def test_with_few_examples_there_are_no_trees(learnt):
     assert stack.boosters == ()
     assert stack.weights == (0.0, 0.8, 0.2)
     assert ((stack.chance(few[0].features) > 0) & (stack.chance(few[0].features) < 1)).all()
+
+
+@pytest.mark.parametrize("customer", ["a", "b", "d", "7"])
+def test_a_shop_of_one_customer_is_answered(customer):
+    """Whoever it is: learnt from, or kept aside for a trial of what was learnt from others."""
+    days = [datetime(2023, 1, 2) + timedelta(days=7 * week) for week in range(30)]
+    lines = {"customer_id": customer, "line": 0, "quantity": 1.0, "kind": "sale"}
+    orders = pl.DataFrame({"ts": days, "order_id": [f"{day}" for day in days]})
+    orders = orders.with_columns(pl.lit(value).alias(name) for name, value in lines.items())
+    shop = Dataset.from_frames("shop", {"orders": orders})
+    stack, _ = learn(shop, shop.end, 14, QUICK, cuts=4, step_days=14)
+    assert stack.boosters == ()
+    assert stack.chance(customer_features(shop, shop.end))[0] < 0.5
 
 
 def test_money_itself_has_no_direction_and_no_part(journey):

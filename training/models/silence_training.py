@@ -87,14 +87,19 @@ def learn(
     newest = known[0]
     label = newest.stayed_away(horizon_days)
     trial = _as_of(newest, followed, horizon_days, boosting)
-    most, others = _of_most(followed, process, horizon_days, boosting)
-    trials = [(most.members(others[0]), others[1], 1.0)]
+    trials: list[tuple[SilenceStack, Cut, float]] = []
+    of_most = _of_most(followed, process, horizon_days, boosting)
+    if of_most is not None:
+        trials.append((*of_most, 1.0))
     if trial is not None:
         # One that learnt from few of the cuts says little of what all of them teach.
         worth = sum(day + horizon_days <= newest.day for day in days) / len(days)
-        trials.append((trial.members(newest.features), label, worth))
-    with_trees = bool(most.boosters) and (trial is None or bool(trial.boosters))
-    weights = best_weights(trials, with_trees=with_trees)
+        trials.append((trial, (newest.features, label), worth))
+    # Where nothing could be tried, the process has the weight that DOUBT gives it.
+    weights = best_weights(
+        [(stack.members(features), away, worth) for stack, (features, away), worth in trials],
+        with_trees=bool(trials) and all(stack.boosters for stack, _, _ in trials),
+    )
     stack = SilenceStack.fit(process, horizon_days, followed, boosting, weights)
     if trial is None:
         return stack, known
@@ -149,8 +154,10 @@ def _as_of(
 
 def _of_most(
     followed: Sequence[Followed], process: ModifiedBgNbd, horizon_days: int, boosting: Boosting
-) -> tuple[SilenceStack, Cut]:
+) -> tuple[SilenceStack, Cut] | None:
     """Fit a stack to three customers of four; return it and the rest of them at all cuts.
+
+    None where there are so few customers that all are of one kind.
 
     What is learnt of others at the same time shows what members can learn; how well that holds
     later, the trials in time show. Where records are short, the early cuts that those learn from
@@ -162,9 +169,12 @@ def _of_most(
         hashes = cut.features.get_column("customer_id").hash(seed=0).to_numpy()
         return np.asarray(hashes % LEARNT_OF != 0)
 
+    whole = [cut for cut in followed if cut.until >= horizon_days]
+    rest = [cut.some(~learnt(cut)) for cut in whole]
+    if not any(learnt(cut).any() for cut in whole) or not any(len(cut.days) for cut in rest):
+        return None
     once = replace(boosting, members=1)
     stack = SilenceStack.fit(process, horizon_days, [c.some(learnt(c)) for c in followed], once)
-    rest = [cut.some(~learnt(cut)) for cut in followed if cut.until >= horizon_days]
     happened = np.concatenate([cut.stayed_away(horizon_days) for cut in rest])
     return stack, (pl.concat(cut.features for cut in rest), happened)
 
