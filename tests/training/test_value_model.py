@@ -1,3 +1,4 @@
+from copy import copy
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -6,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import MissingData
 from training import metrics
+from training.models.bgnbd import BgNbd
 from training.models.money_range import MoneyRange
+from training.models.stacked_cuts import orders_and_spend, typical_spend
 from training.models.value import ValueModel
 from training.tasks.value import VALUE
 
@@ -94,6 +98,14 @@ def test_the_next_order_is_expected_after_as_of_or_never(answers):
     assert (often < (AS_OF + timedelta(days=30)).date()).all()
 
 
+def test_a_next_order_beyond_ten_years_has_no_date(model, journey):
+    """One in many comes back, if at all in centuries: the years of calendars end at 9999."""
+    slow = copy(model)
+    slow.process_ = BgNbd(r=0.001, alpha=20.0, a=1.0, b=2.0)
+    found = slow.newcomers(pl.Series(["nobody"]), AS_OF)
+    assert found["expected_next_order"].to_list() == [None]
+
+
 def test_an_unknown_customer_is_worth_what_a_new_one_is(model, journey):
     found = model.predict(journey, AS_OF, pl.DataFrame({"customer_id": ["nobody", "1"]}))
     assert found["customer_id"].to_list() == ["nobody", "1"]
@@ -137,6 +149,37 @@ def test_who_may_not_come_at_all_may_spend_nothing():
     assert low[0] == 0
     assert 0 < low[-1] < 20 < high[-1]
     assert metrics.coverage(spent, low, high) == pytest.approx(0.88, abs=0.08)
+
+
+def test_the_range_lies_about_the_answer_that_is_given(processes, rewritten):
+    """All spend three times as much of late: answers are lifted, and the range not twice."""
+    _, small = processes
+    cut, day = AS_OF - timedelta(days=28), to_day(AS_OF) - 28
+    lines = small.table("orders").to_native()
+    lately = pl.when(pl.col("ts") >= cut).then(3.0).otherwise(1.0)
+    grown = rewritten(small, orders=lines.with_columns(pl.col("revenue") * lately))
+    model = ValueModel().fit(grown, AS_OF)
+    assert model.level_[1] > 1.2
+    said = model.predict(grown, cut)
+    _, spent = orders_and_spend(grown, AS_OF, day, 28, said["customer_id"])
+    beyond = spent * typical_spend(grown, AS_OF, day) > said["value_28_q90"].to_numpy()
+    assert beyond.mean() == pytest.approx(0.1, abs=0.02)
+
+
+def test_the_expectation_is_never_below_the_range():
+    one = np.ones(100)
+    low, high = MoneyRange.fit(one, one, 3 * one).of(one, one)
+    assert low.max() == 1
+    assert high.min() == 3
+
+
+def test_records_without_any_money_are_refused_by_column(processes, rewritten):
+    _, small = processes
+    free = small.table("orders").to_native().with_columns(pl.col("revenue") * 0.0)
+    for ask in (ValueModel().fit, lambda shop, as_of: VALUE.options(shop, as_of=as_of)):
+        with pytest.raises(MissingData, match="revenue above 0") as error:
+            ask(rewritten(small, orders=free), AS_OF)
+        assert error.value.field == "orders.revenue"
 
 
 @settings(max_examples=25, deadline=None)

@@ -48,8 +48,8 @@ class MoneyRange:
         )
 
     def of(self, orders: Floats, spend: Floats) -> tuple[Floats, Floats]:
-        """Return both quantiles; beyond the bins those of the last hold."""
+        """Return both quantiles, the expectation between them; beyond the bins the last hold."""
         logs = np.log(np.maximum(orders, 1e-9))
         low = np.interp(logs, self.log_orders, self.low)
         high = np.interp(logs, self.log_orders, self.high)
-        return spend * low, spend * np.maximum(high, 1.0)
+        return spend * np.minimum(low, 1.0), spend * np.maximum(high, 1.0)

@@ -12,12 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import narwhals as nw
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
+from features.customers import MONEY_UNIT
 from features.dataset import Dataset
+from features.errors import MissingData
 from training.contract import Needs, options_of
 from training.models import known_customers
 from training.models.bgnbd import BgNbd, purchases
@@ -35,6 +38,7 @@ from training.models.stacked_cuts import (
     records_days,
     typical_spend,
 )
+from training.models.waiting import MOST_DAYS
 
 Floats = NDArray[np.float64]
 
@@ -126,9 +130,10 @@ class ValueModel:
         Raises
         ------
         MissingData
-            If the dataset lacks what is needed, or has too few days before `as_of`.
+            If the dataset lacks what is needed, has too few days before `as_of`, or no money.
         """
         self.needs.check(dataset, self.name)
+        check_money(dataset, as_of)
         whole = learnable(dataset, as_of, self.horizon_days, 2 * self.horizon_days)
         ahead = self.horizon_days if whole else half_of(records_days(dataset, as_of))
         self.learnt_days_ = ahead
@@ -153,11 +158,12 @@ class ValueModel:
         before = [k for k, day in enumerate(days) if day + ahead <= days[0]]
         self._learn([frames[k] for k in before], [happened[k] for k in before])
         orders, spend = self._over(frames[0], ahead)
-        self.range_ = MoneyRange.fit(orders, spend, happened[0][1])
         level = [
             float(np.sqrt(_ratio(seen, said)))
             for seen, said in zip(happened[0], (orders, spend), strict=True)
         ]
+        # Of levelled answers, as they are given: else the range lies beside what it is about.
+        self.range_ = MoneyRange.fit(level[0] * orders, level[1] * spend, happened[0][1])
         self._learn(frames, happened)
         self.level_ = (level[0], level[1])
         return self
@@ -344,6 +350,30 @@ class ValueModel:
         }
 
 
+def check_money(dataset: Dataset, as_of: datetime) -> None:
+    """Refuse records in which no purchase by a known customer brings anything.
+
+    Raises
+    ------
+    MissingData
+        Naming `orders.revenue`.
+    """
+    for column in ("customer_id", "revenue"):
+        dataset.require("orders", column, by=ValueModel.name)
+    paid = dataset.known("orders", as_of).filter(
+        ~nw.col("customer_id").is_null(),
+        nw.col("kind") != "return",
+        nw.col("revenue") * MONEY_UNIT >= 1,
+    )
+    if paid.select("revenue").head(1).collect().is_empty():
+        raise MissingData(
+            f"value needs what customers pay, and no purchase by a known customer in dataset "
+            f"{dataset.name} before {as_of.date()} has a revenue above 0. Map the column that "
+            "holds it, or leave value out.",
+            field="orders.revenue",
+        )
+
+
 # What the processes say at the learnt horizon, as features.
 PROCESSES = ("expected_orders", "expected_spend")
 
@@ -354,10 +384,13 @@ def _ratio(seen: Floats, said: Floats) -> float:
 
 
 def _dates(as_of: datetime, wait: Floats) -> pl.Series:
-    """Dates so many days after `as_of`; null where the wait has no end."""
-    days = to_day(as_of) + np.floor(np.where(np.isfinite(wait), wait, 0.0))
+    """Dates so many days after `as_of`; null where the wait has no end or is beyond ten years.
+
+    Who came once may be silent for longer than calendars reach, if most who came once are.
+    """
+    ends = wait <= MOST_DAYS
+    days = to_day(as_of) + np.floor(np.where(ends, wait, 0.0))
     dates = [
-        day_start(int(day)).date() if ends else None
-        for day, ends in zip(days, np.isfinite(wait), strict=True)
+        day_start(int(day)).date() if end else None for day, end in zip(days, ends, strict=True)
     ]
     return pl.Series(dates, dtype=pl.Date)

@@ -17,7 +17,7 @@ from training import metrics
 from training.baselines.value import LastPeriod, bg_nbd_gamma_gamma, bg_nbd_mean_basket
 from training.contract import Score, Space, Task
 from training.models.stacked_cuts import customer_features, orders_and_spend, typical_spend
-from training.models.value import ValueModel
+from training.models.value import ValueModel, check_money
 from training.plots.value import draw
 from training.tasks.churn import HORIZON, population, slices
 
@@ -27,6 +27,18 @@ METRICS = {
     "decile_error": metrics.decile_error,
     "bias": metrics.bias,
 }
+
+
+def options(
+    dataset: Dataset,
+    *,
+    grain: str | None = None,
+    horizon_days: int | None = None,
+    as_of: datetime | None = None,
+) -> dict[str, Any]:
+    """Ask about the usual horizon, or the days asked for, where there is any money to ask about."""
+    check_money(dataset, as_of or dataset.end)
+    return HORIZON.options(dataset, grain=grain, horizon_days=horizon_days, as_of=as_of)
 
 
 def outcomes(
@@ -113,7 +125,7 @@ VALUE = Task(
         "bg_nbd_mean_basket": bg_nbd_mean_basket,
         "last_period": LastPeriod,
     },
-    options=HORIZON.options,
+    options=options,
     reason=HORIZON.reason,
     needed_days=HORIZON.needed_days,
     least_days=HORIZON.least_days,
