@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from features.calendar import day_start, to_day
 from features.dataset import Dataset, open_dataset
 from features.errors import MissingData
 from foresell import imports
@@ -132,7 +133,9 @@ def tuned(
     from training.contract import in_country
     from training.tuning import best_params
 
-    first = rolling_origins(dataset, options["horizon_days"], folds, end)[0]
+    # Nothing is judged here, and a batch may be scored within a day.
+    midnight = day_start(to_day(end))
+    first = rolling_origins(dataset, options["horizon_days"], folds, midnight)[0]
     best = best_params(settings.mlruns, dataset, task, options, first)
     return best | in_country(task, settings.country)
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from training.contract import Predictor, Score, Task
@@ -119,8 +120,16 @@ def rolling_origins(
     Raises
     ------
     InvalidInput
-        If the dataset is too short to leave any history before the first origin.
+        If the dataset is too short to leave any history before the first origin, or if `end` is
+        no start of a day: what customers did on a day counts whole, and of that day a part would
+        be known.
     """
+    if end != day_start(to_day(end)):
+        raise InvalidInput(
+            f"as_of = {end.isoformat()} lies within a day, and models are judged on whole days; "
+            f"ask for its start, as_of = {end.date()}, or that of another.",
+            field="as_of",
+        )
     origins = [end - timedelta(days=horizon_days * (folds - k)) for k in range(folds)]
     first, _ = dataset.days
     days_before = (origins[0] - datetime(1970, 1, 1)).days - first

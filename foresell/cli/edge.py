@@ -23,7 +23,9 @@ MODELS = "demand, churn, next-purchase, next-category, value, recommender"
 MODEL = Annotated[str, typer.Argument(help=f"{MODELS}, or all")]
 NAME = Annotated[str, typer.Argument(help="the dataset, as `foresell data list` names it")]
 DATASET = Annotated[str | None, typer.Option(help="the dataset; FORESELL_DATASET by default")]
-AS_OF = Annotated[str | None, typer.Option(help="ISO instant; everything before it is known")]
+AS_OF = Annotated[
+    str | None, typer.Option(help="ISO date, or to score an instant; what came before it is known")
+]
 FOLDS = Annotated[
     int | None, typer.Option(min=1, help="rolling origins; FORESELL_FOLDS by default")
 ]

@@ -88,6 +88,8 @@ def test_importing_what_is_there_already_does_nothing_when_asked_so(run):
         (("train", "churn", "--as-of", "2017-13-01"), "2017-13-01"),
         (("train", "churn", "--as-of", "2031-01-01"), "2031-01-01"),
         (("evaluate", "churn", "--as-of", "2031-01-01"), "2031-01-01"),
+        (("train", "churn", "--as-of", "2017-12-01T09:30"), "within a day"),
+        (("evaluate", "churn", "--as-of", "2017-12-01T09:30"), "within a day"),
         (("score", "churn", "--as-of", "2031-01-01", "--out", "x.parquet"), "2031-01-01"),
         (("segments", "--as-of", "2031-01-01"), "2031-01-01"),
         (("score", "all", "--out", "x.parquet"), "one"),

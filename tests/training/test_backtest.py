@@ -27,6 +27,15 @@ def test_a_history_too_short_for_the_folds_is_refused(journey):
         rolling_origins(journey, 28, 14, journey.end)
 
 
+def test_an_instant_within_a_day_is_refused_where_models_are_judged(journey):
+    """What is known of the morning would count among what is to come, too."""
+    with pytest.raises(
+        InvalidInput, match=r"as_of = 2017-12-04T09:30:00 .* as_of = 2017-12-04"
+    ) as e:
+        rolling_origins(journey, 28, 2, datetime(2017, 12, 4, 9, 30))
+    assert e.value.field == "as_of"
+
+
 def test_tuning_sees_only_days_before_the_first_reported_origin(journey):
     reported = rolling_origins(journey, 28, 3, journey.end)
     last = tuning_origins(journey, 28, 3, journey.end)[-1]
