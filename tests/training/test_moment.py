@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from features.calendar import to_day
+from features.dataset import Dataset
 from training.models import histories
 from training.models.moment_features import EDGES, Clocks, days_on, still_there
-from training.models.place_plan import Plan, Stretches
+from training.models.place_plan import AHEAD_DAYS, Plan, Stretches
 from training.models.places import Places
 from training.models.published_lists import PublishedLists
 from training.models.recommender import RecommenderModel
@@ -230,6 +232,51 @@ def test_a_plan_counts_days_places_and_worth():
     assert shares["display_this_week"].tolist() == pytest.approx([0, 0.75 + 0.25 / 7])
     assert shares["display_worth"].tolist() == pytest.approx([0, 0.75 * 2 + 0.25 / 7])
     assert shares["display_chain"].tolist() == pytest.approx([0, (7 + 1) / 14])
+
+
+def test_the_last_day_that_is_answered_for_looks_as_far_ahead_as_the_first():
+    today = to_day(AS_OF)
+    orders = pl.DataFrame(
+        {
+            "customer_id": ["a"] * 9,
+            "order_id": [str(n) for n in range(9)],
+            "product_id": ["tea"] * 9,
+            "location_id": ["north"] * 9,
+            "ts": [AS_OF - timedelta(days=3 * n + 1) for n in range(9)],
+            "quantity": [1.0] * 9,
+            "kind": ["sale"] * 9,
+            "line": list(range(9)),
+        },
+        schema_overrides={"line": pl.Int32},
+    )
+    last = today + AHEAD_DAYS - 1
+    promotions = pl.DataFrame(
+        {"product_id": "tea", "location_id": "north", "kind": "mailer"}
+        | {"from_day": [last + 7], "to_day": [last + 28]},
+        schema_overrides={"from_day": pl.Int32, "to_day": pl.Int32},
+    )
+    dataset = Dataset.from_frames("made", {"orders": orders, "promotions": promotions})
+    known = histories.build(dataset, AS_OF)
+    places = Places.at(dataset, AS_OF, known)
+    plan = Plan.at(dataset, AS_OF, known, places)
+    tea = np.zeros(1, np.int64)
+    shares = plan.shares(places.codes, places.weights, tea, last)
+    assert shares["mailer_next_weeks"].tolist() == [1.0]
+
+
+def test_what_another_request_forgets_meanwhile_is_answered_all_the_same():
+    class Forgetful(dict):
+        def __setitem__(self, key, value):
+            pass
+
+    stretches = Stretches.of(
+        np.array([1]), np.array([100]), np.array([107]), np.ones(1, np.float32), 1, 2
+    )
+    plan = Plan({"display": stretches}, 1, 2, Forgetful())
+    tea, here = np.array([1]), np.zeros((1, 1), np.int64)
+    shares = plan.shares(here, np.ones((1, 1), np.float32), tea, 100)
+    assert shares["display_this_week"].tolist() == [1.0]
+    assert shares["display_chain"].tolist() == [1.0]
 
 
 def test_usual_places_are_those_of_past_baskets(journey):

@@ -22,8 +22,10 @@ from features.promotion_calendar import WEEKS, local_plan
 from training.models.histories import Float32s, Histories, Ints, codes_of, find_sorted
 from training.models.places import Places
 
-# Days of the plan that are kept from as_of on: a published version may answer for so long.
+# Days from as_of on that a published version may answer for.
 AHEAD_DAYS = 63
+# So far the features of a day look ahead: of the last day that is answered for too.
+LOOKING_AHEAD = max(after for _, after in WEEKS.values())
 # Days and kinds of which the chain's shares are kept.
 KEPT = 64
 # No placement is believed to sell more than so many times more.
@@ -92,7 +94,7 @@ class Plan:
         everywhere = len(places.ids)
         # Millions of rows: ids become codes within the query, and only those kept leave it.
         found = (
-            local_plan(dataset, today - 7, today + AHEAD_DAYS)
+            local_plan(dataset, today - 7, today + AHEAD_DAYS + LOOKING_AHEAD)
             .collect()
             .to_polars()
             .lazy()
@@ -178,11 +180,12 @@ class Plan:
     def _near(self, kind: str, today: int) -> "_Near":
         """Condense what is promoted around a day; kept for the days asked last."""
         key = (kind, today)
-        if key not in self._kept:
-            self._forget()
+        found: _Near | None = self._kept.get(key)
+        if found is None:
             chain = np.stack([self.chain(kind, *days) for days in _days(today)])
-            self._kept[key] = _Near.of(self.kinds[kind], chain, today)
-        found: _Near = self._kept[key]
+            self._forget()
+            # Another request may forget it at once: what was found is returned, not looked up.
+            found = self._kept[key] = _Near.of(self.kinds[kind], chain, today)
         return found
 
     def _forget(self) -> None:
@@ -216,10 +219,10 @@ class Plan:
     def chain(self, kind: str, first: int, after: int) -> Float32s:
         """Share of locations with a plan and of days, by product; kept for the days asked last."""
         key = (kind, first, after)
-        if key not in self._kept:
+        found: Float32s | None = self._kept.get(key)
+        if found is None:
             self._forget()
-            self._kept[key] = self._chain(kind, first, after)
-        found: Float32s = self._kept[key]
+            found = self._kept[key] = self._chain(kind, first, after)
         return found
 
     def _chain(self, kind: str, first: int, after: int) -> Float32s:
