@@ -118,6 +118,30 @@ def placement_lifts(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
     )
 
 
+def _reaching(
+    stretches: nw.LazyFrame[Any], by: list[str], placements: list[str]
+) -> nw.LazyFrame[Any]:
+    """Say of each first day how far stretches begun so far reach: one within another ends first.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        by, from_day; own, of the longest that begins then, and reach, of the last to end of
+        those begun by then: its end times the number of `placements`, plus the place of its
+        placement among these. One window over millions of stretches answers both.
+    """
+    place = nw.col("placement").fill_null("")
+    place = place.replace_strict(placements, list(range(len(placements))), return_dtype=nw.Int64)
+    coded = nw.col("to_day").cast(nw.Int64) * len(placements) + place
+    return (
+        stretches.with_columns(coded.alias("coded"))
+        .group_by(*by, "from_day")
+        .agg(nw.col("coded").max().alias("own"))
+        .with_columns(nw.col("own").cum_max().over(*by, order_by="from_day").alias("reach"))
+        .sort("from_day")
+    )
+
+
 def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
     keys = ["order_id", "product_id"]
     orders = dataset.table("orders").filter(
@@ -129,6 +153,8 @@ def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
     plan = dataset.table("promotions")
     if not dataset.has("promotions", "placement"):
         plan = plan.with_columns(nw.lit(None, dtype=nw.String).alias("placement"))
+    named = plan.select(nw.col("placement").fill_null("")).unique().collect()
+    placements = sorted(named.get_column("placement").to_list())
     local = dataset.has("promotions", "location_id")
     everywhere = plan.filter(nw.col("location_id").is_null()) if local else plan
     marks = []
@@ -146,8 +172,24 @@ def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
             )
             under = (
                 bought.sort("day")
-                .join_asof(near.sort("from_day"), left_on="day", right_on="from_day", by=by)
-                .filter(nw.col("to_day") > nw.col("day"))
+                .join_asof(
+                    _reaching(near, by, placements), left_on="day", right_on="from_day", by=by
+                )
+                .filter(nw.col("reach") // len(placements) > nw.col("day"))
+                .with_columns(
+                    nw.when(nw.col("own") // len(placements) > nw.col("day"))
+                    .then(nw.col("own"))
+                    .otherwise(nw.col("reach"))
+                    .alias("coded")
+                )
+                .with_columns(
+                    (nw.col("coded") % len(placements))
+                    .replace_strict(
+                        list(range(len(placements))), placements, return_dtype=nw.String
+                    )
+                    .alias("placement")
+                )
+                .with_columns(nw.when(nw.col("placement") != "").then(nw.col("placement")))
             )
             flags = [
                 nw.lit(int(name == kind)).cast(nw.Int64).alias(f"on_{name}")

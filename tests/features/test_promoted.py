@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import narwhals as nw
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -56,6 +57,26 @@ def test_a_purchase_is_promoted_at_its_own_place_and_day_only(made):
     assert found is not None
     marked = collected(found).select("order_id", "on_mailer", "on_display", "at_mailer")
     assert marked.rows() == [("3", 1, 0, "front"), ("4", 0, 1, None)]
+
+
+def test_a_stretch_within_a_longer_one_does_not_end_it(made):
+    # Tea, bought on the tenth day: in the leaflet for 30 days, on its front page for two.
+    first = (datetime(2017, 9, 10) - datetime(1970, 1, 1)).days
+    stretches = {
+        "from_day": [first, first + 5, first + 8],
+        "to_day": [first + 30, first + 7, first + 9],
+        "placement": ["inside", "front", None],
+    }
+    types = {"from_day": pl.Int32, "to_day": pl.Int32}
+    for order in ([0, 1, 2], [2, 0, 1]):
+        plan = pl.DataFrame(stretches, schema_overrides=types)[order].with_columns(
+            pl.lit("tea").alias("product_id"),
+            pl.lit("north").alias("location_id"),
+            pl.lit("mailer").alias("kind"),
+        )
+        tables = {"orders": made.tables["orders"], "promotions": nw.from_native(plan.lazy())}
+        marked = collected(promoted_purchases(Dataset("made", "within", tables)))
+        assert marked.select("order_id", "on_mailer", "at_mailer").rows() == [("4", 1, "inside")]
 
 
 def test_pairs_count_the_baskets_under_each_kind(made):
