@@ -39,7 +39,7 @@ class Asking:
         of
             Asks the reader of the task's published folder.
         size
-            How many entities are asked about.
+            How many entities are asked about; more where each takes longer.
 
         Raises
         ------

@@ -29,6 +29,10 @@ from training.lists.kinds import Wish
 TASK = "recommender"
 # To read one posted history takes as long as to answer for so many customers.
 HISTORY = 10
+# To tell of so many products takes as long as to answer for one more customer.
+PRODUCTS = 20
+# Customers times products that one request may have put in order.
+MOST_PAIRS = 100_000
 
 
 def router(asking: Asking) -> APIRouter:
@@ -57,7 +61,7 @@ def router(asking: Asking) -> APIRouter:
                 TASK,
                 ask,
                 lambda answers: answers.posted(posted, ask.k, ask.exclude_product_ids, wish),
-                HISTORY * len(posted),
+                HISTORY * len(posted) + _size(len(posted), ask.k),
             )
         wishes = () if wish == Wish() else (wish,)
         return await asking.answer(
@@ -66,18 +70,26 @@ def router(asking: Asking) -> APIRouter:
             lambda answers: answers.answer(
                 ask.customer_ids, ask.k, ask.exclude_product_ids, *wishes
             ),
-            len(ask.customer_ids),
+            _size(len(ask.customer_ids), ask.k),
         )
 
     @router.post("/v1/rerank", response_model=Answer[Recommendation], responses=ERRORS)
     async def rerank(ask: Annotated[RerankRequest, Body()]) -> Response:
         """Put given products in the order in which each customer wants them."""
+        customers, products = len(ask.customer_ids), len(ask.product_ids)
+        if customers * products > MOST_PAIRS:
+            raise InvalidInput(
+                f"customer_ids ({customers}) times product_ids ({products}) = "
+                f"{customers * products} is too many: at most {MOST_PAIRS} pairs are put in order "
+                "at a time. Ask in parts.",
+                field="customer_ids",
+            )
         wish = _wish(ask, kind=ask.kind)
         return await asking.answer(
             TASK,
             ask,
             lambda answers: answers.rerank(ask.customer_ids, ask.product_ids, wish),
-            len(ask.customer_ids),
+            _size(customers, products),
         )
 
     @router.post("/v1/similar", response_model=Answer[LookAlikes], responses=ERRORS)
@@ -113,6 +125,11 @@ def router(asking: Asking) -> APIRouter:
         )
 
     return router
+
+
+def _size(customers: int, products: int) -> int:
+    """How many customers with a short list take as long to answer."""
+    return customers * max(1, products // PRODUCTS)
 
 
 def _filters(ask: Choosing) -> Filters:

@@ -142,6 +142,12 @@ def test_a_horizon_too_long_says_what_is_allowed(client):
         ("recommend", {"customer_ids": ["1"], "colour": "red"}, "colour", '"red" is not a field'),
         ("recommend", {"customer_ids": ["x"] * 10_001}, "customer_ids", "10000"),
         ("recommend", {"customer_ids": ["x" * 201]}, "customer_ids[0]", "200"),
+        (
+            "rerank",
+            {"customer_ids": ["1"] * 1001, "product_ids": ["a"] * 100},
+            "customer_ids",
+            "(1001) times product_ids (100) = 100100 is too many",
+        ),
         ("forecast", {"series": [{"product_id": 7}]}, "series[0].product_id", "valid string"),
         ("forecast", {"series": [{"product_id": "a"}], "quantiles": [0]}, "quantiles[0]", "0"),
         ("forecast", {"series": [{"product_id": "a"}], "quantiles": [1.5]}, "quantiles[0]", "1.5"),
