@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.models.histories import Histories
-from training.models.ranking_features import fresh_takers
+from training.models.ranking_features import fresh_takers, ranks
 
 
 def histories(newest: int) -> Histories:
@@ -59,3 +59,9 @@ def test_a_shop_without_customers_has_no_takers():
         product={},
     )
     assert all(takers.tolist() == [0.0] for takers in fresh_takers(nobody).values())
+
+
+def test_ranks_are_each_customers_own_and_ties_keep_their_order():
+    rows = np.array([3, 3, 3, 8, 8])
+    scores = np.array([1, np.nan, 1, 0, 2], np.float32)
+    assert ranks(rows, scores).tolist() == [0, 2, 1, 1, 0]

@@ -5,6 +5,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 
 from features.dataset import Dataset
 from training.models import histories
@@ -89,6 +90,12 @@ def test_no_source_proposes_more_than_its_limit_or_what_is_left_out(source, mome
 def test_scores_at_zero_are_no_proposals():
     dense = Dense(np.array([3, 7]), np.array([[0.0, 2.0]], np.float32))
     assert dense.best(2, NOTHING)[1].tolist() == [7]
+
+
+def test_sparse_proposals_are_each_customers_best_and_ties_go_to_the_lower_code():
+    scores = Sparse(sparse.csr_matrix(np.array([[0, 2, 1, 3, 2, 2], [0, 0, 0, 0, 0, 5]])))
+    positions, products = scores.best(2, (np.array([0]), np.array([3])))
+    assert list(zip(positions.tolist(), products.tolist(), strict=True)) == [(0, 1), (0, 4), (1, 5)]
 
 
 def test_sparse_scores_are_zero_where_they_say_nothing(known, moment, cols):

@@ -75,8 +75,11 @@ def columns(frame: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
 
 def _told_apart(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Choose one column of those that are missing in the same rows; none where nothing is."""
-    _, first = np.unique(np.packbits(missing, axis=0), axis=1, return_index=True)
-    return np.sort(first[missing[:, first].any(axis=0)])
+    first: dict[bytes, int] = {}
+    for at, column in enumerate(np.packbits(missing, axis=0).T):
+        if column.any():
+            first.setdefault(column.tobytes(), at)
+    return np.array(list(first.values()), np.int64)
 
 
 def _member(

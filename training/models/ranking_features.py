@@ -228,11 +228,16 @@ class Ranking:
 
 def ranks(rows: Ints, scores: Float32s) -> Float32s:
     """Rank scores within each customer, 0 for the highest; `rows` are ordered."""
-    order = np.lexsort((-np.nan_to_num(scores, nan=-1e9), rows))
-    starts = np.searchsorted(rows, rows)
-    found = np.empty(len(rows), np.float32)
-    found[order] = np.arange(len(rows)) - starts
-    return found
+    customers, starts, lengths = np.unique(rows, return_index=True, return_counts=True)
+    at = np.repeat(np.arange(len(customers)), lengths)
+    place = np.arange(len(rows)) - starts[at]
+    # One line a customer: many short sorts are done sooner than a long one.
+    lines = np.full((len(customers), lengths.max(initial=0)), np.inf, np.float32)
+    lines[at, place] = -np.nan_to_num(scores, nan=-1e9)
+    order = np.argsort(lines, axis=1, kind="stable")
+    found: Float32s = np.empty(lines.shape, np.float32)
+    np.put_along_axis(found, order, np.arange(lines.shape[1], dtype=np.float32)[None, :], axis=1)
+    return np.asarray(found[at, place])
 
 
 def fresh_takers(histories: Histories) -> dict[str, NDArray[Any]]:

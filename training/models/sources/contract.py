@@ -129,15 +129,23 @@ class Sparse:
 
     def best(self, limit: int, without: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
         """Positions and codes of the best of each row; ties go to the lower code."""
-        width = self.values.shape[1]
         lengths = np.diff(self.values.indptr)
-        positions = np.repeat(np.arange(len(lengths)), lengths)
-        out = np.isin(positions * width + self.values.indices, without[0] * width + without[1])
-        columns, positions = self.values.indices[~out], positions[~out]
-        scores = self.values.data[~out]
+        positions, columns = np.repeat(np.arange(len(lengths)), lengths), self.values.indices
+        may = np.ones(self.values.shape, bool)
+        may[without] = False
+        asked = may[positions, columns] & (self.values.data > 0)
+        positions, columns, scores = positions[asked], columns[asked], self.values.data[asked]
+        # Only what reaches the last place of its row is put in order, ties among it.
+        ends = np.cumsum(np.bincount(positions, minlength=len(lengths)))
+        floor = [
+            np.partition(row, -limit)[-limit] if len(row) > limit else 0
+            for row in np.split(scores, ends[:-1])
+        ]
+        near = scores >= np.array(floor, scores.dtype)[positions]
+        positions, columns, scores = positions[near], columns[near], scores[near]
         order = np.lexsort((columns, -scores, positions))
         place = np.arange(len(order)) - np.searchsorted(positions, positions)
-        kept = np.sort(order[(place < limit) & (scores[order] > 0)])
+        kept = np.sort(order[place < limit])
         return positions[kept], columns[kept].astype(np.int64)
 
     def at(self, positions: Ints, products: Ints) -> Float32s:

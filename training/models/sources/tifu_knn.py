@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from training.models.histories import Float32s, Ints
+from training.models.histories import Float32s, Floats, Ints
 from training.models.sources.contract import Dense, Moment, nearest, references
 
 
@@ -26,7 +26,9 @@ class TifuKnn:
     unit_length: bool = True
     cols_: Ints = field(init=False, repr=False)
     vectors_: sparse.csr_matrix = field(init=False, repr=False)
-    among_: Ints = field(init=False, repr=False)
+    others_: Ints = field(init=False, repr=False)
+    among_: sparse.csr_matrix = field(init=False, repr=False)
+    lengths_: Floats = field(init=False, repr=False)
     seen_: sparse.csr_matrix = field(init=False, repr=False)
 
     def fit(self, moment: Moment, cols: Ints) -> Self:
@@ -40,16 +42,17 @@ class TifuKnn:
             scale = known.customer["customer_baskets"].astype(np.float64)
         self.cols_ = cols
         self.vectors_ = known.matrix((decay / scale[known.rows]).astype(np.float32))
-        self.among_ = references(known)
-        self.seen_ = self.vectors_[self.among_][:, cols]
+        self.others_ = references(known)
+        among = self.vectors_[self.others_]
+        self.among_ = among.T.tocsr()
+        self.lengths_ = np.asarray(among.multiply(among).sum(axis=1)).ravel()
+        self.seen_ = among[:, cols]
         return self
 
     def scores(self, rows: Ints) -> Dense:
         """Average the nearest."""
-        among = self.vectors_[self.among_]
-        lengths = np.asarray(among.multiply(among).sum(axis=1)).ravel()
-        near = 2 * (self.vectors_[rows] @ among.T).toarray() - lengths
-        near[rows[:, None] == self.among_] = -np.inf
+        near = 2 * (self.vectors_[rows] @ self.among_).toarray() - self.lengths_
+        near[rows[:, None] == self.others_] = -np.inf
         weights = nearest(near, min(self.k, near.shape[1]))
         weights.data[:] = 1.0 / self.k
         found: Float32s = (weights @ self.seen_).toarray()

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from training.models.histories import Float32s, Ints
+from training.models.histories import Float32s, Floats, Ints
 from training.models.sources.contract import Dense, Moment, nearest, references
 
 
@@ -26,27 +26,31 @@ class UserKnn:
     k: int = 300
     cols_: Ints = field(init=False, repr=False)
     ranges_: sparse.csr_matrix = field(init=False, repr=False)
-    among_: Ints = field(init=False, repr=False)
     recent_: sparse.csr_matrix = field(init=False, repr=False)
+    among_: sparse.csr_matrix = field(init=False, repr=False)
+    theirs_: Floats = field(init=False, repr=False)
 
     def fit(self, moment: Moment, cols: Ints) -> Self:
         """Lay out the customers' ranges and their recent shares."""
         known = moment.known
         self.cols_ = cols
         self.ranges_ = known.matrix(np.ones(len(known.rows), np.float32))
-        self.among_ = references(known)
+        others = references(known)
+        among = self.ranges_[others]
+        self.among_ = among.T.tocsr()
+        size = np.maximum(np.asarray(among.sum(axis=1)), 1.0).ravel()
+        self.theirs_ = size ** (1 - self.alpha)
         last = np.minimum(10, known.customer["customer_baskets"])[known.rows]
         share = (known.pairs["baskets_last_10"] / last).astype(np.float32)
-        self.recent_ = known.matrix(share)[self.among_][:, cols]
+        self.recent_ = known.matrix(share)[others][:, cols]
         return self
 
     def scores(self, rows: Ints) -> Dense:
         """Sum the recent shares, weighted by similarity."""
-        ranges, among = self.ranges_[rows], self.ranges_[self.among_]
-        common = (ranges @ among.T).toarray()
+        ranges = self.ranges_[rows]
+        common = (ranges @ self.among_).toarray()
         mine = np.maximum(np.asarray(ranges.sum(axis=1)), 1.0) ** self.alpha
-        theirs = np.maximum(np.asarray(among.sum(axis=1)), 1.0).ravel() ** (1 - self.alpha)
-        near = (common / mine / theirs).astype(np.float32) ** np.float32(self.q)
+        near = (common / mine / self.theirs_).astype(np.float32) ** np.float32(self.q)
         weights = nearest(near, min(self.k, near.shape[1]))
         found: Float32s = (weights @ self.recent_).toarray()
         return Dense(self.cols_, found)
