@@ -83,8 +83,7 @@ def test_no_source_proposes_more_than_its_limit_or_what_is_left_out(source, mome
     out = (positions[:5], products[:5])
     rest = set(zip(*(part.tolist() for part in scores.best(source.limit, out)), strict=True))
     assert not rest & set(zip(*(part.tolist() for part in out), strict=True))
-    # Dense sources may go over by what ties at the limit.
-    assert np.bincount(positions).max() <= source.limit + 5
+    assert np.bincount(positions).max() <= source.limit
 
 
 def test_scores_at_zero_are_no_proposals():
@@ -96,6 +95,16 @@ def test_sparse_proposals_are_each_customers_best_and_ties_go_to_the_lower_code(
     scores = Sparse(sparse.csr_matrix(np.array([[0, 2, 1, 3, 2, 2], [0, 0, 0, 0, 0, 5]])))
     positions, products = scores.best(2, (np.array([0]), np.array([3])))
     assert list(zip(positions.tolist(), products.tolist(), strict=True)) == [(0, 1), (0, 4), (1, 5)]
+
+
+def test_of_what_ties_at_the_limit_the_first_are_proposed():
+    cols = np.array([3, 5, 7, 9])
+    scores = np.array([[1, 2, 1, 1], [0, 1, 0, 1], [4, 3, 2, 1], [0, 0, 0, 0]], np.float32)
+    positions, products = Dense(cols, scores).best(2, NOTHING)
+    assert positions.tolist() == [0, 0, 1, 1, 2, 2]
+    assert products.tolist() == [3, 5, 5, 9, 3, 5]
+    nothing = Dense(cols[:0], scores[:, :0]).best(2, NOTHING)
+    assert [part.tolist() for part in nothing] == [[], []]
 
 
 def test_sparse_scores_are_zero_where_they_say_nothing(known, moment, cols):

@@ -29,6 +29,12 @@ from training.models.sources import Moment, default_sources, moment_at
 
 # Products of a list that are explained where none are named.
 EXPLAINED = 10
+CONTRIBUTIONS = {
+    "customer_id": pl.String,
+    "product_id": pl.String,
+    "reason": pl.String,
+    "contribution": pl.Float64,
+}
 
 
 @dataclass
@@ -177,7 +183,7 @@ class RecommenderModel:
                         ranking, block, chosen, learner, weight / self.ranker_.blend.scale[learner]
                     )
         return (
-            pl.concat(parts)
+            pl.concat([pl.DataFrame(schema=CONTRIBUTIONS), *parts])
             .group_by("customer_id", "product_id", "reason", maintain_order=True)
             .agg(pl.col("contribution").sum())
         )

@@ -160,10 +160,15 @@ class Sparse:
 
 
 def best(scores: Float32s, limit: int) -> NDArray[np.bool_]:
-    """Mark the `limit` largest scores above zero of each row."""
-    limit = min(limit, scores.shape[1])
+    """Mark the `limit` largest scores above zero of each row; ties go to the first."""
+    if scores.shape[1] <= limit:
+        return np.asarray(scores > 0)
     floor = np.partition(scores, scores.shape[1] - limit, axis=1)[:, -limit][:, None]
     marked: NDArray[np.bool_] = (scores >= floor) & (scores > 0)
+    many = np.flatnonzero(marked.sum(axis=1) > limit)
+    above, tied = scores[many] > floor[many], scores[many] == floor[many]
+    left = limit - above.sum(axis=1, keepdims=True)
+    marked[many] = above | (tied & (np.cumsum(tied, axis=1) <= left))
     return marked
 
 
