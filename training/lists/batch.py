@@ -5,8 +5,9 @@ as one request after another.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from training.lists.shelf import Shelf
 
 OF_PRODUCTS = ("similar", "together", "customers_for_product")
 COMPANIONS = 20
+ROWS_AT_ONCE = 100_000
 
 LIST: dict[str, Any] = {
     "customer_id": pl.String,
@@ -101,7 +103,16 @@ def _of_customers(shelf: Shelf, kind: str, k: int, customers: list[str]) -> pl.D
         for answer in map(request.answer, customers)
         for item in answer["items"]
     )
-    return pl.DataFrame(rows, schema, orient="row")
+    return _frame(rows, schema)
+
+
+def _frame(rows: Iterable[tuple[Any, ...]], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Lay rows out part by part: as tuples all of them would take ten times the memory."""
+    left = iter(rows)
+    parts = [pl.DataFrame(schema=schema)]
+    while some := list(islice(left, ROWS_AT_ONCE)):
+        parts.append(pl.DataFrame(some, schema, orient="row"))
+    return pl.concat(parts)
 
 
 def _rows(
@@ -115,21 +126,21 @@ def _rows(
 def _similar(shelf: Shelf, k: int) -> pl.DataFrame:
     rows = _rows(shelf, lambda one: goods.similar(shelf, one, k, Filters()), "items")
     found = ((one, item["rank"], item["product_id"], item["score"]) for one, item in rows)
-    return pl.DataFrame(found, SIMILAR, orient="row")
+    return _frame(found, SIMILAR)
 
 
 def _together(shelf: Shelf, k: int) -> pl.DataFrame:
     rows = _rows(shelf, lambda one: goods.together(shelf, [one], k, Filters()), "items")
     names = ("rank", "product_id", "score", "lift", "support", "confidence")
     found = ((one, *(item[name] for name in names)) for one, item in rows)
-    return pl.DataFrame(found, TOGETHER, orient="row")
+    return _frame(found, TOGETHER)
 
 
 def _customers_for(shelf: Shelf, k: int) -> pl.DataFrame:
     rows = _rows(shelf, lambda one: goods.customers_for(shelf, one, k), "customers")
     names = ("rank", "customer_id", "score", "bought_before")
     found = ((one, *(item[name] for name in names)) for one, item in rows)
-    return pl.DataFrame(found, BUYERS, orient="row")
+    return _frame(found, BUYERS)
 
 
 PRODUCTS: dict[str, Callable[[Shelf, int], pl.DataFrame]] = {

@@ -50,11 +50,8 @@ class Buyers(arrays.Stored):
         codes
             The catalogue's code of each product by its row.
         """
-        rows = (
-            likeliest.with_columns(pl.Series("code", codes[likeliest.get_column("col").to_numpy()]))
-            .sort("code", "month", "row", descending=[False, True, False])
-            .filter(pl.int_range(pl.len()).over("code") < KEPT)
-        )
+        code = pl.Series("code", codes[likeliest.get_column("col").to_numpy()])
+        rows = first_of_each(likeliest.with_columns(code), "code")
         return cls(
             arrays.ends(rows.get_column("code").cast(pl.Int64).to_numpy(), catalogue.size),
             rows.get_column("row").cast(pl.Int32).to_numpy(),
@@ -65,3 +62,15 @@ class Buyers(arrays.Stored):
     def span(self, code: int) -> slice:
         """Where the customers of a product are."""
         return slice(int(self.ends[code]), int(self.ends[code + 1]))
+
+
+def first_of_each(likeliest: pl.DataFrame, product: str) -> pl.DataFrame:
+    """Keep the `KEPT` likeliest customers of each product, the likeliest first.
+
+    Parameters
+    ----------
+    product
+        The column that tells products apart.
+    """
+    ordered = likeliest.sort(product, "month", "row", descending=[False, True, False])
+    return ordered.filter(pl.int_range(pl.len()).over(product) < KEPT)

@@ -7,6 +7,7 @@ features out. Used by the recommender, its candidate sources and its baselines.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,8 +79,11 @@ class Histories:
 
     def find(self, rows: Ints, cols: Ints) -> Ints:
         """Positions of pairs; -1 for those never bought."""
-        keys = self.rows * len(self.products) + self.cols
-        return find_sorted(keys, rows * len(self.products) + cols)
+        return find_sorted(self._keys, rows * len(self.products) + cols)
+
+    @cached_property
+    def _keys(self) -> Ints:
+        return self.rows * len(self.products) + self.cols
 
     def by_product(self, column: str) -> Floats:
         """Sum a column of the pairs by product."""

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from training.lists.buyers import first_of_each
 from training.lists.leaving import CUSTOMERS, OF_CANDIDATES
 from training.models.beyond_trees import GROWING
 from training.models.boosting import matrix
@@ -21,12 +22,12 @@ from training.models.motives import TOLD, Movers, motive_of
 from training.models.published_lists import MOTIVE_STEP
 from training.models.ranker import Taste
 
-Ints = NDArray[np.int64]
-
 # So many candidates of each customer and learner are explained.
 EXPLAINED = 30
 # A chance below this to be bought within the horizon makes nobody a likely buyer.
 LEAST_CHANCE = 0.002
+# With more likely buyers in memory than this, those that no product keeps are dropped.
+BUYERS_AT_ONCE = 5_000_000
 
 
 class Draft:
@@ -37,8 +38,10 @@ class Draft:
 
     def __init__(self, folder: Path, ranking: Any, ranker: Any) -> None:
         self.folder, self.ranking, self.ranker = folder, ranking, ranker
-        self.lengths: list[Ints] = []
+        self.lengths = np.zeros(ranking.histories.shape[0], np.int64)
+        self.written = self.explained = 0
         self.buyers: list[pl.DataFrame] = []
+        self.most_buyers = BUYERS_AT_ONCE
         self.parts = {name: (folder / f".{name}").open("wb") for name in OF_CANDIDATES}
         self.pair: list[str] = []
         reasons = {source.name: source.reason for source in ranking.sources}
@@ -70,7 +73,7 @@ class Draft:
             if name in OF_PAIR or (name not in fixed and name.startswith("pair_"))
         ]
         of_pair = np.column_stack([state[name] for name in self.pair])
-        odds = np.column_stack([taste.odds[learner] for learner in self.ranker.learners])
+        odds = np.array([taste.odds[learner] for learner in self.ranker.learners]).T
         self.parts["product"].write(block.cols.astype(np.int32).tobytes())
         self.parts["source"].write(ranking.reasons(block).tobytes())
         self.parts["taste"].write(odds.astype(np.float64).tobytes())
@@ -81,7 +84,14 @@ class Draft:
         likely = month >= LEAST_CHANCE
         kept = {"row": block.rows, "col": block.cols, "month": month, "again": own}
         self.buyers.append(pl.DataFrame({name: of[likely] for name, of in kept.items()}))
-        self.lengths.append(np.bincount(block.rows, minlength=ranking.histories.shape[0]))
+        if sum(one.height for one in self.buyers) > self.most_buyers:
+            first = first_of_each(pl.concat(self.buyers), "col")
+            self.buyers = [first]
+            # Twice what is kept, so that ever fewer blocks pay for it.
+            self.most_buyers = max(BUYERS_AT_ONCE, 2 * first.height)
+        customers, counts = np.unique(block.rows, return_counts=True)
+        self.lengths[customers] += counts
+        self.written += len(block.rows)
 
     def _explain(
         self,
@@ -113,29 +123,33 @@ class Draft:
             parts[asked] = by_motive[:, : len(TOLD)]
             parts[asked, popular] += self.ranker.beyond.odds(rows)
             moved.append(parts)
-        steps = np.concatenate(moved, axis=1) / MOTIVE_STEP
-        first = sum(int(lengths.sum()) for lengths in self.lengths)
-        self.parts["explained"].write((first + np.flatnonzero(likely)).astype(np.int64).tobytes())
+        steps = (
+            np.concatenate([np.zeros((likely.sum(), 0), np.float32), *moved], axis=1) / MOTIVE_STEP
+        )
+        explained = self.written + np.flatnonzero(likely)
+        self.explained += len(explained)
+        self.parts["explained"].write(explained.astype(np.int64).tobytes())
         self.parts["motive"].write(np.clip(np.rint(steps), -127, 127).astype(np.int8).tobytes())
 
     def finish(self, dataset: Any, as_of: datetime, horizon_days: int, list_length: int) -> None:
         """Write the rest, and give the arrays their shapes."""
         known, ranking = self.ranking.histories, self.ranking
-        lengths = np.sum(self.lengths, axis=0)
+        lengths = self.lengths
         ends = np.cumsum(lengths)
-        for name, dtype, width in (
-            ("product", np.int32, 0),
-            ("source", np.int8, 0),
-            ("taste", np.float64, len(self.ranker.learners)),
-            ("code", np.int8, len(self.ranker.net.taste.columns)),
-            ("state", np.float32, len(self.pair)),
-            ("explained", np.int64, 0),
-            ("motive", np.int8, len(self.ranker.learners) * len(TOLD)),
+        learners = len(self.ranker.learners)
+        for name, dtype, shape in (
+            ("product", np.int32, (self.written,)),
+            ("source", np.int8, (self.written,)),
+            ("taste", np.float64, (self.written, learners)),
+            ("code", np.int8, (self.written, len(self.ranker.net.taste.columns))),
+            ("state", np.float32, (self.written, len(self.pair))),
+            ("explained", np.int64, (self.explained,)),
+            ("motive", np.int8, (self.explained, learners * len(TOLD))),
         ):
             self.parts[name].close()
             raw = self.folder / f".{name}"
             flat = np.memmap(raw, dtype, "r") if raw.stat().st_size else np.zeros(0, dtype)
-            np.save(self.folder / f"{name}.npy", flat.reshape(-1, width) if width else flat)
+            np.save(self.folder / f"{name}.npy", flat.reshape(shape))
             raw.unlink()
         nobody = ranking.state(np.zeros(0, np.int64), np.zeros(0, np.int64))
         of_customer = [name for name in nobody if name.startswith("customer_")]
