@@ -34,7 +34,7 @@ def keep(folder: Path, customers: pl.DataFrame, kept: NDArray[np.bool_]) -> None
     for name in OF_CANDIDATES:
         path = folder / f"{name}.npy"
         of = told if name in ("explained", "motive") else stays
-        arrays.replace(path, np.load(path, mmap_mode="r")[of])
+        arrays.replace(path, arrays.read(folder, name)[of])
     arrays.replace(folder / "explained.npy", numbers[explained[told]])
     state = folder / "customer_state.npy"
     arrays.replace(state, np.load(state)[kept])

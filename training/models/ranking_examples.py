@@ -84,8 +84,9 @@ class Examples:
         order = np.argsort(keys, kind="stable")
         order = order[((buyers >= 0) & (products >= 0))[order]]
         keys = keys[order]
-        in_next = bought.get_column("is_next").to_numpy()[order]
-        worth = bought.get_column("worth").to_numpy()[order]
+        # What was not bought is found at -1: one more at the end, worth nothing.
+        in_next = np.append(bought.get_column("is_next").to_numpy()[order], False)
+        worth = np.append(bought.get_column("worth").to_numpy()[order], 0.0)
         rng = np.random.default_rng([seed, to_day(cut)])
         learned = np.unique(buyers[buyers >= 0])
         if len(learned) > customers:
@@ -100,8 +101,8 @@ class Examples:
                 cls(
                     ranking.taste(block, keep),
                     ranking.moment(block, keep),
-                    np.where(hit >= 0, worth[hit], 0.0),
-                    (hit >= 0) & in_next[hit],
+                    worth[hit],
+                    in_next[hit],
                     hit >= 0,
                     known.find(rows, block.cols[keep]) < 0,
                     known.customer["customer_size"][rows].astype(np.float64),
