@@ -61,8 +61,8 @@ class Service:
         """Send what Ctrl-C sends, wait for the end, and return what is left of the family."""
         family = self.family()
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=20)
-        return psutil.wait_procs(family, timeout=5)[1]
+        self.process.wait(timeout=60)
+        return psutil.wait_procs(family, timeout=20)[1]
 
 
 def _free_port() -> int:

@@ -50,14 +50,14 @@ def test_it_starts_empty_picks_up_a_version_and_ends_whole(launched, published_h
     service, home = launched
     asked = {"customer_ids": ["1"]}
 
-    assert until(lambda: httpx.get(f"{service.url}/livez").status_code == 200, 60)
+    assert until(lambda: httpx.get(f"{service.url}/livez").status_code == 200, 180)
     assert httpx.get(f"{service.url}/readyz").status_code == 503
     refused = httpx.post(f"{service.url}/v1/churn", json=asked)
     assert refused.status_code == 503
     assert "foresell train all" in refused.json()["message"]
 
     shutil.copytree(published.root(published_home), published.root(home))
-    assert until(lambda: httpx.get(f"{service.url}/readyz").status_code == 200, 30)
+    assert until(lambda: httpx.get(f"{service.url}/readyz").status_code == 200, 90)
     assert httpx.post(f"{service.url}/v1/churn", json=asked).status_code == 200
     version = published.current(home).name
     assert f"[foresell] serving version {version}\n" in service.log.read_text()
