@@ -1,6 +1,6 @@
 """Shops with next to nothing to learn from still get lists, or one sentence of what they lack."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -99,10 +99,27 @@ def test_lists_laid_out_part_by_part_are_those_laid_out_at_once(small, monkeypat
     assert batch.lists_of(model, dataset, AS_OF, kind).equals(whole)
 
 
-def test_where_nobody_came_again_one_sentence_says_so():
-    rows = [(f"c{n}", f"o{n}", f"thing {n}", 5 * n + 1) for n in range(20)]
-    with pytest.raises(MissingData, match="No customer with a history bought again"):
-        fitted(shop(rows))
+def test_one_thing_at_a_time_is_enough_to_list(tmp_path):
+    dataset = shop([(f"c{n % 4}", f"o{n}", f"thing {n}", 40 * n + 1) for n in range(20)])
+    fitted(dataset).publish(dataset, AS_OF, tmp_path)
+    (item,) = ListRequest(Shelf.load(tmp_path), Wish(kind="new_to_you")).answer("c1")["items"]
+    assert item["product_id"] == "thing 0"
+
+
+def test_where_nobody_came_again_or_nothing_was_there_long_enough_one_sentence_says_so():
+    once = [(f"c{n}", f"o{n}", f"thing {n}", 5 * n + 1) for n in range(20)]
+    rare = [(f"c{n % 4}", f"o{n}", f"thing {n}", 40 * n + 20) for n in range(20)]
+    for rows in (once, rare):
+        with pytest.raises(MissingData, match="after no cut did a customer") as error:
+            fitted(shop(rows))
+        assert error.value.field == "orders"
+
+
+def test_where_nothing_is_left_to_recommend_one_sentence_says_so(tmp_path):
+    dataset = shop(second_hand(20))
+    later = AS_OF + timedelta(days=60)
+    with pytest.raises(MissingData, match="Nothing can be recommended as of 2024-08-02"):
+        fitted(dataset).publish(dataset, later, tmp_path)
 
 
 def test_where_nothing_was_learned_a_customer_can_be_forgotten(tmp_path):

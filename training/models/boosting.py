@@ -96,6 +96,8 @@ class Booster:
             "seed": seed,
             **params,
         }
+        if features.height == 1:  # LightGBM fails where nothing falls into a bag
+            settings["bagging_fraction"] = 1.0
         train = lgb.Dataset(
             matrix(features, columns, categories),
             np.asarray(label),

@@ -16,7 +16,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.interactions import next_baskets
-from training.models.histories import find_sorted
+from training.models.histories import MIN_LINES, find_sorted
 from training.models.ranking_features import Ranking
 
 Floats = NDArray[np.float64]
@@ -96,6 +96,8 @@ class Examples:
         for block in ranking.blocks(learned):
             at = find_sorted(keys, block.rows * known.shape[1] + block.cols)
             keep = (at >= 0) | (rng.random(len(at)) < negative_share)
+            if not keep.any():  # so few candidates that none was drawn
+                keep[:] = True
             hit, rows = at[keep], block.rows[keep]
             parts.append(
                 cls(
@@ -108,7 +110,7 @@ class Examples:
                     known.customer["customer_size"][rows].astype(np.float64),
                 )
             )
-        return together(parts) if parts else None
+        return together(parts) if any(len(part.worth) for part in parts) else None
 
 
 def learning_cuts(
@@ -152,8 +154,9 @@ def together(parts: Sequence[Examples | None]) -> Examples:
     found = [part for part in parts if part is not None]
     if not found:
         raise MissingData(
-            "No customer with a history bought again within the horizon after any cut that could "
-            "be learned from; choose a longer horizon, or a later as_of.",
+            "There is nothing to learn from: after no cut did a customer with a history buy again "
+            "within the horizon, at a time when some product was new or had been sold "
+            f"{MIN_LINES} times; choose a longer horizon, or a later as_of.",
             field="orders",
         )
     return Examples(

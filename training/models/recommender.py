@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.dataset import Dataset
+from features.errors import MissingData
 from training.contract import Needs, options_of
 from training.lists.shelf import stock
 from training.models import histories
@@ -244,9 +245,12 @@ class RecommenderModel:
 
     def _compute_examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
         # What was answered at the cut is at hand; else it serves this once and is not kept.
-        ranking = dataset.derived(self._ranking_key(cut)) or self._prepared(
-            Moment.at(dataset, cut, histories.build(dataset, cut))
-        )
+        ranking = dataset.derived(self._ranking_key(cut))
+        if ranking is None:
+            known = histories.build(dataset, cut)
+            if 0 in known.shape:
+                return None
+            ranking = self._prepared(Moment.at(dataset, cut, known))
         return Examples.at(
             dataset,
             ranking,
@@ -267,6 +271,13 @@ class RecommenderModel:
         return ("ranking_at", as_of, self.scored_products)
 
     def _prepared(self, moment: Moment) -> Ranking:
+        if 0 in moment.known.shape:
+            raise MissingData(
+                f"Nothing can be recommended as of {moment.as_of.date()}: before it no customer is "
+                f"known, or no product was sold {histories.MIN_LINES} times or is newer than "
+                f"{histories.NEW_DAYS} days; choose a later as_of.",
+                field="orders",
+            )
         return Ranking.at(moment, default_sources(), products=self.scored_products)
 
     def _rank(self, ranking: Ranking, block: Block) -> pl.DataFrame:
