@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +68,13 @@ class Report:
         return self.task.plots(self.dataset, self.origins[-1], self.options, answer)
 
     def summary(self) -> pl.DataFrame:
-        """Mean of the primary metric over folds by method, best first, with its ratio to ours."""
+        """Mean of the primary metric over folds by method, best first, with its ratio to ours.
+
+        Raises
+        ------
+        MissingData
+            As `primary` does.
+        """
         ours = self.primary(FORESELL)
         means = (
             self._primary_rows()
@@ -78,13 +85,24 @@ class Report:
         return means.with_columns((ours / pl.col("value")).alias("foresell_ratio"))
 
     def primary(self, method: str) -> float:
-        """Mean of the primary metric over folds for one method."""
-        return float(
-            self._primary_rows()  # type: ignore[arg-type]
-            .filter(pl.col("method") == method)
-            .get_column("value")
-            .mean()
-        )
+        """Mean of the primary metric over folds for one method.
+
+        Raises
+        ------
+        MissingData
+            If it could be measured in no fold.
+        """
+        values = self.by_fold(method)
+        if not values:
+            raise MissingData(
+                f"{self.task.name} of dataset {self.dataset.name} cannot be judged: nothing "
+                "happened in the judged windows of "
+                f"{self.options['horizon_days']} days from "
+                f"{' and '.join(str(one.date()) for one in self.origins)}; ask for more folds or "
+                "another horizon.",
+                field="folds",
+            )
+        return fmean(values)
 
     def mean(self, metric: str) -> float | None:
         """Mean over folds of another metric of ours, over all; None where it is not measured."""
@@ -103,8 +121,9 @@ class Report:
         return str(ranked.get_column("method")[0])
 
     def ratio(self) -> float:
-        """Our primary metric over the best baseline's."""
-        return self.primary(FORESELL) / self.primary(self.best_baseline())
+        """Our primary metric over the best baseline's; not a number where that is zero."""
+        theirs = self.primary(self.best_baseline())
+        return self.primary(FORESELL) / theirs if theirs else float("nan")
 
     def _primary_rows(self) -> pl.DataFrame:
         return self.rows.filter(

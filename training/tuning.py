@@ -1,7 +1,8 @@
 """Optuna: look for better options of a model, on folds before those that are reported.
 
-Studies are kept in SQLite beside MLflow's store and go on where they stopped; each trial
-is a nested MLflow run. The next training takes the best options of its task's study.
+Studies are kept in SQLite beside MLflow's store and go on where they stopped while the records
+end where they did; each trial is a nested MLflow run. The next training takes the best options of
+its task's newest study.
 """
 
 from collections.abc import Mapping
@@ -12,34 +13,33 @@ from typing import Any
 import optuna
 
 from features.dataset import Dataset
-from features.errors import InvalidInput
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Space, Task
-from training.questions import ask
+from training.questions import ask, fitting_folds
 from training.tracking import Tracker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 TUNING_FOLDS = 2
+# Between what a study is of and the days that it judges on.
+AT = "@"
+DEFAULT = "default"
 
 
 def tuning_origins(
-    dataset: Dataset, horizon_days: int, reported_folds: int, end: datetime
+    task: Task, dataset: Dataset, options: dict[str, Any], reported_folds: int, end: datetime
 ) -> list[datetime]:
     """Return up to two origins whose windows all end before the first reported fold.
 
     Raises
     ------
-    InvalidInput
+    MissingData
         If the history is too short for even one.
     """
-    first_reported = rolling_origins(dataset, horizon_days, reported_folds, end)[0]
-    for folds in range(TUNING_FOLDS, 1, -1):
-        try:
-            return rolling_origins(dataset, horizon_days, folds, first_reported)
-        except InvalidInput:
-            continue
-    return rolling_origins(dataset, horizon_days, 1, first_reported)
+    horizon = options["horizon_days"]
+    first_reported = end - timedelta(days=horizon * reported_folds)
+    folds, _ = fitting_folds(task, dataset, options, first_reported, TUNING_FOLDS)
+    return rolling_origins(dataset, horizon, folds, first_reported)
 
 
 def best_params(
@@ -52,15 +52,20 @@ def best_params(
     before
         The first origin that will be reported: what was tuned on days at or after it is
         not used, since the report would then praise a choice that has seen its answers.
+        Of what remains, the study of the newest days counts.
     """
     path = _database(mlruns)
-    name = _study_name(dataset, task, options)
-    if not path.exists() or name not in optuna.get_all_study_names(storage=f"sqlite:///{path}"):
+    if not path.exists():
         return {}
-    study = optuna.load_study(study_name=name, storage=f"sqlite:///{path}")
-    done = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
-    seen_until = datetime.fromisoformat(study.user_attrs["seen_until"])
-    return dict(study.best_params) if done and seen_until <= before else {}
+    storage, name = f"sqlite:///{path}", _study_name(dataset, task, options)
+    found = {}
+    for one in optuna.get_all_study_names(storage=storage):
+        if one.rpartition(AT)[0] == name:
+            study = optuna.load_study(study_name=one, storage=storage)
+            seen_until = datetime.fromisoformat(study.user_attrs["seen_until"])
+            if seen_until <= before and done(study):
+                found[seen_until] = study
+    return dict(found[max(found)].best_params) if found else {}
 
 
 def tune(
@@ -73,16 +78,23 @@ def tune(
     threads: int = 1,
     progress: Progress = lambda _: None,
 ) -> optuna.Study:
-    """Add `trials` trials to the task's study; the first of all is the defaults.
+    """Add `trials` trials to the task's study of these days; the first of all is the defaults.
 
     Judged by the mean of the primary metric over folds that end where the reported folds
-    begin. Interrupted at any time, what is done is kept.
+    begin. Interrupted at any time, what is done is kept. Other days are another study: losses on
+    them do not compare.
+
+    Raises
+    ------
+    MissingData
+        If the history is too short to tune on days that are not reported.
     """
     question = ask(task, dataset, dataset.end, folds=reported_folds)
     options = question.options
-    origins = tuning_origins(dataset, options["horizon_days"], question.folds, dataset.end)
+    origins = tuning_origins(task, dataset, options, question.folds, dataset.end)
+    days = AT + "+".join(str(origin.date()) for origin in origins)
     study = optuna.create_study(
-        study_name=_study_name(dataset, task, options),
+        study_name=_study_name(dataset, task, options) + days,
         storage=f"sqlite:///{_database(tracker.mlruns)}",
         direction="minimize" if task.lower_is_better else "maximize",
         load_if_exists=True,
@@ -91,9 +103,12 @@ def tune(
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))
     seen_until = origins[-1] + timedelta(days=options["horizon_days"])
     study.set_user_attr("seen_until", seen_until.isoformat())
-    if not study.trials:
-        default = task.model(**options)
-        study.enqueue_trial(params={name: getattr(default, name) for name in task.tunable})
+    default = task.model(**options)
+    study.set_user_attr(DEFAULT, {name: getattr(default, name) for name in task.tunable})
+    # What an interrupt cut short was judged by nobody.
+    waiting = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.WAITING])
+    if default_value(study) is None and not waiting:
+        study.enqueue_trial(params=study.user_attrs[DEFAULT])
     tags = {"dataset": dataset.name, "snapshot": dataset.snapshot}
 
     def judge(trial: optuna.Trial) -> float:
@@ -112,6 +127,17 @@ def tune(
     return study
 
 
+def done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials of a study that were judged."""
+    return study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+
+
+def default_value(study: optuna.Study) -> float | None:
+    """Return what the defaults were judged at in a study of `tune`'s; None before they were."""
+    default = study.user_attrs[DEFAULT]
+    return next((trial.value for trial in done(study) if trial.params == default), None)
+
+
 def _suggest(trial: optuna.Trial, spaces: Mapping[str, Space]) -> dict[str, float | int]:
     return {
         name: trial.suggest_int(name, int(space.low), int(space.high), log=space.log)
@@ -126,4 +152,5 @@ def _database(mlruns: Path) -> Path:
 
 
 def _study_name(dataset: Dataset, task: Task, options: Mapping[str, Any]) -> str:
+    """Name what is tuned; a study's own name also has its days."""
     return "-".join([dataset.name, task.name, *(str(value) for value in options.values())])

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from datetime import datetime
 
 import polars as pl
 import pytest
 
-from features.errors import InvalidInput
+from features.errors import InvalidInput, MissingData
 from training.backtest import FORESELL, Report, backtest, rolling_origins
 from training.registry import TASKS
 from training.tuning import tuning_origins
@@ -38,8 +39,13 @@ def test_an_instant_within_a_day_is_refused_where_models_are_judged(journey):
 
 def test_tuning_sees_only_days_before_the_first_reported_origin(journey):
     reported = rolling_origins(journey, 28, 3, journey.end)
-    last = tuning_origins(journey, 28, 3, journey.end)[-1]
+    last = tuning_origins(TASKS["churn"], journey, {"horizon_days": 28}, 3, journey.end)[-1]
     assert (reported[0] - last).days >= 28
+
+
+def test_tuning_needs_what_the_model_needs_before_the_first_reported_origin(journey):
+    with pytest.raises(MissingData, match="churn 28 days ahead needs"):
+        tuning_origins(TASKS["churn"], journey, {"horizon_days": 28}, 12, journey.end)
 
 
 def test_every_method_is_judged_on_the_same_cases(report):
@@ -72,3 +78,15 @@ def test_no_method_sees_the_window_that_it_is_judged_on(report, journey, rewritt
     for name in task.baselines:
         answer = task.baselines[name](**report.options).fit(past, cut).predict(past, cut, ids)
         assert answer.equals(report.predictions[name]), name
+
+
+def test_windows_in_which_nothing_happened_are_told_in_a_sentence(report):
+    silent = replace(report, rows=report.rows.filter(pl.col("slice") != "activity=active"))
+    for ask in (lambda: silent.primary(FORESELL), silent.best_baseline, silent.ratio):
+        with pytest.raises(MissingData, match=r"churn .* nothing happened .* more folds or"):
+            ask()
+
+
+def test_a_fold_in_which_nothing_happened_is_left_out_of_the_mean(report):
+    half = replace(report, rows=report.rows.filter(pl.col("fold") == 1))
+    assert half.primary(FORESELL) == report.by_fold(FORESELL)[1]

@@ -1,0 +1,89 @@
+"""Studies as they are begun, interrupted and gone on with, on a model that is judged at once."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from training import tuning
+from training.contract import Space
+from training.registry import TASKS
+
+OPTIONS = {"horizon_days": 7}
+END = datetime(2024, 6, 3)
+
+
+@dataclass
+class Straight:
+    """A model whose loss is its option."""
+
+    horizon_days: int
+    loss: float = 0.9
+
+
+TASK = replace(TASKS["churn"], model=Straight, tunable={"loss": Space(0.1, 1.0)})
+
+
+class Store:
+    """A tracking store that keeps nothing but the studies beside it."""
+
+    def __init__(self, mlruns):
+        self.mlruns = mlruns
+
+    @contextmanager
+    def run(self, *_, **__):
+        yield
+
+    def log_params(self, params): ...
+
+    def log_metrics(self, figures): ...
+
+
+@pytest.fixture
+def tune(mlruns, monkeypatch):
+    """Tune on a shop's records that end some weeks after END; interrupted in the first trial."""
+
+    def ask(task, dataset, as_of, folds):
+        return SimpleNamespace(options=OPTIONS, folds=folds)
+
+    def run(name, trials, *, weeks=0, interrupted=False):
+        def judged(*_, params, **__):
+            if interrupted:
+                raise KeyboardInterrupt
+            # Later days are harder, whatever the options.
+            return SimpleNamespace(primary=lambda _: params["loss"] + weeks)
+
+        monkeypatch.setattr(tuning, "ask", ask)
+        monkeypatch.setattr(tuning, "fitting_folds", lambda *_: (1, ""))
+        monkeypatch.setattr(tuning, "backtest", judged)
+        return tuning.tune(TASK, shop(name, weeks), Store(mlruns), trials=trials, reported_folds=1)
+
+    return run
+
+
+def shop(name, weeks=0):
+    end = END + timedelta(weeks=weeks)
+    return SimpleNamespace(name=name, snapshot="none", end=end, days=(19000, 19800))
+
+
+def test_defaults_that_an_interrupt_cut_short_are_judged_by_the_next(tune):
+    with pytest.raises(KeyboardInterrupt):
+        tune("interrupted", 1, interrupted=True)
+    study = tune("interrupted", 1)
+    assert [trial.params for trial in tuning.done(study)] == [{"loss": 0.9}]
+    assert tuning.default_value(study) == 0.9
+    assert len(tuning.done(tune("interrupted", 1))) == 2
+
+
+def test_newer_days_are_a_study_of_their_own_and_the_newest_that_may_be_used_counts(tune, mlruns):
+    tune("growing", 3)
+    assert tuning.default_value(tune("growing", 1, weeks=1)) == 1.9
+
+    def best(before):
+        return tuning.best_params(mlruns, shop("growing"), TASK, OPTIONS, before)
+
+    assert best(END) == {"loss": 0.9}
+    assert best(END - timedelta(weeks=1))["loss"] < 0.9
+    assert best(END - timedelta(weeks=2)) == {}
