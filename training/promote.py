@@ -33,7 +33,8 @@ def gate(task: Task, challenger: Sequence[float], champion: Sequence[float]) -> 
     Parameters
     ----------
     challenger, champion
-        The primary metric of both on the same folds, in the same order.
+        The primary metric of both on the same folds, in the same order; where there is none,
+        the champion stays.
 
     Notes
     -----
@@ -42,6 +43,8 @@ def gate(task: Task, challenger: Sequence[float], champion: Sequence[float]) -> 
     """
     sign = 1 if task.lower_is_better else -1
     loss = [sign * (new - old) for new, old in zip(challenger, champion, strict=True)]
+    if not loss:
+        return Verdict(promoted=False, reason=f"no fold has a {task.primary} to compare by")
     mean = statistics.fmean(loss)
     noise = statistics.stdev(loss) / math.sqrt(len(loss)) if len(loss) > 1 else 0.0
     figures = (

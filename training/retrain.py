@@ -89,12 +89,10 @@ def retrain(
         for task in tasks:
             try:
                 question = ask(task, dataset, dataset.end, folds=folds)
+                outcome = _challenge(question, dataset, tracker, threads, country, progress)
             except MissingData as lacking:
-                report.outcomes.append(Outcome(task.name, lacking.message))
-                continue
-            report.outcomes.append(
-                _challenge(question, dataset, tracker, threads, country, progress)
-            )
+                outcome = Outcome(task.name, lacking.message)
+            report.outcomes.append(outcome)
         report.published = publish(
             home, tracker, name, keep=keep, opened=dataset, progress=progress
         )

@@ -35,3 +35,7 @@ def test_the_same_figures_are_never_worse(values):
 @given(figures, figures)
 def test_of_two_at_least_one_may_take_the_others_place(one, other):
     assert gate(CHURN, one, other).promoted or gate(CHURN, other, one).promoted
+
+
+def test_without_a_fold_to_compare_by_the_champion_stays():
+    assert not gate(CHURN, [], []).promoted

@@ -41,6 +41,7 @@ class _OnColumns:
     classifier: Any
     horizon_days: int
     seen_: tuple[str, ...] = field(init=False, repr=False)
+    always_: float | None = field(init=False, repr=False)
 
     def _matrix(self, features: pl.DataFrame) -> Floats:
         return np.asarray(features.select(pl.col(self.seen_).log1p()).to_numpy())
@@ -60,15 +61,19 @@ class _OnColumns:
             following = days_to_next(dataset, as_of, cut, frame.get_column("customer_id"))
             labels.append((following.fill_null(self.horizon_days) >= self.horizon_days).to_numpy())
         self.seen_ = tuple(name for name in self.columns if name in frames[0].columns)
-        self.classifier.fit(
-            np.concatenate([self._matrix(frame) for frame in frames]), np.concatenate(labels)
-        )
+        label = np.concatenate(labels)
+        # A classifier cannot be fitted where all did the same.
+        self.always_ = float(label[0]) if label.all() or not label.any() else None
+        if self.always_ is None:
+            self.classifier.fit(np.concatenate([self._matrix(frame) for frame in frames]), label)
         return self
 
     def predict(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
     ) -> pl.DataFrame:
         features = customer_features(dataset, as_of)
+        if self.always_ is not None:
+            return _answer(features, np.full(features.height, self.always_), ids)
         return _answer(features, self.classifier.predict_proba(self._matrix(features))[:, 1], ids)
 
 

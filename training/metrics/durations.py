@@ -9,6 +9,8 @@ from training.metrics.arrays import as_floats
 def concordance(time: ArrayLike, event: ArrayLike, expected: ArrayLike) -> float:
     """Share of comparable pairs in the right order (Harrell 1982); right-censored times.
 
+    NaN where no two are comparable, as where nobody bought.
+
     Parameters
     ----------
     time
@@ -20,7 +22,10 @@ def concordance(time: ArrayLike, event: ArrayLike, expected: ArrayLike) -> float
     """
     from lifelines.utils import concordance_index
 
-    return float(concordance_index(as_floats(time), as_floats(expected), as_floats(event)))
+    try:
+        return float(concordance_index(as_floats(time), as_floats(expected), as_floats(event)))
+    except ZeroDivisionError:
+        return float("nan")
 
 
 def integrated_brier(

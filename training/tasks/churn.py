@@ -32,6 +32,8 @@ METRICS = {
 }
 # What is measured on every slice; the others on `all` and on the active only.
 ON_SLICES = ("log_loss", "roc_auc")
+# What says how well those who stay are told from those who leave, and so needs both.
+OF_BOTH = ("roc_auc", "pr_auc", "lift_10")
 # Silence for longer than customers' usual gap is out of the ordinary. The newest cut needs its
 # window, and as many days before it.
 HORIZON = CustomerHorizon(needed=lambda days: 2 * days)
@@ -102,9 +104,11 @@ def _measure(
 ) -> list[Score]:
     y = part.get_column("churned").to_numpy()
     p = part.get_column("p").to_numpy()
-    if len(y) == 0 or not 0 < y.mean() < 1:
+    if len(y) == 0:
         return []
-    return [Score(name, metric, METRICS[metric](y, p), len(y)) for metric in chosen]
+    both = 0 < y.mean() < 1
+    told = [metric for metric in chosen if both or metric not in OF_BOTH]
+    return [Score(name, metric, METRICS[metric](y, p), len(y)) for metric in told]
 
 
 def plots(
@@ -113,6 +117,8 @@ def plots(
     """Draw the calibration curve and the lift of active customers."""
     laid = outcomes(dataset, as_of, options, predictions)
     active = laid.filter(pl.col("activity") == "active")
+    if active.is_empty():
+        return {}
     return draw(active.get_column("churned").to_numpy(), active.get_column("p").to_numpy())
 
 

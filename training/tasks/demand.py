@@ -43,6 +43,9 @@ def judge(
     day, steps = to_day(as_of), grain.periods(options["horizon_days"])
     ids = population(dataset, as_of, options)
     truth = units_matrix(dataset, grain, day, steps, ids)
+    if not truth.any():
+        # Against nothing sold no error can be scaled.
+        return []
     given = _laid_out(grain, ids, day, steps, predictions)
     seen = max(min(HISTORY_DAYS, day - dataset.days[0]) // grain.days, 2)
     past = units_matrix(dataset, grain, day, -seen, ids)

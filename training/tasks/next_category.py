@@ -58,6 +58,8 @@ def judge(
 ) -> list[Score]:
     """Measure on all, and pinball loss by category."""
     laid = outcomes(dataset, as_of, options, predictions)
+    if laid.is_empty():
+        return []
     scores = [Score("all", name, value, laid.height) for name, value in measure(laid).items()]
     for (name,), part in laid.group_by("category", maintain_order=True):
         if part.height >= FEWEST_IN_A_SLICE:
@@ -85,6 +87,8 @@ def plots(
 ) -> dict[str, Figure]:
     """Draw survival curves and the calibration of quantiles and of the chance within two weeks."""
     laid = outcomes(dataset, as_of, options, predictions)
+    if laid.is_empty():
+        return {}
     days = laid.get_column("days").to_numpy()
     figures = draw(
         days,

@@ -108,6 +108,8 @@ def judge(
 ) -> list[Score]:
     """Measure on all, and pinball loss by tenure and spending level."""
     laid = outcomes(dataset, as_of, options, predictions)
+    if laid.is_empty():
+        return []
     scores = [Score("all", name, value, laid.height) for name, value in measure(laid).items()]
     for column in ("tenure", "spending"):
         if column in laid.columns:
@@ -156,6 +158,8 @@ def plots(
 ) -> dict[str, Figure]:
     """Draw survival curves and the calibration of quantiles."""
     laid = outcomes(dataset, as_of, options, predictions)
+    if laid.is_empty():
+        return {}
     return draw(
         laid.get_column("days").to_numpy(),
         options["horizon_days"],

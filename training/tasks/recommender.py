@@ -153,6 +153,8 @@ def plots(
 ) -> dict[str, Figure]:
     """Draw recall by the length of the list, in all and of repeats and new products."""
     laid = outcome(dataset, as_of, options, predictions, shown=100)
+    if not len(laid.rows):
+        return {}
     repeat = laid.next_hits & laid.bought_before
     return draw(
         {

@@ -114,6 +114,8 @@ def plots(
     """Draw value by decile and who brings how much of the revenue, active customers."""
     laid = outcomes(dataset, as_of, options, predictions)
     active = laid.filter(pl.col("activity") == "active")
+    if active.is_empty():
+        return {}
     return draw(active.get_column("spent").to_numpy(), active.get_column("value").to_numpy())
 
 
