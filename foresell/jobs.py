@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from features.calendar import day_start, to_day
 from features.dataset import Dataset, open_dataset
 from features.errors import MissingData
+from features.locks import job_lock
 from foresell import imports
 from foresell.progress import console, progress
 from foresell.settings import Settings
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from training.contract import Task
     from training.questions import Question
     from training.retrain import JobReport
+    from training.tracking import Tracker, Version
 
 
 def dataset_of(settings: Settings) -> Dataset:
@@ -57,8 +61,8 @@ def evaluate(
             console.print(question.sentence())
             task, options = question.task, question.options
             params = tuned(settings, task, dataset, options, question.folds, end)
-            reports.append(
-                backtest.evaluate(
+            with _left_out_of_all(model, task):
+                report = backtest.evaluate(
                     task,
                     dataset,
                     question.folds,
@@ -67,7 +71,9 @@ def evaluate(
                     params={**params, "threads": settings.threads},
                     progress=tell,
                 )
-            )
+                # A report that ranks nobody is none.
+                report.primary(backtest.FORESELL)
+                reports.append(report)
     return reports
 
 
@@ -93,7 +99,7 @@ def asked_of(
 
     able = []
     for task in named(model):
-        try:
+        with _left_out_of_all(model, task):
             able.append(
                 ask(
                     task,
@@ -105,11 +111,18 @@ def asked_of(
                     horizon_days=horizon,
                 )
             )
-        except MissingData as error:
-            if model != "all":
-                raise
-            console.print(f"[yellow]{task.name} is left out: {error.message}[/]")
     return able
+
+
+@contextmanager
+def _left_out_of_all(model: str, task: Task) -> Iterator[None]:
+    """Where all were named, say what one lacks and go on with the others."""
+    try:
+        yield
+    except MissingData as error:
+        if model != "all":
+            raise
+        console.print(f"[yellow]{task.name} is left out: {error.message}[/]")
 
 
 def _methods(task: Task) -> int:
@@ -150,58 +163,98 @@ def train(
     horizon: int | None = None,
     if_missing: bool = False,
 ) -> list[dict[str, Any]]:
-    """Train, promote and publish; one row a task with its figures."""
-    dataset = dataset_of(settings)
-    end = dataset.instant(as_of)
-    if if_missing and _is_served(settings, dataset, end):
-        console.print(f"[bold]train {model}[/]: champions of this data are published already")
-        return []
+    """Train, promote and publish; one row a task that was trained, with its figures.
 
-    from training import train as training
-    from training.promote import publish
-    from training.tracking import CHAMPION, Tracker
+    Parameters
+    ----------
+    if_missing
+        Whether to pass over tasks whose champion answers this question of these records already.
 
-    tracker = Tracker(settings.mlruns)
-    rows = []
-    asked = asked_of(
-        model,
-        dataset,
-        end,
-        folds or settings.train_folds,
-        exactly=(folds or 0) > settings.folds,
-        grain=grain,
-        horizon=horizon,
-    )
-    # Each task's backtest, its final fit and its publishing.
-    steps = sum(_methods(question.task) * question.folds + 2 for question in asked)
-    with progress(f"train {model} on {dataset.name} as of {end.date()}", steps) as tell:
-        for question in asked:
-            console.print(question.sentence())
-            task, options = question.task, question.options
-            started = time.process_time()
-            trained = training.train(
-                task,
-                dataset,
+    Raises
+    ------
+    Unavailable
+        If another such job runs, or somebody is being forgotten.
+    """
+    from training.promote import champions, publish
+    from training.tracking import Tracker
+
+    # Who is forgotten while models learn would come back with them.
+    with job_lock(settings.home, "retrain"):
+        dataset = dataset_of(settings)
+        end = dataset.instant(as_of)
+        tracker = Tracker(settings.mlruns)
+        asked = asked_of(
+            model,
+            dataset,
+            end,
+            folds or settings.train_folds,
+            exactly=(folds or 0) > settings.folds,
+            grain=grain,
+            horizon=horizon,
+        )
+        if if_missing:
+            there = champions(tracker, dataset.name)
+            asked = [one for one in asked if not _answered(there, one, dataset, end)]
+        # Each task's backtest, its final fit and its publishing.
+        steps = sum(_methods(question.task) * question.folds + 2 for question in asked)
+        with progress(f"train {model} on {dataset.name} as of {end.date()}", steps) as tell:
+            rows = []
+            for question in asked:
+                console.print(question.sentence())
+                with _left_out_of_all(model, question.task):
+                    rows.append(_train(settings, dataset, tracker, question, end, tell))
+            publish(
+                settings.home,
                 tracker,
-                as_of=end,
-                folds=question.folds,
-                options=options,
-                params=tuned(settings, task, dataset, options, question.folds, end),
-                threads=settings.threads,
+                dataset.name,
+                keep=settings.keep_versions,
+                opened=dataset,
                 progress=tell,
             )
-            tracker.set_alias(dataset.name, task.name, CHAMPION, trained.version.number)
-            spent = time.process_time() - started
-            rows.append(_figures(trained.version.label, trained.report, spent))
-        publish(
-            settings.home,
-            tracker,
-            dataset.name,
-            keep=settings.keep_versions,
-            opened=dataset,
-            progress=tell,
-        )
     return rows
+
+
+def _answered(
+    there: Mapping[str, Version], question: Question, dataset: Dataset, end: datetime
+) -> bool:
+    """Say whether a champion answers a question already; tell so."""
+    champion = there.get(question.task.name)
+    if champion is None:
+        return False
+    known = (champion.snapshot, champion.as_of, champion.options)
+    if known != (dataset.snapshot, end, question.options):
+        return False
+    console.print(f"{question.task.name}: {champion.label} is of these records already")
+    return True
+
+
+def _train(
+    settings: Settings,
+    dataset: Dataset,
+    tracker: Tracker,
+    question: Question,
+    end: datetime,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Train one task's model and make it the champion."""
+    from training import train as training
+    from training.tracking import CHAMPION
+
+    task, options = question.task, question.options
+    started = time.process_time()
+    trained = training.train(
+        task,
+        dataset,
+        tracker,
+        as_of=end,
+        folds=question.folds,
+        options=options,
+        params=tuned(settings, task, dataset, options, question.folds, end),
+        threads=settings.threads,
+        progress=tell,
+    )
+    tracker.set_alias(dataset.name, task.name, CHAMPION, trained.version.number)
+    return _figures(trained.version.label, trained.report, time.process_time() - started)
 
 
 def _figures(version: str, report: Report | None, seconds: float) -> dict[str, Any]:
@@ -221,19 +274,6 @@ def _figures(version: str, report: Report | None, seconds: float) -> dict[str, A
     }
 
 
-def _is_served(settings: Settings, dataset: Dataset, end: datetime) -> bool:
-    folder = published.current(settings.home)
-    if folder is None:
-        return False
-    served = published.read(folder)
-    return served.dataset == dataset.name and all(
-        question.task.name in served.models
-        and served.models[question.task.name].snapshot == dataset.snapshot
-        and served.models[question.task.name].as_of == end
-        for question in asked_of("all", dataset, end, settings.train_folds)
-    )
-
-
 def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]:
     """Add trials to the studies; one row a task."""
     from training import tuning
@@ -245,24 +285,25 @@ def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]
     asked = asked_of(model, dataset, dataset.end, settings.folds)
     with progress(f"tune {model} on {dataset.name}", steps=trials * len(asked)) as tell:
         for task in (question.task for question in asked):
-            study = tuning.tune(
-                task,
-                dataset,
-                tracker,
-                trials=trials,
-                reported_folds=settings.folds,
-                threads=settings.threads,
-                progress=tell,
-            )
-            found.append(
-                {
-                    "model": task.name,
-                    "trials": len(study.trials),
-                    "default": study.trials[0].value,
-                    "best": study.best_value,
-                    "params": study.best_params,
-                }
-            )
+            with _left_out_of_all(model, task):
+                study = tuning.tune(
+                    task,
+                    dataset,
+                    tracker,
+                    trials=trials,
+                    reported_folds=settings.folds,
+                    threads=settings.threads,
+                    progress=tell,
+                )
+                found.append(
+                    {
+                        "model": task.name,
+                        "trials": len(tuning.done(study)),
+                        "default": tuning.default_value(study),
+                        "best": study.best_value,
+                        "params": study.best_params,
+                    }
+                )
     return found
 
 

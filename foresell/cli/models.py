@@ -37,7 +37,7 @@ def train(
     grain: GRAIN = None,
     horizon: HORIZON = None,
     if_missing: Annotated[
-        bool, typer.Option("--if-missing", help="only what has no champion on today's data yet")
+        bool, typer.Option("--if-missing", help="only what no champion on today's data answers yet")
     ] = False,
     as_json: JSON = False,
 ) -> None:
