@@ -108,6 +108,16 @@ class Predictor:
             raise Unavailable("Nothing is published yet; run `foresell train all`.")
         return served
 
+    def successor(self, served: Served) -> Served | None:
+        """Return the version that took the place of another, loaded now if need be; else None.
+
+        Whoever is forgotten takes the version that held them along, and with it files of it that
+        are read only when they are asked for: its successor answers instead.
+        """
+        self.refresh()
+        held = self.held()
+        return None if held is served else held
+
     def refresh(self) -> bool:
         """Load the current version if it is another than the one held; say whether it changed.
 

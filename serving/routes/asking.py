@@ -1,6 +1,6 @@
 """How a route asks: the held version's answer, in the one shape that answers have."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
-from serving.predictor import Predictor
+from serving.predictor import Predictor, Served
 from serving.schemas.base import Request
 
 # Up to this many entities are answered at once; more go to a thread, so that a long
@@ -48,9 +48,30 @@ class Asking:
         Unavailable
             If nothing is published for the task.
         """
-        model, answers = self.predictor.ask(task)
-        check_as_of(ask, model.as_of)
-        return await reply(model.version, model.as_of, lambda: of(answers), size)
+
+        async def asked(served: Served) -> Response:
+            model, answers = served.ask(task)
+            check_as_of(ask, model.as_of)
+            return await reply(model.version, model.as_of, lambda: of(answers), size)
+
+        return await self.held(asked)
+
+    async def held(self, asked: Callable[[Served], Awaitable[Response]]) -> Response:
+        """Ask the version that is held; where its files went meanwhile, the one after it.
+
+        Raises
+        ------
+        Unavailable
+            If nothing is published.
+        """
+        served = self.predictor.held()
+        try:
+            return await asked(served)
+        except FileNotFoundError:
+            after = await to_thread.run_sync(self.predictor.successor, served)
+            if after is None:
+                raise
+            return await asked(after)
 
 
 async def reply(

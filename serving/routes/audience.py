@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body
 from starlette.responses import Response
 
 from serving.answers.audience import BESIDES, audience
+from serving.predictor import Served
 from serving.routes.asking import Asking, check_as_of
 from serving.routes.errors import ERRORS
 from serving.schemas.audience import AudienceAnswer, AudienceRequest
@@ -20,28 +21,31 @@ def router(asking: Asking) -> APIRouter:
     @router.post("/v1/audience", response_model=AudienceAnswer, responses=ERRORS)
     async def find(ask: Annotated[AudienceRequest, Body()]) -> Response:
         """List the customers for whom a condition holds, with what stands to be lost."""
-        served = asking.predictor.held()
-        model, _ = served.ask("churn")
-        check_as_of(ask, model.as_of)
-        others = served.record.other_instants("churn", BESIDES)
 
-        def answer() -> bytes:
-            found = audience(served.answers, ask.where, ask.value)
-            listed = found.customers.slice(ask.offset, ask.limit)
-            body: dict[str, Any] = {
-                "model_version": served.record.version,
-                "as_of": model.as_of,
-                **({"models_as_of": others} if others else {}),
-                "size": found.customers.height,
-                "expected_loss": found.expected_loss,
-                "value": found.worth,
-                "unsure": found.unsure,
-                "results": listed.to_dicts(),
-            }
-            return orjson.dumps(body)
+        async def asked(served: Served) -> Response:
+            model, _ = served.ask("churn")
+            check_as_of(ask, model.as_of)
+            others = served.record.other_instants("churn", BESIDES)
 
-        # Every customer is looked at, so this never holds up the short questions.
-        content = await to_thread.run_sync(answer)
-        return Response(content, media_type="application/json")
+            def answer() -> bytes:
+                found = audience(served.answers, ask.where, ask.value)
+                listed = found.customers.slice(ask.offset, ask.limit)
+                body: dict[str, Any] = {
+                    "model_version": served.record.version,
+                    "as_of": model.as_of,
+                    **({"models_as_of": others} if others else {}),
+                    "size": found.customers.height,
+                    "expected_loss": found.expected_loss,
+                    "value": found.worth,
+                    "unsure": found.unsure,
+                    "results": listed.to_dicts(),
+                }
+                return orjson.dumps(body)
+
+            # Every customer is looked at, so this never holds up the short questions.
+            content = await to_thread.run_sync(answer)
+            return Response(content, media_type="application/json")
+
+        return await asking.held(asked)
 
     return router

@@ -10,6 +10,7 @@ from features.calendar import parse_as_of
 from features.errors import InvalidInput
 from serving.answers.customer import BESIDES, profiles
 from serving.answers.histories import Histories
+from serving.predictor import Served
 from serving.routes.asking import Asking, check_as_of, reply
 from serving.routes.errors import ERRORS
 from serving.schemas.base import Answer
@@ -42,29 +43,32 @@ def router(asking: Asking) -> APIRouter:
 
         `besides` are further models whose published answers are among these, if there are any.
         """
-        served = asking.predictor.held()
-        model, _ = served.ask(task)
-        as_of, ids = model.as_of, ask.customer_ids
-        if bool(ids) == bool(ask.histories):
-            raise InvalidInput(
-                "customer_ids is required, or histories in its place, and not both.",
-                field="customer_ids",
-            )
-        if ids:
+
+        async def asked(served: Served) -> Response:
+            model, _ = served.ask(task)
+            as_of, ids = model.as_of, ask.customer_ids
+            if bool(ids) == bool(ask.histories):
+                raise InvalidInput(
+                    "customer_ids is required, or histories in its place, and not both.",
+                    field="customer_ids",
+                )
+            if ids:
+                check_as_of(ask, as_of)
+                others = served.record.other_instants(task, besides)
+                return await reply(
+                    model.version, as_of, lambda: of(served.answers, ids), len(ids), others
+                )
+            as_of = as_of if ask.as_of is None else max(as_of, parse_as_of(ask.as_of))
             check_as_of(ask, as_of)
-            others = served.record.other_instants(task, besides)
+            posted = [one.model_dump(exclude_none=True) for one in ask.histories]
             return await reply(
-                model.version, as_of, lambda: of(served.answers, ids), len(ids), others
+                model.version,
+                as_of,
+                lambda: of(served.answers, Histories.read(posted, as_of)),
+                HISTORY * len(posted),
             )
-        as_of = as_of if ask.as_of is None else max(as_of, parse_as_of(ask.as_of))
-        check_as_of(ask, as_of)
-        posted = [one.model_dump(exclude_none=True) for one in ask.histories]
-        return await reply(
-            model.version,
-            as_of,
-            lambda: of(served.answers, Histories.read(posted, as_of)),
-            HISTORY * len(posted),
-        )
+
+        return await asking.held(asked)
 
     @router.post("/v1/churn", response_model=Answer[Churn], responses=ERRORS)
     async def churn(ask: Annotated[ChurnRequest, Body()]) -> Response:

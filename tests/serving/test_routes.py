@@ -1,4 +1,5 @@
 import logging
+import shutil
 from datetime import datetime
 
 import anyio
@@ -318,3 +319,26 @@ def test_openapi_describes_every_route_with_an_example_and_the_error_shape(clien
         for status in ("404", "413", "422", "500", "503"):
             shape = path["post"]["responses"][status]["content"]["application/json"]["schema"]
             assert shape == {"$ref": "#/components/schemas/Error"}
+
+
+def test_what_went_with_a_version_while_it_was_held_is_answered_by_the_next(
+    tmp_path, publish_by_hand, readers
+):
+    class Reading:
+        """Looks at its shelf when it is asked, as what is seldom asked for is read."""
+
+        def __init__(self, folder):
+            self.folder = folder
+
+        def answer(self, *asked):
+            return readers["recommender"](self.folder).answer(*asked)
+
+    gone = publish_by_hand(tmp_path, "v1", "milk")
+    predictor = Predictor([tmp_path], {"recommender": Reading}, poll_seconds=60)
+    predictor.refresh()
+    client, body = Client(build_app(predictor)), {"customer_ids": ["1"]}
+    shutil.rmtree(gone)
+    error_of(client.post("/v1/recommend", json=body), 500, "internal")
+    publish_by_hand(tmp_path, "v2", "bread")
+    items = client.post("/v1/recommend", json=body).json()["results"][0]["items"]
+    assert [item["product_id"] for item in items] == ["bread"]
