@@ -53,8 +53,13 @@ class Histories:
     as_of: datetime
 
     @classmethod
-    def read(cls, histories: Sequence[History], as_of: datetime) -> Self:
+    def read(cls, histories: Sequence[History], as_of: datetime, given: str = "as_of") -> Self:
         """Read histories as a request has them.
+
+        Parameters
+        ----------
+        given
+            The field of the request that may put `as_of` later.
 
         Raises
         ------
@@ -67,7 +72,7 @@ class Histories:
             key, where = key_of(number), f"histories[{number}]"
             for line, order in enumerate(history.get("orders", ())):
                 place = f"{where}.orders[{line}]"
-                ts = _instant(order["ts"], as_of, f"{place}.ts")
+                ts = _instant(order["ts"], as_of, f"{place}.ts", given)
                 row = {
                     **{name: value for name, value in order.items() if value is not None},
                     **_amounts(order, place),
@@ -78,7 +83,7 @@ class Histories:
                 }
                 orders.append(row | {"order_id": order.get("order_id") or f"day {row['day']}"})
             for nth, touch in enumerate(history.get("touchpoints", ())):
-                ts = _instant(touch["ts"], as_of, f"{where}.touchpoints[{nth}].ts")
+                ts = _instant(touch["ts"], as_of, f"{where}.touchpoints[{nth}].ts", given)
                 touchpoints.append({**touch, "customer_id": key, "ts": ts, "day": to_day(ts)})
         names = (
             history.get("customer_id") or f"histories[{k}]" for k, history in enumerate(histories)
@@ -198,12 +203,12 @@ def _attribute(value: Attribute, population: Population, field: str) -> str | fl
     return str(int(number)) if number.is_integer() else str(value)
 
 
-def _instant(value: str, as_of: datetime, field: str) -> datetime:
+def _instant(value: str, as_of: datetime, field: str, given: str) -> datetime:
     ts = parse_as_of(value, field=field)
     if ts >= as_of:
         raise InvalidInput(
             f"{field} = {value!r} is not before {as_of.isoformat()}, the instant that is "
-            "answered at: leave the order out, or ask for a later as_of.",
+            f"answered at: leave the order out, or ask for a later {given}.",
             field=field,
         )
     return ts

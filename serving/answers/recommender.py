@@ -98,7 +98,7 @@ class RecommenderAnswers:
             If what is wished for cannot be answered, or an order has no instant before `at`.
         """
         request = self._request(k, exclude_product_ids, wish or Wish())
-        read = Histories.read(histories, request.wish.at or self.shelf.ranked.as_of)
+        read = Histories.read(histories, request.wish.at or self.shelf.ranked.as_of, "at")
         known = posted.read(read.orders, read.as_of)
         return [
             request.answer_posted(name, known.get(key_of(number)))

@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic.fields import FieldInfo
 
 from serving.schemas.base import MOST_IDS, CustomerIds, Days, Id, Probability, Request, Result
 
@@ -69,17 +70,20 @@ class History(BaseModel):
     )
 
 
-# Fail fast: see `CustomerIds`.
-Histories = Annotated[
-    list[History],
-    FailFast(),
-    Field(
+def histories_until(given: str) -> FieldInfo:
+    """Describe posted histories where the field `given` says up to when they go."""
+    found: FieldInfo = Field(
         min_length=1,
         max_length=MOST_IDS,
         description="instead of ids: orders of customers whom the records need not know, answered "
-        "as the model answers for its own; `as_of` may then be any later instant",
-    ),
-]
+        f"as the model answers for its own; `{given}` may then be any later instant",
+    )
+    return found
+
+
+# Fail fast: see `CustomerIds`.
+AnyHistories = Annotated[list[History], FailFast()]
+Histories = Annotated[AnyHistories, histories_until("as_of")]
 
 
 class CustomersRequest(Request):

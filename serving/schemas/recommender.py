@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from serving.schemas.base import MOST_IDS, CustomerIds, Id, Request, Result
-from serving.schemas.customers import Histories
+from serving.schemas.customers import AnyHistories, histories_until
 
 Kind = Literal["for_you", "this_month", "buy_again", "new_to_you", "popular"]
 Level = Literal["subcategory", "category", "department"]
@@ -83,7 +83,7 @@ class RecommendRequest(Moment):
     )
 
     customer_ids: CustomerIds = []
-    histories: Histories = []
+    histories: Annotated[AnyHistories, histories_until("at")] = []
     kind: Kind = Field(
         "for_you",
         description="`for_you`: for the next basket; `this_month`: within the model's horizon; "

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
+from serving.schemas.recommender import RecommendRequest
 from training.lists.kinds import Wish
 
 AS_OF = datetime(2017, 11, 6)
@@ -80,8 +81,13 @@ def test_what_goes_with_posted_orders_is_proposed_before_what_is_as_popular(answ
 
 def test_a_posted_order_at_or_after_the_moment_is_refused_by_its_place(answers):
     late = {"orders": [{"ts": "2017-11-05"}, {"ts": "2017-11-07", "product_id": "1"}]}
-    with pytest.raises(InvalidInput, match="later as_of") as error:
+    with pytest.raises(InvalidInput, match=r"ask for a later at\.") as error:
         answers.posted([late])
     assert error.value.field == "histories[0].orders[1].ts"
     later = Wish(at=AS_OF + timedelta(days=3))
     assert answers.posted([late], 3, [], later)[0]["basis"] == "population"
+
+
+def test_the_field_that_lets_orders_come_later_is_described():
+    described = RecommendRequest.model_json_schema()["properties"]["histories"]["description"]
+    assert "`at` may then be any later instant" in described
