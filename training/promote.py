@@ -102,7 +102,8 @@ def publish(
     models = champions(tracker, dataset)
     if not models:
         raise NotFound(
-            f"Dataset {dataset} has no champion to publish; run `foresell train all`.",
+            f"Dataset {dataset} has no champion to publish; run "
+            f"`foresell train all --dataset {dataset}`.",
             field="dataset",
         )
     served = {
@@ -115,7 +116,8 @@ def publish(
         for name, version in models.items()
     }
     name = name_of(served, Withheld.of(home, dataset))
-    current = published.current(home)
+    # A version that cannot be read is none: it is made again.
+    current, record = published.served(home) or (None, None)
     if current is not None and current.name == name:
         return name
     sweep(published.root(home))
@@ -125,7 +127,7 @@ def publish(
     snapshots = {} if opened is None else {opened.snapshot: opened}
     for task, version in models.items():
         progress(f"publish {version.label}")
-        before = published.read(current).models.get(task) if current is not None else None
+        before = record.models.get(task) if record is not None else None
         if current is not None and before == served[task]:
             shutil.copytree(current / task, draft / task, copy_function=os.link)
             continue

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from features.errors import InvalidInput, NotFound
+from features.errors import ForesellError, InvalidInput, NotFound
 from features.storage import sync, write_durably
 
 MANIFEST = "manifest"
@@ -91,6 +91,22 @@ def current(home: Path) -> Path | None:
     return root(home) / name if name else None
 
 
+def served(home: Path) -> tuple[Path, Version] | None:
+    """Return the version that is served and what it is made of; None where that cannot be read."""
+    folder = current(home)
+    record = None if folder is None else whole(folder)
+    return None if folder is None or record is None else (folder, record)
+
+
+def whole(folder: Path) -> Version | None:
+    """Read a version's record; None where it, or the folder of a model that it names, is gone."""
+    try:
+        record = read(folder)
+    except ForesellError:
+        return None
+    return record if all((folder / task).is_dir() for task in record.models) else None
+
+
 def read(folder: Path) -> Version:
     """Read what a published version is made of.
 
@@ -128,10 +144,10 @@ def finish(home: Path, draft: Path, record: Version) -> Path:
     ------
     InvalidInput
         If the draft lacks the folder of a model that the record names, or the version is
-        the one that is served.
+        the one that is served, and whole.
     """
     folder = root(home) / record.version
-    if folder == current(home):
+    if folder == current(home) and whole(folder) is not None:
         raise InvalidInput(
             f"Version {record.version} is being served; a published version does not change.",
             field="version",
@@ -164,9 +180,11 @@ def switch(home: Path, name: str) -> None:
 
 
 def prune(home: Path, keep: int) -> list[str]:
-    """Delete all but the newest `keep` versions and the served one; return what went."""
-    newest = sorted(versions(home), key=lambda folder: read(folder).created, reverse=True)
-    old = [folder for folder in newest[keep:] if folder != current(home)]
+    """Delete all but the newest `keep` whole versions and the served one; return what went."""
+    there = {folder: whole(folder) for folder in versions(home)}
+    made = {folder: record.created for folder, record in there.items() if record is not None}
+    newest = sorted(made, key=lambda folder: made[folder], reverse=True)[:keep]
+    old = [folder for folder in there if folder not in newest and folder != current(home)]
     for folder in old:
         delete(folder)
     return [folder.name for folder in old]

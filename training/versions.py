@@ -20,7 +20,8 @@ from training.withheld import Withheld
 def renew(home: Path, dataset: str) -> int:
     """Publish what is served of a dataset again, without those who may not be in it any more.
 
-    Older versions that may hold them are deleted, and what dead processes left.
+    Older versions that may hold them are deleted, and what dead processes left; so is a version
+    that cannot be read any more, which may hold anybody.
 
     Returns
     -------
@@ -32,7 +33,11 @@ def renew(home: Path, dataset: str) -> int:
     withheld = Withheld.of(home, dataset)
     taken = 0
     for folder in sorted(published.versions(home), key=lambda one: one != published.current(home)):
-        record = published.read(folder)
+        record = published.whole(folder)
+        if record is None:
+            if withheld.state:
+                published.delete(folder)
+            continue
         name = name_of(record.models, withheld)
         if record.dataset != dataset or folder.name == name:
             continue

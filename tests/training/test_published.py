@@ -62,3 +62,34 @@ def test_pruning_keeps_the_newest_and_never_drops_what_is_served(tmp_path):
     published.prune(tmp_path, keep=2)
     left = {path.parent.name for path in published.root(tmp_path).glob("*/version.json")}
     assert left == {"v1", "v3", "v4"}
+
+
+@pytest.mark.parametrize("harm", ["record", "model"])
+def test_a_served_version_that_is_not_whole_is_none_and_may_be_made_again(tmp_path, harm):
+    def publish():
+        draft = published.root(tmp_path) / ".v1"
+        (draft / "churn").mkdir(parents=True)
+        model = published.Model(
+            version="churn/1", run_id="r", snapshot="s", as_of=datetime(2024, 1, 1)
+        )
+        return published.finish(
+            tmp_path, draft, record("v1").model_copy(update={"models": {"churn": model}})
+        )
+
+    folder = publish()
+    published.switch(tmp_path, "v1")
+    assert published.served(tmp_path)[0] == folder
+    if harm == "record":
+        (folder / published.RECORD).write_text("{")
+    else:
+        (folder / "churn").rmdir()
+    assert published.served(tmp_path) is None
+    publish()
+    assert published.served(tmp_path)[0] == folder
+
+
+def test_a_version_that_cannot_be_read_is_pruned_first(tmp_path):
+    make(tmp_path, "v1", 1)
+    (make(tmp_path, "v2", 2) / published.RECORD).write_text("{")
+    published.switch(tmp_path, "v1")
+    assert published.prune(tmp_path, keep=2) == ["v2"]

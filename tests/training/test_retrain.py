@@ -8,7 +8,7 @@ from features.intake import import_tables
 from features.sources import complete_journey
 from features.staging import SourceTable
 from training import published
-from training.promote import champions
+from training.promote import champions, publish
 from training.registry import TASKS
 from training.retrain import retrain
 from training.tracking import CHAMPION, Tracker
@@ -72,3 +72,12 @@ def test_what_is_served_is_the_champion(nights):
 def test_the_job_leaves_no_lock(nights):
     home, _, _ = nights
     assert not list(home.glob("*.lock"))
+
+
+def test_a_served_version_that_was_damaged_is_published_anew(nights):
+    home, tracker, _ = nights
+    folder = published.current(home)
+    (folder / published.RECORD).write_text("{")
+    assert publish(home, tracker, NAME) == folder.name
+    assert published.served(home)[0] == folder
+    assert (folder / "churn" / published.ANSWERS).is_file()
