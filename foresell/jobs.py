@@ -328,13 +328,16 @@ def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
 
 
 def serve(settings: Settings, *, try_it: bool = False) -> int:
-    """Serve the published version until interrupted; returns the server's exit code."""
+    """Serve the published version until interrupted; returns the server's exit code.
+
+    A dataset that was asked for by name, and is not the one that is published, is published first.
+    """
     from foresell.tryout import ask, questions
     from serving import launch
 
-    folder = published.current(settings.home)
-    served = published.read(folder).dataset if folder is not None else None
-    if served != settings.dataset:
+    found = published.served(settings.home)
+    asked_for = "dataset" in settings.model_fields_set
+    if found is None or (asked_for and found[1].dataset != settings.dataset):
         from training.promote import publish
         from training.tracking import Tracker
 
@@ -346,10 +349,11 @@ def serve(settings: Settings, *, try_it: bool = False) -> int:
                 keep=settings.keep_versions,
                 progress=tell,
             )
+        found = published.served(settings.home)
     asked = []
-    current = published.current(settings.home)
-    if try_it and current is not None:
-        asked = questions(dataset_of(settings), current)
+    if try_it and found is not None:
+        folder, record = found
+        asked = questions(open_dataset(settings.home, record.dataset), folder)
 
     def when_ready(url: str) -> None:
         console.print(

@@ -112,8 +112,10 @@ def status(settings: Settings) -> dict[str, Any]:
 
     dataset = dataset_of(settings)
     models = champions(Tracker(settings.mlruns), dataset.name)
-    folder = published.current(settings.home)
-    served = published.read(folder).models if folder is not None else {}
+    folder, record = published.served(settings.home) or (None, None)
+    # A home serves one dataset at a time, and it may be another.
+    ours = record is not None and record.dataset == dataset.name
+    served = record.models if record is not None and ours else {}
     rows: list[dict[str, Any]] = [
         {
             "model": task,
@@ -129,16 +131,18 @@ def status(settings: Settings) -> dict[str, Any]:
     lacking = [one.task.name for one in able if one.task.name not in models]
     behind = [name for name, one in models.items() if one.snapshot != dataset.snapshot]
     unserved = [row["model"] for row in rows if row["served"] != row["champion"]]
+    usual = Settings.model_fields["dataset"].default
+    of = "" if dataset.name == usual else f" --dataset {dataset.name}"
     return {
         "dataset": dataset.name,
         "snapshot": dataset.snapshot,
         "data_end": dataset.end.date().isoformat(),
-        "published": folder.name if folder is not None else None,
+        "published": folder.name if folder is not None and ours else None,
         "champions": rows,
         "checks": [
-            _check("every runnable model has a champion", lacking, "train all"),
-            _check("champions know the newest snapshot", behind, "retrain"),
-            _check("champions are served", unserved, "train all"),
+            _check("every runnable model has a champion", lacking, f"train all --if-missing{of}"),
+            _check("champions know the newest snapshot", behind, f"retrain{of}"),
+            _check("champions are served", unserved, f"train all --if-missing{of}"),
         ],
     }
 

@@ -10,6 +10,7 @@ from features.errors import MissingData, NotFound, Unavailable
 from features.locks import job_lock
 from foresell import jobs
 from foresell.settings import Settings
+from training import published
 from training.tracking import Version
 
 TASKS = ["demand", "churn", "next-purchase", "next-category", "value", "recommender"]
@@ -109,3 +110,38 @@ def test_nothing_is_trained_while_somebody_is_being_forgotten(desk):
     with job_lock(desk.settings.home, "retrain"), pytest.raises(Unavailable):
         desk.train("churn")
     assert desk.train("churn")
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A home that serves a shop; serve it and say which datasets were published for that."""
+    draft = published.root(tmp_path) / ".draft"
+    draft.mkdir(parents=True)
+    record = published.Version(
+        version="v1", dataset="my-shop", created=datetime(2024, 1, 1), models={}
+    )
+    published.finish(tmp_path, draft, record)
+    published.switch(tmp_path, "v1")
+    made = []
+    monkeypatch.setattr("training.tracking.Tracker", lambda _: None)
+    monkeypatch.setattr("training.promote.publish", lambda *words, **_: made.append(words[2]))
+    monkeypatch.setattr("serving.launch.serve", lambda **_: 0)
+
+    def serve(**options):
+        made.clear()
+        assert jobs.serve(Settings(home=tmp_path, **options)) == 0
+        return made
+
+    return serve
+
+
+def test_what_is_published_is_served_unless_another_dataset_is_asked_for(served, monkeypatch):
+    monkeypatch.delenv("FORESELL_DATASET", raising=False)
+    assert served() == []
+    assert served(dataset="my-shop") == []
+    assert served(dataset="complete-journey") == ["complete-journey"]
+
+
+def test_a_published_version_that_cannot_be_read_is_published_anew(served, tmp_path):
+    (published.root(tmp_path) / "v1" / published.RECORD).write_text("{")
+    assert served() == ["complete-journey"]
