@@ -1,19 +1,16 @@
-"""Audiences and segments for the command line: what is published in, a campaign's file out."""
+"""Audiences and segments for the command line: what is published in, customers out."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.dataset import open_dataset
-from features.errors import InvalidInput, Unavailable
+from features.errors import Unavailable
 from foresell.settings import Settings
 from training import published
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from serving.answers.audience import Audience
 
 
@@ -38,8 +35,7 @@ def find(
     from serving.answers import READERS
     from serving.answers.audience import BESIDES, audience
 
-    folder = published.current(settings.home)
-    record = None if folder is None else published.read(folder)
+    folder, record = published.served(settings.home) or (None, None)
     if folder is None or record is None or record.dataset != settings.dataset:
         held = "nothing" if record is None else f"dataset {record.dataset}"
         raise Unavailable(
@@ -55,29 +51,6 @@ def find(
     models = {task: READERS[task](folder / task) for task in tasks}
     instants = {"churn": record.models["churn"].as_of, **record.other_instants("churn", BESIDES)}
     return audience(models, where, worth), instants
-
-
-def write(customers: pl.DataFrame, out: Path) -> None:
-    """Write an audience as Parquet or CSV, by the file's ending, as a whole or not at all.
-
-    Raises
-    ------
-    InvalidInput
-        If the ending is another or there is no such folder.
-    """
-    import polars as pl
-
-    if out.suffix not in (".parquet", ".csv"):
-        raise InvalidInput(f"out = {out}: name a file that ends in .parquet or .csv.", field="out")
-    if not out.parent.is_dir():
-        raise InvalidInput(f"out = {out}: there is no folder {out.parent}.", field="out")
-    draft = out.with_name(f".{out.name}.draft")
-    if out.suffix == ".parquet":
-        customers.write_parquet(draft)
-    else:
-        lists = [name for name, kind in customers.schema.items() if kind == pl.List]
-        customers.with_columns(pl.col(lists).list.join("; ")).write_csv(draft)
-    draft.replace(out)
 
 
 def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.dataset import Dataset
 from features.errors import InvalidInput
+from foresell import rows as rows_out
 from foresell.jobs import dataset_of, tuned
 from foresell.progress import console, progress
 from foresell.settings import Settings
@@ -85,8 +86,7 @@ def score(
     task = tasks[0]
     dataset = dataset_of(settings)
     end = dataset.instant(as_of)
-    if not out.parent.is_dir():
-        raise InvalidInput(f"out = {out}: there is no folder {out.parent}.", field="out")
+    rows_out.check(out)
     question = ask(task, dataset, end, folds=settings.folds, grain=grain, horizon_days=horizon)
     console.print(question.sentence())
     options = question.options
@@ -114,7 +114,5 @@ def score(
         tell(f"predict with {version.label}")
         fitted = task.model.load(version.folder)
         rows = fitted.predict(dataset, end) if answer is None else answer(fitted, dataset, end)
-        draft = out.with_name(f".{out.name}.draft")
-        rows.write_parquet(draft)
-        draft.replace(out)
+        rows_out.write(rows, out)
     return int(rows.height)

@@ -32,6 +32,7 @@ def audience(
     Example: `foresell audience "churn_probability > 0.4 and value_90 > 200" --out F.csv`.
     """
     from foresell import audience as audiences
+    from foresell import rows as rows_out
 
     found, instants = audiences.find(settings(dataset), where, value)
     others = {name: instant for name, instant in instants.items() if name != "churn"}
@@ -45,7 +46,7 @@ def audience(
         "unsure": found.unsure,
     }
     if out is not None:
-        audiences.write(found.customers, out)
+        rows_out.write(found.customers, out)
         summary["out"] = str(out)
     if as_json:
         show(summary if out else summary | {"customers": found.customers.to_dicts()})

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.markup import escape
 
-from features.errors import ForesellError
+from features.errors import ForesellError, InvalidInput
 from foresell.progress import console
 from foresell.settings import Settings
 
@@ -54,9 +55,10 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @app.callback()
+@verb
 def edge() -> None:
     """Forecasts, churn, next purchases and recommendations from a retailer's own records."""
-    threads = str(Settings().threads)
+    threads = str(settings().threads)
     for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(variable, threads)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -66,8 +68,25 @@ def edge() -> None:
 
 
 def settings(dataset: str | None = None) -> Settings:
-    """Read the options, with the dataset that was asked for."""
-    found = Settings()
+    """Read the options, with the dataset that was asked for.
+
+    Raises
+    ------
+    InvalidInput
+        If a variable of the environment holds what its option cannot be.
+    """
+    try:
+        found = Settings()
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = str(wrong["loc"][0])
+        variable = f"{Settings.model_config['env_prefix']}{name.upper()}"
+        reason = wrong["msg"][0].lower() + wrong["msg"][1:]
+        raise InvalidInput(
+            f"{variable} = {wrong['input']!r}: {reason} ({Settings.model_fields[name].description})"
+            "; set another value or unset it.",
+            field=name,
+        ) from None
     return found if dataset is None else found.model_copy(update={"dataset": dataset})
 
 

@@ -127,7 +127,7 @@ def tune(
 @verb
 def score(
     model: Annotated[str, typer.Argument(help=MODELS)],
-    out: Annotated[Path, typer.Option(help="the Parquet file to write")],
+    out: Annotated[Path, typer.Option(help="the file to write, .parquet or .csv")],
     as_of: AS_OF = None,
     horizon: HORIZON = None,
     dataset: DATASET = None,
@@ -163,9 +163,9 @@ def score(
         ),
     ] = None,
 ) -> None:
-    """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F`.
+    """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F.parquet`.
 
-    Of demand also: `foresell score demand --plan plan.csv --out F`, `--totals department,all`,
+    Of demand also: `foresell score demand --plan plan.csv --out F.csv`, `--totals department,all`,
     `--series wanted.csv`, `--why`, `--anomalies`. Of the recommender:
     `foresell score recommender --kind buy_again`.
     """
@@ -182,6 +182,7 @@ def score(
         quantiles=quantiles,
         series=series,
     )
+    lists = scoring.listed(model, kind)
     rows = scoring.score(
         settings(dataset),
         model,
@@ -189,6 +190,6 @@ def score(
         as_of=as_of,
         horizon=horizon,
         grain=grain,
-        answer=question or scoring.listed(model, kind),
+        answer=question or lists,
     )
     console.print(f"{rows:,} rows in {out}")

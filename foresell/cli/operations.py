@@ -30,7 +30,8 @@ def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False)
 @verb
 def serve(
     port: Annotated[
-        int | None, typer.Option(help="port to listen on; FORESELL_PORT by default")
+        int | None,
+        typer.Option(min=1, max=65535, help="port to listen on; FORESELL_PORT by default"),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="serving processes; FORESELL_WORKERS by default")
@@ -38,7 +39,9 @@ def serve(
     host: Annotated[
         str | None, typer.Option(help="address to listen on; FORESELL_HOST by default")
     ] = None,
-    dataset: DATASET = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="the dataset; by default what is published")
+    ] = None,
     try_it: Annotated[
         bool, typer.Option("--try", help="once ready, ask four endpoints and print the answers")
     ] = False,

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from foresell import audience as audiences
+from foresell import rows
 from foresell.cli import app
 from foresell.settings import Settings
 from training import published
@@ -106,7 +107,7 @@ def test_an_audience_that_fails_to_write_leaves_the_former_file(tmp_path, monkey
 
     monkeypatch.setattr(pl.DataFrame, "write_csv", full)
     with pytest.raises(OSError, match="no space"):
-        audiences.write(pl.DataFrame({"customer_id": ["1"]}), out)
+        rows.write(pl.DataFrame({"customer_id": ["1"]}), out)
     assert out.read_text() == "former"
 
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from foresell.cli import app
 from foresell.cli.edge import MODELS
+from training import published
 from training.backtest import rolling_origins
 from training.questions import ask
 from training.registry import TASKS
@@ -94,6 +95,9 @@ def test_importing_what_is_there_already_does_nothing_when_asked_so(run):
         (("segments", "--as-of", "2031-01-01"), "2031-01-01"),
         (("score", "all", "--out", "x.parquet"), "one"),
         (("score", "churn", "--out", "/no/such/folder/x.parquet"), "/no/such/folder"),
+        (("score", "churn", "--out", "x.xlsx"), ".parquet or .csv"),
+        (("score", "demand", "--why", "--kind", "buy_again", "--out", "x.csv"), "kind"),
+        (("serve", "--port", "99999"), "65535"),
         (("data", "import", "nothing.toml"), "nothing.toml"),
     ],
 )
@@ -101,6 +105,15 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(run, words, named):
     code, out, err = run(*words)
     assert code == 2
     assert named in err.replace("\n", "")
+    assert "Traceback" not in err + out
+
+
+@pytest.mark.parametrize("words", [("status",), ("data", "list"), ("train", "churn")])
+def test_an_option_in_the_environment_that_cannot_be_is_named(run, words, monkeypatch):
+    monkeypatch.setenv("FORESELL_PORT", "abc")
+    code, out, err = run(*words)
+    assert code == 2
+    assert "FORESELL_PORT = 'abc'" in err
     assert "Traceback" not in err + out
 
 
@@ -119,13 +132,17 @@ def test_train_reports_its_figure_beside_the_best_baseline(trained):
 
 
 def test_score_writes_the_same_answers_that_the_trained_model_gives(run, trained, tmp_path):
-    out = tmp_path / "churn.parquet"
-    code, _, err = run("score", "churn", "--as-of", "2017-12-01", "--out", str(out))
-    assert code == 0, err
-    assert "churn/1" in err  # the registered version of that date, not a new one
+    out, text = tmp_path / "churn.parquet", tmp_path / "churn.csv"
+    for file in (out, text):
+        code, _, err = run("score", "churn", "--as-of", "2017-12-01", "--out", str(file))
+        assert code == 0, err
+        assert "churn/1" in err  # the registered version of that date, not a new one
     frame = pl.read_parquet(out)
     assert frame.height > 250
     assert frame.get_column("churn_probability").is_between(0, 1).all()
+    written = pl.read_csv(text, schema_overrides={"customer_id": pl.String})
+    same = ["customer_id", "churn_probability"]
+    assert written.select(same).equals(frame.select(same))
 
 
 def test_status_says_what_is_served_and_what_is_missing(run, trained):
@@ -134,6 +151,15 @@ def test_status_says_what_is_served_and_what_is_missing(run, trained):
     assert found["champions"][0]["served"] == "churn/1"
     failing = {check["check"] for check in found["checks"] if not check["ok"]}
     assert failing == {"every runnable model has a champion"}
+
+
+def test_another_dataset_that_is_served_is_not_taken_for_this_one(run, trained, home, monkeypatch):
+    _, record = published.served(home)
+    other = record.model_copy(update={"dataset": "my-shop"})
+    monkeypatch.setattr(published, "whole", lambda folder: other)
+    found = json.loads(run("status", "--json")[1])
+    assert (found["published"], found["champions"][0]["served"]) == (None, None)
+    assert "champions are served" in {one["check"] for one in found["checks"] if not one["ok"]}
 
 
 def test_tuning_goes_on_where_it_stopped_and_the_next_training_uses_it(run, journey, mlruns):
