@@ -139,3 +139,15 @@ def test_a_withdrawal_is_out_of_what_is_served_by_whatever_brings_it_in(
     code, _, err = run(*words, env=env)
     assert code == (2 if verb == "retrain" else 0), err
     assert answered_about(shop / "home") == 1
+
+
+def test_what_is_served_and_cannot_be_read_goes_with_a_withdrawal(run, shop):
+    (shop / "people.csv").write_text("id,agreed\n700,yes\n701,yes\n")
+    (shop / "shop.toml").write_text(MAPPING + PEOPLE)
+    run("data", "import", str(shop / "shop.toml"))
+    served_by_hand(shop / "home")
+    (published.current(shop / "home") / published.RECORD).write_text("{")
+    (shop / "people.csv").write_text("id,agreed\n700,yes\n701,no\n")
+    code, _, err = run("data", "import", str(shop / "shop.toml"))
+    assert code == 0, err
+    assert not published.current(shop / "home").exists()
