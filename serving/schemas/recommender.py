@@ -116,7 +116,11 @@ class RerankRequest(Moment):
     product_ids: Annotated[
         list[Id],
         FailFast(),
-        Field(min_length=1, max_length=1000, description="the products, in any order"),
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="the products, in any order; times the customers 100,000 at most",
+        ),
     ]
     kind: Literal["for_you", "this_month", "new_to_you"] = "for_you"
 
