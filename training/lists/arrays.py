@@ -44,6 +44,18 @@ def ends(owners: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
+def reaching(
+    owners: NDArray[np.integer[Any]], values: NDArray[Any], limit: int, size: int
+) -> Bools:
+    """Mark what is at least the `limit`-th largest of its owner's values; `owners` are ordered.
+
+    To put in order only what may be kept is much less work than to order all.
+    """
+    of_each = np.split(values, ends(owners, size)[1:-1])
+    floor = [np.partition(own, -limit)[-limit] if len(own) > limit else -np.inf for own in of_each]
+    return np.asarray(values >= np.array(floor, np.float64)[owners])
+
+
 class Stored:
     """What a dataclass whose fields are arrays inherits to be stored, a file a field.
 

@@ -260,7 +260,9 @@ class ListRequest:
         """Let popular products follow what there is."""
         popular = self._popular()
         more, shares = self._after_bought(popular.codes, popular.scores)
-        rest = ~np.isin(more, pool.codes)
+        new = np.ones(self.shelf.catalogue.size, bool)
+        new[pool.codes] = False
+        rest = new[more]
         least = float(pool.scores.min(initial=1.0))
         behind = shares[rest] * (0.5 * least / max(float(shares.max(initial=0.0)), 1e-9))
         return Pool(

@@ -68,6 +68,8 @@ class Similar(arrays.Stored):
         i, j = keys // catalogue.size, keys % catalogue.size
         likeness = traits.likeness(i, j) + BY_BUYERS * _cosine(bought, i, j)
         likeness = likeness / (traits.most + BY_BUYERS)
+        near = arrays.reaching(i, likeness, NEIGHBOURS, catalogue.size)
+        i, j, likeness = i[near], j[near], likeness[near]
         order = np.lexsort((j, -catalogue.share[j], -likeness, i))
         i, j, likeness = i[order], j[order], likeness[order]
         keep = np.arange(len(i)) - arrays.ends(i, catalogue.size)[i] < NEIGHBOURS

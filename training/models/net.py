@@ -25,6 +25,8 @@ MISSING = -128
 # Points on the way from the average candidate to the one explained.
 PATH = (np.arange(8) + 0.5) / 8
 DIGITS = 6
+# Rows that are worked on together, so that what is found in between stays within the cache.
+AT_ONCE = 2048
 
 PARTS = ("taste", "moment")
 ARRAYS = ("marked", "weights", "bias", "slopes", "intercepts")
@@ -64,7 +66,12 @@ class Inputs:
 
         What is not there is zero, as a kind of promotion that nobody planned is.
         """
-        return self.coded(laid_out(features, self.columns, rows))
+        found = np.empty((rows, len(self.columns)), np.int8)
+        for start in range(0, rows, AT_ONCE):
+            some = slice(start, min(start + AT_ONCE, rows))
+            part = {name: values[some] for name, values in features.items()}
+            found[some] = self.coded(laid_out(part, self.columns, some.stop - some.start))
+        return found
 
     def coded(self, laid: NDArray[np.float32]) -> Codes:
         """Code features that are laid out in the order of the columns."""
@@ -116,7 +123,11 @@ class Net:
 
     def odds(self, codes: Codes) -> dict[str, Floats]:
         """Log-odds of each row by learner."""
-        return dict(zip(self.learners, self._of(read(codes, self.marked)).T, strict=True))
+        found = np.empty((len(codes), len(self.learners)))
+        for start in range(0, len(codes), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            found[some] = self._of(read(codes[some], self.marked))
+        return dict(zip(self.learners, found.T, strict=True))
 
     def contributions(self, codes: Codes) -> dict[str, Floats]:
         """Split each row's log-odds into one part a column and the base; they add up to it.
@@ -129,10 +140,10 @@ class Net:
         dict
             By learner, shape (rows, columns + 1).
         """
-        odds, found = self._of(read(codes, self.marked)), {}
-        for output, learner in enumerate(self.learners):
+        found = {}
+        for learner, odds in self.odds(codes).items():
             parts = self.moved(codes, {learner: 1.0})
-            found[learner] = np.column_stack([parts, odds[:, output] - parts.sum(axis=1)])
+            found[learner] = np.column_stack([parts, odds - parts.sum(axis=1)])
         return found
 
     def moved(self, codes: Codes, worth: Mapping[str, float]) -> Floats:

@@ -60,7 +60,10 @@ class Stretches:
         cls, keys: Ints, starts: Ints, ends: Ints, worth: Float32s, locations: int, products: int
     ) -> Self:
         """Order them, and note which locations have any."""
-        order = np.lexsort((starts, keys))
+        # Both in one number: a sort by one key is done in half the time.
+        first = starts.min(initial=0)
+        span = starts.max(initial=0) - first + 1
+        order = np.argsort(keys * span + (starts - first), kind="stable")
         planned = np.zeros(locations + 1, bool)
         planned[keys // products] = True
         return cls(keys[order], starts[order], ends[order], worth[order], planned)

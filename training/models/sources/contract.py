@@ -14,6 +14,7 @@ from scipy import sparse
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from training.lists.arrays import reaching
 from training.models.histories import Float32s, Histories, Ints, find_sorted, known_at
 from training.models.place_plan import Plan
 from training.models.places import Places
@@ -135,13 +136,7 @@ class Sparse:
         may[without] = False
         asked = may[positions, columns] & (self.values.data > 0)
         positions, columns, scores = positions[asked], columns[asked], self.values.data[asked]
-        # Only what reaches the last place of its row is put in order, ties among it.
-        ends = np.cumsum(np.bincount(positions, minlength=len(lengths)))
-        floor = [
-            np.partition(row, -limit)[-limit] if len(row) > limit else 0
-            for row in np.split(scores, ends[:-1])
-        ]
-        near = scores >= np.array(floor, scores.dtype)[positions]
+        near = reaching(positions, scores, limit, len(lengths))
         positions, columns, scores = positions[near], columns[near], scores[near]
         order = np.lexsort((columns, -scores, positions))
         place = np.arange(len(order)) - np.searchsorted(positions, positions)
