@@ -62,8 +62,6 @@ BY_START = {
 OF_A_LEVEL = ("subcategory_", "category_", "department_")
 # What a product sells within its group tells of the product, not of the customer.
 OF_A_GROUPS_SALES = ("share_28d", "relative_price", "28d")
-# Rows whose leaves are looked up together, so that what is found stays within the cache.
-AT_ONCE = 64
 
 
 def motive_of(feature: str, reasons: Mapping[str, str]) -> str:
@@ -135,8 +133,9 @@ class Movers:
         if not len(inputs):  # LightGBM refuses none
             return found
         leaves = np.asarray(self.native.predict(inputs, pred_leaf=True, num_threads=threads))
-        trees = np.arange(len(self.moved))
-        for start in range(0, len(inputs), AT_ONCE):
-            some = leaves[start : start + AT_ONCE].reshape(-1, len(trees))
-            found[start : start + AT_ONCE] = self.moved[trees, some].sum(axis=1)
+        leaves = leaves.reshape(len(inputs), -1)
+        if len(inputs) < len(self.moved):  # so few as a request shows are looked up at once
+            return np.asarray(self.moved[np.arange(len(self.moved)), leaves].sum(axis=1))
+        for tree, table in enumerate(self.moved):
+            found += table[leaves[:, tree]]
         return found
