@@ -1,5 +1,6 @@
 """A person who asked to be forgotten: gone from every file, counted as nobody, gone for good."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -83,8 +84,10 @@ class Shop:
         return scan_quarantine(quarantine_file(self.home, "shop")).collect()
 
     def mentions(self, word: str = ADA) -> list[Path]:
-        """Files under the home in which the word stands."""
-        return [path for path in self.home.rglob("*") if path.is_file() and word in _text(path)]
+        """Files under the home in which the word stands; within a hash it does by chance."""
+        alone = re.compile(f"(?<![0-9a-f]){re.escape(word)}(?![0-9a-f])")
+        files = (path for path in self.home.rglob("*") if path.is_file())
+        return [path for path in files if alone.search(_text(path))]
 
 
 def _text(path: Path) -> str:
