@@ -128,5 +128,9 @@ def fitting_folds(
     return fitting, (
         (judged if fitting < folds else "")
         + f"of {days} days of records, {needed} are needed to learn from"
-        + (", so answers are those of a process of buying that takes no learning" if short else "")
+        + (
+            "; with fewer, answers rest on a process of buying more than on what was learnt"
+            if short
+            else ""
+        )
     )

@@ -71,7 +71,7 @@ def test_it_is_judged_on_one_window_against_what_can_be_fitted(name, journey):
     as_of = datetime(2017, 3, 16)
     question = ask(TASKS[name], journey, as_of, folds=3, horizon_days=42)
     assert question.folds == 1
-    assert "answers are those of a process" in question.note
+    assert "answers rest on a process of buying" in question.note
     report = evaluate(TASKS[name], journey, 3, as_of=as_of, options=question.options)
     methods = set(report.summary().get_column("method"))
     assert methods > {FORESELL}
