@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset, open_dataset
-from features.grain import Grain
-from features.intake import import_tables
-from features.series import all_series, steady_series, units_matrix
-from features.sources import complete_journey
+from features.demand.grain import Grain
+from features.demand.series import all_series, steady_series, units_matrix
+from features.ingest.pipeline import import_tables
+from features.ingest.sources import complete_journey
 
 Floats = NDArray[np.float64]
 SHARED = Path(os.environ.get("FORESELL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -18,9 +18,9 @@ from scipy import stats
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.grain import Grain
-from features.launches import Launches
-from features.series import all_series, units_matrix
+from features.demand.cold_start import Launches
+from features.demand.grain import Grain
+from features.demand.series import all_series, units_matrix
 from training import metrics
 from training.models.demand_quantiles import QUANTILES, counted
 

@@ -15,8 +15,8 @@ from mlforecast import MLForecast
 from mlforecast.lag_transforms import ExpandingMean, RollingMean
 
 from features.calendar import day_start, to_day
-from features.promotions import kinds, promotion_shares
-from features.series import all_series, units_matrix
+from features.demand.promotions import kinds, promotion_shares
+from features.demand.series import all_series, units_matrix
 
 # Longer histories change these methods little and cost them much.
 MOST_DAYS = 1_456

@@ -18,7 +18,7 @@ from demand_methods import classics, mlforecast, past_of
 from results import record
 
 from features.calendar import to_day
-from features.series import units_matrix
+from features.demand.series import units_matrix
 from training import metrics
 from training.models.demand import DemandModel
 

@@ -18,8 +18,8 @@ from results import record
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.grain import Grain
-from features.series import selling_series, units_matrix
+from features.demand.grain import Grain
+from features.demand.series import selling_series, units_matrix
 from training import metrics
 from training.models.demand import DemandModel
 from training.models.hierarchy import membership

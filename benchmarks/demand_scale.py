@@ -19,9 +19,9 @@ from results import record
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.demand import demand
-from features.grain import Grain
-from features.series import all_series
+from features.demand.builder import demand
+from features.demand.grain import Grain
+from features.demand.series import all_series
 from training.models.demand import DemandModel
 from training.models.demand_rows import ROWS, Sample, training_rows
 

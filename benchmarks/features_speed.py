@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from features.customers import customers
+from features.customers.builder import customers
 from features.dataset import open_dataset
-from features.demand import demand
-from features.grain import Grain
-from features.intake import import_tables
-from features.interactions import interactions
-from features.sources import complete_journey
+from features.demand.builder import demand
+from features.demand.grain import Grain
+from features.ingest.pipeline import import_tables
+from features.ingest.sources import complete_journey
+from features.interactions.builder import interactions
 
 
 def timed(name: str, work: Callable[[], object]) -> None:

@@ -21,9 +21,9 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.sources.mapped import read_mapped
+from features.ingest.mapping.file import read_mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.sources.mapped import read_mapped
 
 LINES_PER_ORDER = 5
 CHUNK = 500_000

@@ -21,7 +21,7 @@ from results import record
 
 import foresell
 from features.dataset import Dataset
-from features.interactions import next_baskets
+from features.interactions.builder import next_baskets
 from serving.answers.recommender import RecommenderAnswers
 from training.lists.arrange import Filters
 from training.lists.catalogue import Catalogue

@@ -10,10 +10,10 @@ import narwhals as nw
 from narwhals.typing import IntoFrame
 
 from features.calendar import AsOf, covered_days, day_start, parse_as_of, step_days, to_day
-from features.consent import consenting, respected
 from features.errors import InvalidInput, MissingData, NotFound
 from features.identity import unified
-from features.storage import dataset_folder, read_head, read_snapshot, scan_parts
+from features.privacy.consent import consenting, respected
+from features.storage.snapshots import dataset_folder, read_head, read_snapshot, scan_parts
 from features.tables import TABLES
 
 T = TypeVar("T")
@@ -207,7 +207,7 @@ def list_datasets(home: Path) -> list[str]:
 def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
     """Open a dataset at a snapshot, by default the newest; frames are Polars scans.
 
-    Who has not consented is nobody in it, see `features.consent`; ids that are one person's or
+    Who has not consented is nobody in it, see `features.privacy.consent`; ids that are one person's or
     one product's are one, see `features.identity`.
 
     Raises

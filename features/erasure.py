@@ -12,12 +12,12 @@ from pathlib import Path
 
 import polars as pl
 
-from features.forgotten import ID, Forgotten
 from features.identity import LINKS, resolve
-from features.locks import job_lock, sweep_scratch
-from features.quality import FAULT, blanked
-from features.quarantine import quarantine_file, scan_quarantine, write_quarantine
-from features.storage import (
+from features.ingest.forgotten import ID, Forgotten
+from features.ingest.quarantine import quarantine_file, scan_quarantine, write_quarantine
+from features.ingest.validation import FAULT, blanked
+from features.storage.locks import job_lock, sweep_scratch
+from features.storage.snapshots import (
     commit_snapshot,
     dataset_folder,
     list_snapshots,

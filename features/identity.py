@@ -16,8 +16,8 @@ import polars as pl
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from features.consent import YES, consent_columns
 from features.errors import NotFound
+from features.privacy.consent import YES, consent_columns
 from features.tables import TABLES
 
 # The table of links of each kind of id.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.panel import Floats, Panel
+from features.demand.panel import Floats, Panel
 
 
 @dataclass(frozen=True)

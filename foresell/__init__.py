@@ -49,7 +49,7 @@ def load(name: str = "complete-journey", home: Path | None = None) -> Dataset:
         If there is no such dataset.
     """
     from features.dataset import list_datasets, open_dataset
-    from features.sources import BUNDLED
+    from features.ingest.sources import BUNDLED
     from foresell import imports
 
     settings = Settings() if home is None else Settings(home=home)
@@ -79,11 +79,11 @@ def features(
         If there is no such builder.
     """
     from features.calendar import parse_as_of
-    from features.customers import customers
-    from features.demand import demand
+    from features.customers.builder import customers
+    from features.demand.builder import demand
+    from features.demand.grain import Grain
     from features.errors import NotFound
-    from features.grain import Grain
-    from features.interactions import interactions
+    from features.interactions.builder import interactions
 
     instant = parse_as_of(as_of)
     builders: dict[str, Callable[[], Any]] = {
@@ -167,7 +167,7 @@ def predict(
 ) -> pd.DataFrame:
     """Answer at `as_of` for the given ids, by default for all that are known.
 
-    With a `plan` of promotions and prices (`features.plan_rows` has its columns) a demand model
+    With a `plan` of promotions and prices (`features.demand.plan` has its columns) a demand model
     answers as if it stood in the books, and by how much it moves each forecast.
     """
     import polars as pl

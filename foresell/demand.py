@@ -100,7 +100,7 @@ def of_series(series: pl.DataFrame, quantiles: Sequence[float] = QUANTILES) -> A
     """
 
     def answer(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-        from features.grain import Grain
+        from features.demand.grain import Grain
 
         keys = Grain.parse(model.grain).keys
         for key in keys:
@@ -133,7 +133,7 @@ def totals_of(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES) -> 
     def answer(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         import polars as pl
 
-        from features.grain import Grain
+        from features.demand.grain import Grain
         from training.models.hierarchy import Hierarchy
         from training.models.rolled import Rolled
 
@@ -169,7 +169,7 @@ def reasons(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFra
 
 def not_as_expected(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Ask for the recent periods that sold not as expected."""
-    from features.grain import Grain
+    from features.demand.grain import Grain
     from training.models.anomalies import anomalies, near
     from training.models.rolled import Rolled
 

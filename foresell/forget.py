@@ -7,9 +7,9 @@ from typing import Any
 from features.dataset import list_datasets, open_dataset
 from features.erasure import erase, knows
 from features.errors import NotFound
-from features.locks import job_lock
-from features.pseudonyms import VARIABLE, Pseudonyms, key_check
-from features.storage import dataset_folder
+from features.privacy.pseudonyms import VARIABLE, Pseudonyms, key_check
+from features.storage.locks import job_lock
+from features.storage.snapshots import dataset_folder
 from foresell.settings import Settings
 
 

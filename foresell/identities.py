@@ -9,10 +9,10 @@ import polars as pl
 from features.dataset import open_dataset
 from features.errors import InvalidInput, NotFound
 from features.identity import LINKS, in_force, resolve, rule
-from features.intake import import_tables
-from features.pseudonyms import key_check
-from features.staging import SourceTable
-from features.storage import dataset_folder
+from features.ingest.pipeline import import_tables
+from features.ingest.staging import SourceTable
+from features.privacy.pseudonyms import key_check
+from features.storage.snapshots import dataset_folder
 from foresell.settings import Settings
 
 

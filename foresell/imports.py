@@ -10,16 +10,16 @@ from tempfile import TemporaryDirectory
 
 from features.dataset import list_datasets, open_dataset
 from features.errors import InvalidInput, NotFound
-from features.intake import import_tables
-from features.locks import scratch_folder
-from features.mapping import Mapping
-from features.mapping_file import original_of, read_mapping, stored_copy
-from features.pseudonyms import Pseudonyms, keep_to_key, key_check
-from features.quality import ImportReport
-from features.quarantine import quarantine_file
-from features.sources import BUNDLED
-from features.staging import SourceTable
-from features.storage import dataset_folder
+from features.ingest.mapping.file import original_of, read_mapping, stored_copy
+from features.ingest.mapping.schema import Mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.quarantine import quarantine_file
+from features.ingest.sources import BUNDLED
+from features.ingest.staging import SourceTable
+from features.ingest.validation import ImportReport
+from features.privacy.pseudonyms import Pseudonyms, keep_to_key, key_check
+from features.storage.locks import scratch_folder
+from features.storage.snapshots import dataset_folder
 from foresell.progress import console, progress
 from foresell.settings import Settings
 from training import published
@@ -89,7 +89,7 @@ def bring_in(
     settings: Settings, name: str, mapping: Mapping | None, tell: Callable[[str], None]
 ) -> ImportReport:
     """Read a bundled source, or what a mapping names, into its dataset."""
-    from features.sources.mapped import read_mapped
+    from features.ingest.sources.mapped import read_mapped
 
     tell("read")
     key = _pseudonyms(settings, mapping)
@@ -156,7 +156,7 @@ def replay_quarantine(settings: Settings, name: str) -> ImportReport:
     InvalidInput
         If nothing that can be read again is in quarantine.
     """
-    from features.sources.quarantined import read_quarantined
+    from features.ingest.sources.replay import read_quarantined
 
     if name in BUNDLED:
         raise InvalidInput(
@@ -189,7 +189,7 @@ def sketch_mapping(files: list[Path], out: Path | None) -> str:
     InvalidInput
         If a file cannot be read, or the draft would replace a file.
     """
-    from features.sketch import sketch
+    from features.ingest.mapping_draft import sketch
 
     if out is not None and out.exists():
         raise InvalidInput(f"{out} is there already; choose another --out.", field="out")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from features.calendar import day_start, to_day
 from features.dataset import Dataset, open_dataset
 from features.errors import MissingData
-from features.locks import job_lock
+from features.storage.locks import job_lock
 from foresell import imports
 from foresell.progress import console, progress
 from foresell.settings import Settings

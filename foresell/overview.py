@@ -10,8 +10,8 @@ import narwhals as nw
 from features.calendar import to_date
 from features.dataset import Dataset, consent_given, open_dataset
 from features.errors import MissingData
-from features.pseudonyms import key_check
-from features.storage import dataset_folder
+from features.privacy.pseudonyms import key_check
+from features.storage.snapshots import dataset_folder
 from foresell.jobs import asked_of, dataset_of
 from foresell.settings import Settings
 from training import published

@@ -10,7 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from features.dataset import Dataset
-from features.grain import Grain
+from features.demand.grain import Grain
 from foresell.progress import console
 from training import published
 

@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset, open_dataset
-from features.intake import import_tables
-from features.sources import complete_journey
+from features.ingest.pipeline import import_tables
+from features.ingest.sources import complete_journey
 
 
 @pytest.fixture(scope="session")

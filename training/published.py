@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.errors import ForesellError, InvalidInput, NotFound
-from features.storage import sync, write_durably
+from features.storage.snapshots import sync, write_durably
 
 MANIFEST = "manifest"
 RECORD = "version.json"

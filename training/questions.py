@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from features.cadence import rhythm
 from features.calendar import to_date, to_day
-from features.consent import columns_of, consent_columns
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
-from features.rhythm import rhythm
+from features.privacy.consent import columns_of, consent_columns
 from training.contract import Task
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from features.dataset import Dataset, open_dataset
 from features.errors import MissingData, NotFound
-from features.locks import job_lock
-from features.quality import ImportReport
+from features.ingest.validation import ImportReport
+from features.storage.locks import job_lock
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Task, in_country
 from training.promote import Verdict, gate, publish

@@ -12,10 +12,10 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from features.consent import consenting
 from features.dataset import newest_tables
-from features.forgotten import Forgotten
-from features.storage import dataset_folder
+from features.ingest.forgotten import Forgotten
+from features.privacy.consent import consenting
+from features.storage.snapshots import dataset_folder
 from training.lists import arrays, leaving
 from training.published import ANSWERS, CURVES, HISTORY
 

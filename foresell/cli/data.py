@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from features.quality import ImportReport
+from features.ingest.validation import ImportReport
 from foresell.cli.edge import DATASET, JSON, NAME, data, settings, show, verb
 from foresell.progress import console
 
@@ -158,7 +158,7 @@ def quarantine(
     as_json: JSON = False,
 ) -> None:
     """Show what was kept out, and why. Example: `foresell data quarantine my-shop --replay`."""
-    from features.quarantine import summary
+    from features.ingest.quarantine import summary
     from foresell import imports
 
     home = settings().home

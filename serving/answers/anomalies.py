@@ -8,8 +8,8 @@ from typing import Any, Self
 import polars as pl
 
 from features.calendar import parse_as_of
+from features.demand.grain import Grain
 from features.errors import InvalidInput
-from features.grain import Grain
 from training.models.anomalies import REASONS
 
 

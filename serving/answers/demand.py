@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.demand.grain import Grain
+from features.demand.plan import read_plan
 from features.errors import InvalidInput, NotFound, Unavailable
-from features.grain import Grain
-from features.plan_rows import read_plan
 from serving.answers.anomalies import Anomalies
 from serving.answers.demand_again import DemandAgain
 from serving.answers.demand_new import DemandNew, refuse_plan

@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.books import Books
 from features.calendar import parse_as_of
-from features.grain import Grain
-from features.plan_rows import Planned
+from features.demand.extract import Books
+from features.demand.grain import Grain
+from features.demand.plan import Planned
 from training.models.demand import DemandModel
 from training.models.demand_quantiles import level_name
 from training.models.demand_why import REASONS

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.demand.cold_start import Launches
+from features.demand.series import GROUPS
 from features.errors import InvalidInput, NotFound
-from features.launches import Launches
-from features.series import GROUPS
 from training.models.demand_quantiles import counted
 
 

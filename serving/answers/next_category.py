@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 from serving.answers.histories import Histories, key_of
 from serving.answers.waiting import Waits, lean
 from training.models.category_periods import process_input
-from training.models.next_category import (
-    NORMS,
-    NextCategoryModel,
-    unknown_category,
-)
+from training.models.next_category import NORMS, NextCategoryModel, unknown_category
 from training.models.unknown_customers import Population
 from training.models.waiting import QUANTILES, WITHIN_DAYS, check_days
 from training.published import ANSWERS, CURVES, HISTORY

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from features.dataset import open_dataset
-from features.intake import import_tables
-from features.staging import SourceTable
+from features.ingest.pipeline import import_tables
+from features.ingest.staging import SourceTable
 from foresell.cli import app
 from serving.answers import READERS
 from serving.answers.customer import profiles

@@ -11,10 +11,10 @@ import pytest
 
 from features.calendar import day_start, to_day
 from features.dataset import Dataset, open_dataset
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.quality import ImportReport
-from features.sources.mapped import read_mapped
+from features.ingest.mapping.file import read_mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.sources.mapped import read_mapped
+from features.ingest.validation import ImportReport
 
 NOW = datetime(2024, 6, 1)
 HEADER = "Customer,Invoice,Code,When,Qty,Price"

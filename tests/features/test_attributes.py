@@ -3,8 +3,8 @@ from datetime import datetime
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from features.attributes import PREFIX, attribute_columns, attributes
-from features.customers import customers
+from features.customers.attributes import PREFIX, attribute_columns, attributes
+from features.customers.builder import customers
 from features.dataset import Dataset
 from training.models.unknown_customers import Population
 

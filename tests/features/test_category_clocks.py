@@ -5,7 +5,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from features.calendar import day_start, to_day
-from features.category_clocks import category_clocks
+from features.customers.by_category import category_clocks
 from features.dataset import Dataset
 from features.errors import MissingData
 

@@ -7,8 +7,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from features.calendar import day_start, to_day
-from features.channels import channel_mix, several_channels
-from features.customers import customers
+from features.customers.builder import customers
+from features.customers.channels import channel_mix, several_channels
 from features.dataset import Dataset
 from training.models.unknown_customers import Population
 

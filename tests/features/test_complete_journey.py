@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from features.calendar import to_day
-from features.quality import divide, standard_rules
-from features.sources import complete_journey
-from features.staging import SourceTable
+from features.ingest.sources import complete_journey
+from features.ingest.staging import SourceTable
+from features.ingest.validation import divide, standard_rules
 from features.tables import TABLES
 
 

@@ -6,15 +6,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from features.consent import YES
-from features.customers import customers
+from features.customers.builder import customers
 from features.dataset import Dataset, open_dataset
-from features.grain import Grain
-from features.intake import import_tables
-from features.interactions import interactions
-from features.places import local_sales, sales_between
-from features.series import units_by_period
-from features.staging import SourceTable
+from features.demand.grain import Grain
+from features.demand.series import units_by_period
+from features.ingest.pipeline import import_tables
+from features.ingest.staging import SourceTable
+from features.interactions.builder import interactions
+from features.interactions.locations import local_sales, sales_between
+from features.privacy.consent import YES
 
 AS_OF = datetime(2024, 2, 1)
 ANSWERS = {"ada": "yes", "bob": "no", "eve": None}

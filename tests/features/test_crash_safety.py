@@ -11,10 +11,10 @@ import pytest
 
 from features.dataset import list_datasets, open_dataset
 from features.errors import Unavailable
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.sources.mapped import read_mapped
-from features.staging import SourceTable
+from features.ingest.mapping.file import read_mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.sources.mapped import read_mapped
+from features.ingest.staging import SourceTable
 
 # Imports a file and kills itself, without any clean-up, just before the n-th time that it does
 # something (makes a folder, opens for writing, renames, removes) to a path with this in it.
@@ -22,8 +22,8 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 import polars as pl
-from features.intake import import_tables
-from features.staging import SourceTable
+from features.ingest.pipeline import import_tables
+from features.ingest.staging import SourceTable
 
 home, file, action, fragment, left = Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5])
 waits = len(sys.argv) > 6
@@ -43,8 +43,8 @@ def watch(event, args):
 
 if file.endswith(".toml"):
     from datetime import datetime
-    from features.mapping_file import read_mapping
-    from features.sources.mapped import read_mapped
+    from features.ingest.mapping.file import read_mapping
+    from features.ingest.sources.mapped import read_mapped
     tables = lambda: read_mapped(read_mapping(Path(file)), datetime(2024, 6, 1), home.parent)
 else:
     table = SourceTable("sales", pl.read_parquet(file))

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InvalidInput
-from features.quality import FAULT, ROW
-from features.sources.csv_text import CsvOptions
-from features.sources.files import scan_files
+from features.ingest.sources.csv_text import CsvOptions
+from features.ingest.sources.files import scan_files
+from features.ingest.validation import FAULT, ROW
 
 
 @pytest.fixture

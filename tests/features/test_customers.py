@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from features.customers import TYPICAL_SPEND, customer_days, customers, yardsticks
+from features.customers.builder import TYPICAL_SPEND, customer_days, customers, yardsticks
 from features.dataset import Dataset
 from features.errors import MissingData
 

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from features.errors import InvalidInput
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.sources.database import read_query
-from features.sources.mapped import read_mapped
+from features.ingest.mapping.file import read_mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.sources.database import read_query
+from features.ingest.sources.mapped import read_mapped
 
 URL = os.environ.get("FORESELL_TEST_DATABASE", "postgresql://postgres@127.0.0.1:5432/test")
 TABLE = f"foresell_lines_{os.getpid()}"

@@ -6,7 +6,7 @@ import pytest
 
 from features.dataset import Dataset, list_datasets, open_dataset
 from features.errors import InvalidInput, MissingData, NotFound
-from features.storage import commit_snapshot, write_part
+from features.storage.snapshots import commit_snapshot, write_part
 
 
 @pytest.fixture

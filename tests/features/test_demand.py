@@ -12,12 +12,12 @@ from polars.testing import assert_frame_equal
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.demand import demand
+from features.demand.builder import demand
+from features.demand.calendar_features import season
+from features.demand.grain import Grain
+from features.demand.promotions import promotion_shares
+from features.demand.series import all_series, steady_series, units_matrix
 from features.errors import InvalidInput, MissingData
-from features.grain import Grain
-from features.promotions import promotion_shares
-from features.season import season
-from features.series import all_series, steady_series, units_matrix
 
 AS_OF = datetime(2017, 10, 9)
 WEEKLY = Grain.parse("product:week")

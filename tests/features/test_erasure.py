@@ -13,10 +13,10 @@ import pytest
 
 from features.dataset import open_dataset
 from features.erasure import erase, knows
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.quarantine import quarantine_file, scan_quarantine
-from features.sources.mapped import read_mapped
+from features.ingest.mapping.file import read_mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.quarantine import quarantine_file, scan_quarantine
+from features.ingest.sources.mapped import read_mapped
 
 NOW = datetime(2024, 6, 1)
 ADA = "7001"

@@ -8,10 +8,10 @@ import pytest
 
 from features.dataset import open_dataset
 from features.identity import LINKS
-from features.intake import import_tables
-from features.mapping import Drop, Identity, Mapping, Returns, TableSource
-from features.mapping_file import read_mapping
-from features.sources.mapped import read_mapped
+from features.ingest.mapping.file import read_mapping
+from features.ingest.mapping.schema import Drop, Identity, Mapping, Returns, TableSource
+from features.ingest.pipeline import import_tables
+from features.ingest.sources.mapped import read_mapped
 from features.tables import TABLES
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "mapping.toml"

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset, open_dataset
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.sketch import sketch
-from features.sources.mapped import read_mapped
+from features.ingest.mapping.file import read_mapping
+from features.ingest.mapping_draft import sketch
+from features.ingest.pipeline import import_tables
+from features.ingest.sources.mapped import read_mapped
 
 FOLDER = Path(os.environ.get("FORESELL_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from features.demand.grain import Grain
 from features.errors import InvalidInput
-from features.grain import Grain
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from features.calendar import day_start, to_day
+from features.customers.favourites import habits
 from features.dataset import Dataset
 from features.errors import MissingData
-from features.habits import habits
 
 AS_OF = datetime(2017, 9, 4)
 TODAY = to_day(AS_OF)

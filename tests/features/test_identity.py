@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from features.customers import customers
+from features.customers.builder import customers
 from features.dataset import open_dataset
 from features.errors import InvalidInput, NotFound
 from features.identity import resolve, rule
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.pseudonyms import Pseudonyms
-from features.sources.mapped import read_mapped
-from features.staging import SourceTable
+from features.ingest.mapping.file import read_mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.sources.mapped import read_mapped
+from features.ingest.staging import SourceTable
+from features.privacy.pseudonyms import Pseudonyms
 from features.tables import TABLES
 
 SCHEMA = {name: column.dtype for name, column in TABLES["customer_links"].columns.items()}

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from features.dataset import open_dataset
 from features.errors import ImportRejected, InvalidInput, Unavailable
-from features.intake import import_tables
-from features.locks import job_lock
-from features.quality import Rule
-from features.staging import SourceTable
+from features.ingest.pipeline import import_tables
+from features.ingest.staging import SourceTable
+from features.ingest.validation import Rule
+from features.storage.locks import job_lock
 
 
 def sales(rows: list[tuple[str | None, int | None, float | None]]) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.interactions import baskets, interactions, next_baskets
+from features.interactions.builder import baskets, interactions, next_baskets
 
 AS_OF = datetime(2017, 10, 9)
 PAIR = ["customer_id", "product_id"]

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
-from features.grain import Grain
-from features.launches import Launches
+from features.demand.cold_start import Launches
+from features.demand.grain import Grain
 
 FIRST = 17_000
 DAY = FIRST + 7 * 40

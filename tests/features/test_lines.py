@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.dataset import open_dataset
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.sources.mapped import read_mapped
+from features.ingest.mapping.file import read_mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.sources.mapped import read_mapped
 
 TILL = ("bon", "sku", "when", "qty")
 MAPPING = """name = "shop"

@@ -3,17 +3,17 @@
 import polars as pl
 import pytest
 
-from features.assortment import assortment
 from features.calendar import day_start
-from features.category_clocks import category_clocks
-from features.customers import customers
+from features.customers.builder import customers
+from features.customers.by_category import category_clocks
 from features.dataset import Dataset
-from features.grain import Grain
-from features.interactions import baskets, interactions, next_baskets
-from features.noise import noise_floor
-from features.places import local_sales, usual_places
-from features.promoted import placement_lifts
-from features.series import all_series
+from features.demand.grain import Grain
+from features.demand.noise_floor import noise_floor
+from features.demand.series import all_series
+from features.interactions.builder import baskets, interactions, next_baskets
+from features.interactions.locations import local_sales, usual_places
+from features.interactions.products import assortment
+from features.interactions.promoted_purchases import placement_lifts
 
 AS_OF = day_start(17_448)
 

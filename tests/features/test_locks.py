@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import Unavailable
-from features.locks import job_lock, scratch_folder, sweep_scratch
+from features.storage.locks import job_lock, scratch_folder, sweep_scratch
 
 
 def test_a_second_job_is_kept_out_while_the_first_lives(tmp_path):
@@ -19,7 +19,7 @@ def test_a_second_job_is_kept_out_while_the_first_lives(tmp_path):
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path):
-    code = "import sys; from features.locks import job_lock; from pathlib import Path\n"
+    code = "import sys; from features.storage.locks import job_lock; from pathlib import Path\n"
     code += (
         "with job_lock(Path(sys.argv[1]), 'retrain'): print('held', flush=True); sys.stdin.read()"
     )
@@ -55,7 +55,9 @@ def test_the_lock_goes_with_the_job_even_when_it_fails(tmp_path):
 
 
 def test_what_a_killed_process_was_reading_does_not_stay(tmp_path):
-    code = "import sys; from features.locks import scratch_folder; from pathlib import Path\n"
+    code = (
+        "import sys; from features.storage.locks import scratch_folder; from pathlib import Path\n"
+    )
     code += (
         "with scratch_folder(Path(sys.argv[1])) as scratch:\n"
         "    (scratch / 'lines.csv').write_text('1111')\n"

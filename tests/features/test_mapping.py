@@ -3,7 +3,7 @@
 import pytest
 
 from features.errors import InvalidInput
-from features.mapping_file import read_mapping, stored_copy
+from features.ingest.mapping.file import read_mapping, stored_copy
 
 GOOD = """name = "my-shop"
 [orders]

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
-from features.grain import Grain
-from features.noise import noise_floor
+from features.demand.grain import Grain
+from features.demand.noise_floor import noise_floor
 
 FIRST, DAYS = 17_000, 182
 AS_OF = datetime(1970, 1, 1) + timedelta(days=FIRST + DAYS)

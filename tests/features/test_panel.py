@@ -8,8 +8,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from features.dataset import Dataset
-from features.demand import PREFIXES, demand
-from features.grain import Grain
+from features.demand.builder import PREFIXES, demand
+from features.demand.grain import Grain
 
 FIRST, DAYS = 17_000, 200
 DAY = FIRST + 140

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
+from features.demand.plan import check_known, read_plan, sold_ids
 from features.errors import InvalidInput, NotFound
-from features.plan_rows import check_known, read_plan, sold_ids
 
 AS_OF = "2024-01-01"
 MAILER = {

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from features.assortment import assortment
 from features.dataset import Dataset
-from features.interactions import interactions
-from features.places import local_sales, usual_places
-from features.promoted import placement_lifts, promoted_purchases
+from features.interactions.builder import interactions
+from features.interactions.locations import local_sales, usual_places
+from features.interactions.products import assortment
+from features.interactions.promoted_purchases import placement_lifts, promoted_purchases
 
 AS_OF = datetime(2017, 10, 9)
 

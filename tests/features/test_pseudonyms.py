@@ -9,14 +9,14 @@ import pytest
 
 from features.dataset import open_dataset
 from features.errors import ImportRejected, InvalidInput
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.pseudonyms import Pseudonyms
-from features.quality import FAULT
-from features.quarantine import quarantine_file, scan_quarantine
-from features.sources.hidden import hide
-from features.sources.mapped import read_mapped
-from features.sources.quarantined import read_quarantined
+from features.ingest.mapping.file import read_mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.quarantine import quarantine_file, scan_quarantine
+from features.ingest.sources.mapped import read_mapped
+from features.ingest.sources.pseudonymise import hide
+from features.ingest.sources.replay import read_quarantined
+from features.ingest.validation import FAULT
+from features.privacy.pseudonyms import Pseudonyms
 
 NOW = datetime(2024, 6, 1)
 KEY = Pseudonyms.keyed("a secret of sixteen letters")

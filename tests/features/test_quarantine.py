@@ -9,11 +9,11 @@ import pytest
 
 from features.dataset import open_dataset
 from features.errors import ImportRejected, InvalidInput, NotFound
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.quarantine import quarantine_file, scan_quarantine, summary
-from features.sources.mapped import read_mapped
-from features.sources.quarantined import read_quarantined
+from features.ingest.mapping.file import read_mapping
+from features.ingest.pipeline import import_tables
+from features.ingest.quarantine import quarantine_file, scan_quarantine, summary
+from features.ingest.sources.mapped import read_mapped
+from features.ingest.sources.replay import read_quarantined
 
 NOW = datetime(2024, 6, 1)
 MAPPING = """name = "shop"

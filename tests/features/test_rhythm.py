@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from features.cadence import LADDER_WEEKS, demand_season, purchase_horizon, rhythm
 from features.calendar import day_start, step_days, to_day
 from features.dataset import Dataset
-from features.grain import Grain
-from features.rhythm import LADDER_WEEKS, demand_season, purchase_horizon, rhythm
+from features.demand.grain import Grain
 
 START = datetime(2022, 1, 3)
 

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from features.customers import customers
-from features.routine import BEFORE, PREFIX
+from features.customers.builder import customers
+from features.customers.usual_behaviour import BEFORE, PREFIX
 
 AS_OF = datetime(2017, 9, 4)
 

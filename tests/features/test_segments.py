@@ -6,9 +6,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from features.calendar import day_start, to_day
-from features.customers import customers
+from features.customers.builder import customers
+from features.customers.segments import RFM_SEGMENTS, Rfm, segments
 from features.dataset import Dataset
-from features.segments import RFM_SEGMENTS, Rfm, segments
 
 AS_OF = datetime(2017, 9, 4)
 TODAY = to_day(AS_OF)

@@ -12,11 +12,11 @@ import pytest
 
 from features.dataset import open_dataset
 from features.errors import InvalidInput
-from features.intake import import_tables
-from features.mapping_file import read_mapping
-from features.sketch import sketch
-from features.sketch.words import meaning
-from features.sources.mapped import read_mapped
+from features.ingest.mapping.file import read_mapping
+from features.ingest.mapping_draft import sketch
+from features.ingest.mapping_draft.words import meaning
+from features.ingest.pipeline import import_tables
+from features.ingest.sources.mapped import read_mapped
 
 
 class Desk:

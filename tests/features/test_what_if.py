@@ -5,14 +5,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from features.books import Books
 from features.calendar import day_start
 from features.dataset import Dataset
-from features.demand import demand
+from features.demand.builder import demand
+from features.demand.extract import Books
+from features.demand.grain import Grain
+from features.demand.plan import read_plan
+from features.demand.scenario import what_if
 from features.errors import InvalidInput, MissingData
-from features.grain import Grain
-from features.plan_rows import read_plan
-from features.what_if import what_if
 
 FIRST = 17_000
 TODAY = FIRST + 140

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.dataset import open_dataset
-from features.mapping_file import read_mapping
+from features.ingest.mapping.file import read_mapping
 from foresell.cli import app
 
 MAPPING = """name = "corner-shop"

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from features.errors import MissingData, NotFound, Unavailable
-from features.locks import job_lock
+from features.storage.locks import job_lock
 from foresell import jobs
 from foresell.settings import Settings
 from training import published

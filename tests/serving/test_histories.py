@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from features.customers import TYPICAL_SPEND, customers
+from features.customers.builder import TYPICAL_SPEND, customers
 from features.errors import InvalidInput
 from serving.answers.histories import Histories
 from training.models.unknown_customers import Population

@@ -9,7 +9,7 @@ import pytest
 
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
-from features.grain import Grain
+from features.demand.grain import Grain
 from training.models.anomalies import FALSE_ALARMS, anomalies, near
 from training.models.demand import DemandModel
 from training.models.rolled import BACK, Rolled

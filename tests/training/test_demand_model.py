@@ -8,8 +8,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from features.dataset import Dataset
+from features.demand.grain import Grain
 from features.errors import InvalidInput, MissingData
-from features.grain import Grain
 from training.contract import Needs
 from training.models.demand import DemandModel
 from training.tasks.demand import DEMAND

@@ -9,8 +9,8 @@ from polars.testing import assert_frame_equal
 
 from features.calendar import day_start
 from features.dataset import Dataset
+from features.demand.grain import Grain
 from features.errors import InvalidInput
-from features.grain import Grain
 from training.models.demand import DemandModel
 from training.models.hierarchy import Hierarchy, Misses, added_up, known_levels, membership
 from training.models.rolled import Rolled

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.routine import PREFIX
+from features.customers.usual_behaviour import PREFIX
 from training.models.bgnbd import BgNbd, ModifiedBgNbd
 from training.models.customer_words import WORDLESS, sentence, words_of
 from training.models.periods import bin_edges, expand, inputs_of

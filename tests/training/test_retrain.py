@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from features.dataset import open_dataset
-from features.intake import import_tables
-from features.sources import complete_journey
-from features.staging import SourceTable
+from features.ingest.pipeline import import_tables
+from features.ingest.sources import complete_journey
+from features.ingest.staging import SourceTable
 from training import published
 from training.promote import champions, publish
 from training.registry import TASKS

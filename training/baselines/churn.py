@@ -17,12 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from features.dataset import Dataset
 from training.models.bgnbd import BgNbd, purchases
-from training.models.stacked_cuts import (
-    customer_features,
-    cut_days,
-    days_to_next,
-    features_at_cut,
-)
+from training.models.stacked_cuts import customer_features, cut_days, days_to_next, features_at_cut
 
 Floats = NDArray[np.float64]
 RFM = ("recency", "visits", "visit_rate", "spend_per_visit", "tenure")

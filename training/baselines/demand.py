@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.cadence import demand_season
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
-from features.grain import Grain
-from features.rhythm import demand_season
-from features.series import selling_series, units_matrix
+from features.demand.grain import Grain
+from features.demand.series import selling_series, units_matrix
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.category_clocks import PAIR
+from features.customers.by_category import PAIR
 from features.dataset import Dataset
 from training.models.bgnbd import ModifiedBgNbd
 from training.models.category_cuts import followed_pairs, leading_categories, pairs

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from features.dataset import Dataset
-from features.repurchases import repurchases
+from features.interactions.repurchase_gaps import repurchases
 from training.lists.catalogue import Catalogue
 
 Floats = NDArray[np.float64]

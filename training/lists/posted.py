@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.interactions import baskets, interactions
+from features.interactions.builder import baskets, interactions
 from training.lists.arrays import Ints
 from training.lists.shelf import Shelf
 from training.models.motives import OF_REASON

@@ -15,10 +15,10 @@ from scipy import stats
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.grain import Grain
-from features.season import season
-from features.series import all_series
-from features.stock import out_of_stock
+from features.demand.calendar_features import season
+from features.demand.grain import Grain
+from features.demand.series import all_series
+from features.demand.stockouts import out_of_stock
 from training.models.demand_quantiles import LEVELS, level_name
 from training.models.rolled import APART
 

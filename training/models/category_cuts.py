@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
-from features.category_clocks import PAIR, category_days, summarise
+from features.customers.by_category import PAIR, category_days, summarise
 from features.dataset import Dataset
 from training.models.stacked_cuts import customer_features, cut_days, features_at_cut
 

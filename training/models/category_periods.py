@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.category_clocks import PAIR
+from features.customers.by_category import PAIR
 from training.models.bgnbd import ModifiedBgNbd
 
 Floats = NDArray[np.float64]

@@ -15,8 +15,8 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
+from features.customers.segments import FEW_VISITS, GROWING, LOYAL, NEW, WON_BACK, Rfm, stage
 from features.dataset import Dataset
-from features.segments import FEW_VISITS, GROWING, LOYAL, NEW, WON_BACK, Rfm, stage
 from training.contract import Needs, options_of
 from training.models import known_customers, profile
 from training.models.reasons import explained, reason_columns, strongest
@@ -121,7 +121,7 @@ class ChurnModel:
         polars.DataFrame
             customer_id, churn_probability, horizon_days, segment, reasons (up to three, strongest
             first), contributions (of each reason, in log-odds of churn), stage, rfm_segment and
-            rfm_score (see `features.segments`). Customers without a purchase get the newcomers'
+            rfm_score (see `features.customers.segments`). Customers without a purchase get the newcomers'
             rate.
         """
         return known_customers.answers(

@@ -110,7 +110,7 @@ class Clusters:
         Parameters
         ----------
         features
-            What `features.customers.customers` returns for a population.
+            What `features.customers.builder.customers` returns for a population.
         seed
             Same seed, same groups.
         numbers

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from features.attributes import PREFIX as ATTRIBUTE
-from features.routine import BEFORE, LINES
-from features.routine import PREFIX as ROUTINE
+from features.customers.attributes import PREFIX as ATTRIBUTE
+from features.customers.usual_behaviour import BEFORE, LINES
+from features.customers.usual_behaviour import PREFIX as ROUTINE
 
 Row = dict[str, Any]
 # Of a customer's features and the name of one of them; None where there is too little to tell.

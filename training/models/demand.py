@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.demand import demand
+from features.demand.builder import demand
+from features.demand.cold_start import Launches
+from features.demand.grain import Grain
+from features.demand.series import all_series, selling_series
 from features.errors import InvalidInput
-from features.grain import Grain
-from features.launches import Launches
-from features.series import all_series, selling_series
 from training.contract import Needs, options_of
 from training.models.boosting import Booster
 from training.models.demand_inputs import inputs, unread, usual_units
@@ -209,7 +209,7 @@ class DemandModel:
     ) -> pl.DataFrame:
         """Forecast series that have not sold yet, by look-alikes; columns as of `forecast`.
 
-        See `features.launches`. Those of which nothing is known get no rows.
+        See `features.demand.cold_start`. Those of which nothing is known get no rows.
         """
         grain = Grain.parse(self.grain)
         steps = grain.periods(self.horizon_days)

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.demand import PREFIXES
-from features.grain import Grain
+from features.demand.builder import PREFIXES
+from features.demand.grain import Grain
 
 Floats = NDArray[np.float64]
 

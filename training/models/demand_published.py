@@ -6,13 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-from features.books import Books
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
+from features.demand.cold_start import Launches
+from features.demand.extract import Books
+from features.demand.grain import Grain
+from features.demand.series import all_series, selling_series
 from features.errors import MissingData
-from features.grain import Grain
-from features.launches import Launches
-from features.series import all_series, selling_series
 from training.models.anomalies import anomalies, near
 from training.models.demand import DemandModel
 from training.models.demand_quantiles import LEVELS

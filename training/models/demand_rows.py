@@ -7,11 +7,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.dataset import Dataset
-from features.demand import describe, past_periods, wanted
+from features.demand.builder import describe, past_periods, wanted
+from features.demand.grain import Grain
+from features.demand.panel import Panel, panel
+from features.demand.series import THOUSANDTHS
 from features.errors import MissingData
-from features.grain import Grain
-from features.panel import Panel, panel
-from features.series import THOUSANDTHS
 
 # So many rows are kept at most: a day tells less than a week, so there are more of them.
 ROWS = {"day": 320_000, "week": 80_000}

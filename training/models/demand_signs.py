@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.panel import DEPTH
+from features.demand.panel import DEPTH
 
 Floats = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 
 from features.dataset import Dataset
-from features.grain import Grain
-from features.plan_rows import check_known, read_plan, sold_ids
-from features.what_if import what_if
+from features.demand.grain import Grain
+from features.demand.plan import check_known, read_plan, sold_ids
+from features.demand.scenario import what_if
 from training.models.demand import DemandModel
 from training.models.demand_quantiles import QUANTILES
 
@@ -33,7 +33,7 @@ def predict_under(
     model, dataset, as_of, ids, quantiles
         As for `DemandModel.predict`.
     plan
-        Promotions and prices, see `features.plan_rows`.
+        Promotions and prices, see `features.demand.plan`.
 
     Returns
     -------

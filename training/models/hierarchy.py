@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from features.dataset import Dataset
+from features.demand.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
+from features.demand.series import GROUPS, all_series, with_attributes
 from features.errors import InvalidInput, MissingData
-from features.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
-from features.series import GROUPS, all_series, with_attributes
 from training.models.demand_quantiles import level_name
 
 Floats = NDArray[np.float64]

@@ -15,11 +15,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from features.assortment import assortment
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.interactions import baskets, interactions
-from features.promotion_calendar import local_plan
+from features.interactions.builder import baskets, interactions
+from features.interactions.products import assortment
+from features.interactions.promotion_calendar import local_plan
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -14,8 +14,8 @@ from typing import Any, Protocol, Self
 
 import polars as pl
 
+from features.customers.segments import FEW_VISITS
 from features.dataset import Dataset
-from features.segments import FEW_VISITS
 from training.models.unknown_customers import Population
 
 

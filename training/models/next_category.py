@@ -15,29 +15,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.category_clocks import PAIR
+from features.customers.by_category import PAIR
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from training.contract import Needs, options_of
 from training.models.bgnbd import ModifiedBgNbd
 from training.models.boosting import Booster, tree_params
-from training.models.category_cuts import (
-    followed_pairs,
-    leading_categories,
-    norms_of,
-    pairs,
-)
+from training.models.category_cuts import followed_pairs, leading_categories, norms_of, pairs
 from training.models.category_periods import bin_edges, expand, process_input
 from training.models.category_words import SENTENCES, group_of
 from training.models.reasons import reason_columns
 from training.models.unknown_customers import Population
-from training.models.waiting import (
-    answers_from,
-    check_follow_up,
-    curve_of,
-    life_table,
-    lived_bins,
-)
+from training.models.waiting import answers_from, check_follow_up, curve_of, life_table, lived_bins
 from training.published import ANSWERS, CURVES, HISTORY
 
 Floats = NDArray[np.float64]

@@ -17,8 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import to_day
+from features.customers.segments import FEW_VISITS
 from features.dataset import Dataset
-from features.segments import FEW_VISITS
 from training.contract import Needs, options_of
 from training.models import known_customers
 from training.models.bgnbd import BgNbd, ModifiedBgNbd, purchases

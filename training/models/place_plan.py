@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.promoted import placement_lifts
-from features.promotion_calendar import WEEKS, local_plan
+from features.interactions.promoted_purchases import placement_lifts
+from features.interactions.promotion_calendar import WEEKS, local_plan
 from training.models.histories import Float32s, Histories, Ints, codes_of, find_sorted
 from training.models.places import Places
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from features.dataset import Dataset
-from features.places import local_sales, usual_places
+from features.interactions.locations import local_sales, usual_places
 from training.models.histories import Float32s, Histories, Ints, find_sorted
 
 # A customer is at one of so many locations; the rest of their baskets are forgotten.

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import polars as pl
 
+from features.customers.favourites import TOP_CATEGORIES, habits
 from features.dataset import Dataset
-from features.habits import TOP_CATEGORIES, habits
 from training.models.clusters import Clusters
 from training.models.stacked_cuts import customer_features
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import MissingData
-from features.interactions import next_baskets
+from features.interactions.builder import next_baskets
 from training.models.histories import MIN_LINES, find_sorted
 from training.models.ranking_features import Ranking
 

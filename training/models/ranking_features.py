@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.interactions import GAP_DAYS, WINDOW_DAYS
+from features.interactions.builder import GAP_DAYS, WINDOW_DAYS
 from training.models.catalogue import LEVELS, level_of
 from training.models.histories import Float32s, Histories, Ints, add_up, find_sorted
 from training.models.moment_features import (

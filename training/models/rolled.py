@@ -13,8 +13,8 @@ import polars as pl
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.grain import Grain
-from features.series import selling_series, steady_series, units_matrix
+from features.demand.grain import Grain
+from features.demand.series import selling_series, steady_series, units_matrix
 from training.models.demand import DemandModel
 from training.models.demand_quantiles import LEVELS
 

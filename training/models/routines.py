@@ -1,7 +1,7 @@
 """Routines beside directed features: trees that read them freely and still rise with silence.
 
-Customer features go in, the columns of trees come out. A routine (`features.routine`) does not
-change while a customer is silent, nor does who they are (`features.attributes`), so trees bound in
+Customer features go in, the columns of trees come out. A routine (`features.customers.usual_behaviour`) does not
+change while a customer is silent, nor does who they are (`features.customers.attributes`), so trees bound in
 the directed columns rise with silence whatever they make of it. A further visit does change a
 routine: who came within the last day is told the lower of what theirs says with the visit before it
 and without, so that the visit never makes them likelier to stay away. Churn and next purchase rest
@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.attributes import PREFIX as ATTRIBUTE
-from features.routine import BEFORE, LAST_DAY, PREFIX
+from features.customers.attributes import PREFIX as ATTRIBUTE
+from features.customers.usual_behaviour import BEFORE, LAST_DAY, PREFIX
 from training.models.bgnbd import ModifiedBgNbd
 from training.models.directed import directed
 

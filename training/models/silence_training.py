@@ -17,12 +17,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from training.models.bgnbd import ModifiedBgNbd, purchases
 from training.models.season import YEAR_DAYS, Line, best_season, is_off, is_worse
-from training.models.silence_stack import (
-    Boosting,
-    SilenceStack,
-    best_weights,
-    without_trees,
-)
+from training.models.silence_stack import Boosting, SilenceStack, best_weights, without_trees
 from training.models.stacked_cuts import (
     Followed,
     customer_features,

@@ -14,9 +14,9 @@ from typing import Self
 import narwhals as nw
 import polars as pl
 
-from features.attributes import PREFIX, attribute_columns, attributes
-from features.channels import SEVERAL, several_channels
-from features.customers import yardsticks
+from features.customers.attributes import PREFIX, attribute_columns, attributes
+from features.customers.builder import yardsticks
+from features.customers.channels import SEVERAL, several_channels
 from features.dataset import Dataset
 from features.tables import TABLES
 from training.models.stacked_cuts import days_known

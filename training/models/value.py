@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
-from features.customers import MONEY_UNIT
+from features.customers.builder import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import MissingData
 from training.contract import Needs, options_of

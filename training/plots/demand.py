@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.grain import Grain
-from features.series import units_matrix
+from features.demand.grain import Grain
+from features.demand.series import units_matrix
 
 _SHOWN = 6
 _PAST_PERIODS = 26

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.grain import Grain
-from features.promotions import kinds, promotion_shares
-from features.series import all_series, units_by_period, units_matrix
+from features.demand.grain import Grain
+from features.demand.promotions import kinds, promotion_shares
+from features.demand.series import all_series, units_by_period, units_matrix
 from training.models.demand_why import REASONS
 
 # How dark the most promoted period is drawn.

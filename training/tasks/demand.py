@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.grain import Grain
-from features.noise import noise_floor
-from features.series import all_series, steady_series, units_matrix
+from features.demand.grain import Grain
+from features.demand.noise_floor import noise_floor
+from features.demand.series import all_series, steady_series, units_matrix
 from training import metrics
 from training.baselines.demand import BASELINES
 from training.contract import Score, Space, Task

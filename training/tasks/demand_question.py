@@ -9,20 +9,14 @@ from typing import Any
 
 import narwhals as nw
 
+from features.cadence import FOLDS, demand_season, rhythm
 from features.calendar import MONTH_DAYS, to_day
 from features.dataset import Dataset
+from features.demand.grain import Grain
+from features.demand.noise_floor import NoiseFloor, noise_floor
+from features.demand.series import THOUSANDTHS, steady_series, units_by_period
 from features.errors import InvalidInput, MissingData
-from features.grain import Grain
-from features.noise import NoiseFloor, noise_floor
-from features.rhythm import FOLDS, demand_season, rhythm
-from features.series import THOUSANDTHS, steady_series, units_by_period
-from training.models.demand_rows import (
-    MIN_ROWS,
-    ORIGIN_DAYS,
-    ORIGINS,
-    UNITS_A_PERIOD,
-    WARM_UP_DAYS,
-)
+from training.models.demand_rows import MIN_ROWS, ORIGIN_DAYS, ORIGINS, UNITS_A_PERIOD, WARM_UP_DAYS
 
 # From fine to coarse.
 CANDIDATES = (

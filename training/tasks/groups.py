@@ -11,8 +11,8 @@ from typing import Any
 import narwhals as nw
 
 from features.calendar import to_day
+from features.customers.segments import Rfm, stage
 from features.dataset import Dataset
-from features.segments import Rfm, stage
 from training.models.clusters import Clusters, stability
 from training.models.stacked_cuts import customer_features
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from features.cadence import Horizon, purchase_horizon, rhythm
 from features.dataset import Dataset
-from features.rhythm import Horizon, purchase_horizon, rhythm
 from training.models.stacked_cuts import least_days
 
 

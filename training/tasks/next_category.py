@@ -13,7 +13,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from features.calendar import to_day
-from features.category_clocks import PAIR
+from features.customers.by_category import PAIR
 from features.dataset import Dataset
 from training import metrics
 from training.baselines.next_category import CategoryCurve, ModifiedBgNbdCurve

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.dataset import Dataset
-from features.interactions import next_baskets
+from features.interactions.builder import next_baskets
 from training import metrics
 from training.models import histories
 from training.models.histories import Histories, Ints, find_sorted

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from features.calendar import day_start, to_day
-from features.places import sales_between
+from features.interactions.locations import sales_between
 from training.models.histories import Float32s, Ints, find_sorted
 from training.models.sources.contract import Dense, Moment
 

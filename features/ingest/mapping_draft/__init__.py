@@ -1,0 +1,5 @@
+"""A draft of a mapping from a look at some files: guesses, and what could not be told."""
+
+from features.ingest.mapping_draft.draft import sketch
+
+__all__ = ["sketch"]

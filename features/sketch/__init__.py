@@ -1,5 +1,0 @@
-"""A draft of a mapping from a look at some files: guesses, and what could not be told."""
-
-from features.sketch.draft import sketch
-
-__all__ = ["sketch"]

@@ -1,5 +1,0 @@
-"""Where records come from: each source reads one kind of place into canonical frames."""
-
-from features.sources import complete_journey
-
-BUNDLED = {complete_journey.NAME: complete_journey.read}
