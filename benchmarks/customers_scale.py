@@ -22,8 +22,8 @@ from results import record
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from training.models.churn import ChurnModel
-from training.models.stacked_cuts import customer_features
+from training.customers.cutoffs import customer_features
+from training.models.churn.model import ChurnModel
 
 MILLIONS = (1, 3, 10)
 LINES_A_CUSTOMER = 100

@@ -19,11 +19,11 @@ from features.dataset import Dataset
 from foresell.jobs import dataset_of
 from foresell.settings import Settings
 from training import metrics
-from training.models.bgnbd import BgNbd, purchases
-from training.models.churn import ChurnModel
-from training.models.silence_stack import Boosting
-from training.models.silence_training import cut_at, learn
-from training.models.stacked_cuts import customer_features
+from training.customers.cutoffs import customer_features
+from training.estimators.bg_nbd import BgNbd, purchases
+from training.models.churn.ensemble import Boosting
+from training.models.churn.ensemble_training import cut_at, learn
+from training.models.churn.model import ChurnModel
 
 SIZES = (25, 50, 100, 200, 400, 800, 1600)
 # Small shops are noisy: so many of each size, as far as the households go.

@@ -22,7 +22,7 @@ from features.demand.cold_start import Launches
 from features.demand.grain import Grain
 from features.demand.series import all_series, units_matrix
 from training import metrics
-from training.models.demand_quantiles import QUANTILES, counted
+from training.models.demand.distribution import QUANTILES, counted
 
 Floats = NDArray[np.float64]
 WEEKLY = Grain.parse("product:week")

@@ -20,7 +20,7 @@ from results import record
 from features.calendar import to_day
 from features.demand.series import units_matrix
 from training import metrics
-from training.models.demand import DemandModel
+from training.models.demand.model import DemandModel
 
 PACKAGES = ("lightgbm", "mlforecast", "statsforecast")
 Answer = dict[str, Floats]

@@ -21,8 +21,8 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import selling_series, units_matrix
 from training import metrics
-from training.models.demand import DemandModel
-from training.models.hierarchy import membership
+from training.models.demand.model import DemandModel
+from training.models.demand.reconciliation import membership
 
 Floats = NDArray[np.float64]
 BOTTOM, WEEKS = Grain.parse("product:week"), 8

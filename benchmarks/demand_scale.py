@@ -22,8 +22,8 @@ from features.dataset import Dataset
 from features.demand.builder import demand
 from features.demand.grain import Grain
 from features.demand.series import all_series
-from training.models.demand import DemandModel
-from training.models.demand_rows import ROWS, Sample, training_rows
+from training.models.demand.model import DemandModel
+from training.models.demand.training_rows import ROWS, Sample, training_rows
 
 FIRST = 17_000
 DAYS = 730

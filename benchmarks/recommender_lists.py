@@ -23,17 +23,17 @@ import foresell
 from features.dataset import Dataset
 from features.interactions.builder import next_baskets
 from serving.answers.recommender import RecommenderAnswers
-from training.lists.arrange import Filters
-from training.lists.catalogue import Catalogue
-from training.lists.clock import DUE, LAPSED, NOT_YET, SOON, Rhythm
-from training.lists.kinds import KINDS, Wish
-from training.lists.posted import read
-from training.lists.request import ListRequest
-from training.lists.trade import variety_curve
-from training.models import histories
-from training.models.histories import find_sorted
-from training.models.recommender import RecommenderModel
-from training.tasks.outcomes import measures
+from serving.recommender.diversity_tradeoff import variety_curve
+from serving.recommender.posted_history import read
+from serving.recommender.query import KINDS, Wish
+from serving.recommender.request import ListRequest
+from serving.recommender.rerank import Filters
+from training.models.recommender.hits import measures
+from training.models.recommender.index.catalogue import Catalogue
+from training.models.recommender.index.replenishment import DUE, LAPSED, NOT_YET, SOON, Rhythm
+from training.models.recommender.inputs import interactions as histories
+from training.models.recommender.inputs.interactions import find_sorted
+from training.models.recommender.model import RecommenderModel
 
 HORIZON_DAYS = 28
 ASKED = 500

@@ -31,15 +31,15 @@ from threadpoolctl import threadpool_limits
 
 from features.dataset import Dataset, open_dataset
 from training.backtest import rolling_origins
-from training.baselines import recommender as peers
-from training.baselines.recommender import Ranked, Scorer
 from training.metrics import bootstrap_interval
-from training.models import histories
-from training.models.histories import Ints
-from training.models.recommender import RecommenderModel
-from training.models.sources import Moment, moment_at
-from training.tasks.outcomes import measures, truth_at
-from training.tasks.recommender import RECOMMENDER
+from training.models.recommender import baselines as peers
+from training.models.recommender.baselines import Ranked, Scorer
+from training.models.recommender.candidates import Moment, moment_at
+from training.models.recommender.hits import measures, truth_at
+from training.models.recommender.inputs import interactions as histories
+from training.models.recommender.inputs.interactions import Ints
+from training.models.recommender.model import RecommenderModel
+from training.models.recommender.task import RECOMMENDER
 
 SHOWN = {
     "recall_10": "next R@10",

@@ -21,8 +21,8 @@ import psutil
 from results import record
 
 from features.dataset import Dataset
-from training.models.published_lists import PublishedLists
-from training.models.recommender import RecommenderModel
+from training.models.recommender.index.candidate_store import PublishedLists
+from training.models.recommender.model import RecommenderModel
 
 AS_OF = datetime(2024, 6, 3)
 CANDIDATES = 300

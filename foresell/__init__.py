@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from features.dataset import Dataset
     from training.backtest import Report
     from training.contract import Model
-    from training.models.demand import DemandModel
+    from training.models.demand.model import DemandModel
 
 __all__ = [
     "anomalies",
@@ -173,8 +173,8 @@ def predict(
     import polars as pl
 
     from features.errors import InvalidInput
-    from training.models.demand import DemandModel
-    from training.models.demand_under_plan import predict_under
+    from training.models.demand.model import DemandModel
+    from training.models.demand.scenario import predict_under
 
     instant = dataset.instant(as_of)
     asked = None if ids is None else pl.from_pandas(ids)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from features.dataset import open_dataset
 from features.errors import Unavailable
 from foresell.settings import Settings
-from training import published
+from training.published import versions as published
 
 if TYPE_CHECKING:
     from serving.answers.audience import Audience
@@ -63,8 +63,8 @@ def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
     MissingData
         If it has no order lines with a customer.
     """
-    from training.tasks.churn import CHURN
-    from training.tasks.groups import groups
+    from training.customers.segment_counts import groups
+    from training.models.churn.task import CHURN
 
     dataset = open_dataset(settings.home, settings.dataset)
     end = dataset.instant(as_of)

@@ -13,7 +13,7 @@ from features.errors import InvalidInput, NotFound
 if TYPE_CHECKING:
     import polars as pl
 
-    from training.models.demand import DemandModel
+    from training.models.demand.model import DemandModel
 
     Answer = Callable[[DemandModel, Dataset, datetime], pl.DataFrame]
 
@@ -85,7 +85,7 @@ def under_plan(
     series: pl.DataFrame | None = None,
 ) -> Answer:
     """Ask for the forecast under a plan beside that under the books."""
-    from training.models.demand_under_plan import predict_under
+    from training.models.demand.scenario import predict_under
 
     return lambda model, dataset, as_of: predict_under(
         model, dataset, as_of, plan, series, quantiles=quantiles
@@ -134,8 +134,8 @@ def totals_of(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES) -> 
         import polars as pl
 
         from features.demand.grain import Grain
-        from training.models.hierarchy import Hierarchy
-        from training.models.rolled import Rolled
+        from training.models.demand.historical_forecasts import Rolled
+        from training.models.demand.reconciliation import Hierarchy
 
         grain = Grain.parse(model.grain)
         past = Rolled.fit(model, dataset, as_of).look_back(dataset)
@@ -161,7 +161,7 @@ def reasons(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFra
     Of the series that the model is judged on, which sell steadily and are at most 2,500: reasons
     cost a hundred times what forecasts do.
     """
-    from training.tasks.demand import population
+    from training.models.demand.task import population
 
     ids = population(dataset, as_of, {"grain": model.grain})
     return model.explain(dataset, as_of, ids)
@@ -170,8 +170,8 @@ def reasons(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFra
 def not_as_expected(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Ask for the recent periods that sold not as expected."""
     from features.demand.grain import Grain
-    from training.models.anomalies import anomalies, near
-    from training.models.rolled import Rolled
+    from training.models.demand.anomalies import anomalies, near
+    from training.models.demand.historical_forecasts import Rolled
 
     grain = Grain.parse(model.grain)
     past = near(Rolled.fit(model, dataset, as_of).look_back(dataset), grain)

@@ -68,7 +68,7 @@ def _stored_as(settings: Settings, name: str, customer_id: str) -> set[str]:
 
 
 def _forgotten(settings: Settings, name: str, ids: set[str]) -> dict[str, Any]:
-    from training.versions import renew
+    from training.release import renew
 
     erased = erase(settings.home, name, ids)
     return {

@@ -22,7 +22,7 @@ from features.storage.locks import scratch_folder
 from features.storage.snapshots import dataset_folder
 from foresell.progress import console, progress
 from foresell.settings import Settings
-from training import published
+from training.published import versions as published
 
 
 def import_source(
@@ -114,7 +114,7 @@ def _stored(
     check = key.check if key else None
     report = import_tables(settings.home, name, tables, max_bad_share, key_check=check)
     if published.current(settings.home) is not None:
-        from training.versions import renew
+        from training.release import renew
 
         renew(settings.home, name)
     return report

@@ -15,13 +15,13 @@ from features.storage.locks import job_lock
 from foresell import imports
 from foresell.progress import console, progress
 from foresell.settings import Settings
-from training import published
+from training.published import versions as published
 
 if TYPE_CHECKING:
     from training.backtest import Report
     from training.contract import Task
-    from training.questions import Question
     from training.retrain import JobReport
+    from training.task_setup import Question
     from training.tracking import Tracker, Version
 
 
@@ -94,8 +94,8 @@ def asked_of(
     MissingData
         If a task that was named alone cannot run.
     """
-    from training.questions import ask
     from training.registry import named
+    from training.task_setup import ask
 
     able = []
     for task in named(model):

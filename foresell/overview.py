@@ -14,7 +14,7 @@ from features.privacy.pseudonyms import key_check
 from features.storage.snapshots import dataset_folder
 from foresell.jobs import asked_of, dataset_of
 from foresell.settings import Settings
-from training import published
+from training.published import versions as published
 
 if TYPE_CHECKING:
     from training.contract import Task
@@ -50,7 +50,7 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
 
 def _grains(dataset: Dataset) -> list[dict[str, Any]]:
     """Say how much of the demand at each grain is noise, and which is asked for by default."""
-    from training.tasks.demand_question import default_grain, noise_by_grain
+    from training.models.demand.grain_choice import default_grain, noise_by_grain
 
     noise, chosen = noise_by_grain(dataset), str(default_grain(dataset))
     return [
@@ -77,7 +77,7 @@ def _personal(settings: Settings, name: str) -> dict[str, Any]:
 
 def _ability(task: Task, dataset: Dataset, folds: int) -> dict[str, Any]:
     """Say whether a task can run, and what it would ask; or what it lacks."""
-    from training.questions import ask
+    from training.task_setup import ask
 
     gains = task.model.needs.missing_optional(dataset)
     row: dict[str, Any] = {

@@ -50,8 +50,8 @@ def listed(model: str, kind: str | None) -> Answer | None:
         if kind is not None:
             raise InvalidInput(f"kind = {kind!r} is not answered for {model}.", field="kind")
         return None
-    from training.lists.batch import OF_PRODUCTS, lists_of
-    from training.lists.kinds import KINDS
+    from serving.recommender.batch import OF_PRODUCTS, lists_of
+    from serving.recommender.query import KINDS
 
     asked = kind or KINDS[0]
     if asked not in (*KINDS, *OF_PRODUCTS):
@@ -76,8 +76,8 @@ def score(
     """
     from training import train as training
     from training.contract import in_country
-    from training.questions import ask
     from training.registry import named
+    from training.task_setup import ask
     from training.tracking import Tracker
 
     tasks = named(model)

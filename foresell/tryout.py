@@ -12,7 +12,7 @@ import polars as pl
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from foresell.progress import console
-from training import published
+from training.published import versions as published
 
 
 def questions(dataset: Dataset, folder: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -11,7 +11,7 @@ from typing import Any
 from features.errors import Unavailable
 from serving.answers import Reader
 from serving.faults import described
-from training import published
+from training.published import versions as published
 
 # A refused version is tried again, since it may be one that is still being copied here; at
 # most one part in so many of the time goes into trying.

@@ -16,7 +16,7 @@ from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from training.contract import Predictor, Score, Task
 from training.metrics import bootstrap_interval
-from training.questions import fitting_folds
+from training.task_setup import fitting_folds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

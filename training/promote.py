@@ -10,13 +10,13 @@ from pathlib import Path
 
 from features.dataset import Dataset, open_dataset
 from features.errors import NotFound
-from training import published
 from training.backtest import Progress
 from training.contract import Task
+from training.published import versions as published
+from training.redaction import Withheld
 from training.registry import TASKS
+from training.release import name_of, put_up, sweep
 from training.tracking import CHAMPION, Tracker, Version
-from training.versions import name_of, put_up, sweep
-from training.withheld import Withheld
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from features.errors import NotFound
 from training.contract import Task
-from training.tasks.churn import CHURN
-from training.tasks.demand import DEMAND
-from training.tasks.next_category import NEXT_CATEGORY
-from training.tasks.next_purchase import NEXT_PURCHASE
-from training.tasks.recommender import RECOMMENDER
-from training.tasks.value import VALUE
+from training.models.churn.task import CHURN
+from training.models.demand.task import DEMAND
+from training.models.next_category.task import NEXT_CATEGORY
+from training.models.next_purchase.task import NEXT_PURCHASE
+from training.models.recommender.task import RECOMMENDER
+from training.models.value.task import VALUE
 
 TASKS: dict[str, Task] = {
     task.name: task for task in (DEMAND, CHURN, NEXT_PURCHASE, NEXT_CATEGORY, VALUE, RECOMMENDER)

@@ -17,8 +17,8 @@ from features.storage.locks import job_lock
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Task, in_country
 from training.promote import Verdict, gate, publish
-from training.questions import Question, ask
 from training.registry import TASKS
+from training.task_setup import Question, ask
 from training.tracking import CHAMPION, Tracker, Version, code_version
 from training.train import Trained, train
 from training.tuning import best_params

@@ -3,7 +3,7 @@
 Visits go in, one row a customer comes out; `customers` joins it. A routine is read off the visits
 before the last one, and nothing in it is counted from today: waiting longer does not change it,
 nor does what was bought last. Models may therefore read it in any direction and yet be bound to
-rise with silence (`training.models.routines`).
+rise with silence (`training.customers.monotone_inputs`).
 """
 
 from typing import Any

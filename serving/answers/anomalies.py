@@ -10,7 +10,7 @@ import polars as pl
 from features.calendar import parse_as_of
 from features.demand.grain import Grain
 from features.errors import InvalidInput
-from training.models.anomalies import REASONS
+from training.models.demand.anomalies import REASONS
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Anomalies:
     grain
         What a series is.
     frame
-        As `training.models.anomalies` finds them.
+        As `training.models.demand.anomalies` finds them.
     """
 
     grain: Grain

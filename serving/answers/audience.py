@@ -13,7 +13,7 @@ import polars as pl
 
 from features.errors import InvalidInput
 from serving.answers.conditions import understand
-from training.models.waiting import MOST_DAYS
+from training.customers.survival import MOST_DAYS
 
 # What an audience reads of a published version besides churn, as far as it is there.
 BESIDES = ("next-purchase", "next-category", "value")

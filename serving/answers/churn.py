@@ -8,10 +8,10 @@ from typing import Any, Self
 from features.errors import InvalidInput
 from serving.answers.histories import Histories
 from serving.answers.next_purchase import NextPurchaseAnswers
-from training.models.churn import ChurnModel
-from training.models.known_customers import KnownCustomers, basis
-from training.models.profile import Profiles
-from training.models.unknown_customers import Population
+from training.customers.population import Population
+from training.customers.profile import Profiles
+from training.customers.published import KnownCustomers, basis
+from training.models.churn.model import ChurnModel
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ChurnAnswers:
         -------
         list of dict
             The columns that `ChurnModel.predict` names; basis, as
-            `training.models.known_customers.basis` has it; answered_by, `churn`, `next-purchase`,
+            `training.customers.published.basis` has it; answered_by, `churn`, `next-purchase`,
             or `next-purchase, extrapolated` beyond its follow-up.
 
         Raises

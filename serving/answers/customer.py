@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.answers.histories import Histories, key_of
-from training.models.profile import NAMES, describe
+from training.customers.profile import NAMES, describe
 
 Rows = list[dict[str, Any]]
 
@@ -44,7 +44,7 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | Histories) -> Rows:
     Returns
     -------
     list of dict
-        customer_id, basis, what `training.models.profile.describe` returns, stage, rfm_segment
+        customer_id, basis, what `training.customers.profile.describe` returns, stage, rfm_segment
         and rfm_score, and under churn, next_purchase and value what those models answer; null
         where the version has no such model. next_categories has the categories that the customer
         likeliest buys from within two weeks, those with enough history alone.

@@ -20,8 +20,8 @@ from serving.answers.anomalies import Anomalies
 from serving.answers.demand_again import DemandAgain
 from serving.answers.demand_new import DemandNew, refuse_plan
 from serving.answers.demand_totals import DemandTotals
-from training.models.demand_quantiles import between, level_name
-from training.models.demand_why import REASONS
+from training.models.demand.contributions import REASONS
+from training.models.demand.distribution import between, level_name
 
 Key = tuple[str, ...]
 # Reasons take some forty milliseconds a series, and a client waits.

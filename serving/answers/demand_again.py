@@ -17,9 +17,9 @@ from features.calendar import parse_as_of
 from features.demand.extract import Books
 from features.demand.grain import Grain
 from features.demand.plan import Planned
-from training.models.demand import DemandModel
-from training.models.demand_quantiles import level_name
-from training.models.demand_why import REASONS
+from training.models.demand.contributions import REASONS
+from training.models.demand.distribution import level_name
+from training.models.demand.model import DemandModel
 
 Floats = NDArray[np.float64]
 

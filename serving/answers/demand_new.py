@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.demand.cold_start import Launches
 from features.demand.series import GROUPS
 from features.errors import InvalidInput, NotFound
-from training.models.demand_quantiles import counted
+from training.models.demand.distribution import counted
 
 
 @dataclass(frozen=True)

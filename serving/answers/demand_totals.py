@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.models.demand_quantiles import level_name
-from training.models.hierarchy import columns_of
+from training.models.demand.distribution import level_name
+from training.models.demand.reconciliation import columns_of
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Customers who come with their own orders: posted histories in, the model's features out.
 
 Churn, next purchase, value and the profile ask here when a request brings histories instead of
-ids. The features are those of `training.models.unknown_customers`, so that a known customer's
+ids. The features are those of `training.customers.population`, so that a known customer's
 own orders, posted, are answered as their id is.
 """
 
@@ -18,7 +18,7 @@ from features.customers.builder import MONEY_UNIT, TYPICAL_SPEND
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from features.tables import TABLES
-from training.models.unknown_customers import Population
+from training.customers.population import Population
 
 History = Mapping[str, Any]
 Attribute = str | float | bool

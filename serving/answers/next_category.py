@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from serving.answers.histories import Histories, key_of
 from serving.answers.waiting import Waits, lean
-from training.models.category_periods import process_input
-from training.models.next_category import NORMS, NextCategoryModel, unknown_category
-from training.models.unknown_customers import Population
-from training.models.waiting import QUANTILES, WITHIN_DAYS, check_days
-from training.published import ANSWERS, CURVES, HISTORY
+from training.customers.population import Population
+from training.customers.survival import QUANTILES, WITHIN_DAYS, check_days
+from training.models.next_category.model import NORMS, NextCategoryModel, unknown_category
+from training.models.next_category.person_periods import process_input
+from training.published.versions import ANSWERS, CURVES, HISTORY
 
 Floats = NDArray[np.float64]
 # What makes a category the next: the day itself is out of reach, two weeks are not.

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from serving.answers.histories import Histories
 from serving.answers.waiting import Waits, lean
-from training.models.bgnbd import purchases
-from training.models.known_customers import KnownCustomers, basis
-from training.models.next_purchase import NextPurchaseModel
-from training.models.unknown_customers import Population
-from training.models.waiting import NEWCOMER, QUANTILES, WITHIN_DAYS, check_days
+from training.customers.population import Population
+from training.customers.published import KnownCustomers, basis
+from training.customers.survival import NEWCOMER, QUANTILES, WITHIN_DAYS, check_days
+from training.estimators.bg_nbd import purchases
+from training.models.next_purchase.model import NextPurchaseModel
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +80,7 @@ class NextPurchaseAnswers:
         list of dict
             customer_id, expected_days, q10, q50, q90 and the quantiles asked (days from `as_of`,
             at most the horizon), p_within_{n} for each n asked, extrapolated, reasons,
-            contributions, and basis, as `training.models.known_customers.basis` has it.
+            contributions, and basis, as `training.customers.published.basis` has it.
 
         Raises
         ------

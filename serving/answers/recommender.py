@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from serving.answers.histories import Histories, History, key_of
-from training.lists import goods, posted
-from training.lists.arrange import Filters
-from training.lists.kinds import Wish
-from training.lists.request import ListRequest
-from training.lists.shelf import Shelf
+from serving.recommender import item_to_item as goods
+from serving.recommender import posted_history as posted
+from serving.recommender.query import Wish
+from serving.recommender.request import ListRequest
+from serving.recommender.rerank import Filters
+from training.models.recommender.index.index import Shelf
 
 
 @dataclass(frozen=True)

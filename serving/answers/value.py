@@ -11,9 +11,9 @@ import polars as pl
 
 from features.errors import InvalidInput
 from serving.answers.histories import Histories
-from training.models.known_customers import KnownCustomers, basis
-from training.models.unknown_customers import Population
-from training.models.value import ValueModel
+from training.customers.population import Population
+from training.customers.published import KnownCustomers, basis
+from training.models.value.model import ValueModel
 
 # A process fitted to the past says nothing of what lies further ahead than this.
 MOST_DAYS = 3650
@@ -63,7 +63,7 @@ class ValueAnswers:
         -------
         list of dict
             The columns that `score` writes, and basis, as
-            `training.models.known_customers.basis` has it.
+            `training.customers.published.basis` has it.
 
         Raises
         ------

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.models.bgnbd import BgNbd
-from training.models.waiting import WITHIN_DAYS, quantile_name, quantile_of, within
+from training.customers.survival import WITHIN_DAYS, quantile_name, quantile_of, within
+from training.estimators.bg_nbd import BgNbd
 
 Floats = NDArray[np.float64]
 # Of the published answer; which chances and which further quantiles is the request's to say.
@@ -24,7 +24,7 @@ class Waits:
     curves
         P(purchase within d days), d = 1 to the follow-up's end, one row each.
     process, history
-        What each is known by: frequency, recency and age (`training.models.waiting.within`).
+        What each is known by: frequency, recency and age (`training.customers.survival.within`).
     """
 
     curves: Floats

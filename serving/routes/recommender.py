@@ -7,6 +7,8 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
+from serving.recommender.query import Wish
+from serving.recommender.rerank import Filters
 from serving.routes.asking import Asking
 from serving.routes.errors import ERRORS
 from serving.schemas.base import Answer
@@ -23,8 +25,6 @@ from serving.schemas.recommender import (
     RerankRequest,
     SimilarRequest,
 )
-from training.lists.arrange import Filters
-from training.lists.kinds import Wish
 
 TASK = "recommender"
 # To read one posted history takes as long as to answer for so many customers.

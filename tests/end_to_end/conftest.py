@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from features.dataset import Dataset, open_dataset
-from training import published
+from training.published import versions as published
 from training.registry import TASKS
 
 SOURCES = Path(__file__).resolve().parents[2]

@@ -19,8 +19,8 @@ from foresell.cli import app
 from serving.answers import READERS
 from serving.answers.customer import profiles
 from serving.predictor import Predictor
-from training import published
-from training.versions import renew
+from training.published import versions as published
+from training.release import renew
 
 PERSONAL = ("churn", "next-purchase", "value", "recommender")
 

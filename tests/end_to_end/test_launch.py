@@ -12,7 +12,7 @@ import pytest
 
 from features.errors import Unavailable
 from serving import launch
-from training import published
+from training.published import versions as published
 
 START = """
 import sys

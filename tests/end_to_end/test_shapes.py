@@ -17,7 +17,7 @@ from foresell.cli import app
 from serving.answers import READERS
 from serving.predictor import Predictor
 from serving.routes.app import build_app
-from training import published
+from training.published import versions as published
 
 WEB_SHOP = """name = "web-shop"
 [orders]

@@ -6,9 +6,9 @@ from polars.testing import assert_frame_equal
 
 from features.calendar import to_day
 from features.dataset import open_dataset
-from training import published
-from training.lists.batch import lists_of
-from training.models.stacked_cuts import features_at_cut
+from serving.recommender.batch import lists_of
+from training.customers.cutoffs import features_at_cut
+from training.published import versions as published
 
 CLOSE = 1e-6
 

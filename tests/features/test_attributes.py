@@ -6,7 +6,7 @@ from polars.testing import assert_frame_equal
 from features.customers.attributes import PREFIX, attribute_columns, attributes
 from features.customers.builder import customers
 from features.dataset import Dataset
-from training.models.unknown_customers import Population
+from training.customers.population import Population
 
 AS_OF = datetime(2024, 3, 4)
 WHO = [f"c{k:03}" for k in range(150)]

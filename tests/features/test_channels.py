@@ -10,7 +10,7 @@ from features.calendar import day_start, to_day
 from features.customers.builder import customers
 from features.customers.channels import channel_mix, several_channels
 from features.dataset import Dataset
-from training.models.unknown_customers import Population
+from training.customers.population import Population
 
 AS_OF = datetime(2024, 6, 3)
 TODAY = to_day(AS_OF)

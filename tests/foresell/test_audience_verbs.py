@@ -11,9 +11,9 @@ from foresell import audience as audiences
 from foresell import rows
 from foresell.cli import app
 from foresell.settings import Settings
-from training import published
-from training.models.churn import ChurnModel
-from training.models.value import ValueModel
+from training.models.churn.model import ChurnModel
+from training.models.value.model import ValueModel
+from training.published import versions as published
 
 AS_OF = datetime(2017, 12, 4)
 

@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from foresell.cli import app
 from foresell.cli.edge import MODELS
-from training import published
 from training.backtest import rolling_origins
-from training.questions import ask
+from training.models.value.task import VALUE
+from training.published import versions as published
 from training.registry import TASKS
-from training.tasks.value import VALUE
+from training.task_setup import ask
 from training.tuning import best_params
 
 ROW = {"model", "dataset", "fold", "as_of", "method", "slice", "metric", "value", "n"}

@@ -10,7 +10,7 @@ from features.errors import MissingData, NotFound, Unavailable
 from features.storage.locks import job_lock
 from foresell import jobs
 from foresell.settings import Settings
-from training import published
+from training.published import versions as published
 from training.tracking import Version
 
 TASKS = ["demand", "churn", "next-purchase", "next-category", "value", "recommender"]

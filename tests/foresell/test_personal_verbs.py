@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from features.dataset import open_dataset
 from features.errors import MissingData
 from foresell.cli import app
-from training import published
+from training.published import versions as published
 
 MAPPING = """name = "corner-shop"
 pseudonymise = true

@@ -10,11 +10,11 @@ import pytest
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
 from serving.answers import READERS as SERVED
-from training import published
-from training.models.churn import ChurnModel
-from training.models.next_category import NextCategoryModel
-from training.models.next_purchase import NextPurchaseModel
-from training.models.value import ValueModel
+from training.models.churn.model import ChurnModel
+from training.models.next_category.model import NextCategoryModel
+from training.models.next_purchase.model import NextPurchaseModel
+from training.models.value.model import ValueModel
+from training.published import versions as published
 
 AS_OF = datetime(2018, 1, 1)
 

@@ -6,8 +6,8 @@ import pytest
 from features.errors import InvalidInput
 from serving.answers.churn import ChurnAnswers
 from serving.answers.next_purchase import NextPurchaseAnswers
-from training.models.churn import ChurnModel
-from training.models.next_purchase import NextPurchaseModel
+from training.models.churn.model import ChurnModel
+from training.models.next_purchase.model import NextPurchaseModel
 
 AS_OF = datetime(2017, 12, 4)
 

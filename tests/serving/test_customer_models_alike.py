@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from training.models.stacked_cuts import customer_features
+from training.customers.cutoffs import customer_features
 
 
 @pytest.fixture(params=["churn", "next-purchase", "value"])

@@ -9,8 +9,8 @@ from features.calendar import day_start
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
 from serving.answers.demand import DemandAnswers
-from training.models.demand import DemandModel
-from training.models.demand_under_plan import predict_under
+from training.models.demand.model import DemandModel
+from training.models.demand.scenario import predict_under
 
 FIRST = 17_000
 WEEKS = 44

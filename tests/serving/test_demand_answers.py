@@ -7,7 +7,7 @@ from features.calendar import parse_as_of
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
 from serving.answers.demand import DemandAnswers
-from training.models.demand import DemandModel
+from training.models.demand.model import DemandModel
 
 FIRST = 17_000
 AS_OF = parse_as_of("2017-04-03")  # 17,259 days

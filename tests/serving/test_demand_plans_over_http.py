@@ -13,8 +13,8 @@ from features.dataset import Dataset
 from serving.answers.demand import DemandAnswers
 from serving.predictor import Predictor
 from serving.routes.app import build_app
-from training import published
-from training.models.demand import DemandModel
+from training.models.demand.model import DemandModel
+from training.published import versions as published
 
 FIRST, DAYS, TODAY = 17_000, 119, 17_000 + 105
 AS_OF = day_start(TODAY)

@@ -9,7 +9,7 @@ import pytest
 from features.customers.builder import TYPICAL_SPEND, customers
 from features.errors import InvalidInput
 from serving.answers.histories import Histories
-from training.models.unknown_customers import Population
+from training.customers.population import Population
 
 AS_OF = datetime(2017, 11, 6)
 CLOSE = 1e-6

@@ -6,7 +6,7 @@ import pytest
 from features.errors import InvalidInput
 from serving.answers.histories import Histories
 from serving.answers.next_category import NextCategoryAnswers
-from training.models.next_category import NextCategoryModel
+from training.models.next_category.model import NextCategoryModel
 
 AS_OF = datetime(2017, 10, 9)
 

@@ -6,7 +6,7 @@ import pytest
 
 from features.errors import InvalidInput
 from serving.answers.next_purchase import NextPurchaseAnswers
-from training.models.next_purchase import NextPurchaseModel
+from training.models.next_purchase.model import NextPurchaseModel
 
 AS_OF = datetime(2017, 11, 6)
 

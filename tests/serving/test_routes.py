@@ -13,7 +13,7 @@ from serving.routes.app import build_app
 from serving.schemas.base import Answer, Error
 from serving.schemas.demand import Forecast
 from serving.schemas.recommender import Recommendation
-from training import published
+from training.published import versions as published
 
 
 class Client:

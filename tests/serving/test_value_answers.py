@@ -4,7 +4,7 @@ import pytest
 
 from features.errors import InvalidInput
 from serving.answers.value import ValueAnswers
-from training.models.value import ValueModel
+from training.models.value.model import ValueModel
 
 AS_OF = datetime(2017, 11, 6)
 

@@ -10,9 +10,9 @@ import pytest
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from training.models.anomalies import FALSE_ALARMS, anomalies, near
-from training.models.demand import DemandModel
-from training.models.rolled import BACK, Rolled
+from training.models.demand.anomalies import FALSE_ALARMS, anomalies, near
+from training.models.demand.historical_forecasts import BACK, Rolled
+from training.models.demand.model import DemandModel
 
 FIRST = to_day("2017-01-02")
 DAYS = 210

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.lists.association import Association, discoveries, p_values
+from training.models.recommender.index.association import Association, discoveries, p_values
 
 
 def baskets(rng, customers=300, each=10, products=60, together=(), size=4):

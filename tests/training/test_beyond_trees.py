@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.models.beyond_trees import GROWING, Beyond
+from training.models.recommender.ranking.extrapolation import GROWING, Beyond
 
 
 def features(*takers: float) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import check_grad
 from scipy.special import hyp2f1
 
-from training.models.bgnbd import BgNbd, ModifiedBgNbd, loss
+from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, loss
 
 CDNOW = Path(__file__).parent / "data" / "cdnow_sample_summary.csv"
 

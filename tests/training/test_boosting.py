@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 
-from training.models.boosting import Booster
+from training.estimators.boosting import Booster
 
 PARAMS = {"objective": "binary", "min_data_in_leaf": 5, "num_leaves": 4}
 

@@ -8,9 +8,9 @@ from polars.testing import assert_frame_equal
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.errors import MissingData
-from training.models.churn import ChurnModel
-from training.models.stacked_cuts import customer_features, cut_days, days_to_next, features_at_cut
-from training.tasks.churn import CHURN
+from training.customers.cutoffs import customer_features, cut_days, days_to_next, features_at_cut
+from training.models.churn.model import ChurnModel
+from training.models.churn.task import CHURN
 
 AS_OF = datetime(2017, 12, 4)
 

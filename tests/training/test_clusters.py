@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from training.models.clusters import Clusters, stability
-from training.models.stacked_cuts import customer_features
+from training.customers.clusters import Clusters, stability
+from training.customers.cutoffs import customer_features
 
 AS_OF = datetime(2017, 12, 4)
 

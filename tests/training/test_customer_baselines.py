@@ -3,10 +3,10 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from training.baselines.next_purchase import kaplan_meier
-from training.models.stacked_cuts import Followed
-from training.tasks.churn import CHURN
-from training.tasks.next_purchase import NEXT_PURCHASE
+from training.customers.cutoffs import Followed
+from training.models.churn.task import CHURN
+from training.models.next_purchase.baselines import kaplan_meier
+from training.models.next_purchase.task import NEXT_PURCHASE
 
 AS_OF = datetime(2017, 11, 6)
 CASES = [(task, name) for task in (CHURN, NEXT_PURCHASE) for name in task.baselines]

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
-from training.baselines.demand import BASELINES
+from training.models.demand.baselines import BASELINES
 
 FIRST = 17_000
 

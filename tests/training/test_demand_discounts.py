@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
-from training.models.demand import DemandModel
-from training.models.demand_signs import signs
+from training.models.demand.model import DemandModel
+from training.models.demand.monotone_constraints import signs
 
 FIRST, WEEKS, PRODUCTS = 17_000, 40, 60
 START = FIRST + 7 * 36

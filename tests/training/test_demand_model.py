@@ -11,9 +11,9 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.errors import InvalidInput, MissingData
 from training.contract import Needs
-from training.models.demand import DemandModel
-from training.tasks.demand import DEMAND
-from training.tasks.demand_question import MOST_NOISE, default_grain, noise_by_grain
+from training.models.demand.grain_choice import MOST_NOISE, default_grain, noise_by_grain
+from training.models.demand.model import DemandModel
+from training.models.demand.task import DEMAND
 
 FIRST = 17_000
 WEEKS = 44

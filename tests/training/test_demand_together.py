@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
-from training.models import demand as demand_module
-from training.models.demand import DemandModel
-from training.models.demand_rows import turns
-from training.models.demand_together import reliance, together
+from training.models.demand import model as demand_module
+from training.models.demand.common_factor import reliance, together
+from training.models.demand.model import DemandModel
+from training.models.demand.training_rows import turns
 
 FIRST, WEEKS = 17_000, 18
 AS_OF = datetime(1970, 1, 1) + timedelta(days=FIRST + 7 * WEEKS)

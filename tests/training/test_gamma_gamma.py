@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import check_grad
 
-from training.models.gamma_gamma import GammaGamma, loss
+from training.estimators.gamma_gamma import GammaGamma, loss
 
 # Published for the customers of CDNOW who bought again (Fader and Hardie 2013).
 PUBLISHED = GammaGamma(6.25, 3.74, 15.44)

@@ -11,9 +11,15 @@ from features.calendar import day_start
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.errors import InvalidInput
-from training.models.demand import DemandModel
-from training.models.hierarchy import Hierarchy, Misses, added_up, known_levels, membership
-from training.models.rolled import Rolled
+from training.models.demand.historical_forecasts import Rolled
+from training.models.demand.model import DemandModel
+from training.models.demand.reconciliation import (
+    Hierarchy,
+    Misses,
+    added_up,
+    known_levels,
+    membership,
+)
 
 FIRST = 17_000
 AS_OF = day_start(FIRST + 210)

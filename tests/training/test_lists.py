@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from features.dataset import Dataset
 from features.errors import NotFound
-from training.lists.arrange import Filters, Layout, arrange
-from training.lists.association import Association
-from training.lists.catalogue import Catalogue
-from training.lists.clock import Rhythm
-from training.lists.popular import PopularNow
-from training.lists.reasons import Facts, sentences
+from serving.recommender.phrases import Facts, sentences
+from serving.recommender.rerank import Filters, Layout, arrange
+from training.models.recommender.index.association import Association
+from training.models.recommender.index.catalogue import Catalogue
+from training.models.recommender.index.popularity import PopularNow
+from training.models.recommender.index.replenishment import Rhythm
 
 AS_OF = datetime(2024, 6, 3)
 

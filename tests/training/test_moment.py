@@ -8,12 +8,12 @@ import pytest
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from training.models import histories
-from training.models.moment_features import EDGES, Clocks, days_on, still_there
-from training.models.place_plan import AHEAD_DAYS, Plan, Stretches
-from training.models.places import Places
-from training.models.published_lists import PublishedLists
-from training.models.recommender import RecommenderModel
+from training.models.recommender.index.candidate_store import PublishedLists
+from training.models.recommender.inputs import interactions as histories
+from training.models.recommender.inputs.locations import Places
+from training.models.recommender.inputs.promotions import AHEAD_DAYS, Plan, Stretches
+from training.models.recommender.model import RecommenderModel
+from training.models.recommender.ranking.context_features import EDGES, Clocks, days_on, still_there
 
 AS_OF = datetime(2017, 11, 6)
 

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.models.net import LARGEST, MISSING, Inputs, Net, read
-from training.models.net_training import fit_net
+from training.models.recommender.ranking.neural import LARGEST, MISSING, Inputs, Net, read
+from training.models.recommender.ranking.neural_training import fit_net
 
 ROWS = 6000
 

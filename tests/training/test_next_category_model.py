@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from training.models.category_cuts import followed_pairs, leading_categories, pairs
-from training.models.category_periods import bin_edges
-from training.models.next_category import NextCategoryModel
-from training.tasks.next_category import NEXT_CATEGORY
+from training.models.next_category.cutoffs import followed_pairs, leading_categories, pairs
+from training.models.next_category.model import NextCategoryModel
+from training.models.next_category.person_periods import bin_edges
+from training.models.next_category.task import NEXT_CATEGORY
 
 AS_OF = datetime(2017, 10, 9)
 OPTIONS = {"horizon_days": 56}

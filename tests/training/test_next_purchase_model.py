@@ -9,12 +9,12 @@ from polars.testing import assert_frame_equal
 
 from features.calendar import to_day
 from features.errors import InvalidInput
-from training.models.churn import ChurnModel
-from training.models.next_purchase import NextPurchaseModel, anchored
-from training.models.periods import bin_edges
-from training.models.stacked_cuts import followed_cuts
-from training.models.waiting import answers_from, curve_of
-from training.tasks.next_purchase import NEXT_PURCHASE
+from training.customers.cutoffs import followed_cuts
+from training.customers.survival import answers_from, curve_of
+from training.models.churn.model import ChurnModel
+from training.models.next_purchase.model import NextPurchaseModel, anchored
+from training.models.next_purchase.person_periods import bin_edges
+from training.models.next_purchase.task import NEXT_PURCHASE
 
 AS_OF = datetime(2017, 11, 6)
 

@@ -9,7 +9,7 @@ import pytest
 from features.calendar import to_day
 from features.dataset import Dataset
 from training import metrics
-from training.baselines.churn import recency_only
+from training.models.churn.baselines import recency_only
 from training.registry import TASKS
 
 START, WEEKS = date(2024, 1, 1), 30

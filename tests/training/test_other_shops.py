@@ -14,9 +14,9 @@ import pytest
 from features.calendar import to_day
 from features.dataset import Dataset
 from training import metrics
-from training.baselines.churn import BgNbdSilence, rfm_logistic
-from training.models.churn import ChurnModel
-from training.models.silence_training import cut_at
+from training.models.churn.baselines import BgNbdSilence, rfm_logistic
+from training.models.churn.ensemble_training import cut_at
+from training.models.churn.model import ChurnModel
 
 FIRST = datetime(2023, 1, 1)
 

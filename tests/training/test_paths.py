@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.models.boosting import Booster
+from training.estimators.boosting import Booster
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from datetime import datetime
 import pytest
 
 from features.errors import NotFound
-from training import published
+from training.published import versions as published
 
 
 def record(name: str, minute: int = 0) -> published.Version:

@@ -8,8 +8,8 @@ import pytest
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
-from training.questions import ask
 from training.registry import TASKS
+from training.task_setup import ask
 
 START = datetime(2022, 1, 3)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.models.histories import Histories
-from training.models.ranking_features import fresh_takers, ranks
+from training.models.recommender.inputs.interactions import Histories
+from training.models.recommender.ranking.features import fresh_takers, ranks
 
 
 def histories(newest: int) -> Histories:

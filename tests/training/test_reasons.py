@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 
 from features.customers.usual_behaviour import PREFIX
-from training.models.bgnbd import BgNbd, ModifiedBgNbd
-from training.models.customer_words import WORDLESS, sentence, words_of
-from training.models.periods import bin_edges, expand, inputs_of
-from training.models.reasons import by_theme, strongest
-from training.models.routines import with_routine
-from training.models.stacked_cuts import customer_features
+from training.customers.cutoffs import customer_features
+from training.customers.explanations import by_theme, strongest
+from training.customers.feature_phrases import WORDLESS, sentence, words_of
+from training.customers.monotone_inputs import with_routine
+from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd
+from training.models.next_purchase.person_periods import bin_edges, expand, inputs_of
 
 AS_OF = datetime(2017, 12, 4)
 

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from training.baselines.recommender import COLUMNS
-from training.models import histories
-from training.models.ranked_lists import LISTS
-from training.tasks.recommender import RECOMMENDER, judge
+from training.models.recommender.baselines import COLUMNS
+from training.models.recommender.inputs import interactions as histories
+from training.models.recommender.recommendations import LISTS
+from training.models.recommender.task import RECOMMENDER, judge
 
 AS_OF = datetime(2017, 11, 6)
 OPTIONS = {"horizon_days": 28}

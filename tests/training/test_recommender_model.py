@@ -9,11 +9,11 @@ from polars.testing import assert_frame_equal
 
 from features.dataset import Dataset
 from features.errors import MissingData
-from training.models import histories
-from training.models.ranking_features import ranks
-from training.models.recommender import RecommenderModel
-from training.tasks import outcomes
-from training.tasks.recommender import RECOMMENDER, judge, plots
+from training.models.recommender import hits as outcomes
+from training.models.recommender.inputs import interactions as histories
+from training.models.recommender.model import RecommenderModel
+from training.models.recommender.ranking.features import ranks
+from training.models.recommender.task import RECOMMENDER, judge, plots
 
 AS_OF = datetime(2017, 11, 6)
 OPTIONS = {"horizon_days": 28}

@@ -7,8 +7,8 @@ from features.dataset import open_dataset
 from features.ingest.pipeline import import_tables
 from features.ingest.sources import complete_journey
 from features.ingest.staging import SourceTable
-from training import published
 from training.promote import champions, publish
+from training.published import versions as published
 from training.registry import TASKS
 from training.retrain import retrain
 from training.tracking import CHAMPION, Tracker

@@ -7,13 +7,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from training.backtest import FORESELL, evaluate
-from training.models.bgnbd import ModifiedBgNbd, purchases
-from training.models.churn import ChurnModel
-from training.models.next_purchase import NextPurchaseModel
-from training.models.stacked_cuts import customer_features
-from training.models.value import ValueModel
-from training.questions import ask
+from training.customers.cutoffs import customer_features
+from training.estimators.bg_nbd import ModifiedBgNbd, purchases
+from training.models.churn.model import ChurnModel
+from training.models.next_purchase.model import NextPurchaseModel
+from training.models.value.model import ValueModel
 from training.registry import TASKS
+from training.task_setup import ask
 
 # Fifty days of records.
 AS_OF = datetime(2017, 2, 20)

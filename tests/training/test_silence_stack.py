@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from training.models.bgnbd import ModifiedBgNbd
-from training.models.directed import directed, direction
-from training.models.monotone_logit import MonotoneLogit
-from training.models.routines import with_routine
-from training.models.season import Line, best_season
-from training.models.silence_stack import Boosting, SilenceStack, best_weights
-from training.models.silence_training import learn
-from training.models.stacked_cuts import Followed, customer_features, followed_from
+from training.customers.cutoffs import Followed, customer_features, followed_from
+from training.customers.monotone_features import directed, direction
+from training.customers.monotone_inputs import with_routine
+from training.estimators.bg_nbd import ModifiedBgNbd
+from training.models.churn.ensemble import Boosting, SilenceStack, best_weights
+from training.models.churn.ensemble_training import learn
+from training.models.churn.monotone_logistic import MonotoneLogit
+from training.models.churn.seasonal_calibration import Line, best_season
 
 AS_OF = datetime(2017, 12, 4)
 QUICK = Boosting(rounds=30, members=1)

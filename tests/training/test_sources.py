@@ -8,18 +8,18 @@ import pytest
 from scipy import sparse
 
 from features.dataset import Dataset
-from training.models import histories
-from training.models.sources import Moment, collect, default_sources
-from training.models.sources.contract import Dense, Sparse
-from training.models.sources.ease import Ease
-from training.models.sources.look_alikes import LookAlikes
-from training.models.sources.own import Own
-from training.models.sources.popular import Popular
-from training.models.sources.popular_here import PopularHere
-from training.models.sources.same_kind import SameKind
-from training.models.sources.seasonal import Seasonal
-from training.models.sources.tifu_knn import TifuKnn
-from training.models.sources.user_knn import UserKnn
+from training.models.recommender.candidates import Moment, collect, default_sources
+from training.models.recommender.candidates.base import Dense, Sparse
+from training.models.recommender.candidates.cold_start import LookAlikes
+from training.models.recommender.candidates.ease import Ease
+from training.models.recommender.candidates.popular import Popular
+from training.models.recommender.candidates.popular_at_location import PopularHere
+from training.models.recommender.candidates.repeat import Own
+from training.models.recommender.candidates.same_category import SameKind
+from training.models.recommender.candidates.seasonal import Seasonal
+from training.models.recommender.candidates.tifu_knn import TifuKnn
+from training.models.recommender.candidates.user_knn import UserKnn
+from training.models.recommender.inputs import interactions as histories
 
 AS_OF = datetime(2017, 10, 9)
 NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.int64))

@@ -8,12 +8,15 @@ import pytest
 
 from features.dataset import Dataset
 from features.errors import MissingData
-from training.lists import batch, buyers, leaving
-from training.lists.kinds import KINDS, Wish
-from training.lists.request import ListRequest
-from training.lists.shelf import Shelf
-from training.models import list_draft, ranking_features
-from training.models.recommender import RecommenderModel
+from serving.recommender import batch
+from serving.recommender.query import KINDS, Wish
+from serving.recommender.request import ListRequest
+from training.models.recommender import publish as list_draft
+from training.models.recommender.index import erase as leaving
+from training.models.recommender.index import likely_buyers as buyers
+from training.models.recommender.index.index import Shelf
+from training.models.recommender.model import RecommenderModel
+from training.models.recommender.ranking import features as ranking_features
 
 AS_OF = datetime(2024, 6, 3)
 

@@ -11,11 +11,11 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import MissingData
 from training import metrics
-from training.models.bgnbd import BgNbd
-from training.models.money_range import MoneyRange
-from training.models.stacked_cuts import orders_and_spend, typical_spend
-from training.models.value import ValueModel
-from training.tasks.value import VALUE
+from training.customers.cutoffs import orders_and_spend, typical_spend
+from training.estimators.bg_nbd import BgNbd
+from training.models.value.model import ValueModel
+from training.models.value.prediction_interval import MoneyRange
+from training.models.value.task import VALUE
 
 AS_OF = datetime(2017, 12, 4)
 

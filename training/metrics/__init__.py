@@ -4,9 +4,7 @@ Arrays are one-dimensional and aligned; `y` is what happened, the other what was
 """
 
 from training.metrics.arrays import Floats
-from training.metrics.demand import bias, coverage, pinball, rmsse, squared_step, wape
-from training.metrics.durations import concordance, integrated_brier
-from training.metrics.lists import (
+from training.metrics.beyond_accuracy import (
     catalogue_coverage,
     intra_list_distance,
     long_tail,
@@ -15,8 +13,8 @@ from training.metrics.lists import (
     popularity_lift,
     price_gap,
 )
-from training.metrics.money import decile_error, normalised_gini
-from training.metrics.probabilities import brier, ece, lift, log_loss, pr_auc, roc_auc
+from training.metrics.classification import brier, ece, lift, log_loss, pr_auc, roc_auc
+from training.metrics.demand import bias, coverage, pinball, rmsse, squared_step, wape
 from training.metrics.ranking import (
     bootstrap_interval,
     hit_rate_at_k,
@@ -24,6 +22,8 @@ from training.metrics.ranking import (
     precision_at_k,
     recall_at_k,
 )
+from training.metrics.spend import decile_error, normalised_gini
+from training.metrics.survival import concordance, integrated_brier
 
 __all__ = [
     "Floats",

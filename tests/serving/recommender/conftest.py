@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from serving.answers.recommender import RecommenderAnswers
-from training.models.recommender import RecommenderModel
+from training.models.recommender.model import RecommenderModel
 
 AS_OF = datetime(2017, 11, 6)
 

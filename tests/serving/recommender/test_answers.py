@@ -12,9 +12,9 @@ import pytest
 
 from features.errors import InvalidInput
 from serving.answers.recommender import RecommenderAnswers
-from training.lists.arrange import Filters
-from training.lists.kinds import KINDS, RANKED_BY, Wish
-from training.models.motives import TOLD, Movers
+from serving.recommender.query import KINDS, RANKED_BY, Wish
+from serving.recommender.rerank import Filters
+from training.models.recommender.ranking.attribution import TOLD, Movers
 
 AS_OF = datetime(2017, 11, 6)
 PLAIN = Wish(same_kind_in_a_row=True)

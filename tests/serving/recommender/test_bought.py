@@ -7,7 +7,7 @@ import pytest
 
 from features.errors import InvalidInput
 from serving.answers.recommender import RecommenderAnswers
-from training.lists.kinds import Wish
+from serving.recommender.query import Wish
 
 AS_OF = datetime(2017, 11, 6)
 DAY = AS_OF + timedelta(days=1)

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput, NotFound
-from training.lists.arrange import Filters
-from training.lists.kinds import Wish
+from serving.recommender.query import Wish
+from serving.recommender.rerank import Filters
 
 PLAIN = Wish(same_kind_in_a_row=True)
 

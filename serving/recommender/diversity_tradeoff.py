@@ -1,0 +1,76 @@
+"""What variety costs: the same customers' lists at several settings, laid beside what came.
+
+A shelf and the records after its instant in; one row a setting out. The benchmark and the
+notebook show it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+
+from features.dataset import Dataset
+from serving.recommender.query import Wish
+from serving.recommender.request import ListRequest
+from serving.recommender.rerank import Layout, arrange
+from training.models.recommender.beyond_accuracy import measured
+from training.models.recommender.hits import measures, outcome
+from training.models.recommender.index.index import Shelf
+from training.models.recommender.inputs import interactions as histories
+
+SETTINGS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+PLACES = 10
+
+
+def variety_curve(
+    shelf: Shelf, dataset: Dataset, settings: Sequence[float] = SETTINGS
+) -> pl.DataFrame:
+    """Measure lists of ten, as they are served, at each setting of variety.
+
+    Returns
+    -------
+    polars.DataFrame
+        variety; NDCG@10 and recall@10 of the next basket, precision@10 of the horizon; distance
+        within a list, coverage, share of the long tail, novelty in bits; popularity and price
+        of what is shown over what the customer buys, less one (NaN without prices).
+    """
+    as_of = shelf.ranked.as_of
+    known = histories.known_at(dataset, as_of)
+    options = {"horizon_days": shelf.ranked.about["horizon_days"]}
+    rows = []
+    for variety, frame in _lists(shelf, settings):
+        laid = outcome(dataset, as_of, options, frame)
+        top = np.where(laid.shown[:, :PLACES] < known.shape[1], laid.shown[:, :PLACES], -1)
+        accuracy = measures(dataset, as_of, options, frame)
+        beyond = measured(dataset, known, laid.rows, top)
+        means = {name: float(np.nanmean(values)) for name, values in beyond.items()}
+        rows.append(
+            {
+                "variety": variety,
+                "NDCG@10": float(np.nanmean(accuracy["ndcg_10"])),
+                "recall@10": float(np.nanmean(accuracy["recall_10"])),
+                "horizon precision@10": float(np.nanmean(accuracy["window_precision_10"])),
+                "distance within a list": means.get("variety_10", np.nan),
+                "coverage": len(np.unique(top[top >= 0])) / known.shape[1],
+                "long tail": means["long_tail_10"],
+                "novelty, bits": means["novelty_10"],
+                "popularity lift": means["popularity_lift_10"],
+                "price gap": means.get("price_gap_10", np.nan),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def _lists(shelf: Shelf, settings: Sequence[float]) -> Iterator[tuple[float, pl.DataFrame]]:
+    """Lay every customer's candidates, which are ranked once, out at each setting."""
+    request = ListRequest(shelf, Wish(k=PLACES))
+    pools = {customer: request.pool(customer) for customer in shelf.customer_ids}
+    schema = {"customer_id": pl.String, "rank": pl.Int32, "product_id": pl.String}
+    for variety in settings:
+        layout = Layout(PLACES, variety)
+        rows = []
+        for customer, pool in pools.items():
+            chosen = arrange(pool.codes, pool.scores, request.allowed, shelf.catalogue, layout)
+            shown = [shelf.catalogue.ids[int(pool.codes[at])] for at in chosen]
+            rows += [(customer, rank, product) for rank, product in enumerate(shown, 1)]
+        yield variety, pl.DataFrame(rows, schema, orient="row")

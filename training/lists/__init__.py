@@ -1,1 +1,0 @@
-"""Lists of products: what is ready to be shown, and how a request turns it into an answer."""

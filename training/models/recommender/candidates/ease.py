@@ -1,0 +1,50 @@
+"""EASE: item-to-item weights, by which what was bought speaks for what was not."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import numpy as np
+from scipy import linalg, sparse
+from threadpoolctl import threadpool_limits
+
+from training.models.recommender.candidates.base import Dense, Moment
+from training.models.recommender.inputs.interactions import Float32s, Ints
+
+
+@dataclass
+class Ease:
+    """Item-to-item weights by ridge regression of each product on all others.
+
+    Source: EASE, Steck 2019 (arXiv:1905.03375), on log counts: with P the inverse of
+    X'X + l2 I, the weights are I - P / diag(P).
+    """
+
+    name: ClassVar[str] = "ease"
+    reason: ClassVar[str] = "similar"
+    limit: int = 50
+    l2: float = 200.0
+    cols_: Ints = field(init=False, repr=False)
+    x_: sparse.csr_matrix = field(init=False, repr=False)
+    weights_: Float32s = field(init=False, repr=False)
+
+    def fit(self, moment: Moment, cols: Ints) -> Self:
+        """Solve for the weights."""
+        self.cols_ = cols
+        self.x_ = moment.known.matrix(np.log1p(moment.known.pairs["baskets"]), cols)
+        gram = (self.x_.T @ self.x_).toarray().astype(np.float64)
+        gram[np.diag_indices_from(gram)] += self.l2
+        # The Gram matrix and its ridge are positive definite: half the work of a general inverse.
+        # One thread: how many work together would show in the last bits.
+        with threadpool_limits(1):
+            factor, _ = linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
+            inverse, _ = linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        weights = -inverse / np.diag(inverse)
+        weights[np.diag_indices_from(weights)] = 0.0
+        self.weights_ = weights.astype(np.float32)
+        return self
+
+    def scores(self, rows: Ints) -> Dense:
+        """Weigh the customers' log counts; row by row, so that blocks do not matter."""
+        found: Float32s = self.x_[rows] @ self.weights_
+        return Dense(self.cols_, found)

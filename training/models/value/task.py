@@ -1,0 +1,147 @@
+"""Value as a question: who is judged, how, and against what.
+
+The population is every customer with a purchase; the primary figure is read on the active ones,
+who bought within the last two horizons.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from features.calendar import to_day
+from features.dataset import Dataset
+from training import metrics
+from training.contract import Score, Space, Task
+from training.customers.cutoffs import customer_features, orders_and_spend, typical_spend
+from training.models.churn.task import HORIZON, population, slices
+from training.models.value.baselines import LastPeriod, bg_nbd_gamma_gamma, bg_nbd_mean_basket
+from training.models.value.model import ValueModel, check_money
+from training.models.value.plots import draw
+
+METRICS = {
+    "mae_over_mean": metrics.wape,
+    "normalised_gini": metrics.normalised_gini,
+    "decile_error": metrics.decile_error,
+    "bias": metrics.bias,
+}
+
+
+def options(
+    dataset: Dataset,
+    *,
+    grain: str | None = None,
+    horizon_days: int | None = None,
+    as_of: datetime | None = None,
+) -> dict[str, Any]:
+    """Ask about the usual horizon, or the days asked for, where there is any money to ask about."""
+    check_money(dataset, as_of or dataset.end)
+    return HORIZON.options(dataset, grain=grain, horizon_days=horizon_days, as_of=as_of)
+
+
+def outcomes(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> pl.DataFrame:
+    """Lay what was spent and ordered beside what was said, in money, with slices.
+
+    A customer without a prediction is taken to have been told nothing, or, if they spent nothing,
+    a visit of everyone's typical spend.
+    """
+    horizon = options["horizon_days"]
+    features = customer_features(dataset, as_of)
+    end = as_of + timedelta(days=horizon)
+    ids, unit = features.get_column("customer_id"), typical_spend(dataset, end, to_day(as_of))
+    orders, spend = orders_and_spend(dataset, end, to_day(as_of), horizon, ids)
+    said = predictions.select(
+        "customer_id",
+        pl.col(f"value_{horizon}").alias("value"),
+        pl.col(f"orders_{horizon}").alias("orders"),
+        *(
+            pl.col(f"value_{horizon}_{q}").alias(q)
+            for q in ("q10", "q90")
+            if f"value_{horizon}_{q}" in predictions.columns
+        ),
+    )
+    laid = features.with_columns(
+        pl.Series("spent", spend * unit), pl.Series("ordered", orders)
+    ).join(said, on="customer_id", how="left", maintain_order="left")
+    active = pl.col("recency") <= 2 * horizon
+    wrong = pl.when(pl.col("spent") > 0).then(0.0).otherwise(unit)
+    return laid.select(
+        "spent",
+        "ordered",
+        pl.col("value").fill_null(wrong),
+        pl.col("orders").fill_null((pl.col("ordered") == 0).cast(pl.Float64)),
+        *(pl.col(q).fill_null(-1.0) for q in ("q10", "q90") if q in laid.columns),
+        pl.when(active).then(pl.lit("active")).otherwise(pl.lit("silent")).alias("activity"),
+        *slices(features),
+    )
+
+
+def judge(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> list[Score]:
+    """Measure on all, on active customers, and by tenure and spending level."""
+    laid = outcomes(dataset, as_of, options, predictions)
+    scores = [
+        *_measure("all", laid),
+        *_measure("activity=active", laid.filter(pl.col("activity") == "active")),
+    ]
+    for column in ("tenure", "spending"):
+        for (value,), part in laid.sort(column).group_by(column, maintain_order=True):
+            scores += _measure(f"{column}={value}", part)
+    return scores
+
+
+def _measure(name: str, part: pl.DataFrame) -> list[Score]:
+    spent, value = (part.get_column(c).to_numpy() for c in ("spent", "value"))
+    ordered, orders = (part.get_column(c).to_numpy() for c in ("ordered", "orders"))
+    if spent.sum() <= 0:
+        return []
+    found = [Score(name, metric, of(spent, value), len(spent)) for metric, of in METRICS.items()]
+    found.append(Score(name, "orders_mae_over_mean", metrics.wape(ordered, orders), len(spent)))
+    if "q10" in part.columns:
+        low, high = (part.get_column(c).to_numpy() for c in ("q10", "q90"))
+        found.append(Score(name, "coverage_80", metrics.coverage(spent, low, high), len(spent)))
+    return found
+
+
+def plots(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> dict[str, Figure]:
+    """Draw value by decile and who brings how much of the revenue, active customers."""
+    laid = outcomes(dataset, as_of, options, predictions)
+    active = laid.filter(pl.col("activity") == "active")
+    if active.is_empty():
+        return {}
+    return draw(active.get_column("spent").to_numpy(), active.get_column("value").to_numpy())
+
+
+VALUE = Task(
+    name="value",
+    model=ValueModel,
+    baselines={
+        "bg_nbd_gamma_gamma": bg_nbd_gamma_gamma,
+        "bg_nbd_mean_basket": bg_nbd_mean_basket,
+        "last_period": LastPeriod,
+    },
+    options=options,
+    reason=HORIZON.reason,
+    needed_days=HORIZON.needed_days,
+    least_days=HORIZON.least_days,
+    population=population,
+    judge=judge,
+    plots=plots,
+    primary="mae_over_mean",
+    primary_slice="activity=active",
+    tunable={
+        "rounds": Space(100, 500, log=True, integer=True),
+        "learning_rate": Space(0.02, 0.1, log=True),
+        "num_leaves": Space(4, 31, integer=True),
+        "min_data_in_leaf": Space(20, 300, log=True, integer=True),
+        "feature_fraction": Space(0.2, 0.8),
+        "tweedie_power": Space(1.2, 1.7),
+    },
+)
