@@ -22,10 +22,10 @@ from results import record
 import foresell
 from features.dataset import Dataset
 from features.interactions.builder import next_baskets
-from serving.answers.recommender import RecommenderAnswers
 from serving.recommender.diversity_tradeoff import variety_curve
 from serving.recommender.posted_history import read
 from serving.recommender.query import KINDS, Wish
+from serving.recommender.reader import RecommenderAnswers
 from serving.recommender.request import ListRequest
 from serving.recommender.rerank import Filters
 from training.models.recommender.hits import measures

@@ -11,7 +11,7 @@ from foresell.settings import Settings
 from training.published import versions as published
 
 if TYPE_CHECKING:
-    from serving.answers.audience import Audience
+    from serving.audience.reader import Audience
 
 
 def find(
@@ -32,8 +32,8 @@ def find(
     InvalidInput
         If the condition is not understood.
     """
-    from serving.answers import READERS
-    from serving.answers.audience import BESIDES, audience
+    from serving.audience.reader import BESIDES, audience
+    from serving.readers import READERS
 
     folder, record = published.served(settings.home) or (None, None)
     if folder is None or record is None or record.dataset != settings.dataset:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import Unavailable
-from serving.answers import Reader
 from serving.faults import described
+from serving.readers import Reader
 from training.published import versions as published
 
 # A refused version is tried again, since it may be one that is still being copied here; at

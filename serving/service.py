@@ -10,9 +10,9 @@ from pathlib import Path
 import bentoml
 
 from foresell.settings import Settings
-from serving.answers import READERS
+from serving.app import build_app
 from serving.predictor import Predictor
-from serving.routes.app import build_app
+from serving.readers import READERS
 
 SOURCES = Path(__file__).resolve().parents[1]
 # A Bento keeps its record above the sources that it packed; in a checkout what lies beside

@@ -3,10 +3,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from serving.schemas.base import Answer, Error
-from serving.schemas.customers import Churn, NextPurchase
-from serving.schemas.demand import Forecast
-from serving.schemas.recommender import Recommendation
+from serving.customers.schemas import Churn, NextPurchase
+from serving.demand.schemas import Forecast
+from serving.http.schemas import Answer, Error
+from serving.recommender.schemas import Recommendation
 
 NOBODY = "nobody-at-all"
 VALUES = ("date", "mean", "q10", "q50", "q90", "basis")

@@ -16,9 +16,9 @@ from features.dataset import open_dataset
 from features.ingest.pipeline import import_tables
 from features.ingest.staging import SourceTable
 from foresell.cli import app
-from serving.answers import READERS
-from serving.answers.customer import profiles
+from serving.customers.profile import profiles
 from serving.predictor import Predictor
+from serving.readers import READERS
 from training.published import versions as published
 from training.release import renew
 

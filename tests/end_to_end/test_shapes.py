@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from foresell.cli import app
-from serving.answers import READERS
+from serving.app import build_app
 from serving.predictor import Predictor
-from serving.routes.app import build_app
+from serving.readers import READERS
 from training.published import versions as published
 
 WEB_SHOP = """name = "web-shop"

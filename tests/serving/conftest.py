@@ -9,7 +9,7 @@ import pytest
 
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
-from serving.answers import READERS as SERVED
+from serving.readers import READERS as SERVED
 from training.models.churn.model import ChurnModel
 from training.models.next_category.model import NextCategoryModel
 from training.models.next_purchase.model import NextPurchaseModel

@@ -2,8 +2,8 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from serving.answers.audience import audience, schema
-from serving.schemas.audience import Member
+from serving.audience.reader import audience, schema
+from serving.audience.schemas import Member
 
 
 @pytest.fixture(scope="module")

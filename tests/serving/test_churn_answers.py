@@ -4,8 +4,8 @@ from datetime import datetime
 import pytest
 
 from features.errors import InvalidInput
-from serving.answers.churn import ChurnAnswers
-from serving.answers.next_purchase import NextPurchaseAnswers
+from serving.customers.churn import ChurnAnswers
+from serving.customers.next_purchase import NextPurchaseAnswers
 from training.models.churn.model import ChurnModel
 from training.models.next_purchase.model import NextPurchaseModel
 

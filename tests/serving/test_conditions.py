@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InvalidInput
-from serving.answers.conditions import understand
+from serving.audience.condition import understand
 
 TABLE = pl.DataFrame(
     {

@@ -6,9 +6,9 @@ from statistics import mean
 import polars as pl
 import pytest
 
-from serving.answers.customer import profiles
-from serving.answers.histories import Histories
-from serving.schemas.customers import Customer
+from serving.customers.posted_history import Histories
+from serving.customers.profile import profiles
+from serving.customers.schemas import Customer
 
 
 @pytest.fixture(scope="module")

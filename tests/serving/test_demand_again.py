@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 from features.calendar import day_start
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
-from serving.answers.demand import DemandAnswers
+from serving.demand.reader import DemandAnswers
 from training.models.demand.model import DemandModel
 from training.models.demand.scenario import predict_under
 

@@ -6,7 +6,7 @@ import pytest
 from features.calendar import parse_as_of
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
-from serving.answers.demand import DemandAnswers
+from serving.demand.reader import DemandAnswers
 from training.models.demand.model import DemandModel
 
 FIRST = 17_000

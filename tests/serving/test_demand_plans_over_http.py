@@ -10,9 +10,9 @@ import pytest
 
 from features.calendar import day_start
 from features.dataset import Dataset
-from serving.answers.demand import DemandAnswers
+from serving.app import build_app
+from serving.demand.reader import DemandAnswers
 from serving.predictor import Predictor
-from serving.routes.app import build_app
 from training.models.demand.model import DemandModel
 from training.published import versions as published
 

@@ -8,7 +8,7 @@ import pytest
 
 from features.customers.builder import TYPICAL_SPEND, customers
 from features.errors import InvalidInput
-from serving.answers.histories import Histories
+from serving.customers.posted_history import Histories
 from training.customers.population import Population
 
 AS_OF = datetime(2017, 11, 6)

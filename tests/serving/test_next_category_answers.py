@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from serving.answers.histories import Histories
-from serving.answers.next_category import NextCategoryAnswers
+from serving.customers.next_category import NextCategoryAnswers
+from serving.customers.posted_history import Histories
 from training.models.next_category.model import NextCategoryModel
 
 AS_OF = datetime(2017, 10, 9)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from features.errors import InvalidInput
-from serving.answers.next_purchase import NextPurchaseAnswers
+from serving.customers.next_purchase import NextPurchaseAnswers
 from training.models.next_purchase.model import NextPurchaseModel
 
 AS_OF = datetime(2017, 11, 6)

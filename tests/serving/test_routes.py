@@ -7,12 +7,12 @@ import httpx
 import polars as pl
 import pytest
 
-from serving.answers.audience import Audience
+from serving.app import build_app
+from serving.audience.reader import Audience
+from serving.demand.schemas import Forecast
+from serving.http.schemas import Answer, Error
 from serving.predictor import Predictor
-from serving.routes.app import build_app
-from serving.schemas.base import Answer, Error
-from serving.schemas.demand import Forecast
-from serving.schemas.recommender import Recommendation
+from serving.recommender.schemas import Recommendation
 from training.published import versions as published
 
 
@@ -86,8 +86,8 @@ def test_an_answer_of_several_models_tells_whose_instant_is_another(
     predictor = Predictor([tmp_path], readers | {"value": readers["churn"]}, poll_seconds=60)
     predictor.refresh()
     nobody = Audience(pl.DataFrame({"customer_id": []}), None, None, 0)
-    monkeypatch.setattr("serving.routes.customers.profiles", lambda *_: [])
-    monkeypatch.setattr("serving.routes.audience.audience", lambda *_: nobody)
+    monkeypatch.setattr("serving.customers.routes.profiles", lambda *_: [])
+    monkeypatch.setattr("serving.audience.routes.audience", lambda *_: nobody)
     client = Client(build_app(predictor))
     profile = client.post("/v1/customer", json={"customer_ids": ["1"]}).json()
     members = client.post("/v1/audience", json={"where": "visits > 1"}).json()

@@ -3,7 +3,7 @@ from datetime import datetime
 import pytest
 
 from features.errors import InvalidInput
-from serving.answers.value import ValueAnswers
+from serving.customers.value import ValueAnswers
 from training.models.value.model import ValueModel
 
 AS_OF = datetime(2017, 11, 6)

@@ -5,7 +5,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from serving.answers.recommender import RecommenderAnswers
+from serving.recommender.reader import RecommenderAnswers
 from training.models.recommender.model import RecommenderModel
 
 AS_OF = datetime(2017, 11, 6)

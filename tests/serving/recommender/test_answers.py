@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from serving.answers.recommender import RecommenderAnswers
 from serving.recommender.query import KINDS, RANKED_BY, Wish
+from serving.recommender.reader import RecommenderAnswers
 from serving.recommender.rerank import Filters
 from training.models.recommender.ranking.attribution import TOLD, Movers
 
@@ -371,7 +371,7 @@ def test_what_cannot_be_answered_is_refused_by_field(answers, wish, k, field):
 
 def test_answering_loads_no_training_libraries():
     code = (
-        "import sys, serving.answers.recommender; "
+        "import sys, serving.recommender.reader; "
         "print([m for m in ('mlflow', 'matplotlib', 'implicit', 'lifelines', 'statsforecast') "
         "if m in sys.modules])"
     )

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from features.errors import InvalidInput
-from serving.answers.recommender import RecommenderAnswers
 from serving.recommender.query import Wish
+from serving.recommender.reader import RecommenderAnswers
 
 AS_OF = datetime(2017, 11, 6)
 DAY = AS_OF + timedelta(days=1)

@@ -8,7 +8,7 @@ import pytest
 
 from features.errors import InvalidInput
 from serving.recommender.query import Wish
-from serving.schemas.recommender import RecommendRequest
+from serving.recommender.schemas import RecommendRequest
 
 AS_OF = datetime(2017, 11, 6)
 PLAIN = Wish(same_kind_in_a_row=True)

@@ -1,7 +1,7 @@
 """Churn: the chance that a customer buys nothing in the next `horizon_days`, and why.
 
 Learns from customers as they were at earlier cuts (`stacked_cuts`); answers for every customer
-with a purchase. Retraining publishes it, `serving.answers.churn` answers from what it published.
+with a purchase. Retraining publishes it, `serving.customers.churn` answers from what it published.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 Learns a hazard from customers and categories as they were at earlier cuts (`category_cuts`);
 answers for those with three purchases or more. Retraining publishes every answer's curve,
-`serving.answers.next_category` looks them up.
+`serving.customers.next_category` looks them up.
 """
 
 import json

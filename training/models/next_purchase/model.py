@@ -2,7 +2,7 @@
 
 Learns a hazard (the chance to buy now, having not bought so far) from customers as they were at
 earlier cuts; answers for every customer with a purchase. Retraining publishes it,
-`serving.answers.next_purchase` answers from what it published.
+`serving.customers.next_purchase` answers from what it published.
 """
 
 import json

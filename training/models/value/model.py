@@ -1,7 +1,7 @@
 """Value: how many orders a customer places and what they spend, over any number of days ahead.
 
 Learns from customers as they were at earlier cuts (`stacked_cuts`); answers for every customer
-with a purchase. Retraining publishes it, `serving.answers.value` answers from what it published.
+with a purchase. Retraining publishes it, `serving.customers.value` answers from what it published.
 An order is a visit: a day with a purchase.
 """
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from features.errors import InvalidInput
-from serving.answers.histories import Histories
-from serving.answers.next_purchase import NextPurchaseAnswers
+from serving.customers.next_purchase import NextPurchaseAnswers
+from serving.customers.posted_history import Histories
 from training.customers.population import Population
 from training.customers.profile import Profiles
 from training.customers.published import KnownCustomers, basis

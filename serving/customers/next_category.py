@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from serving.answers.histories import Histories, key_of
-from serving.answers.waiting import Waits, lean
+from serving.customers.posted_history import Histories, key_of
+from serving.customers.survival import Waits, lean
 from training.customers.population import Population
 from training.customers.survival import QUANTILES, WITHIN_DAYS, check_days
 from training.models.next_category.model import NORMS, NextCategoryModel, unknown_category

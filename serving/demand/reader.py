@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from features.demand.grain import Grain
 from features.demand.plan import read_plan
 from features.errors import InvalidInput, NotFound, Unavailable
-from serving.answers.anomalies import Anomalies
-from serving.answers.demand_again import DemandAgain
-from serving.answers.demand_new import DemandNew, refuse_plan
-from serving.answers.demand_totals import DemandTotals
+from serving.demand.anomalies import Anomalies
+from serving.demand.cold_start import DemandNew, refuse_plan
+from serving.demand.reforecast import DemandAgain
+from serving.demand.totals import DemandTotals
 from training.models.demand.contributions import REASONS
 from training.models.demand.distribution import between, level_name
 

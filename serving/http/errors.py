@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from features.errors import ForesellError, InvalidInput, MissingData, NotFound, Unavailable
-from serving.middleware import error_response
-from serving.schemas.base import Error
+from serving.http.middleware import error_response
+from serving.http.schemas import Error
 
 STATUS: dict[type[ForesellError], tuple[int, str]] = {
     InvalidInput: (422, "invalid_input"),

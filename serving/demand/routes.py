@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
-from serving.routes.asking import INLINE, Asking
-from serving.routes.errors import ERRORS
-from serving.schemas.base import Answer
-from serving.schemas.demand import AnomaliesRequest, Anomaly, Forecast, ForecastRequest
+from serving.demand.schemas import AnomaliesRequest, Anomaly, Forecast, ForecastRequest
+from serving.http.errors import ERRORS
+from serving.http.respond import INLINE, Asking
+from serving.http.schemas import Answer
 
 
 def router(asking: Asking) -> APIRouter:

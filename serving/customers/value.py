@@ -10,7 +10,7 @@ from typing import Any, Self
 import polars as pl
 
 from features.errors import InvalidInput
-from serving.answers.histories import Histories
+from serving.customers.posted_history import Histories
 from training.customers.population import Population
 from training.customers.published import KnownCustomers, basis
 from training.models.value.model import ValueModel

@@ -7,12 +7,12 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
+from serving.http.errors import ERRORS
+from serving.http.respond import Asking
+from serving.http.schemas import Answer
 from serving.recommender.query import Wish
 from serving.recommender.rerank import Filters
-from serving.routes.asking import Asking
-from serving.routes.errors import ERRORS
-from serving.schemas.base import Answer
-from serving.schemas.recommender import (
+from serving.recommender.schemas import (
     BasketRequest,
     Buyers,
     Choosing,

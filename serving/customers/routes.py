@@ -8,13 +8,9 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
-from serving.answers.customer import BESIDES, profiles
-from serving.answers.histories import Histories
-from serving.predictor import Served
-from serving.routes.asking import Asking, check_as_of, reply
-from serving.routes.errors import ERRORS
-from serving.schemas.base import Answer
-from serving.schemas.customers import (
+from serving.customers.posted_history import Histories
+from serving.customers.profile import BESIDES, profiles
+from serving.customers.schemas import (
     Churn,
     ChurnRequest,
     Customer,
@@ -25,6 +21,10 @@ from serving.schemas.customers import (
     Value,
     ValueRequest,
 )
+from serving.http.errors import ERRORS
+from serving.http.respond import Asking, check_as_of, reply
+from serving.http.schemas import Answer
+from serving.predictor import Served
 
 Who = Sequence[str] | Histories
 Of = Callable[[Mapping[str, Any], Who], list[dict[str, Any]]]

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic.fields import FieldInfo
 
-from serving.schemas.base import MOST_IDS, CustomerIds, Days, Id, Probability, Request, Result
+from serving.http.schemas import MOST_IDS, CustomerIds, Days, Id, Probability, Request, Result
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Instant = Annotated[

@@ -22,10 +22,10 @@ def _reader(name: str) -> Reader:
 
 
 READERS: dict[str, Reader] = {
-    "demand": _reader("serving.answers.demand:DemandAnswers"),
-    "churn": _reader("serving.answers.churn:ChurnAnswers"),
-    "next-purchase": _reader("serving.answers.next_purchase:NextPurchaseAnswers"),
-    "next-category": _reader("serving.answers.next_category:NextCategoryAnswers"),
-    "value": _reader("serving.answers.value:ValueAnswers"),
-    "recommender": _reader("serving.answers.recommender:RecommenderAnswers"),
+    "demand": _reader("serving.demand.reader:DemandAnswers"),
+    "churn": _reader("serving.customers.churn:ChurnAnswers"),
+    "next-purchase": _reader("serving.customers.next_purchase:NextPurchaseAnswers"),
+    "next-category": _reader("serving.customers.next_category:NextCategoryAnswers"),
+    "value": _reader("serving.customers.value:ValueAnswers"),
+    "recommender": _reader("serving.recommender.reader:RecommenderAnswers"),
 }

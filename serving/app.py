@@ -6,11 +6,14 @@ from fastapi import FastAPI
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from serving.middleware import MAX_BODY_BYTES, Guard
+from serving.audience import routes as audience
+from serving.customers import routes as customers
+from serving.demand import routes as demand
+from serving.http.errors import handle_errors
+from serving.http.middleware import MAX_BODY_BYTES, Guard
+from serving.http.respond import Asking
 from serving.predictor import Predictor
-from serving.routes import audience, customers, demand, recommender
-from serving.routes.asking import Asking
-from serving.routes.errors import handle_errors
+from serving.recommender import routes as recommender
 
 
 def build_app(predictor: Predictor, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from features.errors import InvalidInput
-from serving.answers.conditions import understand
+from serving.audience.condition import understand
 from training.customers.survival import MOST_DAYS
 
 # What an audience reads of a published version besides churn, as far as it is there.
@@ -71,7 +71,7 @@ def audience(models: Mapping[str, Any], where: str, worth: str | None = None) ->
     models
         What answers for each task in one version; `churn` is needed, the others may be absent.
     where
-        The condition, as `serving.answers.conditions` reads it.
+        The condition, as `serving.audience.condition` reads it.
     worth
         The field that says what a customer is worth, by default the value of the next 90 days.
 

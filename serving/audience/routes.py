@@ -7,11 +7,11 @@ from anyio import to_thread
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
-from serving.answers.audience import BESIDES, audience
+from serving.audience.reader import BESIDES, audience
+from serving.audience.schemas import AudienceAnswer, AudienceRequest
+from serving.http.errors import ERRORS
+from serving.http.respond import Asking, check_as_of
 from serving.predictor import Served
-from serving.routes.asking import Asking, check_as_of
-from serving.routes.errors import ERRORS
-from serving.schemas.audience import AudienceAnswer, AudienceRequest
 
 
 def router(asking: Asking) -> APIRouter:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from serving.answers.histories import Histories, History, key_of
+from serving.customers.posted_history import Histories, History, key_of
 from serving.recommender import item_to_item as goods
 from serving.recommender import posted_history as posted
 from serving.recommender.query import Wish

@@ -6,7 +6,7 @@ Asks the readers of one published version; the HTTP routes ask here.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.answers.histories import Histories, key_of
+from serving.customers.posted_history import Histories, key_of
 from training.customers.profile import NAMES, describe
 
 Rows = list[dict[str, Any]]

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from serving.schemas.base import MOST_IDS, CustomerIds, Id, Request, Result
-from serving.schemas.customers import AnyHistories, histories_until
+from serving.customers.schemas import AnyHistories, histories_until
+from serving.http.schemas import MOST_IDS, CustomerIds, Id, Request, Result
 
 Kind = Literal["for_you", "this_month", "buy_again", "new_to_you", "popular"]
 Level = Literal["subcategory", "category", "department"]

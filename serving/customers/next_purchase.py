@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from serving.answers.histories import Histories
-from serving.answers.waiting import Waits, lean
+from serving.customers.posted_history import Histories
+from serving.customers.survival import Waits, lean
 from training.customers.population import Population
 from training.customers.published import KnownCustomers, basis
 from training.customers.survival import NEWCOMER, QUANTILES, WITHIN_DAYS, check_days

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
+from serving.http.schemas import Request
 from serving.predictor import Predictor, Served
-from serving.schemas.base import Request
 
 # Up to this many entities are answered at once; more go to a thread, so that a long
 # question does not hold up the short ones (a thread costs more than a short answer).

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from serving.schemas.base import Id, Request, Result
+from serving.http.schemas import Id, Request, Result
 
 MOST_SERIES = 1_000
 MOST_PLANNED = 1_000

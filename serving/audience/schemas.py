@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.schemas.base import MOST_IDS, Id, ModelsAsOf, Probability, Request, Result
+from serving.http.schemas import MOST_IDS, Id, ModelsAsOf, Probability, Request, Result
 
 
 class AudienceRequest(Request):
