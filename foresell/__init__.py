@@ -50,7 +50,7 @@ def load(name: str = "complete-journey", home: Path | None = None) -> Dataset:
     """
     from features.dataset import list_datasets, open_dataset
     from features.ingest.sources import BUNDLED
-    from foresell import imports
+    from foresell import importing as imports
 
     settings = Settings() if home is None else Settings(home=home)
     if name in BUNDLED and name not in list_datasets(settings.home):
@@ -202,7 +202,7 @@ def totals(
 
     Intervals are measured on how such totals missed in the recent past, which takes a fit.
     """
-    from foresell.demand import totals_of
+    from foresell.forecast_options import totals_of
 
     instant = dataset.instant(as_of)
     return totals_of(levels.split(","))(model, dataset, instant).to_pandas()
@@ -210,7 +210,7 @@ def totals(
 
 def anomalies(model: DemandModel, dataset: Dataset, as_of: AsOf | None = None) -> pd.DataFrame:
     """Find the recent periods that sold not as expected, with their size and a likely reason."""
-    from foresell.demand import not_as_expected
+    from foresell.forecast_options import not_as_expected
 
     instant = dataset.instant(as_of)
     return not_as_expected(model, dataset, instant).to_pandas()

@@ -12,7 +12,7 @@ from features.calendar import day_start, to_day
 from features.dataset import Dataset, open_dataset
 from features.errors import MissingData
 from features.storage.locks import job_lock
-from foresell import imports
+from foresell import importing as imports
 from foresell.progress import console, progress
 from foresell.settings import Settings
 from training.published import versions as published
@@ -332,7 +332,7 @@ def serve(settings: Settings, *, try_it: bool = False) -> int:
 
     A dataset that was asked for by name, and is not the one that is published, is published first.
     """
-    from foresell.tryout import ask, questions
+    from foresell.smoke import ask, questions
     from serving import launch
 
     found = published.served(settings.home)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.dataset import Dataset
 from features.errors import InvalidInput
-from foresell import rows as rows_out
+from foresell import output as rows_out
 from foresell.jobs import dataset_of, tuned
 from foresell.progress import console, progress
 from foresell.settings import Settings

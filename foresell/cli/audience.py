@@ -32,7 +32,7 @@ def audience(
     Example: `foresell audience "churn_probability > 0.4 and value_90 > 200" --out F.csv`.
     """
     from foresell import audience as audiences
-    from foresell import rows as rows_out
+    from foresell import output as rows_out
 
     found, instants = audiences.find(settings(dataset), where, value)
     others = {name: instant for name, instant in instants.items() if name != "churn"}

@@ -28,7 +28,7 @@ def import_(
     as_json: JSON = False,
 ) -> None:
     """Bring records into a dataset. Example: `foresell data import my-shop.toml`."""
-    from foresell import imports
+    from foresell import importing as imports
 
     report = imports.import_source(settings(), source, if_missing=if_missing)
     if as_json:
@@ -54,7 +54,7 @@ def list_(as_json: JSON = False) -> None:
 @verb
 def show_dataset(name: NAME, as_json: JSON = False) -> None:
     """Show tables, dates, models that can run. Example: `foresell data show complete-journey`."""
-    from foresell import overview
+    from foresell import status as overview
 
     found = overview.describe_dataset(settings(), name)
     if as_json:
@@ -136,7 +136,7 @@ def sketch_(
     out: Annotated[Path | None, typer.Option(help="the mapping file to write")] = None,
 ) -> None:
     """Draft a mapping of files. Example: `foresell data sketch lines.csv --out shop.toml`."""
-    from foresell import imports
+    from foresell import importing as imports
 
     text = imports.sketch_mapping(files, out)
     if out is None:
@@ -159,7 +159,7 @@ def quarantine(
 ) -> None:
     """Show what was kept out, and why. Example: `foresell data quarantine my-shop --replay`."""
     from features.ingest.quarantine import summary
-    from foresell import imports
+    from foresell import importing as imports
 
     home = settings().home
     if replay:
@@ -193,7 +193,7 @@ def pseudonym(
     dataset: DATASET = None,
 ) -> None:
     """Print the id that a dataset knows a customer by. Example: `foresell data pseudonym 4711`."""
-    from foresell import imports
+    from foresell import importing as imports
 
     sys.stdout.write(f"{imports.pseudonym(settings(dataset), customer_id)}\n")
 

@@ -169,7 +169,8 @@ def score(
     `--series wanted.csv`, `--why`, `--anomalies`. Of the recommender:
     `foresell score recommender --kind buy_again`.
     """
-    from foresell import demand, scoring
+    from foresell import forecast_options as demand
+    from foresell import scoring
 
     if by is not None:
         model = scoring.by(model, by)

@@ -94,7 +94,7 @@ def forget(
 @verb
 def status(dataset: DATASET = None, as_json: JSON = False) -> None:
     """Show champions, what is served, how old it is, and checks. Example: `foresell status`."""
-    from foresell import overview
+    from foresell import status as overview
 
     found = overview.status(settings(dataset))
     if as_json:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from foresell import audience as audiences
-from foresell import rows
+from foresell import output as rows
 from foresell.cli import app
 from foresell.settings import Settings
 from training.models.churn.model import ChurnModel
