@@ -207,7 +207,8 @@ def list_datasets(home: Path) -> list[str]:
 def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
     """Open a dataset at a snapshot, by default the newest; frames are Polars scans.
 
-    Who has not consented is nobody in it, see `features.privacy.consent`; ids that are one person's or
+    Who has not consented is nobody in it, see `features.privacy.consent`; ids that are one
+    person's or
     one product's are one, see `features.identity`.
 
     Raises

@@ -1,6 +1,7 @@
 """Customer: what is known of a customer apart from how they buy: age, household, region, ...
 
-The table `customers` goes in, one row a customer comes out; `features.customers.builder` joins it where a
+The table `customers` goes in, one row a customer comes out; `features.customers.builder` joins it
+where a
 retailer keeps such facts. They have no date: what is recorded is taken to have held all along, so
 nothing belongs there that buying changes (`docs/personal-data.md`). Words stay words: models learn
 what they mean from the customers they are fitted to.

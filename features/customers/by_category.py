@@ -1,7 +1,8 @@
 """Customer x category: when each customer buys from each category of the catalogue.
 
 Order lines and the catalogue go in, one row a customer and category comes out; the model of the
-next purchase from a category reads it. As with `features.customers.builder`, lines are first collapsed to
+next purchase from a category reads it. As with `features.customers.builder`, lines are first
+collapsed to
 days, and sums are those of integers.
 """
 

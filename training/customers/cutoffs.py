@@ -243,7 +243,7 @@ def followed_from(dataset: Dataset, as_of: datetime, day: int, horizon_days: int
 
 
 def days_known(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-    """Return customer-days known at `as_of` (`features.customers.builder.customer_days`), computed once."""
+    """Return customer-days known at `as_of` (`builder.customer_days`)."""
 
     def build() -> pl.DataFrame:
         return customer_days(dataset, as_of).collect().to_polars()

@@ -35,7 +35,8 @@ FALLING = (
 NEITHER = ("recency_over_",)
 # Visits of late as a share of those of long: (half-life of the part, of the whole), in days.
 SHARES = ((7, 28), (14, 56), (28, 112))
-# Weights are rounded (`features.customers.builder`): a smaller part is taken for none, so that rounding
+# Weights are rounded (`features.customers.builder`): a smaller part is taken for none, so that
+# rounding
 # does not make its share rise with silence.
 LEAST_PART = 2**-16
 

@@ -1,11 +1,11 @@
 """Routines beside directed features: trees that read them freely and still rise with silence.
 
-Customer features go in, the columns of trees come out. A routine (`features.customers.usual_behaviour`) does not
-change while a customer is silent, nor does who they are (`features.customers.attributes`), so trees bound in
-the directed columns rise with silence whatever they make of it. A further visit does change a
-routine: who came within the last day is told the lower of what theirs says with the visit before it
-and without, so that the visit never makes them likelier to stay away. Churn and next purchase rest
-on it.
+Customer features go in, the columns of trees come out. A routine
+(`features.customers.usual_behaviour`) does not change while a customer is silent, nor does who they
+are (`features.customers.attributes`), so trees bound in the directed columns rise with silence
+whatever they make of it. A further visit does change a routine: who came within the last day is
+told the lower of what theirs says with the visit before it and without, so that the visit never
+makes them likelier to stay away. Churn and next purchase rest on it.
 """
 
 from collections.abc import Callable

@@ -122,7 +122,8 @@ class ChurnModel:
         polars.DataFrame
             customer_id, churn_probability, horizon_days, segment, reasons (up to three, strongest
             first), contributions (of each reason, in log-odds of churn), stage, rfm_segment and
-            rfm_score (see `features.customers.segments`). Customers without a purchase get the newcomers'
+            rfm_score (see `features.customers.segments`). Customers without a purchase get the
+            newcomers'
             rate.
         """
         return known_customers.answers(

@@ -1,4 +1,4 @@
-"""What the members of a demand model read of their features; `training.models.demand.model` fits them.
+"""What the members of a demand model read of their features.
 
 Features of past origins in, the columns of one booster and the level that it starts from out.
 """
