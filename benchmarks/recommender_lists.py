@@ -24,13 +24,19 @@ from features.dataset import Dataset
 from features.interactions.builder import next_baskets
 from serving.recommender.diversity_tradeoff import variety_curve
 from serving.recommender.posted_history import read
-from serving.recommender.query import KINDS, Wish
+from serving.recommender.query import KINDS, ListQuery
 from serving.recommender.reader import RecommenderAnswers
 from serving.recommender.request import ListRequest
 from serving.recommender.rerank import Filters
 from training.models.recommender.hits import measures
 from training.models.recommender.index.catalogue import Catalogue
-from training.models.recommender.index.replenishment import DUE, LAPSED, NOT_YET, SOON, Rhythm
+from training.models.recommender.index.replenishment import (
+    DUE,
+    LAPSED,
+    NOT_YET,
+    SOON,
+    ReplenishmentCurve,
+)
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.inputs.interactions import find_sorted
 from training.models.recommender.model import RecommenderModel
@@ -61,16 +67,16 @@ def speed(answers: RecommenderAnswers) -> pl.DataFrame:
     basket = [shelf.catalogue.ids[code] for code in shelf.association.partner[:3].tolist()]
     tomorrow = shelf.ranked.as_of + timedelta(days=1)
     cases = {
-        kind: (known, Wish(kind=kind, at=tomorrow, filters=Filters(location_id=place)))
+        kind: (known, ListQuery(kind=kind, at=tomorrow, filters=Filters(location_id=place)))
         for kind in KINDS
     }
     cases["for_you, varied, a basket in hand"] = (
         known,
-        Wish(variety=0.3, basket_product_ids=basket, filters=Filters(location_id=place)),
+        ListQuery(variety=0.3, basket_product_ids=basket, filters=Filters(location_id=place)),
     )
     cases["unknown customer, a basket in hand"] = (
         ["nobody"] * ASKED,
-        Wish(basket_product_ids=basket),
+        ListQuery(basket_product_ids=basket),
     )
     rows = []
     for name, (customers, wish) in cases.items():
@@ -101,7 +107,7 @@ def clocks(dataset: Dataset, cuts: Sequence[datetime], days: int = 7) -> pl.Data
         catalogue = Catalogue.build(dataset, cut)
         codes = [catalogue.codes[one] for one in known.products]
         pairs = known.pairs
-        clock = Rhythm.learn(dataset, cut, catalogue).at(
+        clock = ReplenishmentCurve.learn(dataset, cut, catalogue).at(
             pairs["baskets"],
             pairs["recency_days"],
             pairs["gap_mean"],
@@ -144,7 +150,9 @@ def posted(answers: RecommenderAnswers, dataset: Dataset) -> pl.DataFrame:
             ("for_you", ("ndcg_10", "recall_10")),
             ("new_to_you", ("explore_precision_10", "explore_hit_rate_10")),
         ):
-            request = ListRequest(answers.shelf, Wish(kind=kind, k=10, same_kind_in_a_row=True))
+            request = ListRequest(
+                answers.shelf, ListQuery(kind=kind, k=10, same_kind_in_a_row=True)
+            )
             places = [
                 (one, item["rank"], item["product_id"], -float(item["rank"]))
                 for one in answers.shelf.customer_ids

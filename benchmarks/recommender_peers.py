@@ -34,7 +34,7 @@ from training.backtest import rolling_origins
 from training.metrics import bootstrap_interval
 from training.models.recommender import baselines as peers
 from training.models.recommender.baselines import Ranked, Scorer
-from training.models.recommender.candidates import Moment, moment_at
+from training.models.recommender.candidates import RecommenderInputs, moment_at
 from training.models.recommender.hits import measures, truth_at
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.inputs.interactions import Ints
@@ -66,7 +66,7 @@ TUNED_ON = 2500
 LEAST_BASKETS = (1, 3)
 
 
-def factors(model: Any, moment: Moment) -> Scorer:
+def factors(model: Any, moment: RecommenderInputs) -> Scorer:
     """Scores of a factor model of implicit, on counts."""
     with threadpool_limits(1):
         model.fit(_counts(moment), show_progress=False)
@@ -75,7 +75,7 @@ def factors(model: Any, moment: Moment) -> Scorer:
     )
 
 
-def items(model: Any, moment: Moment) -> Scorer:
+def items(model: Any, moment: RecommenderInputs) -> Scorer:
     """Scores of an item-neighbour model of implicit, on counts."""
     counts = _counts(moment)
     # implicit weighs the matrix that it is given.
@@ -83,11 +83,11 @@ def items(model: Any, moment: Moment) -> Scorer:
     return lambda rows: np.asarray((counts[rows] @ model.similarity).toarray())
 
 
-def _counts(moment: Moment) -> sparse.csr_matrix:
+def _counts(moment: RecommenderInputs) -> sparse.csr_matrix:
     return moment.known.matrix(moment.known.pairs["baskets"].astype(np.float64))
 
 
-IMPLICIT: dict[str, Callable[[Moment], Scorer]] = {
+IMPLICIT: dict[str, Callable[[RecommenderInputs], Scorer]] = {
     "implicit ALS": lambda moment: factors(
         AlternatingLeastSquares(factors=100, random_state=0, num_threads=1), moment
     ),
@@ -99,7 +99,7 @@ IMPLICIT: dict[str, Callable[[Moment], Scorer]] = {
 }
 
 
-def filtered(scorer: Scorer, moment: Moment) -> Scorer:
+def filtered(scorer: Scorer, moment: RecommenderInputs) -> Scorer:
     """Leave out what a customer bought, as implicit does by default."""
     bought = moment.known.matrix(np.ones(len(moment.known.rows), np.float32))
 
@@ -111,7 +111,9 @@ def filtered(scorer: Scorer, moment: Moment) -> Scorer:
     return scores
 
 
-def methods(chosen: Mapping[str, dict[str, Any]]) -> dict[str, Callable[[Moment], Scorer]]:
+def methods(
+    chosen: Mapping[str, dict[str, Any]],
+) -> dict[str, Callable[[RecommenderInputs], Scorer]]:
     """All peers, those of `GRIDS` with the options chosen."""
     return {
         "decayed frequency": peers.decayed_frequency,
@@ -256,7 +258,7 @@ def table(
     )
 
 
-def without_learning(moment: Moment) -> Scorer:
+def without_learning(moment: RecommenderInputs) -> Scorer:
     """Score what is bought again by its own repeat rate, and what was in last baskets.
 
     1.6 x baskets with it / (baskets + 3) x the product's repeat rate, and the share of customers

@@ -42,7 +42,7 @@ BY_CHANCE = 0.001
 
 
 @dataclass(frozen=True)
-class Rhythm:
+class Cadence:
     """What was measured of the records before an instant.
 
     Attributes
@@ -89,14 +89,14 @@ class Season:
     reason: str
 
 
-def rhythm(dataset: Dataset, as_of: datetime | None = None) -> Rhythm:
+def cadence(dataset: Dataset, as_of: datetime | None = None) -> Cadence:
     """Measure what was known at `as_of`, by default the dataset's end."""
     day = to_day(dataset.end if as_of is None else as_of)
     return dataset.derive(("rhythm", day), lambda: _measure(dataset, day))
 
 
 def purchase_horizon(
-    known: Rhythm,
+    known: Cadence,
     history: Callable[[int], int],
     *,
     gaps: int = 1,
@@ -215,13 +215,13 @@ def _step_up(days: float) -> int:
     return next((7 * weeks for weeks in LADDER_WEEKS if 7 * weeks >= days), last)
 
 
-def _measure(dataset: Dataset, day: int) -> Rhythm:
+def _measure(dataset: Dataset, day: int) -> Cadence:
     records = dataset.known(dataset.records, day_start(day))
     days = records.select("day").unique().collect().to_polars().get_column("day")
     visits = _visits(dataset, day)
     first = visits.get_column("day").min()
     gaps = _median_gaps(visits)
-    return Rhythm(
+    return Cadence(
         history_days=max(day - dataset.days[0], 0),
         customer_days=0 if first is None else day - int(first),  # type: ignore[arg-type]
         period_days=step_days(days.to_list()),

@@ -134,11 +134,11 @@ def totals_of(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES) -> 
         import polars as pl
 
         from features.demand.grain import Grain
-        from training.models.demand.historical_forecasts import Rolled
+        from training.models.demand.historical_forecasts import HistoricalForecasts
         from training.models.demand.reconciliation import Hierarchy
 
         grain = Grain.parse(model.grain)
-        past = Rolled.fit(model, dataset, as_of).look_back(dataset)
+        past = HistoricalForecasts.fit(model, dataset, as_of).look_back(dataset)
         hierarchy = Hierarchy.fit(dataset, grain, past, levels)
         forecasts = model.predict(dataset, as_of)
         parts = [
@@ -171,10 +171,10 @@ def not_as_expected(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl
     """Ask for the recent periods that sold not as expected."""
     from features.demand.grain import Grain
     from training.models.demand.anomalies import anomalies, near
-    from training.models.demand.historical_forecasts import Rolled
+    from training.models.demand.historical_forecasts import HistoricalForecasts
 
     grain = Grain.parse(model.grain)
-    past = near(Rolled.fit(model, dataset, as_of).look_back(dataset), grain)
+    past = near(HistoricalForecasts.fit(model, dataset, as_of).look_back(dataset), grain)
     return anomalies(dataset, grain, model.country, past)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from training.backtest import Report
     from training.contract import Task
     from training.retrain import JobReport
-    from training.task_setup import Question
+    from training.task_setup import TaskSetup
     from training.tracking import Tracker, Version
 
 
@@ -86,7 +86,7 @@ def asked_of(
     exactly: bool = False,
     grain: str | None = None,
     horizon: int | None = None,
-) -> list[Question]:
+) -> list[TaskSetup]:
     """Put the tasks named to a dataset; of `all`, those that it can run.
 
     Raises
@@ -215,7 +215,7 @@ def train(
 
 
 def _answered(
-    there: Mapping[str, Version], question: Question, dataset: Dataset, end: datetime
+    there: Mapping[str, Version], question: TaskSetup, dataset: Dataset, end: datetime
 ) -> bool:
     """Say whether a champion answers a question already; tell so."""
     champion = there.get(question.task.name)
@@ -232,7 +232,7 @@ def _train(
     settings: Settings,
     dataset: Dataset,
     tracker: Tracker,
-    question: Question,
+    question: TaskSetup,
     end: datetime,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:

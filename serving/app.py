@@ -11,12 +11,12 @@ from serving.customers import routes as customers
 from serving.demand import routes as demand
 from serving.http.errors import handle_errors
 from serving.http.middleware import MAX_BODY_BYTES, Guard
-from serving.http.respond import Asking
-from serving.predictor import Predictor
+from serving.http.respond import Responder
+from serving.predictor import VersionHolder
 from serving.recommender import routes as recommender
 
 
-def build_app(predictor: Predictor, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
+def build_app(predictor: VersionHolder, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
     """Build the application that answers from what the predictor holds."""
     app = FastAPI(
         title="Foresell",
@@ -29,7 +29,7 @@ def build_app(predictor: Predictor, max_body_bytes: int = MAX_BODY_BYTES) -> ASG
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
 
-    asking = Asking(predictor)
+    asking = Responder(predictor)
     for room in (recommender, demand, customers, audience):
         app.include_router(room.router(asking))
 

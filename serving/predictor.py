@@ -35,10 +35,10 @@ class Served:
     """
 
     folder: Path
-    record: published.Version
+    record: published.PublishedVersion
     answers: Mapping[str, Any]
 
-    def ask(self, task: str) -> tuple[published.Model, Any]:
+    def ask(self, task: str) -> tuple[published.PublishedModel, Any]:
         """Return what answers for a task, with its record.
 
         Raises
@@ -55,7 +55,7 @@ class Served:
         return self.record.models[task], self.answers[task]
 
 
-class Predictor:
+class VersionHolder:
     """The version that answers now, and the watch for the next one.
 
     Parameters
@@ -85,7 +85,7 @@ class Predictor:
         """Whether there is a version to answer from."""
         return self._served is not None
 
-    def ask(self, task: str) -> tuple[published.Model, Any]:
+    def ask(self, task: str) -> tuple[published.PublishedModel, Any]:
         """Return what answers for a task, with its record; both of one version.
 
         Raises

@@ -11,7 +11,7 @@ import bentoml
 
 from foresell.settings import Settings
 from serving.app import build_app
-from serving.predictor import Predictor
+from serving.predictor import VersionHolder
 from serving.readers import READERS
 
 SOURCES = Path(__file__).resolve().parents[1]
@@ -42,7 +42,7 @@ def tell_operators() -> None:
 
 
 settings = Settings()
-predictor = Predictor([settings.home.absolute(), *PACKED], READERS, settings.poll_seconds)
+predictor = VersionHolder([settings.home.absolute(), *PACKED], READERS, settings.poll_seconds)
 
 
 @bentoml.service(

@@ -107,7 +107,7 @@ def publish(
             field="dataset",
         )
     served = {
-        name: published.Model(
+        name: published.PublishedModel(
             version=version.label,
             run_id=version.run_id,
             snapshot=version.snapshot,

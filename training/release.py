@@ -51,7 +51,7 @@ def renew(home: Path, dataset: str) -> int:
     return taken
 
 
-def name_of(models: Mapping[str, published.Model], withheld: Withheld) -> str:
+def name_of(models: Mapping[str, published.PublishedModel], withheld: Withheld) -> str:
     """Name a version by what is in it, and by who is not."""
     content = json.dumps({name: model.run_id for name, model in sorted(models.items())})
     latest = max(model.as_of for model in models.values())
@@ -63,13 +63,13 @@ def put_up(
     home: Path,
     draft: Path,
     dataset: str,
-    models: Mapping[str, published.Model],
+    models: Mapping[str, published.PublishedModel],
     withheld: Withheld,
 ) -> int:
     """Make a draft with every model's folder the served version; returns who was taken out."""
     taken = withheld.take_out(draft)
     name = name_of(models, withheld)
-    record = published.Version(
+    record = published.PublishedVersion(
         version=name, dataset=dataset, created=datetime.now().astimezone(), models=models
     )
     published.finish(home, draft, record)

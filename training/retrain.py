@@ -18,7 +18,7 @@ from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Task, in_country
 from training.promote import Verdict, gate, publish
 from training.registry import TASKS
-from training.task_setup import Question, ask
+from training.task_setup import TaskSetup, ask
 from training.tracking import CHAMPION, Tracker, Version, code_version
 from training.train import Trained, train
 from training.tuning import best_params
@@ -100,7 +100,7 @@ def retrain(
 
 
 def _challenge(
-    question: Question,
+    question: TaskSetup,
     dataset: Dataset,
     tracker: Tracker,
     threads: int,

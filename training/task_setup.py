@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from features.cadence import rhythm
+from features.cadence import cadence
 from features.calendar import to_date, to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
@@ -16,7 +16,7 @@ from training.contract import Task
 
 
 @dataclass(frozen=True)
-class Question:
+class TaskSetup:
     """A task as it is put to one dataset.
 
     Attributes
@@ -55,7 +55,7 @@ def ask(
     exactly: bool = False,
     grain: str | None = None,
     horizon_days: int | None = None,
-) -> Question:
+) -> TaskSetup:
     """Choose a task's options by what was known at `as_of`, and the folds that fit before it.
 
     Parameters
@@ -86,7 +86,7 @@ def ask(
         )
     chosen = grain is None and horizon_days is None
     reason = task.reason(dataset, options, as_of) if chosen else ""
-    return Question(task, options, reason, fitting, note)
+    return TaskSetup(task, options, reason, fitting, note)
 
 
 def fitting_folds(
@@ -102,7 +102,7 @@ def fitting_folds(
     horizon = options["horizon_days"]
     needed = task.needed_days(dataset, options, as_of)
     least = task.least_days(dataset, options, as_of) if task.least_days else needed
-    known = rhythm(dataset, as_of)
+    known = cadence(dataset, as_of)
     days = known.customer_days if task.of_customers else known.history_days
     # Where no window leaves enough to learn from, what takes no learning is judged on one.
     fitting = min(folds, max((days - needed) // horizon, min((days - least) // horizon, 1)))

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from serving.audience.reader import BESIDES, audience
 from serving.audience.schemas import AudienceAnswer, AudienceRequest
 from serving.http.errors import ERRORS
-from serving.http.respond import Asking, check_as_of
+from serving.http.respond import Responder, check_as_of
 from serving.predictor import Served
 
 
-def router(asking: Asking) -> APIRouter:
+def router(asking: Responder) -> APIRouter:
     """Build the route that asks through `asking`."""
     router = APIRouter()
 

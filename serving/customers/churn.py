@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from features.errors import InvalidInput
 from serving.customers.next_purchase import NextPurchaseAnswers
-from serving.customers.posted_history import Histories
+from serving.customers.posted_history import PostedCustomers
 from training.customers.population import Population
 from training.customers.profile import Profiles
 from training.customers.published import KnownCustomers, basis
@@ -45,7 +45,7 @@ class ChurnAnswers:
 
     def answer(
         self,
-        who: Sequence[str] | Histories,
+        who: Sequence[str] | PostedCustomers,
         horizon_days: int | None = None,
         next_purchase: NextPurchaseAnswers | None = None,
     ) -> list[dict[str, Any]]:
@@ -90,8 +90,8 @@ class ChurnAnswers:
             for row, chance in zip(rows, chances, strict=True)
         ]
 
-    def _rows(self, who: Sequence[str] | Histories) -> list[dict[str, Any]]:
-        if isinstance(who, Histories):
+    def _rows(self, who: Sequence[str] | PostedCustomers) -> list[dict[str, Any]]:
+        if isinstance(who, PostedCustomers):
             features = self.model.features(who.dataset(self.population), who.as_of)
             answers = self.model.predict_from(features).with_columns(basis(features))
             return who.named(answers.iter_rows(named=True), self._unknown)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from serving.customers.posted_history import Histories, key_of
+from serving.customers.posted_history import PostedCustomers, key_of
 from serving.customers.survival import Waits, lean
 from training.customers.population import Population
 from training.customers.survival import QUANTILES, WITHIN_DAYS, check_days
@@ -70,7 +70,7 @@ class NextCategoryAnswers:
 
     def answer(
         self,
-        who: Sequence[str] | Histories,
+        who: Sequence[str] | PostedCustomers,
         category: str,
         within_days: Sequence[int] = WITHIN_DAYS,
         quantiles: Sequence[float] = QUANTILES,
@@ -100,7 +100,7 @@ class NextCategoryAnswers:
             raise unknown_category(category, self.model.names_)
         check_days(within_days, "within_days")
         others = self._others(category, within_days, quantiles)
-        if isinstance(who, Histories):
+        if isinstance(who, PostedCustomers):
             said, waits = self._posted(who)
             further = waits.read(within_days, quantiles)
             mine = [
@@ -124,7 +124,7 @@ class NextCategoryAnswers:
         }
         return [answers.get(one) or others | {"customer_id": one} for one in who]
 
-    def _posted(self, who: Histories) -> tuple[pl.DataFrame, Waits]:
+    def _posted(self, who: PostedCustomers) -> tuple[pl.DataFrame, Waits]:
         """Answer for posted customers and the categories of which they have enough history."""
         features = self.model.features(who.dataset(self.population), who.as_of, self.norms)
         curves = self.model.curves(features)
@@ -143,7 +143,9 @@ class NextCategoryAnswers:
             "basis": "population",
         }
 
-    def soonest(self, who: Sequence[str] | Histories, count: int) -> list[list[dict[str, Any]]]:
+    def soonest(
+        self, who: Sequence[str] | PostedCustomers, count: int
+    ) -> list[list[dict[str, Any]]]:
         """Return the categories that each customer likeliest buys from within two weeks.
 
         Returns
@@ -152,7 +154,7 @@ class NextCategoryAnswers:
             For each customer, in the order asked, up to `count` rows of what is answered in batch,
             the likeliest first; none without a category of enough history.
         """
-        if isinstance(who, Histories):
+        if isinstance(who, PostedCustomers):
             said, _ = self._posted(who)
             mine = said.partition_by("customer_id", as_dict=True)
             parts = [mine.get((key_of(number),)) for number in range(len(who.names))]

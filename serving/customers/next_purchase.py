@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from serving.customers.posted_history import Histories
+from serving.customers.posted_history import PostedCustomers
 from serving.customers.survival import Waits, lean
 from training.customers.population import Population
 from training.customers.published import KnownCustomers, basis
@@ -58,7 +58,7 @@ class NextPurchaseAnswers:
 
     def answer(
         self,
-        who: Sequence[str] | Histories,
+        who: Sequence[str] | PostedCustomers,
         within_days: Sequence[int] = WITHIN_DAYS,
         quantiles: Sequence[float] = QUANTILES,
     ) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ class NextPurchaseAnswers:
             needed.
         """
         check_days(within_days, "within_days")
-        if isinstance(who, Histories):
+        if isinstance(who, PostedCustomers):
             return self._posted(who, within_days, quantiles)
         said = self.customers.of(who)
         rows = [self.customers.rows[one] for one in said]
@@ -101,7 +101,7 @@ class NextPurchaseAnswers:
         return [answers.get(one) or unknown | {"customer_id": one} for one in who]
 
     def _posted(
-        self, who: Histories, within_days: Sequence[int], quantiles: Sequence[float]
+        self, who: PostedCustomers, within_days: Sequence[int], quantiles: Sequence[float]
     ) -> list[dict[str, Any]]:
         features = self.model.features(who.dataset(self.population), who.as_of)
         answers = self.model.predict_from(features).with_columns(basis(features)).to_dicts()

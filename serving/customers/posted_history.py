@@ -31,7 +31,7 @@ TOUCHPOINTS = {name: column.dtype for name, column in TABLES["touchpoints"].colu
 
 
 @dataclass(frozen=True)
-class Histories:
+class PostedCustomers:
     """Posted customers as canonical tables.
 
     Attributes

@@ -6,7 +6,7 @@ Asks the readers of one published version; the HTTP routes ask here.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.customers.posted_history import Histories, key_of
+from serving.customers.posted_history import PostedCustomers, key_of
 from training.customers.profile import NAMES, describe
 
 Rows = list[dict[str, Any]]
@@ -31,7 +31,7 @@ NOBODY: dict[str, Any] = {
 }
 
 
-def profiles(models: Mapping[str, Any], who: Sequence[str] | Histories) -> Rows:
+def profiles(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) -> Rows:
     """Answer for each customer, in the order asked.
 
     Parameters
@@ -76,8 +76,8 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | Histories) -> Rows:
     return found
 
 
-def _habits(churn: Any, who: Sequence[str] | Histories) -> Rows:
-    if isinstance(who, Histories):
+def _habits(churn: Any, who: Sequence[str] | PostedCustomers) -> Rows:
+    if isinstance(who, PostedCustomers):
         frame = describe(who.dataset(churn.population), who.as_of, churn.profiles.groups)
         said = {row["customer_id"]: row for row in frame.iter_rows(named=True)}
         keys: Sequence[str] = [key_of(number) for number in range(len(who.names))]

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
-from serving.customers.posted_history import Histories
+from serving.customers.posted_history import PostedCustomers
 from serving.customers.profile import BESIDES, profiles
 from serving.customers.schemas import (
     Churn,
@@ -22,17 +22,17 @@ from serving.customers.schemas import (
     ValueRequest,
 )
 from serving.http.errors import ERRORS
-from serving.http.respond import Asking, check_as_of, reply
+from serving.http.respond import Responder, check_as_of, reply
 from serving.http.schemas import Answer
 from serving.predictor import Served
 
-Who = Sequence[str] | Histories
+Who = Sequence[str] | PostedCustomers
 Of = Callable[[Mapping[str, Any], Who], list[dict[str, Any]]]
 # To score one posted history takes as long as to look up so many customers.
 HISTORY = 10
 
 
-def router(asking: Asking) -> APIRouter:
+def router(asking: Responder) -> APIRouter:
     """Build the routes that ask through `asking`."""
     router = APIRouter()
 
@@ -64,7 +64,7 @@ def router(asking: Asking) -> APIRouter:
             return await reply(
                 model.version,
                 as_of,
-                lambda: of(served.answers, Histories.read(posted, as_of)),
+                lambda: of(served.answers, PostedCustomers.read(posted, as_of)),
                 HISTORY * len(posted),
             )
 

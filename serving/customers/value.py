@@ -10,7 +10,7 @@ from typing import Any, Self
 import polars as pl
 
 from features.errors import InvalidInput
-from serving.customers.posted_history import Histories
+from serving.customers.posted_history import PostedCustomers
 from training.customers.population import Population
 from training.customers.published import KnownCustomers, basis
 from training.models.value.model import ValueModel
@@ -47,7 +47,7 @@ class ValueAnswers:
         return cls(model, KnownCustomers.load(folder), Population.load(folder), folder)
 
     def answer(
-        self, who: Sequence[str] | Histories, horizons_days: Sequence[int] | None = None
+        self, who: Sequence[str] | PostedCustomers, horizons_days: Sequence[int] | None = None
     ) -> list[dict[str, Any]]:
         """Answer for each customer, in the order asked.
 
@@ -79,7 +79,7 @@ class ValueAnswers:
                     f"{MOST_DAYS}.",
                     field=where,
                 )
-        if isinstance(who, Histories):
+        if isinstance(who, PostedCustomers):
             features = self.model.features(who.dataset(self.population), who.as_of)
             rows = self._scored(features, who.as_of, horizons_days)
             return who.named(rows, lambda one: self._unknown(one, who.as_of, horizons_days))

@@ -7,11 +7,11 @@ from starlette.responses import Response
 
 from serving.demand.schemas import AnomaliesRequest, Anomaly, Forecast, ForecastRequest
 from serving.http.errors import ERRORS
-from serving.http.respond import INLINE, Asking
+from serving.http.respond import INLINE, Responder
 from serving.http.schemas import Answer
 
 
-def router(asking: Asking) -> APIRouter:
+def router(asking: Responder) -> APIRouter:
     """Build the routes that ask through `asking`."""
     router = APIRouter()
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
 from serving.http.schemas import Request
-from serving.predictor import Predictor, Served
+from serving.predictor import Served, VersionHolder
 
 # Up to this many entities are answered at once; more go to a thread, so that a long
 # question does not hold up the short ones (a thread costs more than a short answer).
@@ -20,10 +20,10 @@ INLINE = 50
 
 
 @dataclass(frozen=True)
-class Asking:
+class Responder:
     """Asks the models of the version that the predictor holds."""
 
-    predictor: Predictor
+    predictor: VersionHolder
 
     async def answer(
         self, task: str, ask: Request, of: Callable[[Any], list[dict[str, Any]]], size: int

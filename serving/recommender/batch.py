@@ -16,10 +16,10 @@ import polars as pl
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from serving.recommender import item_to_item as goods
-from serving.recommender.query import KINDS, LONGEST, Wish
+from serving.recommender.query import KINDS, LONGEST, ListQuery
 from serving.recommender.request import ListRequest
 from serving.recommender.rerank import Filters
-from training.models.recommender.index.index import Shelf
+from training.models.recommender.index.index import RecommenderIndex
 
 OF_PRODUCTS = ("similar", "together", "customers_for_product")
 COMPANIONS = 20
@@ -83,7 +83,7 @@ def lists_of(
         )
     with tempfile.TemporaryDirectory() as folder:
         model.publish(dataset, as_of, Path(folder))
-        shelf = Shelf.load(Path(folder))
+        shelf = RecommenderIndex.load(Path(folder))
         if kind in KINDS:
             return _of_customers(shelf, kind, k, _customers(dataset, as_of))
         return PRODUCTS[kind](shelf, min(k, COMPANIONS) if kind != "customers_for_product" else k)
@@ -95,8 +95,8 @@ def _customers(dataset: Dataset, as_of: datetime) -> list[str]:
     return ids.sort("customer_id").collect()["customer_id"].to_list()
 
 
-def _of_customers(shelf: Shelf, kind: str, k: int, customers: list[str]) -> pl.DataFrame:
-    request = ListRequest(shelf, Wish(kind=kind, k=k))
+def _of_customers(shelf: RecommenderIndex, kind: str, k: int, customers: list[str]) -> pl.DataFrame:
+    request = ListRequest(shelf, ListQuery(kind=kind, k=k))
     schema = pl.Schema(LIST | (DUE if kind == "buy_again" else {}))
     rows = (
         (answer["customer_id"], *(item.get(name) for name in list(schema)[1:]))
@@ -116,34 +116,34 @@ def _frame(rows: Iterable[tuple[Any, ...]], schema: Mapping[str, Any]) -> pl.Dat
 
 
 def _rows(
-    shelf: Shelf, answer: Callable[[str], dict[str, Any]], items: str
+    shelf: RecommenderIndex, answer: Callable[[str], dict[str, Any]], items: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for product in shelf.catalogue.ids:
         for item in answer(product)[items]:
             yield product, item
 
 
-def _similar(shelf: Shelf, k: int) -> pl.DataFrame:
+def _similar(shelf: RecommenderIndex, k: int) -> pl.DataFrame:
     rows = _rows(shelf, lambda one: goods.similar(shelf, one, k, Filters()), "items")
     found = ((one, item["rank"], item["product_id"], item["score"]) for one, item in rows)
     return _frame(found, SIMILAR)
 
 
-def _together(shelf: Shelf, k: int) -> pl.DataFrame:
+def _together(shelf: RecommenderIndex, k: int) -> pl.DataFrame:
     rows = _rows(shelf, lambda one: goods.together(shelf, [one], k, Filters()), "items")
     names = ("rank", "product_id", "score", "lift", "support", "confidence")
     found = ((one, *(item[name] for name in names)) for one, item in rows)
     return _frame(found, TOGETHER)
 
 
-def _customers_for(shelf: Shelf, k: int) -> pl.DataFrame:
+def _customers_for(shelf: RecommenderIndex, k: int) -> pl.DataFrame:
     rows = _rows(shelf, lambda one: goods.customers_for(shelf, one, k), "customers")
     names = ("rank", "customer_id", "score", "bought_before")
     found = ((one, *(item[name] for name in names)) for one, item in rows)
     return _frame(found, BUYERS)
 
 
-PRODUCTS: dict[str, Callable[[Shelf, int], pl.DataFrame]] = {
+PRODUCTS: dict[str, Callable[[RecommenderIndex, int], pl.DataFrame]] = {
     "similar": _similar,
     "together": _together,
     "customers_for_product": _customers_for,

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from features.dataset import Dataset
-from serving.recommender.query import Wish
+from serving.recommender.query import ListQuery
 from serving.recommender.request import ListRequest
 from serving.recommender.rerank import Layout, arrange
 from training.models.recommender.beyond_accuracy import measured
 from training.models.recommender.hits import measures, outcome
-from training.models.recommender.index.index import Shelf
+from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.inputs import interactions as histories
 
 SETTINGS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
@@ -23,7 +23,7 @@ PLACES = 10
 
 
 def variety_curve(
-    shelf: Shelf, dataset: Dataset, settings: Sequence[float] = SETTINGS
+    shelf: RecommenderIndex, dataset: Dataset, settings: Sequence[float] = SETTINGS
 ) -> pl.DataFrame:
     """Measure lists of ten, as they are served, at each setting of variety.
 
@@ -61,9 +61,11 @@ def variety_curve(
     return pl.DataFrame(rows)
 
 
-def _lists(shelf: Shelf, settings: Sequence[float]) -> Iterator[tuple[float, pl.DataFrame]]:
+def _lists(
+    shelf: RecommenderIndex, settings: Sequence[float]
+) -> Iterator[tuple[float, pl.DataFrame]]:
     """Lay every customer's candidates, which are ranked once, out at each setting."""
-    request = ListRequest(shelf, Wish(k=PLACES))
+    request = ListRequest(shelf, ListQuery(k=PLACES))
     pools = {customer: request.pool(customer) for customer in shelf.customer_ids}
     schema = {"customer_id": pl.String, "rank": pl.Int32, "product_id": pl.String}
     for variety in settings:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from serving.recommender.phrases import REGULAR, Facts, sentences
 from training.models.recommender.index.association import Towards
 from training.models.recommender.index.candidate_store import Candidates
-from training.models.recommender.index.index import Shelf
+from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.index.replenishment import DUE, Clock
 from training.models.recommender.ranking.attribution import TOLD
 from training.published.arrays import Ints
@@ -62,11 +62,11 @@ class Bought:
     kinds: Sequence[int] = ()
 
 
-class Teller:
+class Explainer:
     """Tells why, with one basket in hand."""
 
     def __init__(
-        self, shelf: Shelf, with_basket: Towards, place: int, location_id: str | None
+        self, shelf: RecommenderIndex, with_basket: Towards, place: int, location_id: str | None
     ) -> None:
         self.shelf = shelf
         # Where nothing was sold lately, and nothing is planned, the chain's stands in.

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from features.errors import NotFound
 from serving.recommender.rerank import Filters, Layout, arrange
 from training.models.recommender.index.association import Towards
-from training.models.recommender.index.index import Shelf
+from training.models.recommender.index.index import RecommenderIndex
 
 Floats = NDArray[np.float64]
 
 
-def known(shelf: Shelf, product_id: str, field: str) -> int:
+def known(shelf: RecommenderIndex, product_id: str, field: str) -> int:
     """Return a product's code.
 
     Raises
@@ -34,7 +34,7 @@ def known(shelf: Shelf, product_id: str, field: str) -> int:
     return code
 
 
-def similar(shelf: Shelf, product_id: str, k: int, filters: Filters) -> dict[str, Any]:
+def similar(shelf: RecommenderIndex, product_id: str, k: int, filters: Filters) -> dict[str, Any]:
     """List what can stand for a product, the most alike first."""
     code = known(shelf, product_id, "product_id")
     others, likeness = shelf.similar.of(code)
@@ -50,7 +50,9 @@ def similar(shelf: Shelf, product_id: str, k: int, filters: Filters) -> dict[str
     }
 
 
-def together(shelf: Shelf, basket: Sequence[str], k: int, filters: Filters) -> dict[str, Any]:
+def together(
+    shelf: RecommenderIndex, basket: Sequence[str], k: int, filters: Filters
+) -> dict[str, Any]:
     """List what is bought with the products of a basket, the likeliest to be wanted first.
 
     Only what goes with them significantly: where nothing does, the list is empty.
@@ -80,13 +82,13 @@ def together(shelf: Shelf, basket: Sequence[str], k: int, filters: Filters) -> d
     return {"product_ids": list(basket), "basis": "baskets", "items": items}
 
 
-def completing(shelf: Shelf, found: Towards) -> Floats:
+def completing(shelf: RecommenderIndex, found: Towards) -> Floats:
     """Estimate the chance that the basket's owner wants each product too: share times lift."""
     share = np.maximum(shelf.popular.share[found.codes], 1e-6)
     return np.minimum(share.astype(np.float64) * np.exp(found.weight), 1.0)
 
 
-def customers_for(shelf: Shelf, product_id: str, k: int) -> dict[str, Any]:
+def customers_for(shelf: RecommenderIndex, product_id: str, k: int) -> dict[str, Any]:
     """List the customers likeliest to buy a product within the horizon."""
     code = known(shelf, product_id, "product_id")
     buyers = shelf.buyers
@@ -108,7 +110,7 @@ def customers_for(shelf: Shelf, product_id: str, k: int) -> dict[str, Any]:
     }
 
 
-def named(shelf: Shelf, code: int) -> dict[str, str]:
+def named(shelf: RecommenderIndex, code: int) -> dict[str, str]:
     """Give a product's id, and its name where it has one."""
     name = shelf.catalogue.names[code]
     return {"product_id": shelf.catalogue.ids[code], **({"name": name} if name else {})}

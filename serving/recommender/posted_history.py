@@ -20,7 +20,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.interactions.builder import baskets, interactions
 from training.models.recommender.index.candidate_store import Candidates
-from training.models.recommender.index.index import Shelf
+from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.ranking.attribution import OF_REASON
 from training.published.arrays import Ints
 
@@ -81,7 +81,9 @@ def read(orders: pl.DataFrame, as_of: datetime) -> dict[str, Posted]:
     }
 
 
-def candidates(shelf: Shelf, posted: Posted, at: datetime, location_id: str | None) -> Candidates:
+def candidates(
+    shelf: RecommenderIndex, posted: Posted, at: datetime, location_id: str | None
+) -> Candidates:
     """Weigh what a customer bought, and what goes with it, for a moment and a place.
 
     Products of which the shelf knows nothing are left out.
@@ -110,7 +112,9 @@ def candidates(shelf: Shelf, posted: Posted, at: datetime, location_id: str | No
     return Candidates(-1, cols, by_kind, is_own, source.astype(np.int8), features, nothing_laid)
 
 
-def motives(shelf: Shelf, found: Candidates, at: NDArray[np.int64]) -> list[tuple[str, ...]]:
+def motives(
+    shelf: RecommenderIndex, found: Candidates, at: NDArray[np.int64]
+) -> list[tuple[str, ...]]:
     """Name what speaks for some of the candidates."""
     promoted = worth(found.features, len(found.products)) > 0
     said: list[tuple[str, ...]] = []
@@ -128,7 +132,7 @@ def worth(features: Mapping[str, NDArray[Any]], size: int) -> Floats:
 
 
 def _new(
-    shelf: Shelf, codes: Ints, often: Floats
+    shelf: RecommenderIndex, codes: Ints, often: Floats
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
     """Find popular products that go with what a customer buys, which they never bought.
 
@@ -160,7 +164,7 @@ def _new(
 
 
 def _promotions(
-    shelf: Shelf, cols: NDArray[np.int64], day: int, location_id: str | None
+    shelf: RecommenderIndex, cols: NDArray[np.int64], day: int, location_id: str | None
 ) -> dict[str, Any]:
     place = -1 if location_id is None else shelf.ranked.locations.get(location_id, -1)
     where = np.full((len(cols), 1), place, np.int64)

@@ -7,7 +7,7 @@ from datetime import datetime
 from features.calendar import to_date, to_day
 from features.errors import InvalidInput
 from serving.recommender.rerank import Filters
-from training.models.recommender.index.index import Shelf
+from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.inputs.promotions import AHEAD_DAYS
 
 # By kind of list, what it is ranked by; what is popular is nobody's own.
@@ -23,7 +23,7 @@ LONGEST = 100
 
 
 @dataclass(frozen=True)
-class Wish:
+class ListQuery:
     """What is asked for; the same for all customers of a request.
 
     Attributes
@@ -57,7 +57,7 @@ class Wish:
     bought: Mapping[str, datetime] = field(default_factory=dict)
     at: datetime | None = None
 
-    def check(self, shelf: Shelf) -> None:
+    def check(self, shelf: RecommenderIndex) -> None:
         """Refuse what cannot be answered.
 
         Raises

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from serving.customers.posted_history import Histories, History, key_of
+from serving.customers.posted_history import History, PostedCustomers, key_of
 from serving.recommender import item_to_item as goods
 from serving.recommender import posted_history as posted
-from serving.recommender.query import Wish
+from serving.recommender.query import ListQuery
 from serving.recommender.request import ListRequest
 from serving.recommender.rerank import Filters
-from training.models.recommender.index.index import Shelf
+from training.models.recommender.index.index import RecommenderIndex
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class RecommenderAnswers:
         By length, requests without any wish, which are the same each time.
     """
 
-    shelf: Shelf
+    shelf: RecommenderIndex
     plain: dict[int, ListRequest] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `RecommenderModel.publish` wrote."""
-        shelf = Shelf.load(folder)
+        shelf = RecommenderIndex.load(folder)
         answers = cls(shelf)
         # The first request pays for nothing that all of them need.
         answers.answer(["nobody", *shelf.customer_ids[:1]])
@@ -47,7 +47,7 @@ class RecommenderAnswers:
         customer_ids: Sequence[str],
         k: int = 10,
         exclude_product_ids: Sequence[str] = (),
-        wish: Wish | None = None,
+        wish: ListQuery | None = None,
     ) -> list[dict[str, Any]]:
         """Answer for each customer, in the order asked.
 
@@ -78,7 +78,7 @@ class RecommenderAnswers:
         if wish is None and not exclude_product_ids:
             request = self._plain(k)
         else:
-            request = self._request(k, exclude_product_ids, wish or Wish())
+            request = self._request(k, exclude_product_ids, wish or ListQuery())
         return [request.answer(one) for one in customer_ids]
 
     def posted(
@@ -86,7 +86,7 @@ class RecommenderAnswers:
         histories: Sequence[History],
         k: int = 10,
         exclude_product_ids: Sequence[str] = (),
-        wish: Wish | None = None,
+        wish: ListQuery | None = None,
     ) -> list[dict[str, Any]]:
         """Answer for customers by their own orders, in the order posted.
 
@@ -98,15 +98,15 @@ class RecommenderAnswers:
         InvalidInput, MissingData
             If what is wished for cannot be answered, or an order has no instant before `at`.
         """
-        request = self._request(k, exclude_product_ids, wish or Wish())
-        read = Histories.read(histories, request.wish.at or self.shelf.ranked.as_of, "at")
+        request = self._request(k, exclude_product_ids, wish or ListQuery())
+        read = PostedCustomers.read(histories, request.wish.at or self.shelf.ranked.as_of, "at")
         known = posted.read(read.orders, read.as_of)
         return [
             request.answer_posted(name, known.get(key_of(number)))
             for number, name in enumerate(read.names)
         ]
 
-    def _request(self, k: int, excluded: Sequence[str], wish: Wish) -> ListRequest:
+    def _request(self, k: int, excluded: Sequence[str], wish: ListQuery) -> ListRequest:
         products = [*wish.filters.exclude_product_ids, *excluded]
         filters = replace(wish.filters, exclude_product_ids=products)
         return ListRequest(self.shelf, replace(wish, k=k, filters=filters))
@@ -114,11 +114,11 @@ class RecommenderAnswers:
     def _plain(self, k: int) -> ListRequest:
         """Return the request without any wish, of which there are as many as lengths."""
         if k not in self.plain:
-            self.plain[k] = ListRequest(self.shelf, Wish(k=k))
+            self.plain[k] = ListRequest(self.shelf, ListQuery(k=k))
         return self.plain[k]
 
     def rerank(
-        self, customer_ids: Sequence[str], product_ids: Sequence[str], wish: Wish
+        self, customer_ids: Sequence[str], product_ids: Sequence[str], wish: ListQuery
     ) -> list[dict[str, Any]]:
         """Put the products in the order in which each customer wants them.
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from features.calendar import to_date, to_day
 from features.errors import InvalidInput
-from serving.recommender.explain import Bought, Shown, Teller
+from serving.recommender.explain import Bought, Explainer, Shown
 from serving.recommender.item_to_item import completing
 from serving.recommender.posted_history import Posted, candidates, motives
-from serving.recommender.query import LONGEST, RANKED_BY, Wish
+from serving.recommender.query import LONGEST, RANKED_BY, ListQuery
 from serving.recommender.rerank import Layout, arrange, known_codes
 from training.models.recommender.index.candidate_store import Candidates
-from training.models.recommender.index.index import Shelf
+from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.index.replenishment import LAPSED
 from training.models.recommender.ranking.context_features import still_there
 from training.published.arrays import Ints
@@ -59,7 +59,7 @@ class Pool:
 class ListRequest:
     """One wish on one shelf: what all customers of a request share is worked out once."""
 
-    def __init__(self, shelf: Shelf, wish: Wish) -> None:
+    def __init__(self, shelf: RecommenderIndex, wish: ListQuery) -> None:
         wish.check(shelf)
         self.shelf = shelf
         self.wish = wish
@@ -81,7 +81,7 @@ class ListRequest:
         self.with_basket = shelf.association.towards(self.basket)
         self.wanted = self._wanted()
         self.nobody: dict[str, Any] | None = None
-        self.teller = Teller(shelf, self.with_basket, self.place, location)
+        self.teller = Explainer(shelf, self.with_basket, self.place, location)
 
     def answer(self, customer_id: str) -> dict[str, Any]:
         """Answer for one customer: customer_id, basis and items, best first."""

@@ -8,9 +8,9 @@ from starlette.responses import Response
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
 from serving.http.errors import ERRORS
-from serving.http.respond import Asking
+from serving.http.respond import Responder
 from serving.http.schemas import Answer
-from serving.recommender.query import Wish
+from serving.recommender.query import ListQuery
 from serving.recommender.rerank import Filters
 from serving.recommender.schemas import (
     BasketRequest,
@@ -18,8 +18,8 @@ from serving.recommender.schemas import (
     Choosing,
     Companions,
     CustomersForProductRequest,
+    ListContext,
     LookAlikes,
-    Moment,
     Recommendation,
     RecommendRequest,
     RerankRequest,
@@ -35,7 +35,7 @@ PRODUCTS = 20
 MOST_PAIRS = 100_000
 
 
-def router(asking: Asking) -> APIRouter:
+def router(asking: Responder) -> APIRouter:
     """Build the routes that ask through `asking`."""
     router = APIRouter()
 
@@ -63,7 +63,7 @@ def router(asking: Asking) -> APIRouter:
                 lambda answers: answers.posted(posted, ask.k, ask.exclude_product_ids, wish),
                 HISTORY * len(posted) + _size(len(posted), ask.k),
             )
-        wishes = () if wish == Wish() else (wish,)
+        wishes = () if wish == ListQuery() else (wish,)
         return await asking.answer(
             TASK,
             ask,
@@ -142,8 +142,8 @@ def _filters(ask: Choosing) -> Filters:
     )
 
 
-def _wish(ask: Moment, **further: object) -> Wish:
-    return Wish(
+def _wish(ask: ListContext, **further: object) -> ListQuery:
+    return ListQuery(
         filters=_filters(ask),
         basket_product_ids=tuple(ask.basket_product_ids),
         bought={

@@ -45,7 +45,7 @@ class Pin(BaseModel):
     product_id: Id
 
 
-class Moment(Choosing):
+class ListContext(Choosing):
     """What is known of the moment in which a list is shown."""
 
     basket_product_ids: Annotated[
@@ -69,7 +69,7 @@ class Moment(Choosing):
     )
 
 
-class RecommendRequest(Moment):
+class RecommendRequest(ListContext):
     """Which products to show."""
 
     model_config = ConfigDict(
@@ -103,7 +103,7 @@ class RecommendRequest(Moment):
     )
 
 
-class RerankRequest(Moment):
+class RerankRequest(ListContext):
     """In which order to show products that the caller chose."""
 
     model_config = ConfigDict(

@@ -146,12 +146,12 @@ def published_home(
     for name, model in models.items():
         (draft / name).mkdir(parents=True)
         model.publish(journey, as_of, draft / name)
-    record = published.Version(
+    record = published.PublishedVersion(
         version="v1",
         dataset=journey.name,
         created=datetime.now().astimezone(),
         models={
-            name: published.Model(
+            name: published.PublishedModel(
                 version=f"{name}/1", run_id="none", snapshot=journey.snapshot, as_of=as_of
             )
             for name in models

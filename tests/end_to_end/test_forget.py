@@ -17,7 +17,7 @@ from features.ingest.pipeline import import_tables
 from features.ingest.staging import SourceTable
 from foresell.cli import app
 from serving.customers.profile import profiles
-from serving.predictor import Predictor
+from serving.predictor import VersionHolder
 from serving.readers import READERS
 from training.published import versions as published
 from training.release import renew
@@ -50,7 +50,7 @@ def customers(home, dataset) -> list[str]:
     return sorted(orders.unique().collect().get_column("customer_id").drop_nulls().to_list())
 
 
-def answers(predictor: Predictor, ids: list[str]) -> dict[str, list]:
+def answers(predictor: VersionHolder, ids: list[str]) -> dict[str, list]:
     """What every personal model says, as a route would ask."""
     models = predictor.held().answers
     found = {task: models[task].answer(ids) for task in PERSONAL}
@@ -63,7 +63,7 @@ def answers(predictor: Predictor, ids: list[str]) -> dict[str, list]:
 def test_the_person_is_answered_as_an_unknown_one_and_all_others_as_before(
     served_home, run, journey
 ):
-    predictor = Predictor([served_home], READERS, 1.0)
+    predictor = VersionHolder([served_home], READERS, 1.0)
     predictor.refresh()
     ids = customers(served_home, journey.name)
     gone, others = ids[100], [one for one in ids[::6] if one != ids[100]]
@@ -160,7 +160,7 @@ def test_who_withdraws_consent_is_out_of_what_is_served_from_the_import_on(serve
     people = pl.DataFrame({"customer_id": ids, "consent": [one != ids[5] for one in ids]})
     import_tables(served_home, journey.name, [SourceTable("customers", people)], 0.0)
     assert renew(served_home, journey.name) == 1
-    predictor = Predictor([served_home], READERS, 1.0)
+    predictor = VersionHolder([served_home], READERS, 1.0)
     predictor.refresh()
     bases = [json.loads(row)["basis"] for row in answers(predictor, ids[5:6])["churn"]]
     assert bases == ["population"]

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from foresell.cli import app
 from serving.app import build_app
-from serving.predictor import Predictor
+from serving.predictor import VersionHolder
 from serving.readers import READERS
 from training.published import versions as published
 
@@ -217,7 +217,7 @@ def post(homes, trained):
     """Ask a shop's published version over HTTP, in this process."""
     apps = {}
     for name, folder in homes.items():
-        predictor = Predictor([folder / "home"], READERS, poll_seconds=600)
+        predictor = VersionHolder([folder / "home"], READERS, poll_seconds=600)
         predictor.refresh()
         apps[name] = build_app(predictor)
 

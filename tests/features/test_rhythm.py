@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.cadence import LADDER_WEEKS, demand_season, purchase_horizon, rhythm
+from features.cadence import LADDER_WEEKS, cadence, demand_season, purchase_horizon
 from features.calendar import day_start, step_days, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
@@ -47,35 +47,35 @@ def twice(horizon: int) -> int:
     [(5, 365, 7), (20, 365, 21), (27, 365, 28), (80, 730, 91), (180, 730, 91), (180, 1600, 182)],
 )
 def test_the_horizon_holds_the_usual_gap_and_leaves_room_for_three_windows(gap_days, days, horizon):
-    found = purchase_horizon(rhythm(visits(gap_days, days)), twice)
+    found = purchase_horizon(cadence(visits(gap_days, days)), twice)
     assert found.days == horizon
     assert f"within {gap_days} days" in found.reason
     assert twice(found.days) + 3 * found.days <= days
 
 
 def test_a_horizon_that_history_cuts_short_says_so():
-    found = purchase_horizon(rhythm(visits(180, 400)), twice)
+    found = purchase_horizon(cadence(visits(180, 400)), twice)
     assert found.days == 56
     assert "182 days would need more than 400 days of history" in found.reason
 
 
 def test_every_horizon_is_a_step_of_the_ladder():
     for gap in range(1, 400, 13):
-        known = rhythm(visits(gap, 1500, customers=40))
+        known = cadence(visits(gap, 1500, customers=40))
         assert purchase_horizon(known, twice).days / 7 in LADDER_WEEKS
 
 
 def test_the_horizon_never_falls_below_what_the_question_allows():
-    assert purchase_horizon(rhythm(visits(5, 365)), twice, gaps=2, shortest_days=30).days == 35
+    assert purchase_horizon(cadence(visits(5, 365)), twice, gaps=2, shortest_days=30).days == 35
 
 
 def test_without_customers_who_came_back_the_horizon_is_four_weeks():
-    found = purchase_horizon(rhythm(visits(500, 365), START + timedelta(days=365)), twice)
+    found = purchase_horizon(cadence(visits(500, 365), START + timedelta(days=365)), twice)
     assert (found.days, "too few" in found.reason) == (28, True)
 
 
 def test_the_bundled_grocer_is_asked_about_four_weeks_and_followed_for_eight(journey):
-    known = rhythm(journey)
+    known = cadence(journey)
     assert purchase_horizon(known, twice).days == 28
     assert purchase_horizon(known, lambda h: h + 14, gaps=2, shortest_days=30).days == 56
 
@@ -85,7 +85,7 @@ def test_what_is_recorded_later_does_not_change_the_rhythm(journey, rewritten):
     past = rewritten(
         journey, orders=journey.table("orders").to_native().filter(pl.col("ts") < as_of)
     )
-    assert rhythm(past, as_of) == rhythm(journey, as_of)
+    assert cadence(past, as_of) == cadence(journey, as_of)
 
 
 FIRSTS = [to_day(date(2023, month, 1)) for month in range(1, 7)]
@@ -114,7 +114,7 @@ def test_a_monthly_table_ends_with_its_last_month(shift):
     frame = pl.DataFrame({"product_id": "tea", "day": months, "quantity": 3.0})
     dataset = Dataset.from_frames("ledger", {"sales": frame.cast({"day": pl.Int32})})
     assert dataset.end == datetime(2024, 7 + shift, 1)
-    assert rhythm(dataset).period_days == 31
+    assert cadence(dataset).period_days == 31
 
 
 def sold(units) -> Dataset:
@@ -169,7 +169,7 @@ def test_what_sells_later_does_not_change_the_season(journey, rewritten):
 def test_a_weekly_table_ends_when_its_last_week_has_ended():
     dataset = weekly(6)
     assert dataset.end == START + timedelta(weeks=6)
-    assert rhythm(dataset).period_days == 7
+    assert cadence(dataset).period_days == 7
 
 
 def test_a_week_is_known_when_it_has_ended():

@@ -27,12 +27,12 @@ def served(journey, tmp_path_factory):
     for model in models:
         (draft / model.name).mkdir(parents=True)
         model.fit(journey, AS_OF).publish(journey, AS_OF, draft / model.name)
-    record = published.Version(
+    record = published.PublishedVersion(
         version="v1",
         dataset=journey.name,
         created=datetime.now().astimezone(),
         models={
-            model.name: published.Model(
+            model.name: published.PublishedModel(
                 version=f"{model.name}/1", run_id="none", snapshot=journey.snapshot, as_of=AS_OF
             )
             for model in models

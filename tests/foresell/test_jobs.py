@@ -117,7 +117,7 @@ def served(tmp_path, monkeypatch):
     """A home that serves a shop; serve it and say which datasets were published for that."""
     draft = published.root(tmp_path) / ".draft"
     draft.mkdir(parents=True)
-    record = published.Version(
+    record = published.PublishedVersion(
         version="v1", dataset="my-shop", created=datetime(2024, 1, 1), models={}
     )
     published.finish(tmp_path, draft, record)

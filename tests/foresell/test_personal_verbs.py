@@ -93,10 +93,10 @@ def served_by_hand(home):
     draft = published.root(home) / ".draft"
     (draft / "churn").mkdir(parents=True)
     pl.DataFrame({"customer_id": ids}).write_parquet(draft / "churn" / published.ANSWERS)
-    model = published.Model(
+    model = published.PublishedModel(
         version="churn/1", run_id="none", snapshot=dataset.snapshot, as_of=dataset.end
     )
-    record = published.Version(
+    record = published.PublishedVersion(
         version="v1",
         dataset="corner-shop",
         created=datetime.now().astimezone(),

@@ -19,7 +19,7 @@ from training.published import versions as published
 AS_OF = datetime(2018, 1, 1)
 
 
-class Shelf:
+class Lists:
     """Reads what `publish_by_hand` wrote for the recommender: one product a line."""
 
     def __init__(self, folder: Path) -> None:
@@ -92,7 +92,7 @@ def people(
     return found
 
 
-READERS = {"recommender": Shelf, "demand": Series, "churn": Broken}
+READERS = {"recommender": Lists, "demand": Series, "churn": Broken}
 
 
 @pytest.fixture
@@ -107,11 +107,15 @@ def publish_by_hand() -> Callable[..., Path]:
             (draft / task).mkdir(parents=True)
             (draft / task / "products.txt").write_text(products)
         models = {
-            task: published.Model(version=f"{task}/1", run_id="r", snapshot="s", as_of=AS_OF)
+            task: published.PublishedModel(
+                version=f"{task}/1", run_id="r", snapshot="s", as_of=AS_OF
+            )
             for task in tasks.split()
         }
         created = datetime.now().astimezone()
-        record = published.Version(version=name, dataset="d", created=created, models=models)
+        record = published.PublishedVersion(
+            version=name, dataset="d", created=created, models=models
+        )
         folder = published.finish(home, draft, record)
         published.switch(home, name)
         return folder

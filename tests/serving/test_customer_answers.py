@@ -6,7 +6,7 @@ from statistics import mean
 import polars as pl
 import pytest
 
-from serving.customers.posted_history import Histories
+from serving.customers.posted_history import PostedCustomers
 from serving.customers.profile import profiles
 from serving.customers.schemas import Customer
 
@@ -95,7 +95,7 @@ def test_a_posted_customer_has_a_whole_profile(people, people_as_of):
         for day, category in ((1, "TEA"), (9, "TEA"), (17, "SOUP"), (25, "TEA"))
     ]
     one, empty = profiles(
-        people, Histories.read([{"orders": orders}, {"orders": []}], people_as_of)
+        people, PostedCustomers.read([{"orders": orders}, {"orders": []}], people_as_of)
     )
     assert one["top_categories"] == ["TEA", "SOUP"]
     assert one["visits"] == 4
@@ -117,7 +117,7 @@ def test_two_posted_under_one_name_keep_their_own_categories(people, people_as_o
         }
         for category in known
     ]
-    shown = profiles(people, Histories.read(posted, people_as_of))
+    shown = profiles(people, PostedCustomers.read(posted, people_as_of))
     assert [[row["category"] for row in one["next_categories"]] for one in shown] == [
         [category] for category in known
     ]

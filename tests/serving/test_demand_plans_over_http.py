@@ -12,7 +12,7 @@ from features.calendar import day_start
 from features.dataset import Dataset
 from serving.app import build_app
 from serving.demand.reader import DemandAnswers
-from serving.predictor import Predictor
+from serving.predictor import VersionHolder
 from training.models.demand.model import DemandModel
 from training.published import versions as published
 
@@ -58,12 +58,14 @@ def ask(tmp_path_factory):
     draft = published.root(home) / ".v1"
     (draft / "demand").mkdir(parents=True)
     model.publish(shop, AS_OF, draft / "demand")
-    one = published.Model(version="demand/1", run_id="r", snapshot="s", as_of=AS_OF)
+    one = published.PublishedModel(version="demand/1", run_id="r", snapshot="s", as_of=AS_OF)
     created = datetime.now().astimezone()
-    record = published.Version(version="v1", dataset="d", created=created, models={"demand": one})
+    record = published.PublishedVersion(
+        version="v1", dataset="d", created=created, models={"demand": one}
+    )
     published.finish(home, draft, record)
     published.switch(home, "v1")
-    predictor = Predictor([home], {"demand": DemandAnswers.load}, poll_seconds=60)
+    predictor = VersionHolder([home], {"demand": DemandAnswers.load}, poll_seconds=60)
     predictor.refresh()
     app = build_app(predictor, max_body_bytes=1_000_000)
 

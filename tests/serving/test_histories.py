@@ -8,7 +8,7 @@ import pytest
 
 from features.customers.builder import TYPICAL_SPEND, customers
 from features.errors import InvalidInput
-from serving.customers.posted_history import Histories
+from serving.customers.posted_history import PostedCustomers
 from training.customers.population import Population
 
 AS_OF = datetime(2017, 11, 6)
@@ -67,27 +67,27 @@ def same(one, other):
 
 
 def test_a_known_customers_own_orders_are_answered_as_their_id_is(served, known, own):
-    posted = served.answer(Histories.read(own, AS_OF))
+    posted = served.answer(PostedCustomers.read(own, AS_OF))
     for one, other in zip(posted, served.answer(known), strict=True):
         same(one, other)
 
 
 def test_the_order_of_histories_is_that_of_the_answers_and_changes_none(served, own):
-    posted = served.answer(Histories.read(own, AS_OF))
-    backwards = served.answer(Histories.read(own[::-1], AS_OF))[::-1]
+    posted = served.answer(PostedCustomers.read(own, AS_OF))
+    backwards = served.answer(PostedCustomers.read(own[::-1], AS_OF))[::-1]
     for one, other in zip(posted, backwards, strict=True):
         same(one, other)
 
 
 def test_a_history_without_a_name_is_called_by_its_place(served):
     orders = [{"ts": "2017-11-01", "revenue": 20.0}]
-    found = served.answer(Histories.read([{"orders": orders}, {"orders": orders}], AS_OF))
+    found = served.answer(PostedCustomers.read([{"orders": orders}, {"orders": orders}], AS_OF))
     assert [one["customer_id"] for one in found] == ["histories[0]", "histories[1]"]
 
 
 def test_who_never_bought_and_who_bought_once_get_the_populations_answer(served):
     once = {"orders": [{"ts": "2017-11-01", "revenue": 20.0, "category": "MILK"}]}
-    never, single = served.answer(Histories.read([{"orders": []}, once], AS_OF))
+    never, single = served.answer(PostedCustomers.read([{"orders": []}, once], AS_OF))
     assert never["basis"] == single["basis"] == "population"
     same(never | {"customer_id": "x"}, served.answer(["nobody"])[0] | {"customer_id": "x"})
     assert single["reasons"] != never["reasons"]
@@ -95,7 +95,7 @@ def test_who_never_bought_and_who_bought_once_get_the_populations_answer(served)
 
 def test_dates_and_money_alone_are_enough(served):
     orders = [{"ts": f"2017-{month:02}-15", "revenue": 30.0} for month in range(3, 11)]
-    (found,) = served.answer(Histories.read([{"orders": orders}], AS_OF))
+    (found,) = served.answer(PostedCustomers.read([{"orders": orders}], AS_OF))
     assert found["basis"] == "history"
     assert len(found["reasons"]) == 3
 
@@ -107,7 +107,7 @@ def test_a_longer_silence_speaks_for_leaving(people):
         days = [last - timedelta(days=7 * k) for k in range(20)]
         return {"orders": [{"ts": day.isoformat(), "revenue": 40.0} for day in days]}
 
-    who = Histories.read([posted(AS_OF - timedelta(days=d)) for d in (2, 60)], AS_OF)
+    who = PostedCustomers.read([posted(AS_OF - timedelta(days=d)) for d in (2, 60)], AS_OF)
     recent, silent = churn.answer(who)
     assert silent["churn_probability"] > 2 * recent["churn_probability"]
     soon, late = next_purchase.answer(who, [14])
@@ -116,9 +116,9 @@ def test_a_longer_silence_speaks_for_leaving(people):
 
 def test_a_later_instant_may_be_asked_for(people):
     orders = [{"ts": f"2017-10-{day:02}", "revenue": 30.0} for day in range(1, 29, 3)]
-    now = people["churn"].answer(Histories.read([{"orders": orders}], AS_OF))[0]
+    now = people["churn"].answer(PostedCustomers.read([{"orders": orders}], AS_OF))[0]
     later = people["churn"].answer(
-        Histories.read([{"orders": orders}], AS_OF + timedelta(days=60))
+        PostedCustomers.read([{"orders": orders}], AS_OF + timedelta(days=60))
     )[0]
     assert later["churn_probability"] > now["churn_probability"]
 
@@ -127,7 +127,7 @@ def test_a_later_instant_may_be_asked_for(people):
 def test_an_order_whose_time_cannot_be_used_is_named_by_its_place(ts):
     orders = [{"ts": "2017-01-01"}, {"ts": ts}]
     with pytest.raises(InvalidInput) as error:
-        Histories.read([{"orders": []}, {"orders": orders}], AS_OF)
+        PostedCustomers.read([{"orders": []}, {"orders": orders}], AS_OF)
     assert error.value.field == "histories[1].orders[1].ts"
 
 
@@ -137,7 +137,7 @@ def test_an_order_without_money_is_named_where_the_models_know_money(served):
         {"orders": [{"ts": "2017-01-01", "revenue": 2.0}, {"ts": "2017-01-02"}]},
     ]
     with pytest.raises(InvalidInput, match="what was paid") as error:
-        served.answer(Histories.read(posted, AS_OF))
+        served.answer(PostedCustomers.read(posted, AS_OF))
     assert error.value.field == "histories[1].orders[1].revenue"
 
 
@@ -165,14 +165,14 @@ def population(**attributes):
     ],
 )
 def test_a_line_is_a_return_where_the_import_would_read_one(said, read):
-    who = Histories.read([{"orders": [{"ts": "2017-01-01"} | said]}], AS_OF)
+    who = PostedCustomers.read([{"orders": [{"ts": "2017-01-01"} | said]}], AS_OF)
     assert who.orders.select("quantity", "revenue", "kind").row(0) == read
 
 
 def test_a_return_is_no_purchase():
     bought = {"ts": "2017-10-01", "revenue": 20.0, "quantity": 1.0, "kind": "sale"}
     back = bought | {"ts": "2017-10-20", "quantity": -1.0}
-    who = Histories.read([{"orders": [bought, back]}], AS_OF)
+    who = PostedCustomers.read([{"orders": [bought, back]}], AS_OF)
     (row,) = customers(who.dataset(population()), AS_OF).collect().rows(named=True)
     assert row["visits"] == 1
     assert row["recency"] == 36
@@ -190,7 +190,7 @@ def test_a_return_is_no_purchase():
 def test_amounts_that_cannot_be_are_named_by_their_place(said, field, cause):
     fine = {"ts": "2017-01-01", "revenue": 1.0}
     with pytest.raises(InvalidInput, match=cause) as error:
-        Histories.read([{"orders": [fine, fine | said]}], AS_OF).dataset(population())
+        PostedCustomers.read([{"orders": [fine, fine | said]}], AS_OF).dataset(population())
     assert error.value.field == f"histories[0].orders[1].{field}"
 
 
@@ -198,14 +198,14 @@ def test_attributes_are_written_as_files_have_them():
     said = {"size": 2.0, "share": 0.5, "member": True, "income": 35.0, "retired": False}
     texts = {"size": True, "share": True, "member": True}
     whose = population(**texts, income=False, retired=False)
-    who = Histories.read([{"orders": [], "attributes": said}], AS_OF).dataset(whose)
+    who = PostedCustomers.read([{"orders": [], "attributes": said}], AS_OF).dataset(whose)
     (row,) = who.table("customers").drop("customer_id").collect().rows(named=True)
     assert row == {"size": "2", "share": "0.5", "member": "true", "income": 35.0, "retired": 0.0}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "nan", "much"])
 def test_an_attribute_that_is_no_number_is_named(value):
-    who = Histories.read([{"orders": [], "attributes": {"income": value}}], AS_OF)
+    who = PostedCustomers.read([{"orders": [], "attributes": {"income": value}}], AS_OF)
     with pytest.raises(InvalidInput, match="is no number") as error:
         who.dataset(population(income=False))
     assert error.value.field == "histories[0].attributes.income"
@@ -217,9 +217,9 @@ def test_attributes_count_and_one_that_no_model_reads_is_named(served):
         {"orders": orders},
         {"orders": orders, "attributes": {"income": "35-49K", "age": "65+"}},
     ]
-    unknown, known = served.answer(Histories.read(said, AS_OF))
+    unknown, known = served.answer(PostedCustomers.read(said, AS_OF))
     assert unknown != known | {"customer_id": unknown["customer_id"]}
-    posted = Histories.read([{"orders": orders, "attributes": {"shoe_size": 43}}], AS_OF)
+    posted = PostedCustomers.read([{"orders": orders, "attributes": {"shoe_size": 43}}], AS_OF)
     with pytest.raises(InvalidInput, match="household_size") as error:
         served.answer(posted)
     assert error.value.field == "histories[0].attributes.shoe_size"
@@ -228,7 +228,7 @@ def test_attributes_count_and_one_that_no_model_reads_is_named(served):
 def test_one_history_takes_some_milliseconds(served, own):
     def seconds() -> float:
         started = time.process_time()
-        served.answer(Histories.read(own[3:4], AS_OF))
+        served.answer(PostedCustomers.read(own[3:4], AS_OF))
         return time.process_time() - started
 
     # The quickest: what other work on the machine adds is not the answer's.

@@ -5,7 +5,7 @@ import pytest
 
 from features.errors import InvalidInput
 from serving.customers.next_category import NextCategoryAnswers
-from serving.customers.posted_history import Histories
+from serving.customers.posted_history import PostedCustomers
 from training.models.next_category.model import NextCategoryModel
 
 AS_OF = datetime(2017, 10, 9)
@@ -67,7 +67,7 @@ def test_own_orders_are_answered_as_the_id_is(served, journey):
         pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S")
     )
     rows = mine.select("ts", "revenue", "product_id", "quantity", "kind").to_dicts()
-    who = Histories.read([{"orders": rows}, {"orders": rows[:1]}], AS_OF)
+    who = PostedCustomers.read([{"orders": rows}, {"orders": rows[:1]}], AS_OF)
     days = [7, 90]
     posted, few = served.answer(who, category, days)
     (known,) = served.answer([customer], category, days)

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from features.errors import Unavailable
-from serving.predictor import Predictor
+from serving.predictor import VersionHolder
 
 
 def shown(predictor):
@@ -14,7 +14,7 @@ def shown(predictor):
 
 @pytest.fixture
 def predictor(tmp_path, readers):
-    return Predictor([tmp_path / "home", tmp_path / "packed"], readers, poll_seconds=0.02)
+    return VersionHolder([tmp_path / "home", tmp_path / "packed"], readers, poll_seconds=0.02)
 
 
 def test_nothing_published_is_not_ready(predictor):
@@ -71,7 +71,7 @@ def test_why_a_version_is_refused_is_logged_without_what_stands_in_it(
         raise ValueError(f"cannot read {(folder / 'products.txt').read_text()}")
 
     publish_by_hand(tmp_path, "v1", "secret-1")
-    assert not Predictor([tmp_path], {"recommender": read}, poll_seconds=60).refresh()
+    assert not VersionHolder([tmp_path], {"recommender": read}, poll_seconds=60).refresh()
     assert "ValueError" in caplog.text
     assert "secret" not in caplog.text
 

@@ -11,7 +11,7 @@ from serving.app import build_app
 from serving.audience.reader import Audience
 from serving.demand.schemas import Forecast
 from serving.http.schemas import Answer, Error
-from serving.predictor import Predictor
+from serving.predictor import VersionHolder
 from serving.recommender.schemas import Recommendation
 from training.published import versions as published
 
@@ -48,7 +48,7 @@ class Client:
 @pytest.fixture
 def client(tmp_path, publish_by_hand, readers):
     publish_by_hand(tmp_path, "v1", tasks="recommender demand churn")
-    predictor = Predictor([tmp_path], readers, poll_seconds=60)
+    predictor = VersionHolder([tmp_path], readers, poll_seconds=60)
     predictor.refresh()
     return Client(build_app(predictor, max_body_bytes=100_000))
 
@@ -83,7 +83,7 @@ def test_an_answer_of_several_models_tells_whose_instant_is_another(
     value = record.models["value"].model_copy(update={"as_of": datetime(2017, 12, 25)})
     mixed = record.model_copy(update={"models": {**record.models, "value": value}})
     (folder / "version.json").write_text(mixed.model_dump_json())
-    predictor = Predictor([tmp_path], readers | {"value": readers["churn"]}, poll_seconds=60)
+    predictor = VersionHolder([tmp_path], readers | {"value": readers["churn"]}, poll_seconds=60)
     predictor.refresh()
     nobody = Audience(pl.DataFrame({"customer_id": []}), None, None, 0)
     monkeypatch.setattr("serving.customers.routes.profiles", lambda *_: [])
@@ -291,7 +291,7 @@ def test_a_model_that_the_version_lacks_is_unavailable(client):
 
 
 def test_before_anything_is_published_the_error_says_what_to_run(tmp_path, readers):
-    client = Client(build_app(Predictor([tmp_path], readers, poll_seconds=60)))
+    client = Client(build_app(VersionHolder([tmp_path], readers, poll_seconds=60)))
     response = client.post("/v1/recommend", json={"customer_ids": ["1"]})
     assert "foresell train all" in error_of(response, 503, "unavailable").message
     assert response.headers["retry-after"]
@@ -334,7 +334,7 @@ def test_what_went_with_a_version_while_it_was_held_is_answered_by_the_next(
             return readers["recommender"](self.folder).answer(*asked)
 
     gone = publish_by_hand(tmp_path, "v1", "milk")
-    predictor = Predictor([tmp_path], {"recommender": Reading}, poll_seconds=60)
+    predictor = VersionHolder([tmp_path], {"recommender": Reading}, poll_seconds=60)
     predictor.refresh()
     client, body = Client(build_app(predictor)), {"customer_ids": ["1"]}
     shutil.rmtree(gone)

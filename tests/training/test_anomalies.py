@@ -11,7 +11,7 @@ from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from training.models.demand.anomalies import FALSE_ALARMS, anomalies, near
-from training.models.demand.historical_forecasts import BACK, Rolled
+from training.models.demand.historical_forecasts import BACK, HistoricalForecasts
 from training.models.demand.model import DemandModel
 
 FIRST = to_day("2017-01-02")
@@ -67,7 +67,7 @@ def generated(*, planted):
 def looked_for(shop):
     options = {"grain": str(GRAIN), "horizon_days": 14, "learning_rate": 0.1, "rounds": 40}
     model = DemandModel(**options, rows=8_000, members=2, min_data_in_leaf=50)
-    past = near(Rolled.fit(model, shop, AS_OF).look_back(shop), GRAIN)
+    past = near(HistoricalForecasts.fit(model, shop, AS_OF).look_back(shop), GRAIN)
     return past, anomalies(shop, GRAIN, "US", past)
 
 
@@ -127,6 +127,8 @@ def test_a_day_is_judged_by_a_forecast_that_did_not_know_it():
     options = {"grain": str(GRAIN), "horizon_days": 14, "rounds": 10, "rows": 3_000, "members": 1}
     means = []
     for shop in (whole, cut):
-        past = near(Rolled.fit(DemandModel(**options), shop, AS_OF).look_back(shop), GRAIN)
+        past = near(
+            HistoricalForecasts.fit(DemandModel(**options), shop, AS_OF).look_back(shop), GRAIN
+        )
         means.append(past.filter(pl.col("date") == day(EMPTY))["mean"])
     assert means[0].equals(means[1])

@@ -11,7 +11,7 @@ from features.calendar import day_start
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.errors import InvalidInput
-from training.models.demand.historical_forecasts import Rolled
+from training.models.demand.historical_forecasts import HistoricalForecasts
 from training.models.demand.model import DemandModel
 from training.models.demand.reconciliation import (
     Hierarchy,
@@ -58,7 +58,7 @@ def model(shop):
 
 @pytest.fixture(scope="module")
 def hierarchy(model, shop):
-    return Hierarchy.fit(shop, GRAIN, Rolled.fit(model, shop, AS_OF).look_back(shop))
+    return Hierarchy.fit(shop, GRAIN, HistoricalForecasts.fit(model, shop, AS_OF).look_back(shop))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from serving.recommender.rerank import Filters, Layout, arrange
 from training.models.recommender.index.association import Association
 from training.models.recommender.index.catalogue import Catalogue
 from training.models.recommender.index.popularity import PopularNow
-from training.models.recommender.index.replenishment import Rhythm
+from training.models.recommender.index.replenishment import ReplenishmentCurve
 
 AS_OF = datetime(2024, 6, 3)
 
@@ -224,7 +224,7 @@ def steady():
 
 def test_what_is_due_is_bought_more_often_than_what_comes_soon_or_later(steady):
     cut = AS_OF - timedelta(days=40)
-    rhythm = Rhythm.learn(steady, cut, Catalogue.build(steady, cut))
+    rhythm = ReplenishmentCurve.learn(steady, cut, Catalogue.build(steady, cut))
     elapsed = np.array([0, 2, 5, 8, 10, 14, 30, 60])
     clock = rhythm.at(np.full(8, 8), elapsed, np.full(8, 10.0), np.full(8, 10.0), 4)
     assert clock.states[[0, -1]].tolist() == ["not_yet", "lapsed"]
@@ -238,7 +238,7 @@ def test_what_is_due_is_bought_more_often_than_what_comes_soon_or_later(steady):
 def test_a_clocks_chances_come_true(steady):
     cut = AS_OF - timedelta(days=40)
     day = (cut - datetime(1970, 1, 1)).days
-    rhythm = Rhythm.learn(steady, cut, Catalogue.build(steady, cut))
+    rhythm = ReplenishmentCurve.learn(steady, cut, Catalogue.build(steady, cut))
     orders = steady.table("orders").to_native().collect()
     known = (
         orders.filter(pl.col("day") < day)
@@ -263,7 +263,7 @@ def test_a_clocks_chances_come_true(steady):
 
 
 def test_the_clock_weighs_a_customers_own_gaps_more_the_more_there_are(steady):
-    rhythm = Rhythm.learn(steady, AS_OF, Catalogue.build(steady, AS_OF))
+    rhythm = ReplenishmentCurve.learn(steady, AS_OF, Catalogue.build(steady, AS_OF))
     few, many = (rhythm.at([times], [0], [10.0], [30.0], 7).gap[0] for times in (2, 10))
     assert 10 < many < few < 30
     # With one purchase and a product of which nothing is known, the usual gap of all.
@@ -274,7 +274,9 @@ def test_later_orders_do_not_change_a_clock(steady):
     cut = AS_OF - timedelta(days=40)
     past = steady.table("orders").filter(nw.col("ts") < cut)
     before = Dataset.from_frames("past", {"orders": past.to_native().collect()})
-    one, other = (Rhythm.learn(d, cut, Catalogue.build(d, cut)) for d in (steady, before))
+    one, other = (
+        ReplenishmentCurve.learn(d, cut, Catalogue.build(d, cut)) for d in (steady, before)
+    )
     np.testing.assert_array_equal(one.hazard, other.hazard)
 
 

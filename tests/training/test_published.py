@@ -6,8 +6,8 @@ from features.errors import NotFound
 from training.published import versions as published
 
 
-def record(name: str, minute: int = 0) -> published.Version:
-    return published.Version(
+def record(name: str, minute: int = 0) -> published.PublishedVersion:
+    return published.PublishedVersion(
         version=name, dataset="shop", created=datetime(2024, 1, 1, 0, minute), models={}
     )
 
@@ -40,7 +40,7 @@ def test_a_record_reads_back_as_it_was_written(tmp_path):
 def test_a_version_tells_which_models_answer_as_of_another_instant():
     """The nightly job keeps a champion that a challenger does not match, at its own instant."""
     models = {
-        name: published.Model(
+        name: published.PublishedModel(
             version=f"{name}/1", run_id="r", snapshot="s", as_of=datetime(2024, 1, day)
         )
         for name, day in (("churn", 8), ("value", 1), ("next-purchase", 8), ("demand", 2))
@@ -69,7 +69,7 @@ def test_a_served_version_that_is_not_whole_is_none_and_may_be_made_again(tmp_pa
     def publish():
         draft = published.root(tmp_path) / ".v1"
         (draft / "churn").mkdir(parents=True)
-        model = published.Model(
+        model = published.PublishedModel(
             version="churn/1", run_id="r", snapshot="s", as_of=datetime(2024, 1, 1)
         )
         return published.finish(

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from training.models.recommender.inputs.interactions import Histories
+from training.models.recommender.inputs.interactions import Interactions
 from training.models.recommender.ranking.features import fresh_takers, ranks
 
 
-def histories(newest: int) -> Histories:
+def histories(newest: int) -> Interactions:
     """Three customers; the first two came `newest` days ago, both for tea, the third before."""
     ago = np.array([newest, newest + 5, newest, newest + 2, newest + 9], np.float32)
-    return Histories(
+    return Interactions(
         customers=np.array(["a", "b", "c"]),
         products=np.array(["milk", "tea"]),
         rows=np.array([0, 0, 1, 2, 2]),
@@ -49,7 +49,7 @@ def test_takers_in_last_baskets_are_of_all_customers():
 
 
 def test_a_shop_without_customers_has_no_takers():
-    nobody = Histories(
+    nobody = Interactions(
         customers=np.array([], str),
         products=np.array(["milk"]),
         rows=np.zeros(0, np.int64),

@@ -12,7 +12,7 @@ from training.customers.cutoffs import Followed, customer_features, followed_fro
 from training.customers.monotone_features import directed, direction
 from training.customers.monotone_inputs import with_routine
 from training.estimators.bg_nbd import ModifiedBgNbd
-from training.models.churn.ensemble import Boosting, SilenceStack, best_weights
+from training.models.churn.ensemble import Boosting, ChurnEnsemble, best_weights
 from training.models.churn.ensemble_training import learn
 from training.models.churn.monotone_logistic import MonotoneLogit
 from training.models.churn.seasonal_calibration import Line, best_season
@@ -55,7 +55,7 @@ def test_the_likelier_member_gets_the_weight():
 def test_with_few_examples_there_are_no_trees(learnt):
     _, cuts = learnt
     few = [cut.some(np.arange(cut.features.height) < 40) for cut in cuts]
-    stack = SilenceStack.fit(ModifiedBgNbd(1, 10, 0.1, 1), 28, few, QUICK, (0.5, 0.3, 0.2))
+    stack = ChurnEnsemble.fit(ModifiedBgNbd(1, 10, 0.1, 1), 28, few, QUICK, (0.5, 0.3, 0.2))
     assert stack.boosters == ()
     assert stack.weights == (0.0, 0.8, 0.2)
     assert ((stack.chance(few[0].features) > 0) & (stack.chance(few[0].features) < 1)).all()
@@ -139,7 +139,7 @@ def test_a_saved_stack_says_the_same(learnt, journey, tmp_path):
     stack, _ = learnt
     stack.save(tmp_path)
     features = customer_features(journey, AS_OF)
-    assert SilenceStack.load(tmp_path).chance(features).tolist() == stack.chance(features).tolist()
+    assert ChurnEnsemble.load(tmp_path).chance(features).tolist() == stack.chance(features).tolist()
 
 
 def test_nothing_at_or_after_as_of_is_learnt_from(learnt, journey, rewritten):
@@ -154,8 +154,8 @@ def test_half_the_horizon_is_learnt_of_customers_who_are_followed_no_further(lea
     stack, known = learnt
     young = followed_from(journey, AS_OF, to_day(AS_OF) - 14, 28)
     assert young.until == 14
-    more = SilenceStack.fit(stack.process, 28, [young, *known], QUICK)
-    less = SilenceStack.fit(stack.process, 28, known, QUICK)
+    more = ChurnEnsemble.fit(stack.process, 28, [young, *known], QUICK)
+    less = ChurnEnsemble.fit(stack.process, 28, known, QUICK)
     features = customer_features(journey, AS_OF)
     of_all, of_half = (
         [one.predict(with_routine(features, stack.process, 28)[0]).tolist() for one in fit.boosters]

@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from features.dataset import Dataset
-from training.models.recommender.candidates import Moment, collect, default_sources
+from training.models.recommender.candidates import RecommenderInputs, collect, default_sources
 from training.models.recommender.candidates.base import Dense, Sparse
 from training.models.recommender.candidates.cold_start import LookAlikes
 from training.models.recommender.candidates.ease import Ease
@@ -32,7 +32,7 @@ def known(journey):
 
 @pytest.fixture(scope="module")
 def moment(journey, known):
-    return Moment.at(journey, AS_OF, known)
+    return RecommenderInputs.at(journey, AS_OF, known)
 
 
 @pytest.fixture(scope="module")
@@ -182,12 +182,12 @@ def lines(*rows: tuple[str, str, str, str, str], products: dict[str, str]) -> Da
     return Dataset.from_frames("made", {"orders": orders, "products": catalogue})
 
 
-def at(dataset: Dataset, as_of: datetime = AS_OF) -> tuple[Moment, np.ndarray]:
+def at(dataset: Dataset, as_of: datetime = AS_OF) -> tuple[RecommenderInputs, np.ndarray]:
     known = histories.known_at(dataset, as_of)
-    return Moment.at(dataset, as_of, known), np.arange(known.shape[1])
+    return RecommenderInputs.at(dataset, as_of, known), np.arange(known.shape[1])
 
 
-def proposals(source, moment: Moment, cols: np.ndarray, customer: str) -> list[str]:
+def proposals(source, moment: RecommenderInputs, cols: np.ndarray, customer: str) -> list[str]:
     row = moment.known.codes(pl.Series([customer]))
     _, products = source.fit(moment, cols).scores(row).best(3, NOTHING)
     return moment.known.products[products].tolist()

@@ -9,12 +9,12 @@ import pytest
 from features.dataset import Dataset
 from features.errors import MissingData
 from serving.recommender import batch
-from serving.recommender.query import KINDS, Wish
+from serving.recommender.query import KINDS, ListQuery
 from serving.recommender.request import ListRequest
 from training.models.recommender import publish as list_draft
 from training.models.recommender.index import erase as leaving
 from training.models.recommender.index import likely_buyers as buyers
-from training.models.recommender.index.index import Shelf
+from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.ranking import features as ranking_features
 
@@ -47,9 +47,9 @@ def test_a_shop_of_twenty_orders_of_second_hand_goods_has_lists(tmp_path):
     dataset = shop(second_hand(20))
     model = fitted(dataset)
     model.publish(dataset, AS_OF, tmp_path)
-    shelf = Shelf.load(tmp_path)
+    shelf = RecommenderIndex.load(tmp_path)
     for kind in KINDS:
-        request = ListRequest(shelf, Wish(kind=kind))
+        request = ListRequest(shelf, ListQuery(kind=kind))
         known, nobody = request.answer("c1"), request.answer("nobody")
         assert known["customer_id"] == "c1"
         assert (len(known["items"]) > 0) == (len(nobody["items"]) > 0 or kind == "buy_again")
@@ -105,7 +105,9 @@ def test_lists_laid_out_part_by_part_are_those_laid_out_at_once(small, monkeypat
 def test_one_thing_at_a_time_is_enough_to_list(tmp_path):
     dataset = shop([(f"c{n % 4}", f"o{n}", f"thing {n}", 40 * n + 1) for n in range(20)])
     fitted(dataset).publish(dataset, AS_OF, tmp_path)
-    (item,) = ListRequest(Shelf.load(tmp_path), Wish(kind="new_to_you")).answer("c1")["items"]
+    (item,) = ListRequest(RecommenderIndex.load(tmp_path), ListQuery(kind="new_to_you")).answer(
+        "c1"
+    )["items"]
     assert item["product_id"] == "thing 0"
 
 
@@ -130,6 +132,6 @@ def test_where_nothing_was_learned_a_customer_can_be_forgotten(tmp_path):
     fitted(dataset).publish(dataset, AS_OF, tmp_path)
     customers = pl.read_parquet(tmp_path / leaving.CUSTOMERS)
     leaving.keep(tmp_path, customers, (customers["customer_id"] != "c1").to_numpy())
-    request = ListRequest(Shelf.load(tmp_path), Wish())
+    request = ListRequest(RecommenderIndex.load(tmp_path), ListQuery())
     assert request.answer("c1")["basis"] == "population"
     assert request.answer("c2")["basis"] == "history"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from features.cadence import Horizon, purchase_horizon, rhythm
+from features.cadence import Horizon, cadence, purchase_horizon
 from features.dataset import Dataset
 from training.customers.cutoffs import least_days
 
@@ -31,7 +31,7 @@ class CustomerHorizon:
     def usual(self, dataset: Dataset, as_of: datetime | None) -> Horizon:
         """Choose by the gaps known at `as_of`."""
         return purchase_horizon(
-            rhythm(dataset, as_of),
+            cadence(dataset, as_of),
             self.needed,
             gaps=self.gaps,
             shortest_days=self.shortest_days,

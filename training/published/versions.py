@@ -21,7 +21,7 @@ ANSWERS = "answers.parquet"
 CURVES, HISTORY = "curves.npy", "history.npy"
 
 
-class Model(BaseModel):
+class PublishedModel(BaseModel):
     """The registered model that one folder of a version was published from.
 
     Attributes
@@ -44,7 +44,7 @@ class Model(BaseModel):
     as_of: datetime
 
 
-class Version(BaseModel):
+class PublishedVersion(BaseModel):
     """What a published version is made of.
 
     Attributes
@@ -65,7 +65,7 @@ class Version(BaseModel):
     version: str
     dataset: str
     created: datetime
-    models: Mapping[str, Model]
+    models: Mapping[str, PublishedModel]
 
     def other_instants(self, task: str, others: Iterable[str]) -> dict[str, datetime]:
         """Return the instants of those of `others` that do not answer as of the same as `task`.
@@ -91,14 +91,14 @@ def current(home: Path) -> Path | None:
     return root(home) / name if name else None
 
 
-def served(home: Path) -> tuple[Path, Version] | None:
+def served(home: Path) -> tuple[Path, PublishedVersion] | None:
     """Return the version that is served and what it is made of; None where that cannot be read."""
     folder = current(home)
     record = None if folder is None else whole(folder)
     return None if folder is None or record is None else (folder, record)
 
 
-def whole(folder: Path) -> Version | None:
+def whole(folder: Path) -> PublishedVersion | None:
     """Read a version's record; None where it, or the folder of a model that it names, is gone."""
     try:
         record = read(folder)
@@ -107,7 +107,7 @@ def whole(folder: Path) -> Version | None:
     return record if all((folder / task).is_dir() for task in record.models) else None
 
 
-def read(folder: Path) -> Version:
+def read(folder: Path) -> PublishedVersion:
     """Read what a published version is made of.
 
     Raises
@@ -118,7 +118,7 @@ def read(folder: Path) -> Version:
         If its record cannot be read.
     """
     try:
-        return Version.model_validate_json((folder / RECORD).read_bytes())
+        return PublishedVersion.model_validate_json((folder / RECORD).read_bytes())
     except OSError as error:
         raise NotFound(
             f"There is no complete published version {folder.name!r} in {folder.parent}; "
@@ -132,7 +132,7 @@ def read(folder: Path) -> Version:
         ) from error
 
 
-def finish(home: Path, draft: Path, record: Version) -> Path:
+def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
     """Turn a draft that holds every model's folder into a version, durably and as a whole.
 
     Parameters

@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from serving.recommender.query import KINDS, RANKED_BY, Wish
+from serving.recommender.query import KINDS, RANKED_BY, ListQuery
 from serving.recommender.reader import RecommenderAnswers
 from serving.recommender.rerank import Filters
 from training.models.recommender.ranking.attribution import TOLD, Movers
 
 AS_OF = datetime(2017, 11, 6)
-PLAIN = Wish(same_kind_in_a_row=True)
+PLAIN = ListQuery(same_kind_in_a_row=True)
 
 
 def products(answer):
@@ -56,13 +56,13 @@ def test_no_two_of_a_kind_follow_each_other_unless_asked(answers, customers):
 
 
 def test_a_shorter_list_is_the_beginning_of_a_longer_one(answers, customers):
-    for wish in (Wish(), Wish(variety=0.4), Wish(kind="new_to_you")):
+    for wish in (ListQuery(), ListQuery(variety=0.4), ListQuery(kind="new_to_you")):
         short, long = (answers.answer(customers[:10], k, [], wish) for k in (5, 30))
         assert [products(one) for one in short] == [products(one)[:5] for one in long]
 
 
 def test_a_shorter_list_begins_the_longer_where_popular_products_have_to_follow(answers, customers):
-    few = Wish(filters=Filters(only={"department": ["MEAT", "PASTRY", "DELI"]}))
+    few = ListQuery(filters=Filters(only={"department": ["MEAT", "PASTRY", "DELI"]}))
     asked = [*customers[:60], "nobody"]
     whole = answers.answer(asked, 100, [], few)
     assert any(item["reason"] == "popular" for one in whole for item in one["items"])
@@ -73,9 +73,9 @@ def test_a_shorter_list_begins_the_longer_where_popular_products_have_to_follow(
 
 def test_what_is_pinned_is_shown_to_an_unknown_customer_behind_fewer_products(answers):
     few = Filters(only={"department": ["PASTRY"]}, max_price=2.0)
-    (plain,) = answers.answer(["nobody"], 100, [], Wish(filters=few))
+    (plain,) = answers.answer(["nobody"], 100, [], ListQuery(filters=few))
     (late,) = products(plain)[-1:]
-    (answer,) = answers.answer(["nobody"], 100, [], Wish(filters=few, pinned={100: late}))
+    (answer,) = answers.answer(["nobody"], 100, [], ListQuery(filters=few, pinned={100: late}))
     assert len(plain["items"]) < 100
     assert products(answer) == products(plain)
 
@@ -93,7 +93,7 @@ def test_an_unknown_customer_with_a_basket_gets_what_goes_with_it(answers):
     association = answers.shelf.association
     catalogue = answers.shelf.catalogue
     code = int(association.partner[0])
-    wish = Wish(basket_product_ids=[catalogue.ids[code]])
+    wish = ListQuery(basket_product_ids=[catalogue.ids[code]])
     (answer,) = answers.answer(["nobody"], 10, [], wish)
     partners = {catalogue.ids[one] for one in association.partner[association.span(code)]}
     assert answer["basis"] == "session"
@@ -119,7 +119,7 @@ def test_what_goes_with_the_basket_comes_forward_for_a_known_customer(answers, c
                 if catalogue.ids[p] in place
             ]
             if partners:
-                wish = Wish(same_kind_in_a_row=True, basket_product_ids=[one])
+                wish = ListQuery(same_kind_in_a_row=True, basket_product_ids=[one])
                 (beside,) = answers.answer([customer], 100, [], wish)
                 after = {p: at for at, p in enumerate(products(beside))}
                 partner = products(plain)[max(partners)]
@@ -134,10 +134,10 @@ def test_what_goes_with_the_basket_comes_forward_for_a_known_customer(answers, c
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_excluded_or_out_of_stock_product_never_appears(answers, customers, out, kind):
     for location, missing in ((None, out["anywhere"]), ("367", out["anywhere"] | out["367"])):
-        wish = Wish(kind=kind, filters=Filters(location_id=location))
+        wish = ListQuery(kind=kind, filters=Filters(location_id=location))
         whole = answers.answer([*customers[:40], "nobody"], 10, [], wish)
         excluded = {product for one in whole for product in products(one)[:3]}
-        pinned = Wish(
+        pinned = ListQuery(
             kind=kind,
             filters=Filters(location_id=location),
             pinned={2: min(missing), 3: min(excluded, default=min(missing))},
@@ -149,15 +149,15 @@ def test_an_excluded_or_out_of_stock_product_never_appears(answers, customers, o
 def test_new_to_you_shows_nothing_bought_before_and_buy_again_nothing_else(
     answers, customers, bought
 ):
-    for new in answers.answer(customers, 20, [], Wish(kind="new_to_you")):
+    for new in answers.answer(customers, 20, [], ListQuery(kind="new_to_you")):
         assert not bought[new["customer_id"]] & set(products(new))
-    for again in answers.answer(customers, 20, [], Wish(kind="buy_again")):
+    for again in answers.answer(customers, 20, [], ListQuery(kind="buy_again")):
         assert set(products(again)) <= bought[again["customer_id"]]
 
 
 def test_buy_again_says_when_each_product_is_due(answers, customers):
     states = set()
-    for answer in answers.answer(customers[:100], 30, [], Wish(kind="buy_again")):
+    for answer in answers.answer(customers[:100], 30, [], ListQuery(kind="buy_again")):
         for item in answer["items"]:
             if item["due"] == "lapsed":
                 assert "expected_on" not in item
@@ -168,14 +168,14 @@ def test_buy_again_says_when_each_product_is_due(answers, customers):
 
 
 def test_as_days_pass_without_it_a_product_is_given_up(answers, customers):
-    later = Wish(kind="buy_again", at=AS_OF + timedelta(days=56))
+    later = ListQuery(kind="buy_again", at=AS_OF + timedelta(days=56))
 
     def share(wish):
         shown = answers.answer(customers[:40], 100, [], wish)
         states = [item["due"] for answer in shown for item in answer["items"]]
         return states.count("lapsed") / len(states)
 
-    assert share(later) > share(Wish(kind="buy_again")) + 0.1
+    assert share(later) > share(ListQuery(kind="buy_again")) + 0.1
 
 
 def test_filters_leave_only_what_is_asked_for(answers, customers):
@@ -184,7 +184,7 @@ def test_filters_leave_only_what_is_asked_for(answers, customers):
     only = Filters(
         only={"department": ["GROCERY"]}, without={"category": ["SOFT DRINKS"]}, max_price=2.0
     )
-    for answer in answers.answer([*customers[:20], "nobody"], 10, [], Wish(filters=only)):
+    for answer in answers.answer([*customers[:20], "nobody"], 10, [], ListQuery(filters=only)):
         rows = frame.filter(pl.col("product_id").is_in(products(answer)))
         assert answer["items"]
         assert set(rows["department"]) == {"GROCERY"}
@@ -196,7 +196,7 @@ def test_pinned_products_stand_where_they_are_pinned(answers, customers):
     (plain,) = answers.answer(customers[:1], 100)
     late = products(plain)[60]
     strange = next(one for one in answers.shelf.catalogue.ids if one not in products(plain))
-    (answer,) = answers.answer(customers[:1], 10, [], Wish(pinned={3: late, 1: strange}))
+    (answer,) = answers.answer(customers[:1], 10, [], ListQuery(pinned={3: late, 1: strange}))
     assert products(answer)[2] == late
     assert products(answer)[0] == strange
     assert answer["items"][0]["reason"] == "pinned"
@@ -206,7 +206,7 @@ def test_pinned_products_stand_where_they_are_pinned(answers, customers):
 def test_a_boosted_product_rises(answers, customers):
     (plain,) = answers.answer(customers[:1], 100, [], PLAIN)
     late = products(plain)[30]
-    wish = Wish(boosts={late: 50.0}, same_kind_in_a_row=True)
+    wish = ListQuery(boosts={late: 50.0}, same_kind_in_a_row=True)
     (answer,) = answers.answer(customers[:1], 100, [], wish)
     assert products(answer).index(late) < 30
 
@@ -214,7 +214,7 @@ def test_a_boosted_product_rises(answers, customers):
 def test_more_variety_shows_more_kinds(answers, customers):
     counts = []
     for variety in (0.0, 0.3, 0.9):
-        lists = answers.answer(customers[:60], 10, [], Wish(variety=variety))
+        lists = answers.answer(customers[:60], 10, [], ListQuery(variety=variety))
         catalogue = answers.shelf.catalogue
         counts.append(
             sum(
@@ -251,7 +251,7 @@ def test_a_reason_names_only_what_moved_the_ranker_or_proposed_the_product(
     answers, customers, kind
 ):
     ranked, said = answers.shelf.ranked, set()
-    for answer in answers.answer(customers[:60], 10, [], Wish(kind=kind)):
+    for answer in answers.answer(customers[:60], 10, [], ListQuery(kind=kind)):
         candidates = ranked.candidates(answer["customer_id"])
         ids = ranked.products["product_id"].gather(candidates.products).to_list()
         for item in answer["items"]:
@@ -310,7 +310,7 @@ def test_where_no_ranker_was_learned_a_customers_habits_are_ranked(answers, cust
         first = [item for item in answer["items"] if item["reason"] == "repeat"]
         assert first
         assert {item["product_id"] for item in first} <= bought[answer["customer_id"]]
-    for answer in fallback.answer(customers[:20], 10, [], Wish(kind="new_to_you")):
+    for answer in fallback.answer(customers[:20], 10, [], ListQuery(kind="new_to_you")):
         assert not {item["product_id"] for item in answer["items"]} & bought[answer["customer_id"]]
 
 
@@ -319,7 +319,7 @@ def test_here_is_said_only_where_the_place_sells_or_plans_itself(answers, custom
     asked = [*customers[:40], "nobody"]
 
     def said(of, place):
-        wish = Wish(filters=Filters(location_id=place))
+        wish = ListQuery(filters=Filters(location_id=place))
         lists = of.answer(asked, 20, [], wish)
         return {text for one in lists for item in one["items"] for text in item["because"]}
 
@@ -338,7 +338,7 @@ def test_the_order_asked_is_the_order_answered(answers):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_question_has_the_same_answer(answers, kind):
-    wish = Wish(kind=kind, variety=0.2, filters=Filters(location_id="367"))
+    wish = ListQuery(kind=kind, variety=0.2, filters=Filters(location_id="367"))
     asked = (["1", "nobody"], 20, ["x"], wish)
     assert answers.answer(*asked) == answers.answer(*asked)
 
@@ -354,13 +354,13 @@ def test_few_baskets_are_said_to_be_few(answers, customers):
 @pytest.mark.parametrize(
     ("wish", "k", "field"),
     [
-        (Wish(), 0, "k"),
-        (Wish(), 101, "k"),
-        (Wish(kind="best"), 1, "kind"),
-        (Wish(variety=1.5), 1, "variety"),
-        (Wish(at=AS_OF - timedelta(days=1)), 1, "at"),
-        (Wish(pinned={1: "no such product"}), 1, "pinned[0]"),
-        (Wish(filters=Filters(only={"shelf": ["x"]})), 1, "only"),
+        (ListQuery(), 0, "k"),
+        (ListQuery(), 101, "k"),
+        (ListQuery(kind="best"), 1, "kind"),
+        (ListQuery(variety=1.5), 1, "variety"),
+        (ListQuery(at=AS_OF - timedelta(days=1)), 1, "at"),
+        (ListQuery(pinned={1: "no such product"}), 1, "pinned[0]"),
+        (ListQuery(filters=Filters(only={"shelf": ["x"]})), 1, "only"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_by_field(answers, wish, k, field):

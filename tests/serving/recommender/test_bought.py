@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from features.errors import InvalidInput
-from serving.recommender.query import Wish
+from serving.recommender.query import ListQuery
 from serving.recommender.reader import RecommenderAnswers
 
 AS_OF = datetime(2017, 11, 6)
@@ -25,7 +25,7 @@ def habits(answers):
 
 
 def test_an_unknown_customer_is_not_shown_first_what_they_just_bought(answers):
-    plain = Wish(at=DAY, same_kind_in_a_row=True)
+    plain = ListQuery(at=DAY, same_kind_in_a_row=True)
     (before,) = answers.answer(["nobody"], 100, [], plain)
     first = products(before)[0]
     (after,) = answers.answer(["nobody"], 100, [], replace(plain, bought={first: DAY}))
@@ -38,7 +38,7 @@ def test_an_unknown_customer_is_not_shown_first_what_they_just_bought(answers):
 
 
 def test_where_habits_stand_in_what_was_just_bought_moves_down(habits, customers):
-    plain = Wish(at=DAY, same_kind_in_a_row=True)
+    plain = ListQuery(at=DAY, same_kind_in_a_row=True)
     for customer in customers[:20]:
         (before,) = habits.answer([customer], 100, [], plain)
         # Of what is bought every day or two as much is wanted the day after.
@@ -52,14 +52,16 @@ def test_where_habits_stand_in_what_was_just_bought_moves_down(habits, customers
         moved = dict(zip(products(after), after["items"], strict=True)).get(lasting[0])
         score = before["items"][products(before).index(lasting[0])]["score"]
         assert moved is None or moved["score"] < score
-        (new,) = habits.answer([customer], 100, [], Wish(kind="new_to_you", at=DAY))
+        (new,) = habits.answer([customer], 100, [], ListQuery(kind="new_to_you", at=DAY))
         some = {products(new)[0]: DAY}
-        (less,) = habits.answer([customer], 100, [], Wish(kind="new_to_you", at=DAY, bought=some))
+        (less,) = habits.answer(
+            [customer], 100, [], ListQuery(kind="new_to_you", at=DAY, bought=some)
+        )
         assert not some.keys() & set(products(less))
 
 
 def test_popular_products_that_follow_are_not_what_was_just_bought(habits, customers):
-    plain = Wish(at=DAY, same_kind_in_a_row=True)
+    plain = ListQuery(at=DAY, same_kind_in_a_row=True)
     (before,) = habits.answer([customers[1]], 100, [], plain)
     popular = [item for item in before["items"] if item["reason"] == "popular"]
     first = popular[0]["product_id"]
@@ -73,15 +75,15 @@ def test_popular_products_that_follow_are_not_what_was_just_bought(habits, custo
 )
 def test_a_purchase_after_the_day_of_the_list_is_refused_by_product(answers, at, when):
     with pytest.raises(InvalidInput, match="lies after 201") as error:
-        answers.answer(["1"], 5, [], Wish(at=at, bought={"995242": when}))
+        answers.answer(["1"], 5, [], ListQuery(at=at, bought={"995242": when}))
     assert error.value.field == "bought.995242"
     # At any hour of the day it counts.
-    hour = Wish(at=DAY, bought={"995242": DAY + timedelta(hours=9)})
+    hour = ListQuery(at=DAY, bought={"995242": DAY + timedelta(hours=9)})
     assert answers.answer(["1"], 5, [], hour)[0]["items"]
 
 
 def test_beside_histories_that_tell_it_what_was_bought_is_refused(answers):
-    wish = Wish(bought={"995242": AS_OF})
+    wish = ListQuery(bought={"995242": AS_OF})
     with pytest.raises(InvalidInput, match="as an order of its history") as error:
         answers.posted([{"orders": []}], 5, [], wish)
     assert error.value.field == "bought"

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from serving.recommender.query import Wish
+from serving.recommender.query import ListQuery
 from serving.recommender.schemas import RecommendRequest
 
 AS_OF = datetime(2017, 11, 6)
-PLAIN = Wish(same_kind_in_a_row=True)
+PLAIN = ListQuery(same_kind_in_a_row=True)
 
 
 def products(answer):
@@ -44,7 +44,7 @@ def test_posted_orders_fall_back_from_a_history_to_one_basket_to_none(answers, j
     ]
     assert all(len(answer["items"]) == 10 for answer in (long, short, none))
     code = int(answers.shelf.association.partner[0])
-    basket = Wish(basket_product_ids=[answers.shelf.catalogue.ids[code]])
+    basket = ListQuery(basket_product_ids=[answers.shelf.catalogue.ids[code]])
     assert answers.posted([{"orders": []}], 10, [], basket)[0]["basis"] == "session"
 
 
@@ -61,7 +61,7 @@ def test_a_posted_history_is_answered_much_as_the_customers_own(
             assert (item["product_id"] in bought[customer]) == (item["reason"] == "repeat")
             assert ("you buy" in text or "you bought" in text) == (item["reason"] == "repeat")
         for kind, mine in (("new_to_you", False), ("buy_again", True)):
-            (answer,) = answers.posted([history(journey, customer)], 5, [], Wish(kind=kind))
+            (answer,) = answers.posted([history(journey, customer)], 5, [], ListQuery(kind=kind))
             assert all((one in bought[customer]) == mine for one in products(answer))
             assert all(("due" in item) == mine for item in answer["items"])
     assert np.mean(shared) > 5
@@ -71,8 +71,8 @@ def test_what_goes_with_posted_orders_is_proposed_before_what_is_as_popular(answ
     shelf = answers.shelf
     code = int(np.argmax(np.diff(shelf.association.ends)))
     posted = {"orders": [{"ts": "2017-11-05", "product_id": shelf.catalogue.ids[code]}]}
-    (answer,) = answers.posted([posted], 10, [], Wish(kind="new_to_you"))
-    (nobody,) = answers.posted([{"orders": []}], 10, [], Wish(kind="popular"))
+    (answer,) = answers.posted([posted], 10, [], ListQuery(kind="new_to_you"))
+    (nobody,) = answers.posted([{"orders": []}], 10, [], ListQuery(kind="popular"))
     partners = {
         shelf.catalogue.ids[one] for one in shelf.association.partner[shelf.association.span(code)]
     }
@@ -84,7 +84,7 @@ def test_a_posted_order_at_or_after_the_moment_is_refused_by_its_place(answers):
     with pytest.raises(InvalidInput, match=r"ask for a later at\.") as error:
         answers.posted([late])
     assert error.value.field == "histories[0].orders[1].ts"
-    later = Wish(at=AS_OF + timedelta(days=3))
+    later = ListQuery(at=AS_OF + timedelta(days=3))
     assert answers.posted([late], 3, [], later)[0]["basis"] == "population"
 
 

@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput, NotFound
-from serving.recommender.query import Wish
+from serving.recommender.query import ListQuery
 from serving.recommender.rerank import Filters
 
-PLAIN = Wish(same_kind_in_a_row=True)
+PLAIN = ListQuery(same_kind_in_a_row=True)
 
 
 def products(answer):
@@ -23,11 +23,11 @@ def test_rerank_returns_all_products_in_the_customers_order(answers, customers):
         if answers.shelf.catalogue.anything[answers.shelf.catalogue.codes[one]]
     ]
     shuffled = [*strange, *reversed(products(plain))]
-    (answer,) = answers.rerank(customers[:1], shuffled, Wish())
+    (answer,) = answers.rerank(customers[:1], shuffled, ListQuery())
     assert set(products(answer)) == set(shuffled)
     assert [one for one in products(answer) if one in products(plain)] == products(plain)
     with pytest.raises(InvalidInput, match="never") as error:
-        answers.rerank(customers[:1], ["no such product"], Wish())
+        answers.rerank(customers[:1], ["no such product"], ListQuery())
     assert error.value.field == "product_ids[0]"
 
 

@@ -68,7 +68,7 @@ class Boosting:
 
 
 @dataclass(frozen=True)
-class SilenceStack:
+class ChurnEnsemble:
     """Weighed mean of the members' log-odds, on a line that calibrates it.
 
     Attributes
@@ -254,7 +254,7 @@ def best_weights(
     Parameters
     ----------
     trials
-        `SilenceStack.members` of customers from whom nothing was learnt, their labels, and what
+        `ChurnEnsemble.members` of customers from whom nothing was learnt, their labels, and what
         the trial is worth: its likelihood counts so many times.
     """
     steps = round(1 / STEP)

@@ -1,4 +1,4 @@
-"""How a `SilenceStack` is learnt: cuts, the weights of its members, and the season.
+"""How a `ChurnEnsemble` is learnt: cuts, the weights of its members, and the season.
 
 A dataset and an instant go in, a stack fitted to all cuts comes out. What cannot be learnt from
 the answers it was fitted to (weights, calibration) is tried on the newest cut with stacks that
@@ -25,7 +25,7 @@ from training.customers.cutoffs import (
     learnable,
 )
 from training.estimators.bg_nbd import ModifiedBgNbd, purchases
-from training.models.churn.ensemble import Boosting, SilenceStack, best_weights, without_trees
+from training.models.churn.ensemble import Boosting, ChurnEnsemble, best_weights, without_trees
 from training.models.churn.seasonal_calibration import (
     YEAR_DAYS,
     Line,
@@ -49,7 +49,7 @@ def learn(
     *,
     cuts: int,
     step_days: int,
-) -> tuple[SilenceStack, list[Followed]]:
+) -> tuple[ChurnEnsemble, list[Followed]]:
     """Learn who stays away for `horizon_days` from what was known at `as_of`.
 
     Parameters
@@ -71,7 +71,7 @@ def learn(
     """
     process = ModifiedBgNbd.fit(*purchases(customer_features(dataset, as_of)))
     if not learnable(dataset, as_of, horizon_days, 2 * horizon_days):
-        return SilenceStack.of_process(process, horizon_days), []
+        return ChurnEnsemble.of_process(process, horizon_days), []
     days = cut_days(
         dataset,
         as_of,
@@ -88,7 +88,7 @@ def learn(
     newest = known[0]
     label = newest.stayed_away(horizon_days)
     trial = _as_of(newest, followed, horizon_days, boosting)
-    trials: list[tuple[SilenceStack, Cut, float]] = []
+    trials: list[tuple[ChurnEnsemble, Cut, float]] = []
     of_most = _of_most(followed, process, horizon_days, boosting)
     if of_most is not None:
         trials.append((*of_most, 1.0))
@@ -101,7 +101,7 @@ def learn(
         [(stack.members(features), away, worth) for stack, (features, away), worth in trials],
         with_trees=bool(trials) and all(stack.boosters for stack, _, _ in trials),
     )
-    stack = SilenceStack.fit(process, horizon_days, followed, boosting, weights)
+    stack = ChurnEnsemble.fit(process, horizon_days, followed, boosting, weights)
     if trial is None:
         return stack, known
     trial = replace(trial, weights=weights)
@@ -144,18 +144,18 @@ def cut_at(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Cu
 
 def _as_of(
     cut: Followed, followed: Sequence[Followed], horizon_days: int, boosting: Boosting
-) -> SilenceStack | None:
+) -> ChurnEnsemble | None:
     """Fit a stack to what had come true by a cut; None where nothing had."""
     before = [one.known_at(cut.day) for one in followed if one.day < cut.day]
     if not any(one.until >= horizon_days for one in before):
         return None
     process = ModifiedBgNbd.fit(*purchases(cut.features))
-    return SilenceStack.fit(process, horizon_days, before, replace(boosting, members=1))
+    return ChurnEnsemble.fit(process, horizon_days, before, replace(boosting, members=1))
 
 
 def _of_most(
     followed: Sequence[Followed], process: ModifiedBgNbd, horizon_days: int, boosting: Boosting
-) -> tuple[SilenceStack, Cut] | None:
+) -> tuple[ChurnEnsemble, Cut] | None:
     """Fit a stack to three customers of four; return it and the rest of them at all cuts.
 
     None where there are so few customers that all are of one kind.
@@ -175,7 +175,7 @@ def _of_most(
     if not any(learnt(cut).any() for cut in whole) or not any(len(cut.days) for cut in rest):
         return None
     once = replace(boosting, members=1)
-    stack = SilenceStack.fit(process, horizon_days, [c.some(learnt(c)) for c in followed], once)
+    stack = ChurnEnsemble.fit(process, horizon_days, [c.some(learnt(c)) for c in followed], once)
     happened = np.concatenate([cut.stayed_away(horizon_days) for cut in rest])
     return stack, (pl.concat(cut.features for cut in rest), happened)
 

@@ -22,7 +22,7 @@ from training.customers import profile
 from training.customers import published as known_customers
 from training.customers.cutoffs import customer_features
 from training.customers.explanations import explained, reason_columns, strongest
-from training.models.churn.ensemble import Boosting, SilenceStack
+from training.models.churn.ensemble import Boosting, ChurnEnsemble
 from training.models.churn.ensemble_training import learn
 
 # With fewer examples of newcomers than this, everyone stands for them.
@@ -74,7 +74,7 @@ class ChurnModel:
     feature_fraction: float = 0.15
     bagging_fraction: float = 0.7
     lambda_l2: float = 5.0
-    stack_: SilenceStack = field(init=False, repr=False)
+    stack_: ChurnEnsemble = field(init=False, repr=False)
     newcomer_rate_: float = field(init=False, repr=False)
     rfm_: Rfm = field(init=False, repr=False)
 
@@ -187,7 +187,7 @@ class ChurnModel:
         content = json.loads((folder / "churn.json").read_text())
         model = cls(**content["options"])
         model.threads = threads or model.threads
-        model.stack_ = SilenceStack.load(folder / "stack", model.threads)
+        model.stack_ = ChurnEnsemble.load(folder / "stack", model.threads)
         model.newcomer_rate_ = content["newcomer_rate"]
         model.rfm_ = Rfm.from_edges(content["rfm"])
         return model

@@ -72,7 +72,7 @@ class Band:
 
 
 def near(past: Iterable[pl.DataFrame], grain: Grain) -> pl.DataFrame:
-    """Keep of the frames of `Rolled.look_back` what anomalies are looked for in.
+    """Keep of the frames of `HistoricalForecasts.look_back` what anomalies are looked for in.
 
     That is each steady series' periods from one origin to the next: each is forecast once.
     """

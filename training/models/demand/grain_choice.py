@@ -9,7 +9,7 @@ from typing import Any
 
 import narwhals as nw
 
-from features.cadence import FOLDS, demand_season, rhythm
+from features.cadence import FOLDS, cadence, demand_season
 from features.calendar import MONTH_DAYS, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
@@ -85,7 +85,7 @@ def noise_by_grain(dataset: Dataset, as_of: datetime | None = None) -> dict[str,
 
 
 def _noise(dataset: Dataset, as_of: datetime) -> dict[str, NoiseFloor]:
-    weekly = rhythm(dataset, as_of).period_days > 1
+    weekly = cadence(dataset, as_of).period_days > 1
     found = {}
     for text in CANDIDATES:
         grain = Grain.parse(text)
@@ -118,7 +118,7 @@ def options(
     """
     _refuse_months(dataset, as_of)
     chosen = default_grain(dataset, as_of) if grain is None else Grain.parse(grain)
-    if chosen.freq == "day" and rhythm(dataset, as_of).period_days > 1:
+    if chosen.freq == "day" and cadence(dataset, as_of).period_days > 1:
         raise InvalidInput(
             f"grain = {grain!r}: the records of dataset {dataset.name} are dated by weeks; ask by "
             f"the week, such as {str(chosen).partition(':')[0]}:week.",
@@ -136,11 +136,11 @@ def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str
     finer = [text for text in noise if CANDIDATES.index(text) < CANDIDATES.index(grain)]
     text = f"{noise[grain].wape:.0%} of it is noise"
     text += "".join(f", {noise[other].wape:.0%} at {other}" for other in finer)
-    if rhythm(dataset, as_of).period_days > 1:
+    if cadence(dataset, as_of).period_days > 1:
         text = f"records are dated by weeks; {text}"
     usual = HORIZON_DAYS[Grain.parse(options["grain"]).freq][0]
     if options["horizon_days"] < usual:
-        days = rhythm(dataset, as_of).history_days
+        days = cadence(dataset, as_of).history_days
         text += f"; {usual} days ahead would need more than {days} days of history"
     return f"{text}; {demand_season(dataset, Grain.parse(options['grain']), as_of).reason}"
 
@@ -157,7 +157,7 @@ def _refuse_months(dataset: Dataset, as_of: datetime | None) -> None:
     Months differ in length by a tenth and in their weekends by a quarter, and a horizon of days
     or weeks would ask for a part of one.
     """
-    if rhythm(dataset, as_of).period_days == MONTH_DAYS:
+    if cadence(dataset, as_of).period_days == MONTH_DAYS:
         raise MissingData(
             f"demand is forecast by the day or by the week, and the {dataset.records} of dataset "
             f"{dataset.name} are dated by months; import them by the day or by the week.",
@@ -181,7 +181,7 @@ def _steady_share(dataset: Dataset, as_of: datetime) -> float:
 
 def _horizon(dataset: Dataset, grain: Grain, as_of: datetime) -> int:
     """Choose the longest horizon that leaves room for three windows, or for one if short."""
-    days, steady = rhythm(dataset, as_of).history_days, _steady(dataset, grain, as_of)
+    days, steady = cadence(dataset, as_of).history_days, _steady(dataset, grain, as_of)
     allowed = HORIZON_DAYS[grain.freq]
     for windows, shortest in ((FOLDS, allowed[2]), (1, 0)):
         for horizon in allowed:

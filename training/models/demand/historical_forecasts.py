@@ -28,7 +28,7 @@ _MEMBERS, _ROUNDS, _ROWS = 2, 120, 40_000
 
 
 @dataclass(frozen=True)
-class Rolled:
+class HistoricalForecasts:
     """A model that knows nothing of the recent past, and the origins that it is asked from.
 
     Attributes

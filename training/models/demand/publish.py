@@ -15,7 +15,7 @@ from features.demand.series import all_series, selling_series
 from features.errors import MissingData
 from training.models.demand.anomalies import anomalies, near
 from training.models.demand.distribution import LEVELS
-from training.models.demand.historical_forecasts import Rolled
+from training.models.demand.historical_forecasts import HistoricalForecasts
 from training.models.demand.model import DemandModel
 from training.models.demand.reconciliation import Hierarchy
 
@@ -60,7 +60,7 @@ def _looked_back(
     """Write totals and anomalies; return the levels of the totals."""
     grain = Grain.parse(model.grain)
     try:
-        rolled = Rolled.fit(model, dataset, as_of)
+        rolled = HistoricalForecasts.fit(model, dataset, as_of)
     except MissingData:
         return []
     past = list(rolled.look_back(dataset))

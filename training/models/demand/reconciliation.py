@@ -125,7 +125,7 @@ class Hierarchy:
         dataset, grain
             What the series belong to.
         past
-            Forecasts beside outcomes, a frame an origin, as of `Rolled.look_back`.
+            Forecasts beside outcomes, a frame an origin, as of `HistoricalForecasts.look_back`.
         levels
             The levels wanted, by default all that the dataset has.
 

@@ -34,7 +34,7 @@ from training.customers.survival import (
 )
 from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchases
 from training.estimators.boosting import Booster, tree_params
-from training.models.next_purchase.monotone_surrogate import MonotoneTwin
+from training.models.next_purchase.monotone_surrogate import MonotoneSurrogate
 from training.models.next_purchase.person_periods import bin_edges, expand, inputs_of
 
 Floats = NDArray[np.float64]
@@ -91,7 +91,7 @@ class NextPurchaseModel:
     booster_: Booster | None = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     newcomer_curve_: Floats = field(init=False, repr=False)
-    anchor_: MonotoneTwin | None = field(init=False, repr=False)
+    anchor_: MonotoneSurrogate | None = field(init=False, repr=False)
 
     def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         """Return the exact frame that the fitted model reads: one row a customer at `as_of`."""
@@ -183,7 +183,7 @@ class NextPurchaseModel:
         x, t_x, t = (values[:, None] for values in history)
         return 1 - self.process_.silence(x, t_x, t, np.arange(1, self.horizon_days + 1))
 
-    def _bound(self, booster: Booster, frames: list[pl.DataFrame]) -> MonotoneTwin:
+    def _bound(self, booster: Booster, frames: list[pl.DataFrame]) -> MonotoneSurrogate:
         """Fit the twin that binds the chance within two months to what the hazard says of it."""
         days = min(self.horizon_days, ANCHOR_DAYS)
         bought = np.concatenate(
@@ -191,7 +191,7 @@ class NextPurchaseModel:
         )
         silent = np.clip(1 - bought, 1e-6, 1 - 1e-6)
         process = ModifiedBgNbd.fit(*purchases(frames[0]))
-        return MonotoneTwin.fit(
+        return MonotoneSurrogate.fit(
             process,
             days,
             pl.concat(frames),
@@ -238,7 +238,7 @@ class NextPurchaseModel:
         model.process_ = ModifiedBgNbd(**content["process"])
         if content["learnt"]:
             model.booster_ = Booster.load(folder / "booster", model.threads)
-            model.anchor_ = MonotoneTwin.load(folder / "anchor", model.threads)
+            model.anchor_ = MonotoneSurrogate.load(folder / "anchor", model.threads)
             model.process_ = BgNbd(**content["process"])
         model.newcomer_curve_ = np.array(content["newcomer_curve"])
         return model

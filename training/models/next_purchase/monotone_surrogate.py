@@ -34,7 +34,7 @@ PARAMS = {
 
 
 @dataclass(frozen=True)
-class MonotoneTwin:
+class MonotoneSurrogate:
     """Trees with signed features, fitted to log-odds of staying away for `horizon_days`."""
 
     horizon_days: int

@@ -19,12 +19,12 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from features.dataset import Dataset
-from training.models.recommender.candidates import Moment, moment_at
+from training.models.recommender.candidates import RecommenderInputs, moment_at
 from training.models.recommender.candidates.ease import Ease
 from training.models.recommender.candidates.tifu_knn import TifuKnn
 from training.models.recommender.candidates.user_knn import UserKnn
 from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import Histories, Ints
+from training.models.recommender.inputs.interactions import Interactions, Ints
 from training.models.recommender.recommendations import LISTS, popular_list
 
 LENGTH = 20
@@ -53,10 +53,10 @@ class Ranked:
     """
 
     name: ClassVar[str] = "baseline"
-    method: Callable[[Moment], Scorer]
+    method: Callable[[RecommenderInputs], Scorer]
     horizon_days: int = 28
     threads: int = 1
-    known_: Histories = field(init=False, repr=False)
+    known_: Interactions = field(init=False, repr=False)
     scorer_: Scorer = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
@@ -94,7 +94,7 @@ class Ranked:
 _TYPES = pl.Schema({name: LISTS[name] for name in COLUMNS})
 
 
-def _lists(known: Histories, rows: Ints, scores: Floats, length: int) -> pl.DataFrame:
+def _lists(known: Interactions, rows: Ints, scores: Floats, length: int) -> pl.DataFrame:
     """Take the first places, and beyond them the first of what is new."""
     unseen = np.array(scores)
     starts = np.searchsorted(known.rows, rows)
@@ -136,23 +136,23 @@ def _dense(matrix: sparse.csr_matrix) -> Scorer:
     return lambda rows: np.asarray(matrix[rows].toarray(), dtype=np.float64)
 
 
-def popularity(moment: Moment) -> Scorer:
+def popularity(moment: RecommenderInputs) -> Scorer:
     """Score by baskets of the last 28 days; the same list for everyone."""
     scores = moment.known.popularity()
     return lambda rows: np.broadcast_to(scores, (len(rows), len(scores)))
 
 
-def personal_frequency(moment: Moment) -> Scorer:
+def personal_frequency(moment: RecommenderInputs) -> Scorer:
     """Score by the customer's own baskets with the product."""
     return _dense(moment.known.matrix(moment.known.pairs["baskets"]))
 
 
-def decayed_frequency(moment: Moment) -> Scorer:
+def decayed_frequency(moment: RecommenderInputs) -> Scorer:
     """Score by the customer's own baskets with the product, each worth .95 of the next."""
     return _dense(moment.known.matrix(moment.known.pairs["decay_basket"]))
 
 
-def tifu_knn(moment: Moment, k: int = 100, alpha: float = 0.5) -> Scorer:
+def tifu_knn(moment: RecommenderInputs, k: int = 100, alpha: float = 0.5) -> Scorer:
     """TIFU-KNN (Hu et al. 2020), one group, .95 a basket."""
     everything = np.arange(moment.known.shape[1])
     near = TifuKnn(k=k, unit_length=False).fit(moment, everything)
@@ -161,14 +161,14 @@ def tifu_knn(moment: Moment, k: int = 100, alpha: float = 0.5) -> Scorer:
     )
 
 
-def up_cf(moment: Moment, k: int = 300, q: float = 5.0) -> Scorer:
+def up_cf(moment: RecommenderInputs, k: int = 300, q: float = 5.0) -> Scorer:
     """UP-CF (Faggioli, Polato and Aiolli 2020), the last ten baskets, alpha .75."""
     everything = np.arange(moment.known.shape[1])
     source = UserKnn(k=k, q=q).fit(moment, everything)
     return lambda rows: np.asarray(source.scores(rows).values, dtype=np.float64)
 
 
-def ease(moment: Moment, products: int = 3000, l2: float = 200.0) -> Scorer:
+def ease(moment: RecommenderInputs, products: int = 3000, l2: float = 200.0) -> Scorer:
     """EASE (Steck 2019) on log counts of the most popular products."""
     known = moment.known
     source = Ease(l2=l2).fit(moment, np.sort(known.most_popular(products)))
@@ -181,7 +181,7 @@ def ease(moment: Moment, products: int = 3000, l2: float = 200.0) -> Scorer:
     return scorer
 
 
-def item_knn(moment: Moment) -> Scorer:
+def item_knn(moment: RecommenderInputs) -> Scorer:
     """Cosine of products over customers (implicit), 20 neighbours; bought ones are kept."""
     counts = _counts(moment.known)
     model = CosineRecommender(K=20, num_threads=1)
@@ -192,7 +192,7 @@ def item_knn(moment: Moment) -> Scorer:
     return lambda rows: np.asarray((counts[rows] @ model.similarity).toarray())
 
 
-def als(moment: Moment) -> Scorer:
+def als(moment: RecommenderInputs) -> Scorer:
     """Factorise counts (Hu, Koren and Volinsky 2008; implicit), 100 factors."""
     model = AlternatingLeastSquares(factors=100, random_state=0, num_threads=1)
     model.fit(_counts(moment.known), show_progress=False)
@@ -200,11 +200,11 @@ def als(moment: Moment) -> Scorer:
     return lambda rows: np.asarray(users[rows] @ products.T, dtype=np.float64)
 
 
-def _counts(known: Histories) -> sparse.csr_matrix:
+def _counts(known: Interactions) -> sparse.csr_matrix:
     return known.matrix(known.pairs["baskets"].astype(np.float64))
 
 
-BASELINES: dict[str, Callable[[Moment], Scorer]] = {
+BASELINES: dict[str, Callable[[RecommenderInputs], Scorer]] = {
     "popularity": popularity,
     "personal_frequency": personal_frequency,
     "decayed_frequency": decayed_frequency,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.dataset import Dataset
 from training import metrics
 from training.contract import Score
-from training.models.recommender.inputs.interactions import Histories, Ints
+from training.models.recommender.inputs.interactions import Interactions, Ints
 from training.models.recommender.inputs.product_groups import LEVELS, level_of
 
 K = 10
@@ -24,7 +24,7 @@ Bools = NDArray[np.bool_]
 
 def beyond_accuracy(
     dataset: Dataset,
-    known: Histories,
+    known: Interactions,
     rows: Ints,
     shown: Ints,
     slices: Mapping[str, Bools],
@@ -59,7 +59,7 @@ def beyond_accuracy(
 
 
 def measured(
-    dataset: Dataset, known: Histories, rows: Ints, top: Ints
+    dataset: Dataset, known: Interactions, rows: Ints, top: Ints
 ) -> dict[str, metrics.Floats]:
     """Measure each customer's list."""
     sales = known.by_product("baskets")
@@ -79,7 +79,7 @@ def measured(
     return found
 
 
-def relative_log_prices(known: Histories, kinds: Ints | None) -> metrics.Floats | None:
+def relative_log_prices(known: Interactions, kinds: Ints | None) -> metrics.Floats | None:
     """Log of each product's price over the mean price of its kind; None without any revenue."""
     if "spend" not in known.pairs:
         return None
@@ -93,7 +93,7 @@ def relative_log_prices(known: Histories, kinds: Ints | None) -> metrics.Floats 
     return np.asarray(np.where(priced, price - mean[of], np.nan))
 
 
-def _own(known: Histories, values: metrics.Floats) -> metrics.Floats:
+def _own(known: Interactions, values: metrics.Floats) -> metrics.Floats:
     """Mean of a product's value over the baskets in which each customer bought it."""
     weight = np.where(np.isnan(values[known.cols]), 0.0, known.pairs["baskets"])
     worth = weight * np.nan_to_num(values[known.cols])
@@ -103,7 +103,7 @@ def _own(known: Histories, values: metrics.Floats) -> metrics.Floats:
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1e-9), np.nan))
 
 
-def _groups(dataset: Dataset, known: Histories) -> list[tuple[float, Ints]]:
+def _groups(dataset: Dataset, known: Interactions) -> list[tuple[float, Ints]]:
     """Levels of the assortment with each product's group; -1 for products without one."""
     return [
         (LIKENESS[level], level_of(dataset, known, level) - 1)

@@ -17,7 +17,7 @@ from features.dataset import Dataset
 from features.interactions.builder import next_baskets
 from training import metrics
 from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import Histories, Ints, find_sorted
+from training.models.recommender.inputs.interactions import Interactions, Ints, find_sorted
 
 Bools = NDArray[np.bool_]
 
@@ -80,7 +80,7 @@ class Outcome:
     repeat_size: Ints
 
 
-def asked_about(known: Histories) -> Ints:
+def asked_about(known: Interactions) -> Ints:
     """Codes of the customers who are judged if they buy: all, or `MOST_JUDGED` of them."""
     customers = known.shape[0]
     if customers <= MOST_JUDGED:
@@ -205,7 +205,7 @@ def measures(
     return found
 
 
-def _among(keys: Ints, size: int, known: Histories, before: Ints, among: str) -> Bools:
+def _among(keys: Ints, size: int, known: Interactions, before: Ints, among: str) -> Bools:
     """Whether pairs are of the kind that is judged."""
     if among == UNSEEN:
         return find_sorted(before, keys) < 0

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from features.dataset import Dataset
 from features.errors import MissingData
 from training.contract import Needs, options_of
-from training.models.recommender.candidates import Moment, default_sources, moment_at
+from training.models.recommender.candidates import RecommenderInputs, default_sources, moment_at
 from training.models.recommender.index.index import stock
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.publish import Draft
@@ -250,7 +250,7 @@ class RecommenderModel:
             known = histories.build(dataset, cut)
             if 0 in known.shape:
                 return None
-            ranking = self._prepared(Moment.at(dataset, cut, known))
+            ranking = self._prepared(RecommenderInputs.at(dataset, cut, known))
         return Examples.at(
             dataset,
             ranking,
@@ -270,7 +270,7 @@ class RecommenderModel:
     def _ranking_key(self, as_of: datetime) -> tuple[object, ...]:
         return ("ranking_at", as_of, self.scored_products)
 
-    def _prepared(self, moment: Moment) -> Ranking:
+    def _prepared(self, moment: RecommenderInputs) -> Ranking:
         if 0 in moment.known.shape:
             raise MissingData(
                 f"Nothing can be recommended as of {moment.as_of.date()}: before it no customer is "

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.models.recommender.inputs.interactions import Histories, find_sorted
+from training.models.recommender.inputs.interactions import Interactions, find_sorted
 from training.models.recommender.ranking.features import Block, Ranking
 
 LISTS = pl.Schema(
@@ -72,7 +72,7 @@ def listed(
     )
 
 
-def popular_list(known: Histories, length: int) -> pl.DataFrame:
+def popular_list(known: Interactions, length: int) -> pl.DataFrame:
     """List the most popular products; scores are the share of the last 28 days' baskets."""
     cols = known.most_popular(length)
     total = max(float(known.customer["customer_baskets_28d"].sum()), 1.0)
@@ -89,7 +89,7 @@ def popular_list(known: Histories, length: int) -> pl.DataFrame:
     )
 
 
-def named(known: Histories, block: Block) -> pl.DataFrame:
+def named(known: Interactions, block: Block) -> pl.DataFrame:
     """Ids of a block's customers and products, one row a candidate."""
     return pl.DataFrame(
         {

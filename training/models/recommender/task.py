@@ -26,7 +26,7 @@ from training.models.recommender.baselines import BASELINES, Ranked
 from training.models.recommender.beyond_accuracy import beyond_accuracy
 from training.models.recommender.hits import Bools, Outcome, asked_about, measures, outcome
 from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import Histories, Ints, find_sorted
+from training.models.recommender.inputs.interactions import Interactions, Ints, find_sorted
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.plots import draw
 from training.models.recommender.ranking.examples import MIN_HISTORY_DAYS
@@ -81,7 +81,7 @@ def judge(
     return scores
 
 
-def slices(known: Histories, rows: Ints) -> dict[str, Bools]:
+def slices(known: Interactions, rows: Ints) -> dict[str, Bools]:
     """Divide customers by the number of their baskets and by what they spend."""
     baskets = known.customer["customer_baskets"][rows]
     found = {
@@ -115,7 +115,7 @@ def _by_kind(laid: Outcome) -> list[Score]:
     return scores
 
 
-def _shown(known: Histories, laid: Outcome) -> list[Score]:
+def _shown(known: Interactions, laid: Outcome) -> list[Score]:
     """Median place of what is shown in the order of popularity."""
     shown = laid.shown[:, :10]
     shown = shown[(shown >= 0) & (shown < len(known.products))]
@@ -125,7 +125,7 @@ def _shown(known: Histories, laid: Outcome) -> list[Score]:
     return [Score("all", "popularity_10", median, len(laid.rows))]
 
 
-def _by_source(predictions: pl.DataFrame, laid: Outcome, known: Histories) -> list[Score]:
+def _by_source(predictions: pl.DataFrame, laid: Outcome, known: Interactions) -> list[Score]:
     """Share of the first ten places and of their hits that each source's reason accounts for."""
     if "reason" not in predictions.columns:
         return []

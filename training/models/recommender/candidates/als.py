@@ -8,7 +8,7 @@ from implicit.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from training.models.recommender.candidates.base import Dense, Moment
+from training.models.recommender.candidates.base import Dense, RecommenderInputs
 from training.models.recommender.inputs.interactions import Float32s, Ints
 
 
@@ -30,7 +30,7 @@ class Als:
     customers_: NDArray[np.float32] = field(init=False, repr=False)
     products_: NDArray[np.float32] = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
         """Factorise."""
         self.cols_ = cols
         counts = moment.known.matrix(np.log1p(moment.known.pairs["baskets"]), cols)

@@ -16,7 +16,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from training.models.recommender.inputs.interactions import (
     Float32s,
-    Histories,
+    Interactions,
     Ints,
     find_sorted,
     known_at,
@@ -30,12 +30,12 @@ MAX_REFERENCES = 5000
 
 
 @dataclass(frozen=True)
-class Moment:
+class RecommenderInputs:
     """What sources learn from: the records, an instant, and what was known at it."""
 
     dataset: Dataset
     as_of: datetime
-    known: Histories
+    known: Interactions
     places: Places
     plan: Plan
 
@@ -45,16 +45,16 @@ class Moment:
         return to_day(self.as_of)
 
     @classmethod
-    def at(cls, dataset: Dataset, as_of: datetime, known: Histories) -> Self:
+    def at(cls, dataset: Dataset, as_of: datetime, known: Interactions) -> Self:
         """Collect what the histories do not hold."""
         places = Places.at(dataset, as_of, known)
         return cls(dataset, as_of, known, places, Plan.at(dataset, as_of, known, places))
 
 
-def moment_at(dataset: Dataset, as_of: datetime) -> Moment:
+def moment_at(dataset: Dataset, as_of: datetime) -> RecommenderInputs:
     """Collect what methods that answer at `as_of` learn from, once for all of them."""
     known = known_at(dataset, as_of)
-    return dataset.derive(("moment", as_of), lambda: Moment.at(dataset, as_of, known))
+    return dataset.derive(("moment", as_of), lambda: RecommenderInputs.at(dataset, as_of, known))
 
 
 class Scores(Protocol):
@@ -97,7 +97,7 @@ class Source(Protocol):
     reason: ClassVar[str]
     limit: int
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
         """Learn to score products; `cols` are those worth scoring for everyone."""
         ...
 
@@ -173,7 +173,7 @@ def best(scores: Float32s, limit: int) -> NDArray[np.bool_]:
     return marked
 
 
-def references(histories: Histories) -> Ints:
+def references(histories: Interactions) -> Ints:
     """Choose customers to learn from: all, or an even pick of `MAX_REFERENCES`."""
     customers = histories.shape[0]
     if customers <= MAX_REFERENCES:

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from training.models.recommender.candidates.base import Moment, Sparse
-from training.models.recommender.inputs.interactions import Histories, Ints
+from training.models.recommender.candidates.base import RecommenderInputs, Sparse
+from training.models.recommender.inputs.interactions import Interactions, Ints
 
 # Attributes with more values than this share of the products tell them apart, not alike.
 MAX_VALUES_SHARE = 0.5
@@ -35,7 +35,7 @@ class LookAlikes:
     fresh_: Ints = field(init=False, repr=False)
     width_: int = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:  # noqa: ARG002
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:  # noqa: ARG002
         """Lay out the attributes and sales of products, and what customers buy of each."""
         known = moment.known
         self.width_ = known.shape[1]
@@ -64,9 +64,9 @@ class LookAlikes:
         return Sparse(wide)
 
 
-def _traits(moment: Moment) -> sparse.csr_matrix:
+def _traits(moment: RecommenderInputs) -> sparse.csr_matrix:
     """Products x values of their attributes, one where a product has the value."""
-    known: Histories = moment.known
+    known: Interactions = moment.known
     blocks = []
     if "products" in moment.dataset.tables:
         ids = pl.DataFrame({"product_id": known.products.astype(object)}, {"product_id": pl.String})

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import linalg, sparse
 from threadpoolctl import threadpool_limits
 
-from training.models.recommender.candidates.base import Dense, Moment
+from training.models.recommender.candidates.base import Dense, RecommenderInputs
 from training.models.recommender.inputs.interactions import Float32s, Ints
 
 
@@ -27,7 +27,7 @@ class Ease:
     x_: sparse.csr_matrix = field(init=False, repr=False)
     weights_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
         """Solve for the weights."""
         self.cols_ = cols
         self.x_ = moment.known.matrix(np.log1p(moment.known.pairs["baskets"]), cols)

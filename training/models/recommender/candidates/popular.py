@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from training.models.recommender.candidates.base import Dense, Moment
+from training.models.recommender.candidates.base import Dense, RecommenderInputs
 from training.models.recommender.inputs.interactions import Float32s, Ints
 
 
@@ -19,7 +19,7 @@ class Popular:
     cols_: Ints = field(init=False, repr=False)
     popularity_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
         """Count baskets."""
         self.cols_ = cols
         self.popularity_ = moment.known.popularity()[cols].astype(np.float32)

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from training.models.recommender.candidates.base import Dense, Moment
+from training.models.recommender.candidates.base import Dense, RecommenderInputs
 from training.models.recommender.inputs.interactions import Float32s, Ints
 from training.models.recommender.inputs.locations import Places
 
@@ -27,7 +27,7 @@ class PopularHere:
     places_: Places = field(init=False, repr=False)
     shares_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
         """Count orders by location; the last row is the chain's."""
         self.cols_, self.places_ = cols, moment.places
         local = moment.places.sales(moment.dataset, moment.as_of, moment.known)[:, cols]

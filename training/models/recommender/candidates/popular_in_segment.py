@@ -9,7 +9,7 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import TruncatedSVD
 from threadpoolctl import threadpool_limits
 
-from training.models.recommender.candidates.base import Dense, Moment
+from training.models.recommender.candidates.base import Dense, RecommenderInputs
 from training.models.recommender.inputs.interactions import Float32s, Ints
 
 FACTORS = 12
@@ -30,7 +30,7 @@ class PopularAlike:
     segment_: Ints = field(init=False, repr=False)
     shares_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
         """Form the segments and count their baskets of the last 28 days."""
         known = moment.known
         self.cols_ = cols

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from scipy import sparse
 
-from training.models.recommender.candidates.base import Moment, Sparse
+from training.models.recommender.candidates.base import RecommenderInputs, Sparse
 from training.models.recommender.inputs.interactions import Ints
 
 
@@ -18,7 +18,7 @@ class Own:
     limit: int = 200
     weights_: sparse.csr_matrix = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:  # noqa: ARG002
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:  # noqa: ARG002
         """Lay the decayed counts out; of all products, however rare."""
         self.weights_ = moment.known.matrix(moment.known.pairs["decay_basket"])
         return self

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from training.models.recommender.candidates.base import Dense, Moment
+from training.models.recommender.candidates.base import Dense, RecommenderInputs
 from training.models.recommender.inputs.interactions import Float32s, Ints
 from training.models.recommender.inputs.locations import Places
 from training.models.recommender.inputs.product_groups import kinds_of
@@ -30,7 +30,7 @@ class SameKind:
     kinds_: Ints = field(init=False, repr=False)
     shares_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
         """Add up what customers bought of each kind, and what sells of it."""
         known = moment.known
         self.cols_, self.places_ = cols, moment.places

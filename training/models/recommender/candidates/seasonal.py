@@ -7,7 +7,7 @@ import numpy as np
 
 from features.calendar import day_start, to_day
 from features.interactions.locations import sales_between
-from training.models.recommender.candidates.base import Dense, Moment
+from training.models.recommender.candidates.base import Dense, RecommenderInputs
 from training.models.recommender.inputs.interactions import Float32s, Ints, find_sorted
 
 # A year back in whole weeks, so that weekdays agree.
@@ -25,7 +25,7 @@ class Seasonal:
     cols_: Ints = field(init=False, repr=False)
     shares_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
         """Count orders."""
         self.cols_ = cols
         first = to_day(moment.as_of) - YEAR_DAYS

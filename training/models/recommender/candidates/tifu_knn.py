@@ -6,7 +6,12 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from training.models.recommender.candidates.base import Dense, Moment, nearest, references
+from training.models.recommender.candidates.base import (
+    Dense,
+    RecommenderInputs,
+    nearest,
+    references,
+)
 from training.models.recommender.inputs.interactions import Float32s, Floats, Ints
 
 
@@ -31,7 +36,7 @@ class TifuKnn:
     lengths_: Floats = field(init=False, repr=False)
     seen_: sparse.csr_matrix = field(init=False, repr=False)
 
-    def fit(self, moment: Moment, cols: Ints) -> Self:
+    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
         """Lay out the customers' vectors."""
         known = moment.known
         decay = known.pairs["decay_basket"]

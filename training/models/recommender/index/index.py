@@ -22,13 +22,13 @@ from training.models.recommender.index.catalogue import Catalogue
 from training.models.recommender.index.erase import SHELF
 from training.models.recommender.index.likely_buyers import Buyers
 from training.models.recommender.index.popularity import PopularNow
-from training.models.recommender.index.replenishment import Rhythm
+from training.models.recommender.index.replenishment import ReplenishmentCurve
 from training.models.recommender.index.similar_products import Similar
 from training.published.arrays import Ints
 
 
 @dataclass(frozen=True)
-class Shelf:
+class RecommenderIndex:
     """One published recommender.
 
     Attributes
@@ -49,7 +49,7 @@ class Shelf:
     similar: Similar
     popular: PopularNow
     buyers: Buyers
-    rhythm: Rhythm
+    rhythm: ReplenishmentCurve
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -62,7 +62,7 @@ class Shelf:
             Similar.load(own),
             PopularNow.load(own),
             Buyers.load(own),
-            Rhythm.load(own),
+            ReplenishmentCurve.load(own),
         )
 
     @cached_property
@@ -113,7 +113,7 @@ def stock(dataset: Dataset, as_of: datetime, folder: Path, likeliest: pl.DataFra
     own = folder / SHELF
     catalogue = Catalogue.build(dataset, as_of)
     catalogue.save(own)
-    Rhythm.learn(dataset, as_of, catalogue).save(own)
+    ReplenishmentCurve.learn(dataset, as_of, catalogue).save(own)
     Association.build(dataset, as_of, catalogue).save(own)
     Similar.build(dataset, as_of, catalogue).save(own)
     PopularNow.build(dataset, as_of, catalogue).save(own)

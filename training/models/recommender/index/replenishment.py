@@ -65,7 +65,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Rhythm:
+class ReplenishmentCurve:
     """How repurchase goes on, in time measured by gaps.
 
     Some never come back, and the more so the longer they have not: the hazard of the next

@@ -32,7 +32,7 @@ NEW_DAYS = 28
 
 
 @dataclass(frozen=True)
-class Histories:
+class Interactions:
     """What every customer bought before an instant.
 
     Attributes
@@ -111,7 +111,7 @@ class Histories:
         return find_sorted(self.customers, ids) if len(ids) else np.zeros(0, np.int64)
 
 
-def build(dataset: Dataset, as_of: datetime) -> Histories:
+def build(dataset: Dataset, as_of: datetime) -> Interactions:
     """Collect the histories known at `as_of`."""
     known = interactions(dataset, as_of).collect().to_polars()
     product = _products(dataset, as_of)
@@ -127,7 +127,7 @@ def build(dataset: Dataset, as_of: datetime) -> Histories:
         .collect()
     )
     columns = [name for name in coded.columns if name not in ("customer_id", "product_id")]
-    return Histories(
+    return Interactions(
         customers,
         products,
         coded.get_column("customer_id").cast(pl.Int64).to_numpy(),
@@ -146,7 +146,7 @@ def build(dataset: Dataset, as_of: datetime) -> Histories:
     )
 
 
-def known_at(dataset: Dataset, as_of: datetime) -> Histories:
+def known_at(dataset: Dataset, as_of: datetime) -> Interactions:
     """Collect the histories known at `as_of`, once for all methods that answer then."""
     return dataset.derive(("histories", as_of), lambda: build(dataset, as_of))
 

@@ -13,7 +13,12 @@ from scipy import sparse
 
 from features.dataset import Dataset
 from features.interactions.locations import local_sales, usual_places
-from training.models.recommender.inputs.interactions import Float32s, Histories, Ints, find_sorted
+from training.models.recommender.inputs.interactions import (
+    Float32s,
+    Interactions,
+    Ints,
+    find_sorted,
+)
 
 # A customer is at one of so many locations; the rest of their baskets are forgotten.
 USUAL = 3
@@ -37,7 +42,7 @@ class Places:
     weights: Float32s
 
     @classmethod
-    def at(cls, dataset: Dataset, as_of: datetime, known: Histories) -> Self:
+    def at(cls, dataset: Dataset, as_of: datetime, known: Interactions) -> Self:
         """Collect them; without locations in the orders nobody has any."""
         customers = known.shape[0]
         codes = np.full((customers, USUAL), -1, np.int64)
@@ -61,7 +66,7 @@ class Places:
         totals = np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
         return cls(names, codes, (weights / totals).astype(np.float32))
 
-    def sales(self, dataset: Dataset, as_of: datetime, known: Histories) -> sparse.csr_matrix:
+    def sales(self, dataset: Dataset, as_of: datetime, known: Interactions) -> sparse.csr_matrix:
         """Orders with each product at each location of late, shape (locations, products)."""
         shape = (len(self.ids), known.shape[1])
         if not len(self.ids):

@@ -4,13 +4,13 @@ import numpy as np
 import polars as pl
 
 from features.dataset import Dataset
-from training.models.recommender.inputs.interactions import Histories, Ints
+from training.models.recommender.inputs.interactions import Interactions, Ints
 
 # From fine to coarse.
 LEVELS = ("subcategory", "category")
 
 
-def level_of(dataset: Dataset, known: Histories, level: str) -> Ints:
+def level_of(dataset: Dataset, known: Interactions, level: str) -> Ints:
     """Code the group of each product; products without one are a group together, 0."""
     ids = pl.DataFrame({"product_id": known.products.astype(object)}, {"product_id": pl.String})
     catalogue = dataset.table("products").select("product_id", level).collect().to_polars()
@@ -20,7 +20,7 @@ def level_of(dataset: Dataset, known: Histories, level: str) -> Ints:
     return codes.cast(pl.Int64).to_numpy()
 
 
-def kinds_of(dataset: Dataset, known: Histories) -> Ints:
+def kinds_of(dataset: Dataset, known: Interactions) -> Ints:
     """Code each product's kind, at the finest level there is; 0 for all without a catalogue."""
     for level in LEVELS:
         if dataset.has("products", level):

@@ -21,7 +21,7 @@ from features.interactions.promoted_purchases import placement_lifts
 from features.interactions.promotion_calendar import WEEKS, local_plan
 from training.models.recommender.inputs.interactions import (
     Float32s,
-    Histories,
+    Interactions,
     Ints,
     codes_of,
     find_sorted,
@@ -93,7 +93,7 @@ class Plan:
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def at(cls, dataset: Dataset, as_of: datetime, known: Histories, places: Places) -> Self:
+    def at(cls, dataset: Dataset, as_of: datetime, known: Interactions, places: Places) -> Self:
         """Collect the plan from a week before `as_of` on."""
         size = known.shape[1]
         if "promotions" not in dataset.tables:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from training.models.recommender.ranking.calibration import Chance, Floats
+from training.models.recommender.ranking.calibration import Floats, LogisticCalibration
 
 # What a list may be asked for: the next basket, the weeks of the horizon, what is new; and
 # what each learner's standardised score counts for in it. Learners that err differently
@@ -39,7 +39,7 @@ class Blend:
     """
 
     scale: Mapping[str, float]
-    chance: Mapping[str, Chance]
+    chance: Mapping[str, LogisticCalibration]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class Blend:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Read what `to_json` returned."""
-        curves = {kind: Chance(**curve) for kind, curve in values["chance"].items()}
+        curves = {kind: LogisticCalibration(**curve) for kind, curve in values["chance"].items()}
         return cls(values["scale"], curves)
 
 

@@ -12,7 +12,7 @@ STEPS = 25
 
 
 @dataclass(frozen=True)
-class Chance:
+class LogisticCalibration:
     """A logistic curve over log-odds and the customer's basket size; rises with the odds."""
 
     slope: float

@@ -15,10 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.interactions.builder import GAP_DAYS, WINDOW_DAYS
-from training.models.recommender.candidates import Moment, Source, collect
+from training.models.recommender.candidates import RecommenderInputs, Source, collect
 from training.models.recommender.inputs.interactions import (
     Float32s,
-    Histories,
+    Interactions,
     Ints,
     add_up,
     find_sorted,
@@ -98,7 +98,7 @@ class Block:
 class Ranking:
     """All that ranking at one instant needs; made once, asked block by block."""
 
-    histories: Histories
+    histories: Interactions
     sources: Sequence[Source]
     places: Places
     plan: Plan
@@ -109,7 +109,7 @@ class Ranking:
     customer: Mapping[str, Float32s]
 
     @classmethod
-    def at(cls, moment: Moment, chosen: Sequence[Source], *, products: int) -> "Ranking":
+    def at(cls, moment: RecommenderInputs, chosen: Sequence[Source], *, products: int) -> "Ranking":
         """Prepare to rank at a moment; sources score the `products` most popular."""
         known, dataset = moment.known, moment.dataset
         cols = np.sort(known.most_popular(products))
@@ -246,7 +246,7 @@ def ranks(rows: Ints, scores: Float32s) -> Float32s:
     return np.asarray(found[at, place])
 
 
-def fresh_takers(histories: Histories) -> dict[str, NDArray[Any]]:
+def fresh_takers(histories: Interactions) -> dict[str, NDArray[Any]]:
     """Who took it of a thousand customers of the last days, and of all in their last baskets."""
     ago, came = histories.pairs["recency_days"], histories.customer["customer_recency_days"]
     # Counted from the last day of sales; a day that has only begun is no day yet.
@@ -262,7 +262,7 @@ def fresh_takers(histories: Histories) -> dict[str, NDArray[Any]]:
     }
 
 
-def _customers(histories: Histories) -> dict[str, Float32s]:
+def _customers(histories: Interactions) -> dict[str, Float32s]:
     baskets = histories.customer["customer_baskets"]
     products = np.bincount(histories.rows, minlength=histories.shape[0])
     found = {
@@ -286,7 +286,7 @@ def _customers(histories: Histories) -> dict[str, Float32s]:
     return {**histories.customer, **{k: v.astype(np.float32) for k, v in found.items()}}
 
 
-def _products(histories: Histories) -> dict[str, Float32s]:
+def _products(histories: Interactions) -> dict[str, Float32s]:
     size = histories.shape[1]
     buyers = add_up(histories.cols, np.ones(len(histories.cols)), size)
     again = add_up(histories.cols, histories.pairs["baskets"] > 1, size)
@@ -329,7 +329,7 @@ def _share(part: NDArray[Any], rest: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(part / np.maximum(part + rest, 1e-3))
 
 
-def _group(histories: Histories, of_product: Ints) -> Group:
+def _group(histories: Interactions, of_product: Ints) -> Group:
     """Add up each customer's purchases by group of products."""
     size = int(of_product.max(initial=0)) + 1
     keys, inverse = np.unique(
@@ -345,7 +345,7 @@ def _group(histories: Histories, of_product: Ints) -> Group:
     return Group(of_product, keys, {k: v.astype(np.float32) for k, v in values.items()})
 
 
-def _relative_prices(histories: Histories, groups: Mapping[str, Group]) -> dict[str, Float32s]:
+def _relative_prices(histories: Interactions, groups: Mapping[str, Group]) -> dict[str, Float32s]:
     """Price and sales of each product over those of its group."""
     found: dict[str, Float32s] = {}
     recent = histories.by_product("baskets_28d")

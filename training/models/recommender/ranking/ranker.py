@@ -17,7 +17,7 @@ import polars as pl
 
 from training.estimators.boosting import Booster, Floats
 from training.models.recommender.ranking.blend import OF_NET, WEIGHTS, Blend, beside, mixed
-from training.models.recommender.ranking.calibration import Chance
+from training.models.recommender.ranking.calibration import LogisticCalibration
 from training.models.recommender.ranking.examples import Examples, complete
 from training.models.recommender.ranking.extrapolation import GROWING, Beyond
 from training.models.recommender.ranking.neural import Codes, Net
@@ -129,7 +129,9 @@ class Ranker:
             score = mixed(kind, raw, scale)
             kept = ~np.isnan(score)
             bought = examples.in_next if kind == "now" else examples.in_window
-            chance[kind] = Chance.fit(score[kept], examples.size[kept], bought[kept], weight[kept])
+            chance[kind] = LogisticCalibration.fit(
+                score[kept], examples.size[kept], bought[kept], weight[kept]
+            )
         return cls(taste, moment, Beyond.fit(examples.taste), net, Blend(scale, chance))
 
     @property
