@@ -34,7 +34,7 @@ from training.backtest import rolling_origins
 from training.metrics import bootstrap_interval
 from training.models.recommender import baselines as peers
 from training.models.recommender.baselines import Ranked, Scorer
-from training.models.recommender.candidates import RecommenderInputs, moment_at
+from training.models.recommender.candidates import RecommenderInputs, inputs_at
 from training.models.recommender.hits import measures, truth_at
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.inputs.interactions import Ints
@@ -176,7 +176,7 @@ def compare(
             seconds[name] = seconds.get(name, 0.0) + time.process_time() - started
             if name in IMPLICIT:
                 # The same model, answering as it does by default.
-                method.scorer_ = filtered(method.scorer_, moment_at(dataset, as_of))
+                method.scorer_ = filtered(method.scorer_, inputs_at(dataset, as_of))
                 answers[f"{name}, filtered"] = method.predict(dataset, as_of, ids)
                 seconds[f"{name}, filtered"] = seconds[name]
             for title, answer in answers.items():

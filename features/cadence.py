@@ -19,6 +19,7 @@ from features.calendar import day_start, step_days, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import units_by_period
+from features.memo import memo
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +93,7 @@ class Season:
 def cadence(dataset: Dataset, as_of: datetime | None = None) -> Cadence:
     """Measure what was known at `as_of`, by default the dataset's end."""
     day = to_day(dataset.end if as_of is None else as_of)
-    return dataset.derive(("rhythm", day), lambda: _measure(dataset, day))
+    return _measure(dataset, day)
 
 
 def purchase_horizon(
@@ -144,19 +145,19 @@ def demand_season(dataset: Dataset, grain: Grain, as_of: datetime | None = None)
 
     In days it can be that of the week, in weeks that of the year; or there is none.
     """
-    day = to_day(dataset.end if as_of is None else as_of)
+    return _demand_season(dataset, grain, to_day(dataset.end if as_of is None else as_of))
 
-    def measure() -> Season:
-        units = units_by_period(dataset, grain, day).filter(nw.col("block") < day // grain.days)
-        sums = units.group_by("block").agg(nw.col("units").sum()).collect().to_polars()
-        if sums.is_empty():
-            return Season(1, "no season: nothing was sold")
-        block = sums.get_column("block").to_numpy()
-        sold = np.zeros(day // grain.days - int(block.min()))
-        sold[block - int(block.min())] = sums.get_column("units").to_numpy()
-        return _weekly_course(sold) if grain.freq == "day" else _yearly_course(sold)
 
-    return dataset.derive(("demand_season", str(grain), day), measure)
+@memo("orders", "sales", "products", "locations")
+def _demand_season(dataset: Dataset, grain: Grain, day: int) -> Season:
+    units = units_by_period(dataset, grain, day).filter(nw.col("block") < day // grain.days)
+    sums = units.group_by("block").agg(nw.col("units").sum()).collect().to_polars()
+    if sums.is_empty():
+        return Season(1, "no season: nothing was sold")
+    block = sums.get_column("block").to_numpy()
+    sold = np.zeros(day // grain.days - int(block.min()))
+    sold[block - int(block.min())] = sums.get_column("units").to_numpy()
+    return _weekly_course(sold) if grain.freq == "day" else _yearly_course(sold)
 
 
 def _weekly_course(sold: Floats) -> Season:
@@ -215,6 +216,7 @@ def _step_up(days: float) -> int:
     return next((7 * weeks for weeks in LADDER_WEEKS if 7 * weeks >= days), last)
 
 
+@memo()
 def _measure(dataset: Dataset, day: int) -> Cadence:
     records = dataset.known(dataset.records, day_start(day))
     days = records.select("day").unique().collect().to_polars().get_column("day")

@@ -1,22 +1,22 @@
 """Dataset: a named, versioned set of canonical tables; the only way builders reach records."""
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import narwhals as nw
 from narwhals.typing import IntoFrame
 
 from features.calendar import AsOf, covered_days, day_start, parse_as_of, step_days, to_day
+from features.customers.population_statistics import PopulationStatistics
 from features.errors import InvalidInput, MissingData, NotFound
 from features.identity import unified
+from features.memo import Memo, Result, memo
 from features.privacy.consent import consenting, respected
 from features.storage.snapshots import dataset_folder, read_head, read_snapshot, scan_parts
 from features.tables import TABLES
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,20 @@ class Dataset:
         Its content hash.
     tables
         Canonical tables as lazy frames of any engine that Narwhals knows.
-    yardsticks
-        What was measured on a whole population (such as the median spend of a visit), by name,
-        where the tables hold only some of its customers. A builder that compares a customer
-        with all others takes from here what is given, and measures the rest itself.
+    population
+        Statistics of the whole population, for a dataset that holds only some of its customers;
+        None if the tables hold everybody, and builders measure for themselves.
+    results
+        Results of memoised functions (`features.memo`) by function and arguments.
     """
 
     name: str
     snapshot: str
     tables: Mapping[str, nw.LazyFrame[Any]]
-    yardsticks: Mapping[str, float] = field(default_factory=dict)
-    _derived: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+    population: PopulationStatistics | None = None
+    results: dict[tuple[Memo[Any, Any], Any], Any] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def from_frames(cls, name: str, frames: Mapping[str, IntoFrame]) -> Self:
@@ -143,26 +146,12 @@ class Dataset:
     @property
     def period_days(self) -> int:
         """Days that a row of `sales` covers from its `day` on, as `calendar.step_days` tells."""
-
-        def measure() -> int:
-            days = self.table("sales").select("day").unique().collect().get_column("day")
-            return step_days(days.to_list())
-
-        return self.derive("period_days", measure) if "sales" in self.tables else 1
+        return _period_days(self) if "sales" in self.tables else 1
 
     @property
     def days(self) -> tuple[int, int]:
         """First and last day that the records cover."""
-
-        def extent() -> tuple[int, int]:
-            frame = self.table(self.records).select(
-                nw.col("day").min().alias("first"), nw.col("day").max().alias("last")
-            )
-            first, last = frame.collect().row(0)
-            step = self.period_days if self.records == "sales" else 1
-            return int(first), int(last) + covered_days(int(last), step) - 1
-
-        return self.derive("days", extent)
+        return covered_extent(self)
 
     @property
     def end(self) -> datetime:
@@ -187,16 +176,32 @@ class Dataset:
             )
         return instant
 
-    def derive(self, key: Hashable, build: Callable[[], T]) -> T:
-        """Compute something that depends on this snapshot alone, once."""
-        if key not in self._derived:
-            self._derived[key] = build()
-        value: T = self._derived[key]
-        return value
+    def with_results(self, results: Iterable[Result]) -> Self:
+        """Return a copy that receives these results instead of computing them."""
+        received = {(result.memo, result.arguments): result.value for result in results}
+        return replace(self, results=self.results | received)
 
-    def derived(self, key: Hashable) -> Any:
-        """Return what `derive` keeps under a key; None where nothing was computed yet."""
-        return self._derived.get(key)
+    def with_tables(self, snapshot: str, tables: Mapping[str, nw.LazyFrame[Any]]) -> Self:
+        """Return a copy with some tables replaced; results that depend on them are dropped."""
+        kept = {key: value for key, value in self.results.items() if key[0].survives(tables)}
+        return replace(self, snapshot=snapshot, tables={**self.tables, **tables}, results=kept)
+
+
+@memo("sales")
+def _period_days(dataset: Dataset) -> int:
+    days = dataset.table("sales").select("day").unique().collect().get_column("day")
+    return step_days(days.to_list())
+
+
+@memo("orders", "sales")
+def covered_extent(dataset: Dataset) -> tuple[int, int]:
+    """Measure the first and the last day that the records cover."""
+    frame = dataset.table(dataset.records).select(
+        nw.col("day").min().alias("first"), nw.col("day").max().alias("last")
+    )
+    first, last = frame.collect().row(0)
+    step = dataset.period_days if dataset.records == "sales" else 1
+    return int(first), int(last) + covered_days(int(last), step) - 1
 
 
 def list_datasets(home: Path) -> list[str]:

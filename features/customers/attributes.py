@@ -12,6 +12,7 @@ from typing import Any
 import narwhals as nw
 
 from features.dataset import Dataset
+from features.memo import memo
 from features.privacy.consent import consent_columns
 
 Frame = nw.LazyFrame[Any]
@@ -26,28 +27,27 @@ MOST_VALUES = 100
 def attribute_columns(dataset: Dataset) -> list[str]:
     """Name the columns of `customers` that describe: of words or numbers, few of them.
 
-    Where a dataset holds but some of a population's customers, its yardsticks name them.
+    A dataset that holds only some customers takes them from its population's statistics.
     """
-    if dataset.yardsticks:
-        return [name.removeprefix(PREFIX) for name in dataset.yardsticks if name.startswith(PREFIX)]
-    if not dataset.has("customers", ID):
+    if dataset.population is not None:
+        return list(dataset.population.attributes)
+    return _attribute_columns(dataset) if dataset.has("customers", ID) else []
+
+
+@memo("customers")
+def _attribute_columns(dataset: Dataset) -> list[str]:
+    frame = dataset.table("customers")
+    schema = frame.collect_schema()
+    excluded = {ID, *consent_columns(schema.names())}
+    named = [
+        name
+        for name, dtype in schema.items()
+        if name not in excluded and (_is_text(dtype) or dtype.is_numeric() or dtype == nw.Boolean)
+    ]
+    if not named:
         return []
-
-    def measure() -> list[str]:
-        frame = dataset.table("customers")
-        schema = frame.collect_schema()
-        aside = {ID, *consent_columns(schema.names())}
-        named = [
-            name
-            for name, dtype in schema.items()
-            if name not in aside and (_is_text(dtype) or dtype.is_numeric() or dtype == nw.Boolean)
-        ]
-        if not named:
-            return []
-        counts = frame.select(nw.col(*named).n_unique()).collect().row(0)
-        return [name for name, count in zip(named, counts, strict=True) if 1 < count <= MOST_VALUES]
-
-    return dataset.derive((PREFIX,), measure)
+    counts = frame.select(nw.col(*named).n_unique()).collect().row(0)
+    return [name for name, count in zip(named, counts, strict=True) if 1 < count <= MOST_VALUES]
 
 
 def attributes(dataset: Dataset) -> Frame:

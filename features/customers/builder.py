@@ -38,7 +38,6 @@ COMEBACK_DAYS = 84
 # Money is summed in ten-thousandths and weights in units of 2^-30, as integers.
 MONEY_UNIT = 10_000
 # The yardstick of money: the median spend of the visits that bring any, in money units.
-TYPICAL_SPEND = "typical_spend_units"
 WEIGHT_UNIT = 2**30
 
 ID = "customer_id"
@@ -156,7 +155,7 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
         )
     )
     if "spend_units" in columns:
-        given = dataset.yardsticks.get(TYPICAL_SPEND)
+        given = None if dataset.population is None else dataset.population.typical_spend
         typical = _typical() if given is None else nw.lit(given)
         relative = nw.when(typical > 0).then(nw.col("spend_units") / typical).otherwise(0.0)
         visits = visits.with_columns(relative.alias("spend"))
@@ -175,18 +174,23 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
     return features
 
 
-def yardsticks(days: Frame) -> dict[str, float]:
-    """Measure what a customer's features are relative to, for a dataset that holds but a few.
+def typical_spend_units(days: Frame) -> float | None:
+    """Measure the median spend of the visits that have any; None if the records have no money.
 
     Parameters
     ----------
     days
         What `customer_days` returns for the whole population.
+
+    Returns
+    -------
+    float or None
+        In units of `MONEY_UNIT`; 0 if no visit has any spend.
     """
     if "spend_units" not in days.collect_schema().names():
-        return {}
+        return None
     visits = days.filter(nw.col("lines") > 0).select(_typical())
-    return {TYPICAL_SPEND: float(visits.collect().item() or 0.0)}
+    return float(visits.collect().item() or 0.0)
 
 
 def _typical() -> nw.Expr:

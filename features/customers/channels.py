@@ -11,29 +11,25 @@ import narwhals as nw
 
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
+from features.memo import memo
 
 Frame = nw.LazyFrame[Any]
 
 ID = "customer_id"
-# The yardstick that says whether a population has several channels, where a dataset holds but
-# some of its customers.
-SEVERAL = "several_channels"
 LATELY_DAYS = 84
 
 
 def several_channels(dataset: Dataset) -> bool:
     """Whether customers of the records buy through more than one channel."""
-    given = dataset.yardsticks.get(SEVERAL)
-    if given is not None:
-        return given > 0
-    if not dataset.has("orders", ID, "channel"):
-        return False
+    if dataset.population is not None:
+        return dataset.population.several_channels
+    return dataset.has("orders", ID, "channel") and _several_channels(dataset)
 
-    def measure() -> bool:
-        named = dataset.table("orders").filter(~nw.col(ID).is_null(), ~nw.col("channel").is_null())
-        return bool(named.select("channel").unique().head(2).collect().shape[0] > 1)
 
-    return dataset.derive((SEVERAL,), measure)
+@memo("orders")
+def _several_channels(dataset: Dataset) -> bool:
+    named = dataset.table("orders").filter(~nw.col(ID).is_null(), ~nw.col("channel").is_null())
+    return bool(named.select("channel").unique().head(2).collect().shape[0] > 1)
 
 
 def channel_mix(dataset: Dataset, as_of: AsOf) -> Frame:
@@ -102,14 +98,11 @@ def channel_mix(dataset: Dataset, as_of: AsOf) -> Frame:
     )
 
 
+@memo("orders")
 def _days(dataset: Dataset) -> Frame:
-    """Return customers, channels and days of purchases, each once; computed once a snapshot."""
-
-    def build() -> Frame:
-        bought = dataset.table("orders").filter(
-            ~nw.col(ID).is_null(), ~nw.col("channel").is_null(), nw.col("kind") != "return"
-        )
-        days = bought.select(ID, "channel", "day").unique()
-        return nw.from_native(days.collect().to_polars().lazy())
-
-    return dataset.derive(("channel_days",), build)
+    """Return customers, channels and days of purchases, each once."""
+    bought = dataset.table("orders").filter(
+        ~nw.col(ID).is_null(), ~nw.col("channel").is_null(), nw.col("kind") != "return"
+    )
+    days = bought.select(ID, "channel", "day").unique()
+    return nw.from_native(days.collect().to_polars().lazy())

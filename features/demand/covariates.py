@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from features.demand.grain import Grain
+from features.memo import memo
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,7 @@ def covariates(dataset: Dataset, grain: Grain, first: int, columns: int) -> dict
     """Lay the covariates out over `columns` periods from the day `first` on, by name."""
     if not dataset.has("covariates"):
         return {}
-
-    def collect() -> pl.DataFrame:
-        frame = dataset.table("covariates").collect().to_polars()
-        if "location_id" not in frame.columns:
-            frame = frame.with_columns(location_id=pl.lit(None, dtype=pl.String))
-        return frame.with_columns(pl.col("day").cast(pl.Int64))
-
-    table = dataset.derive("covariates", collect)
+    table = _table_of_covariates(dataset)
     column = (pl.col("day") - first) // grain.days
     cells = table.with_columns(column.alias("column")).filter(
         pl.col("column").is_between(0, columns - 1)
@@ -60,6 +54,14 @@ def covariates(dataset: Dataset, grain: Grain, first: int, columns: int) -> dict
         )
         found[name] = Covariate(bool(ahead), _table(own, locations, columns), locations)
     return found
+
+
+@memo("covariates")
+def _table_of_covariates(dataset: Dataset) -> pl.DataFrame:
+    frame = dataset.table("covariates").collect().to_polars()
+    if "location_id" not in frame.columns:
+        frame = frame.with_columns(location_id=pl.lit(None, dtype=pl.String))
+    return frame.with_columns(pl.col("day").cast(pl.Int64))
 
 
 def _table(own: pl.DataFrame, locations: pl.DataFrame, columns: int) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from features.calendar import AsOf, to_day
-from features.dataset import Dataset
+from features.dataset import Dataset, covered_extent
 from features.demand.grain import Grain
 from features.demand.panel import told_apart
 from features.demand.plan import Planned, check_known, sold_ids
@@ -24,10 +24,11 @@ from features.demand.promotions import (
     promoted_locations,
     promoted_products,
     promotion_stretches,
+    stretches_by_keys,
 )
 from features.demand.scenario import what_if
-from features.demand.series import GROUPS, Series, all_series, with_attributes
-from features.demand.stockouts import out_of_stock
+from features.demand.series import GROUPS, Series, all_series, series_by_keys, with_attributes
+from features.demand.stockouts import out_of_stock, stockouts_by_phase
 from features.tables import TABLES
 
 # Rows that are decoded together.
@@ -129,29 +130,31 @@ class Books:
         if self._path("covariates").exists():
             tables["covariates"] = _framed(self._scan("covariates"))
         tables |= {name: nw.from_native(self._scan(name)) for name in _ATTRIBUTES}
-        derived: dict[Any, Any] = {
-            "days": tuple(self._about["days"]),
-            ("series", self.grain.keys): series,
-            "promotion_kinds": self._about["kinds"],
-            "kinds_told_apart": self._about["told_apart"],
-        }
-        for name, keys in (
-            ("promoted_locations", self.grain.location_keys),
-            ("promoted_products", self.grain.product_keys),
+        first, last = self._about["days"]
+        results = [
+            covered_extent.result((first, last)),
+            series_by_keys.result(series, self.grain.keys),
+            kinds.result(self._about["kinds"]),
+            told_apart.result(self._about["told_apart"]),
+        ]
+        for name, memo, keys in (
+            ("promoted_locations", promoted_locations, self.grain.location_keys),
+            ("promoted_products", promoted_products, self.grain.product_keys),
         ):
             if self._path(name).exists():
-                derived[name, keys] = nw.from_native(self._scan(name))
+                results.append(memo.result(nw.from_native(self._scan(name)), keys))
         if self._path("out_of_stock").exists():
             phase = to_day(self.as_of) % self.grain.days
             empty = self._scan("out_of_stock").collect()
-            derived["out_of_stock", str(self.grain), phase] = empty
-        booked = Dataset("the published one", self.as_of, tables, _derived=derived)
+            results.append(stockouts_by_phase.result(empty, self.grain, phase))
+        booked = Dataset("the published one", self.as_of, tables).with_results(results)
         under = what_if(booked, plan, self.grain) if plan else booked
         if self._path("stretches").exists():
             past = self._scan("stretches").filter(of_these)
             ahead = promotion_stretches(under, self.grain).to_native()
             both = pl.concat([past, ahead.select(past.collect_schema().names())])
-            under._derived["promotion_stretches", self.grain.keys] = _framed(both)
+            stretches = stretches_by_keys.result(_framed(both), self.grain.keys)
+            return under.with_results([stretches])
         return under
 
     @cached_property

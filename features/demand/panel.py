@@ -22,6 +22,7 @@ from features.demand.prices import price_changes
 from features.demand.promotions import kinds, promotion_shares
 from features.demand.series import GROUPS, all_series, units_by_period
 from features.demand.stockouts import out_of_stock
+from features.memo import memo
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -181,18 +182,15 @@ def _shares(
     return found
 
 
+@memo("promotions")
 def told_apart(dataset: Dataset) -> list[str]:
-    """Name the kinds of promotion that have features of their own."""
+    """Name the kinds of promotion that have features of their own: the `MOST_KINDS` largest."""
     names = kinds(dataset)
     if len(names) <= MOST_KINDS:
         return names
-
-    def count() -> list[str]:
-        rows = dataset.table("promotions").group_by("kind").agg(nw.len().alias("n"))
-        counts = rows.collect().to_polars().drop_nulls().sort("n", "kind", descending=[True, False])
-        return sorted(counts.get_column("kind").head(MOST_KINDS).to_list())
-
-    return dataset.derive("kinds_told_apart", count)
+    rows = dataset.table("promotions").group_by("kind").agg(nw.len().alias("n"))
+    counts = rows.collect().to_polars().drop_nulls().sort("n", "kind", descending=[True, False])
+    return sorted(counts.get_column("kind").head(MOST_KINDS).to_list())
 
 
 def _prices(
@@ -269,27 +267,30 @@ def group_totals(
     dataset: Dataset, grain: Grain, origin: int, group: str
 ) -> tuple[list[str], int, Floats]:
     """Sum the units of each group of series over all periods: names, first block, table."""
+    return _group_totals(dataset, grain, origin % grain.days, group)
 
-    def build() -> tuple[list[str], int, Floats]:
-        units = units_by_period(dataset, grain, origin)
-        if group == "all":
-            sums = units.group_by("block").agg(nw.col("units").sum())
-            named = sums.collect().to_polars().with_columns(name=pl.lit("all"))
-        else:
-            members = all_series(dataset, grain).index.select("series", f"in_{group}")
-            joined = units.join(members, on="series", how="inner")
-            sums = joined.group_by(f"in_{group}", "block").agg(nw.col("units").sum())
-            named = sums.collect().to_polars().rename({f"in_{group}": "name"})
-        named = named.drop_nulls()
-        names = named.get_column("name").unique().sort().to_list()
-        if not names:
-            return [], 0, np.zeros((0, 0))
-        first, last = named.get_column("block").min(), named.get_column("block").max()
-        table = np.zeros((len(names), int(last) - int(first) + 1))  # type: ignore[arg-type]
-        codes = named.get_column("name").cast(pl.Enum(names)).to_physical().to_numpy()
-        table[codes, named.get_column("block").to_numpy() - int(first)] = named.get_column(  # type: ignore[arg-type]
-            "units"
-        ).to_numpy()
-        return names, int(first), table  # type: ignore[arg-type]
 
-    return dataset.derive(("group_totals", str(grain), origin % grain.days, group), build)
+@memo("orders", "sales", "products", "locations")
+def _group_totals(
+    dataset: Dataset, grain: Grain, phase: int, group: str
+) -> tuple[list[str], int, Floats]:
+    units = units_by_period(dataset, grain, phase)
+    if group == "all":
+        sums = units.group_by("block").agg(nw.col("units").sum())
+        named = sums.collect().to_polars().with_columns(name=pl.lit("all"))
+    else:
+        members = all_series(dataset, grain).index.select("series", f"in_{group}")
+        joined = units.join(members, on="series", how="inner")
+        sums = joined.group_by(f"in_{group}", "block").agg(nw.col("units").sum())
+        named = sums.collect().to_polars().rename({f"in_{group}": "name"})
+    named = named.drop_nulls()
+    names = named.get_column("name").unique().sort().to_list()
+    if not names:
+        return [], 0, np.zeros((0, 0))
+    first, last = named.get_column("block").min(), named.get_column("block").max()
+    table = np.zeros((len(names), int(last) - int(first) + 1))  # type: ignore[arg-type]
+    codes = named.get_column("name").cast(pl.Enum(names)).to_physical().to_numpy()
+    table[codes, named.get_column("block").to_numpy() - int(first)] = named.get_column(  # type: ignore[arg-type]
+        "units"
+    ).to_numpy()
+    return names, int(first), table  # type: ignore[arg-type]

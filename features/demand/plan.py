@@ -13,6 +13,7 @@ import polars as pl
 from features.calendar import AsOf, to_date, to_day
 from features.dataset import Dataset
 from features.errors import ForesellError, InvalidInput, NotFound
+from features.memo import memo
 
 # A row of this kind takes off what is booked.
 NONE = "none"
@@ -131,19 +132,16 @@ def check_known(plan: list[Planned], products: Iterable[str], locations: Iterabl
                 )
 
 
+@memo("orders", "sales")
 def sold_ids(dataset: Dataset) -> tuple[set[str], set[str]]:
     """Return the products and the locations that have sales; for `check_known`."""
-
-    def build() -> tuple[set[str], set[str]]:
-        table, found = dataset.table(dataset.records), []
-        for name in ("product_id", "location_id"):
-            ids: set[str] = set()
-            if dataset.has(dataset.records, name):
-                ids = set(table.select(name).unique().collect().get_column(name).to_list())
-            found.append(ids - {None})
-        return found[0], found[1]
-
-    return dataset.derive("sold_ids", build)
+    table, found = dataset.table(dataset.records), []
+    for name in ("product_id", "location_id"):
+        ids: set[str] = set()
+        if dataset.has(dataset.records, name):
+            ids = set(table.select(name).unique().collect().get_column(name).to_list())
+        found.append(ids - {None})
+    return found[0], found[1]
 
 
 def _date(place: str, name: str, row: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ import narwhals as nw
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import Frame, all_series, held, with_attributes
+from features.memo import memo
 
 
 def price_changes(dataset: Dataset, grain: Grain) -> Frame:
@@ -15,10 +16,12 @@ def price_changes(dataset: Dataset, grain: Grain) -> Frame:
 
     A price without a location holds everywhere, until a location has one of its own.
     """
-    return dataset.derive(("prices", grain.keys), lambda: _changes(dataset, grain))
+    return _changes(dataset, grain.keys)
 
 
-def _changes(dataset: Dataset, grain: Grain) -> Frame:
+@memo()
+def _changes(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
+    grain = Grain(keys, "day")
     prices = dataset.table("prices")
     if not grain.location_keys:
         return _means(dataset, prices, grain.keys)

@@ -9,21 +9,19 @@ import polars as pl
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import Frame, all_series, held, with_attributes
+from features.memo import memo
 
 # Depths are added up as whole multiples of one over this.
 _FINE = 1024
 
 
+@memo("promotions")
 def kinds(dataset: Dataset) -> list[str]:
     """Names of the kinds of promotion in the plan, sorted; none without a plan."""
     if "promotions" not in dataset.tables:
         return []
-
-    def build() -> list[str]:
-        found = dataset.table("promotions").select("kind").unique().collect()
-        return sorted(found.get_column("kind").drop_nulls().to_list())
-
-    return dataset.derive("promotion_kinds", build)
+    found = dataset.table("promotions").select("kind").unique().collect()
+    return sorted(found.get_column("kind").drop_nulls().to_list())
 
 
 def promotion_shares(dataset: Dataset, grain: Grain, day: int, until: int) -> Frame:
@@ -49,11 +47,10 @@ def promotion_shares(dataset: Dataset, grain: Grain, day: int, until: int) -> Fr
         price taken off, over all locations and days, by the deepest kind; cells without any
         promotion have no row. Without a plan, or where the grain has no product, no rows.
     """
-    phase = day % grain.days
-    key = ("promotion_shares", str(grain), phase, until)
-    return dataset.derive(key, lambda: _shares(dataset, grain, phase, until))
+    return _shares(dataset, grain, day % grain.days, until)
 
 
+@memo()
 def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
     names = kinds(dataset)
     index = all_series(dataset, grain).index
@@ -90,8 +87,13 @@ def promotion_stretches(dataset: Dataset, grain: Grain) -> Frame:
     `covered` counts promoted product-locations, `deep` adds up the depths of their promotions
     (in 1,024ths of the price), `of` counts the product-locations there are.
     """
-    key = ("promotion_stretches", grain.keys)
-    return dataset.derive(key, lambda: held(_stretches(dataset, grain)))
+    return stretches_by_keys(dataset, grain.keys)
+
+
+@memo()
+def stretches_by_keys(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
+    """Reduce the plan for the groups that columns name; see `promotion_stretches`."""
+    return held(_stretches(dataset, Grain(keys, "day")))
 
 
 def _stretches(dataset: Dataset, grain: Grain) -> Frame:
@@ -139,30 +141,22 @@ def _stretches(dataset: Dataset, grain: Grain) -> Frame:
     return rows.with_columns((nw.col("locations") * nw.col("products")).alias("of"))
 
 
+@memo("promotions", "locations")
 def promoted_locations(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
     """Return the locations that appear in the plan, with the attributes `keys`."""
-
-    def build() -> Frame:
-        if "location_id" not in dataset.columns("promotions"):
-            return nw.from_native(
-                pl.LazyFrame(schema=dict.fromkeys(("location_id", *keys), pl.String))
-            )
-        ids = dataset.table("promotions").select("location_id")
-        placed = ids.filter(~nw.col("location_id").is_null()).unique()
-        return held(with_attributes(dataset, placed, keys))
-
-    return dataset.derive(("promoted_locations", keys), build)
+    if "location_id" not in dataset.columns("promotions"):
+        return nw.from_native(pl.LazyFrame(schema=dict.fromkeys(("location_id", *keys), pl.String)))
+    ids = dataset.table("promotions").select("location_id")
+    placed = ids.filter(~nw.col("location_id").is_null()).unique()
+    return held(with_attributes(dataset, placed, keys))
 
 
+@memo("promotions", "products")
 def promoted_products(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
     """Count the products in the plan for each value of the product attributes `keys`."""
-
-    def build() -> Frame:
-        ids = dataset.table("promotions").select("product_id").unique()
-        groups = with_attributes(dataset, ids, keys).group_by(*keys)
-        return held(groups.agg(nw.len().cast(nw.Int64).alias("products")))
-
-    return dataset.derive(("promoted_products", keys), build)
+    ids = dataset.table("promotions").select("product_id").unique()
+    groups = with_attributes(dataset, ids, keys).group_by(*keys)
+    return held(groups.agg(nw.len().cast(nw.Int64).alias("products")))
 
 
 def _cells(stretches: Frame, length: int, phase: int, first: int, until: int) -> Frame:

@@ -5,7 +5,6 @@ and serving on the small part of the books that was published. The demand featur
 those of any other dataset.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
@@ -18,16 +17,6 @@ from features.demand.plan import NONE, OTHER, Planned
 from features.demand.promotions import kinds, promoted_locations, promoted_products
 from features.errors import InvalidInput, MissingData
 from features.tables import TABLES
-
-# What was computed without promotions and prices is the same under every plan.
-_OF_SALES = (
-    "days",
-    "series",
-    "units_by_period",
-    "group_totals",
-    "out_of_stock",
-    "covariates",
-)
 
 
 def what_if(dataset: Dataset, plan: list[Planned], grain: Grain) -> Dataset:
@@ -55,8 +44,7 @@ def what_if(dataset: Dataset, plan: list[Planned], grain: Grain) -> Dataset:
     MissingData
         If the books have no promotions or prices at all.
     """
-    tables = dict(dataset.tables)
-    derived = {key: value for key, value in dataset._derived.items() if _name(key) in _OF_SALES}
+    tables, results = {}, []
     promotions = [row for row in plan if row.kind is not None]
     prices = [row for row in plan if row.price is not None]
     if promotions:
@@ -71,21 +59,20 @@ def what_if(dataset: Dataset, plan: list[Planned], grain: Grain) -> Dataset:
                 )
         # What a share is a share of does not depend on what is planned.
         where, what = grain.location_keys, grain.product_keys
-        derived["promotion_kinds"] = sorted({*names, *(row.kind for row in promotions)} - {NONE})
-        derived["kinds_told_apart"] = told_apart(dataset)
-        derived["promoted_locations", where] = promoted_locations(dataset, where)
+        planned = {row.kind for row in promotions if row.kind is not None}
+        results += [
+            kinds.result(sorted({*names, *planned} - {NONE})),
+            told_apart.result(told_apart(dataset)),
+            promoted_locations.result(promoted_locations(dataset, where), where),
+        ]
         if what:
-            derived["promoted_products", what] = promoted_products(dataset, what)
+            results.append(promoted_products.result(promoted_products(dataset, what), what))
         tables["promotions"] = _replaced(dataset, "promotions", promotions, _promotions)
     if prices:
         _booked(dataset, "prices", prices[0], "price", lambda: None)
         tables["prices"] = _replaced(dataset, "prices", prices, _prices)
     snapshot = f"{dataset.snapshot} under a plan"
-    return replace(dataset, snapshot=snapshot, tables=tables, _derived=derived)
-
-
-def _name(key: Any) -> Any:
-    return key[0] if isinstance(key, tuple) else key
+    return dataset.with_tables(snapshot, tables).with_results(results)
 
 
 def _booked(dataset: Dataset, table: str, row: Planned, field: str, then: Any) -> Any:

@@ -17,6 +17,7 @@ from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.demand.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
 from features.errors import MissingData
+from features.memo import memo
 
 THOUSANDTHS = 1000
 GROUPS = ("department", "category")
@@ -56,7 +57,7 @@ def all_series(dataset: Dataset, grain: Grain) -> Series:
     MissingData
         If the records lack what a key of the grain needs.
     """
-    return dataset.derive(("series", grain.keys), lambda: _build(dataset, grain))
+    return series_by_keys(dataset, grain.keys)
 
 
 def goods(dataset: Dataset) -> Frame:
@@ -78,14 +79,14 @@ def units_by_period(dataset: Dataset, grain: Grain, day: int) -> Frame:
 
     Block k covers the days from `k * days + day % days`.
     """
-    phase = day % grain.days
+    return _units_by_period(dataset, grain, day % grain.days)
 
-    def build() -> Frame:
-        units = all_series(dataset, grain).units
-        blocks = units.with_columns(((nw.col("day") - phase) // grain.days).alias("block"))
-        return held(blocks.group_by("series", "block").agg(nw.col("units").sum()))
 
-    return dataset.derive(("units_by_period", str(grain), phase), build)
+@memo("orders", "sales", "products", "locations")
+def _units_by_period(dataset: Dataset, grain: Grain, phase: int) -> Frame:
+    units = all_series(dataset, grain).units
+    blocks = units.with_columns(((nw.col("day") - phase) // grain.days).alias("block"))
+    return held(blocks.group_by("series", "block").agg(nw.col("units").sum()))
 
 
 def units_sold(dataset: Dataset, grain: Grain, day: int, periods: int) -> Frame:
@@ -171,6 +172,12 @@ def with_attributes(dataset: Dataset, frame: Frame, columns: tuple[str, ...]) ->
             attributes = dataset.table(table).select(entity, *missing).unique(entity)
             frame = frame.join(attributes, on=entity, how="left")
     return frame
+
+
+@memo("orders", "sales", "products", "locations")
+def series_by_keys(dataset: Dataset, keys: tuple[str, ...]) -> Series:
+    """Build the series that columns name; the length of periods does not matter to them."""
+    return _build(dataset, Grain(keys, "day"))
 
 
 def _build(dataset: Dataset, grain: Grain) -> Series:

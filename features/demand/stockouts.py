@@ -10,6 +10,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import all_series, with_attributes
 from features.errors import MissingData
+from features.memo import memo
 
 
 def out_of_stock(dataset: Dataset, grain: Grain, day: int) -> pl.DataFrame | None:
@@ -19,12 +20,12 @@ def out_of_stock(dataset: Dataset, grain: Grain, day: int) -> pl.DataFrame | Non
     stock table, or one that does not know the grain's keys. Rows of days at or after an instant
     belong to blocks after it, which no feature reads.
     """
-    phase = day % grain.days
-    key = ("out_of_stock", str(grain), phase)
-    return dataset.derive(key, lambda: _out(dataset, grain, phase))
+    return stockouts_by_phase(dataset, grain, day % grain.days)
 
 
-def _out(dataset: Dataset, grain: Grain, phase: int) -> pl.DataFrame | None:
+@memo("orders", "sales", "products", "locations", "stock")
+def stockouts_by_phase(dataset: Dataset, grain: Grain, phase: int) -> pl.DataFrame | None:
+    """Measure the shares for periods that begin on days of one remainder."""
     if not dataset.has("stock", "product_id", "on_hand"):
         return None
     try:

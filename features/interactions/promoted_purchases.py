@@ -14,6 +14,7 @@ from features.dataset import Dataset
 from features.demand.promotions import kinds
 from features.errors import MissingData
 from features.interactions.promotion_calendar import local_plan, promotion_locations
+from features.memo import memo
 
 # Days over which a placement's effect is counted.
 LIFT_DAYS = 91
@@ -38,8 +39,7 @@ def promoted_purchases(dataset: Dataset) -> nw.LazyFrame[Any] | None:
     """
     if "promotions" not in dataset.tables:
         return None
-    found: nw.DataFrame[Any] = dataset.derive("promoted_purchases", lambda: _mark(dataset))
-    return found.lazy()
+    return _mark(dataset).lazy()
 
 
 def placement_lifts(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
@@ -142,6 +142,7 @@ def _reaching(
     )
 
 
+@memo()
 def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
     keys = ["order_id", "product_id"]
     orders = dataset.table("orders").filter(

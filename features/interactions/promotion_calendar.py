@@ -9,6 +9,7 @@ from typing import Any
 import narwhals as nw
 
 from features.dataset import Dataset
+from features.memo import memo
 
 # Windows of the calendar, in days from as_of: first day, and the day after the last.
 WEEKS = {"last_week": (-7, 0), "this_week": (0, 7), "next_weeks": (7, 28)}
@@ -32,13 +33,10 @@ def local_plan(dataset: Dataset, first_day: int, end_day: int) -> nw.LazyFrame[A
     return plan.select("product_id", "location_id", "kind", "placement", "from_day", "to_day")
 
 
+@memo("promotions")
 def promotion_locations(dataset: Dataset) -> int:
     """Count the locations that have promotions of their own; one if all are everywhere."""
-
-    def count() -> int:
-        if not dataset.has("promotions", "location_id"):
-            return 1
-        ids = dataset.table("promotions").select(nw.col("location_id"))
-        return max(1, ids.unique().filter(~nw.col("location_id").is_null()).collect().shape[0])
-
-    return dataset.derive("promotion_locations", count)
+    if not dataset.has("promotions", "location_id"):
+        return 1
+    ids = dataset.table("promotions").select(nw.col("location_id"))
+    return max(1, ids.unique().filter(~nw.col("location_id").is_null()).collect().shape[0])

@@ -14,7 +14,7 @@ from typing import Any, Self
 import polars as pl
 
 from features.calendar import parse_as_of, to_day
-from features.customers.builder import MONEY_UNIT, TYPICAL_SPEND
+from features.customers.builder import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from features.tables import TABLES
@@ -106,7 +106,7 @@ class PostedCustomers:
             it, or an attribute is none of the population's.
         """
         if "revenue" in population.order_columns:
-            self._check_revenue(population.yardsticks.get(TYPICAL_SPEND, 0.0) / MONEY_UNIT)
+            self._check_revenue((population.statistics.typical_spend or 0.0) / MONEY_UNIT)
         described = {
             key_of(number): {
                 name: _attribute(value, population, f"histories[{number}].attributes.{name}")

@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import InvalidInput, MissingData, NotFound
-from training.models.recommender.index.catalogue import LEVELS, Catalogue
+from training.models.recommender.index.catalogue import LEVELS, SIMILARITY_BY_LEVEL, Catalogue
 from training.published.arrays import Bools, Ints
 
 Floats = NDArray[np.float64]
-
-# How alike two products are that share a group of the level, 1 for the same kind.
-LIKENESS = {"subcategory": 1.0, "category": 0.6, "department": 0.3}
 
 
 @dataclass(frozen=True)
@@ -198,7 +195,7 @@ class _Queue:
             self.closest = np.zeros(len(self.codes))
             # What is of no group is like nothing, not even like others of none.
             self.groups = [
-                (LIKENESS[level], np.where(of[codes] < 0, -2, of[codes]), of)
+                (SIMILARITY_BY_LEVEL[level], np.where(of[codes] < 0, -2, of[codes]), of)
                 for level, of in catalogue.groups.items()
             ]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from features.customers.builder import TYPICAL_SPEND, customer_days, customers, yardsticks
+from features.customers.builder import customer_days, customers, typical_spend_units
 from features.dataset import Dataset
 from features.errors import MissingData
 
@@ -122,10 +122,10 @@ def test_visits_that_bring_nothing_leave_money_its_unit(one_customer):
     """Points redeemed, samples, services of a subscription: most visits may be of that kind."""
     free = one_customer([3, 5, 7, 10, 24], revenue=[0.0, 0.0, 0.0, 20.0, 60.0])
     assert row(free)["spend_total"] == pytest.approx(80 / 40)
-    assert yardsticks(customer_days(free, AS_OF)) == {TYPICAL_SPEND: 400_000}
+    assert typical_spend_units(customer_days(free, AS_OF)) == 400_000
     nothing = one_customer([3, 5], revenue=[0.0, 0.0])
     assert row(nothing)["spend_total"] == 0
-    assert yardsticks(customer_days(nothing, AS_OF)) == {TYPICAL_SPEND: 0}
+    assert typical_spend_units(customer_days(nothing, AS_OF)) == 0
 
 
 def test_anonymous_lines_are_nobodys(one_customer):

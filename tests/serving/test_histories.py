@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from features.customers.builder import TYPICAL_SPEND, customers
+from features.customers.builder import customers
+from features.customers.population_statistics import PopulationStatistics
 from features.errors import InvalidInput
 from serving.customers.posted_history import PostedCustomers
 from training.customers.population import Population
@@ -145,10 +146,9 @@ def population(**attributes):
     """One whose visits bring 20.00, with revenue and attributes: whether each is of text."""
     columns = ("customer_id", "order_id", "line", "ts", "day", "quantity", "revenue", "kind")
     catalogue = pl.DataFrame(schema={"product_id": pl.String, "category": pl.String})
-    known = {f"attribute_{name}": 1.0 for name in attributes}
-    yardsticks = {TYPICAL_SPEND: 200_000.0} | known
+    statistics = PopulationStatistics(typical_spend=200_000.0, attributes=tuple(attributes))
     return Population(
-        yardsticks, columns, touched=False, attributes=attributes, catalogue=catalogue
+        statistics, columns, touched=False, attributes=attributes, catalogue=catalogue
     )
 
 

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from features.calendar import day_start, to_day
 from features.customers.builder import (
     MONEY_UNIT,
-    TYPICAL_SPEND,
     customer_days,
     customers,
     summarise,
-    yardsticks,
+    typical_spend_units,
 )
 from features.dataset import Dataset
 from features.errors import MissingData
+from features.memo import memo
 
 # Of fewer days nothing is said: what comes once a month was not seen to come back.
 FEWEST_DAYS = 28
@@ -114,13 +114,10 @@ def learnable(dataset: Dataset, as_of: datetime, horizon_days: int, needed: int)
     return days >= needed
 
 
+@memo()
 def customer_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-    """Return all customers' features at `as_of`, ordered by customer_id; computed once."""
-
-    def build() -> pl.DataFrame:
-        return customers(dataset, as_of).collect().to_polars().sort("customer_id")
-
-    return dataset.derive(("customers", as_of), build)
+    """Return all customers' features at `as_of`, ordered by customer_id."""
+    return customers(dataset, as_of).collect().to_polars().sort("customer_id")
 
 
 def features_at_cut(dataset: Dataset, as_of: datetime, cut: int) -> pl.DataFrame:
@@ -128,13 +125,13 @@ def features_at_cut(dataset: Dataset, as_of: datetime, cut: int) -> pl.DataFrame
 
     The order lines are collapsed once for all cuts rather than once for each.
     """
-
-    def build() -> pl.DataFrame:
-        days = nw.from_native(days_known(dataset, as_of)).lazy().filter(nw.col("day") < cut)
-        frame = summarise(days, dataset, day_start(cut)).collect()
-        return frame.to_polars().sort("customer_id")
-
-    return dataset.derive(("customers", day_start(cut)), build)
+    instant = day_start(cut)
+    stored = customer_features.stored(dataset, instant)
+    if stored is not None:
+        return stored
+    days = nw.from_native(days_known(dataset, as_of)).lazy().filter(nw.col("day") < cut)
+    frame = summarise(days, dataset, instant).collect().to_polars().sort("customer_id")
+    return customer_features.store(dataset, frame, instant)
 
 
 def cut_days(
@@ -188,12 +185,12 @@ def days_to_next(dataset: Dataset, as_of: datetime, cut: int, ids: pl.Series) ->
 
 def typical_spend(dataset: Dataset, as_of: datetime, cut: int | None = None) -> float:
     """Return the unit of money at `as_of`, or at the earlier day `cut`: a visit's median spend."""
-    given = dataset.yardsticks.get(TYPICAL_SPEND)
+    given = None if dataset.population is None else dataset.population.typical_spend
     if given is None:
         known = days_known(dataset, as_of)
         days = known if cut is None else known.filter(pl.col("day") < cut)
-        given = yardsticks(nw.from_native(days).lazy())[TYPICAL_SPEND]
-    return given / MONEY_UNIT
+        given = typical_spend_units(nw.from_native(days).lazy())
+    return (given or 0.0) / MONEY_UNIT
 
 
 def orders_and_spend(
@@ -242,10 +239,7 @@ def followed_from(dataset: Dataset, as_of: datetime, day: int, horizon_days: int
     return Followed(day, features, days, days < follow, follow)
 
 
+@memo()
 def days_known(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Return customer-days known at `as_of` (`builder.customer_days`)."""
-
-    def build() -> pl.DataFrame:
-        return customer_days(dataset, as_of).collect().to_polars()
-
-    return dataset.derive(("customer_days", as_of), build)
+    return customer_days(dataset, as_of).collect().to_polars()

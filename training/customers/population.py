@@ -6,7 +6,7 @@ model for its features as it is asked in training and in batch. There is no seco
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -15,8 +15,9 @@ import narwhals as nw
 import polars as pl
 
 from features.customers.attributes import PREFIX, attribute_columns, attributes
-from features.customers.builder import yardsticks
-from features.customers.channels import SEVERAL, several_channels
+from features.customers.builder import typical_spend_units
+from features.customers.channels import several_channels
+from features.customers.population_statistics import PopulationStatistics
 from features.dataset import Dataset
 from features.tables import TABLES
 from training.customers.cutoffs import days_known
@@ -32,8 +33,8 @@ class Population:
 
     Attributes
     ----------
-    yardsticks
-        What customers are compared with, as `Dataset.yardsticks` has it.
+    statistics
+        What customers' features are measured against.
     order_columns
         The columns of `orders` that the population's features were computed from.
     touched
@@ -44,7 +45,7 @@ class Population:
         product_id and category of the products; without rows where there is no catalogue.
     """
 
-    yardsticks: Mapping[str, float]
+    statistics: PopulationStatistics
     order_columns: tuple[str, ...]
     touched: bool
     attributes: Mapping[str, bool]
@@ -61,9 +62,11 @@ class Population:
         described = attribute_columns(dataset)
         schema = attributes(dataset).collect_schema() if described else {}
         return cls(
-            yardsticks(nw.from_native(days_known(dataset, as_of)).lazy())
-            | {SEVERAL: float(several_channels(dataset))}
-            | {PREFIX + name: 1.0 for name in described},
+            PopulationStatistics(
+                typical_spend_units(nw.from_native(days_known(dataset, as_of)).lazy()),
+                several_channels(dataset),
+                tuple(described),
+            ),
             tuple(name for name in dataset.columns("orders") if name in canonical),
             "touchpoints" in dataset.tables,
             {name: schema[PREFIX + name] == nw.String for name in described},
@@ -73,7 +76,7 @@ class Population:
     def save(self, folder: Path) -> None:
         """Write `population.json` and `catalogue.parquet`."""
         content = {
-            "yardsticks": dict(self.yardsticks),
+            "statistics": asdict(self.statistics),
             "order_columns": self.order_columns,
             "touched": self.touched,
             "attributes": dict(self.attributes),
@@ -86,7 +89,9 @@ class Population:
         """Read what `save` wrote."""
         content = json.loads((folder / "population.json").read_text())
         return cls(
-            content["yardsticks"],
+            PopulationStatistics(
+                **content["statistics"] | {"attributes": tuple(content["statistics"]["attributes"])}
+            ),
             tuple(content["order_columns"]),
             content["touched"],
             content["attributes"],
@@ -133,4 +138,4 @@ class Population:
             rows = [{"customer_id": who, **known} for who, known in described.items()]
             frames["customers"] = pl.DataFrame(rows, schema={"customer_id": pl.String, **schema})
         tables = {name: nw.from_native(frame.lazy()) for name, frame in frames.items()}
-        return Dataset("posted", "posted", tables, self.yardsticks)
+        return Dataset("posted", "posted", tables, self.statistics)

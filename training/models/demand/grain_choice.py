@@ -16,6 +16,7 @@ from features.demand.grain import Grain
 from features.demand.noise_floor import NoiseFloor, noise_floor
 from features.demand.series import THOUSANDTHS, steady_series, units_by_period
 from features.errors import InvalidInput, MissingData
+from features.memo import memo
 from training.models.demand.training_rows import (
     MIN_ROWS,
     ORIGIN_DAYS,
@@ -81,9 +82,10 @@ def noise_by_grain(dataset: Dataset, as_of: datetime | None = None) -> dict[str,
     Grains that the records cannot give, or at which nothing sold of late, are left out.
     """
     instant = as_of or dataset.end
-    return dataset.derive(("noise", to_day(instant)), lambda: _noise(dataset, instant))
+    return _noise(dataset, instant)
 
 
+@memo()
 def _noise(dataset: Dataset, as_of: datetime) -> dict[str, NoiseFloor]:
     weekly = cadence(dataset, as_of).period_days > 1
     found = {}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from features.calendar import day_start, to_day
 from features.customers.by_category import PAIR, category_days, summarise
 from features.dataset import Dataset
+from features.memo import memo
 from training.customers.cutoffs import customer_features, cut_days, features_at_cut
 
 # A rhythm needs two gaps to show.
@@ -83,8 +84,20 @@ def pairs(
     norms
         What `norms_of` returned for all customers, for a dataset that holds but a few.
     """
-    key = ("pairs", as_of if cut is None else day_start(cut), tuple(categories))
-    return dataset.derive(key, lambda: _pairs(dataset, as_of, categories, cut, norms))
+    names = tuple(categories)
+    if cut is None and norms is None:
+        return pairs_at(dataset, as_of, names)
+    instant = as_of if cut is None else day_start(cut)
+    stored = pairs_at.stored(dataset, instant, names)
+    if stored is not None:
+        return stored
+    return pairs_at.store(dataset, _pairs(dataset, as_of, categories, cut, norms), instant, names)
+
+
+@memo()
+def pairs_at(dataset: Dataset, as_of: datetime, categories: tuple[str, ...]) -> pl.DataFrame:
+    """Return the pairs at `as_of`; see `pairs`."""
+    return _pairs(dataset, as_of, categories, None, None)
 
 
 def norms_of(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -169,9 +182,11 @@ def days_to_next_pair(
     return joined.get_column("day")
 
 
-def _days(dataset: Dataset, as_of: datetime, categories: Sequence[str] | None) -> pl.DataFrame:
-    def build() -> pl.DataFrame:
-        return category_days(dataset, as_of).collect().to_polars()
+@memo()
+def _known_days(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    return category_days(dataset, as_of).collect().to_polars()
 
-    days: pl.DataFrame = dataset.derive(("category_days", as_of), build)
+
+def _days(dataset: Dataset, as_of: datetime, categories: Sequence[str] | None) -> pl.DataFrame:
+    days = _known_days(dataset, as_of)
     return days if categories is None else days.filter(pl.col("category").is_in(list(categories)))

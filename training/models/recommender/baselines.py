@@ -19,7 +19,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from features.dataset import Dataset
-from training.models.recommender.candidates import RecommenderInputs, moment_at
+from training.models.recommender.candidates import RecommenderInputs, inputs_at
 from training.models.recommender.candidates.ease import Ease
 from training.models.recommender.candidates.tifu_knn import TifuKnn
 from training.models.recommender.candidates.user_knn import UserKnn
@@ -63,7 +63,7 @@ class Ranked:
         """Learn from the histories at `as_of`."""
         self.known_ = histories.known_at(dataset, as_of)
         with threadpool_limits(self.threads):
-            self.scorer_ = self.method(moment_at(dataset, as_of))
+            self.scorer_ = self.method(inputs_at(dataset, as_of))
         return self
 
     def predict(

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from features.dataset import Dataset
 from training import metrics
 from training.contract import Score
+from training.models.recommender.index.catalogue import SIMILARITY_BY_LEVEL
 from training.models.recommender.inputs.interactions import Interactions, Ints
 from training.models.recommender.inputs.product_groups import LEVELS, level_of
 
 K = 10
-# How alike two products are that share a group of the level.
-LIKENESS = {"subcategory": 1.0, "category": 0.6, "department": 0.3}
 
 Bools = NDArray[np.bool_]
 
@@ -106,7 +105,7 @@ def _own(known: Interactions, values: metrics.Floats) -> metrics.Floats:
 def _groups(dataset: Dataset, known: Interactions) -> list[tuple[float, Ints]]:
     """Levels of the assortment with each product's group; -1 for products without one."""
     return [
-        (LIKENESS[level], level_of(dataset, known, level) - 1)
+        (SIMILARITY_BY_LEVEL[level], level_of(dataset, known, level) - 1)
         for level in (*LEVELS, "department")
         if dataset.has("products", level)
     ]

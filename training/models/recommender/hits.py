@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from features.interactions.builder import next_baskets
+from features.memo import memo
 from training import metrics
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.inputs.interactions import Interactions, Ints, find_sorted
@@ -90,10 +91,10 @@ def asked_about(known: Interactions) -> Ints:
 
 def truth_at(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> Truth:
     """Collect what was bought, once for all methods that are judged then."""
-    key = ("recommender_truth", as_of, options["horizon_days"])
-    return dataset.derive(key, lambda: _truth(dataset, as_of, options["horizon_days"]))
+    return _truth(dataset, as_of, options["horizon_days"])
 
 
+@memo()
 def _truth(dataset: Dataset, as_of: datetime, days: int) -> Truth:
     known = histories.known_at(dataset, as_of)
     bought = next_baskets(dataset, as_of, days).collect().to_polars()

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from features.errors import MissingData
+from features.memo import memo
 from training.contract import Needs, options_of
-from training.models.recommender.candidates import RecommenderInputs, default_sources, moment_at
+from training.models.recommender.candidates import RecommenderInputs, default_sources, inputs_at
 from training.models.recommender.index.index import stock
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.publish import Draft
@@ -240,45 +241,12 @@ class RecommenderModel:
 
     def _examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
         """Features and labels at a cut; computed once for all fits that learn from it."""
-        key = ("ranking", cut, *(getattr(self, name) for name in _EXAMPLE_OPTIONS))
-        return dataset.derive(key, lambda: self._compute_examples(dataset, cut))
-
-    def _compute_examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
-        # What was answered at the cut is at hand; else it serves this once and is not kept.
-        ranking = dataset.derived(self._ranking_key(cut))
-        if ranking is None:
-            known = histories.build(dataset, cut)
-            if 0 in known.shape:
-                return None
-            ranking = self._prepared(RecommenderInputs.at(dataset, cut, known))
-        return Examples.at(
-            dataset,
-            ranking,
-            cut,
-            self.horizon_days,
-            customers=self.learned_customers,
-            negative_share=self.negative_share,
-            seed=self.seed,
-        )
+        options = {name: getattr(self, name) for name in _EXAMPLE_OPTIONS}
+        return examples_at(dataset, cut, **options)
 
     def _ranking(self, dataset: Dataset, as_of: datetime) -> Ranking:
         """Prepare to answer at an instant, once for all that is answered then."""
-        return dataset.derive(
-            self._ranking_key(as_of), lambda: self._prepared(moment_at(dataset, as_of))
-        )
-
-    def _ranking_key(self, as_of: datetime) -> tuple[object, ...]:
-        return ("ranking_at", as_of, self.scored_products)
-
-    def _prepared(self, moment: RecommenderInputs) -> Ranking:
-        if 0 in moment.known.shape:
-            raise MissingData(
-                f"Nothing can be recommended as of {moment.as_of.date()}: before it no customer is "
-                f"known, or no product was sold {histories.MIN_LINES} times or is newer than "
-                f"{histories.NEW_DAYS} days; choose a later as_of.",
-                field="orders",
-            )
-        return Ranking.at(moment, default_sources(), products=self.scored_products)
+        return ranking_at(dataset, as_of, self.scored_products)
 
     def _rank(self, ranking: Ranking, block: Block) -> pl.DataFrame:
         taste = self.ranker_.taste_of(ranking.taste(block))
@@ -303,3 +271,56 @@ _EXAMPLE_OPTIONS = (
     "negative_share",
     "scored_products",
 )
+
+
+@memo()
+def ranking_at(dataset: Dataset, as_of: datetime, scored_products: int) -> Ranking:
+    """Prepare what ranks candidates at `as_of`.
+
+    Raises
+    ------
+    MissingData
+        If no customer or no product is known then.
+    """
+    return _prepared(inputs_at(dataset, as_of), scored_products)
+
+
+def _prepared(inputs: RecommenderInputs, scored_products: int) -> Ranking:
+    if 0 in inputs.known.shape:
+        raise MissingData(
+            f"Nothing can be recommended as of {inputs.as_of.date()}: before it no customer is "
+            f"known, or no product was sold {histories.MIN_LINES} times or is newer than "
+            f"{histories.NEW_DAYS} days; choose a later as_of.",
+            field="orders",
+        )
+    return Ranking.at(inputs, default_sources(), products=scored_products)
+
+
+@memo()
+def examples_at(
+    dataset: Dataset,
+    cut: datetime,
+    *,
+    horizon_days: int,
+    seed: int,
+    learned_customers: int,
+    negative_share: float,
+    scored_products: int,
+) -> Examples | None:
+    """Return features and labels of candidates at a cutoff; None if nothing is known then."""
+    # A ranking that answered at the cutoff is reused; otherwise it is built and not stored.
+    ranking = ranking_at.stored(dataset, cut, scored_products)
+    if ranking is None:
+        known = histories.build(dataset, cut)
+        if 0 in known.shape:
+            return None
+        ranking = _prepared(RecommenderInputs.at(dataset, cut, known), scored_products)
+    return Examples.at(
+        dataset,
+        ranking,
+        cut,
+        horizon_days,
+        customers=learned_customers,
+        negative_share=negative_share,
+        seed=seed,
+    )

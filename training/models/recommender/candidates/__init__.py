@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.models.recommender.candidates.als import Als
-from training.models.recommender.candidates.base import RecommenderInputs, Scores, Source, moment_at
+from training.models.recommender.candidates.base import RecommenderInputs, Scores, Source, inputs_at
 from training.models.recommender.candidates.cold_start import LookAlikes
 from training.models.recommender.candidates.ease import Ease
 from training.models.recommender.candidates.popular import Popular
@@ -18,7 +18,7 @@ from training.models.recommender.candidates.tifu_knn import TifuKnn
 from training.models.recommender.candidates.user_knn import UserKnn
 from training.models.recommender.inputs.interactions import Ints
 
-__all__ = ["RecommenderInputs", "Scores", "Source", "collect", "default_sources", "moment_at"]
+__all__ = ["RecommenderInputs", "Scores", "Source", "collect", "default_sources", "inputs_at"]
 
 
 def default_sources() -> list[Source]:

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.memo import memo
 from training.models.recommender.inputs.interactions import (
     Float32s,
     Interactions,
@@ -51,10 +52,10 @@ class RecommenderInputs:
         return cls(dataset, as_of, known, places, Plan.at(dataset, as_of, known, places))
 
 
-def moment_at(dataset: Dataset, as_of: datetime) -> RecommenderInputs:
+@memo()
+def inputs_at(dataset: Dataset, as_of: datetime) -> RecommenderInputs:
     """Collect what methods that answer at `as_of` learn from, once for all of them."""
-    known = known_at(dataset, as_of)
-    return dataset.derive(("moment", as_of), lambda: RecommenderInputs.at(dataset, as_of, known))
+    return RecommenderInputs.at(dataset, as_of, known_at(dataset, as_of))
 
 
 class Scores(Protocol):

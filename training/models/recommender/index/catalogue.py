@@ -21,6 +21,8 @@ from training.published.arrays import Bools, Float32s, Ints
 
 # From the finest to the widest.
 LEVELS = ("subcategory", "category", "department")
+# Similarity of two products that share a group of the level; 1 for the same subcategory.
+SIMILARITY_BY_LEVEL = {"subcategory": 1.0, "category": 0.6, "department": 0.3}
 RECENT_DAYS = 28
 PRICE_DAYS = 91
 

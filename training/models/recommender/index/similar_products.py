@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from features.dataset import Dataset
-from serving.recommender.rerank import LIKENESS
-from training.models.recommender.index.catalogue import Catalogue
+from training.models.recommender.index.catalogue import SIMILARITY_BY_LEVEL, Catalogue
 from training.published import arrays
 from training.published.arrays import Float32s, Ints
 
@@ -103,7 +102,7 @@ class _Traits:
         price = catalogue.price
         known = np.isfinite(price).any()
         return cls(
-            [(LIKENESS[level], of) for level, of in catalogue.groups.items()],
+            [(SIMILARITY_BY_LEVEL[level], of) for level, of in catalogue.groups.items()],
             brand,
             np.log(np.maximum(price, 1e-2)) if known else None,
             _words(catalogue) if "name" in frame.columns else None,

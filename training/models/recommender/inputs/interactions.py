@@ -20,6 +20,7 @@ from features.dataset import Dataset
 from features.interactions.builder import baskets, interactions
 from features.interactions.products import assortment
 from features.interactions.promotion_calendar import local_plan
+from features.memo import memo
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -146,9 +147,10 @@ def build(dataset: Dataset, as_of: datetime) -> Interactions:
     )
 
 
+@memo()
 def known_at(dataset: Dataset, as_of: datetime) -> Interactions:
-    """Collect the histories known at `as_of`, once for all methods that answer then."""
-    return dataset.derive(("histories", as_of), lambda: build(dataset, as_of))
+    """Collect the interactions known at `as_of`, once for all methods that answer then."""
+    return build(dataset, as_of)
 
 
 def add_up(codes: Ints, values: NDArray[Any], size: int) -> Floats:
