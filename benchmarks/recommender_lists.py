@@ -40,6 +40,7 @@ from training.models.recommender.index.replenishment import (
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.inputs.interactions import find_sorted
 from training.models.recommender.model import RecommenderModel
+from training.models.recommender.publish import publish
 
 HORIZON_DAYS = 28
 ASKED = 500
@@ -176,7 +177,7 @@ def main() -> None:
         folder = Path(name)
         fresh = foresell.load()
         started = time.process_time()
-        model.publish(fresh, as_of, folder)
+        publish(model, fresh, as_of, folder)
         publishing = time.process_time() - started
         answers = RecommenderAnswers.load(folder)
         record(

@@ -23,6 +23,7 @@ from results import record
 from features.dataset import Dataset
 from training.models.recommender.index.candidate_store import PublishedLists
 from training.models.recommender.model import RecommenderModel
+from training.models.recommender.publish import publish
 
 AS_OF = datetime(2024, 6, 3)
 CANDIDATES = 300
@@ -109,7 +110,7 @@ def main() -> None:
         small, large = Path(folder) / "small", Path(folder) / "large"
         small.mkdir()
         dataset = shoppers()
-        RecommenderModel().fit(dataset, AS_OF).publish(dataset, AS_OF, small)
+        publish(RecommenderModel().fit(dataset, AS_OF), dataset, AS_OF, small)
         widen(small, large, arguments.customers, arguments.products)
         chosen = np.load(large / "chosen.npy")
         del dataset

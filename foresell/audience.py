@@ -47,8 +47,8 @@ def find(
             f"Version {record.version} has no churn model, which an audience needs; "
             "run `foresell train churn`."
         )
-    tasks = [task for task in ("churn", *BESIDES) if task in record.models]
-    models = {task: READERS[task](folder / task) for task in tasks}
+    names = [name for name in ("churn", "profile", *BESIDES) if name in record.folders]
+    models = {name: READERS[name](folder / name) for name in names}
     instants = {"churn": record.models["churn"].as_of, **record.other_instants("churn", BESIDES)}
     return audience(models, where, worth), instants
 

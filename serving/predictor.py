@@ -164,7 +164,7 @@ class VersionHolder:
 
     def _load(self, folder: Path) -> Served:
         record = published.read(folder)
-        answers = {task: self.readers[task](folder / task) for task in record.models}
+        answers = {name: self.readers[name](folder / name) for name in record.folders}
         return Served(folder, record, answers)
 
     def _poll(self) -> None:

@@ -27,5 +27,6 @@ READERS: dict[str, Reader] = {
     "next-purchase": _reader("serving.customers.next_purchase:NextPurchaseAnswers"),
     "next-category": _reader("serving.customers.next_category:NextCategoryAnswers"),
     "value": _reader("serving.customers.value:ValueAnswers"),
+    "profile": _reader("training.customers.profile:Profiles"),
     "recommender": _reader("serving.recommender.reader:RecommenderAnswers"),
 }

@@ -114,10 +114,6 @@ class Model(Predictor, Protocol):
         """Read what `save` wrote."""
         ...
 
-    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write what serving needs to answer at `as_of`, complete, into an empty folder."""
-        ...
-
 
 def options_of(model: Any) -> dict[str, Any]:
     """Return the options that a model was made with, as `save` keeps them."""
@@ -147,6 +143,26 @@ class Space:
 Cases = Callable[
     [Dataset, datetime, Mapping[str, Any], pl.DataFrame], Mapping[str, NDArray[np.float64]]
 ]
+
+
+# Given a series of customer ids, says which are to be dropped.
+Erased = Callable[[pl.Series], pl.Series]
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A further folder of a published version, written whenever the task's own is.
+
+    Attributes
+    ----------
+    publish
+        (dataset, as_of, folder) -> writes it, complete, into an empty folder.
+    erase
+        (folder, erased) -> drops customers from it; returns the ids that were in it.
+    """
+
+    publish: Callable[[Dataset, datetime, Path], None]
+    erase: Callable[[Path, Erased], set[str]]
 
 
 @dataclass(frozen=True)
@@ -192,6 +208,14 @@ class Task:
         What a reader of the report must know of its figures; shown beneath them.
     plots
         (dataset, as_of, options, predictions) -> figures that a person would look at, by name.
+    publish
+        (model, dataset, as_of, folder) -> writes what serving needs to answer at `as_of`,
+        complete, into an empty folder.
+    erase
+        (folder, erased) -> drops customers from a published folder that nobody serves yet;
+        returns the ids that were in it. None where no file holds customers.
+    companions
+        Further published folders by name.
     primary
         The metric by which methods are ranked, and the slice it is read on.
     lower_is_better
@@ -210,6 +234,9 @@ class Task:
     reason: Callable[[Dataset, Mapping[str, Any], datetime], str]
     needed_days: Callable[[Dataset, Mapping[str, Any], datetime], int]
     primary: str
+    publish: Callable[[Any, Dataset, datetime, Path], None]
+    erase: Callable[[Path, Erased], set[str]] | None = None
+    companions: Mapping[str, Companion] = field(default_factory=dict)
     least_days: Callable[[Dataset, Mapping[str, Any], datetime], int] | None = None
     of_customers: bool = True
     lower_is_better: bool = True

@@ -128,14 +128,22 @@ def publish(
     for task, version in models.items():
         progress(f"publish {version.label}")
         before = record.models.get(task) if record is not None else None
+        companions = TASKS[task].companions
+        folders = [draft / name for name in (task, *companions)]
         if current is not None and before == served[task]:
-            shutil.copytree(current / task, draft / task, copy_function=os.link)
+            for folder in folders:
+                shutil.copytree(current / folder.name, folder, copy_function=os.link)
             continue
-        (draft / task).mkdir()
-        model = TASKS[task].model.load(version.folder)
+        for folder in folders:
+            folder.mkdir()
         if version.snapshot not in snapshots:
             snapshots[version.snapshot] = open_dataset(home, dataset, version.snapshot)
-        model.publish(snapshots[version.snapshot], version.as_of, draft / task)
+        records = snapshots[version.snapshot]
+        TASKS[task].publish(
+            TASKS[task].model.load(version.folder), records, version.as_of, draft / task
+        )
+        for name, companion in companions.items():
+            companion.publish(records, version.as_of, draft / name)
     # Read again: to publish takes its time, and someone may have asked to be forgotten.
     withheld = Withheld.of(home, dataset)
     put_up(home, draft, dataset, served, withheld)

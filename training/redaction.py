@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import polars as pl
 
 from features.dataset import newest_tables
 from features.ingest.forgotten import Forgotten
 from features.privacy.consent import consenting
 from features.storage.snapshots import dataset_folder
-from training.models.recommender.index import erase as leaving
-from training.published import arrays
-from training.published.versions import ANSWERS, CURVES, HISTORY
-
-ID = "customer_id"
+from training.registry import TASKS
 
 
 @dataclass(frozen=True)
@@ -71,21 +66,10 @@ class Withheld:
         if not self.state:
             return 0
         gone: set[str] = set()
-        for path in sorted(version.rglob("*.parquet")):
-            if ID not in pl.read_parquet_schema(path):
-                continue
-            rows = pl.read_parquet(path)
-            out = self.among(rows.get_column(ID))
-            if not out.any():
-                continue
-            gone.update(rows.get_column(ID).filter(out))
-            path.unlink()
-            if path.name == leaving.CUSTOMERS:
-                leaving.keep(path.parent, rows, (~out).to_numpy())
-                continue
-            rows.filter(~out).write_parquet(path)
-            beside = (CURVES, HISTORY) if path.name == ANSWERS else ()
-            for array in map(path.with_name, beside):
-                if array.exists():
-                    arrays.replace(array, np.load(array, mmap_mode="r")[(~out).to_numpy()])
+        for task in TASKS.values():
+            formats = {task.name: task.erase}
+            formats |= {name: one.erase for name, one in task.companions.items()}
+            for name, erase in formats.items():
+                if erase is not None and (version / name).is_dir():
+                    gone |= erase(version / name, self.among)
         return len(gone)

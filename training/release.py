@@ -69,8 +69,13 @@ def put_up(
     """Make a draft with every model's folder the served version; returns who was taken out."""
     taken = withheld.take_out(draft)
     name = name_of(models, withheld)
+    folders = sorted(path.name for path in draft.iterdir() if path.is_dir())
     record = published.PublishedVersion(
-        version=name, dataset=dataset, created=datetime.now().astimezone(), models=models
+        version=name,
+        dataset=dataset,
+        created=datetime.now().astimezone(),
+        models=models,
+        companions=tuple(folder for folder in folders if folder not in models),
     )
     published.finish(home, draft, record)
     published.switch(home, name)

@@ -69,7 +69,7 @@ def audience(models: Mapping[str, Any], where: str, worth: str | None = None) ->
     Parameters
     ----------
     models
-        What answers for each task in one version; `churn` is needed, the others may be absent.
+        Readers of one published version by folder; `churn` and `profile` are required.
     where
         The condition, as `serving.audience.condition` reads it.
     worth
@@ -116,7 +116,7 @@ def audience(models: Mapping[str, Any], where: str, worth: str | None = None) ->
 
 def _frames(models: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
     """Return what is published of customers, by where it comes from; churn's comes first."""
-    found = {"churn": models["churn"].customers.answers, "profile": models["churn"].profiles.frame}
+    found = {"churn": models["churn"].customers.answers, "profile": models["profile"].frame}
     for task in ("next-purchase", "value"):
         if task in models:
             found[task] = models[task].customers.answers

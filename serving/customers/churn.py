@@ -9,7 +9,6 @@ from features.errors import InvalidInput
 from serving.customers.next_purchase import NextPurchaseAnswers
 from serving.customers.posted_history import PostedCustomers
 from training.customers.population import Population
-from training.customers.profile import Profiles
 from training.customers.published import KnownCustomers, basis
 from training.models.churn.model import ChurnModel
 
@@ -26,22 +25,17 @@ class ChurnAnswers:
         Those that the version knows.
     population
         What those it does not know are scored with.
-    profiles
-        How the customers buy, in their order.
     """
 
     model: ChurnModel
     customers: KnownCustomers
     population: Population
-    profiles: Profiles
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `ChurnModel.publish` wrote."""
         model = ChurnModel.load(folder / "model", threads=1)
-        return cls(
-            model, KnownCustomers.load(folder), Population.load(folder), Profiles.load(folder)
-        )
+        return cls(model, KnownCustomers.load(folder), Population.load(folder))
 
     def answer(
         self,

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from serving.customers.posted_history import PostedCustomers, key_of
 from serving.customers.survival import Waits, lean
 from training.customers.population import Population
+from training.customers.published import ANSWERS, CURVES, HISTORY
 from training.customers.survival import QUANTILES, WITHIN_DAYS, check_days
 from training.models.next_category.model import NORMS, NextCategoryModel, unknown_category
 from training.models.next_category.person_periods import process_input
-from training.published.versions import ANSWERS, CURVES, HISTORY
 
 Floats = NDArray[np.float64]
 # What makes a category the next: the day itself is out of reach, two weeks are not.

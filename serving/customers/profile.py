@@ -37,7 +37,7 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) ->
     Parameters
     ----------
     models
-        What answers for each task in one version; `churn` is needed, the others may be absent.
+        Readers of one published version by folder; `churn` and `profile` are required.
     who
         Customers, by id or by their own orders.
 
@@ -61,7 +61,7 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) ->
         if task in models
     }
     by_category = models.get("next-category")
-    rows, habits = churn.answer(who), _habits(churn, who)
+    rows, habits = churn.answer(who), _habits(models, who)
     soonest = [[]] * len(rows) if by_category is None else by_category.soonest(who, CATEGORIES)
     found = []
     for number, (row, own, next_categories) in enumerate(zip(rows, habits, soonest, strict=True)):
@@ -76,14 +76,14 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) ->
     return found
 
 
-def _habits(churn: Any, who: Sequence[str] | PostedCustomers) -> Rows:
+def _habits(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) -> Rows:
+    profile = models["profile"]
     if isinstance(who, PostedCustomers):
-        frame = describe(who.dataset(churn.population), who.as_of, churn.profiles.groups)
+        frame = describe(who.dataset(models["churn"].population), who.as_of, profile.groups)
         said = {row["customer_id"]: row for row in frame.iter_rows(named=True)}
         keys: Sequence[str] = [key_of(number) for number in range(len(who.names))]
     else:
-        known = churn.customers.rows
-        said, keys = churn.profiles.of({one: known[one] for one in who if one in known}), who
+        said, keys = profile.of(who), who
     return [said.get(key) or NOBODY for key in keys]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
@@ -20,6 +20,8 @@ from serving.recommender.query import KINDS, LONGEST, ListQuery
 from serving.recommender.request import ListRequest
 from serving.recommender.rerank import Filters
 from training.models.recommender.index.index import RecommenderIndex
+from training.models.recommender.model import RecommenderModel
+from training.models.recommender.publish import publish
 
 OF_PRODUCTS = ("similar", "together", "customers_for_product")
 COMPANIONS = 20
@@ -58,16 +60,8 @@ BUYERS = {
 }
 
 
-class Publishing(Protocol):
-    """A fitted recommender."""
-
-    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write what lists are made from."""
-        ...
-
-
 def lists_of(
-    model: Publishing, dataset: Dataset, as_of: datetime, kind: str, *, k: int = LONGEST
+    model: RecommenderModel, dataset: Dataset, as_of: datetime, kind: str, *, k: int = LONGEST
 ) -> pl.DataFrame:
     """Answer for all customers, or with a kind of `OF_PRODUCTS` for all products.
 
@@ -82,7 +76,7 @@ def lists_of(
             field="kind",
         )
     with tempfile.TemporaryDirectory() as folder:
-        model.publish(dataset, as_of, Path(folder))
+        publish(model, dataset, as_of, Path(folder))
         shelf = RecommenderIndex.load(Path(folder))
         if kind in KINDS:
             return _of_customers(shelf, kind, k, _customers(dataset, as_of))

@@ -145,7 +145,10 @@ def published_home(
     draft = published.root(home) / ".draft"
     for name, model in models.items():
         (draft / name).mkdir(parents=True)
-        model.publish(journey, as_of, draft / name)
+        TASKS[name].publish(model, journey, as_of, draft / name)
+        for companion, published_format in TASKS[name].companions.items():
+            (draft / companion).mkdir()
+            published_format.publish(journey, as_of, draft / companion)
     record = published.PublishedVersion(
         version="v1",
         dataset=journey.name,
@@ -156,6 +159,7 @@ def published_home(
             )
             for name in models
         },
+        companions=tuple(name for task in models for name in TASKS[task].companions),
     )
     published.finish(home, draft, record)
     published.switch(home, "v1")

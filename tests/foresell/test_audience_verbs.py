@@ -11,9 +11,11 @@ from foresell import audience as audiences
 from foresell import output as rows
 from foresell.cli import app
 from foresell.settings import Settings
+from training.customers import profile
 from training.models.churn.model import ChurnModel
 from training.models.value.model import ValueModel
 from training.published import versions as published
+from training.registry import TASKS
 
 AS_OF = datetime(2017, 12, 4)
 
@@ -26,7 +28,10 @@ def served(journey, tmp_path_factory):
     models = (ChurnModel(rounds=20), ValueModel(rounds=20))
     for model in models:
         (draft / model.name).mkdir(parents=True)
-        model.fit(journey, AS_OF).publish(journey, AS_OF, draft / model.name)
+        fitted = model.fit(journey, AS_OF)
+        TASKS[model.name].publish(fitted, journey, AS_OF, draft / model.name)
+    (draft / "profile").mkdir()
+    profile.publish(journey, AS_OF, draft / "profile")
     record = published.PublishedVersion(
         version="v1",
         dataset=journey.name,
@@ -37,6 +42,7 @@ def served(journey, tmp_path_factory):
             )
             for model in models
         },
+        companions=("profile",),
     )
     published.finish(home, draft, record)
     published.switch(home, "v1")

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from features.dataset import open_dataset
 from features.errors import MissingData
 from foresell.cli import app
+from training.customers.published import ANSWERS
 from training.published import versions as published
 
 MAPPING = """name = "corner-shop"
@@ -92,7 +93,7 @@ def served_by_hand(home):
     ids = dataset.table("orders").collect().to_polars()["customer_id"].drop_nulls().unique().sort()
     draft = published.root(home) / ".draft"
     (draft / "churn").mkdir(parents=True)
-    pl.DataFrame({"customer_id": ids}).write_parquet(draft / "churn" / published.ANSWERS)
+    pl.DataFrame({"customer_id": ids}).write_parquet(draft / "churn" / ANSWERS)
     model = published.PublishedModel(
         version="churn/1", run_id="none", snapshot=dataset.snapshot, as_of=dataset.end
     )
@@ -108,7 +109,7 @@ def served_by_hand(home):
 
 def answered_about(home):
     """Say of how many customers there are answers in what is served."""
-    return pl.read_parquet(published.current(home) / "churn" / published.ANSWERS).height
+    return pl.read_parquet(published.current(home) / "churn" / ANSWERS).height
 
 
 @pytest.mark.parametrize("verb", ["import", "retrain", "replay"])

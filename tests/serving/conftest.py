@@ -15,6 +15,7 @@ from training.models.next_category.model import NextCategoryModel
 from training.models.next_purchase.model import NextPurchaseModel
 from training.models.value.model import ValueModel
 from training.published import versions as published
+from training.registry import TASKS
 
 AS_OF = datetime(2018, 1, 1)
 
@@ -86,9 +87,13 @@ def people(
         ValueModel(rounds=40),
     )
     for model in models:
-        folder = tmp_path_factory.mktemp(model.name)
-        model.fit(journey, people_as_of).publish(journey, people_as_of, folder)
+        task, folder = TASKS[model.name], tmp_path_factory.mktemp(model.name)
+        task.publish(model.fit(journey, people_as_of), journey, people_as_of, folder)
         found[model.name] = SERVED[model.name](folder)
+        for name, companion in task.companions.items():
+            folder = tmp_path_factory.mktemp(name)
+            companion.publish(journey, people_as_of, folder)
+            found[name] = SERVED[name](folder)
     return found
 
 

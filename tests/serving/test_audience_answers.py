@@ -81,7 +81,7 @@ def test_the_next_category_is_the_likeliest_within_two_weeks(people):
 
 
 def test_habits_and_segments_can_be_asked_for(people):
-    favourite = people["churn"].profiles.frame.get_column("top_categories")[0][0]
+    favourite = people["profile"].frame.get_column("top_categories")[0][0]
     found = audience(people, f"top_categories contains '{favourite}' and rfm_score > 300")
     assert found.customers.height > 0
 
@@ -108,7 +108,9 @@ def test_a_field_that_is_no_worth_is_refused(people):
 
 
 def test_without_a_value_model_there_is_a_list_but_no_loss(people):
-    found = audience({"churn": people["churn"]}, "churn_probability > 0.2")
+    found = audience(
+        {name: people[name] for name in ("churn", "profile")}, "churn_probability > 0.2"
+    )
     assert found.expected_loss is None
     assert found.customers.height > 0
     assert "value_90" not in schema({"churn": people["churn"]})

@@ -7,7 +7,9 @@ from features.errors import InvalidInput
 from serving.customers.churn import ChurnAnswers
 from serving.customers.next_purchase import NextPurchaseAnswers
 from training.models.churn.model import ChurnModel
+from training.models.churn.publish import publish
 from training.models.next_purchase.model import NextPurchaseModel
+from training.models.next_purchase.publish import publish as publish_next_purchase
 
 AS_OF = datetime(2017, 12, 4)
 
@@ -20,14 +22,15 @@ def model(journey):
 @pytest.fixture(scope="module")
 def served(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("churn")
-    model.publish(journey, AS_OF, folder)
+    publish(model, journey, AS_OF, folder)
     return ChurnAnswers.load(folder)
 
 
 @pytest.fixture(scope="module")
 def next_purchase(journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("next-purchase")
-    NextPurchaseModel(rounds=20).fit(journey, AS_OF).publish(journey, AS_OF, folder)
+    fitted = NextPurchaseModel(rounds=20).fit(journey, AS_OF)
+    publish_next_purchase(fitted, journey, AS_OF, folder)
     return NextPurchaseAnswers.load(folder)
 
 

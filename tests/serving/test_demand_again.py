@@ -10,6 +10,7 @@ from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
 from serving.demand.reader import DemandAnswers
 from training.models.demand.model import DemandModel
+from training.models.demand.publish import publish
 from training.models.demand.scenario import predict_under
 
 FIRST = 17_000
@@ -64,7 +65,7 @@ def model(shop):
 @pytest.fixture(scope="module")
 def answers(model, shop, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
-    model.publish(shop, AS_OF, folder)
+    publish(model, shop, AS_OF, folder)
     return DemandAnswers.load(folder)
 
 

@@ -14,6 +14,7 @@ from serving.app import build_app
 from serving.demand.reader import DemandAnswers
 from serving.predictor import VersionHolder
 from training.models.demand.model import DemandModel
+from training.models.demand.publish import publish
 from training.published import versions as published
 
 FIRST, DAYS, TODAY = 17_000, 119, 17_000 + 105
@@ -57,7 +58,7 @@ def ask(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     draft = published.root(home) / ".v1"
     (draft / "demand").mkdir(parents=True)
-    model.publish(shop, AS_OF, draft / "demand")
+    publish(model, shop, AS_OF, draft / "demand")
     one = published.PublishedModel(version="demand/1", run_id="r", snapshot="s", as_of=AS_OF)
     created = datetime.now().astimezone()
     record = published.PublishedVersion(

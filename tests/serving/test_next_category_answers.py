@@ -7,6 +7,7 @@ from features.errors import InvalidInput
 from serving.customers.next_category import NextCategoryAnswers
 from serving.customers.posted_history import PostedCustomers
 from training.models.next_category.model import NextCategoryModel
+from training.models.next_category.publish import publish
 
 AS_OF = datetime(2017, 10, 9)
 
@@ -19,7 +20,7 @@ def model(journey):
 @pytest.fixture(scope="module")
 def served(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("next-category")
-    model.publish(journey, AS_OF, folder)
+    publish(model, journey, AS_OF, folder)
     return NextCategoryAnswers.load(folder)
 
 

@@ -7,6 +7,7 @@ import pytest
 from features.errors import InvalidInput
 from serving.customers.next_purchase import NextPurchaseAnswers
 from training.models.next_purchase.model import NextPurchaseModel
+from training.models.next_purchase.publish import publish
 
 AS_OF = datetime(2017, 11, 6)
 
@@ -19,7 +20,7 @@ def model(journey):
 @pytest.fixture(scope="module")
 def served(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("next-purchase")
-    model.publish(journey, AS_OF, folder)
+    publish(model, journey, AS_OF, folder)
     return NextPurchaseAnswers.load(folder)
 
 

@@ -5,6 +5,7 @@ import pytest
 from features.errors import InvalidInput
 from serving.customers.value import ValueAnswers
 from training.models.value.model import ValueModel
+from training.models.value.publish import publish
 
 AS_OF = datetime(2017, 11, 6)
 
@@ -17,7 +18,7 @@ def model(journey):
 @pytest.fixture(scope="module")
 def served(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("value")
-    model.publish(journey, AS_OF, folder)
+    publish(model, journey, AS_OF, folder)
     return ValueAnswers.load(folder)
 
 

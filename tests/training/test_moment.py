@@ -13,6 +13,7 @@ from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.inputs.locations import Places
 from training.models.recommender.inputs.promotions import AHEAD_DAYS, Plan, Stretches
 from training.models.recommender.model import RecommenderModel
+from training.models.recommender.publish import publish
 from training.models.recommender.ranking.context_features import EDGES, Clocks, days_on, still_there
 
 AS_OF = datetime(2017, 11, 6)
@@ -38,7 +39,7 @@ def model(journey):
 @pytest.fixture(scope="module")
 def published(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
-    model.publish(journey, AS_OF, folder)
+    publish(model, journey, AS_OF, folder)
     return PublishedLists.load(folder)
 
 

@@ -7,6 +7,7 @@ from features.dataset import open_dataset
 from features.ingest.pipeline import import_tables
 from features.ingest.sources import complete_journey
 from features.ingest.staging import SourceTable
+from training.customers.published import ANSWERS
 from training.promote import champions, publish
 from training.published import versions as published
 from training.registry import TASKS
@@ -80,4 +81,4 @@ def test_a_served_version_that_was_damaged_is_published_anew(nights):
     (folder / published.RECORD).write_text("{")
     assert publish(home, tracker, NAME) == folder.name
     assert published.served(home)[0] == folder
-    assert (folder / "churn" / published.ANSWERS).is_file()
+    assert (folder / "churn" / ANSWERS).is_file()

@@ -16,6 +16,7 @@ from training.models.recommender.index import erase as leaving
 from training.models.recommender.index import likely_buyers as buyers
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.model import RecommenderModel
+from training.models.recommender.publish import publish
 from training.models.recommender.ranking import features as ranking_features
 
 AS_OF = datetime(2024, 6, 3)
@@ -46,7 +47,7 @@ def second_hand(orders):
 def test_a_shop_of_twenty_orders_of_second_hand_goods_has_lists(tmp_path):
     dataset = shop(second_hand(20))
     model = fitted(dataset)
-    model.publish(dataset, AS_OF, tmp_path)
+    publish(model, dataset, AS_OF, tmp_path)
     shelf = RecommenderIndex.load(tmp_path)
     for kind in KINDS:
         request = ListRequest(shelf, ListQuery(kind=kind))
@@ -84,7 +85,7 @@ def test_buyers_who_are_dropped_on_the_way_change_nothing_that_is_published(
     for at_once in (10_000, 3):
         monkeypatch.setattr(list_draft, "BUYERS_AT_ONCE", at_once)
         (tmp_path / str(at_once)).mkdir()
-        model.publish(dataset, AS_OF, tmp_path / str(at_once))
+        publish(model, dataset, AS_OF, tmp_path / str(at_once))
     one, other = tmp_path / "10000", tmp_path / "3"
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert Path("shelf/buyer_customer.npy") in files
@@ -104,7 +105,7 @@ def test_lists_laid_out_part_by_part_are_those_laid_out_at_once(small, monkeypat
 
 def test_one_thing_at_a_time_is_enough_to_list(tmp_path):
     dataset = shop([(f"c{n % 4}", f"o{n}", f"thing {n}", 40 * n + 1) for n in range(20)])
-    fitted(dataset).publish(dataset, AS_OF, tmp_path)
+    publish(fitted(dataset), dataset, AS_OF, tmp_path)
     (item,) = ListRequest(RecommenderIndex.load(tmp_path), ListQuery(kind="new_to_you")).answer(
         "c1"
     )["items"]
@@ -124,12 +125,12 @@ def test_where_nothing_is_left_to_recommend_one_sentence_says_so(tmp_path):
     dataset = shop(second_hand(20))
     later = AS_OF + timedelta(days=60)
     with pytest.raises(MissingData, match="Nothing can be recommended as of 2024-08-02"):
-        fitted(dataset).publish(dataset, later, tmp_path)
+        publish(fitted(dataset), dataset, later, tmp_path)
 
 
 def test_where_nothing_was_learned_a_customer_can_be_forgotten(tmp_path):
     dataset = shop(second_hand(20))
-    fitted(dataset).publish(dataset, AS_OF, tmp_path)
+    publish(fitted(dataset), dataset, AS_OF, tmp_path)
     customers = pl.read_parquet(tmp_path / leaving.CUSTOMERS)
     leaving.keep(tmp_path, customers, (customers["customer_id"] != "c1").to_numpy())
     request = ListRequest(RecommenderIndex.load(tmp_path), ListQuery())

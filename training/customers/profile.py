@@ -1,10 +1,10 @@
 """A customer's profile: how they buy, what and where, and the group of those who buy alike.
 
-Published beside the churn model, in the order of its customers; serving looks known customers
-up in it and describes posted ones by the same functions.
+A published folder of its own; serving looks known customers up in it and describes posted ones by
+the same functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,17 +17,27 @@ from features.dataset import Dataset
 from training.customers.clusters import Clusters
 from training.customers.cutoffs import customer_features
 
-FOLDER = "profile"
+CLUSTERS, PROFILES = "clusters.json", "profile.parquet"
 TOP = [f"top_category_{place}" for place in range(1, TOP_CATEGORIES + 1)]
 NAMES = ("favourite_channel", "favourite_location")
 
 
 def publish(dataset: Dataset, as_of: datetime, folder: Path) -> None:
-    """Find the groups, describe every customer at `as_of`, and write both."""
-    (folder / FOLDER).mkdir(parents=True)
+    """Find the clusters, describe every customer at `as_of`, and write both."""
     groups = Clusters.fit(customer_features(dataset, as_of))
-    groups.save(folder / FOLDER / "clusters.json")
-    describe(dataset, as_of, groups).write_parquet(folder / FOLDER / "profile.parquet")
+    groups.save(folder / CLUSTERS)
+    describe(dataset, as_of, groups).write_parquet(folder / PROFILES)
+
+
+def erase(folder: Path, erased: Callable[[pl.Series], pl.Series]) -> set[str]:
+    """Drop customers from the published profiles; returns the ids that were in them."""
+    path = folder / PROFILES
+    rows = pl.read_parquet(path)
+    gone = erased(rows.get_column("customer_id"))
+    if gone.any():
+        path.unlink()
+        rows.filter(~gone).write_parquet(path)
+    return set(rows.get_column("customer_id").filter(gone))
 
 
 def describe(dataset: Dataset, as_of: datetime, groups: Clusters) -> pl.DataFrame:
@@ -77,21 +87,23 @@ class Profiles:
     groups
         The clusters.
     frame
-        What `describe` returned, in the order of the churn model's customers.
+        What `describe` returned.
+    rows
+        Each customer's row in it.
     """
 
     groups: Clusters
     frame: pl.DataFrame
+    rows: Mapping[str, int]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `publish` wrote."""
-        return cls(
-            Clusters.load(folder / FOLDER / "clusters.json"),
-            pl.read_parquet(folder / FOLDER / "profile.parquet"),
-        )
+        frame = pl.read_parquet(folder / PROFILES)
+        rows = {customer: row for row, customer in enumerate(frame.get_column("customer_id"))}
+        return cls(Clusters.load(folder / CLUSTERS), frame, rows)
 
-    def of(self, rows: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-        """Return the profiles at some customers' rows, by id."""
-        found = self.frame[sorted(rows.values())]
+    def of(self, customer_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the profiles of those that are known, by id."""
+        found = self.frame[sorted({self.rows[one] for one in customer_ids if one in self.rows})]
         return {row["customer_id"]: row for row in found.iter_rows(named=True)}

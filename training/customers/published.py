@@ -6,17 +6,26 @@ with the `Population` published here.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
 import polars as pl
 
 from features.customers.segments import FEW_VISITS
 from features.dataset import Dataset
 from training.customers.population import Population
+from training.published import arrays
+
+MODEL = "model"
+FEATURES = "features.parquet"
+ANSWERS = "answers.parquet"
+ABOUT = "about.json"
+# Arrays whose rows are in the order of the answers.
+CURVES, HISTORY = "curves.npy", "history.npy"
 
 
 class CustomerModel(Protocol):
@@ -41,14 +50,50 @@ class CustomerModel(Protocol):
 
 def publish(model: CustomerModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:
     """Write the model, every customer's features and answers at `as_of`, and the population."""
-    model.save(folder / "model")
+    model.save(folder / MODEL)
     features = model.features(dataset, as_of)
-    features.write_parquet(folder / "features.parquet")
+    features.write_parquet(folder / FEATURES)
     said = model.predict(dataset, as_of)
-    said.with_columns(basis(features)).write_parquet(folder / "answers.parquet")
+    said.with_columns(basis(features)).write_parquet(folder / ANSWERS)
     Population.measure(dataset, as_of).save(folder)
-    about = {"as_of": as_of.isoformat(), "horizon_days": model.horizon_days}
-    (folder / "about.json").write_text(json.dumps(about, indent=1))
+    write_about(folder, as_of, model.horizon_days)
+
+
+def write_about(folder: Path, as_of: datetime, horizon_days: int) -> None:
+    """Write the instant and the horizon that the answers are for."""
+    about = {"as_of": as_of.isoformat(), "horizon_days": horizon_days}
+    (folder / ABOUT).write_text(json.dumps(about, indent=1))
+
+
+def erase(
+    folder: Path, erased: Callable[[pl.Series], pl.Series], beside: Sequence[str] = ()
+) -> set[str]:
+    """Drop customers from the published files; returns the ids that were in them.
+
+    Files are replaced, not changed: other versions may share them.
+
+    Parameters
+    ----------
+    erased
+        Says of ids whether they are to be dropped.
+    beside
+        Arrays in the order of the answers.
+    """
+    found: set[str] = set()
+    for path in (folder / FEATURES, folder / ANSWERS):
+        if not path.exists():
+            continue
+        rows = pl.read_parquet(path)
+        gone = erased(rows.get_column("customer_id"))
+        if not gone.any():
+            continue
+        found.update(rows.get_column("customer_id").filter(gone))
+        path.unlink()
+        rows.filter(~gone).write_parquet(path)
+        for name in beside if path.name == ANSWERS else ():
+            array = folder / name
+            arrays.replace(array, np.load(array, mmap_mode="r")[(~gone).to_numpy()])
+    return found
 
 
 def answers(
@@ -113,8 +158,8 @@ class KnownCustomers:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `publish` wrote."""
-        about = json.loads((folder / "about.json").read_text())
-        answers = pl.read_parquet(folder / "answers.parquet")
+        about = json.loads((folder / ABOUT).read_text())
+        answers = pl.read_parquet(folder / ANSWERS)
         rows = {customer: row for row, customer in enumerate(answers.get_column("customer_id"))}
         return cls(answers, rows, about["as_of"])
 

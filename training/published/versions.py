@@ -16,9 +16,6 @@ from features.storage.snapshots import sync, write_durably
 
 MANIFEST = "manifest"
 RECORD = "version.json"
-# What customer models answer; distributions and histories lie in the order of the answers.
-ANSWERS = "answers.parquet"
-CURVES, HISTORY = "curves.npy", "history.npy"
 
 
 class PublishedModel(BaseModel):
@@ -58,6 +55,8 @@ class PublishedVersion(BaseModel):
     models
         What each model's folder holds, by the task's name; a model that the dataset cannot
         feed is absent.
+    companions
+        Further folders, published together with one of the models.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,6 +65,12 @@ class PublishedVersion(BaseModel):
     dataset: str
     created: datetime
     models: Mapping[str, PublishedModel]
+    companions: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Names of the folders that the version consists of."""
+        return (*self.models, *self.companions)
 
     def other_instants(self, task: str, others: Iterable[str]) -> dict[str, datetime]:
         """Return the instants of those of `others` that do not answer as of the same as `task`.
@@ -104,7 +109,7 @@ def whole(folder: Path) -> PublishedVersion | None:
         record = read(folder)
     except ForesellError:
         return None
-    return record if all((folder / task).is_dir() for task in record.models) else None
+    return record if all((folder / name).is_dir() for name in record.folders) else None
 
 
 def read(folder: Path) -> PublishedVersion:
@@ -152,10 +157,10 @@ def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
             f"Version {record.version} is being served; a published version does not change.",
             field="version",
         )
-    for task in record.models:
-        if not (draft / task).is_dir():
+    for name in record.folders:
+        if not (draft / name).is_dir():
             raise InvalidInput(
-                f"The draft of version {record.version} lacks the folder {task!r}.", field=task
+                f"The draft of version {record.version} lacks the folder {name!r}.", field=name
             )
     (draft / RECORD).write_text(record.model_dump_json(indent=1) + "\n")
     for path in [*draft.rglob("*"), draft]:

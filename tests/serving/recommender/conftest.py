@@ -7,6 +7,7 @@ import pytest
 
 from serving.recommender.reader import RecommenderAnswers
 from training.models.recommender.model import RecommenderModel
+from training.models.recommender.publish import publish
 
 AS_OF = datetime(2017, 11, 6)
 
@@ -58,7 +59,7 @@ def model(journey):
 @pytest.fixture(scope="session")
 def answers(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("recommender")
-    model.publish(journey, AS_OF, folder)
+    publish(model, journey, AS_OF, folder)
     return RecommenderAnswers.load(folder)
 
 

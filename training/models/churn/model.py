@@ -18,7 +18,6 @@ import polars as pl
 from features.customers.segments import FEW_VISITS, GROWING, LOYAL, NEW, WON_BACK, Rfm, stage
 from features.dataset import Dataset
 from training.contract import Needs, options_of
-from training.customers import profile
 from training.customers import published as known_customers
 from training.customers.cutoffs import customer_features
 from training.customers.explanations import explained, reason_columns, strongest
@@ -191,11 +190,6 @@ class ChurnModel:
         model.newcomer_rate_ = content["newcomer_rate"]
         model.rfm_ = Rfm.from_edges(content["rfm"])
         return model
-
-    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write what `known_customers` does, and everyone's profile."""
-        known_customers.publish(self, dataset, as_of, folder)
-        profile.publish(dataset, as_of, folder)
 
     def _boosting(self) -> Boosting:
         return Boosting(

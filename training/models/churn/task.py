@@ -14,13 +14,15 @@ from matplotlib.figure import Figure
 from features.calendar import to_day
 from features.dataset import Dataset
 from training import metrics
-from training.contract import Score, Space, Task
+from training.contract import Companion, Score, Space, Task
+from training.customers import profile
 from training.customers.cutoffs import customer_features, days_to_next
 from training.customers.horizon import CustomerHorizon
 from training.customers.segment_counts import groups
 from training.models.churn.baselines import BgNbdSilence, lightgbm_rfm, recency_only, rfm_logistic
 from training.models.churn.model import ChurnModel
 from training.models.churn.plots import draw
+from training.models.churn.publish import erase, publish
 
 METRICS = {
     "log_loss": metrics.log_loss,
@@ -139,6 +141,9 @@ CHURN = Task(
     judge=judge,
     plots=plots,
     aside={"segments": groups},
+    publish=publish,
+    erase=erase,
+    companions={"profile": Companion(profile.publish, profile.erase)},
     primary="log_loss",
     primary_slice="activity=active",
     tunable={

@@ -322,12 +322,6 @@ class DemandModel:
         model.quantiles_ = Quantiles.load(folder, model.threads)
         return model
 
-    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write what serving answers from: forecasts, totals, anomalies, and what plans need."""
-        from training.models.demand.publish import publish
-
-        publish(self, dataset, as_of, folder)
-
     def _mean(self, frame: pl.DataFrame) -> Floats:
         usual = usual_units(frame) * self.drift_
         raw = [booster.predict(frame, raw_score=True) for booster in self.boosters_]

@@ -19,6 +19,7 @@ from training.models.demand.baselines import BASELINES
 from training.models.demand.grain_choice import needed_days, options, reason
 from training.models.demand.model import DemandModel
 from training.models.demand.plots import plots
+from training.models.demand.publish import publish
 
 Floats = NDArray[np.float64]
 
@@ -124,6 +125,7 @@ DEMAND = Task(
     population=population,
     judge=judge,
     plots=plots,
+    publish=publish,
     primary="wape",
     tunable={
         "learning_rate": Space(0.02, 0.2, log=True),

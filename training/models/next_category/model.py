@@ -20,7 +20,6 @@ from features.dataset import Dataset
 from features.errors import InvalidInput
 from training.contract import Needs, options_of
 from training.customers.explanations import reason_columns
-from training.customers.population import Population
 from training.customers.survival import (
     answers_from,
     check_follow_up,
@@ -33,12 +32,10 @@ from training.estimators.boosting import Booster, tree_params
 from training.models.next_category.cutoffs import (
     followed_pairs,
     leading_categories,
-    norms_of,
     pairs,
 )
 from training.models.next_category.explanations import SENTENCES, group_of
 from training.models.next_category.person_periods import bin_edges, expand, process_input
-from training.published.versions import ANSWERS, CURVES, HISTORY
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -278,25 +275,6 @@ class NextCategoryModel:
         model.names_ = content["categories"]
         model.curves_ = np.array(content["curves"]).reshape(-1, model.horizon_days)
         return model
-
-    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write the model, every answer at `as_of`, and the curves that answers are read off.
-
-        `answers.parquet` holds the columns of `predict`, a row a customer and category;
-        `curves.npy` P(purchase within d days) for d = 1 to the horizon, and `history.npy` what the
-        process knows, a row an answer. With `norms.parquet` and the population, customers whom
-        the records do not hold are answered.
-        """
-        self.save(folder / "model")
-        features = self.features(dataset, as_of)
-        curves = self.curves(features)
-        self.answers(features, curves).write_parquet(folder / ANSWERS)
-        np.save(folder / CURVES, curves.astype(np.float32))
-        np.save(folder / HISTORY, np.stack(process_input(features), axis=1))
-        norms_of(features).write_parquet(folder / NORMS)
-        Population.measure(dataset, as_of).save(folder)
-        about = {"as_of": as_of.isoformat(), "horizon_days": self.horizon_days}
-        (folder / "about.json").write_text(json.dumps(about, indent=1))
 
     def _check(self, ids: pl.DataFrame) -> None:
         unknown = ids.filter(~pl.col("category").is_in(self.names_))

@@ -23,6 +23,7 @@ from training.models.churn.plots import calibration
 from training.models.next_category.baselines import CategoryCurve, ModifiedBgNbdCurve
 from training.models.next_category.cutoffs import days_to_next_pair, leading_categories, pairs
 from training.models.next_category.model import NextCategoryModel
+from training.models.next_category.publish import erase, publish
 from training.models.next_purchase.task import HORIZON, LEVELS, beside, pinball
 
 # The chance that is judged: within two weeks.
@@ -116,6 +117,8 @@ NEXT_CATEGORY = Task(
     population=population,
     judge=judge,
     plots=plots,
+    publish=publish,
+    erase=erase,
     primary="pinball",
     tunable={
         "rounds": Space(50, 300, log=True, integer=True),

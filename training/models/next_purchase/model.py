@@ -243,11 +243,6 @@ class NextPurchaseModel:
         model.newcomer_curve_ = np.array(content["newcomer_curve"])
         return model
 
-    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write what `known_customers` does, and everyone's distribution."""
-        known_customers.publish(self, dataset, as_of, folder)
-        np.save(folder / "curves.npy", self.curves(self.features(dataset, as_of)))
-
     def _expanded(
         self, features: pl.DataFrame, bins: NDArray[np.int64] | None = None
     ) -> pl.DataFrame:

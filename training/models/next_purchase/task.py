@@ -31,6 +31,7 @@ from training.models.next_purchase.baselines import (
     weibull_aft,
 )
 from training.models.next_purchase.model import NextPurchaseModel
+from training.models.next_purchase.publish import erase, publish
 
 Floats = NDArray[np.float64]
 
@@ -186,6 +187,8 @@ NEXT_PURCHASE = Task(
     population=population,
     judge=judge,
     plots=plots,
+    publish=publish,
+    erase=erase,
     primary="pinball",
     tunable={
         "rounds": Space(50, 300, log=True, integer=True),

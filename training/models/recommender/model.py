@@ -20,9 +20,7 @@ from features.errors import MissingData
 from features.memo import memo
 from training.contract import Needs, options_of
 from training.models.recommender.candidates import RecommenderInputs, default_sources, inputs_at
-from training.models.recommender.index.index import stock
 from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.publish import Draft
 from training.models.recommender.ranking.blend import KINDS, WEIGHTS
 from training.models.recommender.ranking.examples import Examples, learning_cuts, together
 from training.models.recommender.ranking.features import Block, Ranking
@@ -142,7 +140,7 @@ class RecommenderModel:
             too. Customers
             without a purchase get the popular products.
         """
-        ranking = self._ranking(dataset, as_of)
+        ranking = self.ranking(dataset, as_of)
         known = ranking.histories
         customers = pl.Series("customer_id", known.customers.astype(object), pl.String)
         asked = customers if ids is None else ids.get_column("customer_id").unique().sort()
@@ -170,7 +168,7 @@ class RecommenderModel:
         if "product_id" not in ids.columns:
             top = self.predict(dataset, as_of, ids).filter(pl.col("rank") <= EXPLAINED)
             ids = top.select("customer_id", "product_id")
-        ranking = self._ranking(dataset, as_of)
+        ranking = self.ranking(dataset, as_of)
         known = ranking.histories
         codes = known.codes(ids.get_column("customer_id"))
         wanted = ids.select(pl.struct("customer_id", "product_id")).to_series().implode()
@@ -223,38 +221,22 @@ class RecommenderModel:
         model.ranker_ = Ranker.load(folder / "ranker", model.threads)
         return model
 
-    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write every customer's candidates, ready to be ranked for a moment.
-
-        See `published_lists` for the files, and `lists.shelf` for what stands beside them.
-        """
-        ranking = self._ranking(dataset, as_of)
-        draft = Draft(folder, ranking, self.ranker_)
-        for block in ranking.blocks(np.arange(ranking.histories.shape[0])):
-            features = ranking.taste(block)
-            taste = self.ranker_.taste_of(features)
-            needed = self.ranker_.blend.needed(("month",))
-            raw = self.ranker_.moved(taste, ranking.moment(block), needed)
-            draft.add(block, taste, features, self._chance(ranking, block, "month", raw))
-        draft.finish(dataset, as_of, self.horizon_days, self.list_length)
-        stock(dataset, as_of, folder, draft.likeliest())
-
     def _examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
         """Features and labels at a cut; computed once for all fits that learn from it."""
         options = {name: getattr(self, name) for name in _EXAMPLE_OPTIONS}
         return examples_at(dataset, cut, **options)
 
-    def _ranking(self, dataset: Dataset, as_of: datetime) -> Ranking:
+    def ranking(self, dataset: Dataset, as_of: datetime) -> Ranking:
         """Prepare to answer at an instant, once for all that is answered then."""
         return ranking_at(dataset, as_of, self.scored_products)
 
     def _rank(self, ranking: Ranking, block: Block) -> pl.DataFrame:
         taste = self.ranker_.taste_of(ranking.taste(block))
         raw = self.ranker_.moved(taste, ranking.moment(block))
-        scores = {kind: self._chance(ranking, block, kind, raw) for kind in KINDS}
+        scores = {kind: self.chance(ranking, block, kind, raw) for kind in KINDS}
         return listed(ranking, block, scores, self.list_length)
 
-    def _chance(
+    def chance(
         self, ranking: Ranking, block: Block, kind: str, raw: Mapping[str, NDArray[np.float64]]
     ) -> NDArray[np.float64]:
         """Score of a kind of list; NaN where there is nothing that it was learned from."""

@@ -13,10 +13,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.dataset import Dataset
 from training.estimators.boosting import matrix
 from training.models.recommender.index.candidate_store import MOTIVE_STEP
 from training.models.recommender.index.erase import CUSTOMERS, OF_CANDIDATES
+from training.models.recommender.index.index import stock
 from training.models.recommender.index.likely_buyers import first_of_each
+from training.models.recommender.model import RecommenderModel
 from training.models.recommender.ranking.attribution import TOLD, Movers, motive_of
 from training.models.recommender.ranking.context_features import OF_CUSTOMER, OF_PAIR, OF_PRODUCT
 from training.models.recommender.ranking.extrapolation import GROWING
@@ -28,6 +31,20 @@ EXPLAINED = 30
 LEAST_CHANCE = 0.002
 # With more likely buyers in memory than this, those that no product keeps are dropped.
 BUYERS_AT_ONCE = 5_000_000
+
+
+def publish(model: RecommenderModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:
+    """Write every customer's candidates with static scores, and the index of lists beside them."""
+    ranking = model.ranking(dataset, as_of)
+    draft = Draft(folder, ranking, model.ranker_)
+    for block in ranking.blocks(np.arange(ranking.histories.shape[0])):
+        features = ranking.taste(block)
+        taste = model.ranker_.taste_of(features)
+        needed = model.ranker_.blend.needed(("month",))
+        raw = model.ranker_.moved(taste, ranking.moment(block), needed)
+        draft.add(block, taste, features, model.chance(ranking, block, "month", raw))
+    draft.finish(dataset, as_of, model.horizon_days, model.list_length)
+    stock(dataset, as_of, folder, draft.likeliest())
 
 
 class Draft:

@@ -25,10 +25,12 @@ from training.customers.horizon import CustomerHorizon
 from training.models.recommender.baselines import BASELINES, Ranked
 from training.models.recommender.beyond_accuracy import beyond_accuracy
 from training.models.recommender.hits import Bools, Outcome, asked_about, measures, outcome
+from training.models.recommender.index.erase import erase
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.inputs.interactions import Interactions, Ints, find_sorted
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.plots import draw
+from training.models.recommender.publish import publish
 from training.models.recommender.ranking.examples import MIN_HISTORY_DAYS
 
 NOTE = (
@@ -181,6 +183,8 @@ RECOMMENDER = Task(
     plots=plots,
     cases=measures,
     note=NOTE,
+    publish=publish,
+    erase=erase,
     primary="ndcg_10",
     lower_is_better=False,
     tunable={

@@ -306,10 +306,6 @@ class ValueModel:
         model.typical_spend_ = content["typical_spend"]
         return model
 
-    def publish(self, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-        """Write the model, every customer's features at `as_of`, and what they are about."""
-        known_customers.publish(self, dataset, as_of, folder)
-
     def _boosters(self) -> dict[str, Booster | None]:
         return {"orders": self.orders_booster_, "spend": self.spend_booster_}
 

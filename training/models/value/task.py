@@ -20,6 +20,7 @@ from training.models.churn.task import HORIZON, population, slices
 from training.models.value.baselines import LastPeriod, bg_nbd_gamma_gamma, bg_nbd_mean_basket
 from training.models.value.model import ValueModel, check_money
 from training.models.value.plots import draw
+from training.models.value.publish import erase, publish
 
 METRICS = {
     "mae_over_mean": metrics.wape,
@@ -134,6 +135,8 @@ VALUE = Task(
     population=population,
     judge=judge,
     plots=plots,
+    publish=publish,
+    erase=erase,
     primary="mae_over_mean",
     primary_slice="activity=active",
     tunable={

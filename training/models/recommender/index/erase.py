@@ -3,6 +3,7 @@
 See `training.models.recommender.index.candidate_store` and `buyers` for what the files hold.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,16 @@ from training.published import arrays
 CUSTOMERS = "customers.parquet"
 OF_CANDIDATES = ("product", "source", "taste", "code", "state", "explained", "motive")
 SHELF = "shelf"
+
+
+def erase(folder: Path, erased: Callable[[pl.Series], pl.Series]) -> set[str]:
+    """Drop customers from a published recommender; returns the ids that were in it."""
+    customers = pl.read_parquet(folder / CUSTOMERS)
+    gone = erased(customers.get_column("customer_id"))
+    if gone.any():
+        (folder / CUSTOMERS).unlink()
+        keep(folder, customers, (~gone).to_numpy())
+    return set(customers.get_column("customer_id").filter(gone))
 
 
 def keep(folder: Path, customers: pl.DataFrame, kept: NDArray[np.bool_]) -> None:
