@@ -30,6 +30,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from features.dataset import Dataset, open_dataset
+from features.typing import Ints
 from training.backtest import rolling_origins
 from training.metrics import bootstrap_interval
 from training.models.recommender import baselines as peers
@@ -37,7 +38,6 @@ from training.models.recommender.baselines import Ranked, Scorer
 from training.models.recommender.candidates import RecommenderInputs, inputs_at
 from training.models.recommender.hits import measures, truth_at
 from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import Ints
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.task import RECOMMENDER
 

@@ -12,7 +12,6 @@ from datetime import datetime
 import narwhals as nw
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import stats
 
 from features.calendar import day_start, step_days, to_day
@@ -20,8 +19,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import units_by_period
 from features.memo import memo
-
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # Horizons that people plan by: weeks up to six, two months, a quarter, half a year, ...
 LADDER_WEEKS = (1, 2, 3, 4, 5, 6, 8, 13, 26, 39, 52)

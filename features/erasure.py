@@ -12,8 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
+from features.columns import CUSTOMER_ID
 from features.identity import LINKS, resolve
-from features.ingest.forgotten import ID, Forgotten
+from features.ingest.forgotten import Forgotten
 from features.ingest.quarantine import quarantine_file, scan_quarantine, write_quarantine
 from features.ingest.validation import FAULT, blanked
 from features.storage.locks import job_lock, sweep_scratch
@@ -32,7 +33,7 @@ from features.storage.snapshots import (
 from features.tables import TABLES
 
 # Tables that tell of people, with what a person leaves there.
-_LINKS = LINKS[ID]
+_LINKS = LINKS[CUSTOMER_ID]
 _TABLES = ("orders", "customers", "touchpoints", _LINKS)
 
 
@@ -61,7 +62,7 @@ class Erased:
 def knows(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
     """Whether anything stored of a dataset tells of one of these ids, or once did."""
     folder = dataset_folder(home, dataset)
-    ids = pl.Series(ID, list(customer_ids), dtype=pl.String)
+    ids = pl.Series(CUSTOMER_ID, list(customer_ids), dtype=pl.String)
     if Forgotten.load(folder).among(ids).any():
         return True
     for snapshot in list_snapshots(folder):
@@ -123,16 +124,16 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
 
 def _linked(folder: Path, customer_ids: Collection[str]) -> pl.Series:
     """Return these ids and those that are the same people's, in any snapshot."""
-    ids = pl.Series(ID, sorted(customer_ids), dtype=pl.String)
+    ids = pl.Series(CUSTOMER_ID, sorted(customer_ids), dtype=pl.String)
     told = [read_snapshot(folder, one).get(_LINKS) for one in list_snapshots(folder)]
     links = [scan_parts(folder, parts).collect() for parts in told if parts]
     if not links:
         return ids
     who = resolve(pl.concat(links).unique()).ids
     one_person = pl.col("canonical_id").is_in(
-        who.filter(pl.col(ID).is_in(ids.implode())).get_column("canonical_id").implode()
+        who.filter(pl.col(CUSTOMER_ID).is_in(ids.implode())).get_column("canonical_id").implode()
     )
-    return pl.concat([ids, who.filter(one_person).get_column(ID)]).unique().sort()
+    return pl.concat([ids, who.filter(one_person).get_column(CUSTOMER_ID)]).unique().sort()
 
 
 def _without(
@@ -167,16 +168,16 @@ def _without(
 
 def _rows_of(folder: Path, names: list[str], ids: pl.Series) -> pl.LazyFrame:
     rows = scan_parts(folder, names)
-    if ID not in rows.collect_schema():
+    if CUSTOMER_ID not in rows.collect_schema():
         return rows.clear()
-    return rows.filter(pl.col(ID).is_in(ids.implode()))
+    return rows.filter(pl.col(CUSTOMER_ID).is_in(ids.implode()))
 
 
 def _parted(folder: Path, name: str, ids: pl.Series) -> pl.DataFrame | None:
     """Return the rows of all others in a part; None where it holds nobody who goes."""
     if _rows_of(folder, [name], ids).head(1).collect().is_empty():
         return None
-    other = ~pl.col(ID).is_in(ids.implode())
+    other = ~pl.col(CUSTOMER_ID).is_in(ids.implode())
     return scan_parts(folder, [name]).filter(other.fill_null(value=True)).collect()
 
 
@@ -188,7 +189,7 @@ def _said_of(ids: pl.Series) -> pl.Expr:
     """Say which rows in quarantine are of people, by their id or in a row whose fields slipped."""
     texts = [f':"{one}"' for one in ids]
     slipped = pl.col("record").str.contains_any(texts) & (pl.col("column") == FAULT)
-    mine = pl.col(ID).is_in(ids.implode()).fill_null(value=False)
+    mine = pl.col(CUSTOMER_ID).is_in(ids.implode()).fill_null(value=False)
     return mine | slipped.fill_null(value=False)
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.demand.panel import Floats, Panel
+from features.demand.panel import Panel
+from features.typing import Floats
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ from typing import Any
 
 import narwhals as nw
 
+from features.columns import CUSTOMER_ID
 from features.dataset import Dataset
 from features.memo import memo
 from features.privacy.consent import consent_columns
+from features.typing import Frame
 
-Frame = nw.LazyFrame[Any]
-
-ID = "customer_id"
 PREFIX = "attribute_"
 # A column of more values tells customers from each other (a name, an address, a number) rather
 # than kinds of customers.
@@ -31,14 +30,14 @@ def attribute_columns(dataset: Dataset) -> list[str]:
     """
     if dataset.population is not None:
         return list(dataset.population.attributes)
-    return _attribute_columns(dataset) if dataset.has("customers", ID) else []
+    return _attribute_columns(dataset) if dataset.has("customers", CUSTOMER_ID) else []
 
 
 @memo("customers")
 def _attribute_columns(dataset: Dataset) -> list[str]:
     frame = dataset.table("customers")
     schema = frame.collect_schema()
-    excluded = {ID, *consent_columns(schema.names())}
+    excluded = {CUSTOMER_ID, *consent_columns(schema.names())}
     named = [
         name
         for name, dtype in schema.items()
@@ -55,14 +54,14 @@ def attributes(dataset: Dataset) -> Frame:
     frame = dataset.table("customers")
     schema = frame.collect_schema()
     return frame.select(
-        ID,
+        CUSTOMER_ID,
         *(
             nw.col(name)
             .cast(nw.String if _is_text(schema[name]) else nw.Float64)
             .alias(PREFIX + name)
             for name in attribute_columns(dataset)
         ),
-    ).unique(ID, keep="any")
+    ).unique(CUSTOMER_ID, keep="any")
 
 
 def _is_text(dtype: Any) -> bool:

@@ -6,17 +6,16 @@ in whatever order an engine adds them.
 """
 
 import math
-from typing import Any
 
 import narwhals as nw
 
 from features.calendar import AsOf, to_day
+from features.columns import CUSTOMER_ID
 from features.customers.attributes import attribute_columns, attributes
 from features.customers.channels import channel_mix, several_channels
 from features.customers.usual_behaviour import routines
 from features.dataset import Dataset
-
-Frame = nw.LazyFrame[Any]
+from features.typing import Frame
 
 WINDOWS_DAYS = (7, 14, 28, 56, 84, 182, 365)
 HALF_LIVES_DAYS = (7, 14, 28, 56, 112, 224)
@@ -40,8 +39,7 @@ MONEY_UNIT = 10_000
 # The yardstick of money: the median spend of the visits that bring any, in money units.
 WEIGHT_UNIT = 2**30
 
-ID = "customer_id"
-KEY = [ID, "day"]
+KEY = [CUSTOMER_ID, "day"]
 
 
 def customers(dataset: Dataset, as_of: AsOf) -> Frame:
@@ -83,8 +81,8 @@ def customer_days(dataset: Dataset, as_of: AsOf) -> Frame:
     MissingData
         If there are no order lines with a customer.
     """
-    dataset.require("orders", ID, by="The builder of customer features")
-    lines = dataset.known("orders", as_of).filter(~nw.col(ID).is_null())
+    dataset.require("orders", CUSTOMER_ID, by="The builder of customer features")
+    lines = dataset.known("orders", as_of).filter(~nw.col(CUSTOMER_ID).is_null())
     columns = dataset.columns("orders")
     lines = lines.with_columns((nw.col("kind") != "return").cast(nw.Int64).alias("lines"))
     sums = [nw.col("lines").sum(), nw.len().alias("all_lines")]
@@ -105,7 +103,9 @@ def _first_days(bought: Frame, dataset: Dataset) -> dict[str, Frame]:
     """Return frames of the day on which a customer first bought each product, category, ..."""
     columns = bought.collect_schema().names()
     found = {
-        name: bought.filter(~nw.col(column).is_null()).group_by(ID, column).agg(nw.col("day").min())
+        name: bought.filter(~nw.col(column).is_null())
+        .group_by(CUSTOMER_ID, column)
+        .agg(nw.col("day").min())
         for name, column in (
             ("products", "product_id"),
             ("locations", "location_id"),
@@ -118,7 +118,7 @@ def _first_days(bought: Frame, dataset: Dataset) -> dict[str, Frame]:
         found["categories"] = (
             found["products"]
             .join(catalogue.filter(~nw.col("category").is_null()), on="product_id")
-            .group_by(ID, "category")
+            .group_by(CUSTOMER_ID, "category")
             .agg(nw.col("day").min())
         )
     return found
@@ -138,19 +138,23 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
     columns = days.collect_schema().names()
     visits = (
         days.with_columns(
-            nw.col("all_lines").sum().over(ID), nw.col("lines").sum().over(ID).alias("sold_lines")
+            nw.col("all_lines").sum().over(CUSTOMER_ID),
+            nw.col("lines").sum().over(CUSTOMER_ID).alias("sold_lines"),
         )
         .filter(nw.col("lines") > 0)
         .with_columns(
             (nw.lit(today) - nw.col("day")).cast(nw.Int64).alias("age"),
-            (nw.col("day") - nw.col("day").shift(1).over(ID, order_by="day"))
+            (nw.col("day") - nw.col("day").shift(1).over(CUSTOMER_ID, order_by="day"))
             .cast(nw.Float64)
             .alias("gap"),
         )
         .with_columns(
-            nw.col("age").min().over(ID).alias("recency"),
-            nw.col("age").max().over(ID).alias("tenure"),
-            nw.col("day").rank("ordinal", descending=True).over(ID).alias("visit"),  # 1 is the last
+            nw.col("age").min().over(CUSTOMER_ID).alias("recency"),
+            nw.col("age").max().over(CUSTOMER_ID).alias("tenure"),
+            nw.col("day")
+            .rank("ordinal", descending=True)
+            .over(CUSTOMER_ID)
+            .alias("visit"),  # 1 is the last
             ((nw.col("day") + 3) % 7).alias("weekday"),  # Monday is 0
         )
     )
@@ -159,18 +163,22 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
         typical = _typical() if given is None else nw.lit(given)
         relative = nw.when(typical > 0).then(nw.col("spend_units") / typical).otherwise(0.0)
         visits = visits.with_columns(relative.alias("spend"))
-    measured = visits.with_columns(*_measures(columns)).group_by(ID).agg(*_aggregates(columns))
-    numbers = [name for name in measured.collect_schema().names() if name != ID]
+    measured = (
+        visits.with_columns(*_measures(columns)).group_by(CUSTOMER_ID).agg(*_aggregates(columns))
+    )
+    numbers = [name for name in measured.collect_schema().names() if name != CUSTOMER_ID]
     measured = measured.with_columns(nw.col(*numbers).cast(nw.Float64))
-    features = measured.select(ID, *_features(columns)).join(routines(visits), on=ID, how="left")
+    features = measured.select(CUSTOMER_ID, *_features(columns)).join(
+        routines(visits), on=CUSTOMER_ID, how="left"
+    )
     if several_channels(dataset):
-        features = features.join(channel_mix(dataset, as_of), on=ID, how="left")
+        features = features.join(channel_mix(dataset, as_of), on=CUSTOMER_ID, how="left")
     if "touchpoints" in dataset.tables:
-        features = features.join(_touches(dataset, as_of), on=ID, how="left").with_columns(
+        features = features.join(_touches(dataset, as_of), on=CUSTOMER_ID, how="left").with_columns(
             nw.col(name).cast(nw.Float64).fill_null(0.0) for name in _touch_names()
         )
     if attribute_columns(dataset):
-        features = features.join(attributes(dataset), on=ID, how="left")
+        features = features.join(attributes(dataset), on=CUSTOMER_ID, how="left")
     return features
 
 
@@ -400,4 +408,6 @@ def _touches(dataset: Dataset, as_of: AsOf) -> Frame:
         for days in TOUCH_WINDOWS_DAYS
     ]
     sums = [nw.col(name).sum() for name in _touch_names()]
-    return dataset.known("touchpoints", as_of).with_columns(*counts).group_by(ID).agg(*sums)
+    return (
+        dataset.known("touchpoints", as_of).with_columns(*counts).group_by(CUSTOMER_ID).agg(*sums)
+    )

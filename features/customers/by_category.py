@@ -8,15 +8,13 @@ days, and sums are those of integers.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import narwhals as nw
 
 from features.calendar import AsOf, to_day
 from features.customers.builder import WEIGHT_UNIT
 from features.dataset import Dataset
-
-Frame = nw.LazyFrame[Any]
+from features.typing import Frame
 
 PAIR = ["customer_id", "category"]
 HALF_LIVES_DAYS = (14, 56, 168)

@@ -5,17 +5,14 @@ channel. Channels are whatever the records call so: no name is known here, so th
 features do not depend on which channels others use.
 """
 
-from typing import Any
-
 import narwhals as nw
 
 from features.calendar import AsOf, to_day
+from features.columns import CUSTOMER_ID
 from features.dataset import Dataset
 from features.memo import memo
+from features.typing import Frame
 
-Frame = nw.LazyFrame[Any]
-
-ID = "customer_id"
 LATELY_DAYS = 84
 
 
@@ -23,12 +20,14 @@ def several_channels(dataset: Dataset) -> bool:
     """Whether customers of the records buy through more than one channel."""
     if dataset.population is not None:
         return dataset.population.several_channels
-    return dataset.has("orders", ID, "channel") and _several_channels(dataset)
+    return dataset.has("orders", CUSTOMER_ID, "channel") and _several_channels(dataset)
 
 
 @memo("orders")
 def _several_channels(dataset: Dataset) -> bool:
-    named = dataset.table("orders").filter(~nw.col(ID).is_null(), ~nw.col("channel").is_null())
+    named = dataset.table("orders").filter(
+        ~nw.col(CUSTOMER_ID).is_null(), ~nw.col("channel").is_null()
+    )
     return bool(named.select("channel").unique().head(2).collect().shape[0] > 1)
 
 
@@ -53,7 +52,7 @@ def channel_mix(dataset: Dataset, as_of: AsOf) -> Frame:
     lately = (nw.col("age") <= LATELY_DAYS).cast(nw.Int64).alias("lately")
     each = (
         used.with_columns(lately)
-        .group_by(ID, "channel")
+        .group_by(CUSTOMER_ID, "channel")
         .agg(
             nw.len().cast(nw.Int64).alias("days"),
             nw.col("age").min().cast(nw.Int64),
@@ -65,7 +64,7 @@ def channel_mix(dataset: Dataset, as_of: AsOf) -> Frame:
         .with_columns(
             nw.col("fewest")
             .cum_count()
-            .over(ID, order_by=["fewest", "age", "channel"])
+            .over(CUSTOMER_ID, order_by=["fewest", "age", "channel"])
             .alias("place")
         )
     )
@@ -77,7 +76,7 @@ def channel_mix(dataset: Dataset, as_of: AsOf) -> Frame:
             nw.when(main).then(nw.col("age")).alias("age_main"),
             nw.when(~main).then(nw.col("age")).alias("age_other"),
         )
-        .group_by(ID)
+        .group_by(CUSTOMER_ID)
         .agg(
             nw.col("days", "squared", "lately").sum(),
             nw.col("days_main", "lately_main", "age_main").max(),
@@ -85,11 +84,13 @@ def channel_mix(dataset: Dataset, as_of: AsOf) -> Frame:
         )
     )
     sums = sums.with_columns(
-        nw.col(name).cast(nw.Float64) for name in sums.collect_schema().names() if name != ID
+        nw.col(name).cast(nw.Float64)
+        for name in sums.collect_schema().names()
+        if name != CUSTOMER_ID
     )
     share = nw.col("lately_main") / nw.col("lately")
     return sums.select(
-        ID,
+        CUSTOMER_ID,
         (nw.col("days_main") / nw.col("days")).alias("channel_main_share"),
         nw.when(nw.col("lately") > 0).then(share).alias("channel_main_share_lately"),
         (nw.col("days") * nw.col("days") / nw.col("squared")).alias("channel_spread"),
@@ -102,7 +103,7 @@ def channel_mix(dataset: Dataset, as_of: AsOf) -> Frame:
 def _days(dataset: Dataset) -> Frame:
     """Return customers, channels and days of purchases, each once."""
     bought = dataset.table("orders").filter(
-        ~nw.col(ID).is_null(), ~nw.col("channel").is_null(), nw.col("kind") != "return"
+        ~nw.col(CUSTOMER_ID).is_null(), ~nw.col("channel").is_null(), nw.col("kind") != "return"
     )
-    days = bought.select(ID, "channel", "day").unique()
+    days = bought.select(CUSTOMER_ID, "channel", "day").unique()
     return nw.from_native(days.collect().to_polars().lazy())

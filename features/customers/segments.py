@@ -7,15 +7,15 @@ and a comparison with all other customers.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import narwhals as nw
 
 from features.calendar import AsOf
-from features.customers.builder import COMEBACK_DAYS, ID, customers
+from features.columns import CUSTOMER_ID
+from features.customers.builder import COMEBACK_DAYS, customers
 from features.dataset import Dataset
-
-Frame = nw.LazyFrame[Any]
+from features.typing import Frame
 
 NEW, GROWING, LOYAL = "new", "growing", "loyal"
 SLIPPING, LAPSED, WON_BACK = "slipping", "lapsed", "won back"
@@ -60,7 +60,7 @@ def segments(dataset: Dataset, as_of: AsOf, horizon_days: int = 28) -> Frame:
     """
     frame = customers(dataset, as_of)
     named = Rfm.fit(frame).name(frame)
-    return named.select(ID, stage(horizon_days).alias("stage"), "rfm_segment", "rfm_score")
+    return named.select(CUSTOMER_ID, stage(horizon_days).alias("stage"), "rfm_segment", "rfm_score")
 
 
 def stage(horizon_days: int) -> nw.Expr:

@@ -6,13 +6,11 @@ nor does what was bought last. Models may therefore read it in any direction and
 rise with silence (`training.customers.monotone_inputs`).
 """
 
-from typing import Any
-
 import narwhals as nw
 
-Frame = nw.LazyFrame[Any]
+from features.columns import CUSTOMER_ID
+from features.typing import Frame
 
-ID = "customer_id"
 PREFIX = "routine_"
 # The routine as it was before the last visit but one: of those who came within the last day.
 BEFORE = "before_routine_"
@@ -49,15 +47,15 @@ def routines(visits: Frame) -> Frame:
     now = _routine(visits.filter(place >= 2).with_columns((place - 1).alias("place")), PREFIX)
     fresh = visits.filter(place >= 3, nw.col("recency") <= LAST_DAY)
     before = _routine(fresh.with_columns((place - 2).alias("place")), BEFORE)
-    return now.join(before, on=ID, how="left")
+    return now.join(before, on=CUSTOMER_ID, how="left")
 
 
 def _routine(visits: Frame, prefix: str) -> Frame:
     columns = visits.collect_schema().names()
     money = "spend_units" in columns
     if money:
-        total = nw.col("spend_units").sum().over(ID)
-        mean = total / nw.col("spend_units").count().over(ID)
+        total = nw.col("spend_units").sum().over(CUSTOMER_ID)
+        mean = total / nw.col("spend_units").count().over(CUSTOMER_ID)
         relative = nw.when(total > 0).then(nw.col("spend_units") / mean).otherwise(1.0)
         visits = visits.with_columns(relative.alias("relative"))
     sums, features = _of_gaps_and_lines()
@@ -66,7 +64,7 @@ def _routine(visits: Frame, prefix: str) -> Frame:
         sums, features = {**sums, **of_money[0]}, {**features, **of_money[1]}
     measured = (
         visits.with_columns(expression.alias(name) for name, expression in sums.items())
-        .group_by(ID)
+        .group_by(CUSTOMER_ID)
         .agg(
             nw.len().alias("count"),
             nw.col("gap").count().alias("gaps"),
@@ -81,9 +79,9 @@ def _routine(visits: Frame, prefix: str) -> Frame:
             nw.col("day").max().alias("last_day"),
         )
     )
-    numbers = [name for name in measured.collect_schema().names() if name != ID]
+    numbers = [name for name in measured.collect_schema().names() if name != CUSTOMER_ID]
     return measured.with_columns(nw.col(*numbers).cast(nw.Float64)).select(
-        ID, *(expression.alias(prefix + name) for name, expression in features.items())
+        CUSTOMER_ID, *(expression.alias(prefix + name) for name, expression in features.items())
     )
 
 

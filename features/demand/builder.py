@@ -15,11 +15,12 @@ from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.lag_weights import DECAYS, averaged, lag_weights
-from features.demand.panel import Floats, Panel, panel
+from features.demand.panel import Panel, panel
 from features.demand.plan_features import covariate_columns, price_columns, promotion_columns
 from features.demand.seasonal_features import season_columns, weekday_columns
-from features.demand.series import THOUSANDTHS, Frame, all_series
+from features.demand.series import THOUSANDTHS, all_series
 from features.origin import Origin
+from features.typing import Floats, Frame
 
 PREFIXES = (
     "level_",

@@ -20,8 +20,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.panel import panel
 from features.demand.series import GROUPS, THOUSANDTHS, all_series, units_sold
-
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # What began with the records was no launch; what began long ago met another assortment.
 _BEGUN_DAYS = 28

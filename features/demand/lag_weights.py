@@ -4,11 +4,9 @@ Weights enter sums as whole numbers: such sums do not depend on the order in whi
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.demand.grain import Grain
-
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # What stands for one in sums of whole numbers.
 WHOLE = 1 << 14

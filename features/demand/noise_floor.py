@@ -10,15 +10,13 @@ from functools import lru_cache
 import narwhals as nw
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import stats
 
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import goods, units_matrix, with_attributes
-
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # The rate of a series is told by this many days.
 RATE_DAYS = 182

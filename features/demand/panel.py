@@ -23,8 +23,8 @@ from features.demand.promotions import kinds, promotion_shares
 from features.demand.series import GROUPS, all_series, units_by_period
 from features.demand.stockouts import out_of_stock
 from features.memo import memo
+from features.typing import Floats
 
-Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 # Shares are rounded to multiples of one over this.

@@ -8,14 +8,11 @@ moves the features of that period alone.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.demand.lag_weights import averaged, lag_weights
 from features.demand.series import THOUSANDTHS
 from features.origin import Origin
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from features.typing import Floats, Ints
 
 # Promoted periods that a series' own effect of promotions is shrunk by, towards none.
 _SHRINKAGE = 0.5

@@ -7,8 +7,9 @@ import narwhals as nw
 
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.series import Frame, all_series, held, with_attributes
+from features.demand.series import all_series, held, with_attributes
 from features.memo import memo
+from features.typing import Frame
 
 
 def price_changes(dataset: Dataset, grain: Grain) -> Frame:

@@ -8,8 +8,9 @@ import polars as pl
 
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.series import Frame, all_series, held, with_attributes
+from features.demand.series import all_series, held, with_attributes
 from features.memo import memo
+from features.typing import Frame
 
 # Depths are added up as whole multiples of one over this.
 _FINE = 1024

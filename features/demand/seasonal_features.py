@@ -1,15 +1,12 @@
 """What the calendar, last year and the weekdays say of periods ahead; a part of demand features."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.demand.calendar_features import season
 from features.demand.lag_weights import averaged
 from features.demand.series import THOUSANDTHS
 from features.origin import Origin
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from features.typing import Floats, Ints
 
 # Last year's season is read over this many periods on either side, and compared with the weeks
 # before the origin a year ago.

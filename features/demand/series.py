@@ -6,7 +6,6 @@ depend on the order of rows, so features are the same to the last bit on every e
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -18,13 +17,12 @@ from features.dataset import Dataset
 from features.demand.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
 from features.errors import MissingData
 from features.memo import memo
+from features.typing import Frame
 
 THOUSANDTHS = 1000
 GROUPS = ("department", "category")
 # Series without a sale for this long are left out unless they are asked for.
 SELLING_DAYS = 182
-
-Frame = nw.LazyFrame[Any]
 
 
 @dataclass(frozen=True)

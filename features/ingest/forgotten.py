@@ -13,12 +13,12 @@ from typing import Self
 
 import polars as pl
 
+from features.columns import CUSTOMER_ID
 from features.ingest.validation import FAULT, FORGOTTEN, RAW, Rule
 from features.privacy.pseudonyms import Pseudonyms
 from features.storage.snapshots import write_durably
 from features.tables import Table
 
-ID = "customer_id"
 ANONYMOUS = "customer asked to be forgotten: the line is anonymous"
 _FILE = "forgotten.json"
 _KEPT_OUT = "customer asked to be forgotten"
@@ -63,28 +63,28 @@ class Forgotten:
 
     def leave_out(self, table: Table, batch: pl.DataFrame) -> pl.DataFrame:
         """Mark the rows of forgotten people with FORGOTTEN, and make their order lines nobody's."""
-        if not self.hashes or ID not in batch.columns:
+        if not self.hashes or CUSTOMER_ID not in batch.columns:
             return batch
-        gone = self.among(batch.get_column(ID)) | self._in_a_faulty_row(batch)
+        gone = self.among(batch.get_column(CUSTOMER_ID)) | self._in_a_faulty_row(batch)
         batch = batch.with_columns(gone.alias(FORGOTTEN))
         return self.made_anonymous(batch, pl.col(FORGOTTEN)) if table.name == "orders" else batch
 
     def made_anonymous(self, orders: pl.DataFrame, gone: pl.Expr) -> pl.DataFrame:
         """Take the customer from order lines, and from order ids that were made of them."""
-        mine = orders.select(gone & pl.col("order_id").str.starts_with(pl.col(ID) + "/"))
+        mine = orders.select(gone & pl.col("order_id").str.starts_with(pl.col(CUSTOMER_ID) + "/"))
         made = mine.to_series().fill_null(value=False)
         hidden = orders.get_column("order_id")
         if made.any():
             hidden = self.hashed.of(hidden).zip_with(made, hidden)
         return orders.with_columns(
-            hidden.alias("order_id"), pl.when(~gone).then(ID).alias(ID)
+            hidden.alias("order_id"), pl.when(~gone).then(CUSTOMER_ID).alias(CUSTOMER_ID)
         ).select(orders.columns)
 
     def rules(self, table: Table) -> list[Rule]:
         """Keep out what tells of nothing but a person."""
-        if not self.hashes or ID not in table.columns or table.name == "orders":
+        if not self.hashes or CUSTOMER_ID not in table.columns or table.name == "orders":
             return []
-        return [Rule(ID, _KEPT_OUT, pl.col(FORGOTTEN), dropped=True)]
+        return [Rule(CUSTOMER_ID, _KEPT_OUT, pl.col(FORGOTTEN), dropped=True)]
 
     def _in_a_faulty_row(self, batch: pl.DataFrame) -> pl.Series:
         """Look in every field where a row's fields may have slipped."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import narwhals as nw
 
-ID = "customer_id"
+from features.columns import CUSTOMER_ID
+
 # Of a column of flags or of words, in capitals or not; everything else, and nothing, is a no.
 YES = ("true", "yes", "y", "t", "1", "1.0")
 NO = ("false", "no", "n", "f", "0", "0.0")
@@ -35,11 +36,11 @@ def respected(tables: Tables, asked: Tables | None = None) -> Tables:
     agreed = consenting(tables if asked is None else asked)
     if agreed is None:
         return tables
-    said_yes = nw.col(ID).is_in(agreed)
+    said_yes = nw.col(CUSTOMER_ID).is_in(agreed)
     kept = dict(tables)
-    if ID in columns_of(tables, "orders"):
-        known = nw.when(said_yes).then(nw.col(ID)).otherwise(None)
-        kept["orders"] = tables["orders"].with_columns(known.alias(ID))
+    if CUSTOMER_ID in columns_of(tables, "orders"):
+        known = nw.when(said_yes).then(nw.col(CUSTOMER_ID)).otherwise(None)
+        kept["orders"] = tables["orders"].with_columns(known.alias(CUSTOMER_ID))
     for name in ("customers", "touchpoints"):
         if name in tables:
             kept[name] = tables[name].filter(said_yes)
@@ -52,7 +53,7 @@ def consenting(tables: Tables) -> list[str] | None:
     if not asked:
         return None
     yes = nw.all_horizontal(*(_word(name).is_in(YES) for name in asked), ignore_nulls=False)
-    found = tables["customers"].filter(yes).select(ID).collect().get_column(ID)
+    found = tables["customers"].filter(yes).select(CUSTOMER_ID).collect().get_column(CUSTOMER_ID)
     ids: list[str] = found.to_list()
     return ids
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from features.columns import CUSTOMER_ID
 from features.errors import InvalidInput
 from serving.audience.condition import understand
 from training.customers.survival import MOST_DAYS
 
 # What an audience reads of a published version besides churn, as far as it is there.
 BESIDES = ("next-purchase", "next-category", "value")
-ID = "customer_id"
 # Any number of days may be asked for, not only those that are published.
 CHANCE = re.compile(r"\bp_within_(\d{1,4})\b")
 # Of the values that are published, the first of these is what a customer is worth.
@@ -57,7 +57,7 @@ class Audience:
 
 def schema(models: Mapping[str, Any]) -> dict[str, pl.DataType]:
     """Return the fields that a condition may name, with their types."""
-    found: dict[str, pl.DataType] = {ID: pl.String()}
+    found: dict[str, pl.DataType] = {CUSTOMER_ID: pl.String()}
     for frame in _frames(models).values():
         found |= {name: kind for name, kind in frame.schema.items() if name not in NO_FIELDS}
     return found
@@ -94,7 +94,7 @@ def audience(models: Mapping[str, Any], where: str, worth: str | None = None) ->
         )
     shown = [name for name in SHOWN if name in fields]
     wanted = dict.fromkeys([*shown, *sorted(condition.fields), *([worth] if worth else [])])
-    table = _table(models, [name for name in wanted if name != ID])
+    table = _table(models, [name for name in wanted if name != CUSTOMER_ID])
     low, high = UNSURE
     leaves = pl.col("churn_probability")
     table = table.filter(condition.expression).with_columns(
@@ -102,9 +102,13 @@ def audience(models: Mapping[str, Any], where: str, worth: str | None = None) ->
         (leaves.is_between(low, high) | (pl.col("basis") != "history")).alias("unsure"),
     )
     table = table.sort(
-        "expected_loss", "churn_probability", ID, descending=[True, True, False], nulls_last=True
+        "expected_loss",
+        "churn_probability",
+        CUSTOMER_ID,
+        descending=[True, True, False],
+        nulls_last=True,
     )
-    columns = [ID, *(name for name in wanted if name != ID)]
+    columns = [CUSTOMER_ID, *(name for name in wanted if name != CUSTOMER_ID)]
     loss = table.get_column("expected_loss").sum() if worth else None
     return Audience(
         table.select(*columns, "expected_loss", "unsure", "basis", "reasons"),
@@ -128,14 +132,16 @@ def _frames(models: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
 def _table(models: Mapping[str, Any], wanted: Sequence[str]) -> pl.DataFrame:
     """Lay the fields that are wanted side by side, in the order of churn's customers."""
     frames = _frames(models)
-    table = frames["churn"].select(ID, "basis", "reasons")
+    table = frames["churn"].select(CUSTOMER_ID, "basis", "reasons")
     left = list(wanted)
     for frame in frames.values():
         here = [name for name in left if name in frame.columns]
         left = [name for name in left if name not in here]
         if here:
-            table = table.join(frame.select(ID, *here), on=ID, how="left", maintain_order="left")
-    ids = table.get_column(ID).to_list()
+            table = table.join(
+                frame.select(CUSTOMER_ID, *here), on=CUSTOMER_ID, how="left", maintain_order="left"
+            )
+    ids = table.get_column(CUSTOMER_ID).to_list()
     for name in left:
         days = int(name.removeprefix("p_within_"))
         chances = models["next-purchase"].chance(ids, days)

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from features.typing import Floats
 from serving.customers.posted_history import PostedCustomers, key_of
 from serving.customers.survival import Waits, lean
 from training.customers.population import Population
@@ -18,7 +18,6 @@ from training.customers.survival import QUANTILES, WITHIN_DAYS, check_days
 from training.models.next_category.model import NORMS, NextCategoryModel, unknown_category
 from training.models.next_category.person_periods import process_input
 
-Floats = NDArray[np.float64]
 # What makes a category the next: the day itself is out of reach, two weeks are not.
 SOON = "p_within_14"
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.typing import Floats
 from serving.customers.posted_history import PostedCustomers
 from serving.customers.survival import Waits, lean
 from training.customers.population import Population
@@ -17,8 +18,6 @@ from training.customers.published import KnownCustomers, basis
 from training.customers.survival import NEWCOMER, QUANTILES, WITHIN_DAYS, check_days
 from training.estimators.bg_nbd import purchases
 from training.models.next_purchase.model import NextPurchaseModel
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

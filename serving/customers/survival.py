@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.typing import Floats
 from training.customers.survival import WITHIN_DAYS, quantile_name, quantile_of, within
 from training.estimators.bg_nbd import BgNbd
 
-Floats = NDArray[np.float64]
 # Of the published answer; which chances and which further quantiles is the request's to say.
 CHANCES = tuple(f"p_within_{days}" for days in WITHIN_DAYS)
 

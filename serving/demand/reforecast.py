@@ -9,19 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import parse_as_of
 from features.demand.extract import Books
 from features.demand.grain import Grain
 from features.demand.plan import Planned
+from features.typing import Floats
 from training.models.demand.contributions import REASONS
 from training.models.demand.distribution import level_name
 from training.models.demand.model import DemandModel
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.typing import Int32s
 from serving.recommender.phrases import REGULAR, Facts, sentences
 from training.models.recommender.index.association import Towards
 from training.models.recommender.index.candidate_store import Candidates
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.index.replenishment import DUE, Clock
 from training.models.recommender.ranking.attribution import TOLD
-from training.published.arrays import Ints
 
 # Part of the week, or of the customer's locations, that has to be on promotion to be told.
 MOST_OF_THE_WEEK = 0.5
@@ -229,6 +229,6 @@ def _number(value: np.float32) -> float:
     return 0.0 if value != value else float(value)
 
 
-def _first(wanted: Ints, among: Set[int]) -> int | None:
+def _first(wanted: Int32s, among: Set[int]) -> int | None:
     """Return the first of the wanted that is among others."""
     return next((one for one in wanted.tolist() if one in among), None)

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.errors import NotFound
+from features.typing import Floats
 from serving.recommender.rerank import Filters, Layout, arrange
 from training.models.recommender.index.association import Towards
 from training.models.recommender.index.index import RecommenderIndex
-
-Floats = NDArray[np.float64]
 
 
 def known(shelf: RecommenderIndex, product_id: str, field: str) -> int:

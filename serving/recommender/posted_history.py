@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.interactions.builder import baskets, interactions
+from features.typing import Floats, Int32s
 from training.models.recommender.index.candidate_store import Candidates
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.ranking.attribution import OF_REASON
-from training.published.arrays import Ints
-
-Floats = NDArray[np.float64]
 
 # The square root of how much more a promotion sells ranks best: on the bundled data .215 NDCG of
 # the next basket, against .209 without and .200 with all of it.
@@ -132,7 +130,7 @@ def worth(features: Mapping[str, NDArray[Any]], size: int) -> Floats:
 
 
 def _new(
-    shelf: RecommenderIndex, codes: Ints, often: Floats
+    shelf: RecommenderIndex, codes: Int32s, often: Floats
 ) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
     """Find popular products that go with what a customer buys, which they never bought.
 

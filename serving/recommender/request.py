@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.calendar import to_date, to_day
 from features.errors import InvalidInput
+from features.typing import Floats, Int32s
 from serving.recommender.explain import Bought, Explainer, Shown
 from serving.recommender.item_to_item import completing
 from serving.recommender.posted_history import Posted, candidates, motives
@@ -22,9 +23,6 @@ from training.models.recommender.index.candidate_store import Candidates
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.index.replenishment import LAPSED
 from training.models.recommender.ranking.context_features import still_there
-from training.published.arrays import Ints
-
-Floats = NDArray[np.float64]
 
 # With fewer baskets a list rests more on what others buy than on the customer's own.
 FEW_BASKETS = 3
@@ -49,7 +47,7 @@ class Pool:
     """
 
     basis: str
-    codes: Ints
+    codes: Int32s
     scores: Floats
     own: Candidates | None = None
     at: NDArray[np.int64] | None = None
@@ -197,7 +195,7 @@ class ListRequest:
         # bundled data what was bought lately is bought again before what is overdue.
         return np.where(candidates.own, scores, 0.0) if self.wish.kind == "buy_again" else scores
 
-    def _beside_basket(self, codes: Ints, scores: Floats) -> Floats:
+    def _beside_basket(self, codes: Int32s, scores: Floats) -> Floats:
         """Bring forward what goes with the basket in hand: its odds rise by the lift."""
         found = self.with_basket
         if not len(found.codes):
@@ -298,7 +296,7 @@ class ListRequest:
         found[codes] = 0.0 if self.wish.kind == "new_to_you" else still_there(state, elapsed)
         return found
 
-    def _after_bought(self, codes: Ints, scores: Floats) -> tuple[Ints, Floats]:
+    def _after_bought(self, codes: Int32s, scores: Floats) -> tuple[Int32s, Floats]:
         if self.wanted is None:
             return codes, scores
         wanted = self.wanted[codes]

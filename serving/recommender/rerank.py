@@ -8,13 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.errors import InvalidInput, MissingData, NotFound
+from features.typing import Bools, Floats, Int32s
 from training.models.recommender.index.catalogue import LEVELS, SIMILARITY_BY_LEVEL, Catalogue
-from training.published.arrays import Bools, Ints
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ def _check_level(catalogue: Catalogue, field_name: str, level: str) -> None:
 
 
 def arrange(
-    codes: Ints, scores: Floats, allowed: Bools, catalogue: Catalogue, layout: Layout
+    codes: Int32s, scores: Floats, allowed: Bools, catalogue: Catalogue, layout: Layout
 ) -> list[int]:
     """Choose and order the products of one list.
 
@@ -169,7 +166,7 @@ def arrange(
     return found
 
 
-def boosted(codes: Ints, scores: Floats, boosts: Mapping[int, float]) -> Floats:
+def boosted(codes: Int32s, scores: Floats, boosts: Mapping[int, float]) -> Floats:
     """Multiply the scores of the products that are to be seen more, or less."""
     factor = np.ones(len(codes))
     for code, by in boosts.items():
@@ -180,7 +177,7 @@ def boosted(codes: Ints, scores: Floats, boosts: Mapping[int, float]) -> Floats:
 class _Queue:
     """Candidates in the order of their scores, handed out one by one."""
 
-    def __init__(self, codes: Ints, scores: Floats, catalogue: Catalogue, layout: Layout) -> None:
+    def __init__(self, codes: Int32s, scores: Floats, catalogue: Catalogue, layout: Layout) -> None:
         self.codes: list[int] = codes.tolist()
         self.kinds = catalogue.kinds[codes]
         self.kind_list: list[int] = self.kinds.tolist()

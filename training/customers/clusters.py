@@ -14,13 +14,10 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.dataset import Dataset
+from features.typing import Floats, Ints
 from training.customers.cutoffs import customer_features
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,10 @@ sign says can never call a customer likelier to stay away for having come once m
 to come for having waited longer. Churn and next purchase rest on it.
 """
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.customers.builder import HALF_LIVES_DAYS, SPEND_HALF_LIVES_DAYS, WINDOWS_DAYS
 from training.estimators.bg_nbd import ModifiedBgNbd, purchases
-
-Floats = NDArray[np.float64]
 
 # Grow with silence and shrink with a visit: the first of these names, or names that begin so.
 RISING = ("recency", "recency_of_visit_", "silence_", "silences_", "process_silence")

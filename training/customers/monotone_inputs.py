@@ -12,14 +12,12 @@ from collections.abc import Callable
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.customers.attributes import PREFIX as ATTRIBUTE
 from features.customers.usual_behaviour import BEFORE, LAST_DAY, PREFIX
+from features.typing import Floats
 from training.customers.monotone_features import directed
 from training.estimators.bg_nbd import ModifiedBgNbd
-
-Floats = NDArray[np.float64]
 
 # The present silence over these gaps of the routine rises with silence, too.
 GAPS = (

@@ -13,10 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.errors import InvalidInput
+from features.typing import Floats, Ints
 from training.estimators.bg_nbd import BgNbd
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 QUANTILES = (0.1, 0.5, 0.9)
 WITHIN_DAYS = (7, 14, 30)

@@ -13,11 +13,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import betaln, digamma, gammaln, polygamma
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # Customers alike in all three numbers are counted once; beyond this many kinds, a sample does.
 MAX_KINDS = 50_000

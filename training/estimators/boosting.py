@@ -19,9 +19,8 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from features.errors import InvalidInput
+from features.typing import Floats
 from training.estimators.path_attribution import Paths
-
-Floats = NDArray[np.float64]
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 TREE_OPTIONS = (

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaln
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # At q = 1 and below, the mean over all customers does not exist.
 LEAST_Q = 1.05

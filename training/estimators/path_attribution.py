@@ -13,7 +13,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Arrays are one-dimensional and aligned; `y` is what happened, the other what was said.
 """
 
-from training.metrics.arrays import Floats
+from features.typing import Floats
 from training.metrics.beyond_accuracy import (
     catalogue_coverage,
     intra_list_distance,

@@ -1,9 +1,9 @@
 """The one shape in which measures take their numbers."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 
 def as_floats(values: ArrayLike) -> Floats:

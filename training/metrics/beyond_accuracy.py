@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from training.metrics.arrays import Floats, as_floats
+from features.typing import Floats
+from training.metrics.arrays import as_floats
 
 Codes = NDArray[np.int64]
 

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from training.metrics.arrays import Floats, as_floats
+from features.typing import Floats
+from training.metrics.arrays import as_floats
 
 
 def wape(y: ArrayLike, forecast: ArrayLike) -> float:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from training.metrics.arrays import Floats, as_floats
+from features.typing import Floats
+from training.metrics.arrays import as_floats
 
 
 def recall_at_k(hits: NDArray[np.bool_], truth_sizes: ArrayLike, k: int) -> Floats:

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from training.metrics.arrays import Floats, as_floats
+from features.typing import Floats
+from training.metrics.arrays import as_floats
 
 
 def normalised_gini(y: ArrayLike, forecast: ArrayLike) -> float:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 WITHIN = (30, 14, 7)
 

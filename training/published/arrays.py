@@ -8,9 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int32]
-Float32s = NDArray[np.float32]
-Bools = NDArray[np.bool_]
+from features.typing import Bools
 
 
 def write(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -10,16 +10,15 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 from lightgbm import LGBMClassifier
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from features.dataset import Dataset
+from features.typing import Floats
 from training.customers.cutoffs import customer_features, cut_days, days_to_next, features_at_cut
 from training.estimators.bg_nbd import BgNbd, purchases
 
-Floats = NDArray[np.float64]
 RFM = ("recency", "visits", "visit_rate", "spend_per_visit", "tenure")
 
 

@@ -16,10 +16,10 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from features.typing import Floats
 from training.customers.cutoffs import Followed, half_of
 from training.customers.monotone_features import directed
 from training.customers.monotone_inputs import lowest, with_routine
@@ -27,8 +27,6 @@ from training.estimators.bg_nbd import ModifiedBgNbd, purchases
 from training.estimators.boosting import Booster, tree_params
 from training.models.churn.monotone_logistic import MonotoneLogit
 from training.models.churn.seasonal_calibration import Line
-
-Floats = NDArray[np.float64]
 
 # Weights of trees, logit and process are tried in such steps.
 STEP = 0.1

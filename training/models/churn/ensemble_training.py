@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.typing import Floats
 from training.customers.cutoffs import (
     Followed,
     customer_features,
@@ -37,7 +38,6 @@ from training.models.churn.seasonal_calibration import (
 # Members are weighed on one customer of so many, of whom nothing was learnt.
 LEARNT_OF = 4
 
-Floats = NDArray[np.float64]
 Cut = tuple[pl.DataFrame, Floats]
 
 

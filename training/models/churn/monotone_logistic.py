@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # Where the lines bend, as shares of the examples below.
 BENDS = (1 / 3, 2 / 3)

@@ -2,9 +2,8 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 
 def draw(churned: Floats, p: Floats) -> dict[str, Figure]:

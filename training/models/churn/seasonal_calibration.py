@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # How strongly the line is held to what was said: as if so many answers had come true as said.
 HELD = 25

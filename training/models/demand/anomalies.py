@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import stats
 
 from features.calendar import to_day
@@ -19,10 +18,9 @@ from features.demand.calendar_features import season
 from features.demand.grain import Grain
 from features.demand.series import all_series
 from features.demand.stockouts import out_of_stock
+from features.typing import Floats
 from training.models.demand.distribution import LEVELS, level_name
 from training.models.demand.historical_forecasts import APART
-
-Floats = NDArray[np.float64]
 
 # The share of ordinary periods that are reported although nothing was the matter.
 FALSE_ALARMS = 0.001

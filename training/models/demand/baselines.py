@@ -10,15 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.cadence import demand_season
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import selling_series, units_matrix
-
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # The last two years: what is older moves none of these forecasts.
 HISTORY_DAYS = 728

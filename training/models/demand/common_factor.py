@@ -7,9 +7,8 @@ and taken to go on, therefore depends on the weeks that the rows span.
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # With so many weeks, half of what all series did together is believed.
 _HALF_WEEKS = 10

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # The first word of a feature's name is its reason; what has none of these is other.
 REASONS = ("level", "trend", "season", "holiday", "promotion", "price", "other")

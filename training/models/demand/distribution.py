@@ -19,9 +19,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
+from features.typing import Floats
 from training.estimators.boosting import Booster
-
-Floats = NDArray[np.float64]
 
 QUANTILES = (0.1, 0.5, 0.9)
 # Levels that are published: any other is interpolated between its neighbours.

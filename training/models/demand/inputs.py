@@ -5,12 +5,10 @@ Features of past origins in, the columns of one booster and the level that it st
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.demand.builder import PREFIXES
 from features.demand.grain import Grain
-
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # A category among hundreds, or a price, is learned by heart; a trend or a change is not.
 _NOT_READ = ("level_now", "group_category", "price_planned")

@@ -15,7 +15,6 @@ from typing import ClassVar, Self
 import narwhals as nw
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
@@ -24,6 +23,7 @@ from features.demand.cold_start import Launches
 from features.demand.grain import Grain
 from features.demand.series import all_series, selling_series
 from features.errors import InvalidInput
+from features.typing import Floats
 from training.contract import Needs, options_of
 from training.estimators.boosting import Booster
 from training.models.demand.common_factor import drift, reliance, together
@@ -32,8 +32,6 @@ from training.models.demand.distribution import QUANTILES, Quantiles, counted, l
 from training.models.demand.inputs import inputs, unread, usual_units
 from training.models.demand.monotone_constraints import signs
 from training.models.demand.training_rows import ROWS, Sample, drawn, training_rows, turns
-
-Floats = NDArray[np.float64]
 
 # Series are described and predicted in parts of this size: it bounds memory.
 _PART = 20_000

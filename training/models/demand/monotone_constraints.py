@@ -6,11 +6,9 @@ say that demand answers so: then the boosting is held to it, and it is not where
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.demand.panel import DEPTH
-
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # What each feature's direction rests on: the feature that is asked whether demand answers.
 _PRICE = "price_relative"

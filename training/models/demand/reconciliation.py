@@ -14,16 +14,14 @@ from typing import Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import stats
 
 from features.dataset import Dataset
 from features.demand.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
 from features.demand.series import GROUPS, all_series, with_attributes
 from features.errors import InvalidInput, MissingData
+from features.typing import Floats
 from training.models.demand.distribution import level_name
-
-Floats = NDArray[np.float64]
 
 ALL = "all"
 # Series that belong to no department, location, ... are a total of their own.

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.noise_floor import noise_floor
 from features.demand.series import all_series, steady_series, units_matrix
+from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
 from training.models.demand.baselines import BASELINES
@@ -20,8 +20,6 @@ from training.models.demand.grain_choice import needed_days, options, reason
 from training.models.demand.model import DemandModel
 from training.models.demand.plots import plots
 from training.models.demand.publish import publish
-
-Floats = NDArray[np.float64]
 
 MAX_SERIES = 2_500
 HISTORY_DAYS = 364

@@ -6,15 +6,13 @@ from typing import Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.customers.by_category import PAIR
 from features.dataset import Dataset
+from features.typing import Floats
 from training.customers.survival import answers_from
 from training.estimators.bg_nbd import ModifiedBgNbd
 from training.models.next_category.cutoffs import followed_pairs, leading_categories, pairs
-
-Floats = NDArray[np.float64]
 
 CATEGORIES, CUTS, STEP_DAYS = 40, 6, 14
 

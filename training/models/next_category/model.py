@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.customers.by_category import PAIR
 from features.dataset import Dataset
 from features.errors import InvalidInput
+from features.typing import Floats, Ints
 from training.contract import Needs, options_of
 from training.customers.explanations import reason_columns
 from training.customers.survival import (
@@ -36,9 +36,6 @@ from training.models.next_category.cutoffs import (
 )
 from training.models.next_category.explanations import SENTENCES, group_of
 from training.models.next_category.person_periods import bin_edges, expand, process_input
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Pairs of whom all bins are laid out at a time: bounds the memory.
 AT_ONCE = 20_000

@@ -6,13 +6,10 @@ purchase from a category learns and predicts the hazard of each bin from it.
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.customers.by_category import PAIR
+from features.typing import Floats, Ints
 from training.estimators.bg_nbd import ModifiedBgNbd
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Day-exact is out of reach of a category's clock: bins of two days, from four weeks on of four.
 BIN_DAYS, LATE_BIN_DAYS, LATE = 2, 4, 28

@@ -10,14 +10,12 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.dataset import Dataset
+from features.typing import Floats
 from training.customers.cutoffs import Followed, customer_features, followed_cuts
 from training.customers.survival import answers_from
 from training.estimators.bg_nbd import BgNbd, purchases
-
-Floats = NDArray[np.float64]
 
 CUTS, STEP_DAYS = 8, 14
 COVARIATES = (

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.customers.segments import FEW_VISITS
 from features.dataset import Dataset
+from features.typing import Floats
 from training.contract import Needs, options_of
 from training.customers import published as known_customers
 from training.customers.cutoffs import Followed, customer_features, followed_cuts, learnable
@@ -36,8 +37,6 @@ from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchases
 from training.estimators.boosting import Booster, tree_params
 from training.models.next_purchase.monotone_surrogate import MonotoneSurrogate
 from training.models.next_purchase.person_periods import bin_edges, expand, inputs_of
-
-Floats = NDArray[np.float64]
 
 # With fewer examples of newcomers than this, everyone stands for them.
 MIN_NEWCOMERS = 30

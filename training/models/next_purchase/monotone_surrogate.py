@@ -10,15 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from features.typing import Floats
 from training.customers.monotone_inputs import lowest, with_routine
 from training.estimators.bg_nbd import ModifiedBgNbd
 from training.estimators.boosting import Booster
-
-Floats = NDArray[np.float64]
 
 ROUNDS = 250
 PARAMS = {

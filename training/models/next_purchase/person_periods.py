@@ -6,12 +6,9 @@ predicts the hazard of each bin from it.
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from features.typing import Floats, Ints
 from training.estimators.bg_nbd import BgNbd, purchases
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Features that tell one customer from another rather than how they buy: the same customers
 # stand in every cut, and trees would learn them by heart.

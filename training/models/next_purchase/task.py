@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
@@ -32,8 +31,6 @@ from training.models.next_purchase.baselines import (
 )
 from training.models.next_purchase.model import NextPurchaseModel
 from training.models.next_purchase.publish import erase, publish
-
-Floats = NDArray[np.float64]
 
 LEVELS = {f"q{round(100 * q)}": q for q in QUANTILES}
 # Customers are followed for twice the horizon that holds their usual gap, never for so short that

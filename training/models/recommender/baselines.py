@@ -14,17 +14,17 @@ import polars as pl
 from implicit.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import CosineRecommender
 from implicit.utils import ParameterWarning
-from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from features.dataset import Dataset
+from features.typing import Floats, Ints
 from training.models.recommender.candidates import RecommenderInputs, inputs_at
 from training.models.recommender.candidates.ease import Ease
 from training.models.recommender.candidates.tifu_knn import TifuKnn
 from training.models.recommender.candidates.user_knn import UserKnn
 from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import Interactions, Ints
+from training.models.recommender.inputs.interactions import Interactions
 from training.models.recommender.recommendations import LISTS, popular_list
 
 LENGTH = 20
@@ -33,7 +33,6 @@ BEYOND = 10
 BLOCK = 512
 COLUMNS = ["customer_id", "rank", "product_id", "score", "reason"]
 
-Floats = NDArray[np.float64]
 # Scores customers by code, shape (rows, products).
 Scorer = Callable[[Ints], Floats]
 

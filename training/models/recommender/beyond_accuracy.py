@@ -7,18 +7,16 @@ price against the customer's own taste, these by what customers spend.
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.dataset import Dataset
+from features.typing import Bools, Ints
 from training import metrics
 from training.contract import Score
 from training.models.recommender.index.catalogue import SIMILARITY_BY_LEVEL
-from training.models.recommender.inputs.interactions import Interactions, Ints
+from training.models.recommender.inputs.interactions import Interactions
 from training.models.recommender.inputs.product_groups import LEVELS, level_of
 
 K = 10
-
-Bools = NDArray[np.bool_]
 
 
 def beyond_accuracy(

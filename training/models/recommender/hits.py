@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from features.dataset import Dataset
 from features.interactions.builder import next_baskets
 from features.memo import memo
+from features.typing import Bools, Ints
 from training import metrics
 from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import Interactions, Ints, find_sorted
-
-Bools = NDArray[np.bool_]
+from training.models.recommender.inputs.interactions import Interactions, find_sorted
 
 # Of what a list and the truth beside it are made: everything, what the customer never bought,
 # or products first sold within four weeks.

@@ -19,15 +19,16 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from features.dataset import Dataset
+from features.typing import Bools, Ints
 from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.horizon import CustomerHorizon
 from training.models.recommender.baselines import BASELINES, Ranked
 from training.models.recommender.beyond_accuracy import beyond_accuracy
-from training.models.recommender.hits import Bools, Outcome, asked_about, measures, outcome
+from training.models.recommender.hits import Outcome, asked_about, measures, outcome
 from training.models.recommender.index.erase import erase
 from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import Interactions, Ints, find_sorted
+from training.models.recommender.inputs.interactions import Interactions, find_sorted
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.plots import draw
 from training.models.recommender.publish import publish

@@ -7,17 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.typing import Floats
 from training.customers.cutoffs import customer_features, orders_and_spend, typical_spend
 from training.estimators.bg_nbd import BgNbd, purchases
 from training.estimators.gamma_gamma import GammaGamma
-
-Floats = NDArray[np.float64]
 
 
 def _answer(

@@ -15,12 +15,12 @@ from typing import Any, ClassVar, Self
 import narwhals as nw
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
 from features.customers.builder import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import MissingData
+from features.typing import Floats
 from training.contract import Needs, options_of
 from training.customers import published as known_customers
 from training.customers.cutoffs import (
@@ -39,8 +39,6 @@ from training.estimators.bg_nbd import BgNbd, purchases
 from training.estimators.boosting import Booster, tree_params
 from training.estimators.gamma_gamma import GammaGamma
 from training.models.value.prediction_interval import MoneyRange
-
-Floats = NDArray[np.float64]
 
 HORIZONS_DAYS = (30, 90, 365)
 QUANTILES = (0.1, 0.9)

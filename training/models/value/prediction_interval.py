@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 LOW, HIGH = 0.1, 0.9
 # Customers alike in expected orders among whom a quantile is looked up.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from features.typing import Ints
 from training.models.recommender.candidates.als import Als
 from training.models.recommender.candidates.base import RecommenderInputs, Scores, Source, inputs_at
 from training.models.recommender.candidates.cold_start import LookAlikes
@@ -16,7 +17,6 @@ from training.models.recommender.candidates.same_category import SameKind
 from training.models.recommender.candidates.seasonal import Seasonal
 from training.models.recommender.candidates.tifu_knn import TifuKnn
 from training.models.recommender.candidates.user_knn import UserKnn
-from training.models.recommender.inputs.interactions import Ints
 
 __all__ = ["RecommenderInputs", "Scores", "Source", "collect", "default_sources", "inputs_at"]
 

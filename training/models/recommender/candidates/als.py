@@ -8,8 +8,8 @@ from implicit.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from features.typing import Float32s, Ints
 from training.models.recommender.candidates.base import Dense, RecommenderInputs
-from training.models.recommender.inputs.interactions import Float32s, Ints
 
 
 @dataclass

@@ -15,13 +15,8 @@ from scipy import sparse
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.memo import memo
-from training.models.recommender.inputs.interactions import (
-    Float32s,
-    Interactions,
-    Ints,
-    find_sorted,
-    known_at,
-)
+from features.typing import Float32s, Ints
+from training.models.recommender.inputs.interactions import Interactions, find_sorted, known_at
 from training.models.recommender.inputs.locations import Places
 from training.models.recommender.inputs.promotions import Plan
 from training.published.arrays import reaching

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from features.typing import Ints
 from training.models.recommender.candidates.base import RecommenderInputs, Sparse
-from training.models.recommender.inputs.interactions import Interactions, Ints
+from training.models.recommender.inputs.interactions import Interactions
 
 # Attributes with more values than this share of the products tell them apart, not alike.
 MAX_VALUES_SHARE = 0.5

@@ -5,8 +5,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from features.typing import Float32s, Ints
 from training.models.recommender.candidates.base import Dense, RecommenderInputs
-from training.models.recommender.inputs.interactions import Float32s, Ints
 
 
 @dataclass

@@ -9,8 +9,8 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import TruncatedSVD
 from threadpoolctl import threadpool_limits
 
+from features.typing import Float32s, Ints
 from training.models.recommender.candidates.base import Dense, RecommenderInputs
-from training.models.recommender.inputs.interactions import Float32s, Ints
 
 FACTORS = 12
 

@@ -5,8 +5,8 @@ from typing import ClassVar, Self
 
 from scipy import sparse
 
+from features.typing import Ints
 from training.models.recommender.candidates.base import RecommenderInputs, Sparse
-from training.models.recommender.inputs.interactions import Ints
 
 
 @dataclass

@@ -6,8 +6,8 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
+from features.typing import Float32s, Ints
 from training.models.recommender.candidates.base import Dense, RecommenderInputs
-from training.models.recommender.inputs.interactions import Float32s, Ints
 from training.models.recommender.inputs.locations import Places
 from training.models.recommender.inputs.product_groups import kinds_of
 

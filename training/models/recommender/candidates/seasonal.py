@@ -7,8 +7,9 @@ import numpy as np
 
 from features.calendar import day_start, to_day
 from features.interactions.locations import sales_between
+from features.typing import Float32s, Ints
 from training.models.recommender.candidates.base import Dense, RecommenderInputs
-from training.models.recommender.inputs.interactions import Float32s, Ints, find_sorted
+from training.models.recommender.inputs.interactions import find_sorted
 
 # A year back in whole weeks, so that weekdays agree.
 YEAR_DAYS = 364

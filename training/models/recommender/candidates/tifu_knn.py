@@ -6,13 +6,13 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
+from features.typing import Float32s, Floats, Ints
 from training.models.recommender.candidates.base import (
     Dense,
     RecommenderInputs,
     nearest,
     references,
 )
-from training.models.recommender.inputs.interactions import Float32s, Floats, Ints
 
 
 @dataclass

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import gammainc
 
 from features.dataset import Dataset
+from features.typing import Float32s, Int32s
 from training.models.recommender.index.catalogue import Catalogue
 from training.published import arrays
-from training.published.arrays import Float32s, Ints
 
 # The newest baskets, and the products in enough of them, that are looked at.
 MOST_BASKETS = 400_000
@@ -58,7 +58,7 @@ class Association(arrays.Stored):
     prefix: ClassVar[str] = "pair"
 
     ends: NDArray[np.int64]
-    partner: Ints
+    partner: Int32s
     lift: Float32s
     support: Float32s
     confidence: Float32s
@@ -102,20 +102,20 @@ class Association(arrays.Stored):
         """Where the partners of a product are."""
         return slice(int(self.ends[code]), int(self.ends[code + 1]))
 
-    def of_all(self, codes: Ints) -> NDArray[np.float64]:
+    def of_all(self, codes: Int32s) -> NDArray[np.float64]:
         """Add up how strongly some products speak for each of all."""
         pair = self._pairs(codes)[0]
         weight = self.weight[pair].astype(np.float64)
         found = np.bincount(self.partner[pair], weights=weight, minlength=len(self.ends) - 1)
         return np.asarray(found, np.float64)
 
-    def _pairs(self, codes: Ints) -> tuple[NDArray[np.int64], list[int]]:
+    def _pairs(self, codes: Int32s) -> tuple[NDArray[np.int64], list[int]]:
         """Find the pairs of products, and how many each has."""
         spans = [np.arange(self.ends[code], self.ends[code + 1]) for code in codes.tolist()]
         pair = np.concatenate(spans) if spans else np.zeros(0, np.int64)
         return pair, [len(one) for one in spans]
 
-    def towards(self, basket: Ints) -> "Towards":
+    def towards(self, basket: Int32s) -> "Towards":
         """Add up how strongly the products of a basket speak for each further one."""
         pair, counts = self._pairs(basket)
         if not len(pair):
@@ -144,7 +144,7 @@ class Towards:
         The product of the basket that speaks loudest, and the pair of both.
     """
 
-    codes: Ints
+    codes: Int32s
     weight: Float32s
     speaker: NDArray[np.integer[Any]]
     pair: NDArray[np.int64]

@@ -42,6 +42,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import to_day
+from features.typing import Float32s, Ints
 from training.estimators.boosting import Booster
 from training.models.recommender.index.erase import CUSTOMERS, OF_CANDIDATES
 from training.models.recommender.inputs.promotions import Plan
@@ -56,9 +57,6 @@ from training.models.recommender.ranking.context_features import (
 )
 from training.models.recommender.ranking.neural import Codes, Net
 from training.published.arrays import read
-
-Ints = NDArray[np.int64]
-Float32s = NDArray[np.float32]
 
 ARRAYS = (*OF_CANDIDATES, "customer_state", "product_state", "hazard")
 MOTIVE_STEP = 1 / 32

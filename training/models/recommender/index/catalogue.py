@@ -17,7 +17,7 @@ import polars as pl
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from training.published.arrays import Bools, Float32s, Ints
+from features.typing import Bools, Float32s, Int32s
 
 # From the finest to the widest.
 LEVELS = ("subcategory", "category", "department")
@@ -111,7 +111,7 @@ class Catalogue:
         return self.frame.get_column("name").to_list()
 
     @cached_property
-    def groups(self) -> dict[str, Ints]:
+    def groups(self) -> dict[str, Int32s]:
         """By level: the code of each product's group; -1 for products that have none."""
         return {
             level: (self.frame.get_column(level).rank("dense").cast(pl.Int32) - 1)
@@ -122,7 +122,7 @@ class Catalogue:
         }
 
     @cached_property
-    def kinds(self) -> Ints:
+    def kinds(self) -> Int32s:
         """The group of the finest level by which each product is told apart; -1 without any."""
         return next(iter(self.groups.values()), np.full(self.size, -1, np.int32))
 
@@ -148,7 +148,7 @@ class Catalogue:
         return self.frame.get_column("gap").cast(pl.Float32).fill_null(np.nan).to_numpy()
 
     @cached_property
-    def _out_by_location(self) -> Mapping[str | None, Ints]:
+    def _out_by_location(self) -> Mapping[str | None, Int32s]:
         rows = self.out.filter(pl.col("product_id").is_in(self.ids))
         return {
             location: self.coded(products.get_column("product_id").to_list())
@@ -162,14 +162,14 @@ class Catalogue:
         marked[self.out_of_stock(None)] = False
         return marked
 
-    def out_of_stock(self, location_id: str | None) -> Ints:
+    def out_of_stock(self, location_id: str | None) -> Int32s:
         """Codes of the products that cannot be had at the location, or at none of them."""
         everywhere = self._out_by_location.get(None, np.zeros(0, np.int32))
         if location_id is None or location_id not in self._out_by_location:
             return everywhere
         return np.concatenate([everywhere, self._out_by_location[location_id]])
 
-    def coded(self, product_ids: Iterable[str]) -> Ints:
+    def coded(self, product_ids: Iterable[str]) -> Int32s:
         """Codes of the products that are known; the others are left out."""
         found = [self.codes[one] for one in product_ids if one in self.codes]
         return np.array(found, dtype=np.int32)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.typing import Int32s
 from training.models.recommender.index.association import Association
 from training.models.recommender.index.candidate_store import PublishedLists
 from training.models.recommender.index.catalogue import Catalogue
@@ -24,7 +25,6 @@ from training.models.recommender.index.likely_buyers import Buyers
 from training.models.recommender.index.popularity import PopularNow
 from training.models.recommender.index.replenishment import ReplenishmentCurve
 from training.models.recommender.index.similar_products import Similar
-from training.published.arrays import Ints
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class RecommenderIndex:
         return to_day(self.ranked.as_of)
 
     @cached_property
-    def code_of_row(self) -> Ints:
+    def code_of_row(self) -> Int32s:
         """The catalogue's code of each product that candidates are among."""
         codes = self.catalogue.codes
         ids = self.ranked.products.get_column("product_id").to_list()

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.typing import Float32s, Int32s
 from training.models.recommender.index.catalogue import Catalogue
 from training.published import arrays
-from training.published.arrays import Float32s, Ints
 
 # Customers kept of each product.
 KEPT = 1000
@@ -34,12 +34,12 @@ class Buyers(arrays.Stored):
     prefix: ClassVar[str] = "buyer"
 
     ends: NDArray[np.int64]
-    customer: Ints
+    customer: Int32s
     chance: Float32s
     again: NDArray[np.bool_]
 
     @classmethod
-    def build(cls, likeliest: pl.DataFrame, codes: Ints, catalogue: Catalogue) -> Self:
+    def build(cls, likeliest: pl.DataFrame, codes: Int32s, catalogue: Catalogue) -> Self:
         """Turn customers' candidates around.
 
         Parameters

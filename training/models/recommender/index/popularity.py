@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.typing import Float32s, Int32s
 from training.models.recommender.index.catalogue import Catalogue
 from training.published import arrays
-from training.published.arrays import Float32s, Ints
 
 RECENT_DAYS = 28
 YEAR_DAYS = 364
@@ -58,10 +58,10 @@ class PopularNow(arrays.Stored):
     share: Float32s
     locations: NDArray[np.bytes_]
     ends: NDArray[np.int64]
-    codes: Ints
+    codes: Int32s
     shares: Float32s
-    baskets: Ints
-    top: Ints
+    baskets: Int32s
+    top: Int32s
     seasonal: NDArray[np.bool_]
 
     @classmethod
@@ -104,7 +104,7 @@ class PopularNow(arrays.Stored):
         at = int(self.locations.searchsorted(np.bytes_(key)))
         return at if at < len(self.locations) and bytes(self.locations[at]) == key else -1
 
-    def here(self, position: int, codes: Ints) -> Float32s:
+    def here(self, position: int, codes: Int32s) -> Float32s:
         """Return the shares of a location's next baskets that hold each product.
 
         What was not sold there lately counts by the chain, as the location's prior does.
@@ -118,7 +118,7 @@ class PopularNow(arrays.Stored):
             found = np.where(sold[at] == codes, self.shares[own][at], found)
         return found
 
-    def popular(self, position: int) -> tuple[Ints, Float32s]:
+    def popular(self, position: int) -> tuple[Int32s, Float32s]:
         """Return the most popular products of a location, or with -1 of the chain."""
         codes = self.top[position]
         shares = self.share[codes] if position < 0 else self.here(position, codes)
@@ -143,7 +143,7 @@ def _season(rows: pl.DataFrame, today: int, products: int) -> NDArray[np.float64
 
 
 def _by_location(
-    recent: pl.DataFrame, share: NDArray[np.float64], factor: NDArray[np.float64], chain: Ints
+    recent: pl.DataFrame, share: NDArray[np.float64], factor: NDArray[np.float64], chain: Int32s
 ) -> dict[str, Any]:
     """Count baskets by location and product, shrunk towards the chain's shares."""
     rows = recent.filter(pl.col("location_id").is_not_null())
@@ -184,7 +184,7 @@ def _by_location(
     }
 
 
-def _nowhere(chain: Ints) -> dict[str, Any]:
+def _nowhere(chain: Int32s) -> dict[str, Any]:
     """Say that no records name a location."""
     none = np.zeros(0, np.int32)
     return {

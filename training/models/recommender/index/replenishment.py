@@ -17,9 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from features.dataset import Dataset
 from features.interactions.repurchase_gaps import repurchases
+from features.typing import Floats
 from training.models.recommender.index.catalogue import Catalogue
-
-Floats = NDArray[np.float64]
 
 DUE, SOON, NOT_YET, LAPSED = "due", "soon", "not_yet", "lapsed"
 # A product is due or comes soon if its chance to be bought within `days` is at least this.

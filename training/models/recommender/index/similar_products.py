@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from features.dataset import Dataset
+from features.typing import Float32s, Int32s
 from training.models.recommender.index.catalogue import SIMILARITY_BY_LEVEL, Catalogue
 from training.published import arrays
-from training.published.arrays import Float32s, Ints
 
 NEIGHBOURS = 20
 # Products with the most buyers, that are compared by them.
@@ -51,7 +51,7 @@ class Similar(arrays.Stored):
     prefix: ClassVar[str] = "similar"
 
     ends: NDArray[np.int64]
-    other: Ints
+    other: Int32s
     likeness: Float32s
 
     @classmethod
@@ -78,7 +78,7 @@ class Similar(arrays.Stored):
             likeness[keep].astype(np.float32),
         )
 
-    def of(self, code: int) -> tuple[Ints, Float32s]:
+    def of(self, code: int) -> tuple[Int32s, Float32s]:
         """Return a product's look-alikes with how alike they are."""
         part = slice(int(self.ends[code]), int(self.ends[code + 1]))
         return self.other[part], self.likeness[part]
@@ -88,8 +88,8 @@ class Similar(arrays.Stored):
 class _Traits:
     """What is known of products besides who buys them."""
 
-    groups: list[tuple[float, Ints]]
-    brand: Ints | None
+    groups: list[tuple[float, Int32s]]
+    brand: Int32s | None
     log_price: Float32s | None
     words: sparse.csr_matrix | None
 
@@ -116,7 +116,7 @@ class _Traits:
             found += worth if trait is not None else 0.0
         return found
 
-    def likeness(self, i: Ints, j: Ints) -> NDArray[np.float64]:
+    def likeness(self, i: Int32s, j: Int32s) -> NDArray[np.float64]:
         """Add up what pairs have in common; the finest common group counts."""
         found = np.zeros(len(i))
         for worth, of in self.groups:
@@ -191,7 +191,7 @@ def _unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return (sparse.diags(1 / np.maximum(lengths, 1e-9)) @ matrix).tocsr()
 
 
-def _cosine(rows: sparse.csr_matrix, i: Ints, j: Ints) -> NDArray[np.float64]:
+def _cosine(rows: sparse.csr_matrix, i: Int32s, j: Int32s) -> NDArray[np.float64]:
     parts = [
         np.asarray(rows[i[start : start + 50_000]].multiply(rows[j[start : start + 50_000]]).sum(1))
         for start in range(0, len(i), 50_000)
@@ -199,7 +199,7 @@ def _cosine(rows: sparse.csr_matrix, i: Ints, j: Ints) -> NDArray[np.float64]:
     return np.concatenate(parts).ravel() if parts else np.zeros(0)
 
 
-def _of_a_kind(catalogue: Catalogue) -> list[tuple[Ints, Ints]]:
+def _of_a_kind(catalogue: Catalogue) -> list[tuple[Int32s, Int32s]]:
     """Pair each product with the best-selling of its kind; without sales with the first."""
     kinds = catalogue.kinds
     buyers = catalogue.frame.get_column("buyers").to_numpy()
@@ -218,7 +218,7 @@ def _of_a_kind(catalogue: Catalogue) -> list[tuple[Ints, Ints]]:
     return [(i[i != j], j[i != j]) for i, j in found]
 
 
-def _with_common_buyers(bought: sparse.csr_matrix) -> tuple[Ints, Ints]:
+def _with_common_buyers(bought: sparse.csr_matrix) -> tuple[Int32s, Int32s]:
     """Pair each product that is bought with those that most of the same customers buy."""
     buyers = np.diff(bought.indptr)
     often = np.argsort(-buyers, kind="stable")[:MOST_COMPARED]

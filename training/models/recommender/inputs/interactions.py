@@ -21,10 +21,7 @@ from features.interactions.builder import baskets, interactions
 from features.interactions.products import assortment
 from features.interactions.promotion_calendar import local_plan
 from features.memo import memo
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Float32s = NDArray[np.float32]
+from features.typing import Float32s, Floats, Ints
 
 # A product sold less often than this says nothing about who else may want it.
 MIN_LINES = 4

@@ -13,12 +13,8 @@ from scipy import sparse
 
 from features.dataset import Dataset
 from features.interactions.locations import local_sales, usual_places
-from training.models.recommender.inputs.interactions import (
-    Float32s,
-    Interactions,
-    Ints,
-    find_sorted,
-)
+from features.typing import Float32s, Ints
+from training.models.recommender.inputs.interactions import Interactions, find_sorted
 
 # A customer is at one of so many locations; the rest of their baskets are forgotten.
 USUAL = 3

@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 
 from features.dataset import Dataset
-from training.models.recommender.inputs.interactions import Interactions, Ints
+from features.typing import Ints
+from training.models.recommender.inputs.interactions import Interactions
 
 # From fine to coarse.
 LEVELS = ("subcategory", "category")

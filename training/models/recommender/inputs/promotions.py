@@ -19,13 +19,8 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.interactions.promoted_purchases import placement_lifts
 from features.interactions.promotion_calendar import WEEKS, local_plan
-from training.models.recommender.inputs.interactions import (
-    Float32s,
-    Interactions,
-    Ints,
-    codes_of,
-    find_sorted,
-)
+from features.typing import Float32s, Ints
+from training.models.recommender.inputs.interactions import Interactions, codes_of, find_sorted
 from training.models.recommender.inputs.locations import Places
 
 # Days from as_of on that a published version may answer for.

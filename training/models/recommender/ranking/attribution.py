@@ -12,10 +12,9 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
+from features.typing import Float32s
 from training.estimators.boosting import Booster
 from training.estimators.path_attribution import Paths
-
-Float32s = NDArray[np.float32]
 
 # What can be told of is told by `serving.recommender.phrases`; the last two explain no product.
 MOTIVES = (

@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from training.models.recommender.ranking.calibration import Floats, LogisticCalibration
+from features.typing import Floats
+from training.models.recommender.ranking.calibration import LogisticCalibration
 
 # What a list may be asked for: the next basket, the weeks of the horizon, what is new; and
 # what each learner's standardised score counts for in it. Learners that err differently

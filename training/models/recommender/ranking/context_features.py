@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32s = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from features.typing import Float32s, Ints
 
 # Kept of each candidate; NaN for what the customer never bought.
 OF_PAIR = (

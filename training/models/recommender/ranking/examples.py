@@ -16,10 +16,9 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.interactions.builder import next_baskets
+from features.typing import Floats
 from training.models.recommender.inputs.interactions import MIN_LINES, find_sorted
 from training.models.recommender.ranking.features import Ranking
-
-Floats = NDArray[np.float64]
 
 # Days of history that the oldest cut has to have before it.
 MIN_HISTORY_DAYS = 28

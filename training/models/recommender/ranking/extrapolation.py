@@ -9,9 +9,8 @@ from typing import Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from features.typing import Floats
 
 # Chances grow with it, so log-odds with its log.
 GROWING = "product_takers_1d"

@@ -15,14 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.interactions.builder import GAP_DAYS, WINDOW_DAYS
+from features.typing import Float32s, Ints
 from training.models.recommender.candidates import RecommenderInputs, Source, collect
-from training.models.recommender.inputs.interactions import (
-    Float32s,
-    Interactions,
-    Ints,
-    add_up,
-    find_sorted,
-)
+from training.models.recommender.inputs.interactions import Interactions, add_up, find_sorted
 from training.models.recommender.inputs.locations import Places
 from training.models.recommender.inputs.product_groups import LEVELS, level_of
 from training.models.recommender.inputs.promotions import Plan

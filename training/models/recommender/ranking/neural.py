@@ -13,10 +13,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from features.typing import Floats
 from training.models.recommender.ranking.context_features import laid_out
 
 Codes = NDArray[np.int8]
-Floats = NDArray[np.float64]
 
 # A code is so much of a standard deviation; four of them on either side are told apart.
 STEP = 1 / 31

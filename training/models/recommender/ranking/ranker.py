@@ -15,7 +15,8 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from training.estimators.boosting import Booster, Floats
+from features.typing import Floats
+from training.estimators.boosting import Booster
 from training.models.recommender.ranking.blend import OF_NET, WEIGHTS, Blend, beside, mixed
 from training.models.recommender.ranking.calibration import LogisticCalibration
 from training.models.recommender.ranking.examples import Examples, complete
