@@ -118,9 +118,9 @@ def evaluate(
         If there is no such task.
     """
     from training.backtest import evaluate as backtest
-    from training.registry import one
+    from training.registry import get_task
 
-    judged = one(task)
+    judged = get_task(task)
     asked = judged.options(dataset, grain=grain, horizon_days=horizon_days)
     return backtest(judged, dataset, folds, options=asked)
 
@@ -148,9 +148,9 @@ def train(
     InvalidInput
         If `as_of` is after the dataset's end.
     """
-    from training.registry import one
+    from training.registry import get_task
 
-    asked, instant = one(task), dataset.instant(as_of)
+    asked, instant = get_task(task), dataset.instant(as_of)
     asked.model.needs.check(dataset, task)
     options = asked.options(dataset, grain=grain, horizon_days=horizon_days, as_of=instant)
     model: Model = asked.model(**options, **params).fit(dataset, instant)

@@ -45,7 +45,7 @@ def evaluate(
     dataset = dataset_of(settings)
     end = dataset.instant(as_of)
     reports = []
-    asked = asked_of(
+    asked = set_up_tasks(
         model,
         dataset,
         end,
@@ -55,17 +55,17 @@ def evaluate(
         grain=grain,
         horizon=horizon,
     )
-    steps = sum(_methods(question.task) * question.folds for question in asked)
+    steps = sum(_methods(setup.task) * setup.folds for setup in asked)
     with progress(f"evaluate {model} on {dataset.name}", steps) as tell:
-        for question in asked:
-            console.print(question.sentence())
-            task, options = question.task, question.options
-            params = tuned(settings, task, dataset, options, question.folds, end)
+        for setup in asked:
+            console.print(setup.describe())
+            task, options = setup.task, setup.options
+            params = tuned(settings, task, dataset, options, setup.folds, end)
             with _left_out_of_all(model, task):
                 report = backtest.evaluate(
                     task,
                     dataset,
-                    question.folds,
+                    setup.folds,
                     as_of=end,
                     options=options,
                     params={**params, "threads": settings.threads},
@@ -77,7 +77,7 @@ def evaluate(
     return reports
 
 
-def asked_of(
+def set_up_tasks(
     model: str,
     dataset: Dataset,
     end: datetime,
@@ -94,14 +94,14 @@ def asked_of(
     MissingData
         If a task that was named alone cannot run.
     """
-    from training.registry import named
-    from training.task_setup import ask
+    from training.registry import select_tasks
+    from training.task_setup import set_up
 
     able = []
-    for task in named(model):
+    for task in select_tasks(model):
         with _left_out_of_all(model, task):
             able.append(
-                ask(
+                set_up(
                     task,
                     dataset,
                     end,
@@ -183,7 +183,7 @@ def train(
         dataset = dataset_of(settings)
         end = dataset.instant(as_of)
         tracker = Tracker(settings.mlruns)
-        asked = asked_of(
+        asked = set_up_tasks(
             model,
             dataset,
             end,
@@ -196,13 +196,13 @@ def train(
             there = champions(tracker, dataset.name)
             asked = [one for one in asked if not _answered(there, one, dataset, end)]
         # Each task's backtest, its final fit and its publishing.
-        steps = sum(_methods(question.task) * question.folds + 2 for question in asked)
+        steps = sum(_methods(setup.task) * setup.folds + 2 for setup in asked)
         with progress(f"train {model} on {dataset.name} as of {end.date()}", steps) as tell:
             rows = []
-            for question in asked:
-                console.print(question.sentence())
-                with _left_out_of_all(model, question.task):
-                    rows.append(_train(settings, dataset, tracker, question, end, tell))
+            for setup in asked:
+                console.print(setup.describe())
+                with _left_out_of_all(model, setup.task):
+                    rows.append(_train(settings, dataset, tracker, setup, end, tell))
             publish(
                 settings.home,
                 tracker,
@@ -215,16 +215,16 @@ def train(
 
 
 def _answered(
-    there: Mapping[str, Version], question: TaskSetup, dataset: Dataset, end: datetime
+    there: Mapping[str, Version], setup: TaskSetup, dataset: Dataset, end: datetime
 ) -> bool:
     """Say whether a champion answers a question already; tell so."""
-    champion = there.get(question.task.name)
+    champion = there.get(setup.task.name)
     if champion is None:
         return False
     known = (champion.snapshot, champion.as_of, champion.options)
-    if known != (dataset.snapshot, end, question.options):
+    if known != (dataset.snapshot, end, setup.options):
         return False
-    console.print(f"{question.task.name}: {champion.label} is of these records already")
+    console.print(f"{setup.task.name}: {champion.label} is of these records already")
     return True
 
 
@@ -232,7 +232,7 @@ def _train(
     settings: Settings,
     dataset: Dataset,
     tracker: Tracker,
-    question: TaskSetup,
+    setup: TaskSetup,
     end: datetime,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -240,16 +240,16 @@ def _train(
     from training import train as training
     from training.tracking import CHAMPION
 
-    task, options = question.task, question.options
+    task, options = setup.task, setup.options
     started = time.process_time()
     trained = training.train(
         task,
         dataset,
         tracker,
         as_of=end,
-        folds=question.folds,
+        folds=setup.folds,
         options=options,
-        params=tuned(settings, task, dataset, options, question.folds, end),
+        params=tuned(settings, task, dataset, options, setup.folds, end),
         threads=settings.threads,
         progress=tell,
     )
@@ -282,9 +282,9 @@ def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]
     dataset = dataset_of(settings)
     tracker = Tracker(settings.mlruns)
     found = []
-    asked = asked_of(model, dataset, dataset.end, settings.folds)
+    asked = set_up_tasks(model, dataset, dataset.end, settings.folds)
     with progress(f"tune {model} on {dataset.name}", steps=trials * len(asked)) as tell:
-        for task in (question.task for question in asked):
+        for task in (setup.task for setup in asked):
             with _left_out_of_all(model, task):
                 study = tuning.tune(
                     task,

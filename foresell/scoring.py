@@ -76,20 +76,20 @@ def score(
     """
     from training import train as training
     from training.contract import in_country
-    from training.registry import named
-    from training.task_setup import ask
+    from training.registry import select_tasks
+    from training.task_setup import set_up
     from training.tracking import Tracker
 
-    tasks = named(model)
+    tasks = select_tasks(model)
     if len(tasks) != 1:
         raise InvalidInput("score writes one model's answers; name one.", field="model")
     task = tasks[0]
     dataset = dataset_of(settings)
     end = dataset.instant(as_of)
     rows_out.check(out)
-    question = ask(task, dataset, end, folds=settings.folds, grain=grain, horizon_days=horizon)
-    console.print(question.sentence())
-    options = question.options
+    setup = set_up(task, dataset, end, folds=settings.folds, grain=grain, horizon_days=horizon)
+    console.print(setup.describe())
+    options = setup.options
     tracker = Tracker(settings.mlruns)
     with progress(f"score {model} on {dataset.name} as of {end.date()}") as tell:
         version = training.trained_as_of(
@@ -105,7 +105,7 @@ def score(
                 as_of=end,
                 folds=0,
                 options=options,
-                params=tuned(settings, task, dataset, options, question.folds, end),
+                params=tuned(settings, task, dataset, options, setup.folds, end),
                 threads=settings.threads,
                 progress=tell,
             ),

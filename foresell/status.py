@@ -12,7 +12,7 @@ from features.dataset import Dataset, consent_given, open_dataset
 from features.errors import MissingData
 from features.privacy.pseudonyms import key_check
 from features.storage.snapshots import dataset_folder
-from foresell.jobs import asked_of, dataset_of
+from foresell.jobs import set_up_tasks, dataset_of
 from foresell.settings import Settings
 from training.published import versions as published
 
@@ -77,7 +77,7 @@ def _personal(settings: Settings, name: str) -> dict[str, Any]:
 
 def _ability(task: Task, dataset: Dataset, folds: int) -> dict[str, Any]:
     """Say whether a task can run, and what it would ask; or what it lacks."""
-    from training.task_setup import ask
+    from training.task_setup import set_up
 
     gains = task.model.needs.missing_optional(dataset)
     row: dict[str, Any] = {
@@ -91,16 +91,16 @@ def _ability(task: Task, dataset: Dataset, folds: int) -> dict[str, Any]:
         "reason": "",
     }
     try:
-        question = ask(task, dataset, dataset.end, folds=folds)
+        setup = set_up(task, dataset, dataset.end, folds=folds)
     except MissingData as error:
         return {**row, "lacks": error.message}
-    why = [question.reason, question.note]
+    why = [setup.reason, setup.note]
     return {
         **row,
         "can_run": "yes",
-        "grain": question.options.get("grain"),
-        "horizon_days": question.options["horizon_days"],
-        "folds": question.folds,
+        "grain": setup.options.get("grain"),
+        "horizon_days": setup.options["horizon_days"],
+        "folds": setup.folds,
         "reason": "; ".join(part for part in why if part),
     }
 
@@ -127,7 +127,7 @@ def status(settings: Settings) -> dict[str, Any]:
         }
         for task, version in models.items()
     ]
-    able = asked_of("all", dataset, dataset.end, settings.folds)
+    able = set_up_tasks("all", dataset, dataset.end, settings.folds)
     lacking = [one.task.name for one in able if one.task.name not in models]
     behind = [name for name, one in models.items() if one.snapshot != dataset.snapshot]
     unserved = [row["model"] for row in rows if row["served"] != row["champion"]]

@@ -212,11 +212,11 @@ def backtest(
                 continue
             seconds[method] += time.process_time() - started
             predictions[method] = answer
-            if task.cases is not None:
-                cases[method] = task.cases(dataset, as_of, options, answer)
+            if task.per_case_metrics is not None:
+                cases[method] = task.per_case_metrics(dataset, as_of, options, answer)
             rows.extend(
                 (task.name, dataset.name, fold, as_of.date().isoformat(), method, *score)
-                for score in task.judge(dataset, as_of, options, answer)
+                for score in task.evaluate(dataset, as_of, options, answer)
             )
         rows.extend(
             (task.name, dataset.name, fold, as_of.date().isoformat(), FORESELL, *score)

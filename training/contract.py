@@ -139,8 +139,8 @@ class Space:
     integer: bool = False
 
 
-# What `Task.cases` is.
-Cases = Callable[
+# The type of `Task.per_case_metrics`.
+PerCaseMetrics = Callable[
     [Dataset, datetime, Mapping[str, Any], pl.DataFrame], Mapping[str, NDArray[np.float64]]
 ]
 
@@ -189,19 +189,19 @@ class Task:
     least_days
         (dataset, options, as_of) -> days without which nothing can be answered: with fewer than
         `needed_days` the model answers by what takes no learning. None where they are the same.
-    of_customers
+    needs_customers
         Whether those are days with known customers.
     population
         (dataset, as_of, options) -> ids: the entities that are judged, chosen from what was
         known at `as_of`.
-    judge
+    evaluate
         (dataset, as_of, options, predictions) -> scores; the only place that looks at or
         beyond `as_of`. A member of the population without a prediction counts against the method.
-    cases
+    per_case_metrics
         (dataset, as_of, options, predictions) -> by metric, a value for every judged case in
         the same order for every method; from these come paired intervals. None where cases are
         not one by one to be judged.
-    aside
+    extra_artifacts
         By name, (dataset, as_of, options) -> what else is worth keeping of the population with a
         training run, as plain values.
     note
@@ -229,7 +229,7 @@ class Task:
     baselines: Mapping[str, Callable[..., Predictor]]
     options: Callable[..., dict[str, Any]]
     population: Callable[[Dataset, datetime, Mapping[str, Any]], pl.DataFrame]
-    judge: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], list[Score]]
+    evaluate: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], list[Score]]
     plots: Callable[[Dataset, datetime, Mapping[str, Any], pl.DataFrame], dict[str, "Figure"]]
     reason: Callable[[Dataset, Mapping[str, Any], datetime], str]
     needed_days: Callable[[Dataset, Mapping[str, Any], datetime], int]
@@ -238,12 +238,12 @@ class Task:
     erase: Callable[[Path, Erased], set[str]] | None = None
     companions: Mapping[str, Companion] = field(default_factory=dict)
     least_days: Callable[[Dataset, Mapping[str, Any], datetime], int] | None = None
-    of_customers: bool = True
+    needs_customers: bool = True
     lower_is_better: bool = True
     primary_slice: str = "all"
     tunable: Mapping[str, Space] = field(default_factory=dict)
-    cases: Cases | None = None
-    aside: Mapping[str, Callable[[Dataset, datetime, Mapping[str, Any]], Mapping[str, Any]]] = (
+    per_case_metrics: PerCaseMetrics | None = None
+    extra_artifacts: Mapping[str, Callable[[Dataset, datetime, Mapping[str, Any]], Mapping[str, Any]]] = (
         field(default_factory=dict)
     )
     note: str = ""

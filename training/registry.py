@@ -14,7 +14,7 @@ TASKS: dict[str, Task] = {
 }
 
 
-def one(name: str) -> Task:
+def get_task(name: str) -> Task:
     """Return the task of that name.
 
     Raises
@@ -27,7 +27,7 @@ def one(name: str) -> Task:
     return TASKS[name]
 
 
-def named(name: str) -> list[Task]:
+def select_tasks(name: str) -> list[Task]:
     """Return the task of that name, or every task for `all`.
 
     Raises
@@ -35,4 +35,4 @@ def named(name: str) -> list[Task]:
     NotFound
         If there is no such task.
     """
-    return list(TASKS.values()) if name == "all" else [one(name)]
+    return list(TASKS.values()) if name == "all" else [get_task(name)]

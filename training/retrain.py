@@ -18,7 +18,7 @@ from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Task, in_country
 from training.promote import Verdict, gate, publish
 from training.registry import TASKS
-from training.task_setup import TaskSetup, ask
+from training.task_setup import TaskSetup, set_up
 from training.tracking import CHAMPION, Tracker, Version, code_version
 from training.train import Trained, train
 from training.tuning import best_params
@@ -88,8 +88,8 @@ def retrain(
         report = JobReport(name, dataset.snapshot)
         for task in tasks:
             try:
-                question = ask(task, dataset, dataset.end, folds=folds)
-                outcome = _challenge(question, dataset, tracker, threads, country, progress)
+                setup = set_up(task, dataset, dataset.end, folds=folds)
+                outcome = _challenge(setup, dataset, tracker, threads, country, progress)
             except MissingData as lacking:
                 outcome = Outcome(task.name, lacking.message)
             report.outcomes.append(outcome)
@@ -100,7 +100,7 @@ def retrain(
 
 
 def _challenge(
-    question: TaskSetup,
+    setup: TaskSetup,
     dataset: Dataset,
     tracker: Tracker,
     threads: int,
@@ -108,8 +108,8 @@ def _challenge(
     progress: Progress,
 ) -> Outcome:
     """Train a challenger where anything changed since the champion, and judge between them."""
-    task, options = question.task, question.options
-    origins = rolling_origins(dataset, options["horizon_days"], question.folds, dataset.end)
+    task, options = setup.task, setup.options
+    origins = rolling_origins(dataset, options["horizon_days"], setup.folds, dataset.end)
     params = best_params(tracker.mlruns, dataset, task, options, origins[0])
     params |= in_country(task, country)
     try:
@@ -122,7 +122,7 @@ def _challenge(
         task,
         dataset,
         tracker,
-        folds=question.folds,
+        folds=setup.folds,
         options=options,
         params=params,
         threads=threads,

@@ -37,7 +37,7 @@ class TaskSetup:
     folds: int
     note: str
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """Say what is asked and why, in one line."""
         asked = self.options.get("grain")
         grain = f"{asked}, " if asked else ""
@@ -46,7 +46,7 @@ class TaskSetup:
         return text + reason + (f"; {self.note}" if self.note else "")
 
 
-def ask(
+def set_up(
     task: Task,
     dataset: Dataset,
     as_of: datetime,
@@ -103,11 +103,11 @@ def fitting_folds(
     needed = task.needed_days(dataset, options, as_of)
     least = task.least_days(dataset, options, as_of) if task.least_days else needed
     known = cadence(dataset, as_of)
-    days = known.customer_days if task.of_customers else known.history_days
+    days = known.customer_days if task.needs_customers else known.history_days
     # Where no window leaves enough to learn from, what takes no learning is judged on one.
     fitting = min(folds, max((days - needed) // horizon, min((days - least) // horizon, 1)))
     asked = consent_columns(columns_of(dataset.tables, "customers"))
-    if task.of_customers and not days and asked:
+    if task.needs_customers and not days and asked:
         raise MissingData(
             f"{task.name} is about customers, and none who bought in dataset {dataset.name} said "
             f"yes in {' and '.join(asked)} of its customers table. Import the answers of those who "

@@ -96,7 +96,7 @@ def train(
         model = task.model(**asked, **chosen, threads=threads).fit(dataset, as_of)
         ids = task.population(dataset, as_of, asked).head(5)
         sample = model.predict(dataset, as_of, ids)
-        for name, describe in task.aside.items():
+        for name, describe in task.extra_artifacts.items():
             tracker.log_document(name, describe(dataset, as_of, asked))
         number = tracker.register(task, model, dataset, sample, ids)
         if report is not None:

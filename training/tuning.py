@@ -15,7 +15,7 @@ import optuna
 from features.dataset import Dataset
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Space, Task
-from training.task_setup import ask, fitting_folds
+from training.task_setup import set_up, fitting_folds
 from training.tracking import Tracker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -89,9 +89,9 @@ def tune(
     MissingData
         If the history is too short to tune on days that are not reported.
     """
-    question = ask(task, dataset, dataset.end, folds=reported_folds)
-    options = question.options
-    origins = tuning_origins(task, dataset, options, question.folds, dataset.end)
+    setup = set_up(task, dataset, dataset.end, folds=reported_folds)
+    options = setup.options
+    origins = tuning_origins(task, dataset, options, setup.folds, dataset.end)
     days = AT + "+".join(str(origin.date()) for origin in origins)
     study = optuna.create_study(
         study_name=_study_name(dataset, task, options) + days,

@@ -13,7 +13,7 @@ from training.backtest import rolling_origins
 from training.models.value.task import VALUE
 from training.published import versions as published
 from training.registry import TASKS
-from training.task_setup import ask
+from training.task_setup import set_up
 from training.tuning import best_params
 
 ROW = {"model", "dataset", "fold", "as_of", "method", "slice", "metric", "value", "n"}
@@ -168,7 +168,7 @@ def test_tuning_goes_on_where_it_stopped_and_the_next_training_uses_it(run, jour
     assert (first["trials"], second["trials"]) == (1, 2)
     assert second["best"] <= first["default"]
 
-    options = ask(VALUE, journey, journey.end, folds=3).options
+    options = set_up(VALUE, journey, journey.end, folds=3).options
     reported = rolling_origins(journey, options["horizon_days"], 3, journey.end)[0]
     assert best_params(mlruns, journey, VALUE, options, reported) == second["params"]
     before = reported - timedelta(days=90)

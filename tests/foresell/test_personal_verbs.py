@@ -120,7 +120,7 @@ def test_a_withdrawal_is_out_of_what_is_served_by_whatever_brings_it_in(
         raise MissingData("nothing to learn from")
 
     # The job trains nothing here, and says so.
-    monkeypatch.setattr("training.retrain.ask", lacks)
+    monkeypatch.setattr("training.retrain.set_up", lacks)
     env = {**KEY, "FORESELL_MLRUNS": str(mlruns)}
     (shop / "people.csv").write_text("id,agreed\n700,yes\n701,yes\n701,no\n")
     unread = '\ndrop = [ { column = "agreed", in = ["no"], reason = "not read yet" } ]'

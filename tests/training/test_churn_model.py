@@ -78,7 +78,7 @@ def test_doubling_all_money_changes_no_probability(model, journey, orders, answe
 
 
 def test_probabilities_order_customers_far_better_than_chance(journey, answers):
-    scores = CHURN.judge(journey, AS_OF, {"horizon_days": 28}, answers)
+    scores = CHURN.evaluate(journey, AS_OF, {"horizon_days": 28}, answers)
     found = {(one.slice, one.metric): one.value for one in scores}
     assert found["activity=active", "roc_auc"] > 0.75
     assert found["all", "ece"] < 0.08
@@ -86,8 +86,8 @@ def test_probabilities_order_customers_far_better_than_chance(journey, answers):
 
 def test_a_missing_prediction_counts_against_the_method(journey, answers):
     options = {"horizon_days": 28}
-    whole = CHURN.judge(journey, AS_OF, options, answers)[0]
-    partly = CHURN.judge(journey, AS_OF, options, answers.head(200))[0]
+    whole = CHURN.evaluate(journey, AS_OF, options, answers)[0]
+    partly = CHURN.evaluate(journey, AS_OF, options, answers.head(200))[0]
     assert partly.n == whole.n
     assert partly.value > whole.value + 1
 

@@ -170,7 +170,7 @@ def test_every_tunable_option_is_an_option_of_the_model_within_its_range(task, o
 def test_judging_needs_no_more_than_the_answers(task, options, journey, ids, model):
     population = task.population(journey, AS_OF, options)
     answers = model.predict(journey, AS_OF, population)
-    scores = task.judge(journey, AS_OF, options, answers)
+    scores = task.evaluate(journey, AS_OF, options, answers)
     primary = [s for s in scores if s.metric == task.primary and s.slice == task.primary_slice]
     assert len(primary) == 1
     assert primary[0].n > 0

@@ -108,13 +108,13 @@ def test_forecasts_are_right_on_the_whole(forecast, tables):
 
 
 def test_eight_of_ten_outcomes_fall_between_the_outer_quantiles(shop, forecast):
-    scores = {s.metric: s.value for s in DEMAND.judge(shop, AS_OF, OPTIONS, forecast)}
+    scores = {s.metric: s.value for s in DEMAND.evaluate(shop, AS_OF, OPTIONS, forecast)}
     assert 0.7 < scores["coverage_80"] < 0.92
 
 
 def test_the_known_plan_beats_every_forecast_from_the_past_alone(shop, forecast):
     def wape(predictions):
-        scores = DEMAND.judge(shop, AS_OF, OPTIONS, predictions)
+        scores = DEMAND.evaluate(shop, AS_OF, OPTIONS, predictions)
         return next(s.value for s in scores if (s.slice, s.metric) == ("all", "wape"))
 
     ids = DEMAND.population(shop, AS_OF, OPTIONS)
@@ -268,7 +268,7 @@ def test_brisk_sales_by_location_are_asked_by_day():
 
 def test_a_series_without_a_forecast_counts_against_the_method(shop, forecast):
     def wape(predictions):
-        scores = DEMAND.judge(shop, AS_OF, OPTIONS, predictions)
+        scores = DEMAND.evaluate(shop, AS_OF, OPTIONS, predictions)
         return next(s.value for s in scores if (s.slice, s.metric) == ("all", "wape"))
 
     assert wape(forecast.filter(pl.col("product_id") > "p40")) > wape(forecast)

@@ -32,7 +32,7 @@ def test_every_customer_and_category_with_three_purchases_is_answered(model, jou
 
 
 def test_the_chance_within_two_weeks_is_calibrated_and_sorts(journey, answers):
-    scores = NEXT_CATEGORY.judge(journey, AS_OF, OPTIONS, answers)
+    scores = NEXT_CATEGORY.evaluate(journey, AS_OF, OPTIONS, answers)
     found = {one.metric: one.value for one in scores if one.slice == "all"}
     assert found["auc_within_14"] > 0.7
     assert found["ece_within_14"] < 0.04
@@ -42,8 +42,8 @@ def test_the_chance_within_two_weeks_is_calibrated_and_sorts(journey, answers):
 def test_it_beats_the_category_curve(journey, answers):
     ids = NEXT_CATEGORY.population(journey, AS_OF, OPTIONS)
     curve = NEXT_CATEGORY.baselines["category_curve"](**OPTIONS).fit(journey, AS_OF)
-    theirs = NEXT_CATEGORY.judge(journey, AS_OF, OPTIONS, curve.predict(journey, AS_OF, ids))[0]
-    ours = NEXT_CATEGORY.judge(journey, AS_OF, OPTIONS, answers)[0]
+    theirs = NEXT_CATEGORY.evaluate(journey, AS_OF, OPTIONS, curve.predict(journey, AS_OF, ids))[0]
+    ours = NEXT_CATEGORY.evaluate(journey, AS_OF, OPTIONS, answers)[0]
     assert ours.metric == theirs.metric == "pinball"
     assert ours.value < 0.95 * theirs.value
 

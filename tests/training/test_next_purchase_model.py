@@ -73,7 +73,7 @@ def test_doubling_all_money_changes_no_answer(model, journey, orders, answers, r
 
 
 def test_intervals_hold_what_they_promise(journey, answers):
-    scores = NEXT_PURCHASE.judge(journey, AS_OF, {"horizon_days": 56}, answers)
+    scores = NEXT_PURCHASE.evaluate(journey, AS_OF, {"horizon_days": 56}, answers)
     found = {one.metric: one.value for one in scores if one.slice == "all"}
     assert 0.75 < found["coverage_80"] < 0.9
     assert found["concordance"] > 0.68
@@ -81,8 +81,8 @@ def test_intervals_hold_what_they_promise(journey, answers):
 
 def test_a_missing_prediction_counts_against_the_method(journey, answers):
     options = {"horizon_days": 56}
-    whole = NEXT_PURCHASE.judge(journey, AS_OF, options, answers)[0]
-    partly = NEXT_PURCHASE.judge(journey, AS_OF, options, answers.head(200))[0]
+    whole = NEXT_PURCHASE.evaluate(journey, AS_OF, options, answers)[0]
+    partly = NEXT_PURCHASE.evaluate(journey, AS_OF, options, answers.head(200))[0]
     assert partly.n == whole.n
     assert partly.value > 1.5 * whole.value
 

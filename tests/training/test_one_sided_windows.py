@@ -41,7 +41,7 @@ def shop(weeks: range) -> Dataset:
 def churn_of(dataset: Dataset, p: float) -> dict[str, float]:
     ids = dataset.table("orders").select("customer_id").unique().collect().to_polars()
     said = ids.with_columns(churn_probability=pl.lit(p))
-    scores = TASKS["churn"].judge(dataset, AS_OF, OPTIONS, said)
+    scores = TASKS["churn"].evaluate(dataset, AS_OF, OPTIONS, said)
     return {one.metric: one.value for one in scores if one.slice == "activity=active"}
 
 
@@ -69,4 +69,4 @@ def test_where_nothing_sold_no_error_of_demand_is_told():
     dates = pl.DataFrame({"date": [AS_OF.date() + timedelta(weeks=k) for k in range(4)]})
     said = ids.join(dates, how="cross").with_columns(mean=pl.lit(2.0))
     assert ids.height == 5
-    assert task.judge(empty, AS_OF, options, said) == []
+    assert task.evaluate(empty, AS_OF, options, said) == []

@@ -9,7 +9,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from training.registry import TASKS
-from training.task_setup import ask
+from training.task_setup import set_up
 
 START = datetime(2022, 1, 3)
 
@@ -25,9 +25,9 @@ def shelf(weeks: int, step: int = 7, products: int = 30) -> Dataset:
 
 
 def test_a_weekly_table_is_asked_for_in_weeks():
-    question = ask(TASKS["demand"], shelf(104), START + timedelta(weeks=104), folds=3)
-    assert question.options == {"grain": "product:week", "horizon_days": 56}
-    assert "dated by weeks" in question.reason
+    setup = set_up(TASKS["demand"], shelf(104), START + timedelta(weeks=104), folds=3)
+    assert setup.options == {"grain": "product:week", "horizon_days": 56}
+    assert "dated by weeks" in setup.reason
 
 
 def test_a_weekly_table_cannot_be_asked_for_by_the_day():
@@ -41,7 +41,7 @@ def test_a_monthly_table_is_refused_in_a_sentence():
     dataset = Dataset.from_frames("ledger", {"sales": frame.cast({"day": pl.Int32})})
     for grain in (None, "product:week"):
         with pytest.raises(MissingData, match="dated by months; import them by the day or"):
-            ask(TASKS["demand"], dataset, dataset.end, folds=1, grain=grain)
+            set_up(TASKS["demand"], dataset, dataset.end, folds=1, grain=grain)
 
 
 def test_the_reason_says_which_season_demand_has(journey):
@@ -52,17 +52,17 @@ def test_the_reason_says_which_season_demand_has(journey):
 
 def test_a_short_history_is_asked_less_far_ahead():
     dataset = shelf(120, step=1)
-    question = ask(TASKS["demand"], dataset, dataset.end, folds=3)
-    assert question.options == {"grain": "product:day", "horizon_days": 14}
-    assert question.folds == 2
-    assert "judged on 2 windows rather than 3" in question.note
+    setup = set_up(TASKS["demand"], dataset, dataset.end, folds=3)
+    assert setup.options == {"grain": "product:day", "horizon_days": 14}
+    assert setup.folds == 2
+    assert "judged on 2 windows rather than 3" in setup.note
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_history_too_short_for_one_window_is_refused_with_both_numbers(name, journey, rewritten):
     early = journey.table("orders").to_native().filter(pl.col("ts") < datetime(2017, 1, 13))
     with pytest.raises(MissingData, match=r"needs \d+ days .* has 12 before"):
-        ask(TASKS[name], rewritten(journey, orders=early), datetime(2017, 1, 13), folds=3)
+        set_up(TASKS[name], rewritten(journey, orders=early), datetime(2017, 1, 13), folds=3)
 
 
 def test_a_shop_where_nobody_has_consented_is_told_so(journey, rewritten):
@@ -74,12 +74,12 @@ def test_a_shop_where_nobody_has_consented_is_told_so(journey, rewritten):
         customers=ids.with_columns(consent=pl.lit("no")),
     )
     with pytest.raises(MissingData, match=r"none who bought in dataset .* said yes in consent"):
-        ask(TASKS["churn"], refused, journey.end, folds=1)
+        set_up(TASKS["churn"], refused, journey.end, folds=1)
 
 
 def test_folds_that_have_to_be_so_many_are_refused_where_they_do_not_fit(journey):
     with pytest.raises(InvalidInput, match=r"40 folds of 28 days .* 11"):
-        ask(TASKS["churn"], journey, journey.end, folds=40, exactly=True)
+        set_up(TASKS["churn"], journey, journey.end, folds=40, exactly=True)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -89,14 +89,14 @@ def test_the_question_at_an_earlier_instant_does_not_depend_on_what_came_later(
     as_of = datetime(2017, 9, 11)
     past = journey.table("orders").to_native().filter(pl.col("ts") < as_of)
     task = TASKS[name]
-    known = ask(task, rewritten(journey, orders=past), as_of, folds=2)
-    assert ask(task, journey, as_of, folds=2) == known
+    known = set_up(task, rewritten(journey, orders=past), as_of, folds=2)
+    assert set_up(task, journey, as_of, folds=2) == known
 
 
 def test_a_horizon_that_was_asked_for_is_kept(journey):
-    question = ask(TASKS["churn"], journey, journey.end, folds=3, horizon_days=14)
-    assert question.options == {"horizon_days": 14}
-    assert question.reason == ""
+    setup = set_up(TASKS["churn"], journey, journey.end, folds=3, horizon_days=14)
+    assert setup.options == {"horizon_days": 14}
+    assert setup.reason == ""
 
 
 def test_records_that_name_neither_products_nor_places_have_no_demand(journey, rewritten):
@@ -106,4 +106,4 @@ def test_records_that_name_neither_products_nor_places_have_no_demand(journey, r
         .select("customer_id", "order_id", "line", "ts", "day", "quantity", "revenue", "kind")
     )
     with pytest.raises(MissingData, match="neither"):
-        ask(TASKS["demand"], rewritten(journey, orders=orders), journey.end, folds=3)
+        set_up(TASKS["demand"], rewritten(journey, orders=orders), journey.end, folds=3)

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from training.models.recommender.baselines import COLUMNS
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.recommendations import LISTS
-from training.models.recommender.task import RECOMMENDER, judge
+from training.models.recommender.task import RECOMMENDER, evaluate
 
 AS_OF = datetime(2017, 11, 6)
 OPTIONS = {"horizon_days": 28}
@@ -32,7 +32,7 @@ def answers(journey, ids):
 @pytest.fixture(scope="module")
 def ndcg(journey, answers):
     def primary(frame):
-        scores = judge(journey, AS_OF, OPTIONS, frame)
+        scores = evaluate(journey, AS_OF, OPTIONS, frame)
         return next(s.value for s in scores if (s.slice, s.metric) == ("all", "ndcg_10"))
 
     return {name: primary(frame) for name, frame in answers.items()}

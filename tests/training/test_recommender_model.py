@@ -13,7 +13,7 @@ from training.models.recommender import hits as outcomes
 from training.models.recommender.inputs import interactions as histories
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.ranking.features import ranks
-from training.models.recommender.task import RECOMMENDER, judge, plots
+from training.models.recommender.task import RECOMMENDER, evaluate, plots
 
 AS_OF = datetime(2017, 11, 6)
 OPTIONS = {"horizon_days": 28}
@@ -199,7 +199,7 @@ def test_it_beats_the_customers_own_habits_on_their_next_baskets(journey, lists)
     own = RECOMMENDER.baselines["personal_frequency"](**OPTIONS).fit(journey, AS_OF)
 
     def ndcg(frame):
-        scores = judge(journey, AS_OF, OPTIONS, frame)
+        scores = evaluate(journey, AS_OF, OPTIONS, frame)
         return next(s.value for s in scores if (s.slice, s.metric) == ("all", "ndcg_10"))
 
     assert ndcg(lists) > ndcg(own.predict(journey, AS_OF))
@@ -216,15 +216,15 @@ def test_a_perfect_list_has_an_ndcg_of_one(journey):
         "product_id",
         pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("customer_id").alias("rank"),
     )
-    value = {s.metric: s.value for s in judge(journey, AS_OF, OPTIONS, perfect) if s.slice == "all"}
+    value = {s.metric: s.value for s in evaluate(journey, AS_OF, OPTIONS, perfect) if s.slice == "all"}
     assert value["ndcg_10"] == value["ndcg_20"] == value["hit_rate_10"] == pytest.approx(1.0)
     assert value["window_precision_10"] < 1.0
 
 
 def test_a_customer_without_a_list_counts_as_a_miss(journey, lists):
     some = lists.filter(pl.col("customer_id") < "5")
-    whole = {s.metric: s for s in judge(journey, AS_OF, OPTIONS, lists) if s.slice == "all"}
-    part = {s.metric: s for s in judge(journey, AS_OF, OPTIONS, some) if s.slice == "all"}
+    whole = {s.metric: s for s in evaluate(journey, AS_OF, OPTIONS, lists) if s.slice == "all"}
+    part = {s.metric: s for s in evaluate(journey, AS_OF, OPTIONS, some) if s.slice == "all"}
     assert part["ndcg_10"].n == whole["ndcg_10"].n
     assert part["ndcg_10"].value < whole["ndcg_10"].value
 

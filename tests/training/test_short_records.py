@@ -13,7 +13,7 @@ from training.models.churn.model import ChurnModel
 from training.models.next_purchase.model import NextPurchaseModel
 from training.models.value.model import ValueModel
 from training.registry import TASKS
-from training.task_setup import ask
+from training.task_setup import set_up
 
 # Fifty days of records.
 AS_OF = datetime(2017, 2, 20)
@@ -69,10 +69,10 @@ def test_a_reason_is_told_and_a_saved_model_answers_alike(name, fitted, journey,
 @pytest.mark.parametrize("name", MODELS)
 def test_it_is_judged_on_one_window_against_what_can_be_fitted(name, journey):
     as_of = datetime(2017, 3, 16)
-    question = ask(TASKS[name], journey, as_of, folds=3, horizon_days=42)
-    assert question.folds == 1
-    assert "answers rest on a process of buying" in question.note
-    report = evaluate(TASKS[name], journey, 3, as_of=as_of, options=question.options)
+    setup = set_up(TASKS[name], journey, as_of, folds=3, horizon_days=42)
+    assert setup.folds == 1
+    assert "answers rest on a process of buying" in setup.note
+    report = evaluate(TASKS[name], journey, 3, as_of=as_of, options=setup.options)
     methods = set(report.summary().get_column("method"))
     assert methods > {FORESELL}
     assert methods <= {FORESELL, *TASKS[name].baselines}

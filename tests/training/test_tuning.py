@@ -45,7 +45,7 @@ class Store:
 def tune(mlruns, monkeypatch):
     """Tune on a shop's records that end some weeks after END; interrupted in the first trial."""
 
-    def ask(task, dataset, as_of, folds):
+    def set_up(task, dataset, as_of, folds):
         return SimpleNamespace(options=OPTIONS, folds=folds)
 
     def run(name, trials, *, weeks=0, interrupted=False):
@@ -55,7 +55,7 @@ def tune(mlruns, monkeypatch):
             # Later days are harder, whatever the options.
             return SimpleNamespace(primary=lambda _: params["loss"] + weeks)
 
-        monkeypatch.setattr(tuning, "ask", ask)
+        monkeypatch.setattr(tuning, "set_up", set_up)
         monkeypatch.setattr(tuning, "fitting_folds", lambda *_: (1, ""))
         monkeypatch.setattr(tuning, "backtest", judged)
         return tuning.tune(TASK, shop(name, weeks), Store(mlruns), trials=trials, reported_folds=1)

@@ -67,7 +67,7 @@ def test_more_days_bring_more(answers, kind):
 def test_the_range_holds_the_expectation_and_four_in_five_outcomes(journey, answers):
     assert (answers["value_90_q10"] <= answers["value_90"]).all()
     assert (answers["value_90_q90"] >= answers["value_90"]).all()
-    scores = VALUE.judge(journey, AS_OF, {"horizon_days": 28}, answers)
+    scores = VALUE.evaluate(journey, AS_OF, {"horizon_days": 28}, answers)
     found = {(one.slice, one.metric): one.value for one in scores}
     assert 0.72 < found["activity=active", "coverage_80"] < 0.9
     assert abs(found["activity=active", "bias"]) < 0.12
@@ -135,8 +135,8 @@ def test_a_log_without_money_is_refused_by_column(orders):
 
 def test_a_missing_prediction_counts_against_the_method(journey, answers):
     options = {"horizon_days": 28}
-    whole = VALUE.judge(journey, AS_OF, options, answers)[0]
-    partly = VALUE.judge(journey, AS_OF, options, answers.head(100))[0]
+    whole = VALUE.evaluate(journey, AS_OF, options, answers)[0]
+    partly = VALUE.evaluate(journey, AS_OF, options, answers.head(100))[0]
     assert partly.n == whole.n
     assert partly.value > 1.2 * whole.value
 

@@ -85,7 +85,7 @@ def slices(features: pl.DataFrame) -> list[pl.Expr]:
     return found
 
 
-def judge(
+def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
     """Measure on all, on active customers, and by tenure and spending level."""
@@ -138,9 +138,9 @@ CHURN = Task(
     needed_days=HORIZON.needed_days,
     least_days=HORIZON.least_days,
     population=population,
-    judge=judge,
+    evaluate=evaluate,
     plots=plots,
-    aside={"segments": groups},
+    extra_artifacts={"segments": groups},
     publish=publish,
     erase=erase,
     companions={"profile": Companion(profile.publish, profile.erase)},

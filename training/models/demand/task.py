@@ -34,7 +34,7 @@ def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) ->
     return chosen.sort("order").head(MAX_SERIES).select(grain.keys).sort(grain.keys)
 
 
-def judge(
+def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
     """Compare with what sold; a series without a forecast counts as a forecast of zero."""
@@ -119,9 +119,9 @@ DEMAND = Task(
     options=options,
     reason=reason,
     needed_days=needed_days,
-    of_customers=False,
+    needs_customers=False,
     population=population,
-    judge=judge,
+    evaluate=evaluate,
     plots=plots,
     publish=publish,
     primary="wape",

@@ -54,7 +54,7 @@ def outcomes(
     return beside(laid, PAIR, following, predictions, horizon)
 
 
-def judge(
+def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
     """Measure on all, and pinball loss by category."""
@@ -115,7 +115,7 @@ NEXT_CATEGORY = Task(
     reason=HORIZON.reason,
     needed_days=HORIZON.needed_days,
     population=population,
-    judge=judge,
+    evaluate=evaluate,
     plots=plots,
     publish=publish,
     erase=erase,

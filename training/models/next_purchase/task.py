@@ -101,7 +101,7 @@ def beside(
     )
 
 
-def judge(
+def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
     """Measure on all, and pinball loss by tenure and spending level."""
@@ -182,7 +182,7 @@ NEXT_PURCHASE = Task(
     needed_days=HORIZON.needed_days,
     least_days=HORIZON.least_days,
     population=population,
-    judge=judge,
+    evaluate=evaluate,
     plots=plots,
     publish=publish,
     erase=erase,

@@ -55,7 +55,7 @@ def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) ->
     return pl.DataFrame({"customer_id": ids}, {"customer_id": pl.String})
 
 
-def judge(
+def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
     """Measure the next basket, the whole horizon, what is shown, and slices of customers."""
@@ -180,9 +180,9 @@ RECOMMENDER = Task(
     reason=HORIZON.reason,
     needed_days=HORIZON.needed_days,
     population=population,
-    judge=judge,
+    evaluate=evaluate,
     plots=plots,
-    cases=measures,
+    per_case_metrics=measures,
     note=NOTE,
     publish=publish,
     erase=erase,

@@ -81,7 +81,7 @@ def outcomes(
     )
 
 
-def judge(
+def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
     """Measure on all, on active customers, and by tenure and spending level."""
@@ -133,7 +133,7 @@ VALUE = Task(
     needed_days=HORIZON.needed_days,
     least_days=HORIZON.least_days,
     population=population,
-    judge=judge,
+    evaluate=evaluate,
     plots=plots,
     publish=publish,
     erase=erase,
