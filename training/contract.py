@@ -243,9 +243,9 @@ class Task:
     primary_slice: str = "all"
     tunable: Mapping[str, Space] = field(default_factory=dict)
     per_case_metrics: PerCaseMetrics | None = None
-    extra_artifacts: Mapping[str, Callable[[Dataset, datetime, Mapping[str, Any]], Mapping[str, Any]]] = (
-        field(default_factory=dict)
-    )
+    extra_artifacts: Mapping[
+        str, Callable[[Dataset, datetime, Mapping[str, Any]], Mapping[str, Any]]
+    ] = field(default_factory=dict)
     note: str = ""
 
 

@@ -216,7 +216,9 @@ def test_a_perfect_list_has_an_ndcg_of_one(journey):
         "product_id",
         pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("customer_id").alias("rank"),
     )
-    value = {s.metric: s.value for s in evaluate(journey, AS_OF, OPTIONS, perfect) if s.slice == "all"}
+    value = {
+        s.metric: s.value for s in evaluate(journey, AS_OF, OPTIONS, perfect) if s.slice == "all"
+    }
     assert value["ndcg_10"] == value["ndcg_20"] == value["hit_rate_10"] == pytest.approx(1.0)
     assert value["window_precision_10"] < 1.0
 
