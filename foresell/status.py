@@ -12,7 +12,7 @@ from features.dataset import Dataset, consent_given, open_dataset
 from features.errors import MissingData
 from features.privacy.pseudonyms import key_check
 from features.storage.snapshots import dataset_folder
-from foresell.jobs import set_up_tasks, dataset_of
+from foresell.jobs import dataset_of, set_up_tasks
 from foresell.settings import Settings
 from training.published import versions as published
 

@@ -15,7 +15,7 @@ import optuna
 from features.dataset import Dataset
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import Space, Task
-from training.task_setup import set_up, fitting_folds
+from training.task_setup import fitting_folds, set_up
 from training.tracking import Tracker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
