@@ -11,6 +11,7 @@ from features.calendar import parse_as_of
 from features.demand.grain import Grain
 from features.errors import InvalidInput
 from training.models.demand.anomalies import REASONS
+from training.models.demand.publish import load_anomalies
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Anomalies:
     @classmethod
     def load(cls, folder: Path, grain: Grain) -> Self | None:
         """Read what `publish` wrote; None where the records were too short to look back on."""
-        path = folder / "anomalies.parquet"
-        return cls(grain, pl.read_parquet(path)) if path.exists() else None
+        frame = load_anomalies(folder)
+        return None if frame is None else cls(grain, frame)
 
     def answer(
         self,

@@ -13,6 +13,7 @@ from features.demand.cold_start import Launches
 from features.demand.series import GROUPS
 from features.errors import InvalidInput, NotFound
 from training.models.demand.distribution import counted
+from training.models.demand.publish import load_cold_start
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class DemandNew:
     @classmethod
     def load(cls, folder: Path, quantiles: Sequence[float]) -> Self:
         """Read what `publish` wrote."""
-        return cls(Launches.load(folder / "launches"), tuple(quantiles))
+        return cls(load_cold_start(folder), tuple(quantiles))
 
     @property
     def described_by(self) -> tuple[str, ...]:

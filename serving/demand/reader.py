@@ -3,14 +3,12 @@
 A forecast is looked up; one under another plan, or with its reasons, is made again.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from features.demand.grain import Grain
@@ -22,6 +20,7 @@ from serving.demand.reforecast import DemandAgain
 from serving.demand.totals import DemandTotals
 from training.models.demand.contributions import REASONS
 from training.models.demand.distribution import between, level_name
+from training.models.demand.publish import load_about, scan_answers
 
 Key = tuple[str, ...]
 # Reasons take some forty milliseconds a series, and a client waits.
@@ -76,25 +75,25 @@ class DemandAnswers:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `DemandModel.publish` wrote."""
-        about = json.loads((folder / "about.json").read_text())
-        grain, dates = Grain.parse(about["grain"]), tuple(about["dates"])
-        answers = pl.read_parquet(folder / "answers.parquet").sort(*grain.keys, "date")
-        names = ["mean", *map(level_name, about["quantiles"])]
+        about = load_about(folder)
+        grain, dates = Grain.parse(about.grain), about.dates
+        answers = scan_answers(folder).collect().sort(*grain.keys, "date")
+        names = ["mean", *map(level_name, about.quantiles)]
         values = answers.select(names).to_numpy().reshape(-1, len(dates), len(names))
         series = answers.gather_every(len(dates))
         rows = {key: row for row, key in enumerate(series.select(grain.keys).iter_rows())}
         return cls(
             grain,
-            about["horizon_days"],
-            about["as_of"],
+            about.horizon_days,
+            about.as_of,
             dates,
             rows,
             values,
             (series.get_column("basis") == "own_history").to_numpy(),
-            tuple(about["quantiles"]),
-            DemandAgain.load(folder, about["as_of"]),
-            DemandTotals.load(folder, about["levels"], about["quantiles"], len(dates)),
-            DemandNew.load(folder, about["quantiles"]),
+            about.quantiles,
+            DemandAgain.load(folder),
+            DemandTotals.load(folder, about.total_levels, about.quantiles, len(dates)),
+            DemandNew.load(folder, about.quantiles),
             Anomalies.load(folder, grain),
         )
 

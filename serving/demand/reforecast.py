@@ -13,12 +13,12 @@ import polars as pl
 
 from features.calendar import parse_as_of
 from features.demand.extract import Books
-from features.demand.grain import Grain
 from features.demand.plan import Planned
 from features.typing import Floats
 from training.models.demand.contributions import REASONS
 from training.models.demand.distribution import level_name
 from training.models.demand.model import DemandModel
+from training.models.demand.publish import load_extract, load_model
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,9 @@ class DemandAgain:
     books: Books
 
     @classmethod
-    def load(cls, folder: Path, as_of: str) -> Self:
+    def load(cls, folder: Path) -> Self:
         """Read what `publish` wrote."""
-        model = DemandModel.load(folder / "model")
-        return cls(model, Books(folder / "books", Grain.parse(model.grain), as_of))
+        return cls(load_model(folder), load_extract(folder))
 
     def features(self, rows: list[int], plan: list[Planned] | None = None) -> pl.DataFrame:
         """Compute the features of series, under a plan.

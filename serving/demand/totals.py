@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training.models.demand.distribution import level_name
+from training.models.demand.publish import load_totals
 from training.models.demand.reconciliation import columns_of
 
 
@@ -44,7 +45,7 @@ class DemandTotals:
         rows: dict[tuple[str, ...], int] = {}
         if not levels:
             return cls(named, rows, np.zeros((0, periods, len(names))), np.zeros(0, dtype=int))
-        frame = pl.read_parquet(folder / "totals.parquet")
+        frame = load_totals(folder)
         parts = []
         for level, columns in named.items():
             own = frame.filter(pl.col("level") == level).sort(*columns, "date")

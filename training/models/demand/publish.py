@@ -1,6 +1,11 @@
-"""A fitted demand model in, the files that serving answers from out; used by its `publish`."""
+"""The published demand folder: written from a fitted model, read by serving.
+
+The file and folder names of the format stand here alone. A level of the distribution between
+two of `PublishedAbout.quantiles` is interpolated, one beyond them equals the outermost.
+"""
 
 import json
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -19,59 +24,142 @@ from training.models.demand.historical_forecasts import HistoricalForecasts
 from training.models.demand.model import DemandModel
 from training.models.demand.reconciliation import Hierarchy
 
+ABOUT = "about.json"
+ANSWERS = "answers.parquet"
+TOTALS = "totals.parquet"
+ANOMALIES = "anomalies.parquet"
+HIERARCHY = "hierarchy.json"
+MODEL = "model"
+EXTRACT = "extract"
+COLD_START = "cold_start"
+
+
+@dataclass(frozen=True)
+class PublishedAbout:
+    """What the published forecasts are of.
+
+    Attributes
+    ----------
+    grain
+        Text such as `product:week`.
+    horizon_days
+        How far the forecasts reach.
+    as_of
+        Instant at which they were made, ISO.
+    dates
+        First day of each period, ISO, ascending.
+    quantiles
+        Published levels, ascending.
+    total_levels
+        Levels of the published totals, such as `department`; empty where the records are too
+        short for historical forecasts.
+    """
+
+    grain: str
+    horizon_days: int
+    as_of: str
+    dates: tuple[str, ...]
+    quantiles: tuple[float, ...]
+    total_levels: tuple[str, ...]
+
 
 def publish(model: DemandModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-    """Write the forecasts of every series that ever sold, and what another plan needs.
+    """Write the published demand folder.
 
-    `answers.parquet` has the grain's keys, `date`, `mean`, a column for each level of `LEVELS`
-    (`q1` to `q99`) and `basis`; `about.json` lists them: a level between two of them is read
-    by interpolation, one beyond them as the outermost. `totals.parquet` has the same of every
-    total of the series that `score` lists, and `anomalies.parquet` the recent periods that were
-    not as expected; records too short to look back on have neither. `model` and `books` are
-    what forecasts under another plan, and reasons, are made from: their series have the order
-    of the answers. `launches` is what series without sales are forecast from.
+    `answers.parquet` has a row per series that ever sold and period: the grain's keys, `date`,
+    `mean`, a column per level of `LEVELS` (`q1` to `q99`) and `basis`. `totals.parquet` has the
+    same columns for totals of the series that sold recently, and `anomalies.parquet` the recent
+    periods outside their expected range; both are absent where the records are too short for
+    historical forecasts. `model` and `extract` hold what forecasts under another plan and
+    explanations are computed from; series are in the order of the answers. `cold_start` holds
+    what forecasts of series without sales are computed from.
     """
     grain = Grain.parse(model.grain)
     ever = all_series(dataset, grain).index.select(*grain.keys).collect().to_polars()
     frames = model.frames(dataset, as_of, ever)
     answers = pl.concat(model.forecast(frame, LEVELS) for frame in frames)
-    answers.write_parquet(folder / "answers.parquet", compression="zstd")
-    for name in ("model", "books", "launches"):
+    answers.write_parquet(folder / ANSWERS, compression="zstd")
+    for name in (MODEL, EXTRACT, COLD_START):
         (folder / name).mkdir()
-    model.save(folder / "model")
+    model.save(folder / MODEL)
     steps = grain.periods(model.horizon_days)
-    Launches.read(dataset, grain, as_of, steps).save(folder / "launches")
-    Books.write(dataset, grain, as_of, folder / "books")
-    dates = [to_day(as_of) + grain.days * k for k in range(steps)]
-    about = {
-        "grain": model.grain,
-        "horizon_days": model.horizon_days,
-        "quantiles": list(LEVELS),
-        "as_of": as_of.isoformat(),
-        "levels": _looked_back(model, dataset, as_of, answers, folder),
-        "dates": [day_start(day).date().isoformat() for day in dates],
-    }
-    (folder / "about.json").write_text(json.dumps(about, indent=1))
+    Launches.read(dataset, grain, as_of, steps).save(folder / COLD_START)
+    Books.write(dataset, grain, as_of, folder / EXTRACT)
+    days = [to_day(as_of) + grain.days * step for step in range(steps)]
+    about = PublishedAbout(
+        grain=model.grain,
+        horizon_days=model.horizon_days,
+        as_of=as_of.isoformat(),
+        dates=tuple(day_start(day).date().isoformat() for day in days),
+        quantiles=LEVELS,
+        total_levels=_publish_historical(model, dataset, as_of, answers, folder),
+    )
+    (folder / ABOUT).write_text(json.dumps(asdict(about), indent=1))
 
 
-def _looked_back(
+def _publish_historical(
     model: DemandModel, dataset: Dataset, as_of: datetime, answers: pl.DataFrame, folder: Path
-) -> list[str]:
-    """Write totals and anomalies; return the levels of the totals."""
+) -> tuple[str, ...]:
+    """Write what rests on historical forecasts, if any; return the levels of the totals."""
     grain = Grain.parse(model.grain)
     try:
-        rolled = HistoricalForecasts.fit(model, dataset, as_of)
+        historical = HistoricalForecasts.fit(model, dataset, as_of)
     except MissingData:
-        return []
-    past = list(rolled.look_back(dataset))
+        return ()
+    past = list(historical.look_back(dataset))
     hierarchy = Hierarchy.fit(dataset, grain, past)
-    hierarchy.save(folder / "hierarchy.json")
+    hierarchy.save(folder / HIERARCHY)
     selling = answers.join(selling_series(dataset, grain, as_of), on=grain.keys, how="semi")
     totals = [
         hierarchy.totals(dataset, selling, level, LEVELS).with_columns(level=pl.lit(level))
         for level in hierarchy.misses
     ]
-    pl.concat(totals, how="diagonal").write_parquet(folder / "totals.parquet")
-    found = anomalies(dataset, grain, model.country, near(past, grain))
-    found.write_parquet(folder / "anomalies.parquet")
-    return list(hierarchy.misses)
+    pl.concat(totals, how="diagonal").write_parquet(folder / TOTALS)
+    recent = anomalies(dataset, grain, model.country, near(past, grain))
+    recent.write_parquet(folder / ANOMALIES)
+    return tuple(hierarchy.misses)
+
+
+def load_about(folder: Path) -> PublishedAbout:
+    """Read what the published forecasts are of."""
+    fields = json.loads((folder / ABOUT).read_text())
+    return PublishedAbout(
+        grain=fields["grain"],
+        horizon_days=fields["horizon_days"],
+        as_of=fields["as_of"],
+        dates=tuple(fields["dates"]),
+        quantiles=tuple(fields["quantiles"]),
+        total_levels=tuple(fields["total_levels"]),
+    )
+
+
+def scan_answers(folder: Path) -> pl.LazyFrame:
+    """Scan the forecasts; see `publish` for the columns."""
+    return pl.scan_parquet(folder / ANSWERS)
+
+
+def load_totals(folder: Path) -> pl.DataFrame:
+    """Read the forecasts of totals, in a published folder that has `total_levels`."""
+    return pl.read_parquet(folder / TOTALS)
+
+
+def load_anomalies(folder: Path) -> pl.DataFrame | None:
+    """Read the anomalies; None where the records are too short for historical forecasts."""
+    path = folder / ANOMALIES
+    return pl.read_parquet(path) if path.exists() else None
+
+
+def load_model(folder: Path) -> DemandModel:
+    """Read the model that made the forecasts."""
+    return DemandModel.load(folder / MODEL)
+
+
+def load_extract(folder: Path) -> Books:
+    """Open the extract of the records; its tables are read on demand."""
+    about = load_about(folder)
+    return Books(folder / EXTRACT, Grain.parse(about.grain), about.as_of)
+
+
+def load_cold_start(folder: Path) -> Launches:
+    """Read what forecasts of series without sales are computed from."""
+    return Launches.load(folder / COLD_START)
