@@ -19,7 +19,7 @@ from features.typing import Float32s, Ints
 from training.models.recommender.inputs.interactions import Interactions, find_sorted, known_at
 from training.models.recommender.inputs.locations import Places
 from training.models.recommender.inputs.promotions import Plan
-from training.published.arrays import reaching
+from training.models.recommender.inputs.top_k import at_least_kth_largest
 
 # Neighbours and item weights are learned from at most so many customers.
 MAX_REFERENCES = 5000
@@ -138,7 +138,7 @@ class Sparse:
         may[without] = False
         asked = may[positions, columns] & (self.values.data > 0)
         positions, columns, scores = positions[asked], columns[asked], self.values.data[asked]
-        near = reaching(positions, scores, limit, len(lengths))
+        near = at_least_kth_largest(positions, scores, limit, len(lengths))
         positions, columns, scores = positions[near], columns[near], scores[near]
         order = np.lexsort((columns, -scores, positions))
         place = np.arange(len(order)) - np.searchsorted(positions, positions)

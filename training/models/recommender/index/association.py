@@ -17,6 +17,7 @@ from scipy.special import gammainc
 from features.dataset import Dataset
 from features.typing import Float32s, Int32s
 from training.models.recommender.index.catalogue import Catalogue
+from training.models.recommender.inputs.top_k import group_boundaries
 from training.published import arrays
 
 # The newest baskets, and the products in enough of them, that are looked at.
@@ -36,7 +37,7 @@ ROWS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
-class Association(arrays.Stored):
+class Association(arrays.StoredArrays):
     """Significant pairs, each product's strongest first.
 
     Attributes
@@ -87,10 +88,10 @@ class Association(arrays.Stored):
         weight = _weight(pairs)[twice]
         order = np.lexsort((j, -weight, i))
         i, j, twice, weight = i[order], j[order], twice[order], weight[order]
-        keep = np.arange(len(i)) - arrays.ends(i, products)[i] < PARTNERS
+        keep = np.arange(len(i)) - group_boundaries(i, products)[i] < PARTNERS
         i, j, twice, weight = i[keep], j[keep], twice[keep], weight[keep]
         return cls(
-            arrays.ends(i, products),
+            group_boundaries(i, products),
             j.astype(np.int32),
             pairs.lift[twice].astype(np.float32),
             (pairs.both[twice] / total).astype(np.float32),

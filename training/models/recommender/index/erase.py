@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from training.models.recommender.inputs.top_k import group_boundaries
 from training.published import arrays
 
 CUSTOMERS = "customers.parquet"
@@ -69,7 +70,7 @@ def _from_buyers(folder: Path, kept: NDArray[np.bool_]) -> None:
     products = len(found["ends"]) - 1
     owners = np.repeat(np.arange(products), np.diff(found["ends"]))[stays]
     numbers = (np.cumsum(kept) - 1).astype(np.int32)
-    arrays.replace(folder / "buyer_ends.npy", arrays.ends(owners, products))
+    arrays.replace(folder / "buyer_ends.npy", group_boundaries(owners, products))
     arrays.replace(folder / "buyer_customer.npy", numbers[found["customer"][stays]])
     for name in ("chance", "again"):
         path = folder / f"buyer_{name}.npy"

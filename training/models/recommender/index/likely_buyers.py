@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from features.typing import Float32s, Int32s
 from training.models.recommender.index.catalogue import Catalogue
+from training.models.recommender.inputs.top_k import group_boundaries
 from training.published import arrays
 
 # Customers kept of each product.
@@ -16,7 +17,7 @@ KEPT = 1000
 
 
 @dataclass(frozen=True)
-class Buyers(arrays.Stored):
+class Buyers(arrays.StoredArrays):
     """Customers by product, the likeliest to buy it within the horizon first.
 
     Attributes
@@ -53,7 +54,7 @@ class Buyers(arrays.Stored):
         code = pl.Series("code", codes[likeliest.get_column("col").to_numpy()])
         rows = first_of_each(likeliest.with_columns(code), "code")
         return cls(
-            arrays.ends(rows.get_column("code").cast(pl.Int64).to_numpy(), catalogue.size),
+            group_boundaries(rows.get_column("code").cast(pl.Int64).to_numpy(), catalogue.size),
             rows.get_column("row").cast(pl.Int32).to_numpy(),
             rows.get_column("month").cast(pl.Float32).to_numpy(),
             rows.get_column("again").to_numpy(),

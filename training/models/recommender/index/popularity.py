@@ -17,6 +17,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.typing import Float32s, Int32s
 from training.models.recommender.index.catalogue import Catalogue
+from training.models.recommender.inputs.top_k import group_boundaries
 from training.published import arrays
 
 RECENT_DAYS = 28
@@ -30,7 +31,7 @@ MOST_SEASON = 5.0
 
 
 @dataclass(frozen=True)
-class PopularNow(arrays.Stored):
+class PopularNow(arrays.StoredArrays):
     """Popular products by location.
 
     Attributes
@@ -164,7 +165,7 @@ def _by_location(
     n = counted.get_column("n").to_numpy()
     shares = (n * factor[codes] + PRIOR_BASKETS * share[codes]) / (total + PRIOR_BASKETS)
     owners = counted.get_column("location").cast(pl.Int64).to_numpy()
-    ends = arrays.ends(owners, baskets.height)
+    ends = group_boundaries(owners, baskets.height)
     sizes = baskets.get_column("baskets").to_numpy()
     top = []
     for position, size in enumerate(sizes):

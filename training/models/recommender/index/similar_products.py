@@ -17,6 +17,7 @@ from scipy import sparse
 from features.dataset import Dataset
 from features.typing import Float32s, Int32s
 from training.models.recommender.index.catalogue import SIMILARITY_BY_LEVEL, Catalogue
+from training.models.recommender.inputs.top_k import at_least_kth_largest, group_boundaries
 from training.published import arrays
 
 NEIGHBOURS = 20
@@ -35,7 +36,7 @@ BLOCK = 1000
 
 
 @dataclass(frozen=True)
-class Similar(arrays.Stored):
+class Similar(arrays.StoredArrays):
     """Look-alikes of each product, the most alike first.
 
     Attributes
@@ -67,13 +68,13 @@ class Similar(arrays.Stored):
         i, j = keys // catalogue.size, keys % catalogue.size
         likeness = traits.likeness(i, j) + BY_BUYERS * _cosine(bought, i, j)
         likeness = likeness / (traits.most + BY_BUYERS)
-        near = arrays.reaching(i, likeness, NEIGHBOURS, catalogue.size)
+        near = at_least_kth_largest(i, likeness, NEIGHBOURS, catalogue.size)
         i, j, likeness = i[near], j[near], likeness[near]
         order = np.lexsort((j, -catalogue.share[j], -likeness, i))
         i, j, likeness = i[order], j[order], likeness[order]
-        keep = np.arange(len(i)) - arrays.ends(i, catalogue.size)[i] < NEIGHBOURS
+        keep = np.arange(len(i)) - group_boundaries(i, catalogue.size)[i] < NEIGHBOURS
         return cls(
-            arrays.ends(i[keep], catalogue.size),
+            group_boundaries(i[keep], catalogue.size),
             j[keep].astype(np.int32),
             likeness[keep].astype(np.float32),
         )
