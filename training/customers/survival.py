@@ -20,6 +20,8 @@ QUANTILES = (0.1, 0.5, 0.9)
 WITHIN_DAYS = (7, 14, 30)
 # Chances are answered for so many days ahead at most.
 MOST_DAYS = 3650
+# Days between the past cutoffs that the models learn from.
+CUTOFF_STEP_DAYS = 14
 TINY = 1e-12
 # Who came for the first time yesterday, as a process of buying sees them; who has not come yet is
 # taken for one.

@@ -1,26 +1,32 @@
-"""What next-purchase predictions look like: curves and quantiles against what happened."""
+"""Figures of the time to the next purchase: curves, quantiles and outcomes in, figures out."""
+
+from collections.abc import Mapping
 
 import numpy as np
+import polars as pl
 from matplotlib.figure import Figure
 
 from features.typing import Floats
+
+# Days of the probabilities that `category_probabilities` shows, longest bar first.
+WITHIN_DAYS = (30, 14, 7)
 
 
 def draw(
     days: Floats, horizon_days: int, chances: dict[int, Floats], quantiles: dict[float, Floats]
 ) -> dict[str, Figure]:
-    """Draw both figures.
+    """Draw survival curves and the calibration of quantiles.
 
     Parameters
     ----------
     days
-        Days to the purchase, the horizon where none was seen.
+        Days to the purchase; the horizon where none was observed.
     horizon_days
-        The follow-up.
+        Days of follow-up.
     chances
         P(purchase within so many days), by days.
     quantiles
-        Predicted quantiles, by their level.
+        Predicted quantiles, by level.
     """
     return {
         "survival": survival(days, horizon_days, chances, quantiles),
@@ -31,20 +37,21 @@ def draw(
 def survival(
     days: Floats, horizon_days: int, chances: dict[int, Floats], quantiles: dict[float, Floats]
 ) -> Figure:
-    """Draw who has not bought yet, by thirds of the predicted median: what was said, what came.
+    """Draw predicted and observed survival by thirds of the predicted median.
 
-    All are followed to the horizon, so the share left is the Kaplan-Meier curve.
+    Follow-up reaches the horizon for all customers, so the observed share without a purchase is
+    the Kaplan-Meier estimate.
     """
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()
     grid = np.arange(horizon_days + 1)
     order = np.argsort(quantiles[0.5], kind="stable")
     for number, part in enumerate(np.array_split(order, 3)):
-        left = [(days[part] > day).mean() for day in grid]
+        observed = [(days[part] > day).mean() for day in grid]
         label = ("soonest third", "middle third", "latest third")[number]
-        axes.step(grid, left, where="post", color=f"C{number}", label=f"{label}, happened")
-        said = [1 - chance[part].mean() for chance in chances.values()]
-        axes.plot(list(chances), said, "o", color=f"C{number}", label=f"{label}, predicted")
+        axes.step(grid, observed, where="post", color=f"C{number}", label=f"{label}, happened")
+        predicted = [1 - chance[part].mean() for chance in chances.values()]
+        axes.plot(list(chances), predicted, "o", color=f"C{number}", label=f"{label}, predicted")
     axes.set(
         xlim=(0, horizon_days),
         ylim=(0, 1),
@@ -57,19 +64,19 @@ def survival(
 
 
 def quantile_calibration(days: Floats, horizon_days: int, quantiles: dict[float, Floats]) -> Figure:
-    """Draw the share of purchases that came before each predicted quantile.
+    """Draw the share of purchases before each predicted quantile.
 
-    Customers whose quantile lies at the horizon are left out: whether it was exceeded is not
-    seen.
+    Customers whose quantile equals the horizon are excluded: follow-up ends before it can be
+    exceeded.
     """
     figure = Figure(figsize=(5, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    seen = {level: quantile < horizon_days for level, quantile in quantiles.items()}
+    included = {level: quantile < horizon_days for level, quantile in quantiles.items()}
     shares = {
-        level: (days[within] <= quantiles[level][within]).mean()
-        for level, within in seen.items()
-        if within.any()
+        level: (days[rows] <= quantiles[level][rows]).mean()
+        for level, rows in included.items()
+        if rows.any()
     }
     axes.plot(list(shares), list(shares.values()), "o-")
     axes.set(
@@ -79,4 +86,39 @@ def quantile_calibration(days: Floats, horizon_days: int, quantiles: dict[float,
         ylabel="share of purchases",
         title="Quantile calibration",
     )
+    return figure
+
+
+def purchase_curves(curves: Mapping[str, Floats]) -> Figure:
+    """Draw P(purchase within d days), d = 1 to the horizon, one line per name; a dot at q50."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, curve) in enumerate(curves.items()):
+        days = np.arange(len(curve) + 1)
+        chance = np.concatenate([[0.0], curve])
+        axes.plot(days, chance, color=f"C{number}", label=name)
+        if chance[-1] >= 0.5:
+            median = float(np.interp(0.5, chance, days))
+            axes.plot([median], [0.5], "o", color=f"C{number}")
+    axes.set(
+        xlim=(0, None),
+        ylim=(0, 1),
+        xlabel="days from as_of",
+        ylabel="chance to have bought",
+        title="Days until the next purchase",
+    )
+    axes.legend()
+    return figure
+
+
+def category_probabilities(answers: pl.DataFrame, customer_id: str) -> Figure:
+    """Draw one customer's P(purchase within 7, 14, 30 days) by category, the soonest on top."""
+    rows = answers.filter(pl.col("customer_id") == customer_id).sort("p_within_14", "category")
+    figure = Figure(figsize=(8, 1.2 + 0.28 * rows.height), layout="constrained")
+    axes = figure.subplots()
+    for days, shade in zip(WITHIN_DAYS, ("0.85", "0.6", "C0"), strict=True):
+        chances = rows.get_column(f"p_within_{days}").to_numpy()
+        axes.barh(rows.get_column("category").to_list(), chances, color=shade, label=f"{days} days")
+    axes.set(xlim=(0, 1), xlabel="chance to buy within", title=f"Customer {customer_id}")
+    axes.legend(loc="lower right")
     return figure

@@ -1,53 +1,40 @@
-"""What churn predictions look like: said against happened, and who is caught first."""
+"""Figures of churn predictions: outcomes and probabilities in, calibration and lift out."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from features.typing import Floats
+from training.customers.calibration_plot import draw_calibration
 
 
-def draw(churned: Floats, p: Floats) -> dict[str, Figure]:
-    """Draw both figures from what happened (0 or 1) and the probabilities."""
-    return {"calibration": calibration(churned, p), "lift": lift(churned, p)}
+def draw(churned: Floats, probability: Floats) -> dict[str, Figure]:
+    """Draw both figures from outcomes (0 or 1) and churn probabilities."""
+    return {
+        "calibration": calibration(churned, probability),
+        "lift": lift(churned, probability),
+    }
 
 
-def calibration(
-    churned: Floats,
-    p: Floats,
-    bins: int = 10,
-    *,
-    said: str = "churn probability",
-    came: str = "share that churned",
-    title: str = "Calibration, active customers",
-) -> Figure:
-    """Draw the share of whom it came true against the probability, in bins of equal count."""
-    parts = [part for part in np.array_split(np.argsort(p, kind="stable"), bins) if len(part)]
-    promised = np.array([p[part].mean() for part in parts])
-    happened = np.array([churned[part].mean() for part in parts])
-    error = np.sqrt(happened * (1 - happened) / np.array([len(part) for part in parts]))
-    figure = Figure(figsize=(5, 4.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.errorbar(promised, happened, yerr=1.96 * error, fmt="o-", capsize=2)
-    limit = min(1.0, 1.15 * max(promised.max(), (happened + 1.96 * error).max(), 0.05))
-    axes.set(
-        xlim=(0, limit),
-        ylim=(0, limit),
-        xlabel=said,
-        ylabel=came,
-        title=title,
+def calibration(churned: Floats, probability: Floats) -> Figure:
+    """Draw the share of churned customers against the churn probability."""
+    return draw_calibration(
+        churned,
+        probability,
+        xlabel="churn probability",
+        ylabel="share that churned",
+        title="Calibration, active customers",
     )
-    return figure
 
 
-def lift(churned: Floats, p: Floats) -> Figure:
-    """Draw the share of churners found among the customers with the highest probabilities."""
-    found = np.cumsum(churned[np.argsort(-p, kind="stable")]) / max(churned.sum(), 1)
-    asked = np.arange(1, len(found) + 1) / len(found)
+def lift(churned: Floats, probability: Floats) -> Figure:
+    """Draw the share of churned customers among those with the highest probabilities."""
+    order = np.argsort(-probability, kind="stable")
+    reached = np.cumsum(churned[order]) / max(churned.sum(), 1)
+    contacted = np.arange(1, len(reached) + 1) / len(reached)
     figure = Figure(figsize=(5, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="at random")
-    axes.plot(asked, found, label="by churn probability")
+    axes.plot(contacted, reached, label="by churn probability")
     axes.set(
         xlim=(0, 1),
         ylim=(0, 1),

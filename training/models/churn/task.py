@@ -1,10 +1,10 @@
-"""Churn as a question: who is judged, how, and against what.
+"""Churn task: evaluation, baselines, figures and tuning ranges of the churn model.
 
-The population is every customer with a purchase; the primary figure is read on the active ones,
-who bought within the last two horizons.
+The evaluated population is every customer with a purchase. The primary metric is read on active
+customers, who bought within the last two horizons.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from training import metrics
 from training.contract import Companion, Score, Space, Task
 from training.customers import profile
 from training.customers.cutoffs import customer_features, days_to_next
-from training.customers.horizon import CustomerHorizon
+from training.customers.evaluation import HORIZON, activity, population, slices
 from training.customers.segment_counts import groups
 from training.models.churn.baselines import BgNbdSilence, lightgbm_rfm, recency_only, rfm_logistic
 from training.models.churn.model import ChurnModel
@@ -32,93 +32,68 @@ METRICS = {
     "ece": metrics.ece,
     "lift_10": metrics.lift,
 }
-# What is measured on every slice; the others on `all` and on the active only.
-ON_SLICES = ("log_loss", "roc_auc")
-# What says how well those who stay are told from those who leave, and so needs both.
-OF_BOTH = ("roc_auc", "pr_auc", "lift_10")
-# Silence for longer than customers' usual gap is out of the ordinary. The newest cut needs its
-# window, and as many days before it.
-HORIZON = CustomerHorizon(needed=lambda days: 2 * days)
-
-
-def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
-    """Every customer with a purchase before `as_of`."""
-    return customer_features(dataset, as_of).select("customer_id")
+# Measured on every slice; the other metrics on all and on active customers only.
+SLICE_METRICS = ("log_loss", "roc_auc")
+# Ranking metrics, defined only where both outcomes occur.
+RANKING_METRICS = ("roc_auc", "pr_auc", "lift_10")
 
 
 def outcomes(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> pl.DataFrame:
-    """Lay what happened (`churned`, 0 or 1) beside what was said (`p`), with slices.
+    """Join outcomes (`churned`, 0 or 1), predictions (`p`) and slices, one row a customer.
 
-    A customer without a prediction is taken to have been told the opposite of what happened.
+    A customer without a prediction gets the opposite of the outcome.
     """
     horizon = options["horizon_days"]
     features = customer_features(dataset, as_of)
     ids = features.get_column("customer_id")
     end = as_of + timedelta(days=horizon)
     following = days_to_next(dataset, end, to_day(as_of), ids).fill_null(horizon)
-    said = predictions.select("customer_id", pl.col("churn_probability").alias("p"))
-    laid = features.with_columns((following >= horizon).cast(pl.Float64).alias("churned")).join(
-        said, on="customer_id", how="left", maintain_order="left"
+    predicted = predictions.select("customer_id", pl.col("churn_probability").alias("p"))
+    joined = features.with_columns((following >= horizon).cast(pl.Float64).alias("churned")).join(
+        predicted, on="customer_id", how="left", maintain_order="left"
     )
-    active = pl.col("recency") <= 2 * horizon
-    return laid.select(
+    return joined.select(
         "churned",
         pl.col("p").fill_null(1 - pl.col("churned")),
-        pl.when(active).then(pl.lit("active")).otherwise(pl.lit("silent")).alias("activity"),
+        activity(horizon),
         *slices(features),
     )
-
-
-def slices(features: pl.DataFrame) -> list[pl.Expr]:
-    """Return tenure and spending level, as slices of a report."""
-    long = pl.col("tenure") >= 182
-    found = [
-        pl.when(long).then(pl.lit("over_half_a_year")).otherwise(pl.lit("newer")).alias("tenure")
-    ]
-    if "spend_decayed_56" in features.columns:
-        spend = pl.col("spend_decayed_56")
-        low, high = spend.quantile(1 / 3), spend.quantile(2 / 3)
-        level = pl.when(spend <= low).then(pl.lit("low")).when(spend <= high).then(pl.lit("middle"))
-        found.append(level.otherwise(pl.lit("high")).alias("spending"))
-    return found
 
 
 def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
-    """Measure on all, on active customers, and by tenure and spending level."""
-    laid = outcomes(dataset, as_of, options, predictions)
-    active = laid.filter(pl.col("activity") == "active")
+    """Measure on all customers, on active ones, and by tenure and spending level."""
+    joined = outcomes(dataset, as_of, options, predictions)
+    active = joined.filter(pl.col("activity") == "active")
     scores = [
-        *_measure("all", laid, METRICS),
+        *_measure("all", joined, METRICS),
         *_measure("activity=active", active, METRICS),
     ]
-    for column in laid.columns[3:]:
-        for (value,), part in laid.sort(column).group_by(column, maintain_order=True):
-            scores += _measure(f"{column}={value}", part, ON_SLICES)
+    for column in joined.columns[3:]:
+        for (value,), part in joined.sort(column).group_by(column, maintain_order=True):
+            scores += _measure(f"{column}={value}", part, SLICE_METRICS)
     return scores
 
 
-def _measure(
-    name: str, part: pl.DataFrame, chosen: Mapping[str, Any] | tuple[str, ...]
-) -> list[Score]:
+def _measure(name: str, part: pl.DataFrame, chosen: Iterable[str]) -> list[Score]:
     y = part.get_column("churned").to_numpy()
     p = part.get_column("p").to_numpy()
     if len(y) == 0:
         return []
     both = 0 < y.mean() < 1
-    told = [metric for metric in chosen if both or metric not in OF_BOTH]
-    return [Score(name, metric, METRICS[metric](y, p), len(y)) for metric in told]
+    defined = [metric for metric in chosen if both or metric not in RANKING_METRICS]
+    return [Score(name, metric, METRICS[metric](y, p), len(y)) for metric in defined]
 
 
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> dict[str, Figure]:
-    """Draw the calibration curve and the lift of active customers."""
-    laid = outcomes(dataset, as_of, options, predictions)
-    active = laid.filter(pl.col("activity") == "active")
+    """Draw calibration and lift of active customers."""
+    joined = outcomes(dataset, as_of, options, predictions)
+    active = joined.filter(pl.col("activity") == "active")
     if active.is_empty():
         return {}
     return draw(active.get_column("churned").to_numpy(), active.get_column("p").to_numpy())

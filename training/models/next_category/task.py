@@ -1,7 +1,7 @@
-"""Next purchase from a category as a question: who is judged, how, and against what.
+"""Next-category task: evaluation, baselines, figures and tuning ranges of the model.
 
-The population is customers and categories with three purchases or more, of customers who bought
-within the last two horizons. Days count as for the next purchase of anything.
+The evaluated population is pairs of customer and category with three purchases or more, of
+customers who bought within the last two horizons. Days count as in the next-purchase task.
 """
 
 from collections.abc import Mapping
@@ -17,23 +17,21 @@ from features.customers.by_category import PAIR
 from features.dataset import Dataset
 from training import metrics
 from training.contract import Score, Space, Task
-from training.customers.survival import WITHIN_DAYS
-from training.customers.survival_plots import draw
-from training.models.churn.plots import calibration
+from training.customers.calibration_plot import draw_calibration
+from training.customers.survival_evaluation import HORIZON, draw, join_outcomes, pinball
 from training.models.next_category.baselines import CategoryCurve, ModifiedBgNbdCurve
 from training.models.next_category.cutoffs import days_to_next_pair, leading_categories, pairs
 from training.models.next_category.model import NextCategoryModel
 from training.models.next_category.publish import erase, publish
-from training.models.next_purchase.task import HORIZON, LEVELS, beside, pinball
 
-# The chance that is judged: within two weeks.
+# Days of the probability that is evaluated.
 SOON_DAYS = 14
-# Categories with fewer judged customers are no slice of their own.
-FEWEST_IN_A_SLICE = 500
+# Categories with fewer evaluated customers are not reported as slices.
+MIN_SLICE = 500
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
-    """Return customers and categories with enough history, of the customers that are active."""
+    """Return the pairs with enough history, of active customers."""
     names = leading_categories(dataset, as_of, NextCategoryModel.categories)
     active = pl.col("customer_recency") <= 2 * options["horizon_days"]
     return pairs(dataset, as_of, names).filter(active).select(PAIR)
@@ -42,40 +40,40 @@ def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) ->
 def outcomes(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> pl.DataFrame:
-    """Lay what happened (`days`, `bought`) beside what was said.
+    """Join outcomes (`days`, `bought`) and predictions, one row a customer and category.
 
-    What has no prediction is taken to have been told the opposite of what happened.
+    See `training.customers.survival_evaluation.join_outcomes`.
     """
     horizon = options["horizon_days"]
-    laid = population(dataset, as_of, options)
-    names = laid.get_column("category").unique().to_list()
+    entities = population(dataset, as_of, options)
+    names = entities.get_column("category").unique().to_list()
     end = as_of + timedelta(days=horizon)
-    following = days_to_next_pair(dataset, end, names, to_day(as_of), laid)
-    return beside(laid, PAIR, following, predictions, horizon)
+    following = days_to_next_pair(dataset, end, names, to_day(as_of), entities)
+    return join_outcomes(entities, PAIR, following, predictions, horizon)
 
 
 def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
-    """Measure on all, and pinball loss by category."""
-    laid = outcomes(dataset, as_of, options, predictions)
-    if laid.is_empty():
+    """Measure on all pairs, and the pinball loss by category."""
+    joined = outcomes(dataset, as_of, options, predictions)
+    if joined.is_empty():
         return []
-    scores = [Score("all", name, value, laid.height) for name, value in measure(laid).items()]
-    for (name,), part in laid.group_by("category", maintain_order=True):
-        if part.height >= FEWEST_IN_A_SLICE:
+    scores = [Score("all", name, value, joined.height) for name, value in measure(joined).items()]
+    for (name,), part in joined.group_by("category", maintain_order=True):
+        if part.height >= MIN_SLICE:
             scores.append(Score(f"category={name}", "pinball", pinball(part), part.height))
     return scores
 
 
-def measure(laid: pl.DataFrame) -> dict[str, float]:
-    """Measure outcomes."""
-    days = laid.get_column("days").to_numpy()
-    soon, chance = days < SOON_DAYS, laid.get_column(f"p_within_{SOON_DAYS}").to_numpy()
-    low, high = (laid.get_column(name).to_numpy() for name in ("q10", "q90"))
+def measure(joined: pl.DataFrame) -> dict[str, float]:
+    """Measure joined outcomes and predictions; `mae` is that of the expectation."""
+    days = joined.get_column("days").to_numpy()
+    soon, chance = days < SOON_DAYS, joined.get_column(f"p_within_{SOON_DAYS}").to_numpy()
+    low, high = (joined.get_column(name).to_numpy() for name in ("q10", "q90"))
     return {
-        "pinball": pinball(laid),
-        "mae": float(np.abs(days - laid.get_column("expected_days").to_numpy()).mean()),
+        "pinball": pinball(joined),
+        "mae": float(np.abs(days - joined.get_column("expected_days").to_numpy()).mean()),
         "coverage_80": metrics.coverage(days, low, high),
         f"auc_within_{SOON_DAYS}": metrics.roc_auc(soon, chance),
         f"ece_within_{SOON_DAYS}": metrics.ece(soon, chance),
@@ -86,22 +84,16 @@ def measure(laid: pl.DataFrame) -> dict[str, float]:
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> dict[str, Figure]:
-    """Draw survival curves and the calibration of quantiles and of the chance within two weeks."""
-    laid = outcomes(dataset, as_of, options, predictions)
-    if laid.is_empty():
+    """Draw survival curves, and the calibration of quantiles and of P(purchase within 14 days)."""
+    joined = outcomes(dataset, as_of, options, predictions)
+    if joined.is_empty():
         return {}
-    days = laid.get_column("days").to_numpy()
-    figures = draw(
-        days,
-        options["horizon_days"],
-        {one: laid.get_column(f"p_within_{one}").to_numpy() for one in WITHIN_DAYS},
-        {q: laid.get_column(name).to_numpy() for name, q in LEVELS.items()},
-    )
-    figures["calibration_within_14"] = calibration(
-        (days < SOON_DAYS).astype(np.float64),
-        laid.get_column(f"p_within_{SOON_DAYS}").to_numpy(),
-        said="chance of a purchase within 14 days",
-        came="share that bought",
+    figures = draw(joined, options["horizon_days"])
+    figures["calibration_within_14"] = draw_calibration(
+        (joined.get_column("days").to_numpy() < SOON_DAYS).astype(np.float64),
+        joined.get_column(f"p_within_{SOON_DAYS}").to_numpy(),
+        xlabel="chance of a purchase within 14 days",
+        ylabel="share that bought",
         title="Calibration, customers and categories",
     )
     return figures

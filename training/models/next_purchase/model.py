@@ -25,6 +25,7 @@ from training.customers import published as known_customers
 from training.customers.cutoffs import Followed, customer_features, followed_cuts, learnable
 from training.customers.explanations import explained, reason_columns, strongest
 from training.customers.survival import (
+    CUTOFF_STEP_DAYS,
     NEWCOMER,
     TINY,
     answers_from,
@@ -79,7 +80,7 @@ class NextPurchaseModel:
     seed: int = 0
     threads: int = 1
     cuts: int = 12
-    cut_step_days: int = 14
+    cut_step_days: int = CUTOFF_STEP_DAYS
     rounds: int = 200
     learning_rate: float = 0.05
     num_leaves: int = 24

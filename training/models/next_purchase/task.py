@@ -1,10 +1,10 @@
-"""Next purchase as a question: who is judged, how, and against what.
+"""Next-purchase task: evaluation, baselines, figures and tuning ranges of the model.
 
-The population is the customers who bought within the last two horizons. Days count from as_of, a
-purchase at its day's middle; truth and forecast are both clipped at the horizon.
+The evaluated population is the customers who bought within the last two horizons. Days count from
+`as_of`, a purchase at the middle of its day; outcome and prediction are clipped at the horizon.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +17,9 @@ from features.dataset import Dataset
 from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, days_to_next
-from training.customers.horizon import CustomerHorizon
-from training.customers.survival import QUANTILES, WITHIN_DAYS
-from training.customers.survival_plots import draw
-from training.models.churn.task import slices
+from training.customers.evaluation import is_active, slices
+from training.customers.survival import WITHIN_DAYS
+from training.customers.survival_evaluation import HORIZON, draw, join_outcomes, pinball
 from training.models.next_purchase.baselines import (
     BgNbdCurve,
     OwnMedianGap,
@@ -32,28 +31,19 @@ from training.models.next_purchase.baselines import (
 from training.models.next_purchase.model import NextPurchaseModel
 from training.models.next_purchase.publish import erase, publish
 
-LEVELS = {f"q{round(100 * q)}": q for q in QUANTILES}
-# Customers are followed for twice the horizon that holds their usual gap, never for so short that
-# an answered chance is beyond it. The newest cut needs days to be followed for.
-HORIZON = CustomerHorizon(
-    needed=lambda days: days + NextPurchaseModel.cut_step_days,
-    gaps=2,
-    shortest_days=max(WITHIN_DAYS),
-)
-
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
-    """Return the customers who bought within the last two horizons."""
-    active = pl.col("recency") <= 2 * options["horizon_days"]
+    """Return the ids of the customers who bought within the last two horizons."""
+    active = is_active(options["horizon_days"])
     return customer_features(dataset, as_of).filter(active).select("customer_id")
 
 
 def outcomes(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> pl.DataFrame:
-    """Lay what happened (`days`, `bought`) beside what was said, with slices.
+    """Join outcomes (`days`, `bought`), predictions and slices, one row a customer.
 
-    A customer without a prediction is taken to have been told the opposite of what happened.
+    See `training.customers.survival_evaluation.join_outcomes`.
     """
     horizon = options["horizon_days"]
     ids = population(dataset, as_of, options)
@@ -63,83 +53,39 @@ def outcomes(
     end = as_of + timedelta(days=horizon)
     following = days_to_next(dataset, end, to_day(as_of), features.get_column("customer_id"))
     entities = features.select("customer_id", *slices(features))
-    return beside(entities, ["customer_id"], following, predictions, horizon)
-
-
-def beside(
-    entities: pl.DataFrame,
-    keys: Sequence[str],
-    following: pl.Series,
-    predictions: pl.DataFrame,
-    horizon: int,
-) -> pl.DataFrame:
-    """Lay the days until each entity's next purchase beside what was said of it.
-
-    Parameters
-    ----------
-    entities
-        Those that are judged, one row each.
-    keys
-        The columns that name them.
-    following
-        Whole days until each one's next purchase, in their order; null if there was none.
-    """
-    laid = entities.with_columns(
-        (following + 0.5).fill_null(horizon).alias("days"),
-        following.is_not_null().alias("bought"),
-    )
-    chances = [f"p_within_{days}" for days in WITHIN_DAYS]
-    said = predictions.select(*keys, "expected_days", *LEVELS, *chances)
-    laid = laid.join(said, on=keys, how="left", maintain_order="left")
-    wrong = pl.when(pl.col("days") < horizon / 2).then(float(horizon)).otherwise(0.0)
-    return laid.with_columns(
-        *(pl.col(name).fill_null(wrong).clip(0, horizon) for name in ("expected_days", *LEVELS)),
-        *(
-            pl.col(f"p_within_{days}").fill_null((pl.col("days") > days).cast(pl.Float64))
-            for days in WITHIN_DAYS
-        ),
-    )
+    return join_outcomes(entities, ["customer_id"], following, predictions, horizon)
 
 
 def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
-    """Measure on all, and pinball loss by tenure and spending level."""
-    laid = outcomes(dataset, as_of, options, predictions)
-    if laid.is_empty():
+    """Measure on all customers, and the pinball loss by tenure and spending level."""
+    joined = outcomes(dataset, as_of, options, predictions)
+    if joined.is_empty():
         return []
-    scores = [Score("all", name, value, laid.height) for name, value in measure(laid).items()]
+    scores = [Score("all", name, value, joined.height) for name, value in measure(joined).items()]
     for column in ("tenure", "spending"):
-        if column in laid.columns:
-            for (value,), part in laid.sort(column).group_by(column, maintain_order=True):
+        if column in joined.columns:
+            for (value,), part in joined.sort(column).group_by(column, maintain_order=True):
                 scores.append(Score(f"{column}={value}", "pinball", pinball(part), part.height))
     return scores
 
 
-def pinball(laid: pl.DataFrame) -> float:
-    """Mean pinball loss over the quantiles, in days."""
-    days = laid.get_column("days").to_numpy()
-    losses = [
-        metrics.pinball(days, laid.get_column(name).to_numpy(), q) for name, q in LEVELS.items()
-    ]
-    return float(np.mean(losses))
+def measure(joined: pl.DataFrame) -> dict[str, float]:
+    """Measure joined outcomes and predictions.
 
-
-def measure(laid: pl.DataFrame) -> dict[str, float]:
-    """Measure outcomes.
-
-    `ibs` is the Brier score of the survival curve at 7, 14 and 30 days, averaged; `mae` is that
-    of the median. `below_q10` and `above_q90` are the tails beside what `coverage_80` covers.
+    `ibs` is the Brier score of the survival curve, averaged over 7, 14 and 30 days; `mae` is that
+    of the median. `below_q10` and `above_q90` are the shares outside the 80 % interval.
     """
     column = {
-        name: laid.get_column(name).cast(pl.Float64).to_numpy()
-        for name in laid.columns
+        name: joined.get_column(name).cast(pl.Float64).to_numpy()
+        for name in joined.columns
         if name not in ("customer_id", "tenure", "spending")
     }
     days, bought = column["days"], column["bought"]
     chances = np.stack([column[f"p_within_{day}"] for day in WITHIN_DAYS], axis=1)
     return {
-        "pinball": pinball(laid),
+        "pinball": pinball(joined),
         "mae": float(np.abs(days - column["q50"]).mean()),
         "coverage_80": metrics.coverage(days, column["q10"], column["q90"]),
         "concordance": metrics.concordance(days, bought, column["expected_days"]),
@@ -155,15 +101,8 @@ def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> dict[str, Figure]:
     """Draw survival curves and the calibration of quantiles."""
-    laid = outcomes(dataset, as_of, options, predictions)
-    if laid.is_empty():
-        return {}
-    return draw(
-        laid.get_column("days").to_numpy(),
-        options["horizon_days"],
-        {days: laid.get_column(f"p_within_{days}").to_numpy() for days in WITHIN_DAYS},
-        {q: laid.get_column(name).to_numpy() for name, q in LEVELS.items()},
-    )
+    joined = outcomes(dataset, as_of, options, predictions)
+    return {} if joined.is_empty() else draw(joined, options["horizon_days"])
 
 
 NEXT_PURCHASE = Task(

@@ -1,7 +1,7 @@
-"""Value as a question: who is judged, how, and against what.
+"""Value task: evaluation, baselines, figures and tuning ranges of the value model.
 
-The population is every customer with a purchase; the primary figure is read on the active ones,
-who bought within the last two horizons.
+The evaluated population is every customer with a purchase. The primary metric is read on active
+customers, who bought within the last two horizons.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from features.dataset import Dataset
 from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, orders_and_spend, typical_spend
-from training.models.churn.task import HORIZON, population, slices
+from training.customers.evaluation import HORIZON, activity, population, slices
 from training.models.value.baselines import LastPeriod, bg_nbd_gamma_gamma, bg_nbd_mean_basket
 from training.models.value.model import ValueModel, check_money
 from training.models.value.plots import draw
@@ -37,7 +37,13 @@ def options(
     horizon_days: int | None = None,
     as_of: datetime | None = None,
 ) -> dict[str, Any]:
-    """Ask about the usual horizon, or the days asked for, where there is any money to ask about."""
+    """Return the horizon: `horizon_days`, or one that suits the records.
+
+    Raises
+    ------
+    MissingData
+        If no purchase by a known customer has revenue.
+    """
     check_money(dataset, as_of or dataset.end)
     return HORIZON.options(dataset, grain=grain, horizon_days=horizon_days, as_of=as_of)
 
@@ -45,17 +51,17 @@ def options(
 def outcomes(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> pl.DataFrame:
-    """Lay what was spent and ordered beside what was said, in money, with slices.
+    """Join spend and orders of the horizon, predictions and slices, one row a customer.
 
-    A customer without a prediction is taken to have been told nothing, or, if they spent nothing,
-    a visit of everyone's typical spend.
+    Money is in the dataset's currency. A customer without a prediction gets 0, or, after a
+    horizon without spend, the typical spend of one visit; likewise 0 or 1 orders.
     """
     horizon = options["horizon_days"]
     features = customer_features(dataset, as_of)
     end = as_of + timedelta(days=horizon)
     ids, unit = features.get_column("customer_id"), typical_spend(dataset, end, to_day(as_of))
     orders, spend = orders_and_spend(dataset, end, to_day(as_of), horizon, ids)
-    said = predictions.select(
+    predicted = predictions.select(
         "customer_id",
         pl.col(f"value_{horizon}").alias("value"),
         pl.col(f"orders_{horizon}").alias("orders"),
@@ -65,18 +71,17 @@ def outcomes(
             if f"value_{horizon}_{q}" in predictions.columns
         ),
     )
-    laid = features.with_columns(
+    joined = features.with_columns(
         pl.Series("spent", spend * unit), pl.Series("ordered", orders)
-    ).join(said, on="customer_id", how="left", maintain_order="left")
-    active = pl.col("recency") <= 2 * horizon
+    ).join(predicted, on="customer_id", how="left", maintain_order="left")
     wrong = pl.when(pl.col("spent") > 0).then(0.0).otherwise(unit)
-    return laid.select(
+    return joined.select(
         "spent",
         "ordered",
         pl.col("value").fill_null(wrong),
         pl.col("orders").fill_null((pl.col("ordered") == 0).cast(pl.Float64)),
-        *(pl.col(q).fill_null(-1.0) for q in ("q10", "q90") if q in laid.columns),
-        pl.when(active).then(pl.lit("active")).otherwise(pl.lit("silent")).alias("activity"),
+        *(pl.col(q).fill_null(-1.0) for q in ("q10", "q90") if q in joined.columns),
+        activity(horizon),
         *slices(features),
     )
 
@@ -84,14 +89,14 @@ def outcomes(
 def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
-    """Measure on all, on active customers, and by tenure and spending level."""
-    laid = outcomes(dataset, as_of, options, predictions)
+    """Measure on all customers, on active ones, and by tenure and spending level."""
+    joined = outcomes(dataset, as_of, options, predictions)
     scores = [
-        *_measure("all", laid),
-        *_measure("activity=active", laid.filter(pl.col("activity") == "active")),
+        *_measure("all", joined),
+        *_measure("activity=active", joined.filter(pl.col("activity") == "active")),
     ]
     for column in ("tenure", "spending"):
-        for (value,), part in laid.sort(column).group_by(column, maintain_order=True):
+        for (value,), part in joined.sort(column).group_by(column, maintain_order=True):
             scores += _measure(f"{column}={value}", part)
     return scores
 
@@ -101,20 +106,23 @@ def _measure(name: str, part: pl.DataFrame) -> list[Score]:
     ordered, orders = (part.get_column(c).to_numpy() for c in ("ordered", "orders"))
     if spent.sum() <= 0:
         return []
-    found = [Score(name, metric, of(spent, value), len(spent)) for metric, of in METRICS.items()]
-    found.append(Score(name, "orders_mae_over_mean", metrics.wape(ordered, orders), len(spent)))
+    scores = [
+        Score(name, metric, measure(spent, value), len(spent))
+        for metric, measure in METRICS.items()
+    ]
+    scores.append(Score(name, "orders_mae_over_mean", metrics.wape(ordered, orders), len(spent)))
     if "q10" in part.columns:
         low, high = (part.get_column(c).to_numpy() for c in ("q10", "q90"))
-        found.append(Score(name, "coverage_80", metrics.coverage(spent, low, high), len(spent)))
-    return found
+        scores.append(Score(name, "coverage_80", metrics.coverage(spent, low, high), len(spent)))
+    return scores
 
 
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> dict[str, Figure]:
-    """Draw value by decile and who brings how much of the revenue, active customers."""
-    laid = outcomes(dataset, as_of, options, predictions)
-    active = laid.filter(pl.col("activity") == "active")
+    """Draw value by decile and the concentration of revenue, active customers."""
+    joined = outcomes(dataset, as_of, options, predictions)
+    active = joined.filter(pl.col("activity") == "active")
     if active.is_empty():
         return {}
     return draw(active.get_column("spent").to_numpy(), active.get_column("value").to_numpy())

@@ -1,0 +1,97 @@
+"""Evaluation that the models of the time to the next purchase share.
+
+Days to the next purchase and predictions go in; both joined in one frame, pinball losses and
+figures come out.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+
+from training import metrics
+from training.customers import survival_plots
+from training.customers.horizon import CustomerHorizon
+from training.customers.survival import CUTOFF_STEP_DAYS, QUANTILES, WITHIN_DAYS, quantile_name
+
+# Quantile levels by their columns.
+LEVELS = {quantile_name(level): level for level in QUANTILES}
+# Follow-up lasts two usual gaps, and at least as long as the longest published probability
+# reaches. The newest training cutoff needs CUTOFF_STEP_DAYS of follow-up.
+HORIZON = CustomerHorizon(
+    needed=lambda days: days + CUTOFF_STEP_DAYS,
+    gaps=2,
+    shortest_days=max(WITHIN_DAYS),
+)
+
+
+def join_outcomes(
+    entities: pl.DataFrame,
+    keys: Sequence[str],
+    days_to_next: pl.Series,
+    predictions: pl.DataFrame,
+    horizon_days: int,
+) -> pl.DataFrame:
+    """Join outcomes and predictions; both are clipped at the horizon.
+
+    An entity without a prediction gets the opposite of its outcome, so that a method cannot gain
+    by leaving entities out.
+
+    Parameters
+    ----------
+    entities
+        The evaluated entities, one row each.
+    keys
+        The columns that identify an entity.
+    days_to_next
+        Whole days to the next purchase, in the order of `entities`; null if there was none.
+    predictions
+        The columns `keys`, `expected_days`, q10, q50, q90 and `p_within_<days>`.
+    horizon_days
+        Days of follow-up.
+
+    Returns
+    -------
+    polars.DataFrame
+        `entities` with `days` (to the middle of the day of purchase; the horizon if censored),
+        `bought` and the predictions.
+    """
+    outcomes = entities.with_columns(
+        (days_to_next + 0.5).fill_null(horizon_days).alias("days"),
+        days_to_next.is_not_null().alias("bought"),
+    )
+    probabilities = [f"p_within_{days}" for days in WITHIN_DAYS]
+    predicted = predictions.select(*keys, "expected_days", *LEVELS, *probabilities)
+    joined = outcomes.join(predicted, on=keys, how="left", maintain_order="left")
+    wrong = pl.when(pl.col("days") < horizon_days / 2).then(float(horizon_days)).otherwise(0.0)
+    return joined.with_columns(
+        *(
+            pl.col(name).fill_null(wrong).clip(0, horizon_days)
+            for name in ("expected_days", *LEVELS)
+        ),
+        *(
+            pl.col(f"p_within_{days}").fill_null((pl.col("days") > days).cast(pl.Float64))
+            for days in WITHIN_DAYS
+        ),
+    )
+
+
+def pinball(outcomes: pl.DataFrame) -> float:
+    """Return the pinball loss averaged over the quantiles, in days."""
+    days = outcomes.get_column("days").to_numpy()
+    losses = [
+        metrics.pinball(days, outcomes.get_column(name).to_numpy(), level)
+        for name, level in LEVELS.items()
+    ]
+    return float(np.mean(losses))
+
+
+def draw(outcomes: pl.DataFrame, horizon_days: int) -> dict[str, Figure]:
+    """Draw survival curves and the calibration of quantiles from joined outcomes."""
+    return survival_plots.draw(
+        outcomes.get_column("days").to_numpy(),
+        horizon_days,
+        {days: outcomes.get_column(f"p_within_{days}").to_numpy() for days in WITHIN_DAYS},
+        {level: outcomes.get_column(name).to_numpy() for name, level in LEVELS.items()},
+    )
