@@ -62,7 +62,7 @@ def audience(
     if out is not None:
         console.print(f"written to {out}", soft_wrap=True)
         return
-    columns = [name for name in found.customers.columns if name != "reasons"]
+    columns = [name for name in found.customers.columns if name != "explanations"]
     grid = Grid(*columns)
     for row in found.customers.head(SHOWN).select(columns).iter_rows():
         grid.add_row(*(cell(one) for one in row))

@@ -26,7 +26,7 @@ WORTH = ("value_90", "value_30", "value_365")
 # in three.
 UNSURE = (1 / 3, 2 / 3)
 # What of the published answers is no field: words, or said elsewhere.
-NO_FIELDS = ("reasons", "contributions", "horizon_days", "basis")
+NO_FIELDS = ("explanations", "contributions", "horizon_days", "basis")
 SHOWN = ("churn_probability", "stage", "rfm_segment", "cluster", "next_category", "expected_days")
 
 
@@ -111,7 +111,7 @@ def audience(models: Mapping[str, Any], where: str, worth: str | None = None) ->
     columns = [CUSTOMER_ID, *(name for name in wanted if name != CUSTOMER_ID)]
     loss = table.get_column("expected_loss").sum() if worth else None
     return Audience(
-        table.select(*columns, "expected_loss", "unsure", "basis", "reasons"),
+        table.select(*columns, "expected_loss", "unsure", "basis", "explanations"),
         None if loss is None else float(loss),
         worth,
         int(table.get_column("unsure").sum()),
@@ -132,7 +132,7 @@ def _frames(models: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
 def _table(models: Mapping[str, Any], wanted: Sequence[str]) -> pl.DataFrame:
     """Lay the fields that are wanted side by side, in the order of churn's customers."""
     frames = _frames(models)
-    table = frames["churn"].select(CUSTOMER_ID, "basis", "reasons")
+    table = frames["churn"].select(CUSTOMER_ID, "basis", "explanations")
     left = list(wanted)
     for frame in frames.values():
         here = [name for name in left if name in frame.columns]

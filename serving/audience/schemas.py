@@ -49,7 +49,7 @@ class Member(Result):
         description="whether the chance of churn lies between 1/3 and 2/3, or rests on fewer than "
         "three visits"
     )
-    reasons: list[str] = Field(description="for the chance of churn, the heaviest first")
+    explanations: list[str] = Field(description="for the chance of churn, the heaviest first")
 
 
 class AudienceAnswer(BaseModel):

@@ -76,7 +76,7 @@ class ChurnAnswers:
             | {
                 "churn_probability": 1 - chance[f"p_within_{horizon_days}"],
                 "horizon_days": horizon_days,
-                "reasons": chance["reasons"],
+                "explanations": chance["explanations"],
                 # Of buying there, of leaving here.
                 "contributions": [0.0 - value for value in chance["contributions"]],
                 "answered_by": "next-purchase" + ", extrapolated" * bool(chance["extrapolated"]),

@@ -158,7 +158,7 @@ class ChurnFacts(BaseModel):
     churn_probability: Probability = Field(description="of no purchase within `horizon_days`")
     horizon_days: int
     segment: str
-    reasons: list[str] = Field(description="what weighed most, the heaviest first")
+    explanations: list[str] = Field(description="what weighed most, the heaviest first")
     contributions: list[float] = Field(
         description="of each reason, in log-odds of churn: what is above 0 speaks for leaving"
     )
@@ -196,7 +196,7 @@ class NextPurchaseFacts(BaseModel):
     q10: Days
     q50: Days
     q90: Days
-    reasons: list[str] = Field(description="what weighed most, the heaviest first")
+    explanations: list[str] = Field(description="what weighed most, the heaviest first")
     contributions: list[float] = Field(
         description="of each reason, in log-odds of buying on a day: above 0 speaks for soon"
     )
@@ -229,7 +229,7 @@ class ValueFacts(BaseModel):
     average_order_value: float | None
     days_between_orders: float | None
     expected_next_order: dt.date | None
-    reasons: list[str] = Field(description="what weighed most, the heaviest first")
+    explanations: list[str] = Field(description="what weighed most, the heaviest first")
     contributions: list[float] = Field(
         description="of each reason, in logs of the spend: above 0 speaks for more"
     )

@@ -338,7 +338,7 @@ def test_a_known_customer_and_a_stranger_are_answered(ask, regulars, shop, model
         assert not any(item["product_id"].startswith(("POST", "TEST")) for item in known["items"])
     if model == "churn":
         assert 0 < known["churn_probability"] < 1
-        assert known["reasons"]
+        assert known["explanations"]
     if model == "next-purchase":
         assert known["p_within_7"] < known["p_within_30"]
 

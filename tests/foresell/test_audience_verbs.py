@@ -74,7 +74,7 @@ def test_parquet_holds_what_json_prints(run, tmp_path):
     printed = json.loads(run("audience", where, "--json").stdout)["customers"]
     written = pl.read_parquet(out)
     assert written.get_column("customer_id").to_list() == [one["customer_id"] for one in printed]
-    assert written.schema["reasons"] == pl.List(pl.String)
+    assert written.schema["explanations"] == pl.List(pl.String)
 
 
 def test_an_audience_tells_the_instants_that_it_rests_on(served, run, monkeypatch):

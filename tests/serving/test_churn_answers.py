@@ -39,7 +39,7 @@ def test_served_answers_are_those_of_the_batch(served, model, journey):
     for answer in served.answer(list(batch)):
         expected = batch[answer["customer_id"]]
         assert answer["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-9)
-        assert answer["reasons"] == expected["reasons"]
+        assert answer["explanations"] == expected["explanations"]
         assert {name: answer[name] for name in expected} == expected
 
 
@@ -47,7 +47,7 @@ def test_an_unknown_customer_is_answered_from_the_population(served, model):
     answer = served.answer(["nobody"])[0]
     assert answer["basis"] == "population"
     assert answer["churn_probability"] == model.newcomer_rate_
-    assert "no purchase known" in answer["reasons"][0]
+    assert "no purchase known" in answer["explanations"][0]
 
 
 def test_another_horizon_is_refused_naming_what_is_allowed(served):

@@ -86,7 +86,7 @@ def test_who_is_not_known_has_an_empty_profile_and_the_populations_answers(shown
 def test_a_version_without_value_shows_the_rest(people, ids):
     (one,) = profiles({name: people[name] for name in ("churn", "profile")}, ids[:1])
     assert one["value"] is one["next_purchase"] is None
-    assert one["churn"]["reasons"]
+    assert one["churn"]["explanations"]
 
 
 def test_a_posted_customer_has_a_whole_profile(people, people_as_of):

@@ -91,14 +91,14 @@ def test_who_never_bought_and_who_bought_once_get_the_populations_answer(served)
     never, single = served.answer(PostedCustomers.read([{"orders": []}, once], AS_OF))
     assert never["basis"] == single["basis"] == "population"
     same(never | {"customer_id": "x"}, served.answer(["nobody"])[0] | {"customer_id": "x"})
-    assert single["reasons"] != never["reasons"]
+    assert single["explanations"] != never["explanations"]
 
 
 def test_dates_and_money_alone_are_enough(served):
     orders = [{"ts": f"2017-{month:02}-15", "revenue": 30.0} for month in range(3, 11)]
     (found,) = served.answer(PostedCustomers.read([{"orders": orders}], AS_OF))
     assert found["basis"] == "history"
-    assert len(found["reasons"]) == 3
+    assert len(found["explanations"]) == 3
 
 
 def test_a_longer_silence_speaks_for_leaving(people):

@@ -34,7 +34,7 @@ def test_served_answers_are_those_of_the_batch(served, model, journey):
     for one, row in zip(found[::-1], of.iter_rows(named=True), strict=True):
         assert one["expected_days"] == row["expected_days"]
         assert one["p_within_14"] == pytest.approx(row["p_within_14"], abs=1e-6)
-        assert one["reasons"] == row["reasons"]
+        assert one["explanations"] == row["explanations"]
         assert (one["category"], one["basis"]) == (category, "history")
 
 
@@ -74,7 +74,7 @@ def test_own_orders_are_answered_as_the_id_is(served, journey):
     (known,) = served.answer([customer], category, days)
     assert posted["basis"] == "history"
     assert few["basis"] == "population"
-    assert posted["reasons"] == known["reasons"]
+    assert posted["explanations"] == known["explanations"]
     assert posted["extrapolated"] == known["extrapolated"] == ["p_within_90"]
     for name in ("expected_days", "q10", "q50", "q90", "p_within_7", "p_within_90"):
         assert posted[name] == pytest.approx(known[name], abs=1e-5)  # curves are float32

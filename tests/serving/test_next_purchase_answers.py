@@ -59,7 +59,7 @@ def test_any_quantile_is_read_off_the_same_distribution(served):
 
 def test_reasons_tell_the_rhythm_in_words(served):
     told = [
-        one for answer in served.answer(sorted(served.customers.rows)) for one in answer["reasons"]
+        one for answer in served.answer(sorted(served.customers.rows)) for one in answer["explanations"]
     ]
     assert any(one.startswith("usually every ") and ", now " in one for one in told)
 

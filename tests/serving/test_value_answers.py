@@ -49,7 +49,7 @@ def test_an_unknown_customer_is_answered_as_a_new_one_and_is_told_so(served):
     assert answer["basis"] == "population"
     assert answer["historic_value"] == 0
     assert answer["value_90"] > 0
-    assert "no purchase known" in answer["reasons"][0]
+    assert "no purchase known" in answer["explanations"][0]
 
 
 def test_other_days_are_answered_in_the_order_asked(served):

@@ -93,12 +93,12 @@ def test_a_missing_prediction_counts_against_the_method(journey, answers):
 
 
 def test_reasons_are_up_to_three_sentences_without_repetition(answers):
-    for reasons in answers.get_column("reasons").to_list():
+    for reasons in answers.get_column("explanations").to_list():
         assert 1 <= len(set(reasons)) == len(reasons) <= 3
 
 
 def test_the_usual_rhythm_is_told_in_days(answers):
-    told = [r for reasons in answers.get_column("reasons").to_list() for r in reasons]
+    told = [r for reasons in answers.get_column("explanations").to_list() for r in reasons]
     assert any(r.startswith("usually every ") and ", now " in r for r in told)
 
 
@@ -115,7 +115,7 @@ def test_an_unknown_customer_gets_the_rate_of_newcomers_and_is_told_so(model, jo
     found = model.predict(journey, AS_OF, asked)
     assert found.get_column("customer_id").to_list() == ["nobody", "1"]
     assert found.row(0, named=True)["churn_probability"] == model.newcomer_rate_
-    assert "no purchase known" in found.row(0, named=True)["reasons"][0]
+    assert "no purchase known" in found.row(0, named=True)["explanations"][0]
 
 
 def test_features_of_a_cut_are_those_of_that_instant(journey, rewritten):

@@ -19,7 +19,7 @@ COLUMNS = {
         "churn_probability",
         "horizon_days",
         "segment",
-        "reasons",
+        "explanations",
         "contributions",
         "stage",
         "rfm_segment",
@@ -34,7 +34,7 @@ COLUMNS = {
         "p_within_7",
         "p_within_14",
         "p_within_30",
-        "reasons",
+        "explanations",
         "contributions",
     ],
     "next-category": [
@@ -47,7 +47,7 @@ COLUMNS = {
         "p_within_7",
         "p_within_14",
         "p_within_30",
-        "reasons",
+        "explanations",
         "contributions",
     ],
     "value": [
@@ -62,7 +62,7 @@ COLUMNS = {
         "average_order_value",
         "days_between_orders",
         "expected_next_order",
-        "reasons",
+        "explanations",
         "contributions",
     ],
     "recommender": [

@@ -59,7 +59,7 @@ def test_too_little_history_gets_the_curve_of_the_category(model, journey):
     asked = pl.DataFrame({"customer_id": ["nobody"], "category": [model.names_[3]]})
     found = model.predict(journey, AS_OF, asked).row(0, named=True)
     assert found["p_within_14"] == model.curves_[3][13]
-    assert found["reasons"] == [
+    assert found["explanations"] == [
         "fewer than 3 purchases from the category: when others buy from it again"
     ]
 
@@ -72,9 +72,9 @@ def test_a_category_that_is_not_answered_for_is_refused_with_those_that_are(mode
 
 
 def test_reasons_tell_the_rhythm_of_the_category(answers):
-    told = answers["reasons"].explode().to_list()
+    told = answers["explanations"].explode().to_list()
     assert any("usually every" in one and "days ago" in one for one in told)
-    assert answers["reasons"].list.len().max() == 3
+    assert answers["explanations"].list.len().max() == 3
 
 
 def test_cuts_are_followed_for_one_horizon_or_until_as_of(journey):

@@ -61,7 +61,7 @@ def test_value_learns_from_as_many_days_as_there_are(fitted, journey):
 def test_a_reason_is_told_and_a_saved_model_answers_alike(name, fitted, journey, tmp_path):
     fitted[name].save(tmp_path)
     answers = fitted[name].predict(journey, AS_OF)
-    assert answers.get_column("reasons").list.len().min() > 0
+    assert answers.get_column("explanations").list.len().min() > 0
     again = type(fitted[name]).load(tmp_path).predict(journey, AS_OF)
     assert_frame_equal(again, answers)
 

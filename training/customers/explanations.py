@@ -53,15 +53,15 @@ def strongest(
     ]
 
 
-def reason_columns(reasons: list[list[tuple[str, float]]]) -> list[pl.Series]:
-    """Lay out `strongest` as the columns `reasons` and `contributions`, lists of equal length.
+def explanation_columns(reasons: list[list[tuple[str, float]]]) -> list[pl.Series]:
+    """Lay out `strongest` as the columns `explanations` and `contributions`, lists of equal length.
 
     Contributions are rounded: their last bits depend on how many rows are added up at once.
     """
     said = [[sentence for sentence, _ in row] for row in reasons]
     moved = [[round(value, 4) for _, value in row] for row in reasons]
     return [
-        pl.Series("reasons", said, dtype=pl.List(pl.String)),
+        pl.Series("explanations", said, dtype=pl.List(pl.String)),
         pl.Series("contributions", moved, dtype=pl.List(pl.Float64)),
     ]
 

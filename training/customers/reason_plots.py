@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 def reasons_of(answer: Mapping[str, Any]) -> Figure:
     """Draw the reasons of one row of a customer model's answers, with what each moved."""
-    reasons, moved = list(answer["reasons"])[::-1], list(answer["contributions"])[::-1]
+    reasons, moved = list(answer["explanations"])[::-1], list(answer["contributions"])[::-1]
     figure = Figure(figsize=(8, 0.7 + 0.5 * len(reasons)), layout="constrained")
     axes = figure.subplots()
     axes.barh(reasons, moved, color=["C3" if value > 0 else "C0" for value in moved])

@@ -20,7 +20,7 @@ from features.dataset import Dataset
 from training.contract import Needs, options_of
 from training.customers import published as known_customers
 from training.customers.cutoffs import customer_features
-from training.customers.explanations import explained, reason_columns, strongest
+from training.customers.explanations import explained, explanation_columns, strongest
 from training.models.churn.ensemble import Boosting, ChurnEnsemble
 from training.models.churn.ensemble_training import learn
 
@@ -137,7 +137,7 @@ class ChurnModel:
             pl.lit(self.newcomer_rate_).alias("churn_probability"),
             pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
             pl.lit(NEW).alias("segment"),
-            *reason_columns([[(NEWCOMER_REASON, 0.0)]] * len(ids)),
+            *explanation_columns([[(NEWCOMER_REASON, 0.0)]] * len(ids)),
             pl.lit(NEW).alias("stage"),
             pl.lit(None, dtype=pl.String).alias("rfm_segment"),
             pl.lit(None, dtype=pl.Int64).alias("rfm_score"),
@@ -158,7 +158,7 @@ class ChurnModel:
             pl.Series("churn_probability", self.stack_.chance(features), dtype=pl.Float64),
             pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
             stages.replace(SEGMENTS).alias("segment"),
-            *reason_columns(reasons),
+            *explanation_columns(reasons),
             stages,
             named.get_column("rfm_segment"),
             named.get_column("rfm_score"),

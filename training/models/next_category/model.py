@@ -19,7 +19,7 @@ from features.dataset import Dataset
 from features.errors import InvalidInput
 from features.typing import Floats, Ints
 from training.contract import Needs, options_of
-from training.customers.explanations import reason_columns
+from training.customers.explanations import explanation_columns
 from training.customers.survival import (
     answers_from,
     check_follow_up,
@@ -201,7 +201,7 @@ class NextCategoryModel:
         """Read the answers off curves, beside the customers and categories that they are of."""
         read = answers_from(keys.get_column("customer_id"), curves)
         read = read.insert_column(1, keys.get_column("category"))
-        return read.with_columns(reason_columns(reasons))
+        return read.with_columns(explanation_columns(reasons))
 
     def curves(self, features: pl.DataFrame) -> Floats:
         """Return P(purchase within d days) for d = 1 to the horizon, shape (pairs, horizon)."""

@@ -23,7 +23,7 @@ from features.typing import Floats
 from training.contract import Needs, options_of
 from training.customers import published as known_customers
 from training.customers.cutoffs import Followed, customer_features, followed_cuts, learnable
-from training.customers.explanations import explained, reason_columns, strongest
+from training.customers.explanations import explained, explanation_columns, strongest
 from training.customers.survival import (
     CUTOFF_STEP_DAYS,
     NEWCOMER,
@@ -162,14 +162,14 @@ class NextPurchaseModel:
         """Answer from rows of `features`; batch and serving both go through `curves`."""
         answers = answers_from(features.get_column("customer_id"), self.curves(features))
         reasons = strongest(self._contributions(features), features, REASONS)
-        return answers.with_columns(reason_columns(reasons))
+        return answers.with_columns(explanation_columns(reasons))
 
     def newcomers(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
         """Answer for customers of whom no purchase is known."""
         ids = pl.Series("customer_id", customer_ids, dtype=pl.String)
         curves = np.tile(self.newcomer_curve_, (len(ids), 1))
         reasons = [[(NEWCOMER_REASON, 0.0)]] * len(ids)
-        return answers_from(ids, curves).with_columns(reason_columns(reasons))
+        return answers_from(ids, curves).with_columns(explanation_columns(reasons))
 
     def curves(self, features: pl.DataFrame) -> Floats:
         """Return P(purchase within d days) for d = 1 to the horizon, shape (customers, horizon)."""

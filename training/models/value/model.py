@@ -33,7 +33,7 @@ from training.customers.cutoffs import (
     records_days,
     typical_spend,
 )
-from training.customers.explanations import explained, reason_columns, strongest
+from training.customers.explanations import explained, explanation_columns, strongest
 from training.customers.survival import MOST_DAYS
 from training.estimators.bg_nbd import BgNbd, purchases
 from training.estimators.boosting import Booster, tree_params
@@ -234,7 +234,7 @@ class ValueModel:
             as_of, self.process_.median_wait(*purchases(features))
         )
         reasons = strongest(self._contributions(features), features, REASONS)
-        return pl.DataFrame(columns).with_columns(reason_columns(reasons))
+        return pl.DataFrame(columns).with_columns(explanation_columns(reasons))
 
     def newcomers(
         self, customer_ids: pl.Series, as_of: datetime, horizons: Sequence[int] | None = None
@@ -254,7 +254,7 @@ class ValueModel:
         wait = self.process_.median_wait(0 * one, 0 * one, one)
         columns["expected_next_order"] = _dates(as_of, wait)
         reasons = [[(NEWCOMER_REASON, 0.0)]] * len(one)
-        return pl.DataFrame(columns).with_columns(reason_columns(reasons))
+        return pl.DataFrame(columns).with_columns(explanation_columns(reasons))
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return each customer's reasons; `contribution` in logs of the spend.
