@@ -57,11 +57,10 @@ def test_any_quantile_is_read_off_the_same_distribution(served):
     assert chance[f"p_within_{round(answer['q50']) or 1}"] == pytest.approx(0.5, abs=0.2)
 
 
-def test_reasons_tell_the_rhythm_in_words(served):
-    told = [
-        one for answer in served.answer(sorted(served.customers.rows)) for one in answer["explanations"]
-    ]
-    assert any(one.startswith("usually every ") and ", now " in one for one in told)
+def test_explanations_state_the_purchase_cadence(served):
+    answers = served.answer(sorted(served.customers.rows))
+    sentences = [sentence for answer in answers for sentence in answer["explanations"]]
+    assert any(text.startswith("usually every ") and ", now " in text for text in sentences)
 
 
 def test_ten_thousand_are_answered_in_two_seconds(served):
