@@ -1,4 +1,4 @@
-"""The face of Foresell for Python: verbs on a dataset, pandas frames out.
+"""Python interface of Foresell: functions on a dataset that return pandas frames.
 
 >>> import foresell
 >>> shop = foresell.load()
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def load(name: str = "complete-journey", home: Path | None = None) -> Dataset:
-    """Open a dataset at its newest snapshot; the bundled one is imported where it is missing.
+    """Open a dataset at its newest snapshot; the bundled one is imported if it is missing.
 
     Raises
     ------
@@ -66,12 +66,12 @@ def features(
     grain: str = "product:week",
     horizon_days: int = 28,
 ) -> pd.DataFrame:
-    """Compute what is known at `as_of`: `customers`, `interactions` or `demand`.
+    """Compute features known at `as_of`: of `customers`, `interactions` or `demand`.
 
     Parameters
     ----------
     grain, horizon_days
-        Of `demand` alone: the series, and the days ahead that get a row each.
+        Only of `demand`: its series, and the number of days ahead.
 
     Raises
     ------
@@ -109,6 +109,7 @@ def evaluate(
     folds: int = 3,
     grain: str | None = None,
     horizon_days: int | None = None,
+    country: str | None = None,
 ) -> Report:
     """Backtest a task's model against all its baselines; `summary()` of the report ranks them.
 
@@ -120,9 +121,9 @@ def evaluate(
     from training.backtest import evaluate as backtest
     from training.registry import get_task
 
-    judged = get_task(task)
-    asked = judged.options(dataset, grain=grain, horizon_days=horizon_days)
-    return backtest(judged, dataset, folds, options=asked)
+    chosen = get_task(task)
+    options = chosen.options(dataset, grain=grain, horizon_days=horizon_days, country=country)
+    return backtest(chosen, dataset, folds, options=options)
 
 
 def train(
@@ -132,12 +133,21 @@ def train(
     *,
     grain: str | None = None,
     horizon_days: int | None = None,
+    country: str | None = None,
     **params: Any,
 ) -> Model:
-    """Fit a task's model on what was known at `as_of`, without tracking.
+    """Fit a task's model on records before `as_of`, without tracking.
 
-    `params` are options of the model over its defaults. `foresell train` on the command line
-    also judges, logs, registers and publishes the model.
+    `foresell train` on the command line also evaluates, registers and publishes the model.
+
+    Parameters
+    ----------
+    grain, horizon_days
+        Options of the task; by default those that suit the records. Only demand has a grain.
+    country
+        ISO code of the country whose public holidays count in demand; by default US.
+    params
+        Options of the model over its defaults.
 
     Raises
     ------
@@ -150,10 +160,12 @@ def train(
     """
     from training.registry import get_task
 
-    asked, instant = get_task(task), dataset.instant(as_of)
-    asked.model.needs.check(dataset, task)
-    options = asked.options(dataset, grain=grain, horizon_days=horizon_days, as_of=instant)
-    model: Model = asked.model(**options, **params).fit(dataset, instant)
+    chosen, instant = get_task(task), dataset.instant(as_of)
+    chosen.model.needs.check(dataset, task)
+    options = chosen.options(
+        dataset, grain=grain, horizon_days=horizon_days, as_of=instant, country=country
+    )
+    model: Model = chosen.model(**options, **params).fit(dataset, instant)
     return model
 
 
@@ -165,10 +177,10 @@ def predict(
     *,
     plan: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Answer at `as_of` for the given ids, by default for all that are known.
+    """Predict at `as_of` for the given ids, by default for all that are known.
 
-    With a `plan` of promotions and prices (`features.demand.plan` has its columns) a demand model
-    answers as if it stood in the books, and by how much it moves each forecast.
+    With a `plan` of promotions and prices (`features.demand.plan` documents its columns) a demand
+    model predicts under this plan, and the difference to the forecast under the recorded one.
     """
     import polars as pl
 
@@ -177,18 +189,18 @@ def predict(
     from training.models.demand.scenario import predict_under
 
     instant = dataset.instant(as_of)
-    asked = None if ids is None else pl.from_pandas(ids)
+    frame = None if ids is None else pl.from_pandas(ids)
     if plan is None:
-        return model.predict(dataset, instant, asked).to_pandas()
+        return model.predict(dataset, instant, frame).to_pandas()
     if not isinstance(model, DemandModel):
         raise InvalidInput(f"A plan is for demand; this is {model.name}.", field="plan")
-    return predict_under(model, dataset, instant, pl.from_pandas(plan), asked).to_pandas()
+    return predict_under(model, dataset, instant, pl.from_pandas(plan), frame).to_pandas()
 
 
 def explain(
     model: Model, dataset: Dataset, as_of: AsOf | None = None, *, ids: pd.DataFrame
 ) -> pd.DataFrame:
-    """Say why: the contribution of each kind of reason to each answer, in rows."""
+    """Return the contribution of each reason group to each prediction, in rows."""
     import polars as pl
 
     instant = dataset.instant(as_of)
@@ -198,22 +210,22 @@ def explain(
 def totals(
     model: DemandModel, dataset: Dataset, as_of: AsOf | None = None, *, levels: str = "all"
 ) -> pd.DataFrame:
-    """Add forecasts up, by `all`, `department`, `department+location`, ... (several by comma).
+    """Sum forecasts up by `all`, `department`, `department+location`, ... (separated by commas).
 
-    Intervals are measured on how such totals missed in the recent past, which takes a fit.
+    Intervals rest on errors of such totals in historical forecasts, which takes a fit.
     """
-    from foresell.forecast_options import totals_of
+    from foresell.forecast_options import totals_scorer
 
     instant = dataset.instant(as_of)
-    return totals_of(levels.split(","))(model, dataset, instant).to_pandas()
+    return totals_scorer(levels.split(","))(model, dataset, instant).to_pandas()
 
 
 def anomalies(model: DemandModel, dataset: Dataset, as_of: AsOf | None = None) -> pd.DataFrame:
-    """Find the recent periods that sold not as expected, with their size and a likely reason."""
-    from foresell.forecast_options import not_as_expected
+    """Return recent periods with unexpected sales, with their size and a likely reason."""
+    from foresell.forecast_options import recent_anomalies
 
     instant = dataset.instant(as_of)
-    return not_as_expected(model, dataset, instant).to_pandas()
+    return recent_anomalies(model, dataset, instant).to_pandas()
 
 
 def plot(report: Report) -> dict[str, Figure]:

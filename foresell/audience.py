@@ -1,4 +1,4 @@
-"""Audiences and segments for the command line: what is published in, customers out."""
+"""Audiences and segments for the command line: published predictions in, customers out."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 
 
 def find(
-    settings: Settings, where: str, worth: str | None = None
+    settings: Settings, where: str, value: str | None = None
 ) -> tuple[Audience, dict[str, datetime]]:
     """Find the customers for whom a condition holds, in the published version.
 
     Returns
     -------
     tuple
-        The audience; and the instant that churn answers as of, with those of the other models
-        that answer as of another.
+        The audience; and the instant of churn's predictions, with those of other models whose
+        instant differs.
 
     Raises
     ------
     Unavailable
         If nothing is published for the dataset, or no churn model.
     InvalidInput
-        If the condition is not understood.
+        If the condition cannot be parsed, or names an unknown field.
     """
     from serving.audience.reader import BESIDES, audience
     from serving.readers import READERS
 
     folder, record = published.served(settings.home) or (None, None)
     if folder is None or record is None or record.dataset != settings.dataset:
-        held = "nothing" if record is None else f"dataset {record.dataset}"
+        content = "nothing" if record is None else f"dataset {record.dataset}"
         raise Unavailable(
-            f"An audience is chosen from what is published, which is {held}, not dataset "
+            f"An audience is chosen from what is published, which is {content}, not dataset "
             f"{settings.dataset}; run `foresell train all --dataset {settings.dataset}`."
         )
     if "churn" not in record.models:
@@ -50,11 +50,11 @@ def find(
     names = [name for name in ("churn", "profile", *BESIDES) if name in record.folders]
     models = {name: READERS[name](folder / name) for name in names}
     instants = {"churn": record.models["churn"].as_of, **record.other_instants("churn", BESIDES)}
-    return audience(models, where, worth), instants
+    return audience(models, where, value), instants
 
 
 def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
-    """Count customers by stage, RFM segment and cluster, and say how stable the clusters are.
+    """Count customers by stage, RFM segment and cluster, with the stability of the clusters.
 
     Raises
     ------

@@ -1,90 +1,114 @@
-"""What can be asked of a demand model beside forecasts: under a plan, totals, why, anomalies."""
+"""Options of `foresell score demand`, and the rows that each of them asks of a fitted model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
+from foresell.score_options import Scorer, ScoreOptions
 
 if TYPE_CHECKING:
     import polars as pl
 
     from training.models.demand.model import DemandModel
 
-    Answer = Callable[[DemandModel, Dataset, datetime], pl.DataFrame]
-
 QUANTILES = (0.1, 0.5, 0.9)
 
 
-def asked(
-    model: str,
-    *,
-    plan: Path | None = None,
-    totals: str | None = None,
-    why: bool = False,
-    anomalies: bool = False,
-    quantiles: str | None = None,
-    series: Path | None = None,
-) -> Answer | None:
-    """Turn options of `score` into a question; None where nothing but forecasts is asked for.
+@dataclass(frozen=True)
+class DemandScoreOptions(ScoreOptions):
+    """Options of `score` for demand.
 
-    Raises
-    ------
-    InvalidInput
-        If the options do not go together, or the model is another.
+    Attributes
+    ----------
+    grain
+        Grain of the series; by default the one that suits the records.
+    plan
+        File of promotions and prices; forecasts under this plan and under the recorded one.
+    totals
+        Levels of totals, separated by commas, such as `department,all`.
+    quantiles
+        Levels of the distribution, separated by commas, such as `0.1,0.5,0.975`.
+    series
+        File with the series to forecast; they need not have sold yet.
+    explain
+        Whether to write contributions to forecasts in place of forecasts.
+    anomalies
+        Whether to write recent anomalies in place of forecasts.
     """
-    given = {
-        "plan": plan is not None,
-        "totals": totals is not None,
-        "why": why,
-        "anomalies": anomalies,
-        "quantiles": quantiles is not None,
-        "series": series is not None,
-    }
-    names = [name for name, is_given in given.items() if is_given]
-    if not names:
+
+    grain: str | None = None
+    plan: Path | None = None
+    totals: str | None = None
+    quantiles: str | None = None
+    series: Path | None = None
+    explain: bool = False
+    anomalies: bool = False
+
+    def set_up(self) -> dict[str, Any]:
+        """Return the grain."""
+        return {"grain": self.grain}
+
+    def scorer(self) -> Scorer | None:
+        """Return what computes the rows; None where only a grain is given, or nothing.
+
+        Raises
+        ------
+        InvalidInput
+            If options do not go together, or a value cannot be read.
+        NotFound
+            If there is no such file.
+        """
+        self._check()
+        levels = QUANTILES if self.quantiles is None else _levels(self.quantiles)
+        series = None if self.series is None else read_rows("series", self.series)
+        if self.plan is not None:
+            return scenario_scorer(read_rows("plan", self.plan), levels, series)
+        if series is not None:
+            return series_scorer(series, levels)
+        if self.totals is not None:
+            return totals_scorer(self.totals.split(","), levels)
+        if self.explain:
+            return explanations
+        if self.anomalies:
+            return recent_anomalies
+        if self.quantiles is not None:
+            return lambda model, dataset, as_of: model.predict(dataset, as_of, quantiles=levels)
         return None
-    if model != "demand":
-        raise InvalidInput(f"--{names[0]} is for demand; this is {model}.", field=names[0])
-    exclusive = [name for name in names if name not in ("quantiles", "series")]
-    if len(exclusive) > 1:
-        raise InvalidInput(
-            f"--{exclusive[0]} and --{exclusive[1]} write different rows: ask for one.",
-            field=exclusive[1],
-        )
-    if quantiles is not None and (why or anomalies):
-        raise InvalidInput(
-            f"--quantiles does not go with --{exclusive[0]}, which has none.", field="quantiles"
-        )
-    if series is not None and exclusive not in ([], ["plan"]):
-        raise InvalidInput(
-            f"--series does not go with --{exclusive[0]}, which is of all.", field="series"
-        )
-    levels = QUANTILES if quantiles is None else _levels(quantiles)
-    wanted = None if series is None else read_rows("series", series)
-    if plan is not None:
-        return under_plan(read_rows("plan", plan), levels, wanted)
-    if wanted is not None:
-        return of_series(wanted, levels)
-    if totals is not None:
-        return totals_of(totals.split(","), levels)
-    if why:
-        return reasons
-    if anomalies:
-        return not_as_expected
-    return lambda model, dataset, as_of: model.predict(dataset, as_of, quantiles=levels)
+
+    def _check(self) -> None:
+        """Refuse options that ask for different rows, or that others do not have."""
+        names = ("plan", "totals", "explain", "anomalies")
+        exclusive = [name for name in names if getattr(self, name) not in (None, False)]
+        if len(exclusive) > 1:
+            raise InvalidInput(
+                f"--{exclusive[0]} and --{exclusive[1]} write different rows: ask for one.",
+                field=exclusive[1],
+            )
+        if self.quantiles is not None and (self.explain or self.anomalies):
+            raise InvalidInput(
+                f"--quantiles does not go with --{exclusive[0]}, which has none: leave it out.",
+                field="quantiles",
+            )
+        if self.series is not None and exclusive not in ([], ["plan"]):
+            raise InvalidInput(
+                f"--series does not go with --{exclusive[0]}, which is of all series: leave it "
+                "out.",
+                field="series",
+            )
 
 
-def under_plan(
+def scenario_scorer(
     plan: pl.DataFrame,
     quantiles: Sequence[float] = QUANTILES,
     series: pl.DataFrame | None = None,
-) -> Answer:
-    """Ask for the forecast under a plan beside that under the books."""
+) -> Scorer:
+    """Return a scorer of forecasts under a plan, beside those under the recorded one."""
     from training.models.demand.scenario import predict_under
 
     return lambda model, dataset, as_of: predict_under(
@@ -92,14 +116,14 @@ def under_plan(
     )
 
 
-def of_series(series: pl.DataFrame, quantiles: Sequence[float] = QUANTILES) -> Answer:
-    """Ask for some series, also for such as have not sold yet; see `DemandModel.predict`.
+def series_scorer(series: pl.DataFrame, quantiles: Sequence[float] = QUANTILES) -> Scorer:
+    """Return a scorer of given series, which need not have sold yet; see `DemandModel.predict`.
 
-    The answer raises InvalidInput where a key of the grain is missing, NotFound where nothing is
-    known of a series.
+    The scorer raises InvalidInput if a key of the grain is missing, and NotFound if a series is
+    unknown.
     """
 
-    def answer(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    def forecast(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         from features.demand.grain import Grain
 
         keys = Grain.parse(model.grain).keys
@@ -110,27 +134,27 @@ def of_series(series: pl.DataFrame, quantiles: Sequence[float] = QUANTILES) -> A
                     f"named by {', '.join(keys)}.",
                     field=key,
                 )
-        found = model.predict(dataset, as_of, series, quantiles=quantiles)
-        unknown = series.join(found, on=keys, how="anti")
+        forecasts = model.predict(dataset, as_of, series, quantiles=quantiles)
+        unknown = series.join(forecasts, on=keys, how="anti")
         if not unknown.is_empty():
-            named = ", ".join(f"{key} {unknown[key][0]!r}" for key in keys)
+            name = ", ".join(f"{key} {unknown[key][0]!r}" for key in keys)
             raise NotFound(
-                f"series: {named} is unknown: nothing of it was sold and no table names it; "
+                f"series: {name} is unknown: nothing of it was sold and no table names it; "
                 "columns department and category may describe a product.",
                 field="series",
             )
-        return found
+        return forecasts
 
-    return answer
+    return forecast
 
 
-def totals_of(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES) -> Answer:
-    """Ask for totals: of each level the sums of all forecasts, with intervals of their own.
+def totals_scorer(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES) -> Scorer:
+    """Return a scorer of totals: sums of forecasts by level, with intervals of their own.
 
-    Rows say which `total` they are of, and have a null in the columns of the other levels.
+    Rows have their level in `total`, and nulls in the columns of other levels.
     """
 
-    def answer(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    def add_up(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         import polars as pl
 
         from features.demand.grain import Grain
@@ -147,19 +171,19 @@ def totals_of(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES) -> 
             )
             for level in levels
         ]
-        found = pl.concat(parts, how="diagonal")
+        totals = pl.concat(parts, how="diagonal")
         names = [c for part in parts for c in part.columns[1 : part.columns.index("date")]]
         first = ["total", *dict.fromkeys(names)]
-        return found.select(*first, *(c for c in found.columns if c not in first))
+        return totals.select(*first, *(c for c in totals.columns if c not in first))
 
-    return answer
+    return add_up
 
 
-def reasons(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-    """Ask why: the contributions to each forecast, which add up to it.
+def explanations(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    """Return the contributions to each forecast, which add up to it.
 
-    Of the series that the model is judged on, which sell steadily and are at most 2,500: reasons
-    cost a hundred times what forecasts do.
+    Only for the series that the task evaluates, which sell steadily and are at most 2,500,
+    because contributions cost a hundred times as much as forecasts.
     """
     from training.models.demand.task import population
 
@@ -167,8 +191,8 @@ def reasons(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFra
     return model.explain(dataset, as_of, ids)
 
 
-def not_as_expected(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-    """Ask for the recent periods that sold not as expected."""
+def recent_anomalies(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    """Return the recent periods whose sales were outside their expected range."""
     from features.demand.grain import Grain
     from training.models.demand.anomalies import anomalies, near
     from training.models.demand.historical_forecasts import HistoricalForecasts
@@ -179,14 +203,14 @@ def not_as_expected(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl
 
 
 def read_rows(name: str, path: Path) -> pl.DataFrame:
-    """Read the rows of an option, such as a plan's, from CSV or Parquet.
+    """Read the rows of an option, such as a plan, from CSV or Parquet.
 
     Raises
     ------
     NotFound
         If there is no such file.
     InvalidInput
-        If it is neither.
+        If it is neither, or cannot be read.
     """
     import polars as pl
 
@@ -194,7 +218,7 @@ def read_rows(name: str, path: Path) -> pl.DataFrame:
         raise NotFound(f"{name} = {path}: there is no such file.", field=name)
     try:
         if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema=False)  # ids such as 007 stay as they are
+            return pl.read_csv(path, infer_schema=False)  # keeps ids such as 007
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:

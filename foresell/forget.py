@@ -1,4 +1,4 @@
-"""Forget a person: in every dataset, in what is served, and whenever their records come again."""
+"""Forget a customer: in every dataset, in what is served, and in future imports of their records."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from foresell.settings import Settings
 def forget(
     settings: Settings, customer_id: str, dataset: str | None = None
 ) -> list[dict[str, Any]]:
-    """Remove a customer from one dataset or all; one row a dataset that knew them.
+    """Remove a customer from one dataset or all; returns one row per dataset that knew them.
 
     Returns
     -------
     list of dict
-        dataset; orders (lines that are anonymous now), customers and touchpoints (rows gone),
-        snapshots (older ones that were cleaned), quarantine (rows blanked), published (whether
-        answers about them were served), again (whether they had been forgotten before).
+        dataset; orders (lines made anonymous), customers and touchpoints (rows deleted),
+        snapshots (older ones cleaned), quarantine (rows blanked), published (whether they were in
+        what is served), again (whether they had been forgotten before).
 
     Raises
     ------
     NotFound
         If no dataset knows the customer, or there is no such dataset.
     Unavailable
-        If an import or a retraining job runs.
+        If an import or a training job is running.
     """
     names = list_datasets(settings.home)
     if dataset is not None:
         names = [open_dataset(settings.home, dataset).name]
-    found = []
-    # A job that has read the records already would publish the person again.
+    rows = []
+    # A job that has read the records already would publish the customer again.
     with job_lock(settings.home, "retrain"):
         for name in names:
-            ids = _stored_as(settings, name, customer_id)
+            ids = _stored_ids(settings, name, customer_id)
             if knows(settings.home, name, ids):
-                found.append(_forgotten(settings, name, ids))
-    if not found:
+                rows.append(_forget_in(settings, name, ids))
+    if not rows:
         hidden = [name for name in names if key_check(dataset_folder(settings.home, name))]
         remedy = (
-            f" {', '.join(hidden)} holds pseudonyms: set {VARIABLE} to the key it was begun with, "
-            "or give the id that it is stored under."
+            f" {', '.join(hidden)} has pseudonyms: set {VARIABLE} to the key that it was created "
+            "with, or give the id as it is stored."
             if hidden
             else ""
         )
@@ -55,11 +55,11 @@ def forget(
             f"changed.{remedy}",
             field="customer_id",
         )
-    return found
+    return rows
 
 
-def _stored_as(settings: Settings, name: str, customer_id: str) -> set[str]:
-    """Ids under which a dataset may hold a customer: the one given, and its pseudonym."""
+def _stored_ids(settings: Settings, name: str, customer_id: str) -> set[str]:
+    """Return the ids under which a dataset may store a customer: the given one and its pseudonym."""
     check = key_check(dataset_folder(settings.home, name))
     if check is None or settings.secret is None:
         return {customer_id}
@@ -67,8 +67,8 @@ def _stored_as(settings: Settings, name: str, customer_id: str) -> set[str]:
     return {customer_id} | ({pseudonyms.one(customer_id)} if pseudonyms.check == check else set())
 
 
-def _forgotten(settings: Settings, name: str, ids: set[str]) -> dict[str, Any]:
-    from training.release import renew
+def _forget_in(settings: Settings, name: str, ids: set[str]) -> dict[str, Any]:
+    from training.release import republish
 
     erased = erase(settings.home, name, ids)
     return {
@@ -76,6 +76,6 @@ def _forgotten(settings: Settings, name: str, ids: set[str]) -> dict[str, Any]:
         **{table: erased.tables[table] for table in ("orders", "customers", "touchpoints")},
         "snapshots": erased.snapshots,
         "quarantine": erased.quarantine,
-        "published": bool(renew(settings.home, name)),
+        "published": bool(republish(settings.home, name)),
         "again": erased.known,
     }

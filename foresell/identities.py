@@ -1,4 +1,4 @@
-"""Who is who in a dataset: shown, and undone, by `foresell data identity`."""
+"""Identity links of a dataset: describe, undo and restore them."""
 
 from __future__ import annotations
 
@@ -17,81 +17,81 @@ from foresell.settings import Settings
 
 
 def describe(settings: Settings, name: str) -> list[dict[str, Any]]:
-    """Say for customers and for products which ids are one, by what, and what is suspicious.
+    """Describe for customers and for products which ids are linked, and by which values.
 
     Returns
     -------
     list of dict
-        For each kind of id that has links: `column`, `links`, `groups` of ids under a
-        `canonical_id` with what joins them (`by`), `suspicious` values and groups, by which
-        nothing is joined, and what is `undone`.
+        One row per id column that has links: `column`, `links` (their number), `groups` (`ids`
+        with their `canonical_id`, linked `by`), `suspicious` (values and groups that are shared
+        by too many ids to link them) and `undone` (rules).
     """
-    found = []
+    rows = []
     for column, links in _links(settings, name).items():
-        who = resolve(links)
-        several = who.ids.filter(pl.col("size") > 1)
-        told = in_force(links).join(several, on=column)
-        joins = pl.concat_str(pl.col("kind"), pl.lit(" in "), pl.col("source"))
-        groups = told.group_by("canonical_id").agg(
-            pl.col(column).unique().sort().alias("ids"), joins.unique().sort().alias("by")
+        resolved = resolve(links)
+        several = resolved.ids.filter(pl.col("size") > 1)
+        valid = in_force(links).join(several, on=column)
+        sources = pl.concat_str(pl.col("kind"), pl.lit(" in "), pl.col("source"))
+        groups = valid.group_by("canonical_id").agg(
+            pl.col(column).unique().sort().alias("ids"), sources.unique().sort().alias("by")
         )
         rules = links.filter(pl.col("undone")).select(column, "kind", "value", "source")
-        found.append(
+        rows.append(
             {
                 "column": column,
                 "links": links.filter(pl.col("undone").is_null()).height,
                 "groups": groups.sort("canonical_id").to_dicts(),
-                "suspicious": who.suspicious.to_dicts(),
+                "suspicious": resolved.suspicious.to_dicts(),
                 "undone": [
-                    {field: value for field, value in row.items() if value}
-                    for row in rules.iter_rows(named=True)
+                    {field: value for field, value in rule.items() if value}
+                    for rule in rules.iter_rows(named=True)
                 ],
             }
         )
-    return found
+    return rows
 
 
-def change(settings: Settings, name: str, what: str, *, undone: bool) -> None:
-    """Take links out of force, or bring them back: `source=web.csv`, `id=17`, `email=...`.
+def change(settings: Settings, name: str, selector: str, *, undone: bool) -> None:
+    """Undo links or restore them, by a selector: `source=web.csv`, `id=17`, `email=...`.
 
     Raises
     ------
     InvalidInput
-        If `what` does not name a field and a value.
+        If the selector does not name a field and a value.
     NotFound
-        If no link is meant.
+        If it selects no link.
     """
-    field, equals, value = what.partition("=")
+    field, equals, value = selector.partition("=")
     if not equals or not field or not value:
         raise InvalidInput(
-            f"{what!r} names no link: write source=, id= or a kind such as email=, and its value.",
+            f"{selector!r} selects no link: write source=, id= or a kind such as email=, and its value.",
             field="undo",
         )
-    lacking: NotFound | None = None
+    not_found: NotFound | None = None
     rules = []
     for column, links in _links(settings, name).items():
         try:
             row = rule(links, field, value, undone=undone)
             rules.append(SourceTable(LINKS[column], row))
         except NotFound as error:
-            lacking = error
-    if not rules and lacking is not None:
-        raise lacking
+            not_found = error
+    if not rules and not_found is not None:
+        raise not_found
     check = key_check(dataset_folder(settings.home, name))
     import_tables(settings.home, name, rules, max_bad_share=0.0, key_check=check)
 
 
 def _links(settings: Settings, name: str) -> dict[str, pl.DataFrame]:
     dataset = open_dataset(settings.home, name)
-    found = {
+    links = {
         column: dataset.table(table).collect().to_polars()
         for column, table in LINKS.items()
         if dataset.has(table)
     }
-    if not found:
+    if not links:
         raise NotFound(
-            f"Dataset {name} has no links: its mapping has no [identity] section, by which ids "
-            "would be found to be one person's or one product's.",
+            f"Dataset {name} has no links: its mapping has no [identity] section, which would "
+            "link ids of one customer or one product.",
             field="dataset",
         )
-    return found
+    return links

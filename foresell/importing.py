@@ -114,9 +114,9 @@ def _stored(
     check = key.check if key else None
     report = import_tables(settings.home, name, tables, max_bad_share, key_check=check)
     if published.current(settings.home) is not None:
-        from training.release import renew
+        from training.release import republish
 
-        renew(settings.home, name)
+        republish(settings.home, name)
     return report
 
 

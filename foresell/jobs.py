@@ -1,9 +1,9 @@
-"""What the verbs do, as plain functions: open what the settings name, call one package, return."""
+"""Functions behind the commands: open what the settings name, run one package, return results."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ from features.dataset import Dataset, open_dataset
 from features.errors import MissingData
 from features.storage.locks import job_lock
 from foresell import importing as imports
-from foresell.progress import console, progress
+from foresell.progress import console
+from foresell.progress import progress as progress_bar
 from foresell.settings import Settings
 from training.published import versions as published
 
 if TYPE_CHECKING:
-    from training.backtest import Report
+    from training.backtest import Progress, Report
     from training.contract import Task
     from training.retrain import JobReport
     from training.task_setup import TaskSetup
@@ -39,45 +40,46 @@ def evaluate(
     grain: str | None = None,
     horizon: int | None = None,
 ) -> list[Report]:
-    """Backtest one task or all that the dataset can run."""
+    """Backtest one task, or all that the dataset supports."""
     from training import backtest
 
     dataset = dataset_of(settings)
     end = dataset.instant(as_of)
     reports = []
-    asked = set_up_tasks(
+    setups = set_up_tasks(
+        settings,
         model,
         dataset,
         end,
         folds or settings.folds,
-        # More than is usual is a wish, not a habit.
+        # Only a number of folds beyond the default was certainly chosen on purpose.
         exactly=(folds or 0) > settings.folds,
         grain=grain,
         horizon=horizon,
     )
-    steps = sum(_methods(setup.task) * setup.folds for setup in asked)
-    with progress(f"evaluate {model} on {dataset.name}", steps) as tell:
-        for setup in asked:
+    steps = sum(_methods(setup.task) * setup.folds for setup in setups)
+    with progress_bar(f"evaluate {model} on {dataset.name}", steps) as progress:
+        for setup in setups:
             console.print(setup.describe())
-            task, options = setup.task, setup.options
-            params = tuned(settings, task, dataset, options, setup.folds, end)
-            with _left_out_of_all(model, task):
+            params = tuned_params(settings, setup, dataset, end)
+            with _skip_unless_named(model, setup.task):
                 report = backtest.evaluate(
-                    task,
+                    setup.task,
                     dataset,
                     setup.folds,
                     as_of=end,
-                    options=options,
+                    options=setup.options,
                     params={**params, "threads": settings.threads},
-                    progress=tell,
+                    progress=progress,
                 )
-                # A report that ranks nobody is none.
+                # Raises if no fold has the primary metric, by which methods are ranked.
                 report.primary(backtest.FORESELL)
                 reports.append(report)
     return reports
 
 
 def set_up_tasks(
+    settings: Settings,
     model: str,
     dataset: Dataset,
     end: datetime,
@@ -87,36 +89,36 @@ def set_up_tasks(
     grain: str | None = None,
     horizon: int | None = None,
 ) -> list[TaskSetup]:
-    """Put the tasks named to a dataset; of `all`, those that it can run.
+    """Set up one task, or all that the dataset supports.
 
     Raises
     ------
     MissingData
-        If a task that was named alone cannot run.
+        If a single task cannot run.
     """
     from training.registry import select_tasks
     from training.task_setup import set_up
 
-    able = []
+    setups = []
     for task in select_tasks(model):
-        with _left_out_of_all(model, task):
-            able.append(
-                set_up(
-                    task,
-                    dataset,
-                    end,
-                    folds=folds,
-                    exactly=exactly,
-                    grain=grain,
-                    horizon_days=horizon,
-                )
+        with _skip_unless_named(model, task):
+            setup = set_up(
+                task,
+                dataset,
+                end,
+                folds=folds,
+                exactly=exactly,
+                grain=grain,
+                horizon_days=horizon,
+                country=settings.country,
             )
-    return able
+            setups.append(setup)
+    return setups
 
 
 @contextmanager
-def _left_out_of_all(model: str, task: Task) -> Iterator[None]:
-    """Where all were named, say what one lacks and go on with the others."""
+def _skip_unless_named(model: str, task: Task) -> Iterator[None]:
+    """With `all`, report what a task lacks and continue with the next; else raise."""
     try:
         yield
     except MissingData as error:
@@ -126,31 +128,21 @@ def _left_out_of_all(model: str, task: Task) -> Iterator[None]:
 
 
 def _methods(task: Task) -> int:
-    """Count what a fold of the task's backtest judges: the model and its baselines."""
+    """Count the methods in each fold of a backtest: the model and its baselines."""
     return 1 + len(task.baselines)
 
 
-def tuned(
-    settings: Settings,
-    task: Task,
-    dataset: Dataset,
-    options: dict[str, Any],
-    folds: int,
-    end: datetime,
+def tuned_params(
+    settings: Settings, setup: TaskSetup, dataset: Dataset, end: datetime
 ) -> dict[str, Any]:
-    """Return the options that the question leaves open.
-
-    Tuned ones that may be used for the last `folds` horizons before `end`, and the country.
-    """
+    """Return the tuned options of a model, tuned before the folds that end at `end`."""
     from training.backtest import rolling_origins
-    from training.contract import in_country
     from training.tuning import best_params
 
-    # Nothing is judged here, and a batch may be scored within a day.
+    # Batches may be scored within a day, while origins are starts of days.
     midnight = day_start(to_day(end))
-    first = rolling_origins(dataset, options["horizon_days"], folds, midnight)[0]
-    best = best_params(settings.mlruns, dataset, task, options, first)
-    return best | in_country(task, settings.country)
+    first, *_ = rolling_origins(dataset, setup.options["horizon_days"], setup.folds, midnight)
+    return best_params(settings.mlruns, dataset, setup.task, setup.options, first)
 
 
 def train(
@@ -163,27 +155,29 @@ def train(
     horizon: int | None = None,
     if_missing: bool = False,
 ) -> list[dict[str, Any]]:
-    """Train, promote and publish; one row a task that was trained, with its figures.
+    """Train, promote and publish; returns one row of figures per trained task.
 
     Parameters
     ----------
     if_missing
-        Whether to pass over tasks whose champion answers this question of these records already.
+        Whether to skip tasks whose champion has the same records, instant and options.
 
     Raises
     ------
     Unavailable
-        If another such job runs, or somebody is being forgotten.
+        If another such job is running, or a customer is being forgotten.
     """
-    from training.promote import champions, publish
+    from training.promote import champions
+    from training.publish import publish
     from training.tracking import Tracker
 
-    # Who is forgotten while models learn would come back with them.
+    # A customer who is forgotten during training would be published again.
     with job_lock(settings.home, "retrain"):
         dataset = dataset_of(settings)
         end = dataset.instant(as_of)
         tracker = Tracker(settings.mlruns)
-        asked = set_up_tasks(
+        setups = set_up_tasks(
+            settings,
             model,
             dataset,
             end,
@@ -193,38 +187,32 @@ def train(
             horizon=horizon,
         )
         if if_missing:
-            there = champions(tracker, dataset.name)
-            asked = [one for one in asked if not _answered(there, one, dataset, end)]
-        # Each task's backtest, its final fit and its publishing.
-        steps = sum(_methods(setup.task) * setup.folds + 2 for setup in asked)
-        with progress(f"train {model} on {dataset.name} as of {end.date()}", steps) as tell:
+            present = champions(tracker, dataset.name)
+            setups = [setup for setup in setups if not _is_current(present, setup, dataset, end)]
+        # For each task its backtest, its final fit and its publishing.
+        steps = sum(_methods(setup.task) * setup.folds + 2 for setup in setups)
+        title = f"train {model} on {dataset.name} as of {end.date()}"
+        with progress_bar(title, steps) as progress:
             rows = []
-            for setup in asked:
+            for setup in setups:
                 console.print(setup.describe())
-                with _left_out_of_all(model, setup.task):
-                    rows.append(_train(settings, dataset, tracker, setup, end, tell))
+                with _skip_unless_named(model, setup.task):
+                    rows.append(_train(settings, dataset, tracker, setup, end, progress))
+            keep = settings.keep_versions
             publish(
-                settings.home,
-                tracker,
-                dataset.name,
-                keep=settings.keep_versions,
-                opened=dataset,
-                progress=tell,
+                settings.home, tracker, dataset.name, keep=keep, opened=dataset, progress=progress
             )
     return rows
 
 
-def _answered(
-    there: Mapping[str, Version], setup: TaskSetup, dataset: Dataset, end: datetime
+def _is_current(
+    present: Mapping[str, Version], setup: TaskSetup, dataset: Dataset, end: datetime
 ) -> bool:
-    """Say whether a champion answers a question already; tell so."""
-    champion = there.get(setup.task.name)
-    if champion is None:
+    """Return whether a champion has these records, instant and options; print it if so."""
+    champion = present.get(setup.task.name)
+    if champion is None or not champion.matches(dataset.snapshot, end, setup.options):
         return False
-    known = (champion.snapshot, champion.as_of, champion.options)
-    if known != (dataset.snapshot, end, setup.options):
-        return False
-    console.print(f"{setup.task.name}: {champion.label} is of these records already")
+    console.print(f"{setup.task.name}: {champion.label} is trained on these records already")
     return True
 
 
@@ -234,26 +222,25 @@ def _train(
     tracker: Tracker,
     setup: TaskSetup,
     end: datetime,
-    tell: Callable[[str], None],
+    progress: Progress,
 ) -> dict[str, Any]:
     """Train one task's model and make it the champion."""
     from training import train as training
-    from training.tracking import CHAMPION
+    from training.promote import promote
 
-    task, options = setup.task, setup.options
     started = time.process_time()
     trained = training.train(
-        task,
+        setup.task,
         dataset,
         tracker,
         as_of=end,
         folds=setup.folds,
-        options=options,
-        params=tuned(settings, task, dataset, options, setup.folds, end),
+        options=setup.options,
+        params=tuned_params(settings, setup, dataset, end),
         threads=settings.threads,
-        progress=tell,
+        progress=progress,
     )
-    tracker.set_alias(dataset.name, task.name, CHAMPION, trained.version.number)
+    promote(setup.task, dataset, tracker, trained, gated=False)
     return _figures(trained.version.label, trained.report, time.process_time() - started)
 
 
@@ -275,17 +262,18 @@ def _figures(version: str, report: Report | None, seconds: float) -> dict[str, A
 
 
 def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]:
-    """Add trials to the studies; one row a task."""
+    """Add trials to the studies; returns one row per task."""
     from training import tuning
     from training.tracking import Tracker
 
     dataset = dataset_of(settings)
     tracker = Tracker(settings.mlruns)
-    found = []
-    asked = set_up_tasks(model, dataset, dataset.end, settings.folds)
-    with progress(f"tune {model} on {dataset.name}", steps=trials * len(asked)) as tell:
-        for task in (setup.task for setup in asked):
-            with _left_out_of_all(model, task):
+    rows = []
+    setups = set_up_tasks(settings, model, dataset, dataset.end, settings.folds)
+    title = f"tune {model} on {dataset.name}"
+    with progress_bar(title, steps=trials * len(setups)) as progress:
+        for task in (setup.task for setup in setups):
+            with _skip_unless_named(model, task):
                 study = tuning.tune(
                     task,
                     dataset,
@@ -293,18 +281,19 @@ def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]
                     trials=trials,
                     reported_folds=settings.folds,
                     threads=settings.threads,
-                    progress=tell,
+                    country=settings.country,
+                    progress=progress,
                 )
-                found.append(
+                rows.append(
                     {
                         "model": task.name,
-                        "trials": len(tuning.done(study)),
+                        "trials": len(tuning.complete_trials(study)),
                         "default": tuning.default_value(study),
                         "best": study.best_value,
                         "params": study.best_params,
                     }
                 )
-    return found
+    return rows
 
 
 def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
@@ -313,53 +302,53 @@ def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
     from training.tracking import Tracker
 
     mapping = imports.mapping_of(settings, settings.dataset)
-    with progress(f"retrain {settings.dataset}") as tell:
+    with progress_bar(f"retrain {settings.dataset}") as progress:
         return job(
             settings.home,
             Tracker(settings.mlruns),
             settings.dataset,
-            lambda: imports.bring_in(settings, settings.dataset, mapping, tell),
+            lambda: imports.bring_in(settings, settings.dataset, mapping, progress),
             folds=folds or settings.folds,
             threads=settings.threads,
             keep=settings.keep_versions,
             country=settings.country,
-            progress=tell,
+            progress=progress,
         )
 
 
 def serve(settings: Settings, *, try_it: bool = False) -> int:
     """Serve the published version until interrupted; returns the server's exit code.
 
-    A dataset that was asked for by name, and is not the one that is published, is published first.
+    A dataset that is named explicitly and is not the published one is published first.
     """
-    from foresell.smoke import ask, questions
+    from foresell import smoke
     from serving import launch
 
-    found = published.served(settings.home)
-    asked_for = "dataset" in settings.model_fields_set
-    if found is None or (asked_for and found[1].dataset != settings.dataset):
-        from training.promote import publish
+    version = published.served(settings.home)
+    named = "dataset" in settings.model_fields_set
+    if version is None or (named and version[1].dataset != settings.dataset):
+        from training.publish import publish
         from training.tracking import Tracker
 
-        with progress(f"publish {settings.dataset}") as tell:
+        with progress_bar(f"publish {settings.dataset}") as progress:
             publish(
                 settings.home,
                 Tracker(settings.mlruns),
                 settings.dataset,
                 keep=settings.keep_versions,
-                progress=tell,
+                progress=progress,
             )
-        found = published.served(settings.home)
-    asked = []
-    if try_it and found is not None:
-        folder, record = found
-        asked = questions(open_dataset(settings.home, record.dataset), folder)
+        version = published.served(settings.home)
+    requests = []
+    if try_it and version is not None:
+        folder, record = version
+        requests = smoke.example_requests(open_dataset(settings.home, record.dataset), folder)
 
     def when_ready(url: str) -> None:
         console.print(
             f"[bold]serving[/] {url}, documentation at {url}/docs; Ctrl-C ends it", soft_wrap=True
         )
-        ask(url, asked)
+        smoke.send(url, requests)
 
     return launch.serve(
         home=settings.home,

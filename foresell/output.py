@@ -1,4 +1,4 @@
-"""Rows to a file that a person named: predictions of `score`, customers of `audience`."""
+"""Write rows to a file that the user names: predictions of `score`, customers of `audience`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SUFFIXES = (".parquet", ".csv")
 
 
 def check(out: Path) -> None:
-    """Refuse a file that could not be written, before work is done for it.
+    """Check that a file can be written, before work is done for it.
 
     Raises
     ------
     InvalidInput
-        If its ending is neither .parquet nor .csv, or there is no such folder.
+        If its suffix is neither .parquet nor .csv, or its folder does not exist.
     """
     if out.suffix not in SUFFIXES:
         raise InvalidInput(
@@ -30,9 +30,9 @@ def check(out: Path) -> None:
 
 
 def write(rows: pl.DataFrame, out: Path) -> None:
-    """Write rows as Parquet or CSV, by the file's ending, as a whole or not at all.
+    """Write rows as Parquet or CSV, by the file's suffix, atomically.
 
-    A CSV has no lists: theirs are one text each.
+    In a CSV, lists are joined to one text each.
 
     Raises
     ------

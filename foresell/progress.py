@@ -1,4 +1,4 @@
-"""Progress of long work on standard error: what is done now, what is done, how long it took."""
+"""Progress of long work on standard error: the current step, finished steps and their seconds."""
 
 import sys
 import time
@@ -8,22 +8,22 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-# Where no terminal says how wide it is, tables get the room that they need.
+# Without a terminal there is no width to fit tables into.
 console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 
 
 @contextmanager
 def progress(title: str, steps: int | None = None) -> Iterator[Callable[[str], None]]:
-    """Show a bar over the steps of some work; yields a function that takes the next one's name.
+    """Show a progress bar; yields a function that begins the next step, given its name.
 
-    Each finished step is left on screen with its seconds, and so is the whole.
+    Each finished step stays on screen with its seconds, and so does the total.
 
     Parameters
     ----------
     title
-        What the work is.
+        Name of the work.
     steps
-        How many steps there will be, where that is known.
+        Number of steps, if it is known.
     """
     started = time.monotonic()
     running: list[tuple[str, float]] = []
@@ -37,11 +37,11 @@ def progress(title: str, steps: int | None = None) -> Iterator[Callable[[str], N
                 bar.advance(line)
             running.clear()
 
-        def tell(name: str) -> None:
+        def begin(name: str) -> None:
             finish()
             running.append((name, time.monotonic()))
             bar.update(line, description=name)
 
-        yield tell
+        yield begin
         finish()
     console.print(f"[bold]{title}[/]: done in {time.monotonic() - started:.1f} s")

@@ -1,63 +1,108 @@
-"""Batch predictions: open what the settings name, find or train the model, write its answers."""
+"""Batch predictions: find or train the model of an instant, and write its predictions to a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.dataset import Dataset
 from features.errors import InvalidInput
-from foresell import output as rows_out
-from foresell.jobs import dataset_of, tuned
-from foresell.progress import console, progress
+from foresell import output
+from foresell.forecast_options import DemandScoreOptions
+from foresell.jobs import dataset_of, tuned_params
+from foresell.progress import console
+from foresell.progress import progress as progress_bar
+from foresell.score_options import Scorer, ScoreOptions
 from foresell.settings import Settings
 
 if TYPE_CHECKING:
-    import polars as pl
-
-# Asked (model, dataset, as_of) for rows.
-Answer = Callable[[Any, Dataset, datetime], "pl.DataFrame"]
-
-# What a model's answers may be broken down by, and the model that answers then.
-BREAKDOWNS = {("next-purchase", "category"): "next-category"}
+    from training.backtest import Progress
+    from training.contract import Model
+    from training.task_setup import TaskSetup
 
 
-def by(model: str, key: str) -> str:
-    """Return the model that answers a question broken down by `key`.
+@dataclass(frozen=True)
+class NextPurchaseScoreOptions(ScoreOptions):
+    """Options of `score` for next-purchase: `by` a key, `category`, besides the customer."""
+
+    by: str | None = None
+
+    def task(self, model: str) -> str:
+        """Return next-category where predictions are by category.
+
+        Raises
+        ------
+        InvalidInput
+            If there are no predictions by that key.
+        """
+        if self.by is None:
+            return model
+        if self.by != "category":
+            raise InvalidInput(
+                f"by = {self.by!r}: {model} has no predictions by it; use --by category.",
+                field="by",
+            )
+        return "next-category"
+
+
+@dataclass(frozen=True)
+class RecommenderScoreOptions(ScoreOptions):
+    """Options of `score` for recommender: `list_name`, one of its lists (default `for_you`)."""
+
+    list_name: str | None = None
+
+    def scorer(self) -> Scorer:
+        """Return what computes the list for every customer, or for every product.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such list.
+        """
+        from serving.recommender.batch import OF_PRODUCTS, lists_of
+        from serving.recommender.query import KINDS
+
+        name = self.list_name or KINDS[0]
+        if name not in (*KINDS, *OF_PRODUCTS):
+            known = ", ".join((*KINDS, *OF_PRODUCTS))
+            raise InvalidInput(f"list = {name!r} is no list; use {known}.", field="list")
+        return lambda model, dataset, as_of: lists_of(model, dataset, as_of, name)
+
+
+OPTIONS: Mapping[str, type[ScoreOptions]] = {
+    "demand": DemandScoreOptions,
+    "next-purchase": NextPurchaseScoreOptions,
+    "recommender": RecommenderScoreOptions,
+}
+
+
+def score_options(model: str, flags: Mapping[str, Any]) -> ScoreOptions:
+    """Return the options of a model from flags by field name; None and False are not given.
 
     Raises
     ------
     InvalidInput
-        If there is none.
+        If a flag is given that the model does not have.
     """
-    if (model, key) not in BREAKDOWNS:
-        known = ", ".join(f"{name} --by {column}" for name, column in BREAKDOWNS)
-        raise InvalidInput(f"by = {key!r} is not answered for {model}; use {known}.", field="by")
-    return BREAKDOWNS[model, key]
+    given = {name: value for name, value in flags.items() if value not in (None, False)}
+    options = OPTIONS.get(model, ScoreOptions)
+    for name in given:
+        if name not in _names(options):
+            flag = name.removesuffix("_name")
+            owner = next(other for other, kind in OPTIONS.items() if name in _names(kind))
+            raise InvalidInput(
+                f"--{flag} is an option of {owner}, and {model} does not have it: leave it out, "
+                f"or score {owner}.",
+                field=flag,
+            )
+    return options(**given)
 
 
-def listed(model: str, kind: str | None) -> Answer | None:
-    """Return what answers for a kind of list; the recommender's is `for_you` by default.
-
-    Raises
-    ------
-    InvalidInput
-        If the model makes no lists, or there is no such kind.
-    """
-    if model != "recommender":
-        if kind is not None:
-            raise InvalidInput(f"kind = {kind!r} is not answered for {model}.", field="kind")
-        return None
-    from serving.recommender.batch import OF_PRODUCTS, lists_of
-    from serving.recommender.query import KINDS
-
-    asked = kind or KINDS[0]
-    if asked not in (*KINDS, *OF_PRODUCTS):
-        known = ", ".join((*KINDS, *OF_PRODUCTS))
-        raise InvalidInput(f"kind = {asked!r} is no kind of list; use {known}.", field="kind")
-    return lambda fitted, dataset, as_of: lists_of(fitted, dataset, as_of, asked)
+def _names(options: type[ScoreOptions]) -> set[str]:
+    return {option.name for option in fields(options)}
 
 
 def score(
@@ -67,52 +112,67 @@ def score(
     *,
     as_of: str | None = None,
     horizon: int | None = None,
-    grain: str | None = None,
-    answer: Answer | None = None,
+    options: ScoreOptions | None = None,
 ) -> int:
-    """Write the predictions of a model trained as of `as_of`; returns the number of rows.
+    """Write predictions of a model trained as of `as_of`; returns the number of rows.
 
-    `answer` is asked (model, dataset, as_of) for the rows, by default `predict`.
+    A version with the same records, instant and options is reused, otherwise one is trained.
     """
-    from training import train as training
-    from training.contract import in_country
     from training.registry import select_tasks
     from training.task_setup import set_up
-    from training.tracking import Tracker
 
-    tasks = select_tasks(model)
+    options = options or score_options(model, {})
+    scorer = options.scorer()
+    tasks = select_tasks(options.task(model))
     if len(tasks) != 1:
-        raise InvalidInput("score writes one model's answers; name one.", field="model")
-    task = tasks[0]
+        raise InvalidInput("score writes predictions of one model; name one.", field="model")
     dataset = dataset_of(settings)
     end = dataset.instant(as_of)
-    rows_out.check(out)
-    setup = set_up(task, dataset, end, folds=settings.folds, grain=grain, horizon_days=horizon)
+    output.check(out)
+    setup = set_up(
+        tasks[0],
+        dataset,
+        end,
+        folds=settings.folds,
+        horizon_days=horizon,
+        country=settings.country,
+        **options.set_up(),
+    )
     console.print(setup.describe())
-    options = setup.options
+    title = f"score {setup.task.name} on {dataset.name} as of {end.date()}"
+    with progress_bar(title) as progress:
+        fitted = _fitted(settings, setup, dataset, end, progress)
+        rows = fitted.predict(dataset, end) if scorer is None else scorer(fitted, dataset, end)
+        output.write(rows, out)
+    return int(rows.height)
+
+
+def _fitted(
+    settings: Settings, setup: TaskSetup, dataset: Dataset, end: datetime, progress: Progress
+) -> Model:
+    """Load the registered model of these records, instant and options, or train it."""
+    from training import train as training
+    from training.tracking import Tracker
+
     tracker = Tracker(settings.mlruns)
-    with progress(f"score {model} on {dataset.name} as of {end.date()}") as tell:
-        version = training.trained_as_of(
-            task,
+    version = training.trained_as_of(
+        setup.task,
+        dataset,
+        tracker,
+        end,
+        setup.options,
+        lambda: training.train(
+            setup.task,
             dataset,
             tracker,
-            end,
-            options,
-            lambda: training.train(
-                task,
-                dataset,
-                tracker,
-                as_of=end,
-                folds=0,
-                options=options,
-                params=tuned(settings, task, dataset, options, setup.folds, end),
-                threads=settings.threads,
-                progress=tell,
-            ),
-            country=in_country(task, settings.country).get("country"),
-        )
-        tell(f"predict with {version.label}")
-        fitted = task.model.load(version.folder)
-        rows = fitted.predict(dataset, end) if answer is None else answer(fitted, dataset, end)
-        rows_out.write(rows, out)
-    return int(rows.height)
+            as_of=end,
+            folds=0,
+            options=setup.options,
+            params=tuned_params(settings, setup, dataset, end),
+            threads=settings.threads,
+            progress=progress,
+        ),
+    )
+    progress(f"predict with {version.label}")
+    model: Model = setup.task.model.load(version.folder)
+    return model

@@ -1,4 +1,4 @@
-"""Every option, in one object, read once at an edge and passed on as plain values."""
+"""Settings: every option in one object, read once at the edge and passed on as plain values."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".foresell"), description="datasets, quarantine, published versions")
     mlruns: Path = Field(Path("mlruns"), description="MLflow's database and artifacts")
-    dataset: str = Field("complete-journey", description="the dataset that verbs work on")
+    dataset: str = Field("complete-journey", description="the dataset that commands work on")
     threads: int = Field(
         default_factory=lambda: (
             len(os.sched_getaffinity(0))
@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     )
     folds: int = Field(3, ge=1, description="rolling origins of a backtest")
     train_folds: int = Field(
-        1, ge=1, description="rolling origins on which `train` judges before it registers"
+        1, ge=1, description="rolling origins on which `train` evaluates before it registers"
     )
     max_bad_share: float = Field(
         0.05, ge=0, le=1, description="share of failing rows above which an import stops"
@@ -47,5 +47,5 @@ class Settings(BaseSettings):
 
     @property
     def secret(self) -> str | None:
-        """The key of pseudonyms as it is, for the one who hashes."""
+        """The key of pseudonyms in plain text."""
         return self.pseudonym_key.get_secret_value() if self.pseudonym_key else None

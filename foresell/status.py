@@ -1,4 +1,4 @@
-"""What there is and how it stands: datasets, what they can feed, champions, what is served."""
+"""State of datasets and models: tables, what each model can use, champions, what is served."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
-    """Tables, rows, dates, and for each model whether it can run and what it lacks."""
+    """Return tables, rows and dates, and for each model whether it can run and what it lacks."""
     from training.registry import TASKS
 
     dataset = open_dataset(settings.home, name)
@@ -34,8 +34,8 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
         }
         for table, frame in dataset.tables.items()
     ]
-    models = [_ability(task, dataset, settings.folds) for task in TASKS.values()]
-    able = {row["model"]: row["can_run"] for row in models}
+    models = [_ability(settings, task, dataset) for task in TASKS.values()]
+    can_run = {row["model"]: row["can_run"] for row in models}
     return {
         "dataset": name,
         "snapshot": dataset.snapshot,
@@ -44,39 +44,39 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
         "tables": tables,
         "personal": _personal(settings, name),
         "models": models,
-        "grains": _grains(dataset) if able["demand"] == "yes" else [],
+        "grains": _grains(dataset) if can_run["demand"] == "yes" else [],
     }
 
 
 def _grains(dataset: Dataset) -> list[dict[str, Any]]:
-    """Say how much of the demand at each grain is noise, and which is asked for by default."""
+    """Return the noise floor of demand at each usual grain, and which grain is the default."""
     from training.models.demand.grain_choice import default_grain, noise_by_grain
 
-    noise, chosen = noise_by_grain(dataset), str(default_grain(dataset))
+    floors, default = noise_by_grain(dataset), str(default_grain(dataset))
     return [
         {
             "grain": text,
             "series": floor.series,
             "noise_floor": round(floor.wape, 3),
-            "default": text == chosen,
+            "default": text == default,
         }
-        for text, floor in noise.items()
+        for text, floor in floors.items()
     ]
 
 
 def _personal(settings: Settings, name: str) -> dict[str, Any]:
-    """Say under which ids customers stand, and how many agreed to personal models."""
+    """Return whether ids of customers are pseudonyms, and how many customers consent."""
     given = consent_given(settings.home, name)
-    agreed, asked = given if given is not None else (None, None)
+    consenting, asked = given if given is not None else (None, None)
     return {
         "pseudonymised": key_check(dataset_folder(settings.home, name)) is not None,
         "customers_asked": asked,
-        "customers_consenting": agreed,
+        "customers_consenting": consenting,
     }
 
 
-def _ability(task: Task, dataset: Dataset, folds: int) -> dict[str, Any]:
-    """Say whether a task can run, and what it would ask; or what it lacks."""
+def _ability(settings: Settings, task: Task, dataset: Dataset) -> dict[str, Any]:
+    """Return whether a task can run and how it is set up, or what the dataset lacks."""
     from training.task_setup import set_up
 
     gains = task.model.needs.missing_optional(dataset)
@@ -91,31 +91,32 @@ def _ability(task: Task, dataset: Dataset, folds: int) -> dict[str, Any]:
         "reason": "",
     }
     try:
-        setup = set_up(task, dataset, dataset.end, folds=folds)
+        setup = set_up(
+            task, dataset, dataset.end, folds=settings.folds, country=settings.country
+        )
     except MissingData as error:
         return {**row, "lacks": error.message}
-    why = [setup.reason, setup.note]
     return {
         **row,
         "can_run": "yes",
         "grain": setup.options.get("grain"),
         "horizon_days": setup.options["horizon_days"],
         "folds": setup.folds,
-        "reason": "; ".join(part for part in why if part),
+        "reason": "; ".join(part for part in (setup.reason, setup.note) if part),
     }
 
 
 def status(settings: Settings) -> dict[str, Any]:
-    """Champions, what is served, ages, and checks that each say what is wrong."""
+    """Return champions with their ages, what is served, and checks with what fails them."""
     from training.promote import champions
     from training.tracking import Tracker
 
     dataset = dataset_of(settings)
     models = champions(Tracker(settings.mlruns), dataset.name)
     folder, record = published.served(settings.home) or (None, None)
-    # A home serves one dataset at a time, and it may be another.
-    ours = record is not None and record.dataset == dataset.name
-    served = record.models if record is not None and ours else {}
+    # A home serves one dataset at a time, which may be another one.
+    is_served = record is not None and record.dataset == dataset.name
+    served = record.models if record is not None and is_served else {}
     rows: list[dict[str, Any]] = [
         {
             "model": task,
@@ -127,22 +128,22 @@ def status(settings: Settings) -> dict[str, Any]:
         }
         for task, version in models.items()
     ]
-    able = set_up_tasks("all", dataset, dataset.end, settings.folds)
-    lacking = [one.task.name for one in able if one.task.name not in models]
-    behind = [name for name, one in models.items() if one.snapshot != dataset.snapshot]
+    setups = set_up_tasks(settings, "all", dataset, dataset.end, settings.folds)
+    lacking = [setup.task.name for setup in setups if setup.task.name not in models]
+    behind = [name for name, version in models.items() if version.snapshot != dataset.snapshot]
     unserved = [row["model"] for row in rows if row["served"] != row["champion"]]
-    usual = Settings.model_fields["dataset"].default
-    of = "" if dataset.name == usual else f" --dataset {dataset.name}"
+    is_default = dataset.name == Settings.model_fields["dataset"].default
+    flag = "" if is_default else f" --dataset {dataset.name}"
     return {
         "dataset": dataset.name,
         "snapshot": dataset.snapshot,
         "data_end": dataset.end.date().isoformat(),
-        "published": folder.name if folder is not None and ours else None,
+        "published": folder.name if folder is not None and is_served else None,
         "champions": rows,
         "checks": [
-            _check("every runnable model has a champion", lacking, f"train all --if-missing{of}"),
-            _check("champions know the newest snapshot", behind, f"retrain{of}"),
-            _check("champions are served", unserved, f"train all --if-missing{of}"),
+            _check("every runnable model has a champion", lacking, f"train all --if-missing{flag}"),
+            _check("champions know the newest snapshot", behind, f"retrain{flag}"),
+            _check("champions are served", unserved, f"train all --if-missing{flag}"),
         ],
     }
 

@@ -1,9 +1,14 @@
-"""Rolling origins: a model and its baselines, refitted at each origin, on the same cases."""
+"""Backtest a task: refit its model and baselines at rolling origins and evaluate all on equal cases.
+
+A task, a dataset and origins go in; a report with one row per fold, method, slice and metric comes
+out.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -40,18 +45,18 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Report:
-    """What a backtest measured.
+    """Results of a backtest.
 
     Attributes
     ----------
     task, dataset, options, origins
-        What was judged, on which records, as of when.
+        What was evaluated, on which records, as of which instants.
     rows
-        One row a fold, method, slice and metric, in `SCHEMA`.
+        One row per fold, method, slice and metric, in `SCHEMA`.
     predictions
-        The last fold's predictions by method, for plots.
+        Predictions of the last fold by method, for plots.
     seconds
-        Processor seconds spent to fit and predict, by method, all folds together.
+        CPU seconds of fitting and predicting by method, summed over folds.
     """
 
     task: Task
@@ -63,51 +68,57 @@ class Report:
     seconds: Mapping[str, float]
 
     def figures(self) -> "dict[str, Figure]":
-        """Draw the task's figures of our predictions at the last origin, by name."""
-        answer = self.predictions[FORESELL]
-        return self.task.plots(self.dataset, self.origins[-1], self.options, answer)
+        """Draw the task's figures of the model's predictions at the last origin, by name."""
+        predictions = self.predictions[FORESELL]
+        return self.task.plots(self.dataset, self.origins[-1], self.options, predictions)
 
     def summary(self) -> pl.DataFrame:
-        """Mean of the primary metric over folds by method, best first, with its ratio to ours.
+        """Return the primary metric by method, best first.
+
+        Returns
+        -------
+        polars.DataFrame
+            `method`, `value` (mean over folds), `folds` (list of values) and `foresell_ratio`
+            (the model's mean over the method's).
 
         Raises
         ------
         MissingData
             As `primary` does.
         """
-        ours = self.primary(FORESELL)
+        model = self.primary(FORESELL)
         means = (
             self._primary_rows()
             .group_by("method")
             .agg(pl.col("value").mean(), pl.col("value").alias("folds"))
             .sort("value", "method", descending=[not self.task.lower_is_better, False])
         )
-        return means.with_columns((ours / pl.col("value")).alias("foresell_ratio"))
+        return means.with_columns((model / pl.col("value")).alias("foresell_ratio"))
 
     def primary(self, method: str) -> float:
-        """Mean of the primary metric over folds for one method.
+        """Return the mean of the primary metric over folds for one method.
 
         Raises
         ------
         MissingData
-            If it could be measured in no fold.
+            If no fold has the primary metric.
         """
         values = self.by_fold(method)
         if not values:
             raise MissingData(
-                f"{self.task.name} of dataset {self.dataset.name} cannot be judged: nothing "
-                "happened in the judged windows of "
+                f"{self.task.name} of dataset {self.dataset.name} cannot be evaluated: nothing "
+                "happened in the evaluated windows of "
                 f"{self.options['horizon_days']} days from "
-                f"{' and '.join(str(one.date()) for one in self.origins)}; ask for more folds or "
-                "another horizon.",
+                f"{' and '.join(str(origin.date()) for origin in self.origins)}; ask for more "
+                "folds or another horizon.",
                 field="folds",
             )
         return fmean(values)
 
     def mean(self, metric: str) -> float | None:
-        """Mean over folds of another metric of ours, over all; None where it is not measured."""
-        own = (pl.col("method") == FORESELL) & (pl.col("slice") == "all")
-        values = self.rows.filter(own, pl.col("metric") == metric).get_column("value")
+        """Return the mean over folds of a metric of the model on `all`; None if not measured."""
+        overall = (pl.col("method") == FORESELL) & (pl.col("slice") == "all")
+        values = self.rows.filter(overall, pl.col("metric") == metric).get_column("value")
         return float(values.to_numpy().mean()) if len(values) else None
 
     def by_fold(self, method: str) -> list[float]:
@@ -116,14 +127,14 @@ class Report:
         return rows.get_column("value").to_list()
 
     def best_baseline(self) -> str:
-        """Name of the baseline that is best on the primary metric."""
+        """Return the name of the baseline with the best primary metric."""
         ranked = self.summary().filter(pl.col("method") != FORESELL)
         return str(ranked.get_column("method")[0])
 
     def ratio(self) -> float:
-        """Our primary metric over the best baseline's; not a number where that is zero."""
-        theirs = self.primary(self.best_baseline())
-        return self.primary(FORESELL) / theirs if theirs else float("nan")
+        """Return the model's primary metric over the best baseline's; NaN where that is zero."""
+        baseline = self.primary(self.best_baseline())
+        return self.primary(FORESELL) / baseline if baseline else float("nan")
 
     def _primary_rows(self) -> pl.DataFrame:
         return self.rows.filter(
@@ -139,14 +150,13 @@ def rolling_origins(
     Raises
     ------
     InvalidInput
-        If the dataset is too short to leave any history before the first origin, or if `end` is
-        no start of a day: what customers did on a day counts whole, and of that day a part would
-        be known.
+        If no history remains before the first origin; or if `end` is not the start of a day,
+        because the part of that day before `end` would be known and evaluated at once.
     """
     if end != day_start(to_day(end)):
         raise InvalidInput(
-            f"as_of = {end.isoformat()} lies within a day, and models are judged on whole days; "
-            f"ask for its start, as_of = {end.date()}, or that of another.",
+            f"as_of = {end.isoformat()} lies within a day, and models are evaluated on whole days; "
+            f"use the start of a day, such as as_of = {end.date()}.",
             field="as_of",
         )
     origins = [end - timedelta(days=horizon_days * (folds - k)) for k in range(folds)]
@@ -171,59 +181,65 @@ def backtest(
     baselines: Iterable[str] | None = None,
     progress: Progress = lambda _: None,
 ) -> Report:
-    """Judge the task's model and its baselines at each origin.
+    """Evaluate the task's model and its baselines at each origin.
 
-    A baseline that finds too little to learn from at the first is left out.
+    A baseline without enough records to fit at the first origin is left out.
 
     Parameters
     ----------
     task, dataset, origins
-        What is judged, on which records, as of when; judging ends one horizon after the last.
+        What to evaluate; the last window ends one horizon after the last origin.
     options
-        What sets the question, given to every method alike.
+        Options of the task, for every method alike.
     params
-        The model's own further options, such as tuned ones.
+        Further options of the model, such as tuned ones.
     baselines
-        Names of the baselines to run, all by default.
+        Names of the baselines to run; all by default.
     progress
-        Called with a sentence as work goes on.
+        Called with a description of each step.
     """
-    names = list(task.baselines if baselines is None else baselines)
-    methods: dict[str, Callable[[], Predictor]] = {
-        FORESELL: lambda: task.model(**options, **(params or {})),
-        **{name: lambda name=name: task.baselines[name](**options) for name in names},  # type: ignore[misc]
-    }
+    methods = _methods(task, options, params or {}, baselines)
     rows: list[tuple[object, ...]] = []
     predictions: dict[str, pl.DataFrame] = {}
     seconds = dict.fromkeys(methods, 0.0)
     for fold, as_of in enumerate(origins):
         ids = task.population(dataset, as_of, options)
-        cases: dict[str, Mapping[str, NDArray[np.float64]]] = {}
+        key = (task.name, dataset.name, fold, as_of.date().isoformat())
+        per_case: dict[str, Mapping[str, NDArray[np.float64]]] = {}
         for method, build in list(methods.items()):
             progress(f"{task.name} as of {as_of.date()}: {method}")
             started = time.process_time()
             try:
-                answer = build().fit(dataset, as_of).predict(dataset, as_of, ids)
+                predicted = build().fit(dataset, as_of).predict(dataset, as_of, ids)
             except MissingData:
                 if method == FORESELL or fold > 0:
                     raise
-                progress(f"{task.name}: {method} is left out, for it cannot learn from so little")
+                progress(f"{task.name}: {method} is left out, records are too short to fit it")
                 del methods[method], seconds[method]
                 continue
             seconds[method] += time.process_time() - started
-            predictions[method] = answer
+            predictions[method] = predicted
             if task.per_case_metrics is not None:
-                cases[method] = task.per_case_metrics(dataset, as_of, options, answer)
-            rows.extend(
-                (task.name, dataset.name, fold, as_of.date().isoformat(), method, *score)
-                for score in task.evaluate(dataset, as_of, options, answer)
-            )
-        rows.extend(
-            (task.name, dataset.name, fold, as_of.date().isoformat(), FORESELL, *score)
-            for score in paired(cases)
-        )
+                per_case[method] = task.per_case_metrics(dataset, as_of, options, predicted)
+            scores = task.evaluate(dataset, as_of, options, predicted)
+            rows.extend((*key, method, *score) for score in scores)
+        rows.extend((*key, FORESELL, *score) for score in paired_gains(per_case))
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     return Report(task, dataset, options, origins, frame, predictions, seconds)
+
+
+def _methods(
+    task: Task,
+    options: Mapping[str, Any],
+    params: Mapping[str, Any],
+    baselines: Iterable[str] | None,
+) -> dict[str, Callable[[], Predictor]]:
+    """Return constructors of the model and of the baselines, by name."""
+    names = task.baselines if baselines is None else baselines
+    return {
+        FORESELL: lambda: task.model(**options, **params),
+        **{name: partial(task.baselines[name], **options) for name in names},
+    }
 
 
 def evaluate(
@@ -238,43 +254,48 @@ def evaluate(
 ) -> Report:
     """Backtest a task's model against all its baselines on the last `folds` horizons.
 
-    A history that is too short for so many is judged on fewer.
+    A short history is evaluated on fewer folds.
 
     Raises
     ------
     MissingData
-        If the dataset lacks what the model needs, or days for even one fold.
+        If the dataset lacks what the model needs, or is too short for one fold.
     """
     task.model.needs.check(dataset, task.name)
     end = as_of or dataset.end
-    asked = dict(options or task.options(dataset, as_of=end))
-    fitting, _ = fitting_folds(task, dataset, asked, end, folds)
-    origins = rolling_origins(dataset, asked["horizon_days"], fitting, end)
-    return backtest(task, dataset, origins, asked, params=params, progress=progress)
+    options = dict(options or task.options(dataset, as_of=end))
+    fitting, _ = fitting_folds(task, dataset, options, end, folds)
+    origins = rolling_origins(dataset, options["horizon_days"], fitting, end)
+    return backtest(task, dataset, origins, options, params=params, progress=progress)
 
 
-def paired(cases: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> list[Score]:
-    """Compare our cases with each baseline's, case by case.
+def paired_gains(per_case: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> list[Score]:
+    """Compare the model with each baseline case by case.
+
+    Parameters
+    ----------
+    per_case
+        By method and metric, values in the same order of cases; NaN where a case does not count.
 
     Returns
     -------
     list of Score
         For each metric on the slice `against=<baseline>`: <metric>_gain, the mean difference,
-        and <metric>_gain_low and _high, its interval by bootstrap over cases.
+        and <metric>_gain_low and _high, its 95 % bootstrap interval over cases.
     """
     scores = []
-    for method, theirs in cases.items():
+    for method, baseline in per_case.items():
         if method == FORESELL:
             continue
-        for metric, values in cases[FORESELL].items():
-            gain = values - theirs[metric]
-            judged = gain[~np.isnan(gain)]
-            if not len(judged):
+        for metric, values in per_case[FORESELL].items():
+            gain = values - baseline[metric]
+            counted = gain[~np.isnan(gain)]
+            if not len(counted):
                 continue
-            low, high = bootstrap_interval(judged, draws=PAIRED_DRAWS)
-            found = {"gain": float(judged.mean()), "gain_low": low, "gain_high": high}
+            low, high = bootstrap_interval(counted, draws=PAIRED_DRAWS)
+            gains = {"gain": float(counted.mean()), "gain_low": low, "gain_high": high}
             scores += [
-                Score(f"against={method}", f"{metric}_{name}", value, len(judged))
-                for name, value in found.items()
+                Score(f"against={method}", f"{metric}_{name}", value, len(counted))
+                for name, value in gains.items()
             ]
     return scores

@@ -1,4 +1,4 @@
-"""What every model, baseline and task is: the seams that the rest of `training` builds on."""
+"""The contract between models, baselines, tasks and the code that trains, evaluates and publishes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,19 +16,22 @@ from features.errors import MissingData
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# ISO code of the country whose public holidays demand assumes unless another is set.
+DEFAULT_COUNTRY = "US"
+
 
 @dataclass(frozen=True)
 class Needs:
-    """The records that a model reads.
+    """Tables and columns that a model reads.
 
     Attributes
     ----------
     required
-        Tables, each with the columns without which the model cannot run.
+        Tables without which the model cannot run, each with its required columns.
     optional
-        Tables that the model does without, each with what it adds.
+        Tables that the model can do without, each with what it would add.
     one_of
-        Tables of which one is enough and none is too few.
+        Tables of which at least one is required.
     """
 
     required: Mapping[str, tuple[str, ...]]
@@ -36,12 +39,12 @@ class Needs:
     one_of: tuple[str, ...] = ()
 
     def check(self, dataset: Dataset, name: str) -> None:
-        """Refuse a dataset that lacks what is required.
+        """Check that the dataset has every required table and column.
 
         Raises
         ------
         MissingData
-            Naming the table and the column.
+            Names the missing table or column.
         """
         if self.one_of and not set(self.one_of) & set(dataset.tables):
             raise MissingData(
@@ -64,64 +67,64 @@ class Needs:
 
 
 class Predictor(Protocol):
-    """Anything that learns from the past and answers for a population: a model or a baseline."""
+    """A model or a baseline: it learns from the past and predicts for a population."""
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        """Learn; use nothing at or after `as_of`."""
+        """Fit on records before `as_of`."""
         ...
 
     def predict(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
     ) -> pl.DataFrame:
-        """Answer at `as_of`.
+        """Predict as of an instant.
 
         Parameters
         ----------
         dataset, as_of
-            What is known: everything before `as_of`, and plans for the time after.
+            Records before `as_of` are known, and so are plans for the time after it.
         ids
-            The entities to answer for, one row each, in the columns that name them
-            (`customer_id`, or a grain's keys); all that are known by default.
+            The entities to predict for, one row each, in their key columns (`customer_id`, or
+            the keys of a grain). Default: every entity that is known.
 
         Returns
         -------
         polars.DataFrame
-            The columns that `score` writes for this task.
+            The columns that `foresell score` writes for this task.
         """
         ...
 
 
 class Model(Predictor, Protocol):
-    """A model that is trained, judged, registered and published.
+    """A model that is trained, evaluated, registered and published.
 
-    A class that implements this is a dataclass: its fields are its options, assignment is
-    all that its construction does, and what `fit` learns ends in an underscore.
+    Implementations are dataclasses. Their fields are the model's options, the constructor only
+    assigns, and names of fitted attributes end in an underscore.
     """
 
     name: ClassVar[str]
     needs: ClassVar[Needs]
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        """Say why: one row an entity and reason, `contribution` in the unit of the raw score."""
+        """Attribute predictions: one row per entity and reason, in the unit of the raw score."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Write native files and a small JSON; no pickle."""
+        """Write native model files and a small JSON file. No pickle."""
         ...
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
+        """Read the files that `save` wrote."""
         ...
 
 
 def options_of(model: Any) -> dict[str, Any]:
-    """Return the options that a model was made with, as `save` keeps them."""
-    return {one.name: getattr(model, one.name) for one in fields(model) if one.init}
+    """Return the constructor options of a model, as `save` stores them."""
+    return {option.name: getattr(model, option.name) for option in fields(model) if option.init}
 
 
 class Score(NamedTuple):
-    """One measured value: a metric on a slice (`all`, or `column=value`) of `n` cases."""
+    """Value of a metric on a slice (`all`, or `column=value`) of `n` cases."""
 
     slice: str
     metric: str
@@ -131,7 +134,7 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Space:
-    """The range in which tuning looks for one option of a model."""
+    """Search range of one option in tuning."""
 
     low: float
     high: float
@@ -139,26 +142,25 @@ class Space:
     integer: bool = False
 
 
-# The type of `Task.per_case_metrics`.
+# (dataset, as_of, options, predictions) -> values by metric, see `Task.per_case_metrics`.
 PerCaseMetrics = Callable[
     [Dataset, datetime, Mapping[str, Any], pl.DataFrame], Mapping[str, NDArray[np.float64]]
 ]
 
-
-# Given a series of customer ids, says which are to be dropped.
+# Marks the erased customers in a series of customer ids.
 Erased = Callable[[pl.Series], pl.Series]
 
 
 @dataclass(frozen=True)
 class Companion:
-    """A further folder of a published version, written whenever the task's own is.
+    """A further folder of a published version, written together with the task's own.
 
     Attributes
     ----------
     publish
-        (dataset, as_of, folder) -> writes it, complete, into an empty folder.
+        (dataset, as_of, folder) -> writes all files of the folder, which is empty.
     erase
-        (folder, erased) -> drops customers from it; returns the ids that were in it.
+        (folder, erased) -> removes customers from it; returns the ids that it contained.
     """
 
     publish: Callable[[Dataset, datetime, Path], None]
@@ -167,61 +169,59 @@ class Companion:
 
 @dataclass(frozen=True)
 class Task:
-    """A question that models answer, and how their answers are judged.
+    """A prediction task: its model, its baselines, and how predictions are evaluated.
 
     Attributes
     ----------
     name
-        As the command line has it.
+        Name on the command line.
     model
-        The model's class.
+        Class of the model.
     baselines
-        The simple and the classic methods that it must beat, by name; called with the same
-        keyword `options` as the model.
+        Methods to compare with, by name. They take the same keyword `options` as the model.
     options
-        (dataset, grain, horizon_days, as_of) -> what sets the question, such as
-        `{"horizon_days": 28}`: what suits the records known at `as_of` (by default all), but
-        where the caller asks for a grain or a horizon. Only demand has a grain.
+        (dataset, grain, horizon_days, as_of, country) -> options that set up the task, such as
+        `{"horizon_days": 28}`. They suit the records known at `as_of` (default: all records)
+        unless the caller gives a grain or a horizon. Only demand has a grain and a country.
     reason
-        (dataset, options, as_of) -> what in the records the options follow from, as a sentence.
+        (dataset, options, as_of) -> sentence that says which property of the records led to the
+        options.
     needed_days
-        (dataset, options, as_of) -> days of records without which nothing can be learnt.
+        (dataset, options, as_of) -> days of records that fitting needs.
     least_days
-        (dataset, options, as_of) -> days without which nothing can be answered: with fewer than
-        `needed_days` the model answers by what takes no learning. None where they are the same.
+        (dataset, options, as_of) -> days of records that predicting needs. With fewer than
+        `needed_days` the model falls back to a method without learning. None: `needed_days`.
     needs_customers
-        Whether those are days with known customers.
+        Whether only days with known customers count.
     population
-        (dataset, as_of, options) -> ids: the entities that are judged, chosen from what was
+        (dataset, as_of, options) -> ids of the entities that are evaluated, chosen from what is
         known at `as_of`.
     evaluate
-        (dataset, as_of, options, predictions) -> scores; the only place that looks at or
-        beyond `as_of`. A member of the population without a prediction counts against the method.
+        (dataset, as_of, options, predictions) -> scores. The only function of a task that reads
+        records at or after `as_of`. A missing prediction counts against the method.
     per_case_metrics
-        (dataset, as_of, options, predictions) -> by metric, a value for every judged case in
-        the same order for every method; from these come paired intervals. None where cases are
-        not one by one to be judged.
+        (dataset, as_of, options, predictions) -> by metric, one value per evaluated case, in the
+        same order for every method. Paired intervals come from these. None: no such values.
     extra_artifacts
-        By name, (dataset, as_of, options) -> what else is worth keeping of the population with a
-        training run, as plain values.
+        By name, (dataset, as_of, options) -> JSON values that are logged with a training run.
     note
-        What a reader of the report must know of its figures; shown beneath them.
+        Caveat that is shown beneath a report.
     plots
-        (dataset, as_of, options, predictions) -> figures that a person would look at, by name.
+        (dataset, as_of, options, predictions) -> figures by name.
     publish
-        (model, dataset, as_of, folder) -> writes what serving needs to answer at `as_of`,
-        complete, into an empty folder.
+        (model, dataset, as_of, folder) -> writes all files that serving reads into an empty
+        folder.
     erase
-        (folder, erased) -> drops customers from a published folder that nobody serves yet;
-        returns the ids that were in it. None where no file holds customers.
+        (folder, erased) -> removes customers from a published folder that is not served yet;
+        returns the ids that it contained. None where no file contains customers.
     companions
         Further published folders by name.
-    primary
-        The metric by which methods are ranked, and the slice it is read on.
+    primary, primary_slice
+        Metric, and the slice of it, by which methods are ranked.
     lower_is_better
-        Whether less of the primary metric is better.
+        Whether a smaller primary metric is better.
     tunable
-        Options of the model that tuning may set, each with its range.
+        Options of the model that tuning may set, with their search ranges.
     """
 
     name: str
@@ -247,9 +247,3 @@ class Task:
         str, Callable[[Dataset, datetime, Mapping[str, Any]], Mapping[str, Any]]
     ] = field(default_factory=dict)
     note: str = ""
-
-
-def in_country(task: Task, country: str) -> dict[str, Any]:
-    """Return what a model is told of the retailer's country: nothing where it expects that one."""
-    told = [one for one in fields(task.model) if one.name == "country"]
-    return {one.name: country for one in told if one.default != country}

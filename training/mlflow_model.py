@@ -1,7 +1,7 @@
-"""The script that MLflow stores with each registered model and runs to load it: no pickle.
+"""Script that MLflow stores with each registered model and runs to load it, without pickle.
 
-Input: ids (one row an entity). Parameters: `home`, `dataset`, `as_of`. Output: the columns
-that `foresell score` writes.
+Input: ids, one row per entity. Parameters: `home`, `dataset`, `as_of`. Output: the columns that
+`foresell score` writes.
 """
 
 import json
@@ -19,25 +19,24 @@ from training.registry import TASKS
 
 
 class ForesellModel(PythonModel):
-    """A trained model behind MLflow's generic interface."""
+    """MLflow interface of a trained model."""
 
     def load_context(self, context: Any) -> None:
         """Load the native files."""
         folder = Path(context.artifacts["model"])
-        about = json.loads((folder / "task.json").read_text())
-        self.task = about["task"]
+        self.task = json.loads((folder / "task.json").read_text())["task"]
         self.model = TASKS[self.task].model.load(folder)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Answer for the given ids from the dataset under `home`, as of `as_of`."""
+        """Predict for the given ids from the dataset under `home`, as of `as_of`."""
         del context
-        given = params or {}
-        dataset = open_dataset(Path(given["home"]), given["dataset"])
-        as_of = parse_as_of(given["as_of"]) if given.get("as_of") else dataset.end
-        answer: pl.DataFrame = self.model.predict(dataset, as_of, pl.from_pandas(model_input))
-        return answer.to_pandas()
+        params = params or {}
+        dataset = open_dataset(Path(params["home"]), params["dataset"])
+        as_of = parse_as_of(params["as_of"]) if params.get("as_of") else dataset.end
+        predicted: pl.DataFrame = self.model.predict(dataset, as_of, pl.from_pandas(model_input))
+        return predicted.to_pandas()
 
 
 set_model(ForesellModel())

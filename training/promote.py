@@ -1,45 +1,79 @@
-"""Champion against challenger, and the publishing of what is served."""
+"""Promote a trained version to champion, with or without a gate that compares it with the former.
+
+`publish.py` writes the champions for serving.
+"""
 
 import math
-import os
-import shutil
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from features.dataset import Dataset, open_dataset
+from features.dataset import Dataset
 from features.errors import NotFound
-from training.backtest import Progress
+from training.backtest import FORESELL, backtest
 from training.contract import Task
-from training.published import versions as published
-from training.redaction import Withheld
 from training.registry import TASKS
-from training.release import name_of, put_up, sweep
 from training.tracking import CHAMPION, Tracker, Version
+from training.train import Trained
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a challenger takes the champion's place, and why."""
+    """Whether a challenger becomes the champion, and the reason."""
 
     promoted: bool
     reason: str
 
 
+def champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
+    """Return the champions of a dataset by task; tasks without one are left out."""
+    versions = {name: _champion(tracker, dataset, name) for name in TASKS}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def promote(
+    task: Task,
+    dataset: Dataset,
+    tracker: Tracker,
+    trained: Trained,
+    *,
+    gated: bool,
+    threads: int = 1,
+) -> Verdict:
+    """Make a trained version the champion of its task, unless the gate refuses it.
+
+    Parameters
+    ----------
+    gated
+        Whether the version must not be worse than the champion beyond noise. A version that
+        passes through the gate has been evaluated.
+    threads
+        Threads of the numeric libraries, for evaluating the champion's options again.
+    """
+    champion = _champion(tracker, dataset.name, task.name) if gated else None
+    if not gated:
+        verdict = Verdict(promoted=True, reason="promoted without comparison")
+    elif champion is None:
+        verdict = Verdict(promoted=True, reason="there was no champion")
+    else:
+        verdict = _compare(task, dataset, champion, trained, threads)
+    if verdict.promoted:
+        tracker.set_alias(dataset.name, task.name, CHAMPION, trained.version.number)
+    return verdict
+
+
 def gate(task: Task, challenger: Sequence[float], champion: Sequence[float]) -> Verdict:
-    """Let the challenger through unless it is worse than the champion beyond noise.
+    """Promote the challenger unless it is worse than the champion beyond noise.
 
     Parameters
     ----------
     challenger, champion
-        The primary metric of both on the same folds, in the same order; where there is none,
-        the champion stays.
+        Primary metric of both on the same folds in the same order. Without folds the champion
+        stays.
 
     Notes
     -----
-    Noise is the standard error of the paired differences over folds: what differs by less
-    than that on average could as well have come out the other way.
+    Noise is the standard error of the mean paired difference over folds.
     """
     sign = 1 if task.lower_is_better else -1
     loss = [sign * (new - old) for new, old in zip(challenger, champion, strict=True)]
@@ -56,96 +90,28 @@ def gate(task: Task, challenger: Sequence[float], champion: Sequence[float]) -> 
     return Verdict(promoted=True, reason=f"not worse: {figures}")
 
 
-def champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
-    """Champions of a dataset by task; tasks without one are left out."""
-    found = {}
-    for name in TASKS:
-        try:
-            found[name] = tracker.version(dataset, name, CHAMPION)
-        except NotFound:
-            continue
-    return found
+def _champion(tracker: Tracker, dataset: str, task: str) -> Version | None:
+    try:
+        return tracker.version(dataset, task, CHAMPION)
+    except NotFound:
+        return None
 
 
-def publish(
-    home: Path,
-    tracker: Tracker,
-    dataset: str,
-    *,
-    keep: int = 2,
-    opened: Dataset | None = None,
-    progress: Progress = lambda _: None,
-) -> str:
-    """Write what serving reads from the dataset's champions and make it current.
-
-    The new version is complete on disk before the manifest names it; a crash at any point
-    leaves the former one served. Models that did not change are linked, not made again.
-
-    Parameters
-    ----------
-    keep
-        Published versions to keep.
-    opened
-        The dataset as its models were trained on it: what was derived from it then is not
-        derived again. Versions of other snapshots open theirs.
-
-    Returns
-    -------
-    str
-        The version's name; the same champions give the same name.
-
-    Raises
-    ------
-    NotFound
-        If the dataset has no champion yet.
-    """
-    models = champions(tracker, dataset)
-    if not models:
-        raise NotFound(
-            f"Dataset {dataset} has no champion to publish; run "
-            f"`foresell train all --dataset {dataset}`.",
-            field="dataset",
-        )
-    served = {
-        name: published.PublishedModel(
-            version=version.label,
-            run_id=version.run_id,
-            snapshot=version.snapshot,
-            as_of=version.as_of,
-        )
-        for name, version in models.items()
-    }
-    name = name_of(served, Withheld.of(home, dataset))
-    # A version that cannot be read is none: it is made again.
-    current, record = published.served(home) or (None, None)
-    if current is not None and current.name == name:
-        return name
-    sweep(published.root(home))
-    draft = published.root(home) / f".{name}.{os.getpid()}"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    snapshots = {} if opened is None else {opened.snapshot: opened}
-    for task, version in models.items():
-        progress(f"publish {version.label}")
-        before = record.models.get(task) if record is not None else None
-        companions = TASKS[task].companions
-        folders = [draft / name for name in (task, *companions)]
-        if current is not None and before == served[task]:
-            for folder in folders:
-                shutil.copytree(current / folder.name, folder, copy_function=os.link)
-            continue
-        for folder in folders:
-            folder.mkdir()
-        if version.snapshot not in snapshots:
-            snapshots[version.snapshot] = open_dataset(home, dataset, version.snapshot)
-        records = snapshots[version.snapshot]
-        TASKS[task].publish(
-            TASKS[task].model.load(version.folder), records, version.as_of, draft / task
-        )
-        for name, companion in companions.items():
-            companion.publish(records, version.as_of, draft / name)
-    # Read again: to publish takes its time, and someone may have asked to be forgotten.
-    withheld = Withheld.of(home, dataset)
-    put_up(home, draft, dataset, served, withheld)
-    published.prune(home, keep)
-    return name_of(served, withheld)
+def _compare(
+    task: Task, dataset: Dataset, champion: Version, trained: Trained, threads: int
+) -> Verdict:
+    """Refit the champion's options on the challenger's folds and apply the gate."""
+    assert trained.report is not None, "a challenger is always evaluated"  # noqa: S101
+    challenger = trained.report.by_fold(FORESELL)
+    version = trained.version
+    if (champion.options, champion.params) == (version.options, version.params):
+        return gate(task, challenger, challenger)
+    report = backtest(
+        task,
+        dataset,
+        trained.report.origins,
+        version.options,
+        params={**champion.params, "threads": threads},
+        baselines=(),
+    )
+    return gate(task, challenger, report.by_fold(FORESELL))

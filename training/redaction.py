@@ -1,7 +1,7 @@
-"""Who may not be in published answers, and how they are taken out of a version in the making.
+"""Redact published versions: remove customers who were forgotten or do not consent.
 
-Models that did not change are published again as they were, and a withdrawal or an erasure may
-have come in between; so `promote` takes out, last of all, whoever must not be there.
+Unchanged models are published again as they were, and a customer may withdraw or be forgotten
+meanwhile. Redaction is therefore the last step before a version is served.
 """
 
 import hashlib
@@ -19,57 +19,60 @@ from training.registry import TASKS
 
 
 @dataclass(frozen=True)
-class Withheld:
-    """Those of a dataset who are not to be answered for by name.
+class Redaction:
+    """Customers of a dataset for whom nothing may be published.
 
     Attributes
     ----------
     forgotten
-        Who asked to be forgotten.
-    agreed
-        Who consents; None where nobody was asked.
+        Customers who asked to be forgotten.
+    consenting
+        Customers who consent; None where the dataset has no consent column.
     """
 
     forgotten: Forgotten
-    agreed: frozenset[str] | None
+    consenting: frozenset[str] | None
 
     @classmethod
-    def of(cls, home: Path, dataset: str) -> Self:
-        """Read who they are."""
-        agreed = consenting(newest_tables(home, dataset))
+    def load(cls, home: Path, dataset: str) -> Self:
+        """Read the current state of a dataset."""
+        ids = consenting(newest_tables(home, dataset))
         forgotten = Forgotten.load(dataset_folder(home, dataset))
-        return cls(forgotten, None if agreed is None else frozenset(agreed))
+        return cls(forgotten, None if ids is None else frozenset(ids))
 
     @property
-    def state(self) -> str:
-        """What changes when they change; empty where there is nobody to withhold."""
-        if self.agreed is None and not self.forgotten.hashes:
+    def fingerprint(self) -> str:
+        """Hash of the redacted customers; empty where nobody can be redacted."""
+        if self.consenting is None and not self.forgotten.hashes:
             return ""
-        told = [*sorted(self.forgotten.hashes), "agreed", *sorted(self.agreed or ())]
-        return hashlib.sha256("\0".join(told).encode()).hexdigest()
+        # "agreed" separates the two sets; names of published versions depend on it.
+        parts = [*sorted(self.forgotten.hashes), "agreed", *sorted(self.consenting or ())]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
-    def among(self, customer_ids: pl.Series) -> pl.Series:
-        """Say which ids are theirs."""
-        gone = self.forgotten.among(customer_ids)
-        return gone if self.agreed is None else gone | ~customer_ids.is_in(list(self.agreed))
+    def mask(self, customer_ids: pl.Series) -> pl.Series:
+        """Mark the redacted customers in a series of ids."""
+        forgotten = self.forgotten.among(customer_ids)
+        if self.consenting is None:
+            return forgotten
+        return forgotten | ~customer_ids.is_in(list(self.consenting))
 
-    def take_out(self, version: Path) -> int:
-        """Take them out of every model's folder of a version that nobody serves yet.
+    def redact(self, version: Path) -> int:
+        """Remove redacted customers from every folder of a version that is not served yet.
 
-        Files are replaced, not changed: other versions may share them.
+        Files are replaced and not changed in place, since other versions may link to them.
 
         Returns
         -------
         int
-            How many customers were taken out.
+            Number of customers removed.
         """
-        if not self.state:
+        if not self.fingerprint:
             return 0
-        gone: set[str] = set()
+        removed: set[str] = set()
         for task in TASKS.values():
-            formats = {task.name: task.erase}
-            formats |= {name: one.erase for name, one in task.companions.items()}
-            for name, erase in formats.items():
+            erasers = {task.name: task.erase}
+            erasers |= {name: companion.erase for name, companion in task.companions.items()}
+            for name, erase in erasers.items():
                 if erase is not None and (version / name).is_dir():
-                    gone |= erase(version / name, self.among)
-        return len(gone)
+                    removed |= erase(version / name, self.mask)
+        return len(removed)

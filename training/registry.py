@@ -1,4 +1,4 @@
-"""The tasks that Foresell answers, by name; a further one is one more line."""
+"""Registry of prediction tasks by name. A further task is one more line."""
 
 from features.errors import NotFound
 from training.contract import Task
@@ -15,7 +15,7 @@ TASKS: dict[str, Task] = {
 
 
 def get_task(name: str) -> Task:
-    """Return the task of that name.
+    """Return the task of a name.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def get_task(name: str) -> Task:
 
 
 def select_tasks(name: str) -> list[Task]:
-    """Return the task of that name, or every task for `all`.
+    """Return the task of a name in a list, or every task for `all`.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Versions in the making: named, without those who may not be in them, and then the served one.
+"""Release drafts of published versions: name them, redact them and make them the served version.
 
-`promote` puts up what champions answer, `foresell forget` and an import what is served already.
+Drafts come from `publish.py`, or from the served version when customers are erased.
 """
 
 import hashlib
@@ -14,61 +14,74 @@ from pathlib import Path
 import psutil
 
 from training.published import versions as published
-from training.redaction import Withheld
+from training.redaction import Redaction
 
 
-def renew(home: Path, dataset: str) -> int:
-    """Publish what is served of a dataset again, without those who may not be in it any more.
+def republish(home: Path, dataset: str) -> int:
+    """Publish the served version of a dataset again without customers who are now redacted.
 
-    Older versions that may hold them are deleted, and what dead processes left; so is a version
-    that cannot be read any more, which may hold anybody.
+    Older versions that may contain them are deleted, and so are unreadable versions and leftovers
+    of dead processes.
 
     Returns
     -------
     int
-        How many customers were taken out.
+        Number of customers removed.
     """
-    root = published.root(home)
-    sweep(root)
-    withheld = Withheld.of(home, dataset)
-    taken = 0
-    for folder in sorted(published.versions(home), key=lambda one: one != published.current(home)):
-        record = published.whole(folder)
+    clean_up(published.root(home))
+    redaction = Redaction.load(home, dataset)
+    removed = 0
+    served = published.current(home)
+    # The served version is replaced first.
+    for folder in sorted(published.versions(home), key=lambda folder: folder != served):
+        record = published.read_complete(folder)
         if record is None:
-            if withheld.state:
+            if redaction.fingerprint:
                 published.delete(folder)
             continue
-        name = name_of(record.models, withheld)
+        name = version_name(record.models, redaction)
         if record.dataset != dataset or folder.name == name:
             continue
-        if folder == published.current(home):
-            draft = root / f".{name}.{os.getpid()}"
-            shutil.rmtree(draft, ignore_errors=True)
+        if folder == served:
+            draft = draft_folder(home, name)
             shutil.copytree(folder, draft, copy_function=os.link)
             (draft / published.RECORD).unlink()
-            taken = put_up(home, draft, dataset, record.models, withheld)
+            removed = activate(home, draft, dataset, record.models, redaction)
         published.delete(folder)
-    return taken
+    return removed
 
 
-def name_of(models: Mapping[str, published.PublishedModel], withheld: Withheld) -> str:
-    """Name a version by what is in it, and by who is not."""
+def version_name(models: Mapping[str, published.PublishedModel], redaction: Redaction) -> str:
+    """Return the name of a version: its newest instant and a hash of its models and redaction."""
     content = json.dumps({name: model.run_id for name, model in sorted(models.items())})
     latest = max(model.as_of for model in models.values())
-    digest = hashlib.sha256((content + withheld.state).encode()).hexdigest()
+    digest = hashlib.sha256((content + redaction.fingerprint).encode()).hexdigest()
     return f"{latest:%Y%m%d}-{digest[:12]}"
 
 
-def put_up(
+def draft_folder(home: Path, name: str) -> Path:
+    """Return the path of this process's draft of a version; a former draft is deleted."""
+    draft = published.root(home) / f".{name}.{os.getpid()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    return draft
+
+
+def activate(
     home: Path,
     draft: Path,
     dataset: str,
     models: Mapping[str, published.PublishedModel],
-    withheld: Withheld,
+    redaction: Redaction,
 ) -> int:
-    """Make a draft with every model's folder the served version; returns who was taken out."""
-    taken = withheld.take_out(draft)
-    name = name_of(models, withheld)
+    """Redact a draft with every model's folder and make it the served version.
+
+    Returns
+    -------
+    int
+        Number of customers removed.
+    """
+    removed = redaction.redact(draft)
+    name = version_name(models, redaction)
     folders = sorted(path.name for path in draft.iterdir() if path.is_dir())
     record = published.PublishedVersion(
         version=name,
@@ -79,15 +92,16 @@ def put_up(
     )
     published.finish(home, draft, record)
     published.switch(home, name)
-    return taken
+    return removed
 
 
-def sweep(root: Path) -> None:
-    """Delete what processes left that died in publishing a version or in deleting one."""
+def clean_up(root: Path) -> None:
+    """Delete drafts and half-deleted versions of processes that died."""
     for folder in [path for path in root.glob("*") if path.is_dir()]:
         pid = folder.suffix[1:]
-        making = folder.name.startswith(".")
-        alive = making and pid.isdigit() and psutil.pid_exists(int(pid))
-        # A version gets its name when it is complete, and loses its record first.
-        if not alive and (making or not (folder / published.RECORD).exists()):
+        is_draft = folder.name.startswith(".")
+        alive = is_draft and pid.isdigit() and psutil.pid_exists(int(pid))
+        # A version loses its record first when it is deleted.
+        incomplete = is_draft or not (folder / published.RECORD).exists()
+        if not alive and incomplete:
             shutil.rmtree(folder)

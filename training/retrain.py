@@ -1,7 +1,7 @@
-"""The job that runs by night: import what is new, train, gate, publish, report.
+"""The nightly job: import new records, train, promote through the gate, publish and report.
 
-It can die at any point and be run again: imports are idempotent, a version is registered
-whole or not at all, and what is served changes last.
+It may die at any point and be run again: imports are idempotent, a version is registered
+completely or not at all, and the served version changes last.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,19 +14,20 @@ from features.dataset import Dataset, open_dataset
 from features.errors import MissingData, NotFound
 from features.ingest.validation import ImportReport
 from features.storage.locks import job_lock
-from training.backtest import FORESELL, Progress, backtest, rolling_origins
-from training.contract import Task, in_country
-from training.promote import Verdict, gate, publish
+from training.backtest import Progress, rolling_origins
+from training.contract import Task
+from training.promote import promote
+from training.publish import publish
 from training.registry import TASKS
 from training.task_setup import TaskSetup, set_up
 from training.tracking import CHAMPION, Tracker, Version, code_version
-from training.train import Trained, train
+from training.train import train
 from training.tuning import best_params
 
 
 @dataclass
 class Outcome:
-    """What the job did for one task: trained or not, promoted or not, and why."""
+    """What the job did for one task: whether it trained and promoted a model, and the reason."""
 
     task: str
     reason: str
@@ -37,7 +38,7 @@ class Outcome:
 
 @dataclass
 class JobReport:
-    """What the job did."""
+    """What the job did for each task, and the version that it published."""
 
     dataset: str
     snapshot: str
@@ -53,45 +54,45 @@ def retrain(
     home: Path,
     tracker: Tracker,
     name: str,
-    bring_in: Callable[[], ImportReport],
+    import_records: Callable[[], ImportReport],
     *,
     tasks: Iterable[Task] = tuple(TASKS.values()),
     folds: int = 3,
     threads: int = 1,
     keep: int = 2,
-    country: str = "US",
+    country: str | None = None,
     progress: Progress = lambda _: None,
 ) -> JobReport:
-    """Import what is new, train what that changes, promote what is not worse, publish.
+    """Import new records, train models that they change, promote those not worse, and publish.
 
     Parameters
     ----------
-    bring_in
-        Imports the dataset's source again; what is known already changes nothing.
+    import_records
+        Imports the dataset's source again; known records change nothing.
     tasks
-        Whose models to train.
+        Tasks to train.
     folds, threads, keep
         Rolling origins of the backtest, threads of the numeric libraries, published versions
         to keep.
     country
-        ISO code of the country whose public holidays move demand.
+        ISO code of the country whose public holidays count in demand.
 
     Raises
     ------
     Unavailable
-        If another such job runs.
+        If another such job is running.
     """
     with job_lock(home, "retrain"):
         progress(f"import {name}")
-        bring_in()
+        import_records()
         dataset = open_dataset(home, name)
         report = JobReport(name, dataset.snapshot)
         for task in tasks:
             try:
-                setup = set_up(task, dataset, dataset.end, folds=folds)
-                outcome = _challenge(setup, dataset, tracker, threads, country, progress)
-            except MissingData as lacking:
-                outcome = Outcome(task.name, lacking.message)
+                setup = set_up(task, dataset, dataset.end, folds=folds, country=country)
+                outcome = _challenge(setup, dataset, tracker, threads, progress)
+            except MissingData as error:
+                outcome = Outcome(task.name, error.message)
             report.outcomes.append(outcome)
         report.published = publish(
             home, tracker, name, keep=keep, opened=dataset, progress=progress
@@ -100,23 +101,17 @@ def retrain(
 
 
 def _challenge(
-    setup: TaskSetup,
-    dataset: Dataset,
-    tracker: Tracker,
-    threads: int,
-    country: str,
-    progress: Progress,
+    setup: TaskSetup, dataset: Dataset, tracker: Tracker, threads: int, progress: Progress
 ) -> Outcome:
-    """Train a challenger where anything changed since the champion, and judge between them."""
+    """Train a challenger if anything changed since the champion, and pass it through the gate."""
     task, options = setup.task, setup.options
-    origins = rolling_origins(dataset, options["horizon_days"], setup.folds, dataset.end)
-    params = best_params(tracker.mlruns, dataset, task, options, origins[0])
-    params |= in_country(task, country)
+    first, *_ = rolling_origins(dataset, options["horizon_days"], setup.folds, dataset.end)
+    params = best_params(tracker.mlruns, dataset, task, options, first)
     try:
         champion = tracker.version(dataset.name, task.name, CHAMPION)
     except NotFound:
         champion = None
-    if champion is not None and _same(champion, dataset, options, params):
+    if champion is not None and _unchanged(champion, dataset, options, params):
         return Outcome(task.name, "nothing changed since the champion", version=champion.label)
     trained = train(
         task,
@@ -128,14 +123,7 @@ def _challenge(
         threads=threads,
         progress=progress,
     )
-    if champion is None:
-        verdict = Verdict(promoted=True, reason="there was no champion")
-    else:
-        verdict = gate(
-            task, _by_fold(trained), _refitted(task, dataset, champion, trained, origins, threads)
-        )
-    if verdict.promoted:
-        tracker.set_alias(dataset.name, task.name, CHAMPION, trained.version.number)
+    verdict = promote(task, dataset, tracker, trained, gated=True, threads=threads)
     return Outcome(
         task.name,
         verdict.reason,
@@ -145,35 +133,11 @@ def _challenge(
     )
 
 
-def _same(
+def _unchanged(
     champion: Version, dataset: Dataset, options: dict[str, Any], params: dict[str, Any]
 ) -> bool:
-    was = (champion.snapshot, champion.as_of, champion.options, champion.params, champion.code)
-    return was == (dataset.snapshot, dataset.end, options, params, code_version())
-
-
-def _by_fold(trained: Trained) -> list[float]:
-    assert trained.report is not None, "a challenger is always judged"  # noqa: S101
-    return trained.report.by_fold(FORESELL)
-
-
-def _refitted(
-    task: Task,
-    dataset: Dataset,
-    champion: Version,
-    trained: Trained,
-    origins: list[datetime],
-    threads: int,
-) -> list[float]:
-    """Judge the champion's recipe on the challenger's folds."""
-    if (champion.options, champion.params) == (trained.version.options, trained.version.params):
-        return _by_fold(trained)
-    report = backtest(
-        task,
-        dataset,
-        origins,
-        trained.version.options,
-        params={**champion.params, "threads": threads},
-        baselines=(),
-    )
-    return report.by_fold(FORESELL)
+    """Return whether training now would repeat the champion's training."""
+    return champion.matches(dataset.snapshot, dataset.end, options) and (
+        champion.params,
+        champion.code,
+    ) == (params, code_version())

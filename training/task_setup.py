@@ -1,6 +1,6 @@
-"""What a dataset is asked: the options that suit it, why they do, and how often that is judged.
+"""Set up a task for a dataset: its options, the reason for them, and the folds to evaluate on.
 
-Every verb, the nightly job and `foresell data show` ask here, so that what is said to run does.
+Every command and the nightly job use these functions, so that they agree on what can run.
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from training.contract import Task
 
 @dataclass(frozen=True)
 class TaskSetup:
-    """A task as it is put to one dataset.
+    """A task with the options for one dataset.
 
     Attributes
     ----------
     task, options
-        The task, and what sets its question.
+        The task and its options.
     reason
-        What in the records the options follow from; empty where the caller set them.
+        Property of the records that led to the options; empty where the caller gave them.
     folds
-        Windows of one horizon to judge on: as many as were asked for, or as there is room for.
+        Evaluation windows of one horizon each: as many as requested, or as fit.
     note
-        Why they are fewer than were asked for; empty where they are not.
+        Why there are fewer folds than requested; empty where there are not.
     """
 
     task: Task
@@ -38,9 +38,8 @@ class TaskSetup:
     note: str
 
     def describe(self) -> str:
-        """Say what is asked and why, in one line."""
-        asked = self.options.get("grain")
-        grain = f"{asked}, " if asked else ""
+        """Return task, grain, horizon, reason and note in one line."""
+        grain = f"{self.options['grain']}, " if self.options.get("grain") else ""
         text = f"{self.task.name}: {grain}{self.options['horizon_days']} days ahead"
         reason = f" ({self.reason})" if self.reason else ""
         return text + reason + (f"; {self.note}" if self.note else "")
@@ -55,27 +54,32 @@ def set_up(
     exactly: bool = False,
     grain: str | None = None,
     horizon_days: int | None = None,
+    country: str | None = None,
 ) -> TaskSetup:
-    """Choose a task's options by what was known at `as_of`, and the folds that fit before it.
+    """Choose a task's options by what is known at `as_of`, and the folds that fit before it.
 
     Parameters
     ----------
     folds
-        Windows to judge on at most; 0 where nothing is judged.
+        Most evaluation windows; 0 for no evaluation.
     exactly
-        Whether fewer will not do.
+        Whether fewer folds than requested are an error.
     grain, horizon_days
-        What the caller wants instead of what suits the records.
+        Options to use instead of those that suit the records.
+    country
+        ISO code of the country whose public holidays count; only demand reads it.
 
     Raises
     ------
     MissingData
-        If the dataset lacks a table or a column that is needed, or days to learn from.
+        If the dataset lacks a required table or column, or is too short to learn from.
     InvalidInput
-        If there is no such grain, or fewer folds fit than there have to be.
+        If the grain is unknown, or fewer folds fit than required.
     """
     task.model.needs.check(dataset, task.name)
-    options = task.options(dataset, grain=grain, horizon_days=horizon_days, as_of=as_of)
+    options = task.options(
+        dataset, grain=grain, horizon_days=horizon_days, as_of=as_of, country=country
+    )
     fitting, note = fitting_folds(task, dataset, options, as_of, folds)
     if exactly and fitting < folds:
         raise InvalidInput(
@@ -92,45 +96,51 @@ def set_up(
 def fitting_folds(
     task: Task, dataset: Dataset, options: dict[str, Any], as_of: datetime, folds: int
 ) -> tuple[int, str]:
-    """Count the windows before `as_of` that leave enough days to learn from, and say so if few.
+    """Count the windows before `as_of` that leave enough days to learn from.
+
+    Returns
+    -------
+    tuple of int and str
+        The number of folds, at most `folds`; and a note if they are fewer or records are short.
 
     Raises
     ------
     MissingData
-        If there is not even one, or nothing can be answered where none is asked for.
+        If not even one fold fits, or, with `folds` 0, if records are too short to predict from.
     """
     horizon = options["horizon_days"]
     needed = task.needed_days(dataset, options, as_of)
     least = task.least_days(dataset, options, as_of) if task.least_days else needed
     known = cadence(dataset, as_of)
     days = known.customer_days if task.needs_customers else known.history_days
-    # Where no window leaves enough to learn from, what takes no learning is judged on one.
+    # Where no window leaves enough days to learn from, the fallback is evaluated on one window.
     fitting = min(folds, max((days - needed) // horizon, min((days - least) // horizon, 1)))
-    asked = consent_columns(columns_of(dataset.tables, "customers"))
-    if task.needs_customers and not days and asked:
+    consents = consent_columns(columns_of(dataset.tables, "customers"))
+    if task.needs_customers and not days and consents:
         raise MissingData(
-            f"{task.name} is about customers, and none who bought in dataset {dataset.name} said "
-            f"yes in {' and '.join(asked)} of its customers table. Import the answers of those who "
-            "did, or leave the column out where nobody has to be asked.",
-            field=asked[0],
+            f"{task.name} needs customers, and no buyer in dataset {dataset.name} has given "
+            f"consent in {' and '.join(consents)} of its customers table. Import the consents, or "
+            "leave the column out where no consent is needed.",
+            field=consents[0],
         )
     if days < least or fitting < min(folds, 1):
         raise MissingData(
-            f"{task.name} {horizon} days ahead needs {least} days of records to answer from and "
-            f"{horizon} to be judged on, and dataset {dataset.name} has {days} before "
+            f"{task.name} {horizon} days ahead needs {least} days of records to predict from and "
+            f"{horizon} to be evaluated on, and dataset {dataset.name} has {days} before "
             f"{to_date(to_day(as_of))}. Import a longer history, or ask for a shorter horizon.",
             field="horizon",
         )
-    short = days - fitting * horizon < needed
+    return fitting, _note(folds, fitting, days, needed, short=days - fitting * horizon < needed)
+
+
+def _note(folds: int, fitting: int, days: int, needed: int, *, short: bool) -> str:
+    """Say why there are fewer folds, and what fewer days than `needed` mean for predictions."""
     if fitting == folds and not short:
-        return folds, ""
-    judged = f"judged on {fitting} {'window' if fitting == 1 else 'windows'} rather than {folds}: "
-    return fitting, (
-        (judged if fitting < folds else "")
-        + f"of {days} days of records, {needed} are needed to learn from"
-        + (
-            "; with fewer, answers rest on a process of buying more than on what was learnt"
-            if short
-            else ""
-        )
-    )
+        return ""
+    note = f"of {days} days of records, {needed} are needed to learn from"
+    if fitting < folds:
+        windows = "window" if fitting == 1 else "windows"
+        note = f"evaluated on {fitting} {windows} rather than {folds}: {note}"
+    if short:
+        note += "; with fewer, predictions rest on a buying process more than on what was learned"
+    return note

@@ -1,7 +1,7 @@
-"""MLflow: every training is a run with its figures; every model a registered version.
+"""Track training runs and registered model versions in MLflow.
 
-The only module that imports mlflow besides the script stored with each model. Aliases:
-`challenger` is the newest candidate, `champion` the version that is served.
+Besides the script that is stored with each model, only this module imports mlflow. Alias
+`challenger` is the newest candidate, alias `champion` the version that is served.
 """
 
 import json
@@ -23,7 +23,7 @@ import polars as pl
 from features.dataset import Dataset
 from features.errors import NotFound
 from training.backtest import FORESELL, Report
-from training.contract import Model, Task
+from training.contract import DEFAULT_COUNTRY, Model, Task
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -45,13 +45,17 @@ class Version:
     Attributes
     ----------
     task, number, run_id
-        Which task's model, its number in the registry, and the run that made it.
-    as_of, snapshot, options, params, code
-        What it was trained on and with.
+        The task, the number in the registry, and the run that trained the model.
+    as_of, snapshot
+        Instant and snapshot of the records that it was trained on.
+    options, params
+        Options of the task, and further options of the model.
+    code
+        Version of the code that trained it.
     folder
-        Where its native files are.
+        Folder of its native files.
     primary
-        The primary metric fold by fold, oldest first; empty where it was not judged.
+        The primary metric by fold, oldest first; empty without evaluation.
     created
         When it was registered.
     """
@@ -70,18 +74,22 @@ class Version:
 
     @property
     def label(self) -> str:
-        """Short name of the version, as answers show it."""
+        """Name of the version in responses, such as `churn/3`."""
         return f"{self.task}/{self.number}"
+
+    def matches(self, snapshot: str, as_of: datetime, options: Mapping[str, Any]) -> bool:
+        """Return whether it was trained on these records, as of this instant, with these options."""
+        return (self.snapshot, self.as_of, self.options) == (snapshot, as_of, dict(options))
 
 
 def code_version() -> str:
     """Return the commit of the running code, or the package's version outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return version("foresell")
-    return found.stdout.strip()
+    return done.stdout.strip()
 
 
 class Tracker:
@@ -90,8 +98,8 @@ class Tracker:
     def __init__(self, mlruns: Path) -> None:
         self.mlruns = mlruns.absolute()
         self.mlruns.mkdir(parents=True, exist_ok=True)
-        for chatty in ("mlflow", "alembic"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+        for library in ("mlflow", "alembic"):
+            logging.getLogger(library).setLevel(logging.WARNING)
         mlflow.set_tracking_uri(f"sqlite:///{self.mlruns / 'mlflow.db'}")
         self._client = mlflow.MlflowClient()
 
@@ -99,35 +107,34 @@ class Tracker:
     def run(
         self, task: str, name: str, tags: Mapping[str, str], *, nested: bool = False
     ) -> Iterator[str]:
-        """Open a run of a task's experiment; yields the run's id."""
+        """Open a run in a task's experiment; yields the run's id."""
         with mlflow.start_run(
             experiment_id=self._experiment(task), run_name=name, tags=dict(tags), nested=nested
         ) as run:
             yield run.info.run_id
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record options in the open run."""
+        """Log options in the open run."""
         mlflow.log_params(dict(params))
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Record single figures in the open run."""
+        """Log single metrics in the open run."""
         mlflow.log_metrics(dict(metrics))
 
     def log_document(self, name: str, content: Mapping[str, Any]) -> None:
-        """Keep plain values with the open run, as `<name>.json`."""
+        """Log JSON values with the open run, as `<name>.json`."""
         mlflow.log_text(json.dumps(content, indent=1), f"{name}.json")
 
     def log_report(self, report: Report) -> None:
-        """Record a backtest in the open run: our metrics by fold, ratio, rows and figures."""
-        ours = report.rows.filter(pl.col("method") == FORESELL, pl.col("slice") == "all")
+        """Log a backtest in the open run: the model's metrics by fold, ratio, rows and figures."""
+        model = report.rows.filter(pl.col("method") == FORESELL)
+        metrics = model.filter(pl.col("slice") == "all")
         primary_slice = report.task.primary_slice
         if primary_slice != "all":
-            judged = report.rows.filter(
-                pl.col("method") == FORESELL, pl.col("slice") == primary_slice
-            )
-            renamed = ours.with_columns(("all_" + pl.col("metric")).alias("metric"))
-            ours = pl.concat([judged, renamed])
-        for fold, metric, value in ours.select("fold", "metric", "value").iter_rows():
+            # The primary slice has the plain names, so that versions compare by them.
+            overall = metrics.with_columns(("all_" + pl.col("metric")).alias("metric"))
+            metrics = pl.concat([model.filter(pl.col("slice") == primary_slice), overall])
+        for fold, metric, value in metrics.select("fold", "metric", "value").iter_rows():
             if value is not None and value == value:
                 mlflow.log_metric(metric, value, step=fold)
         mlflow.log_metrics(
@@ -145,9 +152,9 @@ class Tracker:
     def register(
         self, task: Task, model: Model, dataset: Dataset, sample: pl.DataFrame, ids: pl.DataFrame
     ) -> int:
-        """Register the open run's model with its signature and return the version's number."""
+        """Register the open run's model with its signature; returns the number of the version."""
         with tempfile.TemporaryDirectory() as draft, warnings.catch_warnings():
-            # Advice on schemas and examples: ids are strings, counts are never missing.
+            # MLflow advises on nullable integers and input examples; ids are strings here.
             warnings.simplefilter("ignore", UserWarning)
             folder = Path(draft) / "model"
             folder.mkdir()
@@ -168,17 +175,17 @@ class Tracker:
                 signature=signature,
                 pip_requirements=[f"foresell=={version('foresell')}"],
             )
-        name = _registered(dataset.name, task.name)
+        name = _model_name(dataset.name, task.name)
         if not self._client.search_registered_models(f"name = '{name}'"):
             self._client.create_registered_model(name)
-        made = self._client.create_model_version(
+        version = self._client.create_model_version(
             name, info.model_uri, info.run_id, model_id=info.model_id
         )
-        return int(made.version)
+        return int(version.version)
 
     def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:
         """Point an alias at a version."""
-        self._client.set_registered_model_alias(_registered(dataset, task), alias, str(number))
+        self._client.set_registered_model_alias(_model_name(dataset, task), alias, str(number))
 
     def version(self, dataset: str, task: str, alias: str = CHAMPION) -> Version:
         """Look up the version behind an alias.
@@ -189,54 +196,67 @@ class Tracker:
             If the task has no such version yet.
         """
         try:
-            found = self._client.get_model_version_by_alias(_registered(dataset, task), alias)
+            registered = self._client.get_model_version_by_alias(_model_name(dataset, task), alias)
         except MlflowException as error:
             raise NotFound(
                 f"There is no {alias} for {task} on dataset {dataset}; run "
                 f"`foresell train {task} --dataset {dataset}`.",
                 field="model",
             ) from error
-        return self._describe(task, found)
+        return self._describe(task, registered)
 
     def numbered(self, dataset: str, task: str, number: int) -> Version:
         """Look up a version by its number."""
-        found = self._client.get_model_version(_registered(dataset, task), str(number))
-        return self._describe(task, found)
+        registered = self._client.get_model_version(_model_name(dataset, task), str(number))
+        return self._describe(task, registered)
 
     def versions(self, dataset: str, task: str) -> list[Version]:
-        """All versions of a task's model, newest first."""
-        found = self._client.search_model_versions(f"name = '{_registered(dataset, task)}'")
-        return sorted((self._describe(task, one) for one in found), key=lambda one: -one.number)
+        """Return all versions of a task's model, newest first."""
+        registered = self._client.search_model_versions(f"name = '{_model_name(dataset, task)}'")
+        versions = [self._describe(task, version) for version in registered]
+        return sorted(versions, key=lambda version: -version.number)
 
-    def _describe(self, task: str, found: ModelVersion) -> Version:
-        run_id = str(found.run_id)
+    def _describe(self, task: str, registered: ModelVersion) -> Version:
+        run_id = str(registered.run_id)
         run = self._client.get_run(run_id)
-        settings = json.loads(run.data.tags["settings"])
+        options, params = _recorded_options(json.loads(run.data.tags["settings"]))
         primary = run.data.tags.get("primary")
         history = self._client.get_metric_history(run_id, primary) if primary else []
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=found.source))
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=registered.source))
         return Version(
             task=task,
-            number=int(found.version),
+            number=int(registered.version),
             run_id=run_id,
             as_of=datetime.fromisoformat(run.data.tags["as_of"]),
             snapshot=run.data.tags["snapshot"],
-            options=settings["options"],
-            params=settings["params"],
+            options=options,
+            params=params,
             code=run.data.tags["code"],
             folder=folder / "artifacts" / "model",
             primary=tuple(point.value for point in sorted(history, key=lambda p: p.step)),
-            created=datetime.fromtimestamp(found.creation_timestamp / 1000),
+            created=datetime.fromtimestamp(registered.creation_timestamp / 1000),
         )
 
     def _experiment(self, task: str) -> str:
         name = f"foresell-{task}"
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         artifacts = (self.mlruns / "artifacts").as_uri()
         return str(self._client.create_experiment(name, artifact_location=artifacts))
 
 
-def _registered(dataset: str, task: str) -> str:
+def _model_name(dataset: str, task: str) -> str:
     return f"{dataset}-{task}"
+
+
+def _recorded_options(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of the task and those of the model that a run recorded.
+
+    Older versions of demand, the only task with a grain, have the country among the model's
+    options, or nowhere if it was the default.
+    """
+    options, params = dict(settings["options"]), dict(settings["params"])
+    if "grain" in options and "country" not in options:
+        options["country"] = params.pop("country", DEFAULT_COUNTRY)
+    return options, params

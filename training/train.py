@@ -1,7 +1,4 @@
-"""Train one task's model: judge it on rolling origins, fit it on all, log, register.
-
-Used by the command line, by notebooks and by the retraining job.
-"""
+"""Train one task's model: evaluate it at rolling origins, fit it on all records, log and register it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,16 +14,16 @@ from training.tracking import CHALLENGER, Tracker, Version, code_version
 
 @dataclass(frozen=True)
 class Trained:
-    """A model that was fitted, judged and registered.
+    """A fitted and registered model.
 
     Attributes
     ----------
     model
         The fitted model.
     report
-        Its backtest; None where judging was not asked for.
+        Its backtest; None without evaluation.
     version
-        The registered version, alias `challenger` where it was judged.
+        The registered version, with alias `challenger` if it was evaluated.
     """
 
     model: Model
@@ -46,18 +43,18 @@ def train(
     threads: int = 1,
     progress: Progress = lambda _: None,
 ) -> Trained:
-    """Judge, fit as of `as_of` (by default the dataset's end), log and register.
+    """Evaluate, fit as of `as_of` (default: the dataset's end), log and register.
 
     Parameters
     ----------
     folds
-        Rolling origins to judge on, all before `as_of`; 0 to register without judging.
+        Rolling origins to evaluate on, all before `as_of`; 0 registers without evaluation.
     options
-        What sets the question, by default what suits the dataset.
+        Options of the task; by default those that suit the dataset.
     params
         Options of the model over its defaults, such as tuned ones.
     threads
-        Threads of the numeric libraries; changes the time it takes, not the question.
+        Threads of the numeric libraries; not recorded, since they only change the run time.
 
     Raises
     ------
@@ -66,20 +63,11 @@ def train(
     """
     task.model.needs.check(dataset, task.name)
     as_of = as_of or dataset.end
-    asked = dict(options or task.options(dataset, as_of=as_of))
-    chosen = dict(params or {})
-    tags = {
-        "dataset": dataset.name,
-        "snapshot": dataset.snapshot,
-        "as_of": as_of.isoformat(),
-        "code": code_version(),
-        "primary": task.primary,
-        "settings": json.dumps({"options": asked, "params": chosen}),
-        "without": json.dumps(task.model.needs.missing_optional(dataset)),
-        **({"note": task.note} if task.note else {}),
-    }
-    with tracker.run(task.name, f"{task.name} as of {as_of.date()}", tags):
-        tracker.log_params({**asked, **chosen, "folds": folds})
+    options = dict(options or task.options(dataset, as_of=as_of))
+    params = dict(params or {})
+    title = f"{task.name} as of {as_of.date()}"
+    with tracker.run(task.name, title, _tags(task, dataset, as_of, options, params)):
+        tracker.log_params({**options, **params, "folds": folds})
         report = None
         if folds:
             report = evaluate(
@@ -87,17 +75,17 @@ def train(
                 dataset,
                 folds,
                 as_of=as_of,
-                options=asked,
-                params={**chosen, "threads": threads},
+                options=options,
+                params={**params, "threads": threads},
                 progress=progress,
             )
             tracker.log_report(report)
-        progress(f"{task.name} as of {as_of.date()}: final fit")
-        model = task.model(**asked, **chosen, threads=threads).fit(dataset, as_of)
-        ids = task.population(dataset, as_of, asked).head(5)
+        progress(f"{title}: final fit")
+        model = task.model(**options, **params, threads=threads).fit(dataset, as_of)
+        ids = task.population(dataset, as_of, options).head(5)
         sample = model.predict(dataset, as_of, ids)
         for name, describe in task.extra_artifacts.items():
-            tracker.log_document(name, describe(dataset, as_of, asked))
+            tracker.log_document(name, describe(dataset, as_of, options))
         number = tracker.register(task, model, dataset, sample, ids)
         if report is not None:
             tracker.set_alias(dataset.name, task.name, CHALLENGER, number)
@@ -111,16 +99,29 @@ def trained_as_of(
     as_of: datetime,
     options: Mapping[str, Any],
     fit: Callable[[], Trained],
-    *,
-    country: str | None = None,
 ) -> Version:
-    """Return the newest version for this instant, snapshot and question, or train one.
-
-    A version that was told of another country, as `in_country` says it, is passed over.
-    """
+    """Return the newest version with this instant, snapshot and options, or train one by `fit`."""
     for version in tracker.versions(dataset.name, task.name):
-        known = (version.as_of, version.snapshot, version.options)
-        of_country = version.params.get("country") == country
-        if of_country and known == (as_of, dataset.snapshot, dict(options)):
+        if version.matches(dataset.snapshot, as_of, options):
             return version
     return fit().version
+
+
+def _tags(
+    task: Task,
+    dataset: Dataset,
+    as_of: datetime,
+    options: Mapping[str, Any],
+    params: Mapping[str, Any],
+) -> dict[str, str]:
+    """Return the tags of a training run, from which `Tracker` describes the version."""
+    return {
+        "dataset": dataset.name,
+        "snapshot": dataset.snapshot,
+        "as_of": as_of.isoformat(),
+        "code": code_version(),
+        "primary": task.primary,
+        "settings": json.dumps({"options": options, "params": params}),
+        "missing_optional": json.dumps(task.model.needs.missing_optional(dataset)),
+        **({"note": task.note} if task.note else {}),
+    }

@@ -1,8 +1,8 @@
-"""Optuna: look for better options of a model, on folds before those that are reported.
+"""Tune options of a model with Optuna, on folds before those that are reported.
 
-Studies are kept in SQLite beside MLflow's store and go on where they stopped while the records
-end where they did; each trial is a nested MLflow run. The next training takes the best options of
-its task's newest study.
+Studies are stored in SQLite beside MLflow's store and continue as long as the records end on the
+same day; each trial is a nested MLflow run. The next training uses the best options of the newest
+study of its task.
 """
 
 from collections.abc import Mapping
@@ -14,22 +14,22 @@ import optuna
 
 from features.dataset import Dataset
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
-from training.contract import Space, Task
+from training.contract import DEFAULT_COUNTRY, Space, Task
 from training.task_setup import fitting_folds, set_up
 from training.tracking import Tracker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 TUNING_FOLDS = 2
-# Between what a study is of and the days that it judges on.
-AT = "@"
+# Separates what is tuned from the evaluated days in the name of a study.
+SEPARATOR = "@"
 DEFAULT = "default"
 
 
 def tuning_origins(
     task: Task, dataset: Dataset, options: dict[str, Any], reported_folds: int, end: datetime
 ) -> list[datetime]:
-    """Return up to two origins whose windows all end before the first reported fold.
+    """Return up to two origins whose windows end before the first reported fold.
 
     Raises
     ------
@@ -45,27 +45,27 @@ def tuning_origins(
 def best_params(
     mlruns: Path, dataset: Dataset, task: Task, options: Mapping[str, Any], before: datetime
 ) -> dict[str, Any]:
-    """Return the best options found for a task; empty where it was never tuned.
+    """Return the best tuned options of a task; empty if it was never tuned.
 
     Parameters
     ----------
     before
-        The first origin that will be reported: what was tuned on days at or after it is
-        not used, since the report would then praise a choice that has seen its answers.
-        Of what remains, the study of the newest days counts.
+        First origin that is reported. Studies that evaluated later days are ignored, because
+        they have seen the outcomes that the report is about. Of the others the study of the
+        newest days counts.
     """
     path = _database(mlruns)
     if not path.exists():
         return {}
     storage, name = f"sqlite:///{path}", _study_name(dataset, task, options)
-    found = {}
-    for one in optuna.get_all_study_names(storage=storage):
-        if one.rpartition(AT)[0] == name:
-            study = optuna.load_study(study_name=one, storage=storage)
+    studies = {}
+    for study_name in optuna.get_all_study_names(storage=storage):
+        if study_name.rpartition(SEPARATOR)[0] == name:
+            study = optuna.load_study(study_name=study_name, storage=storage)
             seen_until = datetime.fromisoformat(study.user_attrs["seen_until"])
-            if seen_until <= before and done(study):
-                found[seen_until] = study
-    return dict(found[max(found)].best_params) if found else {}
+            if seen_until <= before and complete_trials(study):
+                studies[seen_until] = study
+    return dict(studies[max(studies)].best_params) if studies else {}
 
 
 def tune(
@@ -76,42 +76,43 @@ def tune(
     trials: int,
     reported_folds: int = 3,
     threads: int = 1,
+    country: str | None = None,
     progress: Progress = lambda _: None,
 ) -> optuna.Study:
-    """Add `trials` trials to the task's study of these days; the first of all is the defaults.
+    """Add `trials` trials to the task's study of these days; the very first has the defaults.
 
-    Judged by the mean of the primary metric over folds that end where the reported folds
-    begin. Interrupted at any time, what is done is kept. Other days are another study: losses on
-    them do not compare.
+    The objective is the mean of the primary metric over folds that end where the reported folds
+    begin. After an interrupt, complete trials are kept. Other days are another study, because
+    losses on different days do not compare.
 
     Raises
     ------
     MissingData
         If the history is too short to tune on days that are not reported.
     """
-    setup = set_up(task, dataset, dataset.end, folds=reported_folds)
+    setup = set_up(task, dataset, dataset.end, folds=reported_folds, country=country)
     options = setup.options
     origins = tuning_origins(task, dataset, options, setup.folds, dataset.end)
-    days = AT + "+".join(str(origin.date()) for origin in origins)
+    days = SEPARATOR + "+".join(str(origin.date()) for origin in origins)
     study = optuna.create_study(
         study_name=_study_name(dataset, task, options) + days,
         storage=f"sqlite:///{_database(tracker.mlruns)}",
         direction="minimize" if task.lower_is_better else "maximize",
         load_if_exists=True,
     )
-    # Resumed with the seed it began with, the sampler would propose its first draws again.
+    # With the seed of its first run, a resumed sampler would repeat its first draws.
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))
     seen_until = origins[-1] + timedelta(days=options["horizon_days"])
     study.set_user_attr("seen_until", seen_until.isoformat())
     default = task.model(**options)
     study.set_user_attr(DEFAULT, {name: getattr(default, name) for name in task.tunable})
-    # What an interrupt cut short was judged by nobody.
+    # A trial that was interrupted has no value.
     waiting = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.WAITING])
     if default_value(study) is None and not waiting:
         study.enqueue_trial(params=study.user_attrs[DEFAULT])
     tags = {"dataset": dataset.name, "snapshot": dataset.snapshot}
 
-    def judge(trial: optuna.Trial) -> float:
+    def objective(trial: optuna.Trial) -> float:
         params = _suggest(trial, task.tunable)
         progress(f"{task.name}: trial {trial.number}")
         with tracker.run(task.name, f"trial {trial.number}", tags, nested=True):
@@ -123,19 +124,19 @@ def tune(
         return report.primary(FORESELL)
 
     with tracker.run(task.name, f"tune {task.name}", tags):
-        study.optimize(judge, n_trials=trials)
+        study.optimize(objective, n_trials=trials)
     return study
 
 
-def done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return the trials of a study that were judged."""
+def complete_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the complete trials of a study."""
     return study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
 
 
 def default_value(study: optuna.Study) -> float | None:
-    """Return what the defaults were judged at in a study of `tune`'s; None before they were."""
+    """Return the objective of the defaults in a study; None before that trial is complete."""
     default = study.user_attrs[DEFAULT]
-    return next((trial.value for trial in done(study) if trial.params == default), None)
+    return next((trial.value for trial in complete_trials(study) if trial.params == default), None)
 
 
 def _suggest(trial: optuna.Trial, spaces: Mapping[str, Space]) -> dict[str, float | int]:
@@ -152,5 +153,11 @@ def _database(mlruns: Path) -> Path:
 
 
 def _study_name(dataset: Dataset, task: Task, options: Mapping[str, Any]) -> str:
-    """Name what is tuned; a study's own name also has its days."""
-    return "-".join([dataset.name, task.name, *(str(value) for value in options.values())])
+    """Return the name of a study without its days.
+
+    The default country is left out, as in studies from before it was an option of the task.
+    """
+    values = [
+        str(value) for name, value in options.items() if (name, value) != ("country", DEFAULT_COUNTRY)
+    ]
+    return "-".join([dataset.name, task.name, *values])

@@ -1,11 +1,11 @@
-"""The command line: one function a verb, each calling one function of one package.
+"""The command line: one function per command, each of which calls one function of one package.
 
-Results go to standard output, progress and errors to standard error. Exit code 0 only when
-what is said to be done is done; 2 for a user's mistake, in one sentence. A file a group of
-verbs; importing it is what adds them.
+Results go to standard output, progress and errors to standard error. Exit code 0 means that the
+command is done; 2 a user's mistake, explained in one sentence. Importing a module of a group of
+commands adds them to `app`.
 """
 
-from foresell.cli import audience, data, models, operations
+from foresell.cli import audience, data, models, score, operations  # noqa: I001, in order of help
 from foresell.cli.edge import app
 
-__all__ = ["app", "audience", "data", "models", "operations"]
+__all__ = ["app", "audience", "data", "models", "operations", "score"]

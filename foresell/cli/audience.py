@@ -1,4 +1,4 @@
-"""The verbs of campaigns: whom to reach, and what kinds of customers there are."""
+"""Commands of campaigns: choose an audience, count segments."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,63 +9,63 @@ from rich.table import Table as Grid
 from foresell.cli.edge import AS_OF, DATASET, JSON, app, cell, settings, show, verb
 from foresell.progress import console
 
-SHOWN = 10
+ROWS_SHOWN = 10
 
 
 @app.command()
 @verb
 def audience(
     where: Annotated[
-        str, typer.Argument(help="a condition; an unknown field is answered with those there are")
+        str, typer.Argument(help="a condition; an unknown field lists the known ones")
     ],
     out: Annotated[
         Path | None, typer.Option(help="the file to write, .parquet or .csv; else ten are shown")
     ] = None,
     value: Annotated[
-        str | None, typer.Option(help="what a customer is worth; value_90 by default")
+        str | None, typer.Option(help="field with a customer's value; value_90 by default")
     ] = None,
     dataset: DATASET = None,
     as_json: JSON = False,
 ) -> None:
-    """Choose whom a campaign reaches, from what is published.
+    """Choose the customers of a campaign, from what is published.
 
     Example: `foresell audience "churn_probability > 0.4 and value_90 > 200" --out F.csv`.
     """
     from foresell import audience as audiences
     from foresell import output as rows_out
 
-    found, instants = audiences.find(settings(dataset), where, value)
+    chosen, instants = audiences.find(settings(dataset), where, value)
     others = {name: instant for name, instant in instants.items() if name != "churn"}
     summary: dict[str, Any] = {
         "where": where,
         "as_of": instants["churn"].isoformat(),
         "models_as_of": {name: instant.isoformat() for name, instant in others.items()},
-        "size": found.customers.height,
-        "expected_loss": found.expected_loss,
-        "value": found.worth,
-        "unsure": found.unsure,
+        "size": chosen.customers.height,
+        "expected_loss": chosen.expected_loss,
+        "value": chosen.worth,
+        "unsure": chosen.unsure,
     }
     if out is not None:
-        rows_out.write(found.customers, out)
+        rows_out.write(chosen.customers, out)
         summary["out"] = str(out)
     if as_json:
-        show(summary if out else summary | {"customers": found.customers.to_dicts()})
+        show(summary if out else summary | {"customers": chosen.customers.to_dicts()})
         return
-    lost = "no value is published"
-    if found.expected_loss is not None:
-        lost = f"expected loss {found.expected_loss:,.0f} of {found.worth}"
-    console.print(f"{found.customers.height:,} customers, {lost}, unsure of {found.unsure:,}")
+    loss = "no value is published"
+    if chosen.expected_loss is not None:
+        loss = f"expected loss {chosen.expected_loss:,.0f} of {chosen.worth}"
+    console.print(f"{chosen.customers.height:,} customers, {loss}, unsure of {chosen.unsure:,}")
     for name, instant in others.items():
         console.print(
-            f"{name} answers as of {instant:%Y-%m-%d}, churn as of {instants['churn']:%Y-%m-%d}"
+            f"{name} predicts as of {instant:%Y-%m-%d}, churn as of {instants['churn']:%Y-%m-%d}"
         )
     if out is not None:
         console.print(f"written to {out}", soft_wrap=True)
         return
-    columns = [name for name in found.customers.columns if name != "explanations"]
+    columns = [name for name in chosen.customers.columns if name != "explanations"]
     grid = Grid(*columns)
-    for row in found.customers.head(SHOWN).select(columns).iter_rows():
-        grid.add_row(*(cell(one) for one in row))
+    for row in chosen.customers.head(ROWS_SHOWN).select(columns).iter_rows():
+        grid.add_row(*(cell(value) for value in row))
     console.print(grid)
 
 
@@ -75,18 +75,18 @@ def segments(dataset: DATASET = None, as_of: AS_OF = None, as_json: JSON = False
     """Count customers by stage, RFM segment and cluster. Example: `foresell segments`."""
     from foresell import audience as audiences
 
-    found = audiences.segments(settings(dataset), as_of)
+    counts = audiences.segments(settings(dataset), as_of)
     if as_json:
-        show(found)
+        show(counts)
         return
     for name in ("stage", "rfm_segment", "cluster"):
         grid = Grid(name, "customers", "share")
-        for row in found[name]:
-            share = row["customers"] / max(found["customers"], 1)
+        for row in counts[name]:
+            share = row["customers"] / max(counts["customers"], 1)
             grid.add_row(row[name], f"{row['customers']:,}", f"{share:.1%}")
         console.print(grid)
     grid = Grid("clusters compared with", "customers", "adjusted Rand", "stayed")
-    for row in found["stability"]:
+    for row in counts["stability"]:
         rand, stayed = f"{row['adjusted_rand']:.2f}", f"{row['stayed']:.1%}"
         grid.add_row(row["as_of"][:10], f"{row['customers']:,}", rand, stayed)
     console.print(grid)

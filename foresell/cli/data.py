@@ -1,18 +1,20 @@
-"""The verbs on datasets: import them, look at them."""
+"""Commands on datasets: import and inspect them."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from features.ingest.validation import ImportReport
 from foresell.cli.edge import DATASET, JSON, NAME, data, settings, show, verb
 from foresell.progress import console
 
-# A person looks at so many; a program reads all of them with --json.
+if TYPE_CHECKING:
+    from features.ingest.validation import ImportReport
+
+# The rest is in the output of --json.
 _GROUPS_SHOWN = 50
 
 
@@ -20,10 +22,10 @@ _GROUPS_SHOWN = 50
 @verb
 def import_(
     source: Annotated[
-        str, typer.Argument(help="a mapping file, or complete-journey, which is bundled")
+        str, typer.Argument(help="a mapping file, or the bundled complete-journey")
     ],
     if_missing: Annotated[
-        bool, typer.Option("--if-missing", help="do nothing where it is there already")
+        bool, typer.Option("--if-missing", help="do nothing if the dataset exists")
     ] = False,
     as_json: JSON = False,
 ) -> None:
@@ -56,37 +58,43 @@ def show_dataset(name: NAME, as_json: JSON = False) -> None:
     """Show tables, dates, models that can run. Example: `foresell data show complete-journey`."""
     from foresell import status as overview
 
-    found = overview.describe_dataset(settings(), name)
+    description = overview.describe_dataset(settings(), name)
     if as_json:
-        show(found)
+        show(description)
         return
     console.print(
-        f"[bold]{name}[/] snapshot {found['snapshot']}, {found['first']} to {found['last']}"
+        f"[bold]{name}[/] snapshot {description['snapshot']}, "
+        f"{description['first']} to {description['last']}"
     )
-    personal = found["personal"]
+    personal = description["personal"]
     if personal["pseudonymised"]:
-        console.print("customers stand under pseudonyms; foresell data pseudonym ID finds one")
+        console.print("customers have pseudonyms; foresell data pseudonym ID prints one")
     if personal["customers_asked"] is not None:
-        agreed, asked = personal["customers_consenting"], personal["customers_asked"]
-        console.print(f"{agreed:,} of {asked:,} customers consent; the others are anonymous here")
+        consenting, asked = personal["customers_consenting"], personal["customers_asked"]
+        console.print(f"{consenting:,} of {asked:,} customers consent; the others are anonymous")
     grid = Grid("table", "rows", "columns")
-    for table in found["tables"]:
+    for table in description["tables"]:
         grid.add_row(table["name"], f"{table['rows']:,}", ", ".join(table["columns"]))
     console.print(grid)
-    grid = Grid("model", "can run", "asked", "because / lacks", "would gain from", show_lines=True)
-    for model in found["models"]:
-        asked = f"{model['horizon_days']} days ahead" if model["horizon_days"] else ""
-        if model["grain"]:
-            asked = f"{model['grain']}, {asked}"
-        why = model["lacks"] or model["reason"]
-        grid.add_row(model["model"], model["can_run"], asked, why, model["would_gain"])
-    console.print(grid)
-    if found["grains"]:
-        grid = Grid("demand's grain", "series", "of it noise", "")
-        for one in found["grains"]:
-            default = "by default" if one["default"] else ""
-            grid.add_row(one["grain"], f"{one['series']:,}", f"{one['noise_floor']:.0%}", default)
+    _print_abilities(description["models"])
+    if description["grains"]:
+        grid = Grid("grain of demand", "series", "noise", "")
+        for row in description["grains"]:
+            default = "default" if row["default"] else ""
+            grid.add_row(row["grain"], f"{row['series']:,}", f"{row['noise_floor']:.0%}", default)
         console.print(grid)
+
+
+def _print_abilities(models: list[dict[str, Any]]) -> None:
+    """Print which models can run, with their options, or what they lack."""
+    grid = Grid("model", "can run", "options", "reason / lacks", "would gain from", show_lines=True)
+    for model in models:
+        options = f"{model['horizon_days']} days ahead" if model["horizon_days"] else ""
+        if model["grain"]:
+            options = f"{model['grain']}, {options}"
+        reason = model["lacks"] or model["reason"]
+        grid.add_row(model["model"], model["can_run"], options, reason, model["would_gain"])
+    console.print(grid)
 
 
 @data.command("identity")
@@ -95,38 +103,43 @@ def identity(
     name: NAME,
     undo: Annotated[
         str | None,
-        typer.Option(help="links to take out of force: source=F, id=X, or a kind=VALUE"),
+        typer.Option(help="links to undo: source=F, id=X, or a kind=VALUE"),
     ] = None,
-    restore: Annotated[str | None, typer.Option(help="links to bring back, as for --undo")] = None,
+    restore: Annotated[str | None, typer.Option(help="undone links to restore, as for --undo")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Show which ids are one. Example: `foresell data identity my-shop --undo source=web.csv`."""
+    """Show linked ids. Example: `foresell data identity my-shop --undo source=web.csv`."""
     from foresell import identities
 
-    for what, undone in ((undo, True), (restore, False)):
-        if what is not None:
-            identities.change(settings(), name, what, undone=undone)
-    found = identities.describe(settings(), name)
+    for selector, undone in ((undo, True), (restore, False)):
+        if selector is not None:
+            identities.change(settings(), name, selector, undone=undone)
+    rows = identities.describe(settings(), name)
     if as_json:
-        show(found)
+        show(rows)
         return
-    for one in found:
-        grid = Grid(one["column"], "stands for", "joined by", show_lines=True)
-        groups = one["groups"]
-        for group in groups[:_GROUPS_SHOWN]:
-            grid.add_row(group["canonical_id"], ", ".join(group["ids"]), "; ".join(group["by"]))
-        count = f"{one['links']:,} links, {len(groups):,} with several ids"
-        console.print(f"[bold]{one['column']}[/]: {count}")
-        if groups:
-            console.print(grid)
-        for odd in one["suspicious"]:
-            what = f"{odd['kind']} = {odd['value']}" if odd["kind"] else "a chain of values"
-            such = ", ".join(odd["examples"])
-            console.print(
-                escape(f"suspicious: {what} is shared by {odd['ids']:,} ids, such as {such}")
-            )
-        for said in one["undone"]:
-            console.print(escape(f"undone: {', '.join(f'{k} = {v}' for k, v in said.items())}"))
+    for row in rows:
+        _print_identity(row)
+
+
+def _print_identity(row: dict[str, Any]) -> None:
+    """Print the linked ids of one column, what is suspicious and what is undone."""
+    grid = Grid(row["column"], "linked ids", "linked by", show_lines=True)
+    groups = row["groups"]
+    for group in groups[:_GROUPS_SHOWN]:
+        grid.add_row(group["canonical_id"], ", ".join(group["ids"]), "; ".join(group["by"]))
+    count = f"{row['links']:,} links, {len(groups):,} with several ids"
+    console.print(f"[bold]{row['column']}[/]: {count}")
+    if groups:
+        console.print(grid)
+    for odd in row["suspicious"]:
+        value = f"{odd['kind']} = {odd['value']}" if odd["kind"] else "a chain of values"
+        examples = ", ".join(odd["examples"])
+        console.print(
+            escape(f"suspicious: {value} is shared by {odd['ids']:,} ids, such as {examples}")
+        )
+    for rule in row["undone"]:
+        console.print(escape(f"undone: {', '.join(f'{k} = {v}' for k, v in rule.items())}"))
 
 
 @data.command("sketch")
@@ -142,7 +155,7 @@ def sketch_(
     if out is None:
         sys.stdout.write(text)
     else:
-        console.print(f"{out}: read it, mend it, then run `foresell data import {out}`")
+        console.print(f"{out}: read and correct it, then run `foresell data import {out}`")
 
 
 @data.command("quarantine")
@@ -150,14 +163,14 @@ def sketch_(
 def quarantine(
     name: NAME,
     replay: Annotated[
-        bool, typer.Option("--replay", help="read its rows again by the mapping as it stands now")
+        bool, typer.Option("--replay", help="read its rows again with the current mapping")
     ] = False,
     stopped: Annotated[
-        bool, typer.Option("--stopped", help="rows that made the last import stop, instead")
+        bool, typer.Option("--stopped", help="show the rows that made the last import stop")
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Show what was kept out, and why. Example: `foresell data quarantine my-shop --replay`."""
+    """Show rejected rows and reasons. Example: `foresell data quarantine my-shop --replay`."""
     from features.ingest.quarantine import summary
     from foresell import importing as imports
 
@@ -178,7 +191,8 @@ def quarantine(
     for group in groups:
         line = f"line {group['mapping_line']}" if group["mapping_line"] else ""
         examples = [
-            f"{one['file'] or ''} row {one['row']}: {one['value']!r}" for one in group["examples"]
+            f"{example['file'] or ''} row {example['row']}: {example['value']!r}"
+            for example in group["examples"]
         ]
         reason = f"{group['reason']} (dropped)" if group["dropped"] else group["reason"]
         cells = (group["table"], f"{group['rows']:,}", reason, group["column"], line)
@@ -189,23 +203,23 @@ def quarantine(
 @data.command("pseudonym")
 @verb
 def pseudonym(
-    customer_id: Annotated[str, typer.Argument(help="as the source has it")],
+    customer_id: Annotated[str, typer.Argument(help="id as in the source")],
     dataset: DATASET = None,
 ) -> None:
-    """Print the id that a dataset knows a customer by. Example: `foresell data pseudonym 4711`."""
+    """Print the pseudonym of a customer id. Example: `foresell data pseudonym 4711`."""
     from foresell import importing as imports
 
     sys.stdout.write(f"{imports.pseudonym(settings(dataset), customer_id)}\n")
 
 
-def _print_report(report: ImportReport) -> None:
-    """Show what became of each table's rows."""
+def _print_report(report: "ImportReport") -> None:
+    """Print how many rows of each table were read, accepted, quarantined and so on."""
     counts = ("read", "accepted", "replaced", "quarantined", "dropped", "duplicates")
     grid = Grid("table", *counts, "touched by a rule, or noted")
     for name, table in report.tables.items():
         remarks = {**table.touched, **table.noted}
-        told = "; ".join(f"{rule}: {rows:,}" for rule, rows in remarks.items())
-        grid.add_row(name, *(f"{getattr(table, count):,}" for count in counts), escape(told))
+        text = "; ".join(f"{rule}: {rows:,}" for rule, rows in remarks.items())
+        grid.add_row(name, *(f"{getattr(table, count):,}" for count in counts), escape(text))
     console.print(grid)
     if any(table.quarantined for table in report.tables.values()):
-        console.print(f"foresell data quarantine {report.dataset} shows what was kept out and why")
+        console.print(f"foresell data quarantine {report.dataset} shows rejected rows and reasons")

@@ -1,4 +1,4 @@
-"""What all verbs share: the application, the options, how errors and results are shown."""
+"""Shared parts of all commands: the application, options, and how errors and results are shown."""
 
 import functools
 import json
@@ -16,16 +16,16 @@ from foresell.progress import console
 from foresell.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-data = typer.Typer(no_args_is_help=True, help="Datasets: import them, look at them.")
+data = typer.Typer(no_args_is_help=True, help="Datasets: import and inspect them.")
 app.add_typer(data, name="data")
 
-# As the registry has them, which takes too long to import for a help text.
+# The names of `training.registry`, whose import is too slow for a help text.
 MODELS = "demand, churn, next-purchase, next-category, value, recommender"
 MODEL = Annotated[str, typer.Argument(help=f"{MODELS}, or all")]
 NAME = Annotated[str, typer.Argument(help="the dataset, as `foresell data list` names it")]
 DATASET = Annotated[str | None, typer.Option(help="the dataset; FORESELL_DATASET by default")]
 AS_OF = Annotated[
-    str | None, typer.Option(help="ISO date, or to score an instant; what came before it is known")
+    str | None, typer.Option(help="ISO date, or an instant for score; records before it are known")
 ]
 FOLDS = Annotated[
     int | None, typer.Option(min=1, help="rolling origins; FORESELL_FOLDS by default")
@@ -38,7 +38,7 @@ JSON = Annotated[bool, typer.Option("--json", help="print results as JSON")]
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn a user's mistake into one sentence and exit code 2, an interrupt into 130."""
+    """Turn a user's mistake into one sentence and exit code 2, and an interrupt into 130."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -48,7 +48,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             console.print(f"[red]{escape(error.message)}[/]", markup=True, soft_wrap=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
-            console.print("Interrupted; what was finished is kept.")
+            console.print("Interrupted; finished work is kept.")
             raise typer.Exit(130) from None
 
     return wrapped
@@ -62,21 +62,21 @@ def edge() -> None:
     for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(variable, threads)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Threads that wait must not spin: on a machine with other work, two spinning threads
-    # take many times as long as one.
+    # Waiting threads must not spin: beside other work on the machine, two spinning threads take
+    # many times as long as one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def settings(dataset: str | None = None) -> Settings:
-    """Read the options, with the dataset that was asked for.
+    """Read the settings, with the dataset of the command line if it is given.
 
     Raises
     ------
     InvalidInput
-        If a variable of the environment holds what its option cannot be.
+        If an environment variable has a value that its option does not allow.
     """
     try:
-        found = Settings()
+        options = Settings()
     except ValidationError as error:
         wrong = error.errors()[0]
         name = str(wrong["loc"][0])
@@ -87,7 +87,7 @@ def settings(dataset: str | None = None) -> Settings:
             "; set another value or unset it.",
             field=name,
         ) from None
-    return found if dataset is None else found.model_copy(update={"dataset": dataset})
+    return options if dataset is None else options.model_copy(update={"dataset": dataset})
 
 
 def show(value: Any) -> None:
@@ -96,5 +96,5 @@ def show(value: Any) -> None:
 
 
 def cell(value: Any) -> str:
-    """Show a value in a table."""
+    """Format a value for a table."""
     return f"{value:.4f}" if isinstance(value, float) else str(value)

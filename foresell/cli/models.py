@@ -1,6 +1,5 @@
-"""The verbs on models: train, evaluate and tune them, write what they predict."""
+"""Commands on models: train, evaluate and tune."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,6 @@ from foresell.cli.edge import (
     HORIZON,
     JSON,
     MODEL,
-    MODELS,
     app,
     cell,
     settings,
@@ -32,16 +30,16 @@ def train(
     as_of: AS_OF = None,
     folds: Annotated[
         int | None,
-        typer.Option(min=1, help="rolling origins to judge on; FORESELL_TRAIN_FOLDS by default"),
+        typer.Option(min=1, help="rolling origins to evaluate on; FORESELL_TRAIN_FOLDS by default"),
     ] = None,
     grain: GRAIN = None,
     horizon: HORIZON = None,
     if_missing: Annotated[
-        bool, typer.Option("--if-missing", help="only what no champion on today's data answers yet")
+        bool, typer.Option("--if-missing", help="only tasks whose champion is not of these records")
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Fit, judge, log, register, promote and publish. Example: `foresell train all`."""
+    """Evaluate, fit, register, promote and publish. Example: `foresell train all`."""
     from foresell import jobs
 
     rows = jobs.train(
@@ -84,7 +82,7 @@ def evaluate(
         show([row for report in reports for row in report.rows.to_dicts()])
         return
     for report in reports:
-        grid = Grid("method", report.task.primary, "folds", "foresell / it", "cpu s")
+        grid = Grid("method", report.task.primary, "folds", "foresell / method", "cpu s")
         for row in report.summary().to_dicts():
             folds_ = " ".join(f"{value:.4f}" for value in row["folds"])
             seconds = f"{report.seconds[row['method']]:.1f}"
@@ -94,7 +92,7 @@ def evaluate(
         console.print(grid)
         floor = report.mean("wape_noise_floor")
         if floor is not None:
-            console.print(f"[dim]noise alone, were every rate known: {floor:.4f}[/]")
+            console.print(f"[dim]noise floor, with every rate known: {floor:.4f}[/]")
         if report.task.note:
             console.print(f"[dim]{report.task.note}[/]")
 
@@ -107,90 +105,17 @@ def tune(
     dataset: DATASET = None,
     as_json: JSON = False,
 ) -> None:
-    """Look for better options; resumable. Example: `foresell tune churn --trials 20`."""
+    """Search better options; resumable. Example: `foresell tune churn --trials 20`."""
     from foresell import jobs
 
-    found = jobs.tune(settings(dataset), model, trials=trials)
+    rows = jobs.tune(settings(dataset), model, trials=trials)
     if as_json:
-        show(found)
+        show(rows)
         return
     grid = Grid("model", "trials", "default", "best", "best options")
-    for row in found:
+    for row in rows:
         options = ", ".join(f"{name}={value:.4g}" for name, value in row["params"].items())
         grid.add_row(
             row["model"], str(row["trials"]), cell(row["default"]), cell(row["best"]), options
         )
     console.print(grid)
-
-
-@app.command()
-@verb
-def score(
-    model: Annotated[str, typer.Argument(help=MODELS)],
-    out: Annotated[Path, typer.Option(help="the file to write, .parquet or .csv")],
-    as_of: AS_OF = None,
-    horizon: HORIZON = None,
-    dataset: DATASET = None,
-    grain: GRAIN = None,
-    by: Annotated[
-        str | None, typer.Option(help="`category`: next-purchase a customer and category")
-    ] = None,
-    plan: Annotated[
-        Path | None,
-        typer.Option(help="demand under another plan: a CSV of product_id, kind, from_date, ..."),
-    ] = None,
-    totals: Annotated[
-        str | None, typer.Option(help="demand of departments, ...: department,location,all")
-    ] = None,
-    quantiles: Annotated[
-        str | None, typer.Option(help="levels of demand, such as 0.1,0.5,0.975")
-    ] = None,
-    series: Annotated[
-        Path | None,
-        typer.Option(help="demand of these series, sold yet or not: a CSV of the grain's columns"),
-    ] = None,
-    why: Annotated[
-        bool, typer.Option("--why", help="what forecasts of steady sellers are made of")
-    ] = False,
-    anomalies: Annotated[
-        bool, typer.Option("--anomalies", help="recent periods that sold not as expected")
-    ] = False,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            help="recommender's list: for_you, this_month, buy_again, new_to_you or popular; "
-            "of products: similar, together or customers_for_product"
-        ),
-    ] = None,
-) -> None:
-    """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F.parquet`.
-
-    Of demand also: `foresell score demand --plan plan.csv --out F.csv`, `--totals department,all`,
-    `--series wanted.csv`, `--why`, `--anomalies`. Of the recommender:
-    `foresell score recommender --kind buy_again`.
-    """
-    from foresell import forecast_options as demand
-    from foresell import scoring
-
-    if by is not None:
-        model = scoring.by(model, by)
-    question = demand.asked(
-        model,
-        plan=plan,
-        totals=totals,
-        why=why,
-        anomalies=anomalies,
-        quantiles=quantiles,
-        series=series,
-    )
-    lists = scoring.listed(model, kind)
-    rows = scoring.score(
-        settings(dataset),
-        model,
-        out,
-        as_of=as_of,
-        horizon=horizon,
-        grain=grain,
-        answer=question or lists,
-    )
-    console.print(f"{rows:,} rows in {out}")

@@ -1,4 +1,4 @@
-"""The verbs of operation: the nightly job, the service, how things stand."""
+"""Commands of operation: the nightly job, the service, erasure and status."""
 
 from typing import Annotated
 
@@ -19,9 +19,10 @@ def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False)
     if as_json:
         show(report.to_json())
         return
-    grid = Grid("model", "version", "trained", "promoted", "why")
-    for one in report.outcomes:
-        grid.add_row(one.task, one.version or "", str(one.trained), str(one.promoted), one.reason)
+    grid = Grid("model", "version", "trained", "promoted", "reason")
+    for outcome in report.outcomes:
+        flags = (str(outcome.trained), str(outcome.promoted))
+        grid.add_row(outcome.task, outcome.version or "", *flags, outcome.reason)
     console.print(grid)
     console.print(f"served: {report.published}")
 
@@ -40,13 +41,13 @@ def serve(
         str | None, typer.Option(help="address to listen on; FORESELL_HOST by default")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="the dataset; by default what is published")
+        str | None, typer.Option(help="the dataset; by default the published one")
     ] = None,
     try_it: Annotated[
-        bool, typer.Option("--try", help="once ready, ask four endpoints and print the answers")
+        bool, typer.Option("--try", help="once ready, send four requests and print the responses")
     ] = False,
 ) -> None:
-    """Answer over HTTP until interrupted. Example: `foresell serve --port 3000`."""
+    """Serve over HTTP until interrupted. Example: `foresell serve --port 3000`."""
     from foresell import jobs
 
     given = {"port": port, "workers": workers, "host": host}
@@ -60,14 +61,14 @@ def serve(
 @verb
 def forget(
     customer_id: Annotated[
-        str, typer.Argument(help="as the source has it (with the key set), or as it is stored")
+        str, typer.Argument(help="id as in the source (with the key set), or as stored")
     ],
-    dataset: Annotated[str | None, typer.Option(help="only there; everywhere by default")] = None,
+    dataset: Annotated[str | None, typer.Option(help="one dataset; all by default")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Erase a person everywhere, for good. Example: `foresell forget 4711`.
+    """Erase a customer everywhere, for good. Example: `foresell forget 4711`.
 
-    Sales stay, as anonymous ones. Exit code 2 where nobody knows the customer.
+    Their sales stay, anonymously. Exit code 2 if no dataset knows the customer.
     """
     from foresell import forget as forgetting
 
@@ -93,20 +94,20 @@ def forget(
 @app.command()
 @verb
 def status(dataset: DATASET = None, as_json: JSON = False) -> None:
-    """Show champions, what is served, how old it is, and checks. Example: `foresell status`."""
+    """Show champions, their age, what is served, and checks. Example: `foresell status`."""
     from foresell import status as overview
 
-    found = overview.status(settings(dataset))
+    state = overview.status(settings(dataset))
     if as_json:
-        show(found)
+        show(state)
         return
     grid = Grid("model", "champion", "as of", "age in days", "primary by fold", "served")
-    for one in found["champions"]:
-        grid.add_row(*(str(value) for value in one.values()))
+    for champion in state["champions"]:
+        grid.add_row(*(str(value) for value in champion.values()))
     console.print(
-        f"dataset {found['dataset']}, snapshot {found['snapshot']}, ends {found['data_end']}"
+        f"dataset {state['dataset']}, snapshot {state['snapshot']}, ends {state['data_end']}"
     )
     console.print(grid)
-    for check in found["checks"]:
+    for check in state["checks"]:
         mark = "[green]✓[/]" if check["ok"] else "[red]✗[/]"
         console.print(f"{mark} {check['check']}: {check['detail']}")

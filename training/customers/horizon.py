@@ -44,6 +44,7 @@ class CustomerHorizon:
         grain: str | None = None,  # noqa: ARG002
         horizon_days: int | None = None,
         as_of: datetime | None = None,
+        country: str | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
         """Ask about the usual horizon, or the days asked for."""
         return {"horizon_days": horizon_days or self.usual(dataset, as_of).days}

@@ -1,7 +1,7 @@
-"""Published versions on disk: what promotion writes and serving reads; light imports only.
+"""Published versions on disk, which training writes and serving reads; light imports only.
 
-`<home>/published/<version>/` holds one folder a model and `version.json`;
-`<home>/published/manifest` is one line, the name of the version that is served.
+`<home>/published/<version>/` has one folder per model and `version.json`;
+`<home>/published/manifest` has one line, the name of the served version.
 """
 
 import shutil
@@ -24,13 +24,13 @@ class PublishedModel(BaseModel):
     Attributes
     ----------
     version
-        Its name and number in the registry, such as `churn/3`.
+        Name and number in the registry, such as `churn/3`.
     run_id
         The run that trained it.
     snapshot
-        The records that its answers rest on.
+        Snapshot of the records that its predictions rest on.
     as_of
-        The instant that its answers are as of.
+        The instant of its predictions.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,19 +42,19 @@ class PublishedModel(BaseModel):
 
 
 class PublishedVersion(BaseModel):
-    """What a published version is made of.
+    """Contents of a published version.
 
     Attributes
     ----------
     version
-        Its name, and that of its folder.
+        Name of the version and of its folder.
     dataset
-        The dataset that it answers for.
+        The dataset that it was published from.
     created
         When it was published.
     models
-        What each model's folder holds, by the task's name; a model that the dataset cannot
-        feed is absent.
+        The model in each folder, by name of the task. Tasks that the dataset does not support
+        are absent.
     companions
         Further folders, published together with one of the models.
     """
@@ -69,26 +69,26 @@ class PublishedVersion(BaseModel):
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """Names of the folders that the version consists of."""
+        """Names of all folders of the version."""
         return (*self.models, *self.companions)
 
     def other_instants(self, task: str, others: Iterable[str]) -> dict[str, datetime]:
-        """Return the instants of those of `others` that do not answer as of the same as `task`.
+        """Return the instants of those models among `others` that differ from the one of `task`.
 
-        A champion that stays when others are replaced goes on answering as of its own instant.
+        A champion that stays while others are replaced keeps its own instant.
         """
         as_of = self.models[task].as_of
-        found = {name: self.models[name].as_of for name in others if name in self.models}
-        return {name: instant for name, instant in found.items() if instant != as_of}
+        instants = {name: self.models[name].as_of for name in others if name in self.models}
+        return {name: instant for name, instant in instants.items() if instant != as_of}
 
 
 def root(home: Path) -> Path:
-    """Return the folder that holds the published versions."""
+    """Return the folder of all published versions."""
     return home / "published"
 
 
 def current(home: Path) -> Path | None:
-    """Return the folder of the version that is served; None before the first is published."""
+    """Return the folder of the served version; None before the first is published."""
     try:
         name = (root(home) / MANIFEST).read_text().strip()
     except FileNotFoundError:
@@ -97,14 +97,14 @@ def current(home: Path) -> Path | None:
 
 
 def served(home: Path) -> tuple[Path, PublishedVersion] | None:
-    """Return the version that is served and what it is made of; None where that cannot be read."""
+    """Return folder and record of the served version; None if it cannot be read."""
     folder = current(home)
-    record = None if folder is None else whole(folder)
+    record = None if folder is None else read_complete(folder)
     return None if folder is None or record is None else (folder, record)
 
 
-def whole(folder: Path) -> PublishedVersion | None:
-    """Read a version's record; None where it, or the folder of a model that it names, is gone."""
+def read_complete(folder: Path) -> PublishedVersion | None:
+    """Read a version's record; None if the record or one of its folders is missing."""
     try:
         record = read(folder)
     except ForesellError:
@@ -113,7 +113,7 @@ def whole(folder: Path) -> PublishedVersion | None:
 
 
 def read(folder: Path) -> PublishedVersion:
-    """Read what a published version is made of.
+    """Read the record of a published version.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def read(folder: Path) -> PublishedVersion:
 
 
 def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
-    """Turn a draft that holds every model's folder into a version, durably and as a whole.
+    """Turn a draft with every model's folder into a version, durably and atomically.
 
     Parameters
     ----------
@@ -148,11 +148,11 @@ def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
     Raises
     ------
     InvalidInput
-        If the draft lacks the folder of a model that the record names, or the version is
-        the one that is served, and whole.
+        If the draft lacks a folder that the record names, or the version is served already
+        and complete.
     """
     folder = root(home) / record.version
-    if folder == current(home) and whole(folder) is not None:
+    if folder == current(home) and read_complete(folder) is not None:
         raise InvalidInput(
             f"Version {record.version} is being served; a published version does not change.",
             field="version",
@@ -173,7 +173,7 @@ def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
 
 
 def switch(home: Path, name: str) -> None:
-    """Make a complete version the served one: servers see the former or this, never half.
+    """Make a complete version the served one, by an atomic change of the manifest.
 
     Raises
     ------
@@ -185,24 +185,24 @@ def switch(home: Path, name: str) -> None:
 
 
 def prune(home: Path, keep: int) -> list[str]:
-    """Delete all but the newest `keep` whole versions and the served one; return what went."""
-    there = {folder: whole(folder) for folder in versions(home)}
-    made = {folder: record.created for folder, record in there.items() if record is not None}
-    newest = sorted(made, key=lambda folder: made[folder], reverse=True)[:keep]
-    old = [folder for folder in there if folder not in newest and folder != current(home)]
+    """Delete all but the newest `keep` complete versions and the served one; return the deleted."""
+    records = {folder: read_complete(folder) for folder in versions(home)}
+    created = {folder: record.created for folder, record in records.items() if record is not None}
+    newest = sorted(created, key=lambda folder: created[folder], reverse=True)[:keep]
+    old = [folder for folder in records if folder not in newest and folder != current(home)]
     for folder in old:
         delete(folder)
     return [folder.name for folder in old]
 
 
 def versions(home: Path) -> list[Path]:
-    """Return the folders of all complete versions."""
-    # A draft's name begins with a dot; it may be in the making.
+    """Return the folders of all versions that have a record."""
+    # Names of drafts, which may be in progress, begin with a dot.
     return [path.parent for path in root(home).glob(f"[!.]*/{RECORD}")]
 
 
 def delete(folder: Path) -> None:
-    """Delete a version that is not served."""
-    # The record goes first: whoever opens the folder from here on sees no version.
+    """Delete a version."""
+    # Without its record the folder is no version, for readers that open it meanwhile.
     (folder / RECORD).unlink()
     shutil.rmtree(folder)

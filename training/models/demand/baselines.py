@@ -17,6 +17,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import selling_series, units_matrix
 from features.typing import Floats
+from training.contract import DEFAULT_COUNTRY
 
 # The last two years: what is older moves none of these forecasts.
 HISTORY_DAYS = 728
@@ -28,6 +29,7 @@ class OwnPast(ABC):
 
     grain: str = "product:week"
     horizon_days: int = 56
+    country: str = DEFAULT_COUNTRY  # an option of the task; no baseline reads it
     seed: int = 0
     threads: int = 1
 

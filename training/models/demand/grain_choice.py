@@ -17,6 +17,7 @@ from features.demand.noise_floor import NoiseFloor, noise_floor
 from features.demand.series import THOUSANDTHS, steady_series, units_by_period
 from features.errors import InvalidInput, MissingData
 from features.memo import memo
+from training.contract import DEFAULT_COUNTRY
 from training.models.demand.training_rows import (
     MIN_ROWS,
     ORIGIN_DAYS,
@@ -108,8 +109,11 @@ def options(
     grain: str | None = None,
     horizon_days: int | None = None,
     as_of: datetime | None = None,
+    country: str | None = None,
 ) -> dict[str, Any]:
-    """Ask at the default grain, up to 28 days ahead by day or 56 by week, or as asked for.
+    """Choose the default grain, up to 28 days ahead by day or 56 by week, unless they are given.
+
+    `country` is the ISO code of the country whose public holidays count.
 
     Raises
     ------
@@ -129,6 +133,7 @@ def options(
     return {
         "grain": str(chosen),
         "horizon_days": horizon_days or _horizon(dataset, chosen, as_of or dataset.end),
+        "country": country or DEFAULT_COUNTRY,
     }
 
 

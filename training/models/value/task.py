@@ -36,6 +36,7 @@ def options(
     grain: str | None = None,
     horizon_days: int | None = None,
     as_of: datetime | None = None,
+    country: str | None = None,  # noqa: ARG001
 ) -> dict[str, Any]:
     """Return the horizon: `horizon_days`, or one that suits the records.
 

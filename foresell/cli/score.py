@@ -1,0 +1,85 @@
+"""Command that writes batch predictions. Flags of one task alone are options of that task."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foresell.cli.edge import AS_OF, DATASET, GRAIN, HORIZON, MODELS, app, settings, verb
+from foresell.progress import console
+
+MODEL = Annotated[str, typer.Argument(help=MODELS)]
+OUT = Annotated[Path, typer.Option(help="the file to write, .parquet or .csv")]
+BY = Annotated[
+    str | None, typer.Option(help="next-purchase by customer and this key: `category`")
+]
+PLAN = Annotated[
+    Path | None,
+    typer.Option(help="demand under another plan: a CSV of product_id, kind, from_date, ..."),
+]
+TOTALS = Annotated[
+    str | None, typer.Option(help="totals of demand by level: department,location,all")
+]
+QUANTILES = Annotated[str | None, typer.Option(help="levels of demand, such as 0.1,0.5,0.975")]
+SERIES = Annotated[
+    Path | None,
+    typer.Option(help="demand of these series, sold yet or not: a CSV of the grain's columns"),
+]
+EXPLAIN = Annotated[
+    bool, typer.Option("--explain", help="contributions to demand of steady sellers")
+]
+ANOMALIES = Annotated[
+    bool, typer.Option("--anomalies", help="recent periods of unexpected demand")
+]
+LIST = Annotated[
+    str | None,
+    typer.Option(
+        "--list",
+        help="recommender's list: for_you, this_month, buy_again, new_to_you or popular; "
+        "of products: similar, together or customers_for_product",
+    ),
+]
+
+
+@app.command()
+@verb
+def score(
+    model: MODEL,
+    out: OUT,
+    as_of: AS_OF = None,
+    horizon: HORIZON = None,
+    dataset: DATASET = None,
+    grain: GRAIN = None,
+    by: BY = None,
+    plan: PLAN = None,
+    totals: TOTALS = None,
+    quantiles: QUANTILES = None,
+    series: SERIES = None,
+    explain: EXPLAIN = False,
+    anomalies: ANOMALIES = False,
+    list_name: LIST = None,
+) -> None:
+    """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F.parquet`.
+
+    Of demand also: `foresell score demand --plan plan.csv --out F.csv`, `--totals department,all`,
+    `--series wanted.csv`, `--explain`, `--anomalies`. Of the recommender:
+    `foresell score recommender --list buy_again`.
+    """
+    from foresell import scoring
+
+    flags = {
+        "grain": grain,
+        "by": by,
+        "plan": plan,
+        "totals": totals,
+        "quantiles": quantiles,
+        "series": series,
+        "explain": explain,
+        "anomalies": anomalies,
+        "list_name": list_name,
+    }
+    options = scoring.score_options(model, flags)
+    rows = scoring.score(
+        settings(dataset), model, out, as_of=as_of, horizon=horizon, options=options
+    )
+    console.print(f"{rows:,} rows in {out}")

@@ -1,0 +1,105 @@
+"""Publish the champions of a dataset: registered models in, the served version on disk out."""
+
+import os
+import shutil
+from pathlib import Path
+
+from features.dataset import Dataset, open_dataset
+from features.errors import NotFound
+from training.backtest import Progress
+from training.promote import champions
+from training.published import versions as published
+from training.redaction import Redaction
+from training.registry import TASKS
+from training.release import activate, clean_up, draft_folder, version_name
+from training.tracking import Tracker, Version
+
+
+def publish(
+    home: Path,
+    tracker: Tracker,
+    dataset: str,
+    *,
+    keep: int = 2,
+    opened: Dataset | None = None,
+    progress: Progress = lambda _: None,
+) -> str:
+    """Write what serving reads from the dataset's champions and make it the served version.
+
+    The new version is complete on disk before the manifest names it; a crash at any point
+    leaves the former version served. Folders of unchanged models are hard links.
+
+    Parameters
+    ----------
+    keep
+        Number of published versions to keep.
+    opened
+        The dataset at the snapshot that models were trained on; its cached features are used
+        again. Other snapshots are opened.
+
+    Returns
+    -------
+    str
+        Name of the version; the same champions give the same name.
+
+    Raises
+    ------
+    NotFound
+        If the dataset has no champion yet.
+    """
+    versions = champions(tracker, dataset)
+    if not versions:
+        raise NotFound(
+            f"Dataset {dataset} has no champion to publish; run "
+            f"`foresell train all --dataset {dataset}`.",
+            field="dataset",
+        )
+    models = {name: _model_record(version) for name, version in versions.items()}
+    name = version_name(models, Redaction.load(home, dataset))
+    # An unreadable version counts as none, and is written again.
+    served, record = published.served(home) or (None, None)
+    if served is not None and served.name == name:
+        return name
+    clean_up(published.root(home))
+    draft = draft_folder(home, name)
+    draft.mkdir(parents=True)
+    snapshots = {} if opened is None else {opened.snapshot: opened}
+    former = record.models if record is not None else {}
+    for task, version in versions.items():
+        progress(f"publish {version.label}")
+        if served is not None and former.get(task) == models[task]:
+            _link(task, served, draft)
+            continue
+        if version.snapshot not in snapshots:
+            snapshots[version.snapshot] = open_dataset(home, dataset, version.snapshot)
+        _write(task, version, snapshots[version.snapshot], draft)
+    # Publishing takes time, and a customer may have been forgotten meanwhile.
+    redaction = Redaction.load(home, dataset)
+    activate(home, draft, dataset, models, redaction)
+    published.prune(home, keep)
+    return version_name(models, redaction)
+
+
+def _model_record(version: Version) -> published.PublishedModel:
+    return published.PublishedModel(
+        version=version.label,
+        run_id=version.run_id,
+        snapshot=version.snapshot,
+        as_of=version.as_of,
+    )
+
+
+def _link(task: str, served: Path, draft: Path) -> None:
+    """Link the folders of an unchanged model from the served version."""
+    for name in (task, *TASKS[task].companions):
+        shutil.copytree(served / name, draft / name, copy_function=os.link)
+
+
+def _write(task: str, version: Version, dataset: Dataset, draft: Path) -> None:
+    """Write the folder of a model and its companions."""
+    for name in (task, *TASKS[task].companions):
+        (draft / name).mkdir()
+    model = TASKS[task].model.load(version.folder)
+    TASKS[task].publish(model, dataset, version.as_of, draft / task)
+    for name, companion in TASKS[task].companions.items():
+        companion.publish(dataset, version.as_of, draft / name)
