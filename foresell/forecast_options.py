@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
-from foresell.score_options import Scorer, ScoreOptions
+from foresell.score_options import ScoreOptions, Scorer
 
 if TYPE_CHECKING:
     import polars as pl

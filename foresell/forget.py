@@ -1,4 +1,4 @@
-"""Forget a customer: in every dataset, in what is served, and in future imports of their records."""
+"""Forget a customer in every dataset, in what is served, and in future imports."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def forget(
 
 
 def _stored_ids(settings: Settings, name: str, customer_id: str) -> set[str]:
-    """Return the ids under which a dataset may store a customer: the given one and its pseudonym."""
+    """Return the ids under which a dataset may store a customer: as given, and its pseudonym."""
     check = key_check(dataset_folder(settings.home, name))
     if check is None or settings.secret is None:
         return {customer_id}

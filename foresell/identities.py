@@ -64,7 +64,8 @@ def change(settings: Settings, name: str, selector: str, *, undone: bool) -> Non
     field, equals, value = selector.partition("=")
     if not equals or not field or not value:
         raise InvalidInput(
-            f"{selector!r} selects no link: write source=, id= or a kind such as email=, and its value.",
+            f"{selector!r} selects no link: write source=, id= or a kind such as email=, and its "
+            "value.",
             field="undo",
         )
     not_found: NotFound | None = None

@@ -15,7 +15,7 @@ from foresell.forecast_options import DemandScoreOptions
 from foresell.jobs import dataset_of, tuned_params
 from foresell.progress import console
 from foresell.progress import progress as progress_bar
-from foresell.score_options import Scorer, ScoreOptions
+from foresell.score_options import ScoreOptions, Scorer
 from foresell.settings import Settings
 
 if TYPE_CHECKING:

@@ -91,9 +91,7 @@ def _ability(settings: Settings, task: Task, dataset: Dataset) -> dict[str, Any]
         "reason": "",
     }
     try:
-        setup = set_up(
-            task, dataset, dataset.end, folds=settings.folds, country=settings.country
-        )
+        setup = set_up(task, dataset, dataset.end, folds=settings.folds, country=settings.country)
     except MissingData as error:
         return {**row, "lacks": error.message}
     return {

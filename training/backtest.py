@@ -1,4 +1,4 @@
-"""Backtest a task: refit its model and baselines at rolling origins and evaluate all on equal cases.
+"""Backtest a task: refit its model and baselines at rolling origins, evaluate all on equal cases.
 
 A task, a dataset and origins go in; a report with one row per fold, method, slice and metric comes
 out.

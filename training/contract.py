@@ -1,4 +1,4 @@
-"""The contract between models, baselines, tasks and the code that trains, evaluates and publishes."""
+"""The contract of models, baselines and tasks with code that trains, evaluates and publishes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields

@@ -6,7 +6,6 @@ completely or not at all, and the served version changes last.
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 

@@ -78,7 +78,7 @@ class Version:
         return f"{self.task}/{self.number}"
 
     def matches(self, snapshot: str, as_of: datetime, options: Mapping[str, Any]) -> bool:
-        """Return whether it was trained on these records, as of this instant, with these options."""
+        """Return whether it has these records, this instant and these options of the task."""
         return (self.snapshot, self.as_of, self.options) == (snapshot, as_of, dict(options))
 
 
@@ -178,10 +178,10 @@ class Tracker:
         name = _model_name(dataset.name, task.name)
         if not self._client.search_registered_models(f"name = '{name}'"):
             self._client.create_registered_model(name)
-        version = self._client.create_model_version(
+        registered = self._client.create_model_version(
             name, info.model_uri, info.run_id, model_id=info.model_id
         )
-        return int(version.version)
+        return int(registered.version)
 
     def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:
         """Point an alias at a version."""

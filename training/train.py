@@ -1,4 +1,4 @@
-"""Train one task's model: evaluate it at rolling origins, fit it on all records, log and register it."""
+"""Train a task's model: evaluate at rolling origins, fit on all records, log and register."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -158,6 +158,8 @@ def _study_name(dataset: Dataset, task: Task, options: Mapping[str, Any]) -> str
     The default country is left out, as in studies from before it was an option of the task.
     """
     values = [
-        str(value) for name, value in options.items() if (name, value) != ("country", DEFAULT_COUNTRY)
+        str(value)
+        for name, value in options.items()
+        if (name, value) != ("country", DEFAULT_COUNTRY)
     ]
     return "-".join([dataset.name, task.name, *values])

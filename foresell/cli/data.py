@@ -21,9 +21,7 @@ _GROUPS_SHOWN = 50
 @data.command("import")
 @verb
 def import_(
-    source: Annotated[
-        str, typer.Argument(help="a mapping file, or the bundled complete-journey")
-    ],
+    source: Annotated[str, typer.Argument(help="a mapping file, or the bundled complete-journey")],
     if_missing: Annotated[
         bool, typer.Option("--if-missing", help="do nothing if the dataset exists")
     ] = False,
@@ -105,7 +103,9 @@ def identity(
         str | None,
         typer.Option(help="links to undo: source=F, id=X, or a kind=VALUE"),
     ] = None,
-    restore: Annotated[str | None, typer.Option(help="undone links to restore, as for --undo")] = None,
+    restore: Annotated[
+        str | None, typer.Option(help="undone links to restore, as for --undo")
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """Show linked ids. Example: `foresell data identity my-shop --undo source=web.csv`."""

@@ -10,9 +10,7 @@ from foresell.progress import console
 
 MODEL = Annotated[str, typer.Argument(help=MODELS)]
 OUT = Annotated[Path, typer.Option(help="the file to write, .parquet or .csv")]
-BY = Annotated[
-    str | None, typer.Option(help="next-purchase by customer and this key: `category`")
-]
+BY = Annotated[str | None, typer.Option(help="next-purchase by customer and this key: `category`")]
 PLAN = Annotated[
     Path | None,
     typer.Option(help="demand under another plan: a CSV of product_id, kind, from_date, ..."),
@@ -28,9 +26,7 @@ SERIES = Annotated[
 EXPLAIN = Annotated[
     bool, typer.Option("--explain", help="contributions to demand of steady sellers")
 ]
-ANOMALIES = Annotated[
-    bool, typer.Option("--anomalies", help="recent periods of unexpected demand")
-]
+ANOMALIES = Annotated[bool, typer.Option("--anomalies", help="recent periods of unexpected demand")]
 LIST = Annotated[
     str | None,
     typer.Option(

@@ -20,7 +20,7 @@ from serving.customers.profile import profiles
 from serving.predictor import VersionHolder
 from serving.readers import READERS
 from training.published import versions as published
-from training.release import renew
+from training.release import republish
 
 PERSONAL = ("churn", "next-purchase", "value", "recommender")
 
@@ -159,7 +159,7 @@ def test_who_withdraws_consent_is_out_of_what_is_served_from_the_import_on(serve
     ids = customers(served_home, journey.name)
     people = pl.DataFrame({"customer_id": ids, "consent": [one != ids[5] for one in ids]})
     import_tables(served_home, journey.name, [SourceTable("customers", people)], 0.0)
-    assert renew(served_home, journey.name) == 1
+    assert republish(served_home, journey.name) == 1
     predictor = VersionHolder([served_home], READERS, 1.0)
     predictor.refresh()
     bases = [json.loads(row)["basis"] for row in answers(predictor, ids[5:6])["churn"]]

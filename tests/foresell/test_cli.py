@@ -96,7 +96,11 @@ def test_importing_what_is_there_already_does_nothing_when_asked_so(run):
         (("score", "all", "--out", "x.parquet"), "one"),
         (("score", "churn", "--out", "/no/such/folder/x.parquet"), "/no/such/folder"),
         (("score", "churn", "--out", "x.xlsx"), ".parquet or .csv"),
-        (("score", "demand", "--why", "--kind", "buy_again", "--out", "x.csv"), "kind"),
+        (("score", "demand", "--explain", "--list", "buy_again", "--out", "x.csv"), "--list"),
+        (("score", "churn", "--grain", "product:week", "--out", "x.csv"), "score demand"),
+        (("score", "churn", "--by", "category", "--out", "x.csv"), "score next-purchase"),
+        (("score", "next-purchase", "--by", "brand", "--out", "x.csv"), "--by category"),
+        (("score", "recommender", "--list", "best", "--out", "x.csv"), "list = 'best'"),
         (("serve", "--port", "99999"), "65535"),
         (("data", "import", "nothing.toml"), "nothing.toml"),
     ],
@@ -156,7 +160,7 @@ def test_status_says_what_is_served_and_what_is_missing(run, trained):
 def test_another_dataset_that_is_served_is_not_taken_for_this_one(run, trained, home, monkeypatch):
     _, record = published.served(home)
     other = record.model_copy(update={"dataset": "my-shop"})
-    monkeypatch.setattr(published, "whole", lambda folder: other)
+    monkeypatch.setattr(published, "read_complete", lambda folder: other)
     found = json.loads(run("status", "--json")[1])
     assert (found["published"], found["champions"][0]["served"]) == (None, None)
     assert "champions are served" in {one["check"] for one in found["checks"] if not one["ok"]}

@@ -172,7 +172,7 @@ def test_series_that_are_named_are_answered_as_among_all(score, booked, tmp_path
 
 
 def test_reasons_add_up_to_what_score_writes(score, booked):
-    code, rows, err = score("--why")
+    code, rows, err = score("--explain")
     assert code == 0, err
     sums = rows.group_by(KEYS).agg(pl.col("units").sum()).sort(KEYS)
     said = sums.join(booked, on=KEYS, how="left")
@@ -190,7 +190,7 @@ def test_any_quantile_can_be_asked_for(score):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--why", "--anomalies"), "different rows"),
+        (("--explain", "--anomalies"), "different rows"),
         (("--quantiles", "many"), "quantiles = 'many'"),
         (("--totals", "colour"), "not a level"),
         (("--plan", "nowhere.csv"), "no such file"),
@@ -203,9 +203,9 @@ def test_options_that_do_not_fit_are_refused(score, words, said):
 
 
 def test_a_plan_is_refused_for_other_models(score):
-    code, _, err = score("--why", model="churn")
+    code, _, err = score("--explain", model="churn")
     assert code == 2
-    assert "is for demand" in err
+    assert "--explain is an option of demand" in err
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def desk(home, journey, monkeypatch):
         return jobs.train(found.settings, *words, **options)
 
     monkeypatch.setattr("training.tracking.Tracker", store)
-    monkeypatch.setattr("training.promote.publish", publish)
+    monkeypatch.setattr("training.publish.publish", publish)
     monkeypatch.setattr("training.train.train", fit)
     monkeypatch.setattr("training.tuning.best_params", lambda *_: {})
     found.settings, found.train, found.store = Settings(home=home), train, store
@@ -124,7 +124,7 @@ def served(tmp_path, monkeypatch):
     published.switch(tmp_path, "v1")
     made = []
     monkeypatch.setattr("training.tracking.Tracker", lambda _: None)
-    monkeypatch.setattr("training.promote.publish", lambda *words, **_: made.append(words[2]))
+    monkeypatch.setattr("training.publish.publish", lambda *words, **_: made.append(words[2]))
     monkeypatch.setattr("serving.launch.serve", lambda **_: 0)
 
     def serve(**options):

@@ -26,7 +26,7 @@ def shelf(weeks: int, step: int = 7, products: int = 30) -> Dataset:
 
 def test_a_weekly_table_is_asked_for_in_weeks():
     setup = set_up(TASKS["demand"], shelf(104), START + timedelta(weeks=104), folds=3)
-    assert setup.options == {"grain": "product:week", "horizon_days": 56}
+    assert setup.options == {"grain": "product:week", "horizon_days": 56, "country": "US"}
     assert "dated by weeks" in setup.reason
 
 
@@ -53,9 +53,9 @@ def test_the_reason_says_which_season_demand_has(journey):
 def test_a_short_history_is_asked_less_far_ahead():
     dataset = shelf(120, step=1)
     setup = set_up(TASKS["demand"], dataset, dataset.end, folds=3)
-    assert setup.options == {"grain": "product:day", "horizon_days": 14}
+    assert setup.options == {"grain": "product:day", "horizon_days": 14, "country": "US"}
     assert setup.folds == 2
-    assert "judged on 2 windows rather than 3" in setup.note
+    assert "evaluated on 2 windows rather than 3" in setup.note
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -73,7 +73,7 @@ def test_a_shop_where_nobody_has_consented_is_told_so(journey, rewritten):
         orders=orders.with_columns(customer_id=pl.lit(None, pl.String)),
         customers=ids.with_columns(consent=pl.lit("no")),
     )
-    with pytest.raises(MissingData, match=r"none who bought in dataset .* said yes in consent"):
+    with pytest.raises(MissingData, match=r"no buyer in dataset .* given consent in consent"):
         set_up(TASKS["churn"], refused, journey.end, folds=1)
 
 

@@ -8,7 +8,8 @@ from features.ingest.pipeline import import_tables
 from features.ingest.sources import complete_journey
 from features.ingest.staging import SourceTable
 from training.customers.published import ANSWERS
-from training.promote import champions, publish
+from training.promote import champions
+from training.publish import publish
 from training.published import versions as published
 from training.registry import TASKS
 from training.retrain import retrain

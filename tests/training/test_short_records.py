@@ -71,7 +71,7 @@ def test_it_is_judged_on_one_window_against_what_can_be_fitted(name, journey):
     as_of = datetime(2017, 3, 16)
     setup = set_up(TASKS[name], journey, as_of, folds=3, horizon_days=42)
     assert setup.folds == 1
-    assert "answers rest on a process of buying" in setup.note
+    assert "predictions rest on a buying process" in setup.note
     report = evaluate(TASKS[name], journey, 3, as_of=as_of, options=setup.options)
     methods = set(report.summary().get_column("method"))
     assert methods > {FORESELL}

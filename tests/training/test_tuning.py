@@ -45,8 +45,8 @@ class Store:
 def tune(mlruns, monkeypatch):
     """Tune on a shop's records that end some weeks after END; interrupted in the first trial."""
 
-    def set_up(task, dataset, as_of, folds):
-        return SimpleNamespace(options=OPTIONS, folds=folds)
+    def set_up(task, dataset, as_of, **_):
+        return SimpleNamespace(options=OPTIONS, folds=1)
 
     def run(name, trials, *, weeks=0, interrupted=False):
         def judged(*_, params, **__):
@@ -72,9 +72,9 @@ def test_defaults_that_an_interrupt_cut_short_are_judged_by_the_next(tune):
     with pytest.raises(KeyboardInterrupt):
         tune("interrupted", 1, interrupted=True)
     study = tune("interrupted", 1)
-    assert [trial.params for trial in tuning.done(study)] == [{"loss": 0.9}]
+    assert [trial.params for trial in tuning.complete_trials(study)] == [{"loss": 0.9}]
     assert tuning.default_value(study) == 0.9
-    assert len(tuning.done(tune("interrupted", 1))) == 2
+    assert len(tuning.complete_trials(tune("interrupted", 1))) == 2
 
 
 def test_newer_days_are_a_study_of_their_own_and_the_newest_that_may_be_used_counts(tune, mlruns):
