@@ -1,8 +1,8 @@
-"""Milliseconds of a list at request time, what variety costs, and whether clocks tell the truth.
+"""Milliseconds of a list at request time, what diversity costs, and whether clocks tell the truth.
 
 Fits the recommender on the bundled data four weeks before its end, publishes it, asks the
 published version as a service does, in process on one core, and lays its lists at several
-settings of `variety` beside what was bought; the same for customers who post their own orders.
+settings of `diversity` beside what was bought; the same for customers who post their own orders.
 What was due, came soon or not yet is counted at two cuts beside what was bought then.
 
 Run: python benchmarks/recommender_lists.py
@@ -22,12 +22,11 @@ from results import record
 import foresell
 from features.dataset import Dataset
 from features.interactions.builder import next_baskets
-from serving.recommender.diversity_tradeoff import variety_curve
+from serving.recommender.diversity_tradeoff import diversity_tradeoff
 from serving.recommender.posted_history import read
-from serving.recommender.query import KINDS, ListQuery
+from serving.recommender.query import LISTS, Filters, ListQuery
 from serving.recommender.reader import RecommenderAnswers
 from serving.recommender.request import ListRequest
-from serving.recommender.rerank import Filters
 from training.models.recommender.hits import measures
 from training.models.recommender.index.catalogue import Catalogue
 from training.models.recommender.index.replenishment import (
@@ -68,12 +67,12 @@ def speed(answers: RecommenderAnswers) -> pl.DataFrame:
     basket = [shelf.catalogue.ids[code] for code in shelf.association.partner[:3].tolist()]
     tomorrow = shelf.ranked.as_of + timedelta(days=1)
     cases = {
-        kind: (known, ListQuery(kind=kind, at=tomorrow, filters=Filters(location_id=place)))
-        for kind in KINDS
+        kind: (known, ListQuery(list_name=kind, at=tomorrow, filters=Filters(location_id=place)))
+        for kind in LISTS
     }
     cases["for_you, varied, a basket in hand"] = (
         known,
-        ListQuery(variety=0.3, basket_product_ids=basket, filters=Filters(location_id=place)),
+        ListQuery(diversity=0.3, basket_product_ids=basket, filters=Filters(location_id=place)),
     )
     cases["unknown customer, a basket in hand"] = (
         ["nobody"] * ASKED,
@@ -152,7 +151,7 @@ def posted(answers: RecommenderAnswers, dataset: Dataset) -> pl.DataFrame:
             ("new_to_you", ("explore_precision_10", "explore_hit_rate_10")),
         ):
             request = ListRequest(
-                answers.shelf, ListQuery(kind=kind, k=10, same_kind_in_a_row=True)
+                answers.shelf, ListQuery(list_name=kind, k=10, allow_adjacent_category=True)
             )
             places = [
                 (one, item["rank"], item["product_id"], -float(item["rank"]))
@@ -190,10 +189,10 @@ def main() -> None:
             f"{publishing:.0f} CPU-seconds.",
         )
         record(
-            "Recommendations: accuracy against variety",
-            variety_curve(answers.shelf, dataset),
+            "Recommendations: accuracy against diversity",
+            diversity_tradeoff(answers.shelf, dataset),
             command=COMMAND,
-            note=f"Lists as served, as of {as_of.date()}; `variety` is the request's field. "
+            note=f"Lists as served, as of {as_of.date()}; `diversity` is the request's field. "
             "Distance: 0 for products of one kind throughout, 1 for none alike. Long tail: "
             "outside the products that make up 80 % of sales. Popularity lift and price gap: "
             "what is shown over what the customer buys, less one.",

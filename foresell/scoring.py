@@ -62,14 +62,14 @@ class RecommenderScoreOptions(ScoreOptions):
         InvalidInput
             If there is no such list.
         """
-        from serving.recommender.batch import OF_PRODUCTS, lists_of
-        from serving.recommender.query import KINDS
+        from serving.recommender.batch import PRODUCT_LISTS, batch_list
+        from serving.recommender.query import LISTS
 
-        name = self.list_name or KINDS[0]
-        if name not in (*KINDS, *OF_PRODUCTS):
-            known = ", ".join((*KINDS, *OF_PRODUCTS))
+        name = self.list_name or LISTS[0]
+        if name not in (*LISTS, *PRODUCT_LISTS):
+            known = ", ".join((*LISTS, *PRODUCT_LISTS))
             raise InvalidInput(f"list = {name!r} is no list; use {known}.", field="list")
-        return lambda model, dataset, as_of: lists_of(model, dataset, as_of, name)
+        return lambda model, dataset, as_of: batch_list(model, dataset, as_of, name)
 
 
 OPTIONS: Mapping[str, type[ScoreOptions]] = {

@@ -16,14 +16,13 @@ import polars as pl
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from serving.recommender import item_to_item as goods
-from serving.recommender.query import KINDS, LONGEST, ListQuery
+from serving.recommender.query import LISTS, LONGEST, Filters, ListQuery
 from serving.recommender.request import ListRequest
-from serving.recommender.rerank import Filters
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.publish import publish
 
-OF_PRODUCTS = ("similar", "together", "customers_for_product")
+PRODUCT_LISTS = ("similar", "together", "customers_for_product")
 COMPANIONS = 20
 ROWS_AT_ONCE = 100_000
 
@@ -33,7 +32,7 @@ LIST: dict[str, Any] = {
     "product_id": pl.String,
     "score": pl.Float64,
     "reason": pl.String,
-    "because": pl.List(pl.String),
+    "explanations": pl.List(pl.String),
 }
 DUE: dict[str, Any] = {"due": pl.String, "expected_on": pl.String}
 SIMILAR = {
@@ -60,27 +59,29 @@ BUYERS = {
 }
 
 
-def lists_of(
-    model: RecommenderModel, dataset: Dataset, as_of: datetime, kind: str, *, k: int = LONGEST
+def batch_list(
+    model: RecommenderModel, dataset: Dataset, as_of: datetime, list_name: str, *, k: int = LONGEST
 ) -> pl.DataFrame:
-    """Answer for all customers, or with a kind of `OF_PRODUCTS` for all products.
+    """Answer for all customers, or with a kind of `PRODUCT_LISTS` for all products.
 
     Raises
     ------
     InvalidInput
         If there is no such kind.
     """
-    if kind not in (*KINDS, *OF_PRODUCTS):
+    if list_name not in (*LISTS, *PRODUCT_LISTS):
         raise InvalidInput(
-            f"kind = {kind!r} is no kind of list; use one of {', '.join((*KINDS, *OF_PRODUCTS))}.",
-            field="kind",
+            f"list = {list_name!r} is unknown; use one of {', '.join((*LISTS, *PRODUCT_LISTS))}.",
+            field="list",
         )
     with tempfile.TemporaryDirectory() as folder:
         publish(model, dataset, as_of, Path(folder))
         shelf = RecommenderIndex.load(Path(folder))
-        if kind in KINDS:
-            return _of_customers(shelf, kind, k, _customers(dataset, as_of))
-        return PRODUCTS[kind](shelf, min(k, COMPANIONS) if kind != "customers_for_product" else k)
+        if list_name in LISTS:
+            return _of_customers(shelf, list_name, k, _customers(dataset, as_of))
+        return PRODUCTS[list_name](
+            shelf, min(k, COMPANIONS) if list_name != "customers_for_product" else k
+        )
 
 
 def _customers(dataset: Dataset, as_of: datetime) -> list[str]:
@@ -89,9 +90,11 @@ def _customers(dataset: Dataset, as_of: datetime) -> list[str]:
     return ids.sort("customer_id").collect()["customer_id"].to_list()
 
 
-def _of_customers(shelf: RecommenderIndex, kind: str, k: int, customers: list[str]) -> pl.DataFrame:
-    request = ListRequest(shelf, ListQuery(kind=kind, k=k))
-    schema = pl.Schema(LIST | (DUE if kind == "buy_again" else {}))
+def _of_customers(
+    shelf: RecommenderIndex, list_name: str, k: int, customers: list[str]
+) -> pl.DataFrame:
+    request = ListRequest(shelf, ListQuery(list_name=list_name, k=k))
+    schema = pl.Schema(LIST | (DUE if list_name == "buy_again" else {}))
     rows = (
         (answer["customer_id"], *(item.get(name) for name in list(schema)[1:]))
         for answer in map(request.answer, customers)

@@ -1,4 +1,4 @@
-"""What variety costs: the same customers' lists at several settings, laid beside what came.
+"""What diversity costs: the same customers' lists at several settings, laid beside what came.
 
 A shelf and the records after its instant in; one row a setting out. The benchmark and the
 notebook show it.
@@ -22,15 +22,15 @@ SETTINGS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 PLACES = 10
 
 
-def variety_curve(
+def diversity_tradeoff(
     shelf: RecommenderIndex, dataset: Dataset, settings: Sequence[float] = SETTINGS
 ) -> pl.DataFrame:
-    """Measure lists of ten, as they are served, at each setting of variety.
+    """Measure lists of ten, as they are served, at each setting of diversity.
 
     Returns
     -------
     polars.DataFrame
-        variety; NDCG@10 and recall@10 of the next basket, precision@10 of the horizon; distance
+        diversity; NDCG@10 and recall@10 of the next basket, precision@10 of the horizon; distance
         within a list, coverage, share of the long tail, novelty in bits; popularity and price
         of what is shown over what the customer buys, less one (NaN without prices).
     """
@@ -38,7 +38,7 @@ def variety_curve(
     known = histories.known_at(dataset, as_of)
     options = {"horizon_days": shelf.ranked.about["horizon_days"]}
     rows = []
-    for variety, frame in _lists(shelf, settings):
+    for diversity, frame in _lists(shelf, settings):
         laid = outcome(dataset, as_of, options, frame)
         top = np.where(laid.shown[:, :PLACES] < known.shape[1], laid.shown[:, :PLACES], -1)
         accuracy = measures(dataset, as_of, options, frame)
@@ -46,7 +46,7 @@ def variety_curve(
         means = {name: float(np.nanmean(values)) for name, values in beyond.items()}
         rows.append(
             {
-                "variety": variety,
+                "diversity": diversity,
                 "NDCG@10": float(np.nanmean(accuracy["ndcg_10"])),
                 "recall@10": float(np.nanmean(accuracy["recall_10"])),
                 "horizon precision@10": float(np.nanmean(accuracy["window_precision_10"])),
@@ -68,11 +68,11 @@ def _lists(
     request = ListRequest(shelf, ListQuery(k=PLACES))
     pools = {customer: request.pool(customer) for customer in shelf.customer_ids}
     schema = {"customer_id": pl.String, "rank": pl.Int32, "product_id": pl.String}
-    for variety in settings:
-        layout = Layout(PLACES, variety)
+    for diversity in settings:
+        layout = Layout(PLACES, diversity)
         rows = []
         for customer, pool in pools.items():
             chosen = arrange(pool.codes, pool.scores, request.allowed, shelf.catalogue, layout)
             shown = [shelf.catalogue.ids[int(pool.codes[at])] for at in chosen]
             rows += [(customer, rank, product) for rank, product in enumerate(shown, 1)]
-        yield variety, pl.DataFrame(rows, schema, orient="row")
+        yield diversity, pl.DataFrame(rows, schema, orient="row")

@@ -132,7 +132,7 @@ class Explainer:
         at: int,
         bought: Bought,
     ) -> dict[str, Any]:
-        """Return `reason`, a word, `because`, sentences, and the product's name if it has one.
+        """Return `reason`, a word, `explanations`, sentences, and the product's name if it has one.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Explainer:
         name = self.shelf.catalogue.names[code]
         of_name = {"name": name} if name else {}
         if shown is None and not bought.codes and code not in self.basket:
-            return {"reason": source, "because": self._plainly(source), **of_name}
+            return {"reason": source, "explanations": self._plainly(source), **of_name}
         times, age, gap, due, new = 0, None, 0.0, False, False
         promoted: tuple[str, ...] = ()
         motives: tuple[str, ...] = ()
@@ -188,7 +188,7 @@ class Explainer:
         )
         if in_basket is not None and not times:
             source = "basket"
-        return {"reason": source, "because": sentences(facts), **of_name}
+        return {"reason": source, "explanations": sentences(facts), **of_name}
 
     def _plainly(self, source: str) -> list[str]:
         """Tell of what nothing is known but its source, which is the same each time."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from features.errors import NotFound
 from features.typing import Floats
-from serving.recommender.rerank import Filters, Layout, arrange
+from serving.recommender.query import Filters
+from serving.recommender.rerank import Layout, arrange
 from training.models.recommender.index.association import Towards
 from training.models.recommender.index.index import RecommenderIndex
 
@@ -60,7 +61,7 @@ def together(
     scores = completing(shelf, found)
     allowed = filters.allowed(shelf.catalogue)
     allowed[codes] = False
-    layout = Layout(k, same_kind_in_a_row=True)
+    layout = Layout(k, allow_adjacent_category=True)
     chosen = arrange(found.codes, scores, allowed, shelf.catalogue, layout)
     association = shelf.association
     items = []

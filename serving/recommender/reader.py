@@ -12,9 +12,8 @@ from typing import Any, Self
 from serving.customers.posted_history import History, PostedCustomers, key_of
 from serving.recommender import item_to_item as goods
 from serving.recommender import posted_history as posted
-from serving.recommender.query import ListQuery
+from serving.recommender.query import Filters, ListQuery
 from serving.recommender.request import ListRequest
-from serving.recommender.rerank import Filters
 from training.models.recommender.index.index import RecommenderIndex
 
 
@@ -68,7 +67,7 @@ class RecommenderAnswers:
         list of dict
             customer_id, basis (`history`; `few_purchases`, below three baskets; `session`, the
             basket alone; `population`, none known) and items: rank, product_id, score, reason,
-            because.
+            explanations.
 
         Raises
         ------

@@ -71,8 +71,8 @@ class ListRequest:
         pinned = known_codes(catalogue, wish.pinned.values(), "pinned")
         self.layout = Layout(
             wish.k,
-            wish.variety,
-            wish.same_kind_in_a_row,
+            wish.diversity,
+            wish.allow_adjacent_category,
             dict(zip(wish.pinned, pinned, strict=True)),
             {catalogue.codes[one]: by for one, by in wish.boosts.items() if one in catalogue.codes},
         )
@@ -101,16 +101,16 @@ class ListRequest:
         InvalidInput
             If the wish says besides what was bought.
         """
-        if self.wish.bought:
+        if self.wish.recent_purchases:
             raise InvalidInput(
-                "bought cannot be given beside histories: it would be the same for all of them; "
-                "post what was bought as an order of its history, and `at`.",
-                field="bought",
+                "recent_purchases cannot be given with histories, because it would apply to all of "
+                "them; add each purchase to the orders of its history and set `at`.",
+                field="recent_purchases",
             )
         return self._answer(name, self._posted_pool(orders), self.layout)
 
     def _posted_pool(self, orders: Posted | None) -> Pool:
-        if RANKED_BY[self.wish.kind] is None:
+        if RANKED_BY[self.wish.list_name] is None:
             return self._popular()
         if orders is None:
             return self._without_history()
@@ -152,11 +152,11 @@ class ListRequest:
             at,
             pool.source,
         )
-        return self._answer(customer_id, chosen, Layout(len(wanted), same_kind_in_a_row=True))
+        return self._answer(customer_id, chosen, Layout(len(wanted), allow_adjacent_category=True))
 
     def pool(self, customer_id: str) -> Pool:
         """Find what there is for a customer."""
-        kind = RANKED_BY[self.wish.kind]
+        kind = RANKED_BY[self.wish.list_name]
         if kind is None:
             return self._popular()
         row = self.shelf.ranked.codes.get(customer_id)
@@ -169,31 +169,33 @@ class ListRequest:
             customer_id,
             at=self.wish.at,
             location_id=self.wish.filters.location_id,
-            bought=self.wish.bought or None,
+            bought=self.wish.recent_purchases or None,
             kinds=(kind,),
-            own_alone=self.wish.kind == "buy_again",
+            own_alone=self.wish.list_name == "buy_again",
         )
         return self._ranked(found, basis)
 
     def _ranked(self, found: Candidates, basis: str) -> Pool:
         """Choose the candidates that are of the kind of list that is asked for."""
         codes = self.shelf.code_of_row[found.products]
-        scores = self._for_kind(found, found.scores[RANKED_BY[self.wish.kind] or "now"])
+        scores = self._for_kind(found, found.scores[RANKED_BY[self.wish.list_name] or "now"])
         some = np.flatnonzero(scores > 0)
         beside = self._beside_basket(codes[some], scores[some])
         pool = Pool(basis, codes[some], beside, found, some)
-        if not self._holds_enough(pool) and self.wish.kind in ("for_you", "this_month"):
+        if not self._holds_enough(pool) and self.wish.list_name in ("for_you", "this_month"):
             return self._filled(pool)
         return pool
 
     def _for_kind(self, candidates: Candidates, scores: Floats) -> Floats:
         """Zero what is not of this kind of list; NaN is what the ranker says of such."""
-        if self.wish.kind == "new_to_you":
+        if self.wish.list_name == "new_to_you":
             return np.fmax(scores, 0.0)
         scores = np.fmax(scores, 1e-9)
         # In the order of the chance, which knows the clock too and weighs it better: on the
         # bundled data what was bought lately is bought again before what is overdue.
-        return np.where(candidates.own, scores, 0.0) if self.wish.kind == "buy_again" else scores
+        return (
+            np.where(candidates.own, scores, 0.0) if self.wish.list_name == "buy_again" else scores
+        )
 
     def _beside_basket(self, codes: Int32s, scores: Floats) -> Floats:
         """Bring forward what goes with the basket in hand: its odds rise by the lift."""
@@ -207,7 +209,7 @@ class ListRequest:
 
     def _shown(self, pool: Pool, chosen: Sequence[int]) -> Shown | None:
         """Collect what there is to tell of the customer's own candidates on a list."""
-        kind = RANKED_BY[self.wish.kind]
+        kind = RANKED_BY[self.wish.list_name]
         if pool.own is None or pool.at is None or kind is None:
             return None
         at = pool.at[[place for place in chosen if 0 <= place < len(pool.at)]]
@@ -226,14 +228,14 @@ class ListRequest:
         codes = self.shelf.code_of_row[np.asarray(ranked.arrays["product"][first:end])]
         # What was never bought has none, and that is not above zero.
         own = decay > 0
-        if self.wish.kind == "new_to_you":
+        if self.wish.list_name == "new_to_you":
             # Among the candidates, for these are known to be new.
             new = codes[~own]
             shares = self.shelf.popular.share[new].astype(np.float64) + 1e-9
             return Pool(basis, *self._after_bought(new, shares))
         habits = self._after_bought(codes[own], decay[own] / (1.0 + decay[own]))
         pool = Pool(basis, *habits, source="repeat")
-        full = self.wish.kind == "buy_again" or self._holds_enough(pool)
+        full = self.wish.list_name == "buy_again" or self._holds_enough(pool)
         return pool if full else self._filled(pool)
 
     def _holds_enough(self, pool: Pool) -> bool:
@@ -245,7 +247,7 @@ class ListRequest:
         return Pool("population", codes, shares.astype(np.float64))
 
     def _without_history(self) -> Pool:
-        if self.wish.kind == "buy_again":
+        if self.wish.list_name == "buy_again":
             return Pool("population", np.zeros(0, np.int32), np.zeros(0))
         if not len(self.with_basket.codes):
             popular = self._popular()
@@ -278,7 +280,7 @@ class ListRequest:
         For lists that no ranker made, of customers whose own gaps are not known; nothing of it
         is new to anyone.
         """
-        catalogue, bought = self.shelf.catalogue, self.wish.bought
+        catalogue, bought = self.shelf.catalogue, self.wish.recent_purchases
         days = {
             catalogue.codes[one]: to_day(at) for one, at in bought.items() if one in catalogue.codes
         }
@@ -293,7 +295,7 @@ class ListRequest:
             "customer_cadence": np.zeros(len(codes), np.float32),
         }
         found = np.ones(catalogue.size)
-        found[codes] = 0.0 if self.wish.kind == "new_to_you" else still_there(state, elapsed)
+        found[codes] = 0.0 if self.wish.list_name == "new_to_you" else still_there(state, elapsed)
         return found
 
     def _after_bought(self, codes: Int32s, scores: Floats) -> tuple[Int32s, Floats]:
@@ -313,7 +315,7 @@ class ListRequest:
         at = int(pool.at[place]) if mine and pool.at is not None else -1
         said = self.teller.tell(code, source, shown if mine else None, at, bought)
         found = {"product_id": self.shelf.catalogue.ids[code], "score": score, **said}
-        if self.wish.kind == "buy_again" and mine and shown is not None:
+        if self.wish.list_name == "buy_again" and mine and shown is not None:
             clock, number = shown.clock, shown.place[at]
             found["due"] = str(clock.states[number])
             if found["due"] != LAPSED:

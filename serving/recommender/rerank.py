@@ -4,14 +4,14 @@ Scored candidates in, positions in the order in which they are shown out; the sa
 for a request and for a batch.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from features.errors import InvalidInput, MissingData, NotFound
+from features.errors import InvalidInput
 from features.typing import Bools, Floats, Int32s
-from training.models.recommender.index.catalogue import LEVELS, SIMILARITY_BY_LEVEL, Catalogue
+from training.models.recommender.index.catalogue import SIMILARITY_BY_LEVEL, Catalogue
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Layout:
     ----------
     k
         Places.
-    variety
+    diversity
         0 for the best scores as they are, 1 for products as unlike each other as can be.
-    same_kind_in_a_row
+    allow_adjacent_category
         Whether two products of one kind may follow each other.
     pinned
         Products (codes) that get a place whatever their score, by place, from 1.
@@ -33,89 +33,10 @@ class Layout:
     """
 
     k: int
-    variety: float = 0.0
-    same_kind_in_a_row: bool = False
+    diversity: float = 0.0
+    allow_adjacent_category: bool = False
     pinned: Mapping[int, int] = field(default_factory=dict)
     boosts: Mapping[int, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What may be shown at all.
-
-    Attributes
-    ----------
-    exclude_product_ids
-        Products that are not shown.
-    only, without
-        Names of groups by level: products of no other groups, and products of none of these.
-    max_price
-        Products that cost more, or of which the price is not known, are not shown.
-    location_id
-        Where the products have to be in stock, as far as stock is known; anywhere by default.
-    """
-
-    exclude_product_ids: Sequence[str] = ()
-    only: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    without: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    max_price: float | None = None
-    location_id: str | None = None
-
-    def allowed(self, catalogue: Catalogue) -> Bools:
-        """Mark the products that may be shown.
-
-        Raises
-        ------
-        MissingData
-            If the catalogue lacks the level or the prices that are asked about.
-        InvalidInput
-            If there is no such level.
-        NotFound
-            If no table names the location, while others are named.
-        """
-        known = catalogue.locations
-        if known and self.location_id is not None and self.location_id not in known:
-            raise NotFound(
-                f"location_id = {self.location_id!r} is unknown: nothing was sold there, and no "
-                "table names it. Leave it out, and each customer's usual locations count; or "
-                "import a table that names it.",
-                field="location_id",
-            )
-        marked = catalogue.anything.copy()
-        for field_name, wanted, groups in (
-            ("only", True, self.only),
-            ("without", False, self.without),
-        ):
-            for level, names in groups.items():
-                _check_level(catalogue, field_name, level)
-                marked &= catalogue.among(level, names) == wanted
-        if self.max_price is not None:
-            if np.isnan(catalogue.price).all():
-                raise MissingData(
-                    "max_price cannot be applied: the records hold no revenue, so no product has "
-                    "a price; leave it out.",
-                    field="max_price",
-                )
-            marked &= catalogue.price <= self.max_price
-        if self.location_id is not None:
-            marked[catalogue.out_of_stock(self.location_id)] = False
-        marked[catalogue.coded(self.exclude_product_ids)] = False
-        return marked
-
-
-def _check_level(catalogue: Catalogue, field_name: str, level: str) -> None:
-    if level not in LEVELS:
-        raise InvalidInput(
-            f"{field_name} = {level!r} is no level of the assortment; there is "
-            f"{', '.join(LEVELS)}.",
-            field=field_name,
-        )
-    if level not in catalogue.groups:
-        raise MissingData(
-            f"{field_name} = {level!r} cannot be applied: the catalogue of products has no "
-            f"{level}; it has {', '.join(catalogue.groups) or 'none of the levels'}.",
-            field=field_name,
-        )
 
 
 def arrange(
@@ -123,7 +44,7 @@ def arrange(
 ) -> list[int]:
     """Choose and order the products of one list.
 
-    The highest scores first, except that `variety` takes off a product's score what it has
+    The highest scores first, except that `diversity` takes off a product's score what it has
     in common with those before it (maximal marginal relevance, Carbonell and Goldstein 1998)
     and that no two products of a kind follow each other while there is another kind. A list
     of k products begins with the list of fewer.
@@ -182,13 +103,13 @@ class _Queue:
         self.kinds = catalogue.kinds[codes]
         self.kind_list: list[int] = self.kinds.tolist()
         self.kind_of = catalogue.kinds
-        self.apart = not layout.same_kind_in_a_row
-        self.variety = layout.variety
+        self.apart = not layout.allow_adjacent_category
+        self.diversity = layout.diversity
         self.last = -1
         self.left = list(range(len(self.codes)))
-        if self.variety:
+        if self.diversity:
             top = float(scores[0]) if len(scores) else 1.0
-            self.worth = (1 - self.variety) * (scores / max(top, 1e-12))
+            self.worth = (1 - self.diversity) * (scores / max(top, 1e-12))
             self.closest = np.zeros(len(self.codes))
             # What is of no group is like nothing, not even like others of none.
             self.groups = [
@@ -204,7 +125,7 @@ class _Queue:
         if before is not None and self.apart:
             barred.add(int(self.kind_of[before]))
         barred.discard(-1)
-        one = self._best_of_most_unlike(barred) if self.variety else self._first(barred)
+        one = self._best_of_most_unlike(barred) if self.diversity else self._first(barred)
         self.left.remove(one)
         self.follow(self.codes[one])
         return one
@@ -212,7 +133,7 @@ class _Queue:
     def follow(self, code: int) -> None:
         """Take note of a product that is shown."""
         self.last = int(self.kind_of[code])
-        if self.variety:
+        if self.diversity:
             for likeness, mine, of in self.groups:
                 alike = mine == of[code]
                 np.maximum(self.closest, likeness, out=self.closest, where=alike)
@@ -221,7 +142,7 @@ class _Queue:
         return next((one for one in self.left if self.kind_list[one] not in barred), self.left[0])
 
     def _best_of_most_unlike(self, barred: set[int]) -> int:
-        value = self.worth - self.variety * self.closest
+        value = self.worth - self.diversity * self.closest
         for kind in barred:
             value[self.kinds == kind] -= 10.0
         one = int(np.argmax(value))

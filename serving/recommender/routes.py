@@ -10,8 +10,7 @@ from features.errors import InvalidInput
 from serving.http.errors import ERRORS
 from serving.http.respond import Responder
 from serving.http.schemas import Answer
-from serving.recommender.query import ListQuery
-from serving.recommender.rerank import Filters
+from serving.recommender.query import Filters, ListQuery
 from serving.recommender.schemas import (
     BasketRequest,
     Buyers,
@@ -41,7 +40,7 @@ def router(asking: Responder) -> APIRouter:
 
     @router.post("/v1/recommend", response_model=Answer[Recommendation], responses=ERRORS)
     async def recommend(ask: Annotated[RecommendRequest, Body()]) -> Response:
-        """Choose products for each customer, best first, with reasons; `kind` says which."""
+        """Choose products for each customer, best first, with reasons; `list` says which."""
         if bool(ask.customer_ids) == bool(ask.histories):
             raise InvalidInput(
                 "customer_ids is required, or histories in its place, and not both.",
@@ -49,9 +48,9 @@ def router(asking: Responder) -> APIRouter:
             )
         wish = _wish(
             ask.model_copy(update={"exclude_product_ids": []}),
-            kind=ask.kind,
-            variety=ask.variety,
-            same_kind_in_a_row=ask.same_kind_in_a_row,
+            list_name=ask.list_name,
+            diversity=ask.diversity,
+            allow_adjacent_category=ask.allow_adjacent_category,
             pinned=_places(ask),
             boosts=ask.boosts,
         )
@@ -84,7 +83,7 @@ def router(asking: Responder) -> APIRouter:
                 "at a time. Ask in parts.",
                 field="customer_ids",
             )
-        wish = _wish(ask, kind=ask.kind)
+        wish = _wish(ask, list_name=ask.list_name)
         return await asking.answer(
             TASK,
             ask,
@@ -102,7 +101,9 @@ def router(asking: Responder) -> APIRouter:
             len(ask.product_ids),
         )
 
-    @router.post("/v1/basket", response_model=Answer[Companions], responses=ERRORS)
+    @router.post(
+        "/v1/frequently_bought_together", response_model=Answer[Companions], responses=ERRORS
+    )
     async def basket(ask: Annotated[BasketRequest, Body()]) -> Response:
         """Say what is bought together with a product, or completes a basket of several."""
         return await asking.answer(
@@ -136,7 +137,7 @@ def _filters(ask: Choosing) -> Filters:
     return Filters(
         exclude_product_ids=tuple(ask.exclude_product_ids),
         only={str(level): names for level, names in ask.only.items()},
-        without={str(level): names for level, names in ask.without.items()},
+        exclude={str(level): names for level, names in ask.exclude.items()},
         max_price=ask.max_price,
         location_id=ask.location_id,
     )
@@ -146,9 +147,9 @@ def _wish(ask: ListContext, **further: object) -> ListQuery:
     return ListQuery(
         filters=_filters(ask),
         basket_product_ids=tuple(ask.basket_product_ids),
-        bought={
-            product: parse_as_of(when, field=f"bought.{product[:60]}")
-            for product, when in ask.bought.items()
+        recent_purchases={
+            product: parse_as_of(when, field=f"recent_purchases.{product[:60]}")
+            for product, when in ask.recent_purchases.items()
         },
         at=None if ask.at is None else parse_as_of(ask.at, field="at"),
         **further,  # type: ignore[arg-type]

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from serving.customers.schemas import AnyHistories, histories_until
 from serving.http.schemas import MOST_IDS, CustomerIds, Id, Request, Result
 
-Kind = Literal["for_you", "this_month", "buy_again", "new_to_you", "popular"]
+ListName = Literal["for_you", "this_month", "buy_again", "new_to_you", "popular"]
 Level = Literal["subcategory", "category", "department"]
 Groups = dict[Level, Annotated[list[Id], Field(min_length=1, max_length=1000)]]
-Variety = Annotated[float, Field(ge=0, le=1)]
+Diversity = Annotated[float, Field(ge=0, le=1)]
 Boost = Annotated[float, Field(gt=0, le=1000)]
 
 
@@ -25,7 +25,7 @@ class Choosing(Request):
     only: Groups = Field(
         default={}, description='nothing but these groups, such as {"category": ["CHEESE"]}'
     )
-    without: Groups = Field(default={}, description="none of these groups")
+    exclude: Groups = Field(default={}, description="none of these groups")
     max_price: float | None = Field(
         None, gt=0, description="no products that are dearer, or of which no price is known"
     )
@@ -57,7 +57,7 @@ class ListContext(Choosing):
             "comes forward; for a customer without a history the list rests on it",
         ),
     ] = []
-    bought: dict[Id, str] = Field(
+    recent_purchases: dict[Id, str] = Field(
         default={},
         max_length=1000,
         description="what was bought since `as_of`, with the date: wanted less until used up, and "
@@ -76,7 +76,7 @@ class RecommendRequest(ListContext):
         json_schema_extra={
             "examples": [
                 {"customer_ids": ["1", "2"], "k": 10},
-                {"customer_ids": ["1"], "kind": "new_to_you", "k": 5, "variety": 0.2},
+                {"customer_ids": ["1"], "list": "new_to_you", "k": 5, "diversity": 0.2},
                 {"histories": [{"orders": [{"ts": "2017-11-20", "product_id": "1082185"}]}]},
             ]
         }
@@ -84,17 +84,18 @@ class RecommendRequest(ListContext):
 
     customer_ids: CustomerIds = []
     histories: Annotated[AnyHistories, histories_until("at")] = []
-    kind: Kind = Field(
+    list_name: ListName = Field(
         "for_you",
+        alias="list",
         description="`for_you`: for the next basket; `this_month`: within the model's horizon; "
         "`buy_again`: bought before, by each product's clock; `new_to_you`: never bought before; "
         "`popular`: what most buy, here and now",
     )
     k: int = Field(10, ge=1, le=100, description="products a customer")
-    variety: Variety = Field(
+    diversity: Diversity = Field(
         0.0, description="0 for the best scores, 1 for products as unlike each other as can be"
     )
-    same_kind_in_a_row: bool = Field(
+    allow_adjacent_category: bool = Field(
         default=False, description="whether two products of one kind may follow each other"
     )
     pinned: Annotated[list[Pin], Field(max_length=100)] = []
@@ -122,7 +123,7 @@ class RerankRequest(ListContext):
             description="the products, in any order; times the customers 100,000 at most",
         ),
     ]
-    kind: Literal["for_you", "this_month", "new_to_you"] = "for_you"
+    list_name: Literal["for_you", "this_month", "new_to_you"] = Field("for_you", alias="list")
 
 
 class SimilarRequest(Choosing):
@@ -170,7 +171,7 @@ class Item(BaseModel):
     name: str | None = None
     score: float = Field(description="higher is better; comparable within one list")
     reason: str = Field(description="`repeat`, `similar`, `popular`, `basket`, ...")
-    because: list[str] = Field(default=[], description="why, in words; the weightiest first")
+    explanations: list[str] = Field(default=[], description="why, in words; the weightiest first")
     due: Literal["due", "soon", "not_yet", "lapsed"] | None = Field(
         None,
         description="`buy_again` alone, by the customer's and the product's rhythm: `due`, likely "

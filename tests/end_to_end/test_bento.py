@@ -54,7 +54,7 @@ def test_answers_name_the_registered_model_and_the_published_instant(client, cus
 def test_recommendations_come_in_the_order_asked_and_ranked(client, customers):
     asked = customers[::-1]
     answer = answer_of(
-        client, Recommendation, "recommend", customer_ids=asked, k=5, same_kind_in_a_row=True
+        client, Recommendation, "recommend", customer_ids=asked, k=5, allow_adjacent_category=True
     )
     assert [result.customer_id for result in answer.results] == asked
     for result in answer.results:

@@ -69,7 +69,7 @@ def test_the_next_purchase_is_answered_as_it_is_scored(fresh, as_of, models, cus
 def test_recommendations_are_answered_as_they_are_scored(fresh, as_of, models, customers, client):
     answers = results(client, "recommend", customer_ids=customers, k=10)
     scored = lists_of(models["recommender"], fresh(), as_of, "for_you").filter(pl.col("rank") <= 10)
-    columns = ["customer_id", "rank", "product_id", "score", "reason", "because"]
+    columns = ["customer_id", "rank", "product_id", "score", "reason", "explanations"]
     answered = pl.DataFrame(
         [{"customer_id": one["customer_id"], **item} for one in answers for item in one["items"]]
     )

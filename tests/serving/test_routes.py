@@ -153,6 +153,9 @@ def test_a_horizon_too_long_says_what_is_allowed(client):
         ("forecast", {"series": [{"product_id": "a"}], "quantiles": [0]}, "quantiles[0]", "0"),
         ("forecast", {"series": [{"product_id": "a"}], "quantiles": [1.5]}, "quantiles[0]", "1.5"),
         ("forecast", {"series": [{"product_id": "a"}], "horizon": 0}, "horizon", "horizon = 0"),
+        ("recommend", {"customer_ids": ["1"], "list": "best"}, "list", "for_you"),
+        ("recommend", {"customer_ids": ["1"], "kind": "popular"}, "kind", "is not a field"),
+        ("recommend", {"customer_ids": ["1"], "list_name": "popular"}, "list_name", "not a field"),
         ("recommend", {"customer_ids": ["1"], "only": {"shelf": ["a"]}}, "only.shelf", "category"),
         ("churn", {"customer_ids": ["1"], "horizon_days": -1}, "horizon_days", "-1"),
         ("churn", {}, "customer_ids", "histories in its place"),
@@ -303,7 +306,7 @@ def test_openapi_describes_every_route_with_an_example_and_the_error_shape(clien
         "/v1/recommend",
         "/v1/rerank",
         "/v1/similar",
-        "/v1/basket",
+        "/v1/frequently_bought_together",
         "/v1/customers_for_product",
         "/v1/forecast",
         "/v1/anomalies",
@@ -319,6 +322,17 @@ def test_openapi_describes_every_route_with_an_example_and_the_error_shape(clien
         for status in ("404", "413", "422", "500", "503"):
             shape = path["post"]["responses"][status]["content"]["application/json"]["schema"]
             assert shape == {"$ref": "#/components/schemas/Error"}
+
+
+def test_openapi_names_the_fields_of_a_list_as_requests_do(client):
+    schemas = client.get("/v1/openapi.json").json()["components"]["schemas"]
+    fields = schemas["RecommendRequest"]["properties"]
+    assert {"list", "diversity", "allow_adjacent_category", "recent_purchases", "exclude"} <= set(
+        fields
+    )
+    assert "list_name" not in fields
+    assert "list" in schemas["RerankRequest"]["properties"]
+    assert "explanations" in schemas["Item"]["properties"]
 
 
 def test_what_went_with_a_version_while_it_was_held_is_answered_by_the_next(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from features.dataset import Dataset
 from features.errors import NotFound
 from serving.recommender.phrases import Facts, sentences
-from serving.recommender.rerank import Filters, Layout, arrange
+from serving.recommender.query import Filters
+from serving.recommender.rerank import Layout, arrange
 from training.models.recommender.index.association import Association
 from training.models.recommender.index.catalogue import Catalogue
 from training.models.recommender.index.popularity import PopularNow

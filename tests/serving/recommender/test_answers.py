@@ -11,13 +11,12 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from serving.recommender.query import KINDS, RANKED_BY, ListQuery
+from serving.recommender.query import LISTS, RANKED_BY, Filters, ListQuery
 from serving.recommender.reader import RecommenderAnswers
-from serving.recommender.rerank import Filters
 from training.models.recommender.ranking.attribution import TOLD, Movers
 
 AS_OF = datetime(2017, 11, 6)
-PLAIN = ListQuery(same_kind_in_a_row=True)
+PLAIN = ListQuery(allow_adjacent_category=True)
 
 
 def products(answer):
@@ -56,7 +55,7 @@ def test_no_two_of_a_kind_follow_each_other_unless_asked(answers, customers):
 
 
 def test_a_shorter_list_is_the_beginning_of_a_longer_one(answers, customers):
-    for wish in (ListQuery(), ListQuery(variety=0.4), ListQuery(kind="new_to_you")):
+    for wish in (ListQuery(), ListQuery(diversity=0.4), ListQuery(list_name="new_to_you")):
         short, long = (answers.answer(customers[:10], k, [], wish) for k in (5, 30))
         assert [products(one) for one in short] == [products(one)[:5] for one in long]
 
@@ -84,7 +83,7 @@ def test_an_unknown_customer_gets_what_is_popular_and_is_told_so(answers):
     first, second = answers.answer(["nobody", "no one"], 5, [])
     assert first["basis"] == "population"
     assert {item["reason"] for item in first["items"]} == {"popular"}
-    assert {said for item in first["items"] for said in item["because"]} == {"popular now"}
+    assert {said for item in first["items"] for said in item["explanations"]} == {"popular now"}
     assert first["items"] == second["items"]
     assert len(first["items"]) == 5
 
@@ -100,7 +99,7 @@ def test_an_unknown_customer_with_a_basket_gets_what_goes_with_it(answers):
     first = answer["items"][0]
     assert first["product_id"] in partners
     assert first["reason"] == "basket"
-    assert first["because"][0].endswith("in the basket")
+    assert first["explanations"][0].endswith("in the basket")
     assert catalogue.ids[code] not in products(answer)
     assert len(answer["items"]) == 10
 
@@ -119,7 +118,7 @@ def test_what_goes_with_the_basket_comes_forward_for_a_known_customer(answers, c
                 if catalogue.ids[p] in place
             ]
             if partners:
-                wish = ListQuery(same_kind_in_a_row=True, basket_product_ids=[one])
+                wish = ListQuery(allow_adjacent_category=True, basket_product_ids=[one])
                 (beside,) = answers.answer([customer], 100, [], wish)
                 after = {p: at for at, p in enumerate(products(beside))}
                 partner = products(plain)[max(partners)]
@@ -131,14 +130,14 @@ def test_what_goes_with_the_basket_comes_forward_for_a_known_customer(answers, c
     assert min(moved) < 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LISTS)
 def test_an_excluded_or_out_of_stock_product_never_appears(answers, customers, out, kind):
     for location, missing in ((None, out["anywhere"]), ("367", out["anywhere"] | out["367"])):
-        wish = ListQuery(kind=kind, filters=Filters(location_id=location))
+        wish = ListQuery(list_name=kind, filters=Filters(location_id=location))
         whole = answers.answer([*customers[:40], "nobody"], 10, [], wish)
         excluded = {product for one in whole for product in products(one)[:3]}
         pinned = ListQuery(
-            kind=kind,
+            list_name=kind,
             filters=Filters(location_id=location),
             pinned={2: min(missing), 3: min(excluded, default=min(missing))},
         )
@@ -149,15 +148,15 @@ def test_an_excluded_or_out_of_stock_product_never_appears(answers, customers, o
 def test_new_to_you_shows_nothing_bought_before_and_buy_again_nothing_else(
     answers, customers, bought
 ):
-    for new in answers.answer(customers, 20, [], ListQuery(kind="new_to_you")):
+    for new in answers.answer(customers, 20, [], ListQuery(list_name="new_to_you")):
         assert not bought[new["customer_id"]] & set(products(new))
-    for again in answers.answer(customers, 20, [], ListQuery(kind="buy_again")):
+    for again in answers.answer(customers, 20, [], ListQuery(list_name="buy_again")):
         assert set(products(again)) <= bought[again["customer_id"]]
 
 
 def test_buy_again_says_when_each_product_is_due(answers, customers):
     states = set()
-    for answer in answers.answer(customers[:100], 30, [], ListQuery(kind="buy_again")):
+    for answer in answers.answer(customers[:100], 30, [], ListQuery(list_name="buy_again")):
         for item in answer["items"]:
             if item["due"] == "lapsed":
                 assert "expected_on" not in item
@@ -168,21 +167,21 @@ def test_buy_again_says_when_each_product_is_due(answers, customers):
 
 
 def test_as_days_pass_without_it_a_product_is_given_up(answers, customers):
-    later = ListQuery(kind="buy_again", at=AS_OF + timedelta(days=56))
+    later = ListQuery(list_name="buy_again", at=AS_OF + timedelta(days=56))
 
     def share(wish):
         shown = answers.answer(customers[:40], 100, [], wish)
         states = [item["due"] for answer in shown for item in answer["items"]]
         return states.count("lapsed") / len(states)
 
-    assert share(later) > share(ListQuery(kind="buy_again")) + 0.1
+    assert share(later) > share(ListQuery(list_name="buy_again")) + 0.1
 
 
 def test_filters_leave_only_what_is_asked_for(answers, customers):
     catalogue = answers.shelf.catalogue
     frame = catalogue.frame
     only = Filters(
-        only={"department": ["GROCERY"]}, without={"category": ["SOFT DRINKS"]}, max_price=2.0
+        only={"department": ["GROCERY"]}, exclude={"category": ["SOFT DRINKS"]}, max_price=2.0
     )
     for answer in answers.answer([*customers[:20], "nobody"], 10, [], ListQuery(filters=only)):
         rows = frame.filter(pl.col("product_id").is_in(products(answer)))
@@ -206,7 +205,7 @@ def test_pinned_products_stand_where_they_are_pinned(answers, customers):
 def test_a_boosted_product_rises(answers, customers):
     (plain,) = answers.answer(customers[:1], 100, [], PLAIN)
     late = products(plain)[30]
-    wish = ListQuery(boosts={late: 50.0}, same_kind_in_a_row=True)
+    wish = ListQuery(boosts={late: 50.0}, allow_adjacent_category=True)
     (answer,) = answers.answer(customers[:1], 100, [], wish)
     assert products(answer).index(late) < 30
 
@@ -214,7 +213,7 @@ def test_a_boosted_product_rises(answers, customers):
 def test_more_variety_shows_more_kinds(answers, customers):
     counts = []
     for variety in (0.0, 0.3, 0.9):
-        lists = answers.answer(customers[:60], 10, [], ListQuery(variety=variety))
+        lists = answers.answer(customers[:60], 10, [], ListQuery(diversity=variety))
         catalogue = answers.shelf.catalogue
         counts.append(
             sum(
@@ -251,7 +250,7 @@ def test_a_reason_names_only_what_moved_the_ranker_or_proposed_the_product(
     answers, customers, kind
 ):
     ranked, said = answers.shelf.ranked, set()
-    for answer in answers.answer(customers[:60], 10, [], ListQuery(kind=kind)):
+    for answer in answers.answer(customers[:60], 10, [], ListQuery(list_name=kind)):
         candidates = ranked.candidates(answer["customer_id"])
         ids = ranked.products["product_id"].gather(candidates.products).to_list()
         for item in answer["items"]:
@@ -260,7 +259,7 @@ def test_a_reason_names_only_what_moved_the_ranker_or_proposed_the_product(
             at = np.array([ids.index(item["product_id"])])
             moved = ranked.motives(candidates, at, RANKED_BY[kind])[0]
             helped = {name for name, by in zip(TOLD, moved, strict=True) if by > 0}
-            for sentence in item["because"]:
+            for sentence in item["explanations"]:
                 start = next(one for one in SAID if sentence.startswith(one))
                 assert SAID[start] & (helped | {item["reason"]})
                 said.add(start)
@@ -282,8 +281,8 @@ def test_reasons_tell_facts_that_hold(answers, customers, bought):
     for answer in answers.answer(customers, 20):
         own = bought[answer["customer_id"]]
         for item in answer["items"]:
-            assert 1 <= len(item["because"]) <= 2
-            text = " ".join(item["because"])
+            assert 1 <= len(item["explanations"]) <= 2
+            text = " ".join(item["explanations"])
             if "you buy this" in text or "you bought this" in text:
                 assert item["product_id"] in own
             if text.startswith(("customers who", "goes with", "you often buy", "new in")):
@@ -310,7 +309,7 @@ def test_where_no_ranker_was_learned_a_customers_habits_are_ranked(answers, cust
         first = [item for item in answer["items"] if item["reason"] == "repeat"]
         assert first
         assert {item["product_id"] for item in first} <= bought[answer["customer_id"]]
-    for answer in fallback.answer(customers[:20], 10, [], ListQuery(kind="new_to_you")):
+    for answer in fallback.answer(customers[:20], 10, [], ListQuery(list_name="new_to_you")):
         assert not {item["product_id"] for item in answer["items"]} & bought[answer["customer_id"]]
 
 
@@ -321,7 +320,7 @@ def test_here_is_said_only_where_the_place_sells_or_plans_itself(answers, custom
     def said(of, place):
         wish = ListQuery(filters=Filters(location_id=place))
         lists = of.answer(asked, 20, [], wish)
-        return {text for one in lists for item in one["items"] for text in item["because"]}
+        return {text for one in lists for item in one["items"] for text in item["explanations"]}
 
     assert {"popular here now", "on display here this week"} <= said(answers, "367")
     catalogue = replace(shelf.catalogue, locations=shelf.catalogue.locations | {"new"})
@@ -336,9 +335,9 @@ def test_the_order_asked_is_the_order_answered(answers):
     assert [one["customer_id"] for one in answers.answer(asked, 1, [])] == asked
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LISTS)
 def test_the_same_question_has_the_same_answer(answers, kind):
-    wish = ListQuery(kind=kind, variety=0.2, filters=Filters(location_id="367"))
+    wish = ListQuery(list_name=kind, diversity=0.2, filters=Filters(location_id="367"))
     asked = (["1", "nobody"], 20, ["x"], wish)
     assert answers.answer(*asked) == answers.answer(*asked)
 
@@ -356,8 +355,8 @@ def test_few_baskets_are_said_to_be_few(answers, customers):
     [
         (ListQuery(), 0, "k"),
         (ListQuery(), 101, "k"),
-        (ListQuery(kind="best"), 1, "kind"),
-        (ListQuery(variety=1.5), 1, "variety"),
+        (ListQuery(list_name="best"), 1, "list"),
+        (ListQuery(diversity=1.5), 1, "diversity"),
         (ListQuery(at=AS_OF - timedelta(days=1)), 1, "at"),
         (ListQuery(pinned={1: "no such product"}), 1, "pinned[0]"),
         (ListQuery(filters=Filters(only={"shelf": ["x"]})), 1, "only"),

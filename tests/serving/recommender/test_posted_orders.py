@@ -11,7 +11,7 @@ from serving.recommender.query import ListQuery
 from serving.recommender.schemas import RecommendRequest
 
 AS_OF = datetime(2017, 11, 6)
-PLAIN = ListQuery(same_kind_in_a_row=True)
+PLAIN = ListQuery(allow_adjacent_category=True)
 
 
 def products(answer):
@@ -57,11 +57,13 @@ def test_a_posted_history_is_answered_much_as_the_customers_own(
         (own,) = answers.answer([customer], 20, [], PLAIN)
         shared.append(len(set(products(posted)) & set(products(own))))
         for item in posted["items"]:
-            text = " ".join(item["because"])
+            text = " ".join(item["explanations"])
             assert (item["product_id"] in bought[customer]) == (item["reason"] == "repeat")
             assert ("you buy" in text or "you bought" in text) == (item["reason"] == "repeat")
         for kind, mine in (("new_to_you", False), ("buy_again", True)):
-            (answer,) = answers.posted([history(journey, customer)], 5, [], ListQuery(kind=kind))
+            (answer,) = answers.posted(
+                [history(journey, customer)], 5, [], ListQuery(list_name=kind)
+            )
             assert all((one in bought[customer]) == mine for one in products(answer))
             assert all(("due" in item) == mine for item in answer["items"])
     assert np.mean(shared) > 5
@@ -71,8 +73,8 @@ def test_what_goes_with_posted_orders_is_proposed_before_what_is_as_popular(answ
     shelf = answers.shelf
     code = int(np.argmax(np.diff(shelf.association.ends)))
     posted = {"orders": [{"ts": "2017-11-05", "product_id": shelf.catalogue.ids[code]}]}
-    (answer,) = answers.posted([posted], 10, [], ListQuery(kind="new_to_you"))
-    (nobody,) = answers.posted([{"orders": []}], 10, [], ListQuery(kind="popular"))
+    (answer,) = answers.posted([posted], 10, [], ListQuery(list_name="new_to_you"))
+    (nobody,) = answers.posted([{"orders": []}], 10, [], ListQuery(list_name="popular"))
     partners = {
         shelf.catalogue.ids[one] for one in shelf.association.partner[shelf.association.span(code)]
     }

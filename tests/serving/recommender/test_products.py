@@ -4,10 +4,9 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput, NotFound
-from serving.recommender.query import ListQuery
-from serving.recommender.rerank import Filters
+from serving.recommender.query import Filters, ListQuery
 
-PLAIN = ListQuery(same_kind_in_a_row=True)
+PLAIN = ListQuery(allow_adjacent_category=True)
 
 
 def products(answer):
