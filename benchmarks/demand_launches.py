@@ -18,7 +18,7 @@ from scipy import stats
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.demand.cold_start import Launches
+from features.demand.cold_start import Analogues
 from features.demand.grain import Grain
 from features.demand.series import all_series, units_matrix
 from training import metrics
@@ -40,8 +40,8 @@ def compared(name: str, dataset: Dataset, origin: datetime) -> list[dict[str, ob
     week = (new["first_day"].to_numpy()[:, None] - day) // 7 + np.arange(STEPS)
     seen = week < known
     truth = np.take_along_axis(units, np.minimum(week, known - 1), axis=1)[seen]
-    launches = Launches.read(dataset, WEEKLY, origin, STEPS)
-    alike = launches.expected(new.select(WEEKLY.keys))
+    launches = Analogues.fit(dataset, WEEKLY, origin, STEPS)
+    alike = launches.forecast(new.select(WEEKLY.keys))
     flat = np.repeat(alike.mean.mean(axis=1), STEPS).reshape(alike.mean.shape)[seen]
     mean, ratio = alike.mean[seen], alike.ratio[seen]
     chance = np.column_stack([stats.poisson.ppf(level, flat) for level in QUANTILES])

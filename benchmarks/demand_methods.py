@@ -15,7 +15,7 @@ from mlforecast import MLForecast
 from mlforecast.lag_transforms import ExpandingMean, RollingMean
 
 from features.calendar import day_start, to_day
-from features.demand.promotions import kinds, promotion_shares
+from features.demand.promotions import promotion_kinds, promotion_shares
 from features.demand.series import all_series, units_matrix
 
 # Longer histories change these methods little and cost them much.
@@ -91,7 +91,7 @@ def _plan(case: Case, day: int, ids: pl.DataFrame, seen: int, steps: int) -> dic
             at=pl.col("block") - (day - day % grain.days) // grain.days + seen
         )
         cells = cells.filter(pl.col("at").is_between(0, seen + steps - 1))
-        for kind in kinds(dataset):
+        for kind in promotion_kinds(dataset):
             found[kind] = np.zeros(shape)
             found[kind][cells["row"].to_numpy(), cells["at"].to_numpy()] = cells[f"share_{kind}"]
     days = pl.DataFrame(

@@ -12,9 +12,9 @@ from narwhals.typing import IntoFrame
 from features.calendar import AsOf, covered_days, day_start, parse_as_of, step_days, to_day
 from features.customers.population_statistics import PopulationStatistics
 from features.errors import InvalidInput, MissingData, NotFound
-from features.identity import unified
+from features.identity import unify
 from features.memo import Memo, Result, memo
-from features.privacy.consent import consenting, respected
+from features.privacy.consent import apply_consent, consenting_ids
 from features.storage.snapshots import dataset_folder, read_head, read_snapshot, scan_parts
 from features.tables import TABLES
 
@@ -79,7 +79,7 @@ class Dataset:
                         field=f"{table_name}.{required}",
                     )
             tables[table_name] = frame
-        return cls(name, "in-memory", respected(tables))
+        return cls(name, "in-memory", apply_consent(tables))
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether the dataset has a table with all of these columns."""
@@ -235,13 +235,13 @@ def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
             + f" under {home}; there is: {known}.",
             field="dataset",
         ) from error
-    return Dataset(name, snapshot, respected(tables, asked))
+    return Dataset(name, snapshot, apply_consent(tables, asked))
 
 
-def consent_given(home: Path, name: str) -> tuple[int, int] | None:
+def count_consenting(home: Path, name: str) -> tuple[int, int] | None:
     """Count who has agreed, and of how many; None where customers were not asked."""
     tables = newest_tables(home, name)
-    agreed = consenting(tables)
+    agreed = consenting_ids(tables)
     if agreed is None:
         return None
     return len(agreed), tables["customers"].select(nw.len()).collect().item()
@@ -255,6 +255,6 @@ def newest_tables(home: Path, name: str) -> dict[str, nw.LazyFrame[Any]]:
 
 def _scanned(folder: Path, snapshot: str) -> dict[str, nw.LazyFrame[Any]]:
     parts = read_snapshot(folder, snapshot)
-    return unified(
+    return unify(
         {table: nw.from_native(scan_parts(folder, names)) for table, names in parts.items()}
     )

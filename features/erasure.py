@@ -13,19 +13,19 @@ from pathlib import Path
 import polars as pl
 
 from features.columns import CUSTOMER_ID
-from features.identity import LINKS, resolve
+from features.identity import LINK_TABLES, resolve
 from features.ingest.forgotten import Forgotten
 from features.ingest.quarantine import quarantine_file, scan_quarantine, write_quarantine
 from features.ingest.validation import FAULT, blanked
-from features.storage.locks import job_lock, sweep_scratch
+from features.storage.locks import clean_up_scratch, job_lock
 from features.storage.snapshots import (
     commit_snapshot,
     dataset_folder,
     list_snapshots,
-    part_of,
+    part_number,
     read_head,
     read_snapshot,
-    remove_unnamed,
+    remove_unreferenced,
     replace_snapshot,
     scan_parts,
     write_part,
@@ -33,7 +33,7 @@ from features.storage.snapshots import (
 from features.tables import TABLES
 
 # Tables that tell of people, with what a person leaves there.
-_LINKS = LINKS[CUSTOMER_ID]
+_LINKS = LINK_TABLES[CUSTOMER_ID]
 _TABLES = ("orders", "customers", "touchpoints", _LINKS)
 
 
@@ -59,7 +59,7 @@ class Erased:
     quarantine: int = 0
 
 
-def knows(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
+def is_known(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
     """Whether anything stored of a dataset tells of one of these ids, or once did."""
     folder = dataset_folder(home, dataset)
     ids = pl.Series(CUSTOMER_ID, list(customer_ids), dtype=pl.String)
@@ -116,9 +116,9 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
             if after != before:
                 replace_snapshot(folder, snapshot, after)
                 found.snapshots += snapshot != head
-        remove_unnamed(folder)
+        remove_unreferenced(folder)
         shutil.rmtree(folder / "staging", ignore_errors=True)
-    sweep_scratch(home)
+    clean_up_scratch(home)
     return found
 
 
@@ -149,7 +149,7 @@ def _without(
     if table == "orders":
         # An order that was named by its customer gets another name, and with it another part.
         anonymous = forgotten.made_anonymous(rows, pl.lit(value=True))
-        part = part_of(TABLES[table], anonymous.columns, len(names)).alias("#part")
+        part = part_number(TABLES[table], anonymous.columns, len(names)).alias("#part")
         placed = anonymous.with_columns(part).partition_by("#part", as_dict=True, include_key=False)
         moved = {int(number): frame for (number,), frame in placed.items()}
     kept = []

@@ -21,9 +21,9 @@ from features.privacy.consent import YES, consent_columns
 from features.tables import TABLES
 
 # The table of links of each kind of id.
-LINKS = {"customer_id": "customer_links", "product_id": "product_links"}
+LINK_TABLES = {"customer_id": "customer_links", "product_id": "product_links"}
 # How many ids one person may have, unless the mapping says otherwise.
-MOST = 20
+MAX_IDS = 20
 # In a rule: whatever stands there.
 ANY = ""
 _FIELDS = ("kind", "value", "source")
@@ -55,7 +55,7 @@ class Resolution:
         return self.ids.filter(pl.col(column) != pl.col("canonical_id")).drop("size")
 
 
-def in_force(links: pl.DataFrame) -> pl.DataFrame:
+def active_links(links: pl.DataFrame) -> pl.DataFrame:
     """Leave out the rules among the links, and what they undo."""
     column = links.columns[0]
     found = links.filter(pl.col("undone").is_null())
@@ -79,7 +79,7 @@ def resolve(links: pl.DataFrame) -> Resolution:
         A table of links as it is stored, see `features.tables`.
     """
     column = links.columns[0]
-    active = in_force(links)
+    active = active_links(links)
     if active.is_empty():
         ids = pl.DataFrame(schema={column: pl.String, "canonical_id": pl.String, "size": pl.Int64})
         return Resolution(ids, _suspicious(active, column))
@@ -144,7 +144,7 @@ def _suspicious(links: pl.DataFrame, column: str) -> pl.DataFrame:
     return links.group_by("kind", "value").agg(*_told(column))
 
 
-def since_first(
+def keep_first_import(
     fresh: pl.DataFrame, old: pl.DataFrame, key: list[str], number: int
 ) -> pl.DataFrame:
     """Date arriving links: those stored already keep their number, others get this one."""
@@ -154,7 +154,7 @@ def since_first(
     return joined.with_columns(first.alias("since")).select(fresh.columns)
 
 
-def rule(links: pl.DataFrame, field: str, value: str, *, undone: bool) -> pl.DataFrame:
+def undo_rule(links: pl.DataFrame, field: str, value: str, *, undone: bool) -> pl.DataFrame:
     """Make the row that takes links out of force, or brings them back.
 
     Parameters
@@ -181,16 +181,16 @@ def rule(links: pl.DataFrame, field: str, value: str, *, undone: bool) -> pl.Dat
             f"{', '.join(kinds)}.",
             field="undo",
         )
-    row = {**said, "since": 0, "most": MOST, "undone": undone}
+    row = {**said, "since": 0, "most": MAX_IDS, "undone": undone}
     return pl.DataFrame([row]).select(
         pl.col(name).cast(links.schema[name]) for name in links.columns
     )
 
 
-def unified(tables: Mapping[str, nw.LazyFrame[Any]]) -> dict[str, nw.LazyFrame[Any]]:
+def unify(tables: Mapping[str, nw.LazyFrame[Any]]) -> dict[str, nw.LazyFrame[Any]]:
     """Put canonical ids in the place of the others, in tables that are Polars scans."""
     found = dict(tables)
-    for column, links in LINKS.items():
+    for column, links in LINK_TABLES.items():
         if links not in tables:
             continue
         merged = resolve(tables[links].collect().to_polars()).merged

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from features.dataset import list_datasets, open_dataset
-from features.erasure import erase, knows
+from features.erasure import erase, is_known
 from features.errors import NotFound
-from features.privacy.pseudonyms import VARIABLE, Pseudonyms, key_check
+from features.privacy.pseudonyms import KEY_VARIABLE, Pseudonyms, read_key_check
 from features.storage.locks import job_lock
 from features.storage.snapshots import dataset_folder
 from foresell.settings import Settings
@@ -40,13 +40,13 @@ def forget(
     with job_lock(settings.home, "retrain"):
         for name in names:
             ids = _stored_ids(settings, name, customer_id)
-            if knows(settings.home, name, ids):
+            if is_known(settings.home, name, ids):
                 rows.append(_forget_in(settings, name, ids))
     if not rows:
-        hidden = [name for name in names if key_check(dataset_folder(settings.home, name))]
+        hidden = [name for name in names if read_key_check(dataset_folder(settings.home, name))]
         remedy = (
-            f" {', '.join(hidden)} has pseudonyms: set {VARIABLE} to the key that it was created "
-            "with, or give the id as it is stored."
+            f" {', '.join(hidden)} has pseudonyms: set {KEY_VARIABLE} to the key that it was "
+            "created with, or give the id as it is stored."
             if hidden
             else ""
         )
@@ -60,11 +60,13 @@ def forget(
 
 def _stored_ids(settings: Settings, name: str, customer_id: str) -> set[str]:
     """Return the ids under which a dataset may store a customer: as given, and its pseudonym."""
-    check = key_check(dataset_folder(settings.home, name))
+    check = read_key_check(dataset_folder(settings.home, name))
     if check is None or settings.secret is None:
         return {customer_id}
-    pseudonyms = Pseudonyms.keyed(settings.secret)
-    return {customer_id} | ({pseudonyms.one(customer_id)} if pseudonyms.check == check else set())
+    pseudonyms = Pseudonyms.from_key(settings.secret)
+    return {customer_id} | (
+        {pseudonyms.pseudonym(customer_id)} if pseudonyms.check == check else set()
+    )
 
 
 def _forget_in(settings: Settings, name: str, ids: set[str]) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import polars as pl
 
 from features.dataset import open_dataset
 from features.errors import InvalidInput, NotFound
-from features.identity import LINKS, in_force, resolve, rule
+from features.identity import LINK_TABLES, active_links, resolve, undo_rule
 from features.ingest.pipeline import import_tables
 from features.ingest.staging import SourceTable
-from features.privacy.pseudonyms import key_check
+from features.privacy.pseudonyms import read_key_check
 from features.storage.snapshots import dataset_folder
 from foresell.settings import Settings
 
@@ -30,7 +30,7 @@ def describe(settings: Settings, name: str) -> list[dict[str, Any]]:
     for column, links in _links(settings, name).items():
         resolved = resolve(links)
         several = resolved.ids.filter(pl.col("size") > 1)
-        valid = in_force(links).join(several, on=column)
+        valid = active_links(links).join(several, on=column)
         sources = pl.concat_str(pl.col("kind"), pl.lit(" in "), pl.col("source"))
         groups = valid.group_by("canonical_id").agg(
             pl.col(column).unique().sort().alias("ids"), sources.unique().sort().alias("by")
@@ -72,13 +72,13 @@ def change(settings: Settings, name: str, selector: str, *, undone: bool) -> Non
     rules = []
     for column, links in _links(settings, name).items():
         try:
-            row = rule(links, field, value, undone=undone)
-            rules.append(SourceTable(LINKS[column], row))
+            row = undo_rule(links, field, value, undone=undone)
+            rules.append(SourceTable(LINK_TABLES[column], row))
         except NotFound as error:
             not_found = error
     if not rules and not_found is not None:
         raise not_found
-    check = key_check(dataset_folder(settings.home, name))
+    check = read_key_check(dataset_folder(settings.home, name))
     import_tables(settings.home, name, rules, max_bad_share=0.0, key_check=check)
 
 
@@ -86,7 +86,7 @@ def _links(settings: Settings, name: str) -> dict[str, pl.DataFrame]:
     dataset = open_dataset(settings.home, name)
     links = {
         column: dataset.table(table).collect().to_polars()
-        for column, table in LINKS.items()
+        for column, table in LINK_TABLES.items()
         if dataset.has(table)
     }
     if not links:

@@ -17,7 +17,7 @@ from features.ingest.quarantine import quarantine_file
 from features.ingest.sources import BUNDLED
 from features.ingest.staging import SourceTable
 from features.ingest.validation import ImportReport
-from features.privacy.pseudonyms import Pseudonyms, keep_to_key, key_check
+from features.privacy.pseudonyms import Pseudonyms, read_key_check, require_same_key
 from features.storage.locks import scratch_folder
 from features.storage.snapshots import dataset_folder
 from foresell.progress import console, progress
@@ -124,7 +124,7 @@ def _pseudonyms(settings: Settings, mapping: Mapping | None) -> Pseudonyms | Non
     """Return what takes the place of customers' ids, where the mapping asks for it."""
     if mapping is None or not mapping.pseudonymise:
         return None
-    return Pseudonyms.keyed(settings.secret)
+    return Pseudonyms.from_key(settings.secret)
 
 
 def pseudonym(settings: Settings, customer_id: str) -> str:
@@ -139,11 +139,11 @@ def pseudonym(settings: Settings, customer_id: str) -> str:
     """
     open_dataset(settings.home, settings.dataset)
     folder = dataset_folder(settings.home, settings.dataset)
-    if key_check(folder) is None:
+    if read_key_check(folder) is None:
         return customer_id
-    found = Pseudonyms.keyed(settings.secret)
-    keep_to_key(folder, found.check, begun=True)
-    return found.one(customer_id)
+    found = Pseudonyms.from_key(settings.secret)
+    require_same_key(folder, found.check, has_data=True)
+    return found.pseudonym(customer_id)
 
 
 def replay_quarantine(settings: Settings, name: str) -> ImportReport:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 
 from features.calendar import to_date
-from features.dataset import Dataset, consent_given, open_dataset
+from features.dataset import Dataset, count_consenting, open_dataset
 from features.errors import MissingData
-from features.privacy.pseudonyms import key_check
+from features.privacy.pseudonyms import read_key_check
 from features.storage.snapshots import dataset_folder
 from foresell.jobs import dataset_of, set_up_tasks
 from foresell.settings import Settings
@@ -66,10 +66,10 @@ def _grains(dataset: Dataset) -> list[dict[str, Any]]:
 
 def _personal(settings: Settings, name: str) -> dict[str, Any]:
     """Return whether ids of customers are pseudonyms, and how many customers consent."""
-    given = consent_given(settings.home, name)
+    given = count_consenting(settings.home, name)
     consenting, asked = given if given is not None else (None, None)
     return {
-        "pseudonymised": key_check(dataset_folder(settings.home, name)) is not None,
+        "pseudonymised": read_key_check(dataset_folder(settings.home, name)) is not None,
         "customers_asked": asked,
         "customers_consenting": consenting,
     }

@@ -13,7 +13,7 @@ import polars as pl
 
 from features.dataset import newest_tables
 from features.ingest.forgotten import Forgotten
-from features.privacy.consent import consenting
+from features.privacy.consent import consenting_ids
 from features.storage.snapshots import dataset_folder
 from training.registry import TASKS
 
@@ -36,7 +36,7 @@ class Redaction:
     @classmethod
     def load(cls, home: Path, dataset: str) -> Self:
         """Read the current state of a dataset."""
-        ids = consenting(newest_tables(home, dataset))
+        ids = consenting_ids(newest_tables(home, dataset))
         forgotten = Forgotten.load(dataset_folder(home, dataset))
         return cls(forgotten, None if ids is None else frozenset(ids))
 

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.lag_weights import DECAYS, averaged, lag_weights
-from features.demand.panel import Panel, panel
+from features.demand.lag_weights import DECAYS, divide_or_zero, lag_weights
+from features.demand.panel import Origin, Panel, panel
 from features.demand.plan_features import covariate_columns, price_columns, promotion_columns
 from features.demand.seasonal_features import season_columns, weekday_columns
 from features.demand.series import THOUSANDTHS, all_series
-from features.origin import Origin
 from features.typing import Floats, Frame
 
 PREFIXES = (
@@ -91,15 +90,15 @@ def demand(
         If the records lack a key of the grain.
     """
     origin, steps = to_day(as_of), grain.periods(horizon_days)
-    index = wanted(dataset, grain, origin, series)
+    index = select_series(dataset, grain, origin, series)
     laid_out = panel(dataset, grain, origin, past_periods(grain), steps, index)
     rows = np.repeat(np.arange(index.height), steps)
     step = np.tile(np.arange(steps), index.height)
-    frame = describe(laid_out, laid_out.past, rows, step, country)
+    frame = compute_features(laid_out, laid_out.past, rows, step, country)
     return nw.from_native(frame.lazy())
 
 
-def wanted(
+def select_series(
     dataset: Dataset, grain: Grain, origin: int, series: IntoFrame | None = None
 ) -> pl.DataFrame:
     """Select series that have sold before a day, by default all: rows of `all_series`."""
@@ -117,7 +116,7 @@ def past_periods(grain: Grain) -> int:
     return (LOOKBACK_DAYS + YEAR_DAYS + 8 * 7) // grain.days
 
 
-def describe(
+def compute_features(
     laid_out: Panel,
     at: int,
     rows: NDArray[np.int64],
@@ -141,10 +140,10 @@ def describe(
     here, back = np.unique(rows, return_inverse=True)
     longest = LOOKBACK_DAYS // grain.days
     window = slice(max(at - longest, 0), at)
-    units, is_open = laid_out.units[here, window], laid_out.open[here, window]
+    units, is_open = laid_out.units[here, window], laid_out.availability[here, window]
     weights, names = _weights(grain, units.shape[1])
     sums, seen = units @ weights / THOUSANDTHS, is_open @ weights
-    means = dict(zip(names, averaged(sums, seen).T, strict=True))
+    means = dict(zip(names, divide_or_zero(sums, seen).T, strict=True))
     level = np.maximum((means["middle"] + means["slow"]) / 2, LOWEST_LEVEL)
     # When a series could not sell, it is taken to have sold as usual, not nothing; of young ones
     # an unseen period is one before their first sale.
@@ -204,24 +203,31 @@ def _at_origin(origin: Origin, means: dict[str, Floats]) -> dict[str, Floats]:
     columns = {f"trend_{name}": values / level for name, values in means.items()}
     sold = origin.units > 0
     for w in _SHARES[grain.freq]:
-        seen = origin.open[:, -w:].sum(axis=1)
-        columns[f"level_sold_{w}"] = averaged(sold[:, -w:].sum(axis=1).astype(np.float64), seen)
-    recent, seen = origin.units[:, -_SPREAD[grain.freq] :], origin.open[:, -_SPREAD[grain.freq] :]
+        seen = origin.availability[:, -w:].sum(axis=1)
+        columns[f"level_sold_{w}"] = divide_or_zero(
+            sold[:, -w:].sum(axis=1).astype(np.float64), seen
+        )
+    recent, seen = (
+        origin.units[:, -_SPREAD[grain.freq] :],
+        origin.availability[:, -_SPREAD[grain.freq] :],
+    )
     count = seen.sum(axis=1)
-    mean = averaged(recent.sum(axis=1) / THOUSANDTHS, count)
-    square = averaged(np.floor(recent * recent / THOUSANDTHS).sum(axis=1) / THOUSANDTHS, count)
+    mean = divide_or_zero(recent.sum(axis=1) / THOUSANDTHS, count)
+    square = divide_or_zero(
+        np.floor(recent * recent / THOUSANDTHS).sum(axis=1) / THOUSANDTHS, count
+    )
     columns["level_spread"] = np.sqrt(np.maximum(square - mean * mean, 0.0)) / level
     newest = length - 1 - np.argmax(sold[:, ::-1], axis=1) if length else np.zeros(0)
     # Periods since the last sale in which there could have been another.
-    since = (origin.open * (np.arange(length)[None, :] > newest[:, None])).sum(axis=1) + 1
+    since = (origin.availability * (np.arange(length)[None, :] > newest[:, None])).sum(axis=1) + 1
     columns["trend_gap"] = np.where(sold.any(axis=1), since, length + 1)
     first = origin.panel.index.get_column("first_day").to_numpy()[origin.rows]
-    age = (origin.panel.day(origin.at) - first - 1) // grain.days + 1
+    age = (origin.panel.day(origin.column) - first - 1) // grain.days + 1
     columns["trend_age"] = np.minimum(age, 2 * 364 // grain.days)
     columns["level_log"] = np.log(level)
     short, long = _TREND[grain.freq]
     for group, (totals, which) in origin.panel.totals.items():
-        now = totals[:, max(origin.at - short, 0) : origin.at].mean(axis=1)
-        past = totals[:, max(origin.at - long, 0) : origin.at].mean(axis=1)
-        columns[f"trend_{group}"] = averaged(now, past)[which[origin.rows]]
+        now = totals[:, max(origin.column - short, 0) : origin.column].mean(axis=1)
+        past = totals[:, max(origin.column - long, 0) : origin.column].mean(axis=1)
+        columns[f"trend_{group}"] = divide_or_zero(now, past)[which[origin.rows]]
     return columns

@@ -32,11 +32,13 @@ _LEAST_REACHED = 5
 # Periods by which a product's rate elsewhere, and a location's size, are told.
 _RATE_DAYS = 56
 _LEAST_MEAN = 1e-3
+# Names of the files.
 _TABLES = ("curves", "products", "locations")
+_METADATA = "metadata.json"
 
 
 @dataclass(frozen=True)
-class LookAlikes:
+class ColdStartSales:
     """Expected units of series without a past, and how much they can vary.
 
     Attributes
@@ -53,7 +55,7 @@ class LookAlikes:
 
 
 @dataclass(frozen=True)
-class Launches:
+class Analogues:
     """What was learned of series that began before an instant.
 
     Attributes
@@ -82,7 +84,7 @@ class Launches:
     new_size: tuple[float, float]
 
     @classmethod
-    def read(cls, dataset: Dataset, grain: Grain, as_of: AsOf, steps: int) -> Self:
+    def fit(cls, dataset: Dataset, grain: Grain, as_of: AsOf, steps: int) -> Self:
         """Learn from what was known at `as_of`."""
         day = to_day(as_of)
         locations, new_size = _locations(dataset, grain, day)
@@ -90,7 +92,7 @@ class Launches:
         curves = _curves(_launched(dataset, grain, day, steps), products, steps)
         return cls(grain, steps, curves, products, locations, new_size)
 
-    def expected(self, series: pl.DataFrame) -> LookAlikes:
+    def forecast(self, series: pl.DataFrame) -> ColdStartSales:
         """Say what series that have not sold can be expected to sell.
 
         A series is taken to begin at the instant, or where its first price is booked to begin
@@ -131,7 +133,7 @@ class Launches:
         at = np.maximum(age, 0)
         ratio = np.take_along_axis(np.maximum(variance, mean) / mean, at, axis=1)
         mean = np.where(age >= 0, np.take_along_axis(mean, at, axis=1), 0.0)
-        return LookAlikes(known.get_column("row").to_numpy(), mean, np.maximum(ratio, 1.001))
+        return ColdStartSales(known.get_column("row").to_numpy(), mean, np.maximum(ratio, 1.001))
 
     def _described(self, series: pl.DataFrame) -> pl.DataFrame:
         """Keep series that something is known of; say what, with a column for all there is."""
@@ -164,21 +166,21 @@ class Launches:
         )
 
     def save(self, folder: Path) -> None:
-        """Write three tables and `launches.json`."""
+        """Write three tables and their metadata into a folder."""
         for name in _TABLES:
             getattr(self, name).write_parquet(folder / f"{name}.parquet", compression="zstd")
-        about = {"grain": str(self.grain), "steps": self.steps, "new_size": self.new_size}
-        (folder / "launches.json").write_text(json.dumps(about))
+        metadata = {"grain": str(self.grain), "steps": self.steps, "new_size": self.new_size}
+        (folder / _METADATA).write_text(json.dumps(metadata))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        about = json.loads((folder / "launches.json").read_text())
+        metadata = json.loads((folder / _METADATA).read_text())
         curves, products, locations = (
             pl.read_parquet(folder / f"{name}.parquet") for name in _TABLES
         )
-        grain, (mean, square) = Grain.parse(about["grain"]), about["new_size"]
-        return cls(grain, about["steps"], curves, products, locations, (mean, square))
+        grain, (mean, square) = Grain.parse(metadata["grain"]), metadata["new_size"]
+        return cls(grain, metadata["steps"], curves, products, locations, (mean, square))
 
 
 def _launched(dataset: Dataset, grain: Grain, day: int, steps: int) -> pl.DataFrame:
@@ -197,7 +199,7 @@ def _launched(dataset: Dataset, grain: Grain, day: int, steps: int) -> pl.DataFr
     start = 0 if few else np.argmax(laid_out.units > 0, axis=1)[:, None]
     column = np.broadcast_to(start + np.arange(steps), (laid_out.index.height, steps))
     at = np.minimum(column, past - 1)
-    seen = (column < past) & (np.take_along_axis(laid_out.open, at, axis=1) > 0)
+    seen = (column < past) & (np.take_along_axis(laid_out.availability, at, axis=1) > 0)
     row, age = np.nonzero(seen)
     return pl.DataFrame(
         {

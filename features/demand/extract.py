@@ -1,7 +1,7 @@
-"""What a forecast rests on, small: written when publishing, read by serving for a few series.
+"""The part of a dataset that published demand forecasts depend on.
 
-From these files comes a dataset that holds only the series asked for, and gives for them,
-under the plan in the books or any other, the features that the whole dataset gives.
+A dataset, a grain and an instant go in when a version is published. The files give datasets of a
+few series, with the same features as the whole dataset gives, with or without a scenario.
 """
 
 import json
@@ -17,35 +17,53 @@ import polars as pl
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset, covered_extent
 from features.demand.grain import Grain
-from features.demand.panel import told_apart
-from features.demand.plan import Planned, check_known, sold_ids
+from features.demand.panel import main_kinds
+from features.demand.plan import PlanRow, check_known, sold_ids
 from features.demand.promotions import (
-    kinds,
+    intervals_by_keys,
     promoted_locations,
     promoted_products,
-    promotion_stretches,
-    stretches_by_keys,
+    promotion_intervals,
+    promotion_kinds,
 )
-from features.demand.scenario import what_if
+from features.demand.scenario import apply_plan
 from features.demand.series import GROUPS, Series, all_series, series_by_keys, with_attributes
 from features.demand.stockouts import out_of_stock, stockouts_by_phase
+from features.memo import Result
 from features.tables import TABLES
+from features.typing import Frame, Ints
 
-# Rows that are decoded together.
+# Names of the files.
+_INDEX = "index.parquet"
+_UNITS = "units.parquet"
+_TOTALS = "totals.parquet"
+_PROMOTIONS = "promotions.parquet"
+_PROMOTED_LOCATIONS = "promoted_locations.parquet"
+_PROMOTED_PRODUCTS = "promoted_products.parquet"
+_PAST_INTERVALS = "past_promotion_intervals.parquet"
+_OUT_OF_STOCK = "out_of_stock.parquet"
+_PRICES = "prices.parquet"
+_COVARIATES = "covariates.parquet"
+_PRODUCTS = "products.parquet"
+_LOCATIONS = "locations.parquet"
+_METADATA = "metadata.json"
+
+# Rows of a Parquet row group: the unit in which rows are decoded.
 _ROW_GROUP = 16_384
-_ATTRIBUTES = {"products": "product_id", "locations": "location_id"}
 
 
 @dataclass(frozen=True)
-class Books:
-    """The records that one published version's forecasts rest on.
+class PublishedRecords:
+    """The records behind the forecasts of one published version.
+
+    Only the index of series is held in memory; other files are read for the requested series.
 
     Attributes
     ----------
     folder
-        Where they lie; nothing but keys is held in memory.
+        Folder of the files.
     grain, as_of
-        Of the forecasts.
+        Grain and instant of the forecasts.
     """
 
     folder: Path
@@ -54,190 +72,226 @@ class Books:
 
     @staticmethod
     def write(dataset: Dataset, grain: Grain, as_of: AsOf, folder: Path) -> None:
-        """Write what was sold before `as_of`, and what is booked.
+        """Write sales before `as_of` and the plan into a folder.
 
-        `index` has one row a series that had sold by then, sorted by the grain's keys.
+        The index has one row per series with a sale before `as_of`, sorted by the grain's keys.
         """
         day = to_day(as_of)
-        series = all_series(dataset, grain)
-        index = series.index.filter(nw.col("first_day") < day).collect().to_polars()
-        index = index.sort(grain.keys)
-        index.write_parquet(folder / "index.parquet")
-        sold = series.units.filter(nw.col("day") < day).collect().to_polars()
-        sold = sold.sort("series", "day")
-        sold.write_parquet(folder / "units.parquet", row_group_size=_ROW_GROUP)
-        groups = _groups(index)
-        totals = sold.join(index.select("series", *groups), on="series", how="inner")
-        totals = totals.group_by(*groups, "day").agg(pl.col("units").sum())
-        totals.write_parquet(folder / "totals.parquet")
-        names, where, what = [], grain.location_keys, grain.product_keys
-        if "promotions" in dataset.tables:
-            names = kinds(dataset)
-            ahead = _columns(dataset, "promotions").filter(nw.col("to_day") > day)
-            _write(ahead, folder / "promotions.parquet")
-            _write(promoted_locations(dataset, where), folder / "promoted_locations.parquet")
-        if names and what:
-            _write(promoted_products(dataset, what), folder / "promoted_products.parquet")
-            past = promotion_stretches(dataset, grain).filter(nw.col("to_day") <= day)
-            _write(past, folder / "stretches.parquet")
+        index, first_series = _write_sales(dataset, grain, day, folder)
+        kinds = _write_promotions(dataset, grain, day, folder)
         empty = out_of_stock(dataset, grain, day)
         if empty is not None:
             empty.filter(pl.col("series").is_in(index["series"].implode())).write_parquet(
-                folder / "out_of_stock.parquet"
+                folder / _OUT_OF_STOCK
             )
-        for table in ("prices", "covariates"):
+        for table, file in (("prices", _PRICES), ("covariates", _COVARIATES)):
             if table in dataset.tables:
-                _write(_columns(dataset, table), folder / f"{table}.parquet")
+                _write(_canonical(dataset, table), folder / file)
         products, locations = sold_ids(dataset)
-        for name, ids in (("products", products), ("locations", locations)):
-            one = _ATTRIBUTES[name]
-            keys = tuple(k for k in (what if name == "products" else where) if k != one)
-            rows = nw.from_native(pl.LazyFrame({one: sorted(ids)}, schema={one: pl.String}))
-            if dataset.has(name, *keys):
-                rows = with_attributes(dataset, rows, keys)
-            _write(rows, folder / f"{name}.parquet")
-        firsts = sold.get_column("series").gather_every(_ROW_GROUP).to_list()
-        about = {
-            "kinds": names,
-            "told_apart": told_apart(dataset),
+        _write_entities(dataset, "products", "product_id", products, grain.product_keys, folder)
+        _write_entities(dataset, "locations", "location_id", locations, grain.location_keys, folder)
+        metadata = {
+            "kinds": kinds,
+            "main_kinds": main_kinds(dataset),
             "days": dataset.days,
-            "group_firsts": firsts,
+            "first_series": first_series,
         }
-        (folder / "books.json").write_text(json.dumps(about))
+        (folder / _METADATA).write_text(json.dumps(metadata))
 
-    def dataset(self, rows: list[int], plan: list[Planned] | None = None) -> Dataset:
+    def dataset(self, rows: list[int], plan: list[PlanRow] | None = None) -> Dataset:
         """Return a dataset of the series in some rows of `index`, under a plan.
 
         Raises
         ------
         NotFound, InvalidInput, MissingData
-            As `what_if` and `check_known` do.
+            As `apply_plan` and `check_known` do.
         """
         plan = plan or []
-        check_known(plan, *self._sold)
+        check_known(plan, *self._sold_ids)
         index = self.index[rows]
-        series = self._series(index)
-        ids = {row.product_id for row in plan}
+        relevant = pl.lit(value=True)
         if "product_id" in index.columns:
-            of_these = pl.col("product_id").is_in(sorted(ids | set(index["product_id"])))
-        else:
-            of_these = pl.lit(value=True)
-        tables: dict[str, nw.LazyFrame[Any]] = {
-            name: _framed(self._scan(name).filter(of_these))
-            for name in ("promotions", "prices")
-            if self._path(name).exists()
+            products = {row.product_id for row in plan} | set(index["product_id"])
+            relevant = pl.col("product_id").is_in(sorted(products))
+        tables: dict[str, Frame] = {
+            "products": nw.from_native(self._scan(_PRODUCTS)),
+            "locations": nw.from_native(self._scan(_LOCATIONS)),
         }
-        if self._path("covariates").exists():
-            tables["covariates"] = _framed(self._scan("covariates"))
-        tables |= {name: nw.from_native(self._scan(name)) for name in _ATTRIBUTES}
-        first, last = self._about["days"]
-        results = [
-            covered_extent.result((first, last)),
-            series_by_keys.result(series, self.grain.keys),
-            kinds.result(self._about["kinds"]),
-            told_apart.result(self._about["told_apart"]),
-        ]
-        for name, memo, keys in (
-            ("promoted_locations", promoted_locations, self.grain.location_keys),
-            ("promoted_products", promoted_products, self.grain.product_keys),
-        ):
-            if self._path(name).exists():
-                results.append(memo.result(nw.from_native(self._scan(name)), keys))
-        if self._path("out_of_stock").exists():
-            phase = to_day(self.as_of) % self.grain.days
-            empty = self._scan("out_of_stock").collect()
-            results.append(stockouts_by_phase.result(empty, self.grain, phase))
-        booked = Dataset("the published one", self.as_of, tables).with_results(results)
-        under = what_if(booked, plan, self.grain) if plan else booked
-        if self._path("stretches").exists():
-            past = self._scan("stretches").filter(of_these)
-            ahead = promotion_stretches(under, self.grain).to_native()
-            both = pl.concat([past, ahead.select(past.collect_schema().names())])
-            stretches = stretches_by_keys.result(_framed(both), self.grain.keys)
-            return under.with_results([stretches])
-        return under
+        for table, file in (("promotions", _PROMOTIONS), ("prices", _PRICES)):
+            if self._has(file):
+                tables[table] = _in_memory(self._scan(file).filter(relevant))
+        if self._has(_COVARIATES):
+            tables["covariates"] = _in_memory(self._scan(_COVARIATES))
+        published = Dataset("published", self.as_of, tables).with_results(self._results(index))
+        scenario = apply_plan(published, plan, self.grain) if plan else published
+        if not self._has(_PAST_INTERVALS):
+            return scenario
+        past = self._scan(_PAST_INTERVALS).filter(relevant)
+        ahead = promotion_intervals(scenario, self.grain).to_native()
+        intervals = pl.concat([past, ahead.select(past.collect_schema().names())])
+        result = intervals_by_keys.result(_in_memory(intervals), self.grain.keys)
+        return scenario.with_results([result])
 
     @cached_property
     def index(self) -> pl.DataFrame:
         """The series: their numbers, keys, groups and first days."""
-        return pl.read_parquet(self._path("index"))
+        return pl.read_parquet(self.folder / _INDEX)
+
+    def _results(self, index: pl.DataFrame) -> list[Result]:
+        """Return the results that the whole dataset gave, for the series of an index."""
+        first, last = self._metadata["days"]
+        results = [
+            covered_extent.result((first, last)),
+            series_by_keys.result(self._series(index), self.grain.keys),
+            promotion_kinds.result(self._metadata["kinds"]),
+            main_kinds.result(self._metadata["main_kinds"]),
+        ]
+        for file, memo, keys in (
+            (_PROMOTED_LOCATIONS, promoted_locations, self.grain.location_keys),
+            (_PROMOTED_PRODUCTS, promoted_products, self.grain.product_keys),
+        ):
+            if self._has(file):
+                results.append(memo.result(nw.from_native(self._scan(file)), keys))
+        if self._has(_OUT_OF_STOCK):
+            phase = to_day(self.as_of) % self.grain.days
+            empty = self._scan(_OUT_OF_STOCK).collect()
+            results.append(stockouts_by_phase.result(empty, self.grain, phase))
+        return results
 
     def _series(self, index: pl.DataFrame) -> Series:
-        """Read what the series sold; the rest of their groups sold stands in for the others."""
+        """Read sales of the series in an index, and add the remainder of their groups.
+
+        Group totals are features. For each group, and for the whole dataset, one series with a
+        negative number carries the sales of all series that are not in the index.
+        """
         units = self._units(index.get_column("series").sort().to_numpy())
         groups = _groups(index)
-        own = units.join(index.select("series", *groups), on="series", how="left")
-        near = [
+        selected = units.join(index.select("series", *groups), on="series", how="left")
+        in_groups = [
             pl.col(group).is_in(index[group].drop_nulls().unique().implode()) for group in groups
         ]
-        # Groups that none of these series is in make one group without a name.
-        of_these = self._totals.filter(pl.any_horizontal(pl.lit(value=False), *near))
-        beyond = pl.concat([self._by_day, of_these.select("day", -pl.col("units"))])
-        others = pl.concat([of_these, own.select(*groups, "day", -pl.col("units"))])
-        parts = [others.group_by(*groups, "day"), beyond.group_by("day")]
+        # All groups without a selected series make up one remainder without a group name.
+        totals = self._totals.filter(pl.any_horizontal(pl.lit(value=False), *in_groups))
+        outside = pl.concat([self._daily_totals, totals.select("day", -pl.col("units"))])
+        inside = pl.concat([totals, selected.select(*groups, "day", -pl.col("units"))])
+        parts = [inside.group_by(*groups, "day"), outside.group_by("day")]
         rest = pl.concat([part.agg(pl.col("units").sum()) for part in parts], how="diagonal")
         rest = rest.filter(pl.col("units") != 0).with_columns(
             series=-1 - pl.struct(*groups).rank("dense").cast(pl.Int64)
             if groups
             else pl.lit(-1, dtype=pl.Int64)
         )
-        numbers = rest.group_by("series", *groups).agg(pl.col("day").min().alias("first_day"))
-        whole = pl.concat([index, numbers], how="diagonal")
+        remainders = rest.group_by("series", *groups).agg(pl.col("day").min().alias("first_day"))
+        complete = pl.concat([index, remainders], how="diagonal")
         sold = pl.concat([units, rest.select(units.columns)]).sort("series", "day")
-        return Series(nw.from_native(whole.lazy()), nw.from_native(sold.lazy()))
+        return Series(nw.from_native(complete.lazy()), nw.from_native(sold.lazy()))
 
-    def _units(self, series: np.ndarray[Any, Any]) -> pl.DataFrame:
-        """Decode the groups of rows that hold some series, and no others."""
-        firsts = np.array(self._about["group_firsts"], dtype=np.int64)
-        # A series may begin in the group before the first that begins with it.
-        low = np.maximum(np.searchsorted(firsts, series, side="left") - 1, 0)
-        high = np.searchsorted(firsts, series, side="right")
+    def _units(self, series: Ints) -> pl.DataFrame:
+        """Read sales of some series; only row groups that hold them are decoded."""
+        first = np.array(self._metadata["first_series"], dtype=np.int64)
+        # A series may begin in the row group before the first one that starts with it.
+        low = np.maximum(np.searchsorted(first, series, side="left") - 1, 0)
+        high = np.searchsorted(first, series, side="right")
         groups = sorted({g for a, b in zip(low, high, strict=True) for g in range(a, b)})
-        scan = self._scan("units")
+        scan = self._scan(_UNITS)
         parts = pl.collect_all([scan.slice(int(g) * _ROW_GROUP, _ROW_GROUP) for g in groups])
         return pl.concat(parts).filter(pl.col("series").is_in(series.tolist()))
 
     @cached_property
     def _totals(self) -> pl.DataFrame:
-        return pl.read_parquet(self._path("totals"))
+        return pl.read_parquet(self.folder / _TOTALS)
 
     @cached_property
-    def _by_day(self) -> pl.DataFrame:
+    def _daily_totals(self) -> pl.DataFrame:
         return self._totals.group_by("day").agg(pl.col("units").sum())
 
     @cached_property
-    def _about(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "books.json").read_text())
-        return found
+    def _metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = json.loads((self.folder / _METADATA).read_text())
+        return metadata
 
     @cached_property
-    def _sold(self) -> tuple[set[str], set[str]]:
-        products, locations = (
-            set(self._scan(name).select(column).collect().to_series())
-            for name, column in _ATTRIBUTES.items()
-        )
-        return products, locations
+    def _sold_ids(self) -> tuple[set[str], set[str]]:
+        products = self._scan(_PRODUCTS).select("product_id").collect().to_series()
+        locations = self._scan(_LOCATIONS).select("location_id").collect().to_series()
+        return set(products), set(locations)
 
-    def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.parquet"
+    def _has(self, file: str) -> bool:
+        return (self.folder / file).exists()
 
-    def _scan(self, name: str) -> pl.LazyFrame:
-        return pl.scan_parquet(self._path(name))
+    def _scan(self, file: str) -> pl.LazyFrame:
+        return pl.scan_parquet(self.folder / file)
+
+
+def _write_sales(
+    dataset: Dataset, grain: Grain, day: int, folder: Path
+) -> tuple[pl.DataFrame, list[int]]:
+    """Write series, their sales before a day and the totals of their groups.
+
+    Returns
+    -------
+    tuple
+        The index of series, and the first series of each row group of the sales.
+    """
+    series = all_series(dataset, grain)
+    index = series.index.filter(nw.col("first_day") < day).collect().to_polars()
+    index = index.sort(grain.keys)
+    index.write_parquet(folder / _INDEX)
+    sold = series.units.filter(nw.col("day") < day).collect().to_polars()
+    sold = sold.sort("series", "day")
+    sold.write_parquet(folder / _UNITS, row_group_size=_ROW_GROUP)
+    groups = _groups(index)
+    totals = sold.join(index.select("series", *groups), on="series", how="inner")
+    totals = totals.group_by(*groups, "day").agg(pl.col("units").sum())
+    totals.write_parquet(folder / _TOTALS)
+    return index, sold.get_column("series").gather_every(_ROW_GROUP).to_list()
+
+
+def _write_promotions(dataset: Dataset, grain: Grain, day: int, folder: Path) -> list[str]:
+    """Write promotions that end after a day in full, earlier ones as intervals; return kinds."""
+    if "promotions" not in dataset.tables:
+        return []
+    kinds = promotion_kinds(dataset)
+    ahead = _canonical(dataset, "promotions").filter(nw.col("to_day") > day)
+    _write(ahead, folder / _PROMOTIONS)
+    _write(promoted_locations(dataset, grain.location_keys), folder / _PROMOTED_LOCATIONS)
+    if kinds and grain.product_keys:
+        _write(promoted_products(dataset, grain.product_keys), folder / _PROMOTED_PRODUCTS)
+        past = promotion_intervals(dataset, grain).filter(nw.col("to_day") <= day)
+        _write(past, folder / _PAST_INTERVALS)
+    return kinds
+
+
+def _write_entities(
+    dataset: Dataset,
+    table: str,
+    column: str,
+    ids: set[str],
+    keys: tuple[str, ...],
+    folder: Path,
+) -> None:
+    """Write ids of products or locations with those attributes that are keys of the grain."""
+    attributes = tuple(key for key in keys if key != column)
+    rows = nw.from_native(pl.LazyFrame({column: sorted(ids)}, schema={column: pl.String}))
+    if dataset.has(table, *attributes):
+        rows = with_attributes(dataset, rows, attributes)
+    _write(rows, folder / {"products": _PRODUCTS, "locations": _LOCATIONS}[table])
 
 
 def _groups(index: pl.DataFrame) -> list[str]:
     return [f"in_{group}" for group in GROUPS if f"in_{group}" in index.columns]
 
 
-def _columns(dataset: Dataset, table: str) -> nw.LazyFrame[Any]:
-    names = [c for c in TABLES[table].columns if dataset.has(table, c)]
+def _canonical(dataset: Dataset, table: str) -> Frame:
+    """Select the canonical columns of a table."""
+    names = [column for column in TABLES[table].columns if dataset.has(table, column)]
     return dataset.table(table).select(names)
 
 
-def _framed(scan: pl.LazyFrame) -> nw.LazyFrame[Any]:
+def _in_memory(scan: pl.LazyFrame) -> Frame:
     return nw.from_native(scan.collect().lazy())
 
 
-def _write(frame: nw.LazyFrame[Any], path: Path) -> None:
+def _write(frame: Frame, path: Path) -> None:
     rows = frame.collect().to_polars()
     rows.sort(rows.columns[0]).write_parquet(path, row_group_size=_ROW_GROUP)

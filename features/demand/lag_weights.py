@@ -26,7 +26,7 @@ def lag_weights(grain: Grain, length: int) -> dict[str, Floats]:
     }
 
 
-def averaged(sums: Floats, weights: Floats) -> Floats:
+def divide_or_zero(sums: Floats, weights: Floats) -> Floats:
     """Divide weighted sums by their weights, zero where there is nothing to divide by."""
     found: Floats = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
     return found

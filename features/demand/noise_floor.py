@@ -15,7 +15,7 @@ from scipy import stats
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.series import goods, units_matrix, with_attributes
+from features.demand.series import unit_lines, units_matrix, with_attributes
 from features.typing import Floats
 
 # The rate of a series is told by this many days.
@@ -75,7 +75,7 @@ def noise_floor(
 
 def _sizes(dataset: Dataset, grain: Grain, day: int) -> pl.DataFrame:
     """Return the grain's keys and `ratio`: mean square over mean of the units of a line."""
-    recent = goods(dataset).filter(nw.col("day") < day, nw.col("day") >= day - RATE_DAYS)
+    recent = unit_lines(dataset).filter(nw.col("day") < day, nw.col("day") >= day - RATE_DAYS)
     one_by_one = dataset.records == "sales"
     # Whole thousandths: sums do not depend on the order of rows.
     units = (nw.col("quantity") * 1000).round().cast(nw.Int64)

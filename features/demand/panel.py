@@ -1,10 +1,9 @@
-"""Series of a dataset in, laid out densely over periods around an instant; read by `demand`.
+"""Dense arrays of a dataset's series over the periods around a forecast origin.
 
-The records are reduced in the dataset's own engine (`series`, `promotions`, `prices`); what is
-left is small, and stands here as arrays of shape (series, periods). Columns before `at` are the
-past; beyond it there are plans only: no unit sold at or after the instant ever enters.
-Whole numbers are laid out as they are, and shares as multiples of 1/1024: sums of them are exact
-in whatever order they are taken, so a series is described alone as it is among others.
+A dataset, a grain and a day go in; arrays of shape (series, periods) come out. The dataset's own
+engine aggregates the records first (`series`, `promotions`, `prices`). Columns from the origin on
+hold plans only, never units. Units are whole numbers and shares are multiples of 1/1024, so sums
+are exact in any order and the features of a series do not depend on the other series.
 """
 
 from collections.abc import Mapping
@@ -13,27 +12,24 @@ from dataclasses import dataclass, field
 import narwhals as nw
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from features.demand.covariates import Covariate, covariates
 from features.demand.grain import Grain
 from features.demand.prices import price_changes
-from features.demand.promotions import kinds, promotion_shares
+from features.demand.promotions import promotion_kinds, promotion_shares
 from features.demand.series import GROUPS, all_series, units_by_period
 from features.demand.stockouts import out_of_stock
 from features.memo import memo
-from features.typing import Floats
+from features.typing import Float32s, Floats, Ints
 
-Singles = NDArray[np.float32]
-
-# Shares are rounded to multiples of one over this.
-FINE = 1024
-# A booked plan is followed this far beyond the records, so that all origins share one table.
+# Shares are rounded to multiples of 1 / RESOLUTION.
+RESOLUTION = 1024
+# Plans are read this many days beyond the records, so that all origins share one table.
 PLAN_DAYS = 371
-# Kinds of promotion that are told apart, the most frequent first; all count as promotion.
-MOST_KINDS = 4
-# The layer of `shares` that holds how much of the price is taken off.
+# Number of promotion kinds that have features of their own; `any` covers all kinds.
+MAX_KINDS = 4
+# Key of `Panel.shares` for the share of the price that is taken off.
 DEPTH = "the_price_off"
 
 
@@ -44,41 +40,41 @@ class Panel:
     Attributes
     ----------
     grain
-        What a series is.
+        Definition of a series.
     index
-        One row a series: the grain's keys, its groups (`in_<group>`) and `first_day`; sorted
+        One row per series: the grain's keys, its groups (`in_<group>`) and `first_day`; sorted
         by the keys.
     first_day
-        Day on which column 0 begins; column k begins `k * grain.days` later.
+        First day of column 0; column k begins `k * grain.days` later.
     units
-        Thousandths of units sold, zero beyond the past.
-    open
-        Share of each period in which a sale could have been seen: none before the first sale,
-        less where stock ran out.
+        Thousandths of units sold, shape (series, past periods).
+    availability
+        Share of each past period in which a sale could be observed: 0 before the first sale,
+        less than 1 during stockouts.
     shares
         Share of each series and period on promotion, by kind and for `any`.
     price
-        Planned price; NaN where there is none.
+        Planned price; NaN if there is none. None if the dataset has no prices.
     covariates
-        Values by period for each covariate, and which of its rows a series reads.
+        Each covariate, and the row of its values that each series reads.
     totals
-        Units (thousandths) of each group of series, by the group's column, over the same
-        columns; and which row a series reads.
+        Units (thousandths) of each group of series over the past periods, and the row that each
+        series reads; by the group's column.
     """
 
     grain: Grain
     index: pl.DataFrame
     first_day: int
     units: Floats
-    open: Floats
-    shares: Mapping[str, Singles]
+    availability: Floats
+    shares: Mapping[str, Float32s]
     price: Floats | None
-    covariates: Mapping[str, tuple[Covariate, NDArray[np.int64]]]
-    totals: Mapping[str, tuple[Floats, NDArray[np.int64]]] = field(repr=False)
+    covariates: Mapping[str, tuple[Covariate, Ints]]
+    totals: Mapping[str, tuple[Floats, Ints]] = field(repr=False)
 
     @property
     def past(self) -> int:
-        """Number of columns that hold sales."""
+        """Number of columns with sales."""
         return int(self.units.shape[1])
 
     def day(self, column: int) -> int:
@@ -86,40 +82,65 @@ class Panel:
         return self.first_day + column * self.grain.days
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The state of some series of a panel at a forecast origin.
+
+    Attributes
+    ----------
+    panel, column
+        The panel, and its column that begins at the origin: later sales are not read.
+    rows
+        Rows of the panel, ascending.
+    units, availability
+        The last year of these series: thousandths of units, and observable share of each period.
+    level
+        Units per period.
+    """
+
+    panel: Panel
+    column: int
+    rows: Ints
+    units: Floats
+    availability: Floats
+    level: Floats
+
+
 def panel(
     dataset: Dataset, grain: Grain, origin: int, past: int, ahead: int, index: pl.DataFrame
 ) -> Panel:
-    """Lay out `past` periods before the day `origin`, and the plans of `ahead` periods after it.
+    """Arrange `past` periods before the day `origin`, and plans of `ahead` periods from it on.
 
     Parameters
     ----------
     dataset, grain
-        The records, and what a series is.
+        The records, and the definition of a series.
     origin
         Sales of this day and later ones are not read.
     past, ahead
         Numbers of periods.
     index
-        Series wanted: `series`, the grain's keys, `first_day` and groups, as `all_series` has them.
+        The series: `series`, the grain's keys, `first_day` and groups, as in `all_series`.
     """
     index = index.sort(grain.keys)
     first = origin - past * grain.days
     block = (first - first % grain.days) // grain.days
     rows = _Rows(index.get_column("series").to_numpy())
     units = _units(dataset, grain, origin, past, block, rows)
-    begun = (index.get_column("first_day").to_numpy() - first) // grain.days
-    is_open = (np.arange(past)[None, :] >= begun[:, None]).astype(np.float64)
-    closed = out_of_stock(dataset, grain, origin)
-    if closed is not None:
-        row, column, (share,) = rows.cells(closed, block, past, "out")
-        is_open[row, column] *= np.maximum(np.round((1.0 - share) * FINE) / FINE, 0.0)
-        units[is_open == 0] = 0.0
+    first_column = (index.get_column("first_day").to_numpy() - first) // grain.days
+    availability = (np.arange(past)[None, :] >= first_column[:, None]).astype(np.float64)
+    stockouts = out_of_stock(dataset, grain, origin)
+    if stockouts is not None:
+        row, column, (share,) = rows.cells(stockouts, block, past, "out")
+        available = np.round((1.0 - share) * RESOLUTION) / RESOLUTION
+        availability[row, column] *= np.maximum(available, 0.0)
+        units[availability == 0] = 0.0
     return Panel(
         grain,
         index,
         first,
         units,
-        is_open,
+        availability,
         _shares(dataset, grain, origin, past + ahead, block, rows),
         _prices(dataset, grain, first, past + ahead, index),
         _covariates(dataset, grain, first, past + ahead, index),
@@ -128,20 +149,21 @@ def panel(
 
 
 class _Rows:
-    """Where each series stands in a panel."""
+    """The row of each series in a panel."""
 
-    def __init__(self, series: NDArray[np.int64]) -> None:
+    def __init__(self, series: Ints) -> None:
         self.count = len(series)
-        self.at = np.full(int(series.max(initial=-1)) + 2, -1, dtype=np.int64)
-        self.at[series] = np.arange(len(series))
+        self.row_of_series = np.full(int(series.max(initial=-1)) + 2, -1, dtype=np.int64)
+        self.row_of_series[series] = np.arange(len(series))
 
     def cells(
         self, frame: pl.DataFrame, block: int, columns: int, *values: str
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[Floats]]:
-        """Return row, column and values of a frame's cells that the panel has."""
+    ) -> tuple[Ints, Ints, list[Floats]]:
+        """Return row, column and values of those cells of a frame that are in the panel."""
         series = frame.get_column("series").to_numpy()
-        # Numbers below zero stand for what others sold together.
-        row = np.where(series < 0, -1, self.at[np.clip(series, 0, len(self.at) - 1)])
+        known = self.row_of_series
+        # Negative numbers are remainders of groups, which have no row.
+        row = np.where(series < 0, -1, known[np.clip(series, 0, len(known) - 1)])
         column = frame.get_column("block").to_numpy() - block
         kept = (row >= 0) & (column >= 0) & (column < columns)
         return (
@@ -156,41 +178,42 @@ def _units(
 ) -> Floats:
     sold = units_by_period(dataset, grain, origin).collect().to_polars()
     row, column, (values,) = rows.cells(sold, block, past, "units")
-    found = np.zeros((rows.count, past))
-    found[row, column] = values
-    return found
+    units = np.zeros((rows.count, past))
+    units[row, column] = values
+    return units
 
 
 def _shares(
     dataset: Dataset, grain: Grain, origin: int, columns: int, block: int, rows: _Rows
-) -> dict[str, Singles]:
-    if not grain.product_keys or not kinds(dataset):
+) -> dict[str, Float32s]:
+    if not grain.product_keys or not promotion_kinds(dataset):
         return {}
     until = max(dataset.days[1] + 1 + PLAN_DAYS, origin + columns * grain.days)
     cells = promotion_shares(dataset, grain, origin, until).collect().to_polars()
-    names = told_apart(dataset)
-    read = [f"share_{kind}" for kind in kinds(dataset)]
-    row, column, values = rows.cells(cells, block, columns, *read, "depth")
-    by_kind = dict(zip(kinds(dataset), values, strict=False))
-    layers = {"any": np.max(values[:-1], axis=0), **{kind: by_kind[kind] for kind in names}}
+    kinds = promotion_kinds(dataset)
+    names = [f"share_{kind}" for kind in kinds]
+    row, column, values = rows.cells(cells, block, columns, *names, "depth")
+    by_kind = dict(zip(kinds, values, strict=False))
+    layers = {"any": np.max(values[:-1], axis=0)}
+    layers |= {kind: by_kind[kind] for kind in main_kinds(dataset)}
     if dataset.has("promotions", "depth"):
         layers[DEPTH] = values[-1]
-    found: dict[str, Singles] = {}
+    shares: dict[str, Float32s] = {}
     for name, layer in layers.items():
-        found[name] = np.zeros((rows.count, columns), dtype=np.float32)
-        found[name][row, column] = np.round(layer * FINE) / FINE
-    return found
+        shares[name] = np.zeros((rows.count, columns), dtype=np.float32)
+        shares[name][row, column] = np.round(layer * RESOLUTION) / RESOLUTION
+    return shares
 
 
 @memo("promotions")
-def told_apart(dataset: Dataset) -> list[str]:
+def main_kinds(dataset: Dataset) -> list[str]:
     """Name the kinds of promotion that have features of their own: the `MOST_KINDS` largest."""
-    names = kinds(dataset)
-    if len(names) <= MOST_KINDS:
+    names = promotion_kinds(dataset)
+    if len(names) <= MAX_KINDS:
         return names
     rows = dataset.table("promotions").group_by("kind").agg(nw.len().alias("n"))
     counts = rows.collect().to_polars().drop_nulls().sort("n", "kind", descending=[True, False])
-    return sorted(counts.get_column("kind").head(MOST_KINDS).to_list())
+    return sorted(counts.get_column("kind").head(MAX_KINDS).to_list())
 
 
 def _prices(
@@ -201,19 +224,19 @@ def _prices(
     changes = price_changes(dataset, grain).collect().to_polars()
     keys = list(grain.keys)
     numbered = index.select(keys).with_row_index("row")
-    own = changes.join(numbered, on=keys, how="inner").sort("row", "from_day")
-    # The price of a period is the one that holds on its first day.
-    column = np.maximum(-((first - own.get_column("from_day").to_numpy()) // grain.days), 0)
-    found = np.full((index.height, columns), np.nan)
+    changes = changes.join(numbered, on=keys, how="inner").sort("row", "from_day")
+    # The price of a period is the one valid on its first day.
+    column = np.maximum(-((first - changes.get_column("from_day").to_numpy()) // grain.days), 0)
+    prices = np.full((index.height, columns), np.nan)
     kept = column < columns
-    row = own.get_column("row").to_numpy()[kept]
-    # Of several changes up to one column the last one stands: rows come in the order of days.
-    found[row, column[kept]] = own.get_column("price").to_numpy()[kept]
-    return _forward(found)
+    row = changes.get_column("row").to_numpy()[kept]
+    # Rows are sorted by day: of several changes in one column the last one is kept.
+    prices[row, column[kept]] = changes.get_column("price").to_numpy()[kept]
+    return _forward_fill(prices)
 
 
-def _forward(values: Floats) -> Floats:
-    """Fill what is missing with the last value before it."""
+def _forward_fill(values: Floats) -> Floats:
+    """Replace missing values by the last value before them in the same row."""
     known = np.where(np.isnan(values), 0, np.arange(values.shape[1])[None, :])
     last = np.maximum.accumulate(known, axis=1)
     filled: Floats = np.take_along_axis(values, last, axis=1)
@@ -222,24 +245,24 @@ def _forward(values: Floats) -> Floats:
 
 def _covariates(
     dataset: Dataset, grain: Grain, first: int, columns: int, index: pl.DataFrame
-) -> dict[str, tuple[Covariate, NDArray[np.int64]]]:
-    found = {}
-    for name, one in covariates(dataset, grain, first, columns).items():
+) -> dict[str, tuple[Covariate, Ints]]:
+    by_name = {}
+    for name, covariate in covariates(dataset, grain, first, columns).items():
         if "location_id" in grain.keys:
-            where = index.select("location_id").join(
-                one.locations, on="location_id", how="left", maintain_order="left"
+            located = index.select("location_id").join(
+                covariate.locations, on="location_id", how="left", maintain_order="left"
             )
-            rows = where.get_column("row").fill_null(0).to_numpy().astype(np.int64)
+            rows = located.get_column("row").fill_null(0).to_numpy().astype(np.int64)
         else:
             rows = np.zeros(index.height, dtype=np.int64)
-        found[name] = (one, rows)
-    return found
+        by_name[name] = (covariate, rows)
+    return by_name
 
 
 def _totals(
     dataset: Dataset, grain: Grain, origin: int, past: int, block: int, index: pl.DataFrame
-) -> dict[str, tuple[Floats, NDArray[np.int64]]]:
-    found = {}
+) -> dict[str, tuple[Floats, Ints]]:
+    by_group = {}
     for group in ("all", *(g for g in GROUPS if f"in_{g}" in index.columns)):
         names, first, table = group_totals(dataset, grain, origin, group)
         totals = np.zeros((len(names) + 1, past))
@@ -257,16 +280,16 @@ def _totals(
             joined = index.select(f"in_{group}").join(
                 named, on=f"in_{group}", how="left", maintain_order="left"
             )
-            # Series without a group read the last row, which is empty.
+            # Series without a group read the last row, which is zero.
             rows = joined.get_column("row").fill_null(len(names)).to_numpy()
-        found[group] = (totals, rows)
-    return found
+        by_group[group] = (totals, rows)
+    return by_group
 
 
 def group_totals(
     dataset: Dataset, grain: Grain, origin: int, group: str
 ) -> tuple[list[str], int, Floats]:
-    """Sum the units of each group of series over all periods: names, first block, table."""
+    """Sum the units of each group of series by period: names, first block, table of units."""
     return _group_totals(dataset, grain, origin % grain.days, group)
 
 

@@ -1,7 +1,6 @@
-"""A plan of promotions and prices as somebody gives it in, its rows checked out.
+"""Rows of a user's plan of promotions and prices.
 
-Read in batch and by serving before `what_if` lays the plan over the books; what is wrong is named
-by row and field.
+Rows as dictionaries or a frame go in, checked `PlanRow`s come out. Errors name row and field.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,37 +10,38 @@ from typing import Any, Self
 import polars as pl
 
 from features.calendar import AsOf, to_date, to_day
+from features.columns import LOCATION_ID, PRODUCT_ID
 from features.dataset import Dataset
 from features.errors import ForesellError, InvalidInput, NotFound
 from features.memo import memo
 
-# A row of this kind takes off what is booked.
+# A row of this kind cancels the promotions of its product on its days.
 NONE = "none"
-# A promotion of this kind is of none in the books: it does what promotions of any kind did.
+# A promotion of this kind has no history: the effect of promotions of any kind applies.
 OTHER = "other"
 FIELDS = ("product_id", "location_id", "kind", "depth", "from_date", "to_date", "price")
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One row of a plan: a promotion, a price, or both, on days from `start` to before `end`.
+class PlanRow:
+    """One row of a plan: a promotion, a price, or both, from day `start` to before day `end`.
 
     Attributes
     ----------
-    place
-        The row's name in messages, such as `plan[0]`.
+    label
+        Name of the row in messages, such as `plan[0]`.
     product_id, location_id
-        What and where; None is every location.
+        The product and the location; None means every location.
     kind, depth
-        Of the promotion; `none` takes booked promotions off, `other` is a kind that never was
-        in the books.
+        Kind of the promotion, and the share of the price taken off. `none` cancels promotions;
+        `other` is a kind without history.
     price
-        The unit price.
+        Unit price.
     start, end
-        First day, and the day after the last; None is open (a price may stay).
+        First day, and the day after the last. None has no end, which only a price may have.
     """
 
-    place: str
+    label: str
     product_id: str
     location_id: str | None
     kind: str | None
@@ -51,74 +51,74 @@ class Planned:
     end: int | None
 
     @classmethod
-    def read(cls, place: str, row: Mapping[str, Any], today: int) -> Self:
-        """Check one row; what lies before `today` is cut off.
+    def parse(cls, label: str, row: Mapping[str, Any], today: int) -> Self:
+        """Check one row; days before `today` are dropped.
 
         Raises
         ------
         InvalidInput
-            Naming the row and the field.
+            If a field is missing, unknown or invalid; names row and field.
         """
         given = {name: value for name, value in row.items() if value is not None}
         for name in given:
             if name not in FIELDS:
-                raise _fault(place, name, row, f"is not a field of a plan; use {', '.join(FIELDS)}")
+                raise _fault(label, name, row, f"is not a field of a plan; use {', '.join(FIELDS)}")
         for name in ("product_id", "from_date"):
             if name not in given:
                 raise InvalidInput(
-                    f"{place} lacks {name}; every row has one.", field=f"{place}.{name}"
+                    f"{label} lacks {name}; every row has one.", field=f"{label}.{name}"
                 )
         if "kind" not in given and "price" not in given:
             raise InvalidInput(
-                f"{place} plans nothing: give the kind of a promotion, a price, or both.",
-                field=f"{place}.kind",
+                f"{label} plans nothing: give the kind of a promotion, a price, or both.",
+                field=f"{label}.kind",
             )
         if "kind" in given and "to_date" not in given:
             raise InvalidInput(
-                f"{place} lacks to_date, the day after the promotion's last.",
-                field=f"{place}.to_date",
+                f"{label} lacks to_date, the day after the promotion's last.",
+                field=f"{label}.to_date",
             )
-        start = to_day(_date(place, "from_date", row))
-        end = to_day(_date(place, "to_date", row)) if "to_date" in given else None
+        start = to_day(_date(label, "from_date", row))
+        end = to_day(_date(label, "to_date", row)) if "to_date" in given else None
         if end is not None and end <= start:
             raise _fault(
-                place, "to_date", row, "is not after from_date; it is the day after the last"
+                label, "to_date", row, "is not after from_date; it is the day after the last"
             )
         if end is not None and end <= today:
-            why = f"is past: the plan begins on {to_date(today)}, the day that is forecast from"
-            raise _fault(place, "to_date", row, why)
+            cause = f"is in the past: the forecast and its plan begin on {to_date(today)}"
+            raise _fault(label, "to_date", row, cause)
         return cls(
-            place,
+            label,
             str(given["product_id"]),
             str(given["location_id"]) if "location_id" in given else None,
             str(given["kind"]) if "kind" in given else None,
-            _number(place, "depth", row, 1.0),
-            _number(place, "price", row, None),
+            _number(label, "depth", row, 1.0),
+            _number(label, "price", row, None),
             max(start, today),
             end,
         )
 
 
-def read_plan(plan: pl.DataFrame | Iterable[Mapping[str, Any]], as_of: AsOf) -> list[Planned]:
-    """Check a plan, row by row; see `FIELDS` for its columns.
+def read_plan(plan: pl.DataFrame | Iterable[Mapping[str, Any]], as_of: AsOf) -> list[PlanRow]:
+    """Check the rows of a plan; `FIELDS` lists the columns.
 
     Raises
     ------
     InvalidInput
-        Naming the first row and field at fault.
+        If a row is invalid; names the first such row and its field.
     """
     rows = plan.iter_rows(named=True) if isinstance(plan, pl.DataFrame) else plan
     today = to_day(as_of)
-    return [Planned.read(f"plan[{i}]", row, today) for i, row in enumerate(rows)]
+    return [PlanRow.parse(f"plan[{i}]", row, today) for i, row in enumerate(rows)]
 
 
-def check_known(plan: list[Planned], products: Iterable[str], locations: Iterable[str]) -> None:
-    """Refuse a plan for what never sold.
+def check_known(plan: list[PlanRow], products: Iterable[str], locations: Iterable[str]) -> None:
+    """Check that the products and locations of a plan have sales.
 
     Raises
     ------
     NotFound
-        Naming the row and the field.
+        If one of them has none; names row and field.
     """
     known = {"product_id": set(products), "location_id": set(locations)}
     for row in plan:
@@ -126,46 +126,47 @@ def check_known(plan: list[Planned], products: Iterable[str], locations: Iterabl
             value = getattr(row, name)
             if value is not None and value not in values:
                 raise NotFound(
-                    f"{row.place}.{name} = {value!r} is unknown: nothing with it was sold; "
+                    f"{row.label}.{name} = {value!r} is unknown: nothing with it was sold; "
                     "leave the row out.",
-                    field=f"{row.place}.{name}",
+                    field=f"{row.label}.{name}",
                 )
 
 
 @memo("orders", "sales")
 def sold_ids(dataset: Dataset) -> tuple[set[str], set[str]]:
-    """Return the products and the locations that have sales; for `check_known`."""
-    table, found = dataset.table(dataset.records), []
-    for name in ("product_id", "location_id"):
-        ids: set[str] = set()
-        if dataset.has(dataset.records, name):
-            ids = set(table.select(name).unique().collect().get_column(name).to_list())
-        found.append(ids - {None})
-    return found[0], found[1]
+    """Return the ids of products and of locations that have sales."""
+    return _sold(dataset, PRODUCT_ID), _sold(dataset, LOCATION_ID)
 
 
-def _date(place: str, name: str, row: Mapping[str, Any]) -> Any:
+def _sold(dataset: Dataset, column: str) -> set[str]:
+    if not dataset.has(dataset.records, column):
+        return set()
+    ids = dataset.table(dataset.records).select(column).unique().collect().get_column(column)
+    return set(ids.to_list()) - {None}
+
+
+def _date(label: str, name: str, row: Mapping[str, Any]) -> Any:
     try:
         to_day(row[name])
     except (ForesellError, TypeError, AttributeError) as error:
-        raise _fault(place, name, row, "is not an ISO date such as 2017-12-01") from error
+        raise _fault(label, name, row, "is not an ISO date such as 2017-12-01") from error
     return row[name]
 
 
-def _number(place: str, name: str, row: Mapping[str, Any], most: float | None) -> float | None:
+def _number(label: str, name: str, row: Mapping[str, Any], maximum: float | None) -> float | None:
     value = row.get(name)
     if value is None:
         return None
-    allowed = "from 0 on" if most is None else f"from 0 to {most:g}"
+    allowed = "from 0 on" if maximum is None else f"from 0 to {maximum:g}"
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise _fault(place, name, row, f"is not a number {allowed}") from error
-    if not 0 <= number <= (most if most is not None else float("inf")) or number == float("inf"):
-        raise _fault(place, name, row, f"is not a number {allowed}")
+        raise _fault(label, name, row, f"is not a number {allowed}") from error
+    if not 0 <= number <= (float("inf") if maximum is None else maximum) or number == float("inf"):
+        raise _fault(label, name, row, f"is not a number {allowed}")
     return number
 
 
-def _fault(place: str, name: str, row: Mapping[str, Any], why: str) -> InvalidInput:
+def _fault(label: str, name: str, row: Mapping[str, Any], cause: str) -> InvalidInput:
     shown = repr(row[name])[:60]
-    return InvalidInput(f"{place}.{name} = {shown} {why}.", field=f"{place}.{name}")
+    return InvalidInput(f"{label}.{name} = {shown} {cause}.", field=f"{label}.{name}")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.demand.lag_weights import averaged, lag_weights
+from features.demand.lag_weights import divide_or_zero, lag_weights
+from features.demand.panel import Origin
 from features.demand.series import THOUSANDTHS
-from features.origin import Origin
 from features.typing import Floats, Ints
 
 # Promoted periods that a series' own effect of promotions is shrunk by, towards none.
@@ -55,21 +55,24 @@ def _past(origin: Origin, values: Floats, shrinkage: float) -> _Past:
     Mondays would else be taken for what Mondays do.
     """
     length, week = values.shape[1], 7 // origin.panel.grain.days
-    weighed = values * origin.open
+    weighed = values * origin.availability
     table = lag_weights(origin.panel.grain, length)
     weights = np.column_stack([table[name] for name in ("middle", "slow")])
-    usual: Floats = averaged(weighed @ weights, origin.open @ weights).mean(axis=1)
+    usual: Floats = divide_or_zero(weighed @ weights, origin.availability @ weights).mean(axis=1)
     whole = slice(length % week, None)
     # Sums by weekday are products with a matrix of zeros and ones: exact, and quicker than sums.
     weekday = np.tile(np.eye(week), (length // week, 1))
-    count, units = origin.open[:, whole] @ weekday, origin.units[:, whole] @ weekday / THOUSANDTHS
+    count, units = (
+        origin.availability[:, whole] @ weekday,
+        origin.units[:, whole] @ weekday / THOUSANDTHS,
+    )
     total = weighed[:, whole] @ weekday
     square = np.einsum("sk,sk->s", values[:, whole], weighed[:, whole])
     gained = np.einsum("sk,sk->s", values[:, whole], origin.units[:, whole]) / THOUSANDTHS
-    variation = square - averaged(total * total, count).sum(axis=1)
-    covariation = gained - (total * averaged(units, count)).sum(axis=1)
+    variation = square - divide_or_zero(total * total, count).sum(axis=1)
+    covariation = gained - (total * divide_or_zero(units, count)).sum(axis=1)
     seen, sold = count.sum(axis=1), units.sum(axis=1)
-    mean = np.maximum(averaged(sold, seen), origin.level * 0.2)
+    mean = np.maximum(divide_or_zero(sold, seen), origin.level * 0.2)
     effect: Floats = covariation / (np.maximum(variation, 0.0) + shrinkage) / mean
     return _Past(usual, effect, seen, sold, total.sum(axis=1), gained)
 
@@ -78,10 +81,10 @@ def promotion_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floa
     """Describe the planned promotion and what promotions did to the series before."""
     columns: dict[str, Floats] = {}
     length = origin.units.shape[1]
-    window = slice(origin.at - length, origin.at)
+    window = slice(origin.column - length, origin.column)
     for kind, shares in origin.panel.shares.items():
         past = shares[origin.rows, window].astype(np.float64)
-        planned = shares[origin.rows[back], origin.at + steps].astype(np.float64)
+        planned = shares[origin.rows[back], origin.column + steps].astype(np.float64)
         before = _past(origin, past, _SHRINKAGE)
         usual, effect = before.usual, before.effect
         change = planned - usual[back]
@@ -108,10 +111,10 @@ def price_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floats]:
     # Whole hundredths of log per cent: sums do not depend on their order.
     prices = np.maximum(origin.panel.price[origin.rows], 1e-6)
     logs = np.round(np.log(prices) * 8192) / 8192
-    past = logs[:, origin.at - length : origin.at]
+    past = logs[:, origin.column - length : origin.column]
     known = ~np.isnan(past)
     recent = slice(-RECENT[grain.freq], None)
-    usual = averaged(
+    usual = divide_or_zero(
         np.where(known, past, 0.0)[:, recent].sum(axis=1), known[:, recent].sum(axis=1) * 1.0
     )
     usual = np.where(known[:, recent].any(axis=1), np.round(usual * 8192) / 8192, np.nan)
@@ -119,10 +122,10 @@ def price_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floats]:
     centred = np.nan_to_num(centred)
     high = centred[:, -(_HIGH_DAYS // grain.days) :].max(axis=1, initial=0.0)
     before = _past(origin, centred, _PRICE_SHRINKAGE)
-    planned = logs[back, origin.at + steps] - usual[back]
+    planned = logs[back, origin.column + steps] - usual[back]
     change = planned - before.usual[back]
     return {
-        "price_planned": origin.panel.price[origin.rows[back], origin.at + steps],
+        "price_planned": origin.panel.price[origin.rows[back], origin.column + steps],
         "price_relative": np.exp(planned),
         "price_below_high": planned - high[back],
         "price_effect": before.effect[back],
@@ -136,7 +139,7 @@ def covariate_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floa
     """Give covariates: ahead where they are known ahead, what they were last where not."""
     columns: dict[str, Floats] = {}
     length = origin.units.shape[1]
-    window = slice(origin.at - length, origin.at)
+    window = slice(origin.column - length, origin.column)
     for name, (covariate, rows) in origin.panel.covariates.items():
         own = rows[origin.rows]
         past = covariate.values[:, window]
@@ -146,7 +149,7 @@ def covariate_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floa
             last = np.asarray(recent)[own]
             columns[f"covariate_last_{name}"] = last[back]
             continue
-        planned = covariate.values[own[back], origin.at + steps]
+        planned = covariate.values[own[back], origin.column + steps]
         past = whole[own]
         before = _past(origin, past, _SHRINKAGE)
         change = np.nan_to_num(planned) - before.usual[back]

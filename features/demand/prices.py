@@ -7,7 +7,7 @@ import narwhals as nw
 
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.series import all_series, held, with_attributes
+from features.demand.series import all_series, materialise, with_attributes
 from features.memo import memo
 from features.typing import Frame
 
@@ -33,10 +33,10 @@ def _changes(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
     )
     spread = spread.select(*grain.keys, "from_day", "price")
     if not located:
-        return held(spread)
+        return materialise(spread)
     own = _means(dataset, prices.filter(~nw.col("location_id").is_null()), grain.keys)
     rest = spread.join(own, on=[*grain.keys, "from_day"], how="anti")
-    return held(nw.concat([own, rest]))
+    return materialise(nw.concat([own, rest]))
 
 
 def _means(dataset: Dataset, prices: Frame, keys: tuple[str, ...]) -> Frame:
@@ -49,4 +49,4 @@ def _means(dataset: Dataset, prices: Frame, keys: tuple[str, ...]) -> Frame:
         .agg(nw.col("whole").sum(), nw.len().alias("n"))
     )
     price = (nw.col("whole") / nw.col("n") / 10_000).alias("price")
-    return held(means.select(*keys, "from_day", price))
+    return materialise(means.select(*keys, "from_day", price))

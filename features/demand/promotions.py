@@ -8,7 +8,7 @@ import polars as pl
 
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.series import all_series, held, with_attributes
+from features.demand.series import all_series, materialise, with_attributes
 from features.memo import memo
 from features.typing import Frame
 
@@ -17,7 +17,7 @@ _FINE = 1024
 
 
 @memo("promotions")
-def kinds(dataset: Dataset) -> list[str]:
+def promotion_kinds(dataset: Dataset) -> list[str]:
     """Names of the kinds of promotion in the plan, sorted; none without a plan."""
     if "promotions" not in dataset.tables:
         return []
@@ -53,13 +53,13 @@ def promotion_shares(dataset: Dataset, grain: Grain, day: int, until: int) -> Fr
 
 @memo()
 def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
-    names = kinds(dataset)
+    names = promotion_kinds(dataset)
     index = all_series(dataset, grain).index
     if not names or not grain.product_keys:
         empty = {"series": pl.Int64, "block": pl.Int64} | {f"share_{k}": pl.Float64 for k in names}
         empty["depth"] = pl.Float64
         return nw.from_native(pl.LazyFrame(schema=empty))
-    stretches = promotion_stretches(dataset, grain)
+    stretches = promotion_intervals(dataset, grain)
     located, everywhere = list(grain.keys), list(grain.product_keys)
     keyed = index.select("series", *grain.keys)
     somewhere = stretches.filter(~nw.col("everywhere")).join(keyed, on=located, how="inner")
@@ -79,22 +79,22 @@ def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
         for kind in names
     )
     columns = [*(f"share_{k}" for k in names), "depth"]
-    return held(wide.group_by("series", "block").agg(nw.col(*columns).max()))
+    return materialise(wide.group_by("series", "block").agg(nw.col(*columns).max()))
 
 
-def promotion_stretches(dataset: Dataset, grain: Grain) -> Frame:
+def promotion_intervals(dataset: Dataset, grain: Grain) -> Frame:
     """Reduce the plan to one row for each stretch of each group of products and locations.
 
     `covered` counts promoted product-locations, `deep` adds up the depths of their promotions
     (in 1,024ths of the price), `of` counts the product-locations there are.
     """
-    return stretches_by_keys(dataset, grain.keys)
+    return intervals_by_keys(dataset, grain.keys)
 
 
 @memo()
-def stretches_by_keys(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
+def intervals_by_keys(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
     """Reduce the plan for the groups that columns name; see `promotion_stretches`."""
-    return held(_stretches(dataset, Grain(keys, "day")))
+    return materialise(_stretches(dataset, Grain(keys, "day")))
 
 
 def _stretches(dataset: Dataset, grain: Grain) -> Frame:
@@ -113,7 +113,7 @@ def _stretches(dataset: Dataset, grain: Grain) -> Frame:
         else:
             depth = nw.lit(0, dtype=nw.Int64)
         rows = rows.with_columns(depth.alias("deep"))
-        return held(
+        return materialise(
             rows.group_by(*grain.keys, "everywhere", "kind", "from_day", "to_day").agg(
                 nw.len().cast(nw.Int64).alias("covered"), nw.col("deep").sum()
             )
@@ -149,7 +149,7 @@ def promoted_locations(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
         return nw.from_native(pl.LazyFrame(schema=dict.fromkeys(("location_id", *keys), pl.String)))
     ids = dataset.table("promotions").select("location_id")
     placed = ids.filter(~nw.col("location_id").is_null()).unique()
-    return held(with_attributes(dataset, placed, keys))
+    return materialise(with_attributes(dataset, placed, keys))
 
 
 @memo("promotions", "products")
@@ -157,7 +157,7 @@ def promoted_products(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
     """Count the products in the plan for each value of the product attributes `keys`."""
     ids = dataset.table("promotions").select("product_id").unique()
     groups = with_attributes(dataset, ids, keys).group_by(*keys)
-    return held(groups.agg(nw.len().cast(nw.Int64).alias("products")))
+    return materialise(groups.agg(nw.len().cast(nw.Int64).alias("products")))
 
 
 def _cells(stretches: Frame, length: int, phase: int, first: int, until: int) -> Frame:

@@ -1,10 +1,9 @@
-"""A dataset and another plan in, the dataset as if that plan were in the books out.
+"""Scenarios: a dataset and another plan in, the dataset with that plan out.
 
-Read by whoever asks what would sell under a plan of promotions and prices: scoring in batch,
-and serving on the small part of the books that was published. The demand features then are
-those of any other dataset.
+The demand features of the returned dataset are computed as those of any other.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import narwhals as nw
@@ -12,111 +11,120 @@ import polars as pl
 
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.panel import told_apart
-from features.demand.plan import NONE, OTHER, Planned
-from features.demand.promotions import kinds, promoted_locations, promoted_products
+from features.demand.panel import main_kinds
+from features.demand.plan import NONE, OTHER, PlanRow
+from features.demand.promotions import promoted_locations, promoted_products, promotion_kinds
 from features.errors import InvalidInput, MissingData
+from features.memo import Result
 from features.tables import TABLES
+from features.typing import Frame
 
 
-def what_if(dataset: Dataset, plan: list[Planned], grain: Grain) -> Dataset:
-    """Lay a plan over the books.
+def apply_plan(dataset: Dataset, plan: list[PlanRow], grain: Grain) -> Dataset:
+    """Return the dataset with a user's plan in place of its own.
 
-    A planned promotion replaces what is booked for the same product, kind and location on its
-    days, one of the kind `none` takes off promotions of every kind, and a planned price holds
-    on its days, after which the booked one returns. The rest of the books stays as it is.
+    A promotion replaces promotions of the same product, kind and location on its days. The kind
+    `none` cancels promotions of every kind. A price is valid on its days; then the dataset's own
+    price returns. All other promotions and prices stay.
 
     Parameters
     ----------
     dataset
-        The books; promotions and prices have to be in it as far as they are planned.
+        The dataset, with its promotions and prices as far ahead as they are planned.
     plan
-        As `plan_rows.read_plan` gives it: it lies at or after the instant that is forecast from.
+        Rows from `plan.read_plan`, on days from the forecast origin on.
     grain
-        What is forecast: shares of promotion go by the locations and products of the books.
+        Grain of the forecast. Shares of promotion keep the dataset's own denominators.
 
     Raises
     ------
-    NotFound
-        If a product or a location is unknown.
     InvalidInput
-        If a kind of promotion or a product's price never was in the books.
+        If a promotion's kind or a product's price never occurs in the dataset.
     MissingData
-        If the books have no promotions or prices at all.
+        If the dataset has no promotions or no prices.
     """
-    tables, results = {}, []
+    tables: dict[str, Frame] = {}
+    results: list[Result] = []
     promotions = [row for row in plan if row.kind is not None]
     prices = [row for row in plan if row.price is not None]
     if promotions:
-        names = _booked(dataset, "promotions", promotions[0], "kind", lambda: kinds(dataset))
-        for row in promotions:
-            if row.kind not in (*names, OTHER, NONE):
-                raise InvalidInput(
-                    f"{row.place}.kind = {row.kind!r} never was in the books; there is "
-                    f"{', '.join(names)}. For what promotions of any kind did, plan {OTHER!r}; "
-                    f"{NONE!r} takes off what is booked.",
-                    field=f"{row.place}.kind",
-                )
-        # What a share is a share of does not depend on what is planned.
-        where, what = grain.location_keys, grain.product_keys
-        planned = {row.kind for row in promotions if row.kind is not None}
-        results += [
-            kinds.result(sorted({*names, *planned} - {NONE})),
-            told_apart.result(told_apart(dataset)),
-            promoted_locations.result(promoted_locations(dataset, where), where),
-        ]
-        if what:
-            results.append(promoted_products.result(promoted_products(dataset, what), what))
-        tables["promotions"] = _replaced(dataset, "promotions", promotions, _promotions)
+        _require_table(dataset, "promotions", promotions[0], "kind")
+        results = _promotion_results(dataset, promotions, grain)
+        tables["promotions"] = _replace_rows(dataset, "promotions", promotions, _promotions)
     if prices:
-        _booked(dataset, "prices", prices[0], "price", lambda: None)
-        tables["prices"] = _replaced(dataset, "prices", prices, _prices)
-    snapshot = f"{dataset.snapshot} under a plan"
-    return dataset.with_tables(snapshot, tables).with_results(results)
+        _require_table(dataset, "prices", prices[0], "price")
+        tables["prices"] = _replace_rows(dataset, "prices", prices, _prices)
+    return dataset.with_tables(f"{dataset.snapshot}, scenario", tables).with_results(results)
 
 
-def _booked(dataset: Dataset, table: str, row: Planned, field: str, then: Any) -> Any:
+def _require_table(dataset: Dataset, table: str, row: PlanRow, field: str) -> None:
     if table not in dataset.tables:
         raise MissingData(
-            f"{row.place}.{field} cannot be used: dataset {dataset.name} has no table {table!r}, "
-            "from which the model would have learned what it does; leave it out.",
-            field=f"{row.place}.{field}",
+            f"{row.label}.{field} cannot be used: dataset {dataset.name} has no table {table!r}, "
+            "from which the model would have learned its effect; leave it out.",
+            field=f"{row.label}.{field}",
         )
-    return then()
 
 
-def _replaced(dataset: Dataset, table: str, plan: list[Planned], lay: Any) -> nw.LazyFrame[Any]:
-    """Rewrite the rows of the products that are planned; the others are passed on unread."""
-    booked = dataset.table(table)
-    ids = sorted({row.product_id for row in plan})
-    columns = {name: TABLES[table].columns[name].dtype for name in TABLES[table].columns}
-    native = booked.to_native()
+def _promotion_results(dataset: Dataset, promotions: list[PlanRow], grain: Grain) -> list[Result]:
+    """Check kinds of promotion; return results that must not depend on the plan."""
+    known = promotion_kinds(dataset)
+    for row in promotions:
+        if row.kind not in (*known, OTHER, NONE):
+            raise InvalidInput(
+                f"{row.label}.kind = {row.kind!r} is no kind of promotion in the dataset; there is "
+                f"{', '.join(known)}. Use {OTHER!r} for the effect of promotions of any kind, and "
+                f"{NONE!r} to cancel planned promotions.",
+                field=f"{row.label}.kind",
+            )
+    locations, products = grain.location_keys, grain.product_keys
+    planned = {row.kind for row in promotions if row.kind is not None}
+    results = [
+        promotion_kinds.result(sorted({*known, *planned} - {NONE})),
+        main_kinds.result(main_kinds(dataset)),
+        promoted_locations.result(promoted_locations(dataset, locations), locations),
+    ]
+    if products:
+        results.append(promoted_products.result(promoted_products(dataset, products), products))
+    return results
+
+
+def _replace_rows(
+    dataset: Dataset,
+    table: str,
+    plan: list[PlanRow],
+    merge: Callable[[pl.DataFrame, list[PlanRow]], pl.DataFrame],
+) -> Frame:
+    """Merge a plan into the rows of its products; rows of other products are not collected."""
+    frame = dataset.table(table)
+    dtypes: dict[Any, Any] = {name: column.dtype for name, column in TABLES[table].columns.items()}
+    native = frame.to_native()
     if not isinstance(native, pl.LazyFrame):
-        native = booked.collect().to_polars().lazy()
+        native = frame.collect().to_polars().lazy()
     native = native.with_columns(
-        pl.lit(None, dtype=kind).alias(name)
-        for name, kind in columns.items()
-        if name not in booked.collect_schema().names()
-    ).select(pl.col(name).cast(kind) for name, kind in columns.items())
-    planned = pl.col("product_id").is_in(ids)
-    rows = lay(native.filter(planned).collect(), plan)
-    laid: pl.LazyFrame = pl.concat([native.filter(~planned), rows.cast(dict(columns)).lazy()])
-    return nw.from_native(laid)
+        pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in dtypes.items()
+        if name not in frame.collect_schema().names()
+    ).select(pl.col(name).cast(dtype) for name, dtype in dtypes.items())
+    planned = pl.col("product_id").is_in(sorted({row.product_id for row in plan}))
+    rows = merge(native.filter(planned).collect(), plan)
+    merged: pl.LazyFrame = pl.concat([native.filter(~planned), rows.cast(dtypes).lazy()])
+    return nw.from_native(merged)
 
 
-def _promotions(booked: pl.DataFrame, plan: list[Planned]) -> pl.DataFrame:
-    """Cut the planned days out of what is booked, then add what is planned."""
+def _promotions(existing: pl.DataFrame, plan: list[PlanRow]) -> pl.DataFrame:
+    """Remove the days of the plan from the existing promotions, then add the plan."""
     first = min(row.start for row in plan)
-    past = booked.filter(pl.col("to_day") <= first)
+    past = existing.filter(pl.col("to_day") <= first)
     by_product: dict[str, list[dict[str, Any]]] = {}
-    for one in booked.filter(pl.col("to_day") > first).iter_rows(named=True):
-        by_product.setdefault(one["product_id"], []).append(one)
+    for promotion in existing.filter(pl.col("to_day") > first).iter_rows(named=True):
+        by_product.setdefault(promotion["product_id"], []).append(promotion)
     for row in plan:
-        kept = []
-        for one in by_product.get(row.product_id, []):
-            kept += _cut(one, row)
+        promotions = []
+        for promotion in by_product.get(row.product_id, []):
+            promotions += _without_days(promotion, row)
         if row.kind != NONE:
-            kept.append(
+            promotions.append(
                 {
                     "product_id": row.product_id,
                     "location_id": row.location_id,
@@ -126,76 +134,79 @@ def _promotions(booked: pl.DataFrame, plan: list[Planned]) -> pl.DataFrame:
                     "depth": row.depth,
                 }
             )
-        by_product[row.product_id] = kept
-    rows = [one for of_product in by_product.values() for one in of_product]
-    return pl.concat([past, pl.DataFrame(rows, schema=booked.schema)])
+        by_product[row.product_id] = promotions
+    rows = [promotion for promotions in by_product.values() for promotion in promotions]
+    return pl.concat([past, pl.DataFrame(rows, schema=existing.schema)])
 
 
-def _cut(one: dict[str, Any], row: Planned) -> list[dict[str, Any]]:
-    """Take a planned row's days off a booked promotion that it replaces."""
-    assert row.end is not None  # noqa: S101 - promotions have an end, see `Planned.read`
-    start, end = one["from_day"], one["to_day"]
-    if row.end <= start or row.start >= end or row.kind not in (NONE, one["kind"]):
-        return [one]
-    if row.location_id is not None and one["location_id"] != row.location_id:
-        if one["location_id"] is None and row.kind == NONE:
+def _without_days(promotion: dict[str, Any], row: PlanRow) -> list[dict[str, Any]]:
+    """Return what remains of an existing promotion outside the days of a planned one."""
+    assert row.end is not None  # noqa: S101 - promotions have an end, see `PlanRow.parse`
+    start, end = promotion["from_day"], promotion["to_day"]
+    if row.end <= start or row.start >= end or row.kind not in (NONE, promotion["kind"]):
+        return [promotion]
+    if row.location_id is not None and promotion["location_id"] != row.location_id:
+        if promotion["location_id"] is None and row.kind == NONE:
             raise InvalidInput(
-                f"{row.place}.location_id = {row.location_id!r}: the promotion that is booked for "
-                f"product {row.product_id!r} is of every location; take it off everywhere, by "
-                "leaving location_id out.",
-                field=f"{row.place}.location_id",
+                f"{row.label}.location_id = {row.location_id!r}: the promotion of product "
+                f"{row.product_id!r} covers every location; cancel it everywhere by leaving "
+                "location_id out.",
+                field=f"{row.label}.location_id",
             )
-        return [one]
+        return [promotion]
     pieces = [(start, min(end, row.start)), (max(start, row.end), end)]
-    return [{**one, "from_day": a, "to_day": b} for a, b in pieces if a < b]
+    return [{**promotion, "from_day": a, "to_day": b} for a, b in pieces if a < b]
 
 
-def _prices(booked: pl.DataFrame, plan: list[Planned]) -> pl.DataFrame:
-    """Put planned prices between the changes that are booked."""
+def _prices(existing: pl.DataFrame, plan: list[PlanRow]) -> pl.DataFrame:
+    """Insert planned prices between the existing price changes."""
     changes: dict[tuple[str, str | None], list[tuple[int, float]]] = {}
-    for one in booked.sort("from_day").iter_rows(named=True):
-        place = (one["product_id"], one["location_id"])
-        changes.setdefault(place, []).append((one["from_day"], one["price"]))
+    for change in existing.sort("from_day").iter_rows(named=True):
+        key = (change["product_id"], change["location_id"])
+        changes.setdefault(key, []).append((change["from_day"], change["price"]))
     for row in plan:
-        places = [
-            place
-            for place in changes
-            if place[0] == row.product_id and row.location_id in (None, place[1])
+        keys = [
+            (product, location)
+            for product, location in changes
+            if product == row.product_id and row.location_id in (None, location)
         ]
-        if not places:
+        if not keys:
             raise InvalidInput(
-                f"{row.place}.price: product {row.product_id!r} has no price in the books"
+                f"{row.label}.price: product {row.product_id!r} has no price in the dataset"
                 + (f" at location {row.location_id!r}" if row.location_id else "")
                 + ", so there is none to compare it with.",
-                field=f"{row.place}.price",
+                field=f"{row.label}.price",
             )
-        for place in places:
-            changes[place] = _repriced(changes[place], row)
+        for key in keys:
+            changes[key] = _with_price(changes[key], row)
     rows = [
         (product, location, day, price)
-        for (product, location), of_place in changes.items()
-        for day, price in of_place
+        for (product, location), prices in changes.items()
+        for day, price in prices
     ]
     names = ("product_id", "location_id", "from_day", "price")
-    schema = {name: booked.schema[name] for name in names}
-    return pl.DataFrame(rows, schema=schema, orient="row").select(booked.columns)
+    schema = {name: existing.schema[name] for name in names}
+    return pl.DataFrame(rows, schema=schema, orient="row").select(existing.columns)
 
 
-def _repriced(changes: list[tuple[int, float]], row: Planned) -> list[tuple[int, float]]:
-    """Let a planned price hold on its days; a change to the price that holds already is none."""
-    assert row.price is not None  # noqa: S101 - rows with a price are given
+def _with_price(changes: list[tuple[int, float]], row: PlanRow) -> list[tuple[int, float]]:
+    """Insert a planned price into the changes of one price list.
+
+    A planned price equal to the valid one adds no change.
+    """
+    assert row.price is not None  # noqa: S101 - `_prices` gets rows with a price
     end = row.end
-    found = [c for c in changes if c[0] < row.start or (end is not None and c[0] >= end)]
+    kept = [c for c in changes if c[0] < row.start or (end is not None and c[0] >= end)]
     replaced = any(day == row.start for day, _ in changes)
-    if replaced or _holding(changes, row.start) != row.price:
-        found.append((row.start, row.price))
+    if replaced or _valid_price(changes, row.start) != row.price:
+        kept.append((row.start, row.price))
     if end is not None and all(day != end for day, _ in changes):
-        after = _holding(changes, end)
+        after = _valid_price(changes, end)
         if after is not None and after != row.price:
-            found.append((end, after))
-    return sorted(found)
+            kept.append((end, after))
+    return sorted(kept)
 
 
-def _holding(changes: list[tuple[int, float]], day: int) -> float | None:
-    """Return the price that holds on a day."""
+def _valid_price(changes: list[tuple[int, float]], day: int) -> float | None:
+    """Return the price valid on a day; None before the first change."""
     return next((price for since, price in reversed(changes) if since <= day), None)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from features.demand.calendar_features import season
-from features.demand.lag_weights import averaged
+from features.demand.lag_weights import divide_or_zero
+from features.demand.panel import Origin
 from features.demand.series import THOUSANDTHS
-from features.origin import Origin
 from features.typing import Floats, Ints
 
 # Last year's season is read over this many periods on either side, and compared with the weeks
@@ -21,7 +21,7 @@ _WEEKDAY_DECAYS = {"fast": 0.5, "slow": 0.15, "long": 0.04}
 def season_columns(origin: Origin, steps: Ints, back: Ints, country: str) -> dict[str, Floats]:
     """Describe target periods by the calendar and by what sold around them a year before."""
     grain, ahead = origin.panel.grain, np.arange(int(steps.max(initial=0)) + 1)
-    days = [origin.panel.day(origin.at) + grain.days * int(step) for step in ahead]
+    days = [origin.panel.day(origin.column) + grain.days * int(step) for step in ahead]
     calendar = season(days, grain.days, country)
     named = {"holiday_ahead": "to_holiday", "holiday_behind": "since_holiday"}
     if grain.freq == "day":  # pay days move weeks of a month; single days are learned by heart
@@ -35,7 +35,7 @@ def season_columns(origin: Origin, steps: Ints, back: Ints, country: str) -> dic
 
 def _last_year(origin: Origin, ahead: Ints, steps: Ints, back: Ints) -> dict[str, Floats]:
     """Compare a year ago: sales around the period with those of the weeks before the origin."""
-    grain, at = origin.panel.grain, origin.at
+    grain, at = origin.panel.grain, origin.column
     around, base = _AROUND[grain.freq], _BASE_DAYS // grain.days
     then = at - 364 // grain.days
     everything, _ = origin.panel.totals["all"]
@@ -69,18 +69,20 @@ def weekday_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floats
     if not weeks:
         return {}
     shape = (len(origin.rows), weeks, 7)
-    sold, seen = (part[:, -7 * weeks :].reshape(shape) for part in (origin.units, origin.open))
+    sold, seen = (
+        part[:, -7 * weeks :].reshape(shape) for part in (origin.units, origin.availability)
+    )
     phase, level = steps % 7, origin.level[back]
     columns: dict[str, Floats] = {}
     for name, decay in _WEEKDAY_DECAYS.items():
         weights = np.round((1 << 14) * (1 - decay) ** np.arange(weeks - 1, -1, -1))
         sums = np.einsum("swd,w->sd", sold, weights) / THOUSANDTHS
         counts = np.einsum("swd,w->sd", seen, weights)
-        means = averaged(sums, counts)
+        means = divide_or_zero(sums, counts)
         columns[f"season_day_{name}"] = means[back, phase] / level
     index = np.ones((len(origin.rows), 7))
     for group, (totals, which) in list(origin.panel.totals.items())[:2]:
-        recent = totals[:, max(origin.at - 56, 0) : origin.at]
+        recent = totals[:, max(origin.column - 56, 0) : origin.column]
         recent = recent[:, recent.shape[1] % 7 :].reshape(len(totals), -1, 7).sum(axis=1)
         shares = (7 * recent + _SHRINKAGE) / (recent.sum(axis=1, keepdims=True) + _SHRINKAGE)
         index = shares[which[origin.rows]]

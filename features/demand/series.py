@@ -42,7 +42,7 @@ class Series:
     units: Frame
 
 
-def held(frame: Frame) -> Frame:
+def materialise(frame: Frame) -> Frame:
     """Compute a frame and hold it in memory as a Polars frame, whatever engine it came from."""
     return nw.from_native(frame.collect().to_polars().lazy())
 
@@ -58,7 +58,7 @@ def all_series(dataset: Dataset, grain: Grain) -> Series:
     return series_by_keys(dataset, grain.keys)
 
 
-def goods(dataset: Dataset) -> Frame:
+def unit_lines(dataset: Dataset) -> Frame:
     """Return the lines whose quantities are units of something that was sold.
 
     Where the records name products, a line without one is a purchase but no unit: a tank of fuel
@@ -84,7 +84,7 @@ def units_by_period(dataset: Dataset, grain: Grain, day: int) -> Frame:
 def _units_by_period(dataset: Dataset, grain: Grain, phase: int) -> Frame:
     units = all_series(dataset, grain).units
     blocks = units.with_columns(((nw.col("day") - phase) // grain.days).alias("block"))
-    return held(blocks.group_by("series", "block").agg(nw.col("units").sum()))
+    return materialise(blocks.group_by("series", "block").agg(nw.col("units").sum()))
 
 
 def units_sold(dataset: Dataset, grain: Grain, day: int, periods: int) -> Frame:
@@ -186,7 +186,7 @@ def _build(dataset: Dataset, grain: Grain) -> Series:
     lines = with_attributes(dataset, units, grain.keys).filter(
         ~nw.any_horizontal(*(nw.col(key).is_null() for key in grain.keys), ignore_nulls=False)
     )
-    daily = held(
+    daily = materialise(
         lines.with_columns(whole.alias("units")).group_by(keys, "day").agg(nw.col("units").sum())
     )
     index = daily.group_by(keys).agg(nw.col("day").min().alias("first_day"))
@@ -194,15 +194,15 @@ def _build(dataset: Dataset, grain: Grain) -> Series:
     index = index.with_columns(nw.col("series").cast(nw.Int64))
     if groups:
         index = index.join(_groups(dataset, grain, groups), on=list(grain.product_keys), how="left")
-    index = held(index.sort("series"))
+    index = materialise(index.sort("series"))
     codes = index.select("series", *grain.keys)
     daily = daily.join(codes, on=list(grain.keys), how="inner").select("series", "day", "units")
-    return Series(index, held(daily.sort("series", "day")))
+    return Series(index, materialise(daily.sort("series", "day")))
 
 
 def _sales(dataset: Dataset, grain: Grain) -> Frame:
     """Select what was sold: sales of the order lines, or the ready sales."""
-    frame = goods(dataset)
+    frame = unit_lines(dataset)
     columns = dataset.columns(dataset.records)
     # Attributes come from their own tables, which may be corrected after the sale;
     # the channel is the order's own.
@@ -225,7 +225,7 @@ def _coarser(grain: Grain) -> tuple[str, ...]:
 def _groups(dataset: Dataset, grain: Grain, groups: tuple[str, ...]) -> Frame:
     """Name the groups of each value of the product keys; the first by name if there are several."""
     products = dataset.table("products")
-    return held(
+    return materialise(
         products.group_by(*grain.product_keys).agg(
             *(nw.col(group).min().alias(f"in_{group}") for group in groups)
         )

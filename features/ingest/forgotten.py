@@ -50,7 +50,7 @@ class Forgotten:
 
     def with_(self, folder: Path, customer_ids: Collection[str]) -> Self:
         """Add people, durably."""
-        hashes = self.hashes | {self.hashed.one(one) for one in customer_ids}
+        hashes = self.hashes | {self.hashed.pseudonym(one) for one in customer_ids}
         content = {"salt": self.hashed.key.hex(), "hashes": sorted(hashes)}
         write_durably(folder / _FILE, json.dumps(content, indent=1))
         return type(self)(self.hashed, hashes)
@@ -59,7 +59,9 @@ class Forgotten:
         """Say which ids are of forgotten people."""
         if not self.hashes:
             return pl.repeat(False, len(customer_ids), dtype=pl.Boolean, eager=True)  # noqa: FBT003
-        return self.hashed.of(customer_ids).is_in(list(self.hashes)).fill_null(value=False)
+        return (
+            self.hashed.pseudonymise(customer_ids).is_in(list(self.hashes)).fill_null(value=False)
+        )
 
     def leave_out(self, table: Table, batch: pl.DataFrame) -> pl.DataFrame:
         """Mark the rows of forgotten people with FORGOTTEN, and make their order lines nobody's."""
@@ -75,7 +77,7 @@ class Forgotten:
         made = mine.to_series().fill_null(value=False)
         hidden = orders.get_column("order_id")
         if made.any():
-            hidden = self.hashed.of(hidden).zip_with(made, hidden)
+            hidden = self.hashed.pseudonymise(hidden).zip_with(made, hidden)
         return orders.with_columns(
             hidden.alias("order_id"), pl.when(~gone).then(CUSTOMER_ID).alias(CUSTOMER_ID)
         ).select(orders.columns)

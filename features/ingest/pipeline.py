@@ -14,24 +14,24 @@ import polars as pl
 
 from features.dataset import list_datasets
 from features.errors import ImportRejected, InvalidInput
-from features.identity import LINKS, since_first
+from features.identity import LINK_TABLES, keep_first_import
 from features.ingest.forgotten import Forgotten
 from features.ingest.line_numbers import FILE as LINE_FILE
 from features.ingest.line_numbers import number_lines
 from features.ingest.quarantine import elsewhere, quarantine_file, scan_quarantine, write_quarantine
 from features.ingest.staging import SourceTable, Staged, condensed, rejected_rows, stage
 from features.ingest.validation import ImportReport, TableReport, check_share
-from features.privacy.pseudonyms import keep_to_key
+from features.privacy.pseudonyms import require_same_key
 from features.storage.locks import job_lock
 from features.storage.snapshots import (
     ROWS_PER_PART,
     commit_snapshot,
     dataset_folder,
     part_count,
-    part_of,
+    part_number,
     read_head,
     read_snapshot,
-    remove_unnamed,
+    remove_unreferenced,
     scan_parts,
     write_part,
 )
@@ -81,7 +81,7 @@ def import_tables(
     folder = dataset_folder(home, dataset)
     with job_lock(home, f"import-{dataset}"), _drafts(folder) as drafts:
         known = dataset in list_datasets(home)
-        keep_to_key(folder, key_check, begun=known)
+        require_same_key(folder, key_check, has_data=known)
         forgotten = Forgotten.load(folder)
         parts = read_snapshot(folder, read_head(folder)) if known else {}
         arrived: dict[str, list[Staged]] = {}
@@ -111,7 +111,7 @@ def import_tables(
         for name in sorted(arrived, key=lambda name: name != "products"):
             catalogue = _catalogue(folder, parts) if name in _SELLING else None
             stored = parts.get(name, [])
-            since = _next_import(folder, stored) if name in LINKS.values() else None
+            since = _next_import(folder, stored) if name in LINK_TABLES.values() else None
             parts[name], reports[name] = _merge(
                 folder, stored, arrived[name], catalogue, rows_per_part, since
             )
@@ -122,7 +122,7 @@ def import_tables(
         }
         write_quarantine(quarantine, [elsewhere(former, places), *rejected])
         quarantine_file(home, dataset, stopped=True).unlink(missing_ok=True)
-        remove_unnamed(folder)
+        remove_unreferenced(folder)
     return ImportReport(dataset, snapshot, {name: reports[name] for name in arrived})
 
 
@@ -210,7 +210,7 @@ def _merge(
         elif not (len(arrived) == 1 and arrived[0].source.unique):
             fresh = _last_of_each(fresh, key)
         if since is not None:
-            fresh = since_first(fresh, old, key, since)
+            fresh = keep_first_import(fresh, old, key, since)
         distinct += fresh.height
         if catalogue is not None and "product_id" in fresh.columns:
             sold = fresh.get_column("product_id").drop_nulls()
@@ -322,7 +322,7 @@ def _divided(folder: Path, table: Table, parts: Sequence[str], count: int) -> li
         sources = parts[number % len(parts) :: count]
         rows = scan_parts(folder, sources)
         columns = rows.collect_schema().names()
-        mine = rows.filter(part_of(table, columns, count) == number).collect()
+        mine = rows.filter(part_number(table, columns, count) == number).collect()
         key = [column for column in table.key if column in columns]
         names.append(write_part(folder, table.name, mine.sort(key)))
     return names

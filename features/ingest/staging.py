@@ -25,7 +25,7 @@ from features.ingest.validation import (
     divide,
     standard_rules,
 )
-from features.storage.snapshots import part_count, part_of
+from features.storage.snapshots import part_count, part_number
 from features.tables import TABLES, Table
 
 BATCH_ROWS = 250_000
@@ -255,7 +255,7 @@ def _is_kept(table: Table, name: str) -> bool:
 
 def _write_parts(table: Table, rows: pl.DataFrame, folder: Path, parts: int, file: str) -> None:
     names = [name for name in rows.columns if name in table.columns]
-    placed = rows.with_columns(part_of(table, names, parts).alias(_PART))
+    placed = rows.with_columns(part_number(table, names, parts).alias(_PART))
     for (part,), mine in placed.partition_by(_PART, as_dict=True, include_key=False).items():
         target = folder / str(parts) / str(part)
         target.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import narwhals as nw
 
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
-from features.demand.promotions import kinds
+from features.demand.promotions import promotion_kinds
 from features.errors import MissingData
 from features.interactions.promotion_calendar import local_plan, promotion_locations
 from features.memo import memo
@@ -67,7 +67,7 @@ def placement_lifts(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
             .group_by(nw.col(f"at_{kind}").fill_null("").alias("placement"))
             .agg(nw.len().cast(nw.Float64).alias("sold"))
             .with_columns(nw.lit(kind).alias("kind"))
-            for kind in kinds(dataset)
+            for kind in promotion_kinds(dataset)
         ]
     )
     near = local_plan(dataset, first, today)
@@ -159,7 +159,7 @@ def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
     local = dataset.has("promotions", "location_id")
     everywhere = plan.filter(nw.col("location_id").is_null()) if local else plan
     marks = []
-    for kind in kinds(dataset):
+    for kind in promotion_kinds(dataset):
         by_place = [(everywhere, ["product_id"])]
         if placed and local:
             somewhere = plan.filter(~nw.col("location_id").is_null())
@@ -194,16 +194,16 @@ def _mark(dataset: Dataset) -> nw.DataFrame[Any]:
             )
             flags = [
                 nw.lit(int(name == kind)).cast(nw.Int64).alias(f"on_{name}")
-                for name in kinds(dataset)
+                for name in promotion_kinds(dataset)
             ]
             places = [
                 (nw.col("placement") if name == kind else nw.lit(None, dtype=nw.String)).alias(
                     f"at_{name}"
                 )
-                for name in kinds(dataset)
+                for name in promotion_kinds(dataset)
             ]
             marks.append(under.select(*keys, "day", *flags, *places))
-    names = [f"{part}_{name}" for part in ("on", "at") for name in kinds(dataset)]
+    names = [f"{part}_{name}" for part in ("on", "at") for name in promotion_kinds(dataset)]
     together = (
         nw.concat(marks)
         .group_by(*keys)

@@ -22,7 +22,7 @@ def consent_columns(columns: list[str]) -> list[str]:
     return [name for name in columns if name == "consent" or name.startswith("consent_")]
 
 
-def respected(tables: Tables, asked: Tables | None = None) -> Tables:
+def apply_consent(tables: Tables, asked: Tables | None = None) -> Tables:
     """Leave out whoever has not agreed, in every column that asks.
 
     Their order lines become anonymous; their rows of `customers` and `touchpoints` go. Tables
@@ -33,7 +33,7 @@ def respected(tables: Tables, asked: Tables | None = None) -> Tables:
     asked
         The newest tables, where `tables` are older: a withdrawal holds for the past too.
     """
-    agreed = consenting(tables if asked is None else asked)
+    agreed = consenting_ids(tables if asked is None else asked)
     if agreed is None:
         return tables
     said_yes = nw.col(CUSTOMER_ID).is_in(agreed)
@@ -47,7 +47,7 @@ def respected(tables: Tables, asked: Tables | None = None) -> Tables:
     return kept
 
 
-def consenting(tables: Tables) -> list[str] | None:
+def consenting_ids(tables: Tables) -> list[str] | None:
     """Return the ids of those who agreed; None where nobody was asked."""
     asked = consent_columns(columns_of(tables, "customers"))
     if not asked:
@@ -58,7 +58,7 @@ def consenting(tables: Tables) -> list[str] | None:
     return ids
 
 
-def neither(columns: list[str]) -> nw.Expr:
+def is_unclear(columns: list[str]) -> nw.Expr:
     """Say where an answer is neither a yes nor a no; at least one column has to be given."""
     unclear = (~_word(name).is_in((*YES, *NO)) for name in columns)
     return nw.any_horizontal(*unclear, ignore_nulls=True)

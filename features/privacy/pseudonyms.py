@@ -14,7 +14,7 @@ import polars as pl
 from features.errors import InvalidInput
 from features.storage.snapshots import write_durably
 
-VARIABLE = "FORESELL_PSEUDONYM_KEY"
+KEY_VARIABLE = "FORESELL_PSEUDONYM_KEY"
 # Numbers of customers are few enough to try them all: what stops that is the key alone.
 _KEY_CHARS = 16
 # A letter first: a pseudonym is never taken for a number.
@@ -36,7 +36,7 @@ class Pseudonyms:
     key: bytes = field(repr=False)
 
     @classmethod
-    def keyed(cls, key: str | None) -> Self:
+    def from_key(cls, key: str | None) -> Self:
         """Make pseudonyms by a key from the environment.
 
         Raises
@@ -46,15 +46,15 @@ class Pseudonyms:
         """
         if not key:
             raise InvalidInput(
-                f"pseudonymise = true needs a key, and the environment does not set {VARIABLE}; "
-                "set it to a secret that you keep, such as from `openssl rand -hex 32`.",
-                field=VARIABLE,
+                f"pseudonymise = true needs a key, but {KEY_VARIABLE} is not set; "
+                "set it to a secret, such as from `openssl rand -hex 32`.",
+                field=KEY_VARIABLE,
             )
         if len(key) < _KEY_CHARS:
             raise InvalidInput(
-                f"The key in {VARIABLE} is shorter than {_KEY_CHARS} letters and could be found "
-                "by trying; take a longer one, such as from `openssl rand -hex 32`.",
-                field=VARIABLE,
+                f"The key in {KEY_VARIABLE} is shorter than {_KEY_CHARS} letters: it could be "
+                "found by trying; take a longer one, such as from `openssl rand -hex 32`.",
+                field=KEY_VARIABLE,
             )
         return cls(key.encode())
 
@@ -63,13 +63,13 @@ class Pseudonyms:
         """What tells this key from another, and tells nothing of it."""
         return self._hashed("check", "")
 
-    def of(self, ids: pl.Series) -> pl.Series:
+    def pseudonymise(self, ids: pl.Series) -> pl.Series:
         """Return the pseudonym of each id; of none, none."""
         distinct = ids.drop_nulls().unique()
-        hashed = [self.one(value) for value in distinct]
+        hashed = [self.pseudonym(value) for value in distinct]
         return ids.replace_strict(distinct, hashed, default=None, return_dtype=pl.String)
 
-    def one(self, customer_id: str) -> str:
+    def pseudonym(self, customer_id: str) -> str:
         """Return the pseudonym of one id."""
         return _FIRST + self._hashed("customer", customer_id)
 
@@ -78,7 +78,7 @@ class Pseudonyms:
         return found[:_BYTES].hex()
 
 
-def keep_to_key(folder: Path, check: str | None, *, begun: bool) -> None:
+def require_same_key(folder: Path, check: str | None, *, has_data: bool) -> None:
     """Hold a dataset to the key with which it was begun, or to none.
 
     Parameters
@@ -87,7 +87,7 @@ def keep_to_key(folder: Path, check: str | None, *, begun: bool) -> None:
         The dataset's.
     check
         Of the key of what arrives; None where ids arrive as they are.
-    begun
+    has_data
         Whether the dataset holds anything yet.
 
     Raises
@@ -95,9 +95,9 @@ def keep_to_key(folder: Path, check: str | None, *, begun: bool) -> None:
     InvalidInput
         If one person would have two ids.
     """
-    kept = key_check(folder)
+    kept = read_key_check(folder)
     name = folder.name
-    if not begun:
+    if not has_data:
         if check is not None:
             write_durably(folder / _CHECK, check)
         else:
@@ -117,13 +117,13 @@ def keep_to_key(folder: Path, check: str | None, *, begun: bool) -> None:
         )
     elif kept != check:
         raise InvalidInput(
-            f"The key in {VARIABLE} is not the one that dataset {name} was begun with; set that "
+            f"The key in {KEY_VARIABLE} is not the one of dataset {name}; set that "
             "one, or import under another name.",
-            field=VARIABLE,
+            field=KEY_VARIABLE,
         )
 
 
-def key_check(folder: Path) -> str | None:
+def read_key_check(folder: Path) -> str | None:
     """Return what tells the key of a dataset's pseudonyms; None where ids are as they came."""
     path = folder / _CHECK
     return path.read_text() if path.is_file() else None

@@ -72,7 +72,7 @@ def scratch_folder(home: Path) -> Iterator[Path]:
         os.close(held)
 
 
-def sweep_scratch(home: Path) -> None:
+def clean_up_scratch(home: Path) -> None:
     """Remove what processes that were killed have left: it may hold people's records."""
     place = home / "scratch"
     with _turn(place):

@@ -45,7 +45,7 @@ def part_count(rows: int, rows_per_part: int = ROWS_PER_PART) -> int:
     return 1 << max(0, -(-rows // rows_per_part) - 1).bit_length()
 
 
-def part_of(table: Table, columns: Sequence[str], count: int) -> pl.Expr:
+def part_number(table: Table, columns: Sequence[str], count: int) -> pl.Expr:
     """Say to which of `count` parts a row belongs, from the ids in its key.
 
     The same on every machine and with every version of Polars, whose own hash is not; a
@@ -121,7 +121,7 @@ def replace_snapshot(folder: Path, snapshot: str, parts: Mapping[str, Sequence[s
     write_durably(_listing(folder, snapshot), json.dumps(parts, indent=1, sort_keys=True))
 
 
-def remove_unnamed(folder: Path) -> None:
+def remove_unreferenced(folder: Path) -> None:
     """Remove parts that no snapshot names; call it while no import runs beside."""
     named: set[str] = set()
     for snapshot in list_snapshots(folder):

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.demand.cold_start import Launches
+from features.demand.cold_start import Analogues
 from features.demand.series import GROUPS
 from features.errors import InvalidInput, NotFound
 from training.models.demand.distribution import counted
@@ -22,13 +22,13 @@ class DemandNew:
 
     Attributes
     ----------
-    launches
+    analogues
         What former ones sold, and what is known of products and locations.
     quantiles
         The levels that are given.
     """
 
-    launches: Launches
+    analogues: Analogues
     quantiles: tuple[float, ...]
 
     @classmethod
@@ -39,8 +39,8 @@ class DemandNew:
     @property
     def described_by(self) -> tuple[str, ...]:
         """What a request may say of a product that is in no catalogue."""
-        grain = self.launches.grain
-        known = [group for group in GROUPS if self.launches.curves[group].count()]
+        grain = self.analogues.grain
+        known = [group for group in GROUPS if self.analogues.curves[group].count()]
         return tuple(g for g in known if grain.product_keys and g not in grain.keys)
 
     def check(self, one: Mapping[str, str], where: str) -> None:
@@ -52,7 +52,7 @@ class DemandNew:
             Naming the field.
         """
         for group in self.described_by:
-            if group in one and one[group] not in self.launches.curves[group]:
+            if group in one and one[group] not in self.analogues.curves[group]:
                 raise NotFound(
                     f"{where}.{group} = {one[group]!r} is unknown: no product is of it; "
                     "give one that the catalogue has, or leave it out.",
@@ -70,12 +70,12 @@ class DemandNew:
             Which of the series something is known of, and for these the mean and the quantiles,
             shape (series, periods, 1 + quantiles).
         """
-        names = (*self.launches.grain.keys, *self.described_by)
+        names = (*self.analogues.grain.keys, *self.described_by)
         asked = pl.DataFrame(
             [{name: one.get(name) for name in names} for one in series],
             schema=dict.fromkeys(names, pl.String),
         )
-        found = self.launches.expected(asked)
+        found = self.analogues.forecast(asked)
         mean = found.mean.ravel()
         levels = counted(mean, found.ratio.ravel(), self.quantiles)
         shape = (*found.mean.shape, 1 + len(self.quantiles))

@@ -12,8 +12,8 @@ from typing import Self
 import polars as pl
 
 from features.calendar import parse_as_of
-from features.demand.extract import Books
-from features.demand.plan import Planned
+from features.demand.extract import PublishedRecords
+from features.demand.plan import PlanRow
 from features.typing import Floats
 from training.models.demand.contributions import REASONS
 from training.models.demand.distribution import level_name
@@ -27,19 +27,19 @@ class DemandAgain:
 
     Attributes
     ----------
-    model, books
+    model, records
         What was fitted, and the records and plans that it is asked about.
     """
 
     model: DemandModel
-    books: Books
+    records: PublishedRecords
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `publish` wrote."""
         return cls(load_model(folder), load_extract(folder))
 
-    def features(self, rows: list[int], plan: list[Planned] | None = None) -> pl.DataFrame:
+    def features(self, rows: list[int], plan: list[PlanRow] | None = None) -> pl.DataFrame:
         """Compute the features of series, under a plan.
 
         Parameters
@@ -52,11 +52,11 @@ class DemandAgain:
         Raises
         ------
         NotFound, InvalidInput, MissingData
-            If the plan cannot be used; see `Books.dataset`.
+            If the plan cannot be used; see `PublishedRecords.dataset`.
         """
-        ids = self.books.index[rows].select(self.books.grain.keys)
-        dataset = self.books.dataset(rows, plan)
-        return self.model.features(dataset, parse_as_of(self.books.as_of), ids)
+        ids = self.records.index[rows].select(self.records.grain.keys)
+        dataset = self.records.dataset(rows, plan)
+        return self.model.features(dataset, parse_as_of(self.records.as_of), ids)
 
     def forecast(self, frame: pl.DataFrame, levels: Sequence[float]) -> Floats:
         """Forecast from features: the mean and the quantiles of each row."""
@@ -65,6 +65,6 @@ class DemandAgain:
 
     def why(self, frame: pl.DataFrame) -> Floats:
         """Say why in units, from features: a column for each of `REASONS`."""
-        keys = [*self.books.grain.keys, "date"]
+        keys = [*self.records.grain.keys, "date"]
         wide = self.model.why(frame).pivot(on="reason", index=keys, values="units")
         return wide.select(REASONS).to_numpy()

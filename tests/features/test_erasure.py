@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from features.dataset import open_dataset
-from features.erasure import erase, knows
+from features.erasure import erase, is_known
 from features.ingest.mapping.file import read_mapping
 from features.ingest.pipeline import import_tables
 from features.ingest.quarantine import quarantine_file, scan_quarantine
@@ -160,10 +160,10 @@ def test_older_snapshots_keep_their_names_and_hold_nobody(shop):
 
 
 def test_nobody_is_found_who_never_was_and_who_is_forgotten_is_remembered_as_that(shop):
-    assert knows(shop.home, "shop", [ADA])
-    assert not knows(shop.home, "shop", ["4711"])
+    assert is_known(shop.home, "shop", [ADA])
+    assert not is_known(shop.home, "shop", ["4711"])
     erase(shop.home, "shop", [ADA])
-    assert knows(shop.home, "shop", [ADA])
+    assert is_known(shop.home, "shop", [ADA])
     again = erase(shop.home, "shop", [ADA])
     assert (again.known, again.tables, again.quarantine) == (True, {}, 0)
 
@@ -196,7 +196,7 @@ def test_killed_anywhere_the_dataset_is_whole_and_the_next_run_ends_it(tmp_path,
     child = subprocess.run(words, capture_output=True, text=True)
     assert child.returncode == -signal.SIGKILL, child.stderr or "it ended"
     assert shop.table("orders").height == 100
-    assert knows(shop.home, "shop", [ADA])
+    assert is_known(shop.home, "shop", [ADA])
     erase(shop.home, "shop", [ADA])
     assert shop.mentions() == []
     assert shop.table("orders")["customer_id"].null_count() == 25

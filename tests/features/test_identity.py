@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from features.customers.builder import customers
 from features.dataset import open_dataset
 from features.errors import InvalidInput, NotFound
-from features.identity import resolve, rule
+from features.identity import resolve, undo_rule
 from features.ingest.mapping.file import read_mapping
 from features.ingest.pipeline import import_tables
 from features.ingest.sources.mapped import read_mapped
@@ -68,12 +68,12 @@ def test_a_rule_takes_what_it_names_out_of_force_and_another_brings_it_back():
         ("id", "b", {}),
         ("source", "a.csv", {}),
     ):
-        undone = pl.concat([frame, rule(frame, field, value, undone=True)])
+        undone = pl.concat([frame, undo_rule(frame, field, value, undone=True)])
         assert dict(resolve(undone).merged.iter_rows()) == left
-        restored = pl.concat([frame, rule(frame, field, value, undone=False)])
+        restored = pl.concat([frame, undo_rule(frame, field, value, undone=False)])
         assert resolve(restored).ids.equals(resolve(frame).ids)
     with pytest.raises(NotFound, match="card, mail"):
-        rule(frame, "phone", "1", undone=True)
+        undo_rule(frame, "phone", "1", undone=True)
 
 
 LINK = st.tuples(
@@ -217,7 +217,7 @@ def test_undoing_a_source_gives_the_answers_of_the_dataset_without_it(bring, tmp
     plain = features(dataset)
     _, dataset = bring()
     stored = dataset.table("customer_links").collect().to_polars()
-    undo = rule(stored, "source", "web.csv", undone=True)
+    undo = undo_rule(stored, "source", "web.csv", undone=True)
     import_tables(tmp_path, "shop", [SourceTable("customer_links", undo)], 0.0)
     undone = open_dataset(tmp_path, "shop")
     assert undone.snapshot != dataset.snapshot
@@ -235,11 +235,14 @@ def test_orders_that_come_later_change_nothing_known_of_joined_customers_before(
 
 
 def test_values_are_hashed_where_ids_are(bring):
-    pseudonyms = Pseudonyms.keyed("a key that is long enough")
+    pseudonyms = Pseudonyms.from_key("a key that is long enough")
     _, dataset = bring(MAPPING.replace('"shop"\n', '"shop"\npseudonymise = true\n', 1), pseudonyms)
     stored = dataset.table("customer_links").collect().to_polars()
-    assert set(stored.get_column("value")) == {pseudonyms.one("h1"), pseudonyms.one("h9")}
-    assert rows(dataset, "orders", "order_id", "customer_id")[2][1] == pseudonyms.one("c1")
+    assert set(stored.get_column("value")) == {
+        pseudonyms.pseudonym("h1"),
+        pseudonyms.pseudonym("h9"),
+    }
+    assert rows(dataset, "orders", "order_id", "customer_id")[2][1] == pseudonyms.pseudonym("c1")
 
 
 def test_a_no_to_consent_holds_for_the_whole_person_and_a_yes_covers_their_other_ids(bring):

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
-from features.demand.cold_start import Launches
+from features.demand.cold_start import Analogues
 from features.demand.grain import Grain
 
 FIRST = 17_000
@@ -39,7 +39,7 @@ def tables():
 
 
 def look_alikes(dataset, grain, as_of, steps, series):
-    return Launches.read(dataset, grain, as_of, steps).expected(series)
+    return Analogues.fit(dataset, grain, as_of, steps).forecast(series)
 
 
 def asked(*products):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import Unavailable
-from features.storage.locks import job_lock, scratch_folder, sweep_scratch
+from features.storage.locks import clean_up_scratch, job_lock, scratch_folder
 
 
 def test_a_second_job_is_kept_out_while_the_first_lives(tmp_path):
@@ -71,11 +71,11 @@ def test_what_a_killed_process_was_reading_does_not_stay(tmp_path):
     )
     left = Path(reader.stdout.readline().strip()) / "lines.csv"
     with scratch_folder(tmp_path) as own:
-        sweep_scratch(tmp_path)
+        clean_up_scratch(tmp_path)
         assert own.exists()
         assert left.exists()
     reader.kill()
     reader.communicate()
-    sweep_scratch(tmp_path)
+    clean_up_scratch(tmp_path)
     assert not left.exists()
     assert not own.exists()

@@ -33,7 +33,7 @@ def test_an_empty_cell_is_left_out():
         ({"to_date": None}, "to_date", "lacks to_date"),
         ({"from_date": "soon"}, "from_date", "not an ISO date"),
         ({"to_date": "2024-01-01"}, "to_date", "not after from_date"),
-        ({"from_date": "2023-12-23", "to_date": "2024-01-01"}, "to_date", "is past"),
+        ({"from_date": "2023-12-23", "to_date": "2024-01-01"}, "to_date", "in the past"),
         ({"depth": 30}, "depth", "from 0 to 1"),
         ({"price": "cheap"}, "price", "not a number"),
         ({"colour": "red"}, "colour", "not a field"),

@@ -19,7 +19,7 @@ from features.ingest.validation import FAULT
 from features.privacy.pseudonyms import Pseudonyms
 
 NOW = datetime(2024, 6, 1)
-KEY = Pseudonyms.keyed("a secret of sixteen letters")
+KEY = Pseudonyms.from_key("a secret of sixteen letters")
 MAPPING = """name = "shop"
 pseudonymise = true
 [orders]
@@ -98,15 +98,15 @@ def test_no_file_under_the_home_holds_an_id_a_column_not_mapped_or_the_key(shop)
 
 def test_one_person_has_one_pseudonym_in_every_table_and_nobody_stays_nobody(shop):
     shop.bring()
-    ada, bob = KEY.one("7001"), KEY.one("7002")
+    ada, bob = KEY.pseudonym("7001"), KEY.pseudonym("7002")
     assert shop.table("orders").sort("order_id")["customer_id"].to_list() == [ada, bob, None]
     assert set(shop.table("customers")["customer_id"]) == {ada, bob}
     assert shop.table("touchpoints")["customer_id"].to_list() == [ada]
 
 
 def test_a_pseudonym_is_no_number_and_another_key_gives_another():
-    assert KEY.one("7001")[0] == "p"
-    assert KEY.one("7001") != Pseudonyms.keyed("another secret, as long").one("7001")
+    assert KEY.pseudonym("7001")[0] == "p"
+    assert KEY.pseudonym("7001") != Pseudonyms.from_key("another secret, as long").pseudonym("7001")
     assert "secret" not in repr(KEY)
 
 
@@ -115,14 +115,14 @@ def test_an_id_reads_the_same_however_a_source_stores_it():
         hide(pl.DataFrame({"source:id": values, FAULT: None}), "source:id", KEY)["source:id"][0]
         for values in (["7001"], [" 7001 "], ["7001.0"], [7001], [7001.0])
     ]
-    assert set(hidden) == {KEY.one("7001")}
+    assert set(hidden) == {KEY.pseudonym("7001")}
 
 
 def test_order_ids_made_of_customers_are_made_of_pseudonyms(shop):
     shop.map(MAPPING.replace('order_id = "bon", ', ""))
     shop.bring()
     assert shop.mentions(*IDS) == set()
-    assert f"{KEY.one('7001')}/2024-01-02" in shop.table("orders")["order_id"].to_list()
+    assert f"{KEY.pseudonym('7001')}/2024-01-02" in shop.table("orders")["order_id"].to_list()
 
 
 def test_the_same_files_again_are_duplicates(shop):
@@ -136,7 +136,7 @@ def test_rows_from_quarantine_keep_the_pseudonym_they_have(shop):
     mended = shop.kept().with_columns(pl.col("record").str.replace("soon", "2024-01-05"))
     mended.write_parquet(quarantine_file(shop.home, "shop"))
     assert shop.replay().tables["orders"].accepted == 1
-    assert KEY.one("7003") in shop.table("orders")["customer_id"].to_list()
+    assert KEY.pseudonym("7003") in shop.table("orders")["customer_id"].to_list()
 
 
 def test_an_import_that_stops_shows_no_id(shop):
@@ -163,14 +163,14 @@ def test_an_id_that_cannot_be_one_is_kept_out_without_being_shown(shop):
 @pytest.mark.parametrize("key", [None, "", "too short"])
 def test_a_key_that_is_missing_or_short_is_asked_for(key):
     with pytest.raises(InvalidInput, match="FORESELL_PSEUDONYM_KEY") as refused:
-        Pseudonyms.keyed(key)
+        Pseudonyms.from_key(key)
     assert "too short" not in refused.value.message
 
 
 @pytest.mark.parametrize(
     ("first", "then", "says"),
     [
-        (KEY, Pseudonyms.keyed("another secret, as long"), "is not the one"),
+        (KEY, Pseudonyms.from_key("another secret, as long"), "is not the one"),
         (KEY, None, "holds pseudonyms"),
         (None, KEY, "under their own ids"),
     ],

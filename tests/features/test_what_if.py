@@ -8,10 +8,10 @@ from polars.testing import assert_frame_equal
 from features.calendar import day_start
 from features.dataset import Dataset
 from features.demand.builder import demand
-from features.demand.extract import Books
+from features.demand.extract import PublishedRecords
 from features.demand.grain import Grain
 from features.demand.plan import read_plan
-from features.demand.scenario import what_if
+from features.demand.scenario import apply_plan
 from features.errors import InvalidInput, MissingData
 
 FIRST = 17_000
@@ -91,7 +91,7 @@ def features(dataset, grain):
 
 
 def under(shop, grain, *rows):
-    return features(what_if(shop, read_plan(rows, AS_OF), Grain.parse(grain)), grain)
+    return features(apply_plan(shop, read_plan(rows, AS_OF), Grain.parse(grain)), grain)
 
 
 def mailer(product="p3", start=TODAY + 7, days=7, **more):
@@ -133,14 +133,14 @@ def test_the_published_books_give_the_features_that_the_whole_dataset_gives(
     shop, tmp_path, grain, name
 ):
     asked = Grain.parse(grain)
-    Books.write(shop, asked, AS_OF, tmp_path)
-    books = Books(tmp_path, asked, AS_OF.isoformat())
+    PublishedRecords.write(shop, asked, AS_OF, tmp_path)
+    books = PublishedRecords(tmp_path, asked, AS_OF.isoformat())
     rows = list(range(0, books.index.height, 2))
     ids = books.index[rows].select(asked.keys)
     plan = read_plan(PLANS[name], AS_OF)
     served, whole = (
         demand(one, asked, AS_OF, HORIZON, ids).collect().to_polars()
-        for one in (books.dataset(rows, plan), what_if(shop, plan, asked))
+        for one in (books.dataset(rows, plan), apply_plan(shop, plan, asked))
     )
     assert_frame_equal(served, whole, check_exact=True)
 
@@ -189,7 +189,7 @@ def test_a_planned_price_holds_on_its_days_and_the_booked_one_returns(shop):
 def test_a_kind_that_never_was_in_the_books_is_refused_with_those_that_were(shop):
     plan = read_plan([{**mailer(), "kind": "television"}], AS_OF)
     with pytest.raises(InvalidInput, match="there is display, mailer") as caught:
-        what_if(shop, plan, Grain.parse("product:week"))
+        apply_plan(shop, plan, Grain.parse("product:week"))
     assert caught.value.field == "plan[0].kind"
 
 
@@ -197,5 +197,5 @@ def test_a_price_without_a_price_list_is_refused(shop):
     bare = Dataset(shop.name, "bare", {"sales": shop.table("sales")})
     plan = read_plan([{"product_id": "p1", "from_date": date(TODAY), "price": 1}], AS_OF)
     with pytest.raises(MissingData, match="no table 'prices'") as caught:
-        what_if(bare, plan, Grain.parse("product:week"))
+        apply_plan(bare, plan, Grain.parse("product:week"))
     assert caught.value.field == "plan[0].price"

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from features.errors import InvalidInput
-from features.identity import LINKS
+from features.identity import LINK_TABLES
 from features.ingest.mapping.links import with_links
 from features.ingest.mapping.position import Place
 from features.ingest.mapping.schema import (
@@ -33,7 +33,7 @@ _MADE = {"orders": ("order_id", "line", "quantity", "kind")}
 _COPY = "# A copy of "
 _TOP = ("name", "folder", "local_time_zone", "pseudonymise", "identity")
 # Tables that records are read into; those of links follow from [identity].
-_READ = tuple(name for name in TABLES if name not in LINKS.values())
+_READ = tuple(name for name in TABLES if name not in LINK_TABLES.values())
 
 
 def read_mapping(path: Path) -> Mapping:

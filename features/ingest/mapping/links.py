@@ -5,7 +5,7 @@ Used by `mapping_file`: what tells who somebody is becomes a link and is no attr
 
 from typing import Any
 
-from features.identity import LINKS
+from features.identity import LINK_TABLES
 from features.ingest.mapping.position import Place
 from features.ingest.mapping.schema import Identity, TableSource
 
@@ -38,7 +38,7 @@ def with_links(at: Place, tables: Tables, identity: Identity) -> Tables:
                         problem = f"[{table}] names {kind} and no {column}, which it would tell of"
                         raise at.error(problem, table, kind, number)
                     link = _link(source, column, kind, rest.pop(kind), identity.most, table, number)
-                    links.setdefault(LINKS[column], []).append(link)
+                    links.setdefault(LINK_TABLES[column], []).append(link)
             found[table].append(source.model_copy(update={"columns": rest}))
     told = {str(one.constants["kind"]) for sources in links.values() for one in sources}
     for kinds in named.values():

@@ -16,7 +16,7 @@ import polars as pl
 
 from features.calendar import to_day
 from features.errors import InvalidInput
-from features.identity import LINKS
+from features.identity import LINK_TABLES
 from features.ingest.line_numbers import identity
 from features.ingest.mapping.schema import COMPUTED, Mapping, Scalar, TableSource
 from features.ingest.sources import parse
@@ -36,7 +36,7 @@ from features.ingest.sources.order_lines import (
 from features.ingest.sources.pseudonymise import hide
 from features.ingest.staging import SourceTable
 from features.ingest.validation import FAULT, FILE, RAW, Rule
-from features.privacy.consent import consent_columns, neither
+from features.privacy.consent import consent_columns, is_unclear
 from features.privacy.pseudonyms import Pseudonyms
 from features.tables import DAY, TABLES, TS, Table
 
@@ -91,7 +91,7 @@ class Reading:
             flag = pl.any_horizontal(*damaged, pl.lit(value=False)).fill_null(value=False)
             shaped = shaped.with_columns(flag.alias(DAMAGED))
         if self._asked:
-            unclear = neither(self._asked).alias(UNCLEAR)
+            unclear = is_unclear(self._asked).alias(UNCLEAR)
             shaped = nw.from_native(shaped).with_columns(unclear).to_native()
         if self.mentioned:
             shaped = shaped.filter(
@@ -182,7 +182,7 @@ class Reading:
 
     @property
     def _links(self) -> bool:
-        return self.table.name in LINKS.values()
+        return self.table.name in LINK_TABLES.values()
 
     @property
     def _mentions(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from features.privacy.pseudonyms import Pseudonyms
 def hide(batch: pl.DataFrame, column: str, pseudonyms: Pseudonyms) -> pl.DataFrame:
     """Put pseudonyms in a raw column; an id that cannot be one keeps its fault alone."""
     ids = parse.identity(batch.get_column(column))
-    hidden = pseudonyms.of(ids)
+    hidden = pseudonyms.pseudonymise(ids)
     faults = {
         UNREAD: ids.str.contains(UNREAD, literal=True),
         "-" * (ID_BYTES + 1): ids.str.len_bytes() > ID_BYTES,

@@ -19,7 +19,7 @@ import polars as pl
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.demand.builder import demand
-from features.demand.cold_start import Launches
+from features.demand.cold_start import Analogues
 from features.demand.grain import Grain
 from features.demand.series import all_series, selling_series
 from features.errors import InvalidInput
@@ -211,7 +211,7 @@ class DemandModel:
         """
         grain = Grain.parse(self.grain)
         steps = grain.periods(self.horizon_days)
-        alike = Launches.read(dataset, grain, as_of, steps).expected(ids)
+        alike = Analogues.fit(dataset, grain, as_of, steps).forecast(ids)
         mean, ratio = alike.mean.ravel(), alike.ratio.ravel()
         quantiles = counted(mean, ratio, levels)
         days = pl.DataFrame({"day": [to_day(as_of) + grain.days * k for k in range(steps)]})

@@ -13,8 +13,8 @@ import polars as pl
 
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
-from features.demand.cold_start import Launches
-from features.demand.extract import Books
+from features.demand.cold_start import Analogues
+from features.demand.extract import PublishedRecords
 from features.demand.grain import Grain
 from features.demand.series import all_series, selling_series
 from features.errors import MissingData
@@ -83,8 +83,8 @@ def publish(model: DemandModel, dataset: Dataset, as_of: datetime, folder: Path)
         (folder / name).mkdir()
     model.save(folder / MODEL)
     steps = grain.periods(model.horizon_days)
-    Launches.read(dataset, grain, as_of, steps).save(folder / COLD_START)
-    Books.write(dataset, grain, as_of, folder / EXTRACT)
+    Analogues.fit(dataset, grain, as_of, steps).save(folder / COLD_START)
+    PublishedRecords.write(dataset, grain, as_of, folder / EXTRACT)
     days = [to_day(as_of) + grain.days * step for step in range(steps)]
     about = PublishedAbout(
         grain=model.grain,
@@ -154,12 +154,12 @@ def load_model(folder: Path) -> DemandModel:
     return DemandModel.load(folder / MODEL)
 
 
-def load_extract(folder: Path) -> Books:
+def load_extract(folder: Path) -> PublishedRecords:
     """Open the extract of the records; its tables are read on demand."""
     about = load_about(folder)
-    return Books(folder / EXTRACT, Grain.parse(about.grain), about.as_of)
+    return PublishedRecords(folder / EXTRACT, Grain.parse(about.grain), about.as_of)
 
 
-def load_cold_start(folder: Path) -> Launches:
+def load_cold_start(folder: Path) -> Analogues:
     """Read what forecasts of series without sales are computed from."""
-    return Launches.load(folder / COLD_START)
+    return Analogues.load(folder / COLD_START)

@@ -12,7 +12,7 @@ import polars as pl
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.plan import check_known, read_plan, sold_ids
-from features.demand.scenario import what_if
+from features.demand.scenario import apply_plan
 from training.models.demand.distribution import QUANTILES
 from training.models.demand.model import DemandModel
 
@@ -50,7 +50,7 @@ def predict_under(
     rows = read_plan(plan, as_of)
     check_known(rows, *sold_ids(dataset))
     booked = model.predict(dataset, as_of, ids, quantiles=quantiles)
-    under = model.predict(what_if(dataset, rows, grain), as_of, ids, quantiles=quantiles)
+    under = model.predict(apply_plan(dataset, rows, grain), as_of, ids, quantiles=quantiles)
     key = [*grain.keys, "date"]
     joined = under.join(
         booked.select(*key, mean_booked="mean"), on=key, how="left", maintain_order="left"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.promotions import kinds, promotion_shares
+from features.demand.promotions import promotion_kinds, promotion_shares
 from features.demand.series import all_series, units_by_period, units_matrix
 from training.models.demand.contributions import REASONS
 
@@ -91,13 +91,13 @@ def _promoted(
     dataset: Dataset, grain: Grain, day: int, ids: pl.DataFrame, past: int, steps: int
 ) -> dict[float, float]:
     """Say how much periods, by first day as axes count them, are promoted beside the most."""
-    if not kinds(dataset) or not grain.product_keys:
+    if not promotion_kinds(dataset) or not grain.product_keys:
         return {}
     shares = promotion_shares(dataset, grain, day, day + grain.days * steps)
     index = all_series(dataset, grain).index.select("series", *grain.keys).collect().to_polars()
     series = index.join(ids, on=grain.keys, how="semi").get_column("series")
     cells = shares.collect().to_polars().filter(pl.col("series").is_in(series.implode()))
-    share = pl.max_horizontal(f"share_{kind}" for kind in kinds(dataset))
+    share = pl.max_horizontal(f"share_{kind}" for kind in promotion_kinds(dataset))
     first = pl.col("block") * grain.days + day % grain.days
     cells = cells.select(first.alias("day"), share.alias("share")).sort("day")
     shown = cells.filter(

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.dataset import Dataset
-from features.demand.builder import describe, past_periods, wanted
+from features.demand.builder import compute_features, past_periods, select_series
 from features.demand.grain import Grain
 from features.demand.panel import Panel, panel
 from features.demand.series import THOUSANDTHS
@@ -65,7 +65,7 @@ def training_rows(
         If the records are too short, or nothing sells regularly.
     """
     first, _ = dataset.days
-    index = wanted(dataset, grain, as_of_day)
+    index = select_series(dataset, grain, as_of_day)
     longest = min(
         (as_of_day - first) // grain.days, past_periods(grain) + ORIGINS * 7 // grain.days
     )
@@ -88,14 +88,14 @@ def training_rows(
         chosen = rng.random((len(steady), ahead)) < kept
         row, step = np.nonzero(chosen)
         rows, column = steady[row], at + step
-        possible = laid_out.open[rows, column]
+        possible = laid_out.availability[rows, column]
         seen = possible >= _LEAST_OPEN
         rows, step, column, possible = rows[seen], step[seen], column[seen], possible[seen]
         if not len(rows):
             continue
         units = laid_out.units[rows, column] / 1000 / possible
         parts.append(
-            describe(laid_out, at, rows, step, sample.country).with_columns(
+            compute_features(laid_out, at, rows, step, sample.country).with_columns(
                 units=pl.Series(units), origin=pl.lit(laid_out.day(at))
             )
         )
