@@ -2,7 +2,7 @@
 
 Random parts of the bundled households are taken for whole shops. The stack of churn with trees,
 the same without (logit and MBG/NBD), and BG/NBD are fitted to each at rolling origins; the smallest
-shop from which on trees are not behind is where `Boosting.fewest_examples` belongs.
+shop from which on trees are not behind is where `EnsembleOptions.fewest_examples` belongs.
 
 Run: python benchmarks/customers_size.py
 """
@@ -21,7 +21,7 @@ from foresell.settings import Settings
 from training import metrics
 from training.customers.cutoffs import customer_features
 from training.estimators.bg_nbd import BgNbd, purchases
-from training.models.churn.ensemble import Boosting
+from training.models.churn.ensemble import EnsembleOptions
 from training.models.churn.ensemble_training import cut_at, learn
 from training.models.churn.model import ChurnModel
 
@@ -74,7 +74,7 @@ def _judge(shop: Dataset, end: datetime, found: dict[str, list[float]]) -> int:
     chances = {"BG/NBD": process.silence(*purchases(features), HORIZON_DAYS)}
     count = 0
     for name, fewest in (("without trees", NEVER), ("with trees", 0)):
-        boosting = replace(Boosting(), fewest_examples=fewest, fewest_of_each=min(fewest, 1))
+        boosting = replace(EnsembleOptions(), fewest_examples=fewest, fewest_of_each=min(fewest, 1))
         stack, cuts = learn(
             shop,
             end,

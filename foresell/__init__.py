@@ -158,6 +158,7 @@ def train(
     InvalidInput
         If `as_of` is after the dataset's end.
     """
+    from training.contract import model_with_options
     from training.registry import get_task
 
     chosen, instant = get_task(task), dataset.instant(as_of)
@@ -165,7 +166,7 @@ def train(
     options = chosen.options(
         dataset, grain=grain, horizon_days=horizon_days, as_of=instant, country=country
     )
-    model: Model = chosen.model(**options, **params).fit(dataset, instant)
+    model: Model = model_with_options(chosen.model, {**options, **params}).fit(dataset, instant)
     return model
 
 

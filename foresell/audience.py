@@ -63,7 +63,7 @@ def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
     MissingData
         If it has no order lines with a customer.
     """
-    from training.customers.segment_counts import groups
+    from training.customers.segment_counts import segment_counts
     from training.models.churn.task import CHURN
 
     dataset = open_dataset(settings.home, settings.dataset)
@@ -71,5 +71,5 @@ def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
     return {
         "dataset": dataset.name,
         "as_of": end.isoformat(),
-        **groups(dataset, end, CHURN.options(dataset, as_of=end)),
+        **segment_counts(dataset, end, CHURN.options(dataset, as_of=end)),
     }

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
-from training.contract import Predictor, Score, Task
+from training.contract import Predictor, Score, Task, model_with_options
 from training.metrics import bootstrap_interval
 from training.task_setup import fitting_folds
 
@@ -237,7 +237,7 @@ def _methods(
     """Return constructors of the model and of the baselines, by name."""
     names = task.baselines if baselines is None else baselines
     return {
-        FORESELL: lambda: task.model(**options, **params),
+        FORESELL: lambda: model_with_options(task.model, {**options, **params}),
         **{name: partial(task.baselines[name], **options) for name in names},
     }
 

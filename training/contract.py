@@ -1,10 +1,10 @@
 """The contract of models, baselines and tasks with code that trains, evaluates and publishes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # ISO code of the country whose public holidays demand assumes unless another is set.
 DEFAULT_COUNTRY = "US"
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,35 @@ class Model(Predictor, Protocol):
 
 
 def options_of(model: Any) -> dict[str, Any]:
-    """Return the constructor options of a model, as `save` stores them."""
-    return {option.name: getattr(model, option.name) for option in fields(model) if option.init}
+    """Return the options that a model was made with, as `save` keeps them.
+
+    A field that is itself a dataclass of options, such as `BoostingOptions`, is laid out flat.
+    """
+    options: dict[str, Any] = {}
+    for option in fields(model):
+        if option.init:
+            value = getattr(model, option.name)
+            options |= asdict(value) if is_dataclass(value) else {option.name: value}  # type: ignore[arg-type]
+    return options
+
+
+def model_with_options(model: type[M], options: Mapping[str, Any]) -> M:
+    """Make a model from flat options, as `options_of` returns them; the rest keep defaults.
+
+    Options that belong to a field which is itself a dataclass replace those of its default.
+
+    Raises
+    ------
+    TypeError
+        If the model has no such option.
+    """
+    rest, groups = dict(options), {}
+    for option in fields(model):  # type: ignore[arg-type]
+        if option.name not in rest and is_dataclass(option.default):
+            names = {inner.name for inner in fields(option.default)}
+            values = {name: rest.pop(name) for name in names & rest.keys()}
+            groups[option.name] = replace(option.default, **values)  # type: ignore[type-var]
+    return model(**rest, **groups)
 
 
 class Score(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 from features.dataset import Dataset
 from training.backtest import Progress, Report, evaluate
-from training.contract import Model, Task
+from training.contract import Model, Task, model_with_options
 from training.tracking import CHALLENGER, Tracker, Version, code_version
 
 
@@ -81,7 +81,9 @@ def train(
             )
             tracker.log_report(report)
         progress(f"{title}: final fit")
-        model = task.model(**options, **params, threads=threads).fit(dataset, as_of)
+        model = model_with_options(task.model, {**options, **params, "threads": threads}).fit(
+            dataset, as_of
+        )
         ids = task.population(dataset, as_of, options).head(5)
         sample = model.predict(dataset, as_of, ids)
         for name, describe in task.extra_artifacts.items():

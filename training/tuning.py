@@ -14,7 +14,7 @@ import optuna
 
 from features.dataset import Dataset
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
-from training.contract import DEFAULT_COUNTRY, Space, Task
+from training.contract import DEFAULT_COUNTRY, Space, Task, options_of
 from training.task_setup import fitting_folds, set_up
 from training.tracking import Tracker
 
@@ -104,8 +104,8 @@ def tune(
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))
     seen_until = origins[-1] + timedelta(days=options["horizon_days"])
     study.set_user_attr("seen_until", seen_until.isoformat())
-    default = task.model(**options)
-    study.set_user_attr(DEFAULT, {name: getattr(default, name) for name in task.tunable})
+    default = options_of(task.model(**options))
+    study.set_user_attr(DEFAULT, {name: default[name] for name in task.tunable})
     # A trial that was interrupted has no value.
     waiting = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.WAITING])
     if default_value(study) is None and not waiting:

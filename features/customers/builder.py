@@ -13,7 +13,7 @@ from features.calendar import AsOf, to_day
 from features.columns import CUSTOMER_ID
 from features.customers.attributes import attribute_columns, attributes
 from features.customers.channels import channel_mix, several_channels
-from features.customers.usual_behaviour import routines
+from features.customers.usual_behaviour import usual_behaviour
 from features.dataset import Dataset
 from features.typing import Frame
 
@@ -169,7 +169,7 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
     numbers = [name for name in measured.collect_schema().names() if name != CUSTOMER_ID]
     measured = measured.with_columns(nw.col(*numbers).cast(nw.Float64))
     features = measured.select(CUSTOMER_ID, *_features(columns)).join(
-        routines(visits), on=CUSTOMER_ID, how="left"
+        usual_behaviour(visits), on=CUSTOMER_ID, how="left"
     )
     if several_channels(dataset):
         features = features.join(channel_mix(dataset, as_of), on=CUSTOMER_ID, how="left")

@@ -16,11 +16,11 @@ from features.customers.builder import WEIGHT_UNIT
 from features.dataset import Dataset
 from features.typing import Frame
 
-PAIR = ["customer_id", "category"]
+KEY = ["customer_id", "category"]
 HALF_LIVES_DAYS = (14, 56, 168)
 
 
-def category_clocks(
+def category_features(
     dataset: Dataset, as_of: AsOf, categories: Sequence[str] | None = None
 ) -> Frame:
     """Describe how each customer buys from each category, from what was known at `as_of`.
@@ -73,7 +73,7 @@ def category_days(dataset: Dataset, as_of: AsOf, categories: Sequence[str] | Non
     return (
         lines.select("customer_id", "product_id", "day")
         .join(catalogue, on="product_id", how="inner")
-        .group_by(*PAIR, "day")
+        .group_by(*KEY, "day")
         .agg(nw.len().alias("lines"))
     )
 
@@ -89,11 +89,11 @@ def summarise(days: Frame, as_of: AsOf) -> Frame:
     today = to_day(as_of)
     purchases = days.with_columns(
         (nw.lit(today) - nw.col("day")).cast(nw.Int64).alias("age"),
-        (nw.col("day") - nw.col("day").shift(1).over(*PAIR, order_by="day"))
+        (nw.col("day") - nw.col("day").shift(1).over(*KEY, order_by="day"))
         .cast(nw.Int64)
         .alias("gap"),
         nw.col("lines").cast(nw.Int64),
-    ).with_columns(nw.col("age").min().over(*PAIR).alias("recency"))
+    ).with_columns(nw.col("age").min().over(*KEY).alias("recency"))
     age, gap, recency = nw.col("age"), nw.col("gap"), nw.col("recency")
     purchases = purchases.with_columns(
         (gap * gap).alias("gap_squared"),
@@ -109,7 +109,7 @@ def summarise(days: Frame, as_of: AsOf) -> Frame:
         ),
     )
     sums = ["lines", "gap", "gap_squared", "longer", *(f"decayed_{d}" for d in HALF_LIVES_DAYS)]
-    measured = purchases.group_by(PAIR).agg(
+    measured = purchases.group_by(KEY).agg(
         nw.len().alias("purchases"),
         nw.col("age").max().alias("tenure"),
         *(nw.col(name).sum() for name in sums),
@@ -117,13 +117,13 @@ def summarise(days: Frame, as_of: AsOf) -> Frame:
         nw.col("gap").median().alias("gap_median"),
         gap.max().alias("gap_max"),
     )
-    numbers = [name for name in measured.collect_schema().names() if name not in PAIR]
+    numbers = [name for name in measured.collect_schema().names() if name not in KEY]
     measured = measured.with_columns(nw.col(*numbers).cast(nw.Float64))
     gaps = nw.col("purchases") - 1
     mean = nw.when(gaps > 0).then(nw.col("gap") / gaps)
     variance = nw.when(gaps > 0).then(nw.col("gap_squared") / gaps) - mean * mean
     return measured.select(
-        *PAIR,
+        *KEY,
         nw.col("purchases", "recency", "tenure", "gap_last", "gap_median", "gap_max"),
         mean.alias("gap_mean"),
         variance.clip(lower_bound=0.0).sqrt().alias("gap_sd"),

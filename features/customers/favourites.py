@@ -15,7 +15,7 @@ TOP_CATEGORIES = 3
 FAVOURITES = {"channel": "favourite_channel", "location_id": "favourite_location"}
 
 
-def habits(dataset: Dataset, as_of: AsOf) -> Frame:
+def favourites(dataset: Dataset, as_of: AsOf) -> Frame:
     """Name what each customer mostly buys, and where, from what was known at `as_of`.
 
     Parameters

@@ -26,7 +26,7 @@ GAP_QUANTILES = (0.75, 0.9)
 WEIGHT_UNIT = 2**30
 
 
-def routines(visits: Frame) -> Frame:
+def usual_behaviour(visits: Frame) -> Frame:
     """Describe the routine of each customer, and what it was a visit earlier where it is young.
 
     Parameters

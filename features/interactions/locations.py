@@ -16,7 +16,7 @@ from features.interactions.builder import BASKET_DECAY, STEP, baskets
 RECENT_DAYS = 28
 
 
-def usual_places(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
+def usual_locations(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
     """Say how each customer's baskets divide among locations.
 
     Returns

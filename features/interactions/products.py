@@ -15,7 +15,7 @@ from features.interactions.builder import STEP
 RECENT_DAYS = (7, 28)
 
 
-def assortment(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
+def product_statistics(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
     """Describe every product sold before `as_of`, anonymous orders included.
 
     Returns

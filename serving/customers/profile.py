@@ -79,7 +79,7 @@ def profiles(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) ->
 def _habits(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) -> Rows:
     profile = models["profile"]
     if isinstance(who, PostedCustomers):
-        frame = describe(who.dataset(models["churn"].population), who.as_of, profile.groups)
+        frame = describe(who.dataset(models["churn"].population), who.as_of, profile.clusters)
         said = {row["customer_id"]: row for row in frame.iter_rows(named=True)}
         keys: Sequence[str] = [key_of(number) for number in range(len(who.names))]
     else:

@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 from features.calendar import to_day
 from features.dataset import open_dataset
 from serving.recommender.batch import lists_of
-from training.customers.cutoffs import features_at_cut
+from training.customers.cutoffs import features_at_cutoff
 from training.published import versions as published
 
 CLOSE = 1e-6
@@ -40,7 +40,7 @@ def test_features_are_the_same_bits_in_training_batch_and_serving(
     assert_frame_equal(batch, served, check_exact=True)
 
     later = fresh()
-    trained = features_at_cut(later, later.end, to_day(as_of))
+    trained = features_at_cutoff(later, later.end, to_day(as_of))
     assert_frame_equal(trained, served.select(trained.columns), check_exact=True)
 
 

@@ -5,7 +5,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from features.calendar import day_start, to_day
-from features.customers.by_category import category_clocks
+from features.customers.by_category import category_features
 from features.dataset import Dataset
 from features.errors import MissingData
 
@@ -14,7 +14,7 @@ TODAY = to_day(AS_OF)
 
 
 def features_of(dataset, categories=None):
-    frame = category_clocks(dataset, AS_OF, categories).collect().to_polars()
+    frame = category_features(dataset, AS_OF, categories).collect().to_polars()
     return frame.sort("customer_id", "category")
 
 

@@ -5,7 +5,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from features.calendar import day_start, to_day
-from features.customers.favourites import habits
+from features.customers.favourites import favourites
 from features.dataset import Dataset
 from features.errors import MissingData
 
@@ -14,7 +14,7 @@ TODAY = to_day(AS_OF)
 
 
 def habits_of(dataset, as_of=AS_OF):
-    return habits(dataset, as_of).collect().to_polars().sort("customer_id")
+    return favourites(dataset, as_of).collect().to_polars().sort("customer_id")
 
 
 def lines(*rows, **columns):
@@ -86,5 +86,5 @@ def test_orders_at_or_after_as_of_move_nothing(journey, rewritten):
 def test_a_dataset_without_customers_is_refused_by_column():
     orders = lines((9, "3", "web")).drop("customer_id")
     with pytest.raises(MissingData) as error:
-        habits(Dataset.from_frames("shop", {"orders": orders}), AS_OF)
+        favourites(Dataset.from_frames("shop", {"orders": orders}), AS_OF)
     assert error.value.field == "orders.customer_id"

@@ -5,14 +5,14 @@ import pytest
 
 from features.calendar import day_start
 from features.customers.builder import customers
-from features.customers.by_category import category_clocks
+from features.customers.by_category import category_features
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.noise_floor import noise_floor
 from features.demand.series import all_series
 from features.interactions.builder import baskets, interactions, next_baskets
-from features.interactions.locations import local_sales, usual_places
-from features.interactions.products import assortment
+from features.interactions.locations import local_sales, usual_locations
+from features.interactions.products import product_statistics
 from features.interactions.promoted_purchases import placement_lifts
 
 AS_OF = day_start(17_448)
@@ -47,13 +47,13 @@ def ahead(dataset, as_of):
 @pytest.mark.parametrize(
     "build",
     [
-        assortment,
+        product_statistics,
         baskets,
         interactions,
         ahead,
-        category_clocks,
+        category_features,
         local_sales,
-        usual_places,
+        usual_locations,
         placement_lifts,
     ],
     ids=lambda build: build.__name__,

@@ -9,8 +9,8 @@ from polars.testing import assert_frame_equal
 
 from features.dataset import Dataset
 from features.interactions.builder import interactions
-from features.interactions.locations import local_sales, usual_places
-from features.interactions.products import assortment
+from features.interactions.locations import local_sales, usual_locations
+from features.interactions.products import product_statistics
 from features.interactions.promoted_purchases import placement_lifts, promoted_purchases
 
 AS_OF = datetime(2017, 10, 9)
@@ -91,7 +91,7 @@ def test_without_promotions_there_are_no_marks(made):
 
 
 def test_usual_places_weigh_the_last_basket_most(made):
-    found = collected(usual_places(made, AS_OF)).rows()
+    found = collected(usual_locations(made, AS_OF)).rows()
     assert found == [
         ("a", "north", pytest.approx(0.95)),
         ("a", "south", pytest.approx(1.0)),
@@ -105,7 +105,7 @@ def test_local_sales_are_of_the_last_four_weeks(made):
 
 
 @pytest.mark.parametrize(
-    "builder", [assortment, usual_places, local_sales, interactions, placement_lifts]
+    "builder", [product_statistics, usual_locations, local_sales, interactions, placement_lifts]
 )
 def test_orders_at_or_after_as_of_change_nothing(journey, rewritten, builder):
     orders = journey.table("orders").to_native().collect()

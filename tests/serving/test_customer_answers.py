@@ -99,7 +99,7 @@ def test_a_posted_customer_has_a_whole_profile(people, people_as_of):
     )
     assert one["top_categories"] == ["TEA", "SOUP"]
     assert one["visits"] == 4
-    assert one["cluster"] in people["profile"].groups.names
+    assert one["cluster"] in people["profile"].clusters.names
     assert empty["visits"] == 0
     Customer.model_validate(one)
 

@@ -8,7 +8,12 @@ from polars.testing import assert_frame_equal
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.errors import MissingData
-from training.customers.cutoffs import customer_features, cut_days, days_to_next, features_at_cut
+from training.customers.cutoffs import (
+    customer_features,
+    cutoff_days,
+    days_to_next,
+    features_at_cutoff,
+)
 from training.models.churn.model import ChurnModel
 from training.models.churn.task import CHURN
 
@@ -122,12 +127,12 @@ def test_features_of_a_cut_are_those_of_that_instant(journey, rewritten):
     copy = rewritten(journey)
     cut = to_day(AS_OF) - 42
     expected = customer_features(copy, day_start(cut))
-    found = features_at_cut(rewritten(journey), AS_OF, cut)
+    found = features_at_cutoff(rewritten(journey), AS_OF, cut)
     assert_frame_equal(found, expected, check_exact=True)
 
 
 def test_windows_of_all_cuts_end_by_as_of(journey):
-    days = cut_days(journey, AS_OF, latest=28, step=14, count=10, history=28)
+    days = cutoff_days(journey, AS_OF, latest=28, step=14, count=10, history=28)
     assert max(days) + 28 == to_day(AS_OF)
     assert np.diff(days).tolist() == [-14] * 9
 

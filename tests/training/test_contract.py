@@ -8,6 +8,7 @@ from polars.testing import assert_frame_equal
 
 from features.dataset import Dataset
 from features.errors import MissingData
+from training.contract import options_of
 from training.registry import TASKS
 
 AS_OF = datetime(2017, 10, 9)
@@ -162,9 +163,9 @@ def test_a_dataset_that_lacks_what_is_needed_is_refused_by_table(task):
 
 
 def test_every_tunable_option_is_an_option_of_the_model_within_its_range(task, options):
-    default = task.model(**options)
+    default = options_of(task.model(**options))
     for name, space in task.tunable.items():
-        assert space.low <= getattr(default, name) <= space.high
+        assert space.low <= default[name] <= space.high
 
 
 def test_judging_needs_no_more_than_the_answers(task, options, journey, ids, model):

@@ -3,7 +3,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from training.customers.cutoffs import Followed
+from training.customers.cutoffs import Cutoff
 from training.models.churn.task import CHURN
 from training.models.next_purchase.baselines import kaplan_meier
 from training.models.next_purchase.task import NEXT_PURCHASE
@@ -23,8 +23,8 @@ def test_a_baseline_answers_for_those_asked_in_their_order(task, name, journey):
 
 
 def test_kaplan_meier_is_the_product_of_who_stayed_among_those_still_followed():
-    one = Followed(0, None, np.array([0, 2, 5]), np.array([True, True, False]), 5)
-    cut_short = Followed(0, None, np.array([0, 2]), np.array([True, False]), 2)
+    one = Cutoff(0, None, np.array([0, 2, 5]), np.array([True, True, False]), 5)
+    cut_short = Cutoff(0, None, np.array([0, 2]), np.array([True, False]), 2)
     curve = kaplan_meier([one, cut_short], 5)
     stayed = (1 - 2 / 5) * (1 - 1 / 2)
     np.testing.assert_allclose(curve, [0.4, 0.4, 1 - stayed, 1 - stayed, 1 - stayed])

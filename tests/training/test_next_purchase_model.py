@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from features.calendar import to_day
 from features.errors import InvalidInput
-from training.customers.cutoffs import followed_cuts
+from training.customers.cutoffs import past_cutoffs
 from training.customers.survival import answers_from, curve_of
 from training.models.churn.model import ChurnModel
 from training.models.next_purchase.model import NextPurchaseModel, anchored
@@ -95,11 +95,13 @@ def test_an_unknown_customer_gets_the_curve_of_newcomers(model, journey):
 
 
 def test_cuts_are_followed_for_one_horizon_or_until_as_of(journey):
-    cuts = followed_cuts(journey, AS_OF, 56, step=14, count=6)
-    assert [cut.until for cut in cuts] == [14, 28, 42, 56, 56, 56]
+    cuts = past_cutoffs(journey, AS_OF, 56, step=14, count=6)
+    assert [cut.follow_up_days for cut in cuts] == [14, 28, 42, 56, 56, 56]
     for cut in cuts:
-        assert cut.days[~cut.bought].tolist() == [cut.until] * int((~cut.bought).sum())
-        assert cut.days[cut.bought].max() < cut.until
+        assert cut.days_to_purchase[~cut.purchased].tolist() == [cut.follow_up_days] * int(
+            (~cut.purchased).sum()
+        )
+        assert cut.days_to_purchase[cut.purchased].max() < cut.follow_up_days
 
 
 def test_too_short_a_horizon_is_refused(journey):

@@ -6,9 +6,9 @@ import pytest
 
 from features.customers.usual_behaviour import PREFIX
 from training.customers.cutoffs import customer_features
-from training.customers.explanations import by_theme, strongest
-from training.customers.feature_phrases import WORDLESS, sentence, words_of
-from training.customers.monotone_inputs import with_routine
+from training.customers.explanations import group_contributions, top_explanations
+from training.customers.feature_phrases import UNEXPLAINED, feature_text, phrase_of_feature
+from training.customers.monotone_inputs import monotone_inputs
 from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd
 from training.models.next_purchase.person_periods import bin_edges, expand, inputs_of
 
@@ -27,18 +27,20 @@ def read(features):
     periods = expand(
         inputs_of(features, 0), BgNbd(1, 10, 0.1, 1), bin_edges(56), rows, np.zeros_like(rows)
     )
-    trees, _ = with_routine(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
+    trees, _ = monotone_inputs(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
     further = ["expected_orders", "expected_spend", "channel_main_share", "channel_spread"]
     return {*features.columns, *periods.columns, *trees.columns, *further}
 
 
 def test_no_feature_is_without_words(read):
-    assert [name for name in sorted(read) if words_of(name) is None and name not in WORDLESS] == []
+    assert [
+        name for name in sorted(read) if phrase_of_feature(name) is None and name not in UNEXPLAINED
+    ] == []
 
 
 def test_every_feature_can_be_told_of_every_customer(features):
     told = [
-        sentence(row, name)
+        feature_text(row, name)
         for row in features.sort("visits").gather_every(20).iter_rows(named=True)
         for name in features.columns
         if name != "customer_id"
@@ -47,7 +49,7 @@ def test_every_feature_can_be_told_of_every_customer(features):
 
 
 def said(feature, **row):
-    return sentence(row, PREFIX + feature)
+    return feature_text(row, PREFIX + feature)
 
 
 def test_routines_are_told_in_a_marketers_words():
@@ -72,15 +74,15 @@ def test_routines_are_told_in_a_marketers_words():
 
 def test_a_routine_of_before_is_told_as_the_routine():
     row = {"routine_weekday_5": 0.6}
-    assert sentence(row, "before_routine_weekday_5") == "usually shops on Saturdays"
+    assert feature_text(row, "before_routine_weekday_5") == "usually shops on Saturdays"
 
 
 def test_what_is_known_of_somebody_is_told_by_name_and_value():
-    assert sentence({"attribute_household_size": "5+"}, "attribute_household_size") == (
+    assert feature_text({"attribute_household_size": "5+"}, "attribute_household_size") == (
         "household size: 5+"
     )
-    assert sentence({"attribute_age": None}, "attribute_age") == "age not known"
-    assert sentence({"attribute_children": 2.0}, "attribute_children") == "children: 2"
+    assert feature_text({"attribute_age": None}, "attribute_age") == "age not known"
+    assert feature_text({"attribute_children": 2.0}, "attribute_children") == "children: 2"
 
 
 def test_a_theme_speaks_in_the_words_of_what_moved_it_its_way():
@@ -88,9 +90,9 @@ def test_a_theme_speaks_in_the_words_of_what_moved_it_its_way():
         {"routine_weekday_1": [-0.5], "routine_weekday_5": [0.9], "attribute_age": [-0.1]}
     )
     row = {"routine_weekday_1": 0.1, "routine_weekday_5": 0.7, "attribute_age": "65+"}
-    themes, sums, leading = by_theme(parts)
+    themes, sums, leading = group_contributions(parts)
     assert (themes, leading.tolist()) == (["weekday", "who"], [[1, 2]])
     np.testing.assert_allclose(sums, [[0.4, -0.1]])
-    ((first, second),) = strongest(parts, pl.DataFrame([row]), 2)
+    ((first, second),) = top_explanations(parts, pl.DataFrame([row]), 2)
     assert first == ("usually shops on Saturdays", pytest.approx(0.4))
     assert second == ("age: 65+", pytest.approx(-0.1))

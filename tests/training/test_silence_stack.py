@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from training.customers.cutoffs import Followed, customer_features, followed_from
-from training.customers.monotone_features import directed, direction
-from training.customers.monotone_inputs import with_routine
+from training.customers.cutoffs import Cutoff, customer_features, follow_up
+from training.customers.monotone_features import monotone_features, monotone_sign
+from training.customers.monotone_inputs import monotone_inputs
 from training.estimators.bg_nbd import ModifiedBgNbd
-from training.models.churn.ensemble import Boosting, ChurnEnsemble, best_weights
+from training.models.churn.ensemble import ChurnEnsemble, EnsembleOptions, best_weights
 from training.models.churn.ensemble_training import learn
 from training.models.churn.monotone_logistic import MonotoneLogit
 from training.models.churn.seasonal_calibration import Line, best_season
 
 AS_OF = datetime(2017, 12, 4)
-QUICK = Boosting(rounds=30, members=1)
+QUICK = EnsembleOptions(rounds=30, members=1)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_the_likelier_member_gets_the_weight():
 
 def test_with_few_examples_there_are_no_trees(learnt):
     _, cuts = learnt
-    few = [cut.some(np.arange(cut.features.height) < 40) for cut in cuts]
+    few = [cut.select(np.arange(cut.features.height) < 40) for cut in cuts]
     stack = ChurnEnsemble.fit(ModifiedBgNbd(1, 10, 0.1, 1), 28, few, QUICK, (0.5, 0.3, 0.2))
     assert stack.boosters == ()
     assert stack.weights == (0.0, 0.8, 0.2)
@@ -76,11 +76,11 @@ def test_a_shop_of_one_customer_is_answered(customer):
 
 def test_money_itself_has_no_direction_and_no_part(journey):
     features = customer_features(journey, AS_OF)
-    columns, signs = directed(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
+    columns, signs = monotone_features(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
     assert set(signs) == {1, -1}
     assert columns.null_count().sum_horizontal()[0] == 0
     assert [
-        direction(n) for n in ("recency", "visits_28", "gap_mean", "recency_over_gap_mean")
+        monotone_sign(n) for n in ("recency", "visits_28", "gap_mean", "recency_over_gap_mean")
     ] == [
         1,
         -1,
@@ -152,13 +152,16 @@ def test_nothing_at_or_after_as_of_is_learnt_from(learnt, journey, rewritten):
 
 def test_half_the_horizon_is_learnt_of_customers_who_are_followed_no_further(learnt, journey):
     stack, known = learnt
-    young = followed_from(journey, AS_OF, to_day(AS_OF) - 14, 28)
-    assert young.until == 14
+    young = follow_up(journey, AS_OF, to_day(AS_OF) - 14, 28)
+    assert young.follow_up_days == 14
     more = ChurnEnsemble.fit(stack.process, 28, [young, *known], QUICK)
     less = ChurnEnsemble.fit(stack.process, 28, known, QUICK)
     features = customer_features(journey, AS_OF)
     of_all, of_half = (
-        [one.predict(with_routine(features, stack.process, 28)[0]).tolist() for one in fit.boosters]
+        [
+            one.predict(monotone_inputs(features, stack.process, 28)[0]).tolist()
+            for one in fit.boosters
+        ]
         for fit in (more, less)
     )
     assert of_all[0] == of_half[0]
@@ -167,7 +170,7 @@ def test_half_the_horizon_is_learnt_of_customers_who_are_followed_no_further(lea
 
 def test_trees_for_half_the_horizon_speak_at_the_level_of_the_others(learnt):
     stack, known = learnt
-    columns = pl.concat(with_routine(cut.features, stack.process, 28)[0] for cut in known)
+    columns = pl.concat(monotone_inputs(cut.features, stack.process, 28)[0] for cut in known)
     whole, half = (
         1 / (1 + np.exp(-booster.predict(columns, raw_score=True) - shift))
         for booster, shift in zip(stack.boosters, stack.shifts, strict=True)
@@ -179,13 +182,13 @@ def test_trees_for_half_the_horizon_speak_at_the_level_of_the_others(learnt):
 def test_what_was_followed_is_known_as_far_as_it_had_happened():
     frame = pl.DataFrame({"customer_id": ["a", "b", "c", "d"]})
     bought = np.array([True, True, True, False])
-    cut = Followed(100, frame, np.array([3, 10, 27, 28]), bought, 28)
-    assert cut.stayed_away(28).tolist() == [0, 0, 0, 1]
-    assert cut.stayed_away(14).tolist() == [0, 0, 1, 1]
-    early = cut.known_at(110)
-    assert early.until == 10
-    assert early.days.tolist() == [3, 10, 10, 10]
-    assert early.bought.tolist() == [True, False, False, False]
-    assert early.stayed_away(10).tolist() == [0, 1, 1, 1]
-    assert cut.known_at(90).until == 0
-    assert cut.some(early.bought).features.get_column("customer_id").to_list() == ["a"]
+    cut = Cutoff(100, frame, np.array([3, 10, 27, 28]), bought, 28)
+    assert cut.churned(28).tolist() == [0, 0, 0, 1]
+    assert cut.churned(14).tolist() == [0, 0, 1, 1]
+    early = cut.censored_at(110)
+    assert early.follow_up_days == 10
+    assert early.days_to_purchase.tolist() == [3, 10, 10, 10]
+    assert early.purchased.tolist() == [True, False, False, False]
+    assert early.churned(10).tolist() == [0, 1, 1, 1]
+    assert cut.censored_at(90).follow_up_days == 0
+    assert cut.select(early.purchased).features.get_column("customer_id").to_list() == ["a"]

@@ -30,7 +30,7 @@ FEWEST_DAYS = 28
 
 
 @dataclass(frozen=True)
-class Followed:
+class Cutoff:
     """Customers as they were at a cut, followed to their next visit.
 
     Attributes
@@ -49,32 +49,40 @@ class Followed:
 
     day: int
     features: pl.DataFrame
-    days: NDArray[np.int64]
-    bought: NDArray[np.bool_]
-    until: int
+    days_to_purchase: NDArray[np.int64]
+    purchased: NDArray[np.bool_]
+    follow_up_days: int
 
-    def stayed_away(self, horizon_days: int) -> NDArray[np.float64]:
+    def churned(self, horizon_days: int) -> NDArray[np.float64]:
         """Return 1 where no visit was seen within so many days, which were followed, else 0."""
-        return (~self.bought | (self.days >= horizon_days)).astype(np.float64)
+        return (~self.purchased | (self.days_to_purchase >= horizon_days)).astype(np.float64)
 
-    def known_at(self, day: int) -> Self:
+    def censored_at(self, day: int) -> Self:
         """Return them as far as they were followed by the start of a day."""
-        until = max(min(self.until, day - self.day), 0)
-        seen = self.bought & (self.days < until)
-        return replace(self, days=np.minimum(self.days, until), bought=seen, until=until)
+        follow_up_days = max(min(self.follow_up_days, day - self.day), 0)
+        return replace(
+            self,
+            days_to_purchase=np.minimum(self.days_to_purchase, follow_up_days),
+            purchased=self.purchased & (self.days_to_purchase < follow_up_days),
+            follow_up_days=follow_up_days,
+        )
 
-    def some(self, chosen: NDArray[np.bool_]) -> Self:
+    def select(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the chosen customers."""
-        features = self.features.filter(pl.Series(chosen))
-        return replace(self, features=features, days=self.days[chosen], bought=self.bought[chosen])
+        return replace(
+            self,
+            features=self.features.filter(pl.Series(chosen)),
+            days_to_purchase=self.days_to_purchase[chosen],
+            purchased=self.purchased[chosen],
+        )
 
 
-def half_of(horizon_days: int) -> int:
+def half_horizon(horizon_days: int) -> int:
     """Return half a horizon: what happens in it is known sooner."""
     return max(horizon_days // 2, 1)
 
 
-def least_days(horizon_days: int, needed: int) -> int:
+def min_history_days(horizon_days: int, needed: int) -> int:
     """Return the days of records without which not even a process of buying is fitted.
 
     Parameters
@@ -84,18 +92,18 @@ def least_days(horizon_days: int, needed: int) -> int:
     needed
         Days from which on something can be learnt.
     """
-    return min(needed, max(half_of(horizon_days), FEWEST_DAYS))
+    return min(needed, max(half_horizon(horizon_days), FEWEST_DAYS))
 
 
-def records_days(dataset: Dataset, as_of: datetime) -> int:
+def history_days(dataset: Dataset, as_of: datetime) -> int:
     """Return the days from the first purchase of a known customer to `as_of`."""
-    visits = days_known(dataset, as_of)
+    visits = known_customer_days(dataset, as_of)
     if visits.is_empty():
         return 0
     return to_day(as_of) - int(visits.get_column("day").min())  # type: ignore[arg-type]
 
 
-def learnable(dataset: Dataset, as_of: datetime, horizon_days: int, needed: int) -> bool:
+def has_enough_history(dataset: Dataset, as_of: datetime, horizon_days: int, needed: int) -> bool:
     """Say whether the records reach back far enough to learn from: `needed` days.
 
     Raises
@@ -103,7 +111,7 @@ def learnable(dataset: Dataset, as_of: datetime, horizon_days: int, needed: int)
     MissingData
         If not even a process of buying can be fitted to them.
     """
-    days, least = records_days(dataset, as_of), least_days(horizon_days, needed)
+    days, least = history_days(dataset, as_of), min_history_days(horizon_days, needed)
     if days < least:
         raise MissingData(
             f"Dataset {dataset.name} has {days} days of orders before {as_of.date()}, but {least} "
@@ -120,7 +128,7 @@ def customer_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     return customers(dataset, as_of).collect().to_polars().sort("customer_id")
 
 
-def features_at_cut(dataset: Dataset, as_of: datetime, cut: int) -> pl.DataFrame:
+def features_at_cutoff(dataset: Dataset, as_of: datetime, cut: int) -> pl.DataFrame:
     """Return what `customer_features` returns for the first instant of day `cut` before `as_of`.
 
     The order lines are collapsed once for all cuts rather than once for each.
@@ -129,12 +137,12 @@ def features_at_cut(dataset: Dataset, as_of: datetime, cut: int) -> pl.DataFrame
     stored = customer_features.stored(dataset, instant)
     if stored is not None:
         return stored
-    days = nw.from_native(days_known(dataset, as_of)).lazy().filter(nw.col("day") < cut)
+    days = nw.from_native(known_customer_days(dataset, as_of)).lazy().filter(nw.col("day") < cut)
     frame = summarise(days, dataset, instant).collect().to_polars().sort("customer_id")
     return customer_features.store(dataset, frame, instant)
 
 
-def cut_days(
+def cutoff_days(
     dataset: Dataset, as_of: datetime, *, latest: int, step: int, count: int, history: int
 ) -> list[int]:
     """Return the days of up to `count` cuts, newest first, `step` days apart.
@@ -157,7 +165,7 @@ def cut_days(
     MissingData
         If there is no such cut.
     """
-    days = records_days(dataset, as_of)
+    days = history_days(dataset, as_of)
     first, newest = to_day(as_of) - days, to_day(as_of) - latest
     cuts = [newest - step * k for k in range(count) if newest - step * k - first >= history]
     if not cuts:
@@ -175,7 +183,7 @@ def days_to_next(dataset: Dataset, as_of: datetime, cut: int, ids: pl.Series) ->
 
     A visit on the day itself counts 0; null where there is none before `as_of`.
     """
-    visits = days_known(dataset, as_of).filter(pl.col("lines") > 0, pl.col("day") >= cut)
+    visits = known_customer_days(dataset, as_of).filter(pl.col("lines") > 0, pl.col("day") >= cut)
     following = visits.group_by("customer_id").agg(pl.col("day").min() - cut)
     wanted = ids.alias("customer_id").to_frame()
     return wanted.join(following, on="customer_id", how="left", maintain_order="left").get_column(
@@ -187,7 +195,7 @@ def typical_spend(dataset: Dataset, as_of: datetime, cut: int | None = None) -> 
     """Return the unit of money at `as_of`, or at the earlier day `cut`: a visit's median spend."""
     given = None if dataset.population is None else dataset.population.typical_spend
     if given is None:
-        known = days_known(dataset, as_of)
+        known = known_customer_days(dataset, as_of)
         days = known if cut is None else known.filter(pl.col("day") < cut)
         given = typical_spend_units(nw.from_native(days).lazy())
     return (given or 0.0) / MONEY_UNIT
@@ -201,7 +209,7 @@ def orders_and_spend(
     Spend is in units of the typical spend at the cut. A window that ends after `as_of` counts as
     far as it is known.
     """
-    ahead = days_known(dataset, as_of).filter(
+    ahead = known_customer_days(dataset, as_of).filter(
         pl.col("lines") > 0, pl.col("day") >= cut, pl.col("day") < cut + horizon_days
     )
     unit = typical_spend(dataset, as_of, cut) * MONEY_UNIT
@@ -214,9 +222,9 @@ def orders_and_spend(
     return found.get_column("orders").to_numpy(), found.get_column("spend").to_numpy()
 
 
-def followed_cuts(
+def past_cutoffs(
     dataset: Dataset, as_of: datetime, horizon_days: int, *, step: int, count: int
-) -> list[Followed]:
+) -> list[Cutoff]:
     """Return up to `count` cuts, each followed for one horizon or until `as_of`.
 
     The newest lies `step` days before `as_of`, so the follow-up of the newer ones is short.
@@ -226,20 +234,20 @@ def followed_cuts(
     MissingData
         If there is no cut with one horizon of records before it.
     """
-    days = cut_days(dataset, as_of, latest=step, step=step, count=count, history=horizon_days)
-    return [followed_from(dataset, as_of, day, horizon_days) for day in days]
+    days = cutoff_days(dataset, as_of, latest=step, step=step, count=count, history=horizon_days)
+    return [follow_up(dataset, as_of, day, horizon_days) for day in days]
 
 
-def followed_from(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Followed:
+def follow_up(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Cutoff:
     """Follow customers from a day for one horizon or until `as_of`."""
-    features = features_at_cut(dataset, as_of, day)
+    features = features_at_cutoff(dataset, as_of, day)
     follow = min(horizon_days, to_day(as_of) - day)
     following = days_to_next(dataset, as_of, day, features.get_column("customer_id"))
     days = following.fill_null(follow).clip(upper_bound=follow).to_numpy().astype(np.int64)
-    return Followed(day, features, days, days < follow, follow)
+    return Cutoff(day, features, days, days < follow, follow)
 
 
 @memo()
-def days_known(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+def known_customer_days(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Return customer-days known at `as_of` (`builder.customer_days`)."""
     return customer_days(dataset, as_of).collect().to_polars()

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.customers.feature_phrases import sentence, words_of
+from training.customers.feature_phrases import feature_text, phrase_of_feature
 
 
-def by_theme(
+def group_contributions(
     contributions: pl.DataFrame,
 ) -> tuple[list[str], NDArray[np.float64], NDArray[np.intp]]:
     """Add up the contributions of each theme's features; what has no words is dropped.
@@ -25,9 +25,9 @@ def by_theme(
     """
     columns: dict[str, list[int]] = {}
     for number, feature in enumerate(contributions.columns):
-        words = words_of(feature)
+        words = phrase_of_feature(feature)
         if words is not None:
-            columns.setdefault(words.theme, []).append(number)
+            columns.setdefault(words.group, []).append(number)
     values = contributions.to_numpy(order="c")
     sums = np.zeros((len(values), len(columns)))
     leading = np.zeros(sums.shape, dtype=np.intp)
@@ -40,21 +40,21 @@ def by_theme(
     return list(columns), sums, leading
 
 
-def strongest(
+def top_explanations(
     contributions: pl.DataFrame, features: pl.DataFrame, count: int
 ) -> list[list[tuple[str, float]]]:
     """Return each row's `count` strongest reasons with their contributions, strongest first."""
     names = contributions.columns
-    _, values, leading = by_theme(contributions)
+    _, values, leading = group_contributions(contributions)
     order = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :count]
     return [
-        [(sentence(row, names[leading[i, j]]), float(values[i, j])) for j in order[i]]
+        [(feature_text(row, names[leading[i, j]]), float(values[i, j])) for j in order[i]]
         for i, row in enumerate(features.iter_rows(named=True))
     ]
 
 
 def explanation_columns(reasons: list[list[tuple[str, float]]]) -> list[pl.Series]:
-    """Lay out `strongest` as the columns `explanations` and `contributions`, lists of equal length.
+    """Return `top_explanations` as the columns `explanations` and `contributions`.
 
     Contributions are rounded: their last bits depend on how many rows are added up at once.
     """
@@ -66,9 +66,11 @@ def explanation_columns(reasons: list[list[tuple[str, float]]]) -> list[pl.Serie
     ]
 
 
-def explained(contributions: pl.DataFrame, features: pl.DataFrame, count: int) -> pl.DataFrame:
+def explanation_rows(
+    contributions: pl.DataFrame, features: pl.DataFrame, count: int
+) -> pl.DataFrame:
     """Return `strongest` as a frame: one row a customer and reason."""
-    found = strongest(contributions, features, count)
+    found = top_explanations(contributions, features, count)
     rows = [
         (customer, reason, contribution)
         for customer, reasons in zip(features.get_column("customer_id"), found, strict=True)

@@ -26,33 +26,33 @@ HABIT = 2 / 7
 # What has changed by less is told as it is over all.
 CHANGED = 0.1
 # Columns that customers have in common, and those of the bin that is asked about.
-WORDLESS = ("customer_id", "elapsed", "weekday_now", "first_weekday", "typical_spend", "base")
+UNEXPLAINED = ("customer_id", "elapsed", "weekday_now", "first_weekday", "typical_spend", "base")
 
 
 @dataclass(frozen=True)
-class Words:
+class Phrase:
     """Features whose names begin alike, their theme, and what is said of them."""
 
-    theme: str
+    group: str
     prefixes: tuple[str, ...]
     say: Say
 
 
 @cache
-def words_of(feature: str) -> Words | None:
+def phrase_of_feature(feature: str) -> Phrase | None:
     """Return the first words that fit a feature, if it has any."""
-    if feature in WORDLESS:
+    if feature in UNEXPLAINED:
         return None
     feature = feature.replace(BEFORE, ROUTINE)
-    return next((one for one in WORDS if feature.startswith(one.prefixes)), None)
+    return next((one for one in PHRASES if feature.startswith(one.prefixes)), None)
 
 
-def sentence(row: Row, feature: str) -> str:
+def feature_text(row: Row, feature: str) -> str:
     """Say what a feature says of a customer; `words_of` has to know it."""
-    words, name = words_of(feature), feature.replace(BEFORE, ROUTINE)
+    words, name = phrase_of_feature(feature), feature.replace(BEFORE, ROUTINE)
     if words is None:
         raise KeyError(feature)
-    return words.say(row, name) or THEMES[words.theme](row)
+    return words.say(row, name) or GROUP_TEXTS[words.group](row)
 
 
 def count_of(number: float, one: str, many: str = "") -> str:
@@ -125,11 +125,11 @@ def _spend(row: Row) -> str:
 
 
 def _share_of_visits(what: str) -> Say:
-    def say(row: Row, feature: str) -> str | None:
+    def text(row: Row, feature: str) -> str | None:
         share = row.get(feature)
         return None if share is None else f"{share:.0%} of visits are {what}"
 
-    return say
+    return text
 
 
 def _spread_of_spend(row: Row, feature: str) -> str | None:
@@ -219,7 +219,7 @@ def _attribute(row: Row, feature: str) -> str:
     return f"{name}: {value:g}" if isinstance(value, float) else f"{name}: {value}"
 
 
-THEMES: dict[str, Callable[[Row], str]] = {
+GROUP_TEXTS: dict[str, Callable[[Row], str]] = {
     "rhythm": _rhythm,
     "trend": _trend,
     "frequency": _frequency,
@@ -243,45 +243,45 @@ def _routine(*names: str) -> tuple[str, ...]:
     return tuple(ROUTINE + name for name in names)
 
 
-WORDS = (
-    Words("rhythm", _routine("gap_sd", "gap_cv", "gap_mean", "gap_median"), _regularity),
-    Words(
+PHRASES = (
+    Phrase("rhythm", _routine("gap_sd", "gap_cv", "gap_mean", "gap_median"), _regularity),
+    Phrase(
         "rhythm",
         (*_routine("gap_trend", "gap_late", "gap_last"), "gap_last", "gap_max_84"),
         _lately,
     ),
-    Words("rhythm", (*_routine("gap_max"), "gap_max", "silence_longest"), _longest),
-    Words("rhythm", _routine("gap_q"), _long),
-    Words(
+    Phrase("rhythm", (*_routine("gap_max"), "gap_max", "silence_longest"), _longest),
+    Phrase("rhythm", _routine("gap_q"), _long),
+    Phrase(
         "rhythm",
         ("recency", "gap", "silent", "silence", "alive", "own_hazard", "process"),
         _plain,
     ),
-    Words("trend", ("visits_trend", "visits_share"), _plain),
-    Words("frequency", ("visits_365", "visits_decayed_224", *_routine("visits")), _visits),
-    Words("frequency", ("visits", "visit_rate", "expected_orders"), _plain),
-    Words("spend", _routine("spend_small"), _share_of_visits("small ones for this customer")),
-    Words("spend", _routine("spend_large"), _share_of_visits("large ones for this customer")),
-    Words("spend", _routine("spend_very"), _share_of_visits("very large ones for this customer")),
-    Words("spend", _routine("spend_cv"), _spread_of_spend),
-    Words("spend", _routine("spend_late"), _spend_late),
-    Words("spend", ("spend", "expected_spend"), _plain),
-    Words("basket", tuple(f"{ROUTINE}lines_share_{n}" for n in LINES), _lines_share),
-    Words("basket", _routine("lines"), _lines_late),
-    Words("basket", ("products", "categories"), _variety),
-    Words("basket", ("lines",), _plain),
-    Words("tenure", ("tenure", *_routine("tenure")), _plain),
-    Words("places", ("channel_",), _channels),
-    Words("places", ("locations", "channels"), _plain),
-    Words("discount", _routine("discount_late"), _discount_late),
-    Words("discount", ("discount", *_routine("discount")), _plain),
-    Words("returns", ("return",), _plain),
-    Words(
+    Phrase("trend", ("visits_trend", "visits_share"), _plain),
+    Phrase("frequency", ("visits_365", "visits_decayed_224", *_routine("visits")), _visits),
+    Phrase("frequency", ("visits", "visit_rate", "expected_orders"), _plain),
+    Phrase("spend", _routine("spend_small"), _share_of_visits("small ones for this customer")),
+    Phrase("spend", _routine("spend_large"), _share_of_visits("large ones for this customer")),
+    Phrase("spend", _routine("spend_very"), _share_of_visits("very large ones for this customer")),
+    Phrase("spend", _routine("spend_cv"), _spread_of_spend),
+    Phrase("spend", _routine("spend_late"), _spend_late),
+    Phrase("spend", ("spend", "expected_spend"), _plain),
+    Phrase("basket", tuple(f"{ROUTINE}lines_share_{n}" for n in LINES), _lines_share),
+    Phrase("basket", _routine("lines"), _lines_late),
+    Phrase("basket", ("products", "categories"), _variety),
+    Phrase("basket", ("lines",), _plain),
+    Phrase("tenure", ("tenure", *_routine("tenure")), _plain),
+    Phrase("places", ("channel_",), _channels),
+    Phrase("places", ("locations", "channels"), _plain),
+    Phrase("discount", _routine("discount_late"), _discount_late),
+    Phrase("discount", ("discount", *_routine("discount")), _plain),
+    Phrase("returns", ("return",), _plain),
+    Phrase(
         "weekday",
         tuple(f"{start}_{k}" for start in ("weekday_share", ROUTINE + "weekday") for k in range(7)),
         _on_weekday,
     ),
-    Words("weekday", ("weekday", *_routine("weekday")), _plain),
-    Words("offers", ("touches",), _plain),
-    Words("who", (ATTRIBUTE,), _attribute),
+    Phrase("weekday", ("weekday", *_routine("weekday")), _plain),
+    Phrase("offers", ("touches",), _plain),
+    Phrase("who", (ATTRIBUTE,), _attribute),
 )

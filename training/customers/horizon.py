@@ -7,7 +7,7 @@ from typing import Any
 
 from features.cadence import Horizon, cadence, purchase_horizon
 from features.dataset import Dataset
-from training.customers.cutoffs import least_days
+from training.customers.cutoffs import min_history_days
 
 
 @dataclass(frozen=True)
@@ -59,4 +59,4 @@ class CustomerHorizon:
 
     def least_days(self, dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG002
         """Count the days without which nothing can be answered."""
-        return least_days(options["horizon_days"], self.needed(options["horizon_days"]))
+        return min_history_days(options["horizon_days"], self.needed(options["horizon_days"]))

@@ -37,7 +37,7 @@ SHARES = ((7, 28), (14, 56), (28, 112))
 LEAST_PART = 2**-16
 
 
-def directed(
+def monotone_features(
     features: pl.DataFrame, process: ModifiedBgNbd, horizon_days: int
 ) -> tuple[pl.DataFrame, list[int]]:
     """Return the columns that have a direction, and 1 (rises with silence) or -1 for each.
@@ -60,11 +60,11 @@ def directed(
             for part, whole in SHARES
         ),
     )
-    signs = {name: sign for name in known.columns if (sign := direction(name))}
+    signs = {name: sign for name in known.columns if (sign := monotone_sign(name))}
     return known.select(pl.col(name).cast(pl.Float64) for name in signs), list(signs.values())
 
 
-def direction(name: str) -> int:
+def monotone_sign(name: str) -> int:
     """Return 1 where a column rises with silence, -1 where it falls, 0 where neither is known."""
     if name.startswith(NEITHER):
         return 0

@@ -16,7 +16,7 @@ import polars as pl
 from features.customers.attributes import PREFIX as ATTRIBUTE
 from features.customers.usual_behaviour import BEFORE, LAST_DAY, PREFIX
 from features.typing import Floats
-from training.customers.monotone_features import directed
+from training.customers.monotone_features import monotone_features
 from training.estimators.bg_nbd import ModifiedBgNbd
 
 # The present silence over these gaps of the routine rises with silence, too.
@@ -26,7 +26,7 @@ GAPS = (
 )
 
 
-def with_routine(
+def monotone_inputs(
     features: pl.DataFrame, process: ModifiedBgNbd, horizon_days: int
 ) -> tuple[pl.DataFrame, list[int]]:
     """Return the columns of `directed` first, then the routine's and who they are, and signs.
@@ -41,7 +41,7 @@ def with_routine(
     tuple
         The columns, and 1 or -1 where they have a direction, 0 where they have none.
     """
-    columns, signs = directed(features, process, horizon_days)
+    columns, signs = monotone_features(features, process, horizon_days)
     routine = _routine(features, PREFIX)
     who = features.select(name for name in features.columns if name.startswith(ATTRIBUTE))
     free = [1 if name.startswith("silence_over_") else 0 for name in routine.columns]
@@ -49,7 +49,7 @@ def with_routine(
     return together, signs + free + [0] * who.width
 
 
-def lowest(
+def min_over_last_visit(
     log_odds: Callable[[pl.DataFrame], Floats], columns: pl.DataFrame, features: pl.DataFrame
 ) -> tuple[Floats, pl.DataFrame]:
     """Answer from `with_routine` columns so that a visit within the last day lowers the answer.

@@ -20,7 +20,7 @@ from features.customers.channels import several_channels
 from features.customers.population_statistics import PopulationStatistics
 from features.dataset import Dataset
 from features.tables import TABLES
-from training.customers.cutoffs import days_known
+from training.customers.cutoffs import known_customer_days
 
 # Where or through what was bought, if that is recorded but not said: one place, nameless.
 UNNAMED = "unnamed"
@@ -63,7 +63,7 @@ class Population:
         schema = attributes(dataset).collect_schema() if described else {}
         return cls(
             PopulationStatistics(
-                typical_spend_units(nw.from_native(days_known(dataset, as_of)).lazy()),
+                typical_spend_units(nw.from_native(known_customer_days(dataset, as_of)).lazy()),
                 several_channels(dataset),
                 tuple(described),
             ),

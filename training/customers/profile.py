@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import polars as pl
 
-from features.customers.favourites import TOP_CATEGORIES, habits
+from features.customers.favourites import TOP_CATEGORIES, favourites
 from features.dataset import Dataset
 from training.customers.clusters import Clusters
 from training.customers.cutoffs import customer_features
@@ -24,9 +24,9 @@ NAMES = ("favourite_channel", "favourite_location")
 
 def publish(dataset: Dataset, as_of: datetime, folder: Path) -> None:
     """Find the clusters, describe every customer at `as_of`, and write both."""
-    groups = Clusters.fit(customer_features(dataset, as_of))
-    groups.save(folder / CLUSTERS)
-    describe(dataset, as_of, groups).write_parquet(folder / PROFILES)
+    clusters = Clusters.fit(customer_features(dataset, as_of))
+    clusters.save(folder / CLUSTERS)
+    describe(dataset, as_of, clusters).write_parquet(folder / PROFILES)
 
 
 def erase(folder: Path, erased: Callable[[pl.Series], pl.Series]) -> set[str]:
@@ -52,7 +52,7 @@ def describe(dataset: Dataset, as_of: datetime, groups: Clusters) -> pl.DataFram
         favourite_channel and favourite_location (null where they are not recorded).
     """
     features = customer_features(dataset, as_of)
-    named = habits(dataset, as_of).collect().to_polars()
+    named = favourites(dataset, as_of).collect().to_polars()
     laid = features.with_columns(groups.named(features)).join(
         named, on="customer_id", how="left", maintain_order="left"
     )

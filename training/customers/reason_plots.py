@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 
-def reasons_of(answer: Mapping[str, Any]) -> Figure:
+def explanation_bars(answer: Mapping[str, Any]) -> Figure:
     """Draw the reasons of one row of a customer model's answers, with what each moved."""
     reasons, moved = list(answer["explanations"])[::-1], list(answer["contributions"])[::-1]
     figure = Figure(figsize=(8, 0.7 + 0.5 * len(reasons)), layout="constrained")

@@ -20,7 +20,7 @@ from training.customers.cutoffs import customer_features
 DAYS_BEFORE = (28, 91)
 
 
-def groups(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> dict[str, Any]:
+def segment_counts(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> dict[str, Any]:
     """Count customers by stage, RFM segment and cluster, and say how stable the clusters are.
 
     Parameters

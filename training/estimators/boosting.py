@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -23,14 +23,42 @@ from features.typing import Floats
 from training.estimators.path_attribution import Paths
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-TREE_OPTIONS = (
-    "learning_rate",
-    "num_leaves",
-    "min_data_in_leaf",
-    "feature_fraction",
-    "bagging_fraction",
-    "lambda_l2",
-)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoostingOptions:
+    """How LightGBM grows trees, under LightGBM's own names.
+
+    A model holds its options in one field of this type. Outside the model they are flat: saved
+    models, tuning and experiment tracking name `num_leaves`, not `trees.num_leaves` (see
+    `training.contract.options_of`).
+
+    Attributes
+    ----------
+    learning_rate
+        Shrinkage of each tree.
+    num_leaves
+        Leaves of a tree at most.
+    min_data_in_leaf
+        Training rows in a leaf at least.
+    feature_fraction
+        Share of the features that a tree chooses from.
+    bagging_fraction
+        Share of the rows that a tree learns from; drawn anew for each tree.
+    lambda_l2
+        L2 penalty on leaf values.
+    """
+
+    learning_rate: float
+    num_leaves: int
+    min_data_in_leaf: int
+    feature_fraction: float
+    bagging_fraction: float = 0.7
+    lambda_l2: float
+
+    def params(self, **further: Any) -> dict[str, Any]:
+        """Return LightGBM's parameters: these options, and what `further` adds or replaces."""
+        return asdict(self) | {"bagging_freq": 1} | further
 
 
 @dataclass(frozen=True)
@@ -191,19 +219,6 @@ class Booster:
         categories = {name: tuple(levels) for name, levels in layout["categories"].items()}
         native = lgb.Booster(model_str=path.with_suffix(".txt").read_text())
         return cls(tuple(layout["columns"]), categories, native, threads)
-
-
-def tree_params(options: Any, **further: Any) -> dict[str, Any]:
-    """Return LightGBM's parameters from options of its names, with bagging in every round.
-
-    Parameters
-    ----------
-    options
-        Has the attributes of TREE_OPTIONS.
-    further
-        The objective, and what else it needs.
-    """
-    return {name: getattr(options, name) for name in TREE_OPTIONS} | {"bagging_freq": 1} | further
 
 
 def _in_order(levels: Iterable[str]) -> tuple[str, ...]:

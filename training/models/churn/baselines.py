@@ -16,7 +16,12 @@ from sklearn.preprocessing import StandardScaler
 
 from features.dataset import Dataset
 from features.typing import Floats
-from training.customers.cutoffs import customer_features, cut_days, days_to_next, features_at_cut
+from training.customers.cutoffs import (
+    customer_features,
+    cutoff_days,
+    days_to_next,
+    features_at_cutoff,
+)
 from training.estimators.bg_nbd import BgNbd, purchases
 
 RFM = ("recency", "visits", "visit_rate", "spend_per_visit", "tenure")
@@ -41,7 +46,7 @@ class _OnColumns:
         return np.asarray(features.select(pl.col(self.seen_).log1p()).to_numpy())
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        cuts = cut_days(
+        cuts = cutoff_days(
             dataset,
             as_of,
             latest=self.horizon_days,
@@ -49,7 +54,7 @@ class _OnColumns:
             count=10,
             history=self.horizon_days,
         )
-        frames = [features_at_cut(dataset, as_of, cut) for cut in cuts]
+        frames = [features_at_cutoff(dataset, as_of, cut) for cut in cuts]
         labels = []
         for cut, frame in zip(cuts, frames, strict=True):
             following = days_to_next(dataset, as_of, cut, frame.get_column("customer_id"))

@@ -20,11 +20,11 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from features.typing import Floats
-from training.customers.cutoffs import Followed, half_of
-from training.customers.monotone_features import directed
-from training.customers.monotone_inputs import lowest, with_routine
+from training.customers.cutoffs import Cutoff, half_horizon
+from training.customers.monotone_features import monotone_features
+from training.customers.monotone_inputs import min_over_last_visit, monotone_inputs
 from training.estimators.bg_nbd import ModifiedBgNbd, purchases
-from training.estimators.boosting import Booster, tree_params
+from training.estimators.boosting import Booster, BoostingOptions
 from training.models.churn.monotone_logistic import MonotoneLogit
 from training.models.churn.seasonal_calibration import Line
 
@@ -38,26 +38,33 @@ DOUBT = 5.0
 EQUAL = (1 / 3, 1 / 3, 1 / 3)
 MOST_CERTAIN = 12.0
 
+TREES = BoostingOptions(
+    learning_rate=0.04,
+    num_leaves=12,
+    min_data_in_leaf=60,
+    feature_fraction=0.15,
+    lambda_l2=5.0,
+)
+
 
 @dataclass(frozen=True)
-class Boosting:
-    """How trees are grown, as LightGBM has it; `members` pairs of other seeds are averaged.
+class EnsembleOptions:
+    """Options of the ensemble's boosters.
 
     Attributes
     ----------
+    trees, rounds
+        How trees are grown, and how many a booster has.
+    members
+        Pairs of boosters that are averaged, each pair of another seed.
     fewest_examples, fewest_of_each
         With fewer customers at cuts, or fewer of the rarer outcome among them, there are no trees:
         the logit and the process answer alone. Trees were not behind in the smallest shops that
         were tried, of 300 examples (`benchmarks/customers_size.py`): weights guard the stack.
     """
 
+    trees: BoostingOptions = TREES
     rounds: int = 200
-    learning_rate: float = 0.04
-    num_leaves: int = 12
-    min_data_in_leaf: int = 60
-    feature_fraction: float = 0.15
-    bagging_fraction: float = 0.7
-    lambda_l2: float = 5.0
     members: int = 2
     fewest_examples: int = 300
     fewest_of_each: int = 30
@@ -97,8 +104,8 @@ class ChurnEnsemble:
         cls,
         process: ModifiedBgNbd,
         horizon_days: int,
-        cuts: Sequence[Followed],
-        boosting: Boosting,
+        cuts: Sequence[Cutoff],
+        options: EnsembleOptions,
         weights: tuple[float, float, float] = EQUAL,
     ) -> Self:
         """Fit the members to customers followed from cuts.
@@ -106,34 +113,34 @@ class ChurnEnsemble:
         Cuts whose follow-up is shorter than the horizon count for half of it, if they are followed
         so far; one at least has to be followed for all of it.
         """
-        whole = [cut for cut in cuts if cut.until >= horizon_days]
+        whole = [cut for cut in cuts if cut.follow_up_days >= horizon_days]
         together = pl.concat(cut.features for cut in whole)
-        label = np.concatenate([cut.stayed_away(horizon_days) for cut in whole])
-        known, rising = directed(together, process, horizon_days)
+        label = np.concatenate([cut.churned(horizon_days) for cut in whole])
+        known, rising = monotone_features(together, process, horizon_days)
         logit = MonotoneLogit.fit(known.to_numpy(), np.array(rising, dtype=np.float64), label)
         rarer = min(label.sum(), len(label) - label.sum())
-        if len(label) < boosting.fewest_examples or rarer < boosting.fewest_of_each:
+        if len(label) < options.fewest_examples or rarer < options.fewest_of_each:
             return cls(horizon_days, process, logit, (), (), without_trees(weights))
-        columns, signs = with_routine(together, process, horizon_days)
-        params = tree_params(boosting, objective="binary", monotone_constraints=signs)
+        columns, signs = monotone_inputs(together, process, horizon_days)
+        params = options.trees.params(objective="binary", monotone_constraints=signs)
 
         def grow(columns: pl.DataFrame, label: Floats, seed: int) -> Booster:
             return Booster.fit(
-                columns, label, params, boosting.rounds, threads=boosting.threads, seed=seed
+                columns, label, params, options.rounds, threads=options.threads, seed=seed
             )
 
         # Whether somebody stays away for half as long is known sooner, and has another share of
         # chance in it: trees that learnt the one and trees that learnt the other err apart.
-        half = half_of(horizon_days)
-        sooner = [cut for cut in cuts if cut.until >= half]
-        sooner_label = np.concatenate([cut.stayed_away(half) for cut in sooner])
-        sooner_columns, _ = with_routine(
+        half = half_horizon(horizon_days)
+        sooner = [cut for cut in cuts if cut.follow_up_days >= half]
+        sooner_label = np.concatenate([cut.churned(half) for cut in sooner])
+        sooner_columns, _ = monotone_inputs(
             pl.concat(cut.features for cut in sooner), process, horizon_days
         )
         boosters: list[Booster] = []
         shifts: list[float] = []
-        for member in range(boosting.members):
-            seed = boosting.seed + member
+        for member in range(options.members):
+            seed = options.seed + member
             of_all, of_half = grow(columns, label, seed), grow(sooner_columns, sooner_label, seed)
             boosters += [of_all, of_half]
             said = (one.predict(columns, raw_score=True) for one in (of_half, of_all))
@@ -149,7 +156,7 @@ class ChurnEnsemble:
         """Return the members' log-odds, shape (customers, 3); 0 for those that there are not."""
         logit = np.zeros(features.height)
         if self.logit is not None:
-            columns, _ = directed(features, self.process, self.horizon_days)
+            columns, _ = monotone_features(features, self.process, self.horizon_days)
             logit = self.logit.log_odds(columns.to_numpy())
         return np.stack([self._by_trees(features)[0], logit, self._by_process(features)], axis=1)
 
@@ -166,7 +173,7 @@ class ChurnEnsemble:
 
         What the process says counts for the column `process_silence`.
         """
-        known, _ = directed(features, self.process, self.horizon_days)
+        known, _ = monotone_features(features, self.process, self.horizon_days)
         columns = self._by_trees(features)[1]
         trees, logit, process = self.weights
         parts = np.zeros((features.height, columns.width + 1))
@@ -225,8 +232,8 @@ class ChurnEnsemble:
                 found += (booster.predict(columns, raw_score=True) + shift) / len(self.boosters)
             return found
 
-        columns, _ = with_routine(features, self.process, self.horizon_days)
-        return lowest(mean, columns, features)
+        columns, _ = monotone_inputs(features, self.process, self.horizon_days)
+        return min_over_last_visit(mean, columns, features)
 
     def _by_process(self, features: pl.DataFrame) -> Floats:
         p = self.process.silence(*purchases(features), self.horizon_days)

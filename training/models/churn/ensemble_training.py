@@ -17,16 +17,21 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.typing import Floats
 from training.customers.cutoffs import (
-    Followed,
+    Cutoff,
     customer_features,
-    cut_days,
-    days_known,
-    followed_from,
-    half_of,
-    learnable,
+    cutoff_days,
+    follow_up,
+    half_horizon,
+    has_enough_history,
+    known_customer_days,
 )
 from training.estimators.bg_nbd import ModifiedBgNbd, purchases
-from training.models.churn.ensemble import Boosting, ChurnEnsemble, best_weights, without_trees
+from training.models.churn.ensemble import (
+    ChurnEnsemble,
+    EnsembleOptions,
+    best_weights,
+    without_trees,
+)
 from training.models.churn.seasonal_calibration import (
     YEAR_DAYS,
     Line,
@@ -45,11 +50,11 @@ def learn(
     dataset: Dataset,
     as_of: datetime,
     horizon_days: int,
-    boosting: Boosting,
+    options: EnsembleOptions,
     *,
     cuts: int,
     step_days: int,
-) -> tuple[ChurnEnsemble, list[Followed]]:
+) -> tuple[ChurnEnsemble, list[Cutoff]]:
     """Learn who stays away for `horizon_days` from what was known at `as_of`.
 
     Parameters
@@ -70,9 +75,9 @@ def learn(
         If there are too few days before `as_of` for the process.
     """
     process = ModifiedBgNbd.fit(*purchases(customer_features(dataset, as_of)))
-    if not learnable(dataset, as_of, horizon_days, 2 * horizon_days):
+    if not has_enough_history(dataset, as_of, horizon_days, 2 * horizon_days):
         return ChurnEnsemble.of_process(process, horizon_days), []
-    days = cut_days(
+    days = cutoff_days(
         dataset,
         as_of,
         latest=horizon_days,
@@ -81,15 +86,15 @@ def learn(
         history=horizon_days,
     )
     # The newest customers stayed away for half the horizon, or did not.
-    young = to_day(as_of) - half_of(horizon_days)
-    followed = [followed_from(dataset, as_of, day, horizon_days) for day in (young, *days)]
+    young = to_day(as_of) - half_horizon(horizon_days)
+    followed = [follow_up(dataset, as_of, day, horizon_days) for day in (young, *days)]
     known = followed[1:]
     # Stacks as they would have been at the newest cut, and one horizon before it.
     newest = known[0]
-    label = newest.stayed_away(horizon_days)
-    trial = _as_of(newest, followed, horizon_days, boosting)
+    label = newest.churned(horizon_days)
+    trial = _as_of(newest, followed, horizon_days, options)
     trials: list[tuple[ChurnEnsemble, Cut, float]] = []
-    of_most = _of_most(followed, process, horizon_days, boosting)
+    of_most = _of_most(followed, process, horizon_days, options)
     if of_most is not None:
         trials.append((*of_most, 1.0))
     if trial is not None:
@@ -101,7 +106,7 @@ def learn(
         [(stack.members(features), away, worth) for stack, (features, away), worth in trials],
         with_trees=bool(trials) and all(stack.boosters for stack, _, _ in trials),
     )
-    stack = ChurnEnsemble.fit(process, horizon_days, followed, boosting, weights)
+    stack = ChurnEnsemble.fit(process, horizon_days, followed, options, weights)
     if trial is None:
         return stack, known
     trial = replace(trial, weights=weights)
@@ -109,11 +114,11 @@ def learn(
     candidates: dict[str, Line] = {}
     # The newest answers that had come true at the newest cut, to customers not learnt from.
     before = next((cut for cut in known if cut.day + horizon_days <= newest.day), newest)
-    earlier = _as_of(before, followed, horizon_days, boosting)
+    earlier = _as_of(before, followed, horizon_days, options)
     if earlier is not None:
         fitting = weights if earlier.boosters else without_trees(weights)
         earlier = replace(earlier, weights=fitting)
-        happened = before.stayed_away(horizon_days)
+        happened = before.churned(horizon_days)
         candidates["newest"] = Line.fit(earlier.log_odds(before.features), happened)
     year_before = _year_before(dataset, as_of, newest.day, horizon_days)
     if year_before is not None:
@@ -138,23 +143,23 @@ def learn(
 
 def cut_at(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Cut:
     """Return customers as they were at a cut, and 1 where they bought nothing for the horizon."""
-    followed = followed_from(dataset, as_of, day, horizon_days)
-    return followed.features, followed.stayed_away(horizon_days)
+    followed = follow_up(dataset, as_of, day, horizon_days)
+    return followed.features, followed.churned(horizon_days)
 
 
 def _as_of(
-    cut: Followed, followed: Sequence[Followed], horizon_days: int, boosting: Boosting
+    cut: Cutoff, followed: Sequence[Cutoff], horizon_days: int, options: EnsembleOptions
 ) -> ChurnEnsemble | None:
     """Fit a stack to what had come true by a cut; None where nothing had."""
-    before = [one.known_at(cut.day) for one in followed if one.day < cut.day]
-    if not any(one.until >= horizon_days for one in before):
+    before = [one.censored_at(cut.day) for one in followed if one.day < cut.day]
+    if not any(one.follow_up_days >= horizon_days for one in before):
         return None
     process = ModifiedBgNbd.fit(*purchases(cut.features))
-    return ChurnEnsemble.fit(process, horizon_days, before, replace(boosting, members=1))
+    return ChurnEnsemble.fit(process, horizon_days, before, replace(options, members=1))
 
 
 def _of_most(
-    followed: Sequence[Followed], process: ModifiedBgNbd, horizon_days: int, boosting: Boosting
+    followed: Sequence[Cutoff], process: ModifiedBgNbd, horizon_days: int, options: EnsembleOptions
 ) -> tuple[ChurnEnsemble, Cut] | None:
     """Fit a stack to three customers of four; return it and the rest of them at all cuts.
 
@@ -166,23 +171,25 @@ def _of_most(
     them, they did worse than they do in the end.
     """
 
-    def learnt(cut: Followed) -> NDArray[np.bool_]:
+    def learnt(cut: Cutoff) -> NDArray[np.bool_]:
         hashes = cut.features.get_column("customer_id").hash(seed=0).to_numpy()
         return np.asarray(hashes % LEARNT_OF != 0)
 
-    whole = [cut for cut in followed if cut.until >= horizon_days]
-    rest = [cut.some(~learnt(cut)) for cut in whole]
-    if not any(learnt(cut).any() for cut in whole) or not any(len(cut.days) for cut in rest):
+    whole = [cut for cut in followed if cut.follow_up_days >= horizon_days]
+    rest = [cut.select(~learnt(cut)) for cut in whole]
+    if not any(learnt(cut).any() for cut in whole) or not any(
+        len(cut.days_to_purchase) for cut in rest
+    ):
         return None
-    once = replace(boosting, members=1)
-    stack = ChurnEnsemble.fit(process, horizon_days, [c.some(learnt(c)) for c in followed], once)
-    happened = np.concatenate([cut.stayed_away(horizon_days) for cut in rest])
+    once = replace(options, members=1)
+    stack = ChurnEnsemble.fit(process, horizon_days, [c.select(learnt(c)) for c in followed], once)
+    happened = np.concatenate([cut.churned(horizon_days) for cut in rest])
     return stack, (pl.concat(cut.features for cut in rest), happened)
 
 
 def _year_before(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Cut | None:
     """Return the cut a year before a day, where there is a horizon of records before it."""
-    first = int(days_known(dataset, as_of).get_column("day").min())  # type: ignore[arg-type]
+    first = int(known_customer_days(dataset, as_of).get_column("day").min())  # type: ignore[arg-type]
     if day - YEAR_DAYS - first < horizon_days:
         return None
     return cut_at(dataset, as_of, day - YEAR_DAYS, horizon_days)

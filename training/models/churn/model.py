@@ -17,11 +17,12 @@ import polars as pl
 
 from features.customers.segments import FEW_VISITS, GROWING, LOYAL, NEW, WON_BACK, Rfm, stage
 from features.dataset import Dataset
-from training.contract import Needs, options_of
+from training.contract import Needs, model_with_options, options_of
 from training.customers import published as known_customers
 from training.customers.cutoffs import customer_features
-from training.customers.explanations import explained, explanation_columns, strongest
-from training.models.churn.ensemble import Boosting, ChurnEnsemble
+from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
+from training.estimators.boosting import BoostingOptions
+from training.models.churn.ensemble import TREES, ChurnEnsemble, EnsembleOptions
 from training.models.churn.ensemble_training import learn
 
 # With fewer examples of newcomers than this, everyone stands for them.
@@ -52,9 +53,10 @@ class ChurnModel:
     members
         Pairs of forests that are averaged, each of another seed: one has learnt the horizon, one
         half of it.
-    rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction,
-    lambda_l2
-        As LightGBM has them.
+    rounds
+        Number of trees.
+    trees
+        How they are grown.
     """
 
     name: ClassVar[str] = "churn"
@@ -67,12 +69,7 @@ class ChurnModel:
     cut_step_days: int = 14
     members: int = 2
     rounds: int = 200
-    learning_rate: float = 0.04
-    num_leaves: int = 12
-    min_data_in_leaf: int = 60
-    feature_fraction: float = 0.15
-    bagging_fraction: float = 0.7
-    lambda_l2: float = 5.0
+    trees: BoostingOptions = TREES
     stack_: ChurnEnsemble = field(init=False, repr=False)
     newcomer_rate_: float = field(init=False, repr=False)
     rfm_: Rfm = field(init=False, repr=False)
@@ -96,15 +93,13 @@ class ChurnModel:
             dataset,
             as_of,
             self.horizon_days,
-            self._boosting(),
+            self._ensemble_options(),
             cuts=self.cuts,
             step_days=self.cut_step_days,
         )
         features = customer_features(dataset, as_of)
         self.rfm_ = Rfm.fit(nw.from_native(features).lazy())
-        away = [cut.stayed_away(self.horizon_days) for cut in cuts] or [
-            self.stack_.chance(features)
-        ]
+        away = [cut.churned(self.horizon_days) for cut in cuts] or [self.stack_.chance(features)]
         visits = pl.concat([cut.features["visits"] for cut in cuts] or [features["visits"]])
         everyone, few = np.concatenate(away), (visits < FEW_VISITS).to_numpy()
         known = everyone[few] if few.sum() >= MIN_NEWCOMERS else everyone
@@ -145,7 +140,7 @@ class ChurnModel:
 
     def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
         """Answer from rows of `features`; batch and serving both go through here."""
-        reasons = strongest(self.stack_.contributions(features), features, REASONS)
+        reasons = top_explanations(self.stack_.contributions(features), features, REASONS)
         named = (
             self.rfm_.name(nw.from_native(features).lazy())
             .select(stage(self.horizon_days).alias("stage"), "rfm_segment", "rfm_score")
@@ -167,7 +162,7 @@ class ChurnModel:
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return each customer's reasons; `contribution` in log-odds of churn."""
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        return explained(self.stack_.contributions(features), features, REASONS)
+        return explanation_rows(self.stack_.contributions(features), features, REASONS)
 
     def save(self, folder: Path) -> None:
         """Write the stack and `churn.json`."""
@@ -184,22 +179,17 @@ class ChurnModel:
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
         content = json.loads((folder / "churn.json").read_text())
-        model = cls(**content["options"])
+        model = model_with_options(cls, content["options"])
         model.threads = threads or model.threads
         model.stack_ = ChurnEnsemble.load(folder / "stack", model.threads)
         model.newcomer_rate_ = content["newcomer_rate"]
         model.rfm_ = Rfm.from_edges(content["rfm"])
         return model
 
-    def _boosting(self) -> Boosting:
-        return Boosting(
+    def _ensemble_options(self) -> EnsembleOptions:
+        return EnsembleOptions(
+            trees=self.trees,
             rounds=self.rounds,
-            learning_rate=self.learning_rate,
-            num_leaves=self.num_leaves,
-            min_data_in_leaf=self.min_data_in_leaf,
-            feature_fraction=self.feature_fraction,
-            bagging_fraction=self.bagging_fraction,
-            lambda_l2=self.lambda_l2,
             members=self.members,
             seed=self.seed,
             threads=self.threads,

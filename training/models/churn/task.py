@@ -18,7 +18,7 @@ from training.contract import Companion, Score, Space, Task
 from training.customers import profile
 from training.customers.cutoffs import customer_features, days_to_next
 from training.customers.evaluation import HORIZON, activity, population, slices
-from training.customers.segment_counts import groups
+from training.customers.segment_counts import segment_counts
 from training.models.churn.baselines import BgNbdSilence, lightgbm_rfm, recency_only, rfm_logistic
 from training.models.churn.model import ChurnModel
 from training.models.churn.plots import draw
@@ -115,7 +115,7 @@ CHURN = Task(
     population=population,
     evaluate=evaluate,
     plots=plots,
-    extra_artifacts={"segments": groups},
+    extra_artifacts={"segments": segment_counts},
     publish=publish,
     erase=erase,
     companions={"profile": Companion(profile.publish, profile.erase)},

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from features.customers.by_category import PAIR
+from features.customers.by_category import KEY
 from features.dataset import Dataset
 from features.typing import Floats
 from training.customers.survival import answers_from
@@ -20,7 +20,7 @@ CATEGORIES, CUTS, STEP_DAYS = 40, 6, 14
 def _answer(features: pl.DataFrame, curves: Floats, ids: pl.DataFrame | None) -> pl.DataFrame:
     read = answers_from(features.get_column("customer_id"), curves)
     answer = read.insert_column(1, features.get_column("category"))
-    return answer if ids is None else ids.join(answer, on=PAIR, maintain_order="left")
+    return answer if ids is None else ids.join(answer, on=KEY, maintain_order="left")
 
 
 @dataclass

@@ -15,10 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
-from features.customers.by_category import PAIR, category_days, summarise
+from features.customers.by_category import KEY, category_days, summarise
 from features.dataset import Dataset
 from features.memo import memo
-from training.customers.cutoffs import customer_features, cut_days, features_at_cut
+from training.customers.cutoffs import customer_features, cutoff_days, features_at_cutoff
 
 # A rhythm needs two gaps to show.
 FEWEST_PURCHASES = 3
@@ -61,7 +61,7 @@ class FollowedPairs:
 
 def leading_categories(dataset: Dataset, as_of: datetime, count: int) -> list[str]:
     """Return the categories that most customers buy from time and again, in order of name."""
-    purchases = _days(dataset, as_of, None).group_by(PAIR).agg(pl.len().alias("purchases"))
+    purchases = _days(dataset, as_of, None).group_by(KEY).agg(pl.len().alias("purchases"))
     often = purchases.filter(pl.col("purchases") >= FEWEST_PURCHASES)
     ranked = often.group_by("category").len().sort("len", "category", descending=[True, False])
     return sorted(ranked.head(count).get_column("category").to_list())
@@ -120,7 +120,7 @@ def _pairs(
     if cut is None:
         instant, customers = as_of, customer_features(dataset, as_of)
     else:
-        instant, customers = day_start(cut), features_at_cut(dataset, as_of, cut)
+        instant, customers = day_start(cut), features_at_cutoff(dataset, as_of, cut)
         days = days.filter(pl.col("day") < cut)
     found = summarise(nw.from_native(days).lazy(), instant).collect().to_polars()
     found = found.filter(pl.col("purchases") >= FEWEST_PURCHASES)
@@ -135,7 +135,7 @@ def _pairs(
             (pl.col("recency") / pl.col("gap_mean")).alias("recency_over_gap_mean"),
             (pl.col("gap_mean") / pl.col("category_gap")).alias("gap_over_category"),
         )
-        .sort(PAIR)
+        .sort(KEY)
     )
 
 
@@ -156,7 +156,9 @@ def followed_pairs(
         If there is no cut with one horizon of records before it.
     """
     found = []
-    for day in cut_days(dataset, as_of, latest=step, step=step, count=count, history=horizon_days):
+    for day in cutoff_days(
+        dataset, as_of, latest=step, step=step, count=count, history=horizon_days
+    ):
         features = pairs(dataset, as_of, categories, day)
         follow = min(horizon_days, to_day(as_of) - day)
         following = days_to_next_pair(dataset, as_of, categories, day, features)
@@ -177,8 +179,8 @@ def days_to_next_pair(
     A purchase on the day itself counts 0; null where there is none.
     """
     ahead = _days(dataset, as_of, categories).filter(pl.col("day") >= cut)
-    following = ahead.group_by(PAIR).agg(pl.col("day").min() - cut)
-    joined = wanted.select(PAIR).join(following, on=PAIR, how="left", maintain_order="left")
+    following = ahead.group_by(KEY).agg(pl.col("day").min() - cut)
+    joined = wanted.select(KEY).join(following, on=KEY, how="left", maintain_order="left")
     return joined.get_column("day")
 
 

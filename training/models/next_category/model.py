@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import polars as pl
 
-from features.customers.by_category import PAIR
+from features.customers.by_category import KEY
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from features.typing import Floats, Ints
-from training.contract import Needs, options_of
+from training.contract import Needs, model_with_options, options_of
 from training.customers.explanations import explanation_columns
 from training.customers.survival import (
     answers_from,
@@ -28,7 +28,7 @@ from training.customers.survival import (
     lived_bins,
 )
 from training.estimators.bg_nbd import ModifiedBgNbd
-from training.estimators.boosting import Booster, tree_params
+from training.estimators.boosting import Booster, BoostingOptions
 from training.models.next_category.cutoffs import (
     followed_pairs,
     leading_categories,
@@ -45,6 +45,14 @@ REASONS = 3
 OTHERS = "fewer than 3 purchases from the category: when others buy from it again"
 Reasons = list[tuple[str, float]]
 NORMS = "norms.parquet"
+
+TREES = BoostingOptions(
+    learning_rate=0.07,
+    num_leaves=24,
+    min_data_in_leaf=200,
+    feature_fraction=0.5,
+    lambda_l2=10.0,
+)
 
 
 @dataclass
@@ -63,9 +71,10 @@ class NextCategoryModel:
         How many past instants are learnt from, and the days between them.
     periods
         Bins of customers and categories that are learnt from, a random part of all.
-    rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction,
-    lambda_l2
-        As LightGBM has them.
+    rounds
+        Number of trees.
+    trees
+        How they are grown.
     """
 
     name: ClassVar[str] = "next-category"
@@ -84,12 +93,7 @@ class NextCategoryModel:
     cut_step_days: int = 14
     periods: int = 400_000
     rounds: int = 150
-    learning_rate: float = 0.07
-    num_leaves: int = 24
-    min_data_in_leaf: int = 200
-    feature_fraction: float = 0.5
-    bagging_fraction: float = 0.7
-    lambda_l2: float = 10.0
+    trees: BoostingOptions = TREES
     booster_: Booster = field(init=False, repr=False)
     process_: ModifiedBgNbd = field(init=False, repr=False)
     names_: list[str] = field(init=False, repr=False)
@@ -140,7 +144,7 @@ class NextCategoryModel:
         self.booster_ = Booster.fit(
             pl.concat(frames),
             np.concatenate(labels),
-            tree_params(self, objective="binary"),
+            self.trees.params(objective="binary"),
             self.rounds,
             threads=self.threads,
             seed=self.seed,
@@ -177,15 +181,15 @@ class NextCategoryModel:
         features = self.features(dataset, as_of)
         if ids is None:
             return self.answers(features, self.curves(features))
-        wanted = ids.select(PAIR)
+        wanted = ids.select(KEY)
         self._check(wanted)
-        features = features.join(wanted.unique(), on=PAIR, how="semi")
+        features = features.join(wanted.unique(), on=KEY, how="semi")
         known = self.answers(features, self.curves(features))
-        new = wanted.join(known, on=PAIR, how="anti").unique(maintain_order=True)
+        new = wanted.join(known, on=KEY, how="anti").unique(maintain_order=True)
         rows = [self.names_.index(name) for name in new.get_column("category")]
         unknown: list[Reasons] = [[(OTHERS, 0.0)]] * new.height
         known = pl.concat([known, self._answers(new, self.curves_[rows], unknown)])
-        return wanted.join(known, on=PAIR, how="left", maintain_order="left")
+        return wanted.join(known, on=KEY, how="left", maintain_order="left")
 
     def of_category(self, category: str) -> dict[str, Any]:
         """Answer for a customer of whom too little is known: as the category's others do."""
@@ -218,15 +222,15 @@ class NextCategoryModel:
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return reasons; `contribution` in log-odds of buying in a bin of the first two weeks."""
         self._check(ids)
-        features = self.features(dataset, as_of).join(ids.select(PAIR), on=PAIR, how="semi")
+        features = self.features(dataset, as_of).join(ids.select(KEY), on=KEY, how="semi")
         said = [
             (customer, category, reason, value)
             for customer, category, reasons in zip(
-                *(features.get_column(key) for key in PAIR), self._reasons(features), strict=True
+                *(features.get_column(key) for key in KEY), self._reasons(features), strict=True
             )
             for reason, value in reasons
         ]
-        schema = dict.fromkeys((*PAIR, "reason"), pl.String) | {"contribution": pl.Float64}
+        schema = dict.fromkeys((*KEY, "reason"), pl.String) | {"contribution": pl.Float64}
         return pl.DataFrame(said, schema=schema, orient="row")
 
     def _reasons(self, features: pl.DataFrame) -> list[Reasons]:
@@ -265,7 +269,7 @@ class NextCategoryModel:
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
         content = json.loads((folder / "next_category.json").read_text())
-        model = cls(**content["options"])
+        model = model_with_options(cls, content["options"])
         model.threads = threads or model.threads
         model.booster_ = Booster.load(folder / "booster", model.threads)
         model.process_ = ModifiedBgNbd(*content["process"])

@@ -7,7 +7,7 @@ purchase from a category learns and predicts the hazard of each bin from it.
 import numpy as np
 import polars as pl
 
-from features.customers.by_category import PAIR
+from features.customers.by_category import KEY
 from features.typing import Floats, Ints
 from training.estimators.bg_nbd import ModifiedBgNbd
 
@@ -68,6 +68,6 @@ def expand(
         "process_hazard": np.log(chance / (1 - chance)),
         "width": end - start,
     }
-    return features.drop(*PAIR, *UNUSED)[rows].with_columns(
+    return features.drop(*KEY, *UNUSED)[rows].with_columns(
         pl.Series(name, values) for name, values in columns.items()
     )

@@ -13,7 +13,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from features.calendar import to_day
-from features.customers.by_category import PAIR
+from features.customers.by_category import KEY
 from features.dataset import Dataset
 from training import metrics
 from training.contract import Score, Space, Task
@@ -34,7 +34,7 @@ def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) ->
     """Return the pairs with enough history, of active customers."""
     names = leading_categories(dataset, as_of, NextCategoryModel.categories)
     active = pl.col("customer_recency") <= 2 * options["horizon_days"]
-    return pairs(dataset, as_of, names).filter(active).select(PAIR)
+    return pairs(dataset, as_of, names).filter(active).select(KEY)
 
 
 def outcomes(
@@ -49,7 +49,7 @@ def outcomes(
     names = entities.get_column("category").unique().to_list()
     end = as_of + timedelta(days=horizon)
     following = days_to_next_pair(dataset, end, names, to_day(as_of), entities)
-    return join_outcomes(entities, PAIR, following, predictions, horizon)
+    return join_outcomes(entities, KEY, following, predictions, horizon)
 
 
 def evaluate(

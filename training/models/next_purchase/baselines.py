@@ -13,7 +13,7 @@ import polars as pl
 
 from features.dataset import Dataset
 from features.typing import Floats
-from training.customers.cutoffs import Followed, customer_features, followed_cuts
+from training.customers.cutoffs import Cutoff, customer_features, past_cutoffs
 from training.customers.survival import answers_from
 from training.estimators.bg_nbd import BgNbd, purchases
 
@@ -39,10 +39,10 @@ def _answer(features: pl.DataFrame, curves: Floats, ids: pl.DataFrame | None) ->
     return answer if ids is None else ids.join(answer, on="customer_id", maintain_order="left")
 
 
-def kaplan_meier(cuts: list[Followed], horizon_days: int) -> Floats:
+def kaplan_meier(cuts: list[Cutoff], horizon_days: int) -> Floats:
     """Share that has bought within d days, d = 1 to the horizon (Kaplan and Meier 1958)."""
-    days = np.concatenate([cut.days for cut in cuts])
-    bought = np.concatenate([cut.bought for cut in cuts])
+    days = np.concatenate([cut.days_to_purchase for cut in cuts])
+    bought = np.concatenate([cut.purchased for cut in cuts])
     events = np.bincount(days[bought], minlength=horizon_days)[:horizon_days]
     # Those followed to the end of day d at least: a purchase on it, or silence beyond it.
     lived = np.array([(days > day).sum() for day in range(horizon_days)]) + events
@@ -58,7 +58,7 @@ class PopulationCurve:
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Estimate the curve on followed cuts."""
-        cuts = followed_cuts(dataset, as_of, self.horizon_days, step=STEP_DAYS, count=CUTS)
+        cuts = past_cutoffs(dataset, as_of, self.horizon_days, step=STEP_DAYS, count=CUTS)
         self.curve_ = kaplan_meier(cuts, self.horizon_days)
         return self
 
@@ -132,12 +132,12 @@ class Survival:
         """Fit the regression on followed cuts, censored where follow-up ends."""
         import lifelines
 
-        cuts = followed_cuts(dataset, as_of, self.horizon_days, step=STEP_DAYS, count=CUTS)
+        cuts = past_cutoffs(dataset, as_of, self.horizon_days, step=STEP_DAYS, count=CUTS)
         self.columns_ = [name for name in COVARIATES if name in cuts[0].features.columns]
         logs = np.concatenate([self._logs(cut.features) for cut in cuts])
         self.center_, self.scale_ = logs.mean(axis=0), logs.std(axis=0) + 1e-9
-        bought = np.concatenate([cut.bought for cut in cuts])
-        days = np.concatenate([cut.days for cut in cuts]) + 0.5 * bought
+        bought = np.concatenate([cut.purchased for cut in cuts])
+        days = np.concatenate([cut.days_to_purchase for cut in cuts]) + 0.5 * bought
         table = self._table(logs).with_columns(pl.Series("days", days), pl.Series("bought", bought))
         self.regression_ = getattr(lifelines, self.fitter)(penalizer=0.001)
         self.regression_.fit(table.to_pandas(), "days", "bought")

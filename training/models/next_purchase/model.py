@@ -20,10 +20,10 @@ from features.calendar import to_day
 from features.customers.segments import FEW_VISITS
 from features.dataset import Dataset
 from features.typing import Floats
-from training.contract import Needs, options_of
+from training.contract import Needs, model_with_options, options_of
 from training.customers import published as known_customers
-from training.customers.cutoffs import Followed, customer_features, followed_cuts, learnable
-from training.customers.explanations import explained, explanation_columns, strongest
+from training.customers.cutoffs import Cutoff, customer_features, has_enough_history, past_cutoffs
+from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
 from training.customers.survival import (
     CUTOFF_STEP_DAYS,
     NEWCOMER,
@@ -35,7 +35,7 @@ from training.customers.survival import (
     lived_bins,
 )
 from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchases
-from training.estimators.boosting import Booster, tree_params
+from training.estimators.boosting import Booster, BoostingOptions
 from training.models.next_purchase.monotone_surrogate import MonotoneSurrogate
 from training.models.next_purchase.person_periods import bin_edges, expand, inputs_of
 
@@ -47,6 +47,14 @@ EXPLAINED_DAYS = (0, 7)
 NEWCOMER_REASON = "no purchase known: the rhythm of customers with fewer than 3 visits"
 # The chance of a purchase within so many days falls with silence and rises with visits for certain.
 ANCHOR_DAYS = 60
+
+TREES = BoostingOptions(
+    learning_rate=0.05,
+    num_leaves=24,
+    min_data_in_leaf=100,
+    feature_fraction=0.4,
+    lambda_l2=30.0,
+)
 
 
 @dataclass
@@ -68,9 +76,10 @@ class NextPurchaseModel:
         Same seed, same model; processor threads to fit and predict with.
     cuts, cut_step_days
         How many past instants are learnt from, and the days between them.
-    rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction,
-    lambda_l2
-        As LightGBM has them.
+    rounds
+        Number of trees.
+    trees
+        How they are grown.
     """
 
     name: ClassVar[str] = "next-purchase"
@@ -82,12 +91,7 @@ class NextPurchaseModel:
     cuts: int = 12
     cut_step_days: int = CUTOFF_STEP_DAYS
     rounds: int = 200
-    learning_rate: float = 0.05
-    num_leaves: int = 24
-    min_data_in_leaf: int = 100
-    feature_fraction: float = 0.4
-    bagging_fraction: float = 0.7
-    lambda_l2: float = 30.0
+    trees: BoostingOptions = TREES
     booster_: Booster | None = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     newcomer_curve_: Floats = field(init=False, repr=False)
@@ -110,12 +114,14 @@ class NextPurchaseModel:
         self.needs.check(dataset, self.name)
         check_follow_up(self.horizon_days)
         history = purchases(customer_features(dataset, as_of))
-        if not learnable(dataset, as_of, self.horizon_days, self.horizon_days + self.cut_step_days):
+        if not has_enough_history(
+            dataset, as_of, self.horizon_days, self.horizon_days + self.cut_step_days
+        ):
             self.booster_ = self.anchor_ = None
             self.process_ = ModifiedBgNbd.fit(*history)
             self.newcomer_curve_ = self._by_process(NEWCOMER)[0]
             return self
-        cuts = followed_cuts(
+        cuts = past_cutoffs(
             dataset, as_of, self.horizon_days, step=self.cut_step_days, count=self.cuts
         )
         self.process_ = BgNbd.fit(*history)
@@ -125,7 +131,7 @@ class NextPurchaseModel:
         self.booster_ = Booster.fit(
             periods,
             bought,
-            tree_params(self, objective="binary", extra_trees=True),
+            self.trees.params(objective="binary", extra_trees=True),
             self.rounds,
             threads=self.threads,
             seed=self.seed,
@@ -161,7 +167,7 @@ class NextPurchaseModel:
     def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
         """Answer from rows of `features`; batch and serving both go through `curves`."""
         answers = answers_from(features.get_column("customer_id"), self.curves(features))
-        reasons = strongest(self._contributions(features), features, REASONS)
+        reasons = top_explanations(self._contributions(features), features, REASONS)
         return answers.with_columns(explanation_columns(reasons))
 
     def newcomers(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
@@ -212,7 +218,7 @@ class NextPurchaseModel:
         Where the process answers alone, what it reads is the reason and has no parts.
         """
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        return explained(self._contributions(features), features, REASONS)
+        return explanation_rows(self._contributions(features), features, REASONS)
 
     def save(self, folder: Path) -> None:
         """Write the native boosters, where there are any, and `next_purchase.json`."""
@@ -232,7 +238,7 @@ class NextPurchaseModel:
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
         content = json.loads((folder / "next_purchase.json").read_text())
-        model = cls(**content["options"])
+        model = model_with_options(cls, content["options"])
         model.threads = threads or model.threads
         model.booster_ = model.anchor_ = None
         model.process_ = ModifiedBgNbd(**content["process"])
@@ -262,11 +268,13 @@ class NextPurchaseModel:
         mean = parts.to_numpy().reshape(features.height, len(bins), parts.width).mean(axis=1)
         return pl.DataFrame(mean, schema=parts.columns, orient="row")
 
-    def _person_periods(self, cut: Followed) -> tuple[pl.DataFrame, Floats]:
+    def _person_periods(self, cut: Cutoff) -> tuple[pl.DataFrame, Floats]:
         """Lay out the bins that each customer lived through after a cut, and who bought in them."""
         edges = bin_edges(self.horizon_days)
         features = inputs_of(cut.features, cut.day)
-        rows, bins, bought = lived_bins(cut.days, cut.bought, cut.until, edges)
+        rows, bins, bought = lived_bins(
+            cut.days_to_purchase, cut.purchased, cut.follow_up_days, edges
+        )
         return expand(features, self.process_, edges, rows, bins), bought
 
     def _curve_of_newcomers(

@@ -13,7 +13,7 @@ from typing import Self
 import polars as pl
 
 from features.typing import Floats
-from training.customers.monotone_inputs import lowest, with_routine
+from training.customers.monotone_inputs import min_over_last_visit, monotone_inputs
 from training.estimators.bg_nbd import ModifiedBgNbd
 from training.estimators.boosting import Booster
 
@@ -50,15 +50,15 @@ class MonotoneSurrogate:
         seed: int,
     ) -> Self:
         """Fit to what another model says of these customers."""
-        columns, signs = with_routine(features, process, horizon_days)
+        columns, signs = monotone_inputs(features, process, horizon_days)
         params = {**PARAMS, "monotone_constraints": signs}
         booster = Booster.fit(columns, log_odds, params, ROUNDS, threads=threads, seed=seed)
         return cls(horizon_days, process, booster)
 
     def log_odds(self, features: pl.DataFrame) -> Floats:
         """Return the log-odds of staying away."""
-        columns, _ = with_routine(features, self.process, self.horizon_days)
-        return lowest(self.booster.predict, columns, features)[0]
+        columns, _ = monotone_inputs(features, self.process, self.horizon_days)
+        return min_over_last_visit(self.booster.predict, columns, features)[0]
 
     def save(self, folder: Path) -> None:
         """Write the native booster and `twin.json`."""

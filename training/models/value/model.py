@@ -21,22 +21,22 @@ from features.customers.builder import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.typing import Floats
-from training.contract import Needs, options_of
+from training.contract import Needs, model_with_options, options_of
 from training.customers import published as known_customers
 from training.customers.cutoffs import (
     customer_features,
-    cut_days,
-    features_at_cut,
-    half_of,
-    learnable,
+    cutoff_days,
+    features_at_cutoff,
+    half_horizon,
+    has_enough_history,
+    history_days,
     orders_and_spend,
-    records_days,
     typical_spend,
 )
-from training.customers.explanations import explained, explanation_columns, strongest
+from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
 from training.customers.survival import MOST_DAYS
 from training.estimators.bg_nbd import BgNbd, purchases
-from training.estimators.boosting import Booster, tree_params
+from training.estimators.boosting import Booster, BoostingOptions
 from training.estimators.gamma_gamma import GammaGamma
 from training.models.value.prediction_interval import MoneyRange
 
@@ -54,6 +54,14 @@ UNUSED = ("weekday", "gap_max_", "before_routine", MONEY)
 FEWEST_EXAMPLES = 1000
 # Nobody is expected to order or spend nothing at all.
 LEAST = 1e-4
+
+TREES = BoostingOptions(
+    learning_rate=0.03,
+    num_leaves=12,
+    min_data_in_leaf=60,
+    feature_fraction=0.4,
+    lambda_l2=5.0,
+)
 
 
 @dataclass
@@ -74,9 +82,12 @@ class ValueModel:
         Same seed, same model; processor threads to fit and predict with.
     cuts, cut_step_days
         How many past instants are learnt from, and the days between them.
-    rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction,
-    lambda_l2, tweedie_power
-        As LightGBM has them.
+    rounds
+        Number of trees.
+    trees
+        How they are grown.
+    tweedie_power
+        Power of the variance of spend, as LightGBM defines it.
     """
 
     name: ClassVar[str] = "value"
@@ -94,12 +105,7 @@ class ValueModel:
     cuts: int = 10
     cut_step_days: int = 14
     rounds: int = 250
-    learning_rate: float = 0.03
-    num_leaves: int = 12
-    min_data_in_leaf: int = 60
-    feature_fraction: float = 0.4
-    bagging_fraction: float = 0.7
-    lambda_l2: float = 5.0
+    trees: BoostingOptions = TREES
     tweedie_power: float = 1.4
     orders_booster_: Booster | None = field(init=False, repr=False)
     spend_booster_: Booster | None = field(init=False, repr=False)
@@ -132,10 +138,10 @@ class ValueModel:
         """
         self.needs.check(dataset, self.name)
         check_money(dataset, as_of)
-        whole = learnable(dataset, as_of, self.horizon_days, 2 * self.horizon_days)
-        ahead = self.horizon_days if whole else half_of(records_days(dataset, as_of))
+        whole = has_enough_history(dataset, as_of, self.horizon_days, 2 * self.horizon_days)
+        ahead = self.horizon_days if whole else half_horizon(history_days(dataset, as_of))
         self.learnt_days_ = ahead
-        days = cut_days(
+        days = cutoff_days(
             dataset, as_of, latest=ahead, step=self.cut_step_days, count=self.cuts, history=ahead
         )
         known = customer_features(dataset, as_of)
@@ -144,7 +150,7 @@ class ValueModel:
         self.spend_ = GammaGamma.fit(
             known.get_column("visits"), known.get_column("spend_per_visit")
         )
-        frames = [self._with_processes(features_at_cut(dataset, as_of, day)) for day in days]
+        frames = [self._with_processes(features_at_cutoff(dataset, as_of, day)) for day in days]
         happened = [
             orders_and_spend(dataset, as_of, day, ahead, frame["customer_id"])
             for day, frame in zip(days, frames, strict=True)
@@ -178,7 +184,7 @@ class ValueModel:
         orders, spend = (np.concatenate(kind) for kind in zip(*happened, strict=True))
 
         def boosted(label: Floats, objective: dict[str, Any]) -> Booster:
-            params = tree_params(self, **objective)
+            params = self.trees.params(**objective)
             return Booster.fit(
                 inputs, label, params, self.rounds, threads=self.threads, seed=self.seed
             )
@@ -233,7 +239,7 @@ class ValueModel:
         columns["expected_next_order"] = _dates(
             as_of, self.process_.median_wait(*purchases(features))
         )
-        reasons = strongest(self._contributions(features), features, REASONS)
+        reasons = top_explanations(self._contributions(features), features, REASONS)
         return pl.DataFrame(columns).with_columns(explanation_columns(reasons))
 
     def newcomers(
@@ -262,7 +268,7 @@ class ValueModel:
         Where the processes answer alone, what they read is the reason and has no parts.
         """
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        return explained(self._contributions(features), features, REASONS)
+        return explanation_rows(self._contributions(features), features, REASONS)
 
     def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         if self.spend_booster_ is not None:
@@ -292,7 +298,7 @@ class ValueModel:
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
         content = json.loads((folder / "value.json").read_text())
-        model = cls(**content["options"])
+        model = model_with_options(cls, content["options"])
         model.threads = threads or model.threads
         found = {name: Booster.load(folder / name, model.threads) for name in content["boosters"]}
         model.orders_booster_, model.spend_booster_ = found.get("orders"), found.get("spend")

@@ -18,7 +18,7 @@ from scipy import sparse
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.interactions.builder import baskets, interactions
-from features.interactions.products import assortment
+from features.interactions.products import product_statistics
 from features.interactions.promotion_calendar import local_plan
 from features.memo import memo
 from features.typing import Float32s, Floats, Ints
@@ -171,7 +171,7 @@ def codes_of(column: str, ids: NDArray[np.str_]) -> pl.Expr:
 
 def _products(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Products worth a code, in the order of ids."""
-    sold = assortment(dataset, as_of).collect().to_polars()
+    sold = product_statistics(dataset, as_of).collect().to_polars()
     new = pl.col("first_days") <= NEW_DAYS
     kept = sold.filter((pl.col("lines") >= MIN_LINES) | new)
     if "promotions" in dataset.tables:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from features.dataset import Dataset
-from features.interactions.locations import local_sales, usual_places
+from features.interactions.locations import local_sales, usual_locations
 from features.typing import Float32s, Ints
 from training.models.recommender.inputs.interactions import Interactions, find_sorted
 
@@ -45,7 +45,7 @@ class Places:
         weights = np.zeros((customers, USUAL), np.float32)
         if not dataset.has("orders", "location_id"):
             return cls(np.zeros(0, "U1"), codes, weights)
-        found = usual_places(dataset, as_of).collect().to_polars()
+        found = usual_locations(dataset, as_of).collect().to_polars()
         ids = found.get_column("location_id").unique().sort()
         names = ids.to_numpy().astype(str)
         if not len(names):
