@@ -1,14 +1,14 @@
-"""How a fault is told in the log: so that it can be found, and without anybody's data."""
+"""Describe an exception for the log without quoting customer data."""
 
 import traceback
 
 from features.errors import ForesellError
 
 
-def described(error: BaseException) -> str:
-    """Name a fault's type and place, or give its message if that is ours.
+def describe_fault(error: BaseException) -> str:
+    """Return the message of a `ForesellError`, or the type and stack of any other exception.
 
-    Other messages may quote what a library stumbled on: a customer's data.
+    Messages of other exceptions are left out, because libraries quote the data that they fail on.
     """
     if isinstance(error, ForesellError):
         return error.message

@@ -1,4 +1,7 @@
-"""Holds the models of one published version and swaps them as a whole; asked by the routes."""
+"""Holds the readers of one published version and replaces all of them at once.
+
+Published folders in; for each task its reader and the record of the model that published it out.
+"""
 
 import logging
 import threading
@@ -9,72 +12,72 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import Unavailable
-from serving.faults import described
-from serving.readers import Reader
+from serving.faults import describe_fault
+from serving.readers import Loader
 from training.published import versions as published
 
-# A refused version is tried again, since it may be one that is still being copied here; at
-# most one part in so many of the time goes into trying.
-RETRY_SHARE = 10
+# A version that could not be loaded is tried again, because it may still be being copied. The
+# pause is so many times the duration of the failed attempt, which bounds the share of time spent.
+RETRY_PAUSE = 10
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedVersion:
     """One published version in memory.
 
     Attributes
     ----------
     folder
-        Where it was read from.
+        The folder that it was loaded from.
     record
-        What it is made of.
-    answers
-        What answers for each model, by the task's name.
+        The models that it consists of.
+    readers
+        The reader of each model, by task name.
     """
 
     folder: Path
     record: published.PublishedVersion
-    answers: Mapping[str, Any]
+    readers: Mapping[str, Any]
 
-    def ask(self, task: str) -> tuple[published.PublishedModel, Any]:
-        """Return what answers for a task, with its record.
+    def reader_of(self, task: str) -> tuple[published.PublishedModel, Any]:
+        """Return the record of a task's model and its reader.
 
         Raises
         ------
         Unavailable
-            If the version has nothing for the task.
+            If the version has no model for the task.
         """
-        if task not in self.answers:
+        if task not in self.readers:
             raise Unavailable(
                 f"Version {self.record.version} has no {task} model; it has "
-                f"{', '.join(self.answers)}. Run `foresell train {task}` on a dataset that "
+                f"{', '.join(self.readers)}. Run `foresell train {task}` on a dataset that "
                 "has what it needs."
             )
-        return self.record.models[task], self.answers[task]
+        return self.record.models[task], self.readers[task]
 
 
 class VersionHolder:
-    """The version that answers now, and the watch for the next one.
+    """The version that is served, and a thread that watches for the next one.
 
     Parameters
     ----------
     homes
-        Where to look for a published version; the first home that has one wins.
-    readers
-        What reads the published folder of each model, by the task's name.
+        Folders to search for a published version; the first that has one is used.
+    loaders
+        For each task, the function that loads a reader from the model's published folder.
     poll_seconds
-        How often to look for a newly published version.
+        Interval between two searches for a new version.
     """
 
     def __init__(
-        self, homes: Sequence[Path], readers: Mapping[str, Reader], poll_seconds: float
+        self, homes: Sequence[Path], loaders: Mapping[str, Loader], poll_seconds: float
     ) -> None:
         self.homes = homes
-        self.readers = readers
+        self.loaders = loaders
         self.poll_seconds = poll_seconds
-        self._served: Served | None = None
+        self._served: ServedVersion | None = None
         self._refused: Path | None = None
         self._retry_at = 0.0
         self._stopped = threading.Event()
@@ -82,94 +85,99 @@ class VersionHolder:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a version to answer from."""
+        """Whether a version is loaded."""
         return self._served is not None
 
-    def ask(self, task: str) -> tuple[published.PublishedModel, Any]:
-        """Return what answers for a task, with its record; both of one version.
+    def reader_of(self, task: str) -> tuple[published.PublishedModel, Any]:
+        """Return the record of a task's model and its reader, both of the same version.
 
         Raises
         ------
         Unavailable
-            If nothing is published, or nothing for this task.
+            If no version is published, or it has no model for the task.
         """
-        return self.held().ask(task)
+        return self.current().reader_of(task)
 
-    def held(self) -> Served:
-        """Return the version that answers now: for questions to several models of it.
+    def current(self) -> ServedVersion:
+        """Return the version that is served, for requests that need several of its models.
 
         Raises
         ------
         Unavailable
-            If nothing is published.
+            If no version is published.
         """
         served = self._served
         if served is None:
             raise Unavailable("Nothing is published yet; run `foresell train all`.")
         return served
 
-    def successor(self, served: Served) -> Served | None:
-        """Return the version that took the place of another, loaded now if need be; else None.
+    def newer_than(self, version: ServedVersion) -> ServedVersion | None:
+        """Return the version that replaced `version`, loading it if needed; None if none did.
 
-        Whoever is forgotten takes the version that held them along, and with it files of it that
-        are read only when they are asked for: its successor answers instead.
+        Forgetting a customer deletes the version that was served, including files that its
+        readers open only on request. Such requests are answered from the version after it.
         """
         self.refresh()
-        held = self.held()
-        return None if held is served else held
+        current = self.current()
+        return None if current is version else current
 
     def refresh(self) -> bool:
-        """Load the current version if it is another than the one held; say whether it changed.
+        """Load the current version if it differs from the one that is served.
 
-        A version that cannot be read whole is refused, and the one held goes on answering.
+        A version that cannot be loaded is refused, and the former one stays in service.
+
+        Returns
+        -------
+        bool
+            Whether the served version changed.
         """
-        folder = self._current()
+        folder = self._published_folder()
         if folder is None or (self._served is not None and folder == self._served.folder):
             return False
         begun = time.monotonic()
         if folder == self._refused and begun < self._retry_at:
             return False
         try:
-            served = self._load(folder)
+            version = self._load(folder)
         except Exception as error:
-            # Whatever is wrong with a version, it must not stop the one that answers.
+            # Any fault of the new version leaves the served one in place.
             if folder != self._refused:
                 log.error(
-                    "refused published version %s; what was served stays: %s",
+                    "refused published version %s; the former version stays in service: %s",
                     folder.name,
-                    described(error),
+                    describe_fault(error),
                 )
             self._refused = folder
-            self._retry_at = begun + RETRY_SHARE * (time.monotonic() - begun)
+            self._retry_at = begun + RETRY_PAUSE * (time.monotonic() - begun)
             return False
-        self._served = served
+        self._served = version
         self._refused = None
-        log.info("serving version %s", served.record.version)
+        log.info("serving version %s", version.record.version)
         return True
 
     def start(self) -> None:
-        """Load what is published and begin to watch for more."""
+        """Load the published version and start the watching thread."""
         self.refresh()
         self._watch = threading.Thread(target=self._poll, name="published", daemon=True)
         self._watch.start()
 
     def stop(self) -> None:
-        """End the watch."""
+        """Stop the watching thread."""
         self._stopped.set()
         if self._watch is not None:
             self._watch.join()
 
-    def _current(self) -> Path | None:
+    def _published_folder(self) -> Path | None:
         return next((folder for home in self.homes if (folder := published.current(home))), None)
 
-    def _load(self, folder: Path) -> Served:
+    def _load(self, folder: Path) -> ServedVersion:
         record = published.read(folder)
-        answers = {name: self.readers[name](folder / name) for name in record.folders}
-        return Served(folder, record, answers)
+        readers = {name: self.loaders[name](folder / name) for name in record.folders}
+        return ServedVersion(folder, record, readers)
 
     def _poll(self) -> None:
         while not self._stopped.wait(self.poll_seconds):
             try:
                 self.refresh()
             except OSError:
-                log.exception("could not look for a published version")
+                log.exception("could not search for a published version")

@@ -1,18 +1,20 @@
-"""Readers of what models published: plain questions in, plain answers out; no HTTP here."""
+"""The reader of each published model, by task name; a further model adds one line.
+
+A reader is loaded from a published folder and answers without HTTP.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-Reader = Callable[[Path], Any]
+Loader = Callable[[Path], Any]
 
 
-def _reader(name: str) -> Reader:
-    """Import a reader when it first reads.
+def _loader(name: str) -> Loader:
+    """Return a loader that imports the reader on first use.
 
-    The process that watches over the workers imports the service too, and should not spend
-    seconds on numeric libraries that it never calls.
+    The supervising process imports the service too, and need not load numeric libraries.
     """
 
     def load(folder: Path) -> Any:
@@ -21,12 +23,12 @@ def _reader(name: str) -> Reader:
     return load
 
 
-READERS: dict[str, Reader] = {
-    "demand": _reader("serving.demand.reader:DemandAnswers"),
-    "churn": _reader("serving.customers.churn:ChurnAnswers"),
-    "next-purchase": _reader("serving.customers.next_purchase:NextPurchaseAnswers"),
-    "next-category": _reader("serving.customers.next_category:NextCategoryAnswers"),
-    "value": _reader("serving.customers.value:ValueAnswers"),
-    "profile": _reader("training.customers.profile:Profiles"),
-    "recommender": _reader("serving.recommender.reader:RecommenderAnswers"),
+READERS: dict[str, Loader] = {
+    "demand": _loader("serving.demand.reader:DemandAnswers"),
+    "churn": _loader("serving.customers.churn:ChurnAnswers"),
+    "next-purchase": _loader("serving.customers.next_purchase:NextPurchaseAnswers"),
+    "next-category": _loader("serving.customers.next_category:NextCategoryAnswers"),
+    "value": _loader("serving.customers.value:ValueAnswers"),
+    "profile": _loader("training.customers.profile:Profiles"),
+    "recommender": _loader("serving.recommender.reader:RecommenderAnswers"),
 }

@@ -24,7 +24,7 @@ from serving.customers.schemas import (
 from serving.http.errors import ERRORS
 from serving.http.respond import Responder, check_as_of, reply
 from serving.http.schemas import Answer
-from serving.predictor import Served
+from serving.predictor import ServedVersion
 
 Who = Sequence[str] | PostedCustomers
 Of = Callable[[Mapping[str, Any], Who], list[dict[str, Any]]]
@@ -44,8 +44,8 @@ def router(asking: Responder) -> APIRouter:
         `besides` are further models whose published answers are among these, if there are any.
         """
 
-        async def asked(served: Served) -> Response:
-            model, _ = served.ask(task)
+        async def asked(served: ServedVersion) -> Response:
+            model, _ = served.reader_of(task)
             as_of, ids = model.as_of, ask.customer_ids
             if bool(ids) == bool(ask.histories):
                 raise InvalidInput(
@@ -56,7 +56,7 @@ def router(asking: Responder) -> APIRouter:
                 check_as_of(ask, as_of)
                 others = served.record.other_instants(task, besides)
                 return await reply(
-                    model.version, as_of, lambda: of(served.answers, ids), len(ids), others
+                    model.version, as_of, lambda: of(served.readers, ids), len(ids), others
                 )
             as_of = as_of if ask.as_of is None else max(as_of, parse_as_of(ask.as_of))
             check_as_of(ask, as_of)
@@ -64,11 +64,11 @@ def router(asking: Responder) -> APIRouter:
             return await reply(
                 model.version,
                 as_of,
-                lambda: of(served.answers, PostedCustomers.read(posted, as_of)),
+                lambda: of(served.readers, PostedCustomers.read(posted, as_of)),
                 HISTORY * len(posted),
             )
 
-        return await asking.held(asked)
+        return await asking.with_current(asked)
 
     @router.post("/v1/churn", response_model=Answer[Churn], responses=ERRORS)
     async def churn(ask: Annotated[ChurnRequest, Body()]) -> Response:

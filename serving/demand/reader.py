@@ -104,6 +104,7 @@ class DemandAnswers:
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
         plan: Sequence[Mapping[str, Any]] = (),
         why: bool = False,  # noqa: FBT001, FBT002 - a field of the request
+        decimals: int | None = None,
     ) -> list[dict[str, Any]]:
         """Answer for each series, in the order asked.
 
@@ -120,6 +121,8 @@ class DemandAnswers:
             Promotions and prices to forecast under, laid over those in the books.
         why
             Whether each period's reasons are wanted.
+        decimals
+            Decimals that numbers are rounded to; full precision by default.
 
         Returns
         -------
@@ -162,7 +165,8 @@ class DemandAnswers:
                 names = [*names, "mean_booked", "difference"]
                 numbers = np.concatenate([under, mean, under[:, :, :1] - mean], axis=2)
             if why:
-                reasons = self.again.why(frame).reshape(shape).tolist()
+                units = self.again.why(frame).reshape(shape)
+                reasons = (units if decimals is None else np.round(units, decimals)).tolist()
         position = {row: i for i, row in enumerate(rows)}
         answers = []
         for i, (one, (level, row)) in enumerate(zip(series, places, strict=True)):
@@ -176,6 +180,8 @@ class DemandAnswers:
             else:
                 cells = self._levels(self.totals.values[row : row + 1], quantiles)[0]
                 about = {**one, "basis": "total", "total_of": int(self.totals.series[row])}
+            if decimals is not None:
+                cells = np.round(cells, decimals)
             forecast: list[dict[str, Any]] = [
                 {"date": date, **dict(zip(names, values, strict=True))}
                 for date, values in zip(self.dates, cells[:periods].tolist(), strict=False)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from serving.demand.schemas import AnomaliesRequest, Anomaly, Forecast, ForecastRequest
 from serving.http.errors import ERRORS
 from serving.http.respond import INLINE, Responder
+from serving.http.rounding import DECIMALS
 from serving.http.schemas import Answer
 
 
@@ -24,8 +25,11 @@ def router(asking: Responder) -> APIRouter:
         return await asking.answer(
             "demand",
             ask,
-            lambda answers: answers.answer(ask.series, ask.horizon, ask.quantiles, plan, ask.why),
+            lambda answers: answers.answer(
+                ask.series, ask.horizon, ask.quantiles, plan, ask.why, DECIMALS
+            ),
             INLINE + 1 if again else len(ask.series),
+            rounded=True,
         )
 
     @router.post("/v1/anomalies", response_model=Answer[Anomaly], responses=ERRORS)

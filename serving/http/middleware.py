@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.faults import described
+from serving.faults import describe_fault
 
 REQUEST_ID = "x-request-id"
 MAX_BODY_BYTES = 1_000_000
@@ -102,7 +102,7 @@ class Guard:
             )
             await response(scope, receive, send_with_id)
         except Exception as error:
-            log.error("request %s failed with %s", request_id, described(error))
+            log.error("request %s failed with %s", request_id, describe_fault(error))
             if not started:
                 response = error_response(
                     500,

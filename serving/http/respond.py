@@ -1,4 +1,4 @@
-"""How a route asks: the held version's answer, in the one shape that answers have."""
+"""Answer a request from the served version, in the shape that all answers share."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -11,35 +11,44 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
+from serving.http.rounding import round_answer
 from serving.http.schemas import Request
-from serving.predictor import Served, VersionHolder
+from serving.predictor import ServedVersion, VersionHolder
 
-# Up to this many entities are answered at once; more go to a thread, so that a long
-# question does not hold up the short ones (a thread costs more than a short answer).
+# Requests for up to this many entities are answered on the event loop; larger ones run in a
+# thread, so that they do not delay short ones (a thread costs more than a short answer).
 INLINE = 50
 
 
 @dataclass(frozen=True)
 class Responder:
-    """Asks the models of the version that the predictor holds."""
+    """Answers requests from the version that a `VersionHolder` serves."""
 
-    predictor: VersionHolder
+    versions: VersionHolder
 
     async def answer(
-        self, task: str, ask: Request, of: Callable[[Any], list[dict[str, Any]]], size: int
+        self,
+        task: str,
+        request: Request,
+        compute: Callable[[Any], list[dict[str, Any]]],
+        size: int,
+        *,
+        rounded: bool = False,
     ) -> Response:
-        """Answer a request from what is held for `task`.
+        """Answer a request from the reader of one task.
 
         Parameters
         ----------
         task
-            The task's name, as `training.registry` has it.
-        ask
-            The request, of which `as_of` is checked here.
-        of
-            Asks the reader of the task's published folder.
+            The task's name in `training.registry`.
+        request
+            The request; its `as_of` is checked.
+        compute
+            Returns the results, given the reader of the task.
         size
-            How many entities are asked about; more where each takes longer.
+            Number of entities, or a multiple of it where each takes longer.
+        rounded
+            Whether `compute` rounds its numbers.
 
         Raises
         ------
@@ -49,61 +58,76 @@ class Responder:
             If nothing is published for the task.
         """
 
-        async def asked(served: Served) -> Response:
-            model, answers = served.ask(task)
-            check_as_of(ask, model.as_of)
-            return await reply(model.version, model.as_of, lambda: of(answers), size)
+        async def respond(version: ServedVersion) -> Response:
+            model, reader = version.reader_of(task)
+            check_as_of(request, model.as_of)
+            return await reply(
+                model.version, model.as_of, lambda: compute(reader), size, rounded=rounded
+            )
 
-        return await self.held(asked)
+        return await self.with_current(respond)
 
-    async def held(self, asked: Callable[[Served], Awaitable[Response]]) -> Response:
-        """Ask the version that is held; where its files went meanwhile, the one after it.
+    async def with_current(
+        self, respond: Callable[[ServedVersion], Awaitable[Response]]
+    ) -> Response:
+        """Respond from the current version; from the next one if its files were deleted meanwhile.
 
         Raises
         ------
         Unavailable
             If nothing is published.
         """
-        served = self.predictor.held()
+        version = self.versions.current()
         try:
-            return await asked(served)
+            return await respond(version)
         except FileNotFoundError:
-            after = await to_thread.run_sync(self.predictor.successor, served)
-            if after is None:
+            newer = await to_thread.run_sync(self.versions.newer_than, version)
+            if newer is None:
                 raise
-            return await asked(after)
+            return await respond(newer)
 
 
 async def reply(
     version: str,
     as_of: datetime,
-    of: Callable[[], list[dict[str, Any]]],
+    compute: Callable[[], list[dict[str, Any]]],
     size: int,
-    others: Mapping[str, datetime] | None = None,
+    models_as_of: Mapping[str, datetime] | None = None,
+    *,
+    rounded: bool = False,
 ) -> Response:
-    """Lay out what `of` answers about `size` entities in the one shape.
+    """Compute results for `size` entities and return them in the shape of `Answer`.
 
-    `others` are the instants of models whose answers are among them, where they are others.
+    Parameters
+    ----------
+    models_as_of
+        Instants of further models in the answer, where they differ from `as_of`.
+    rounded
+        Whether `compute` rounds its numbers.
     """
-    results = of() if size <= INLINE else await to_thread.run_sync(of)
+
+    def results() -> list[dict[str, Any]]:
+        answers = compute()
+        return answers if rounded else round_answer(answers)
+
     body: dict[str, Any] = {"model_version": version, "as_of": as_of}
-    body |= {"models_as_of": others} if others else {}
-    body["results"] = results
+    body |= {"models_as_of": models_as_of} if models_as_of else {}
+    body["results"] = results() if size <= INLINE else await to_thread.run_sync(results)
     content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(content, media_type="application/json")
 
 
-def check_as_of(ask: Request, as_of: datetime) -> None:
+def check_as_of(request: Request, as_of: datetime) -> None:
     """Refuse a request for another instant than that of the answer.
 
     Raises
     ------
     InvalidInput
-        If it is another.
+        If `request.as_of` is given and differs.
     """
-    if ask.as_of is not None and parse_as_of(ask.as_of) != as_of:
+    if request.as_of is not None and parse_as_of(request.as_of) != as_of:
         raise InvalidInput(
-            f"as_of = {ask.as_of!r} is not what is published: answers are as of "
+            f"as_of = {request.as_of!r} is not what is published: answers are as of "
             f"{as_of.isoformat()}. Leave it out, or publish another.",
             field="as_of",
         )

@@ -52,7 +52,7 @@ def customers(home, dataset) -> list[str]:
 
 def answers(predictor: VersionHolder, ids: list[str]) -> dict[str, list]:
     """What every personal model says, as a route would ask."""
-    models = predictor.held().answers
+    models = predictor.current().readers
     found = {task: models[task].answer(ids) for task in PERSONAL}
     found["customer"] = profiles(models, ids)
     category = models["next-category"].answers.item(0, "category")
@@ -68,8 +68,8 @@ def test_the_person_is_answered_as_an_unknown_one_and_all_others_as_before(
     ids = customers(served_home, journey.name)
     gone, others = ids[100], [one for one in ids[::6] if one != ids[100]]
     before = answers(predictor, others)
-    product = predictor.held().answers["recommender"].shelf.catalogue.ids[0]
-    buyers = predictor.held().answers["recommender"].customers_for([product], 1000)
+    product = predictor.current().readers["recommender"].shelf.catalogue.ids[0]
+    buyers = predictor.current().readers["recommender"].customers_for([product], 1000)
     code, out, err = run("forget", gone, "--json")
     assert code == 0, err
     (row,) = json.loads(out)
@@ -85,7 +85,7 @@ def test_the_person_is_answered_as_an_unknown_one_and_all_others_as_before(
         for task, rows in nobody.items()
     }
     assert all('"population"' in rows[0] for rows in mine.values())
-    still = predictor.held().answers["recommender"].customers_for([product], 1000)
+    still = predictor.current().readers["recommender"].customers_for([product], 1000)
     kept = [one for one in buyers[0]["customers"] if one["customer_id"] != gone]
     assert [one["customer_id"] for one in still[0]["customers"]] == [
         one["customer_id"] for one in kept
@@ -164,5 +164,5 @@ def test_who_withdraws_consent_is_out_of_what_is_served_from_the_import_on(serve
     predictor.refresh()
     bases = [json.loads(row)["basis"] for row in answers(predictor, ids[5:6])["churn"]]
     assert bases == ["population"]
-    curves = np.load(predictor.held().folder / "next-purchase" / "curves.npy")
-    assert len(curves) == len(predictor.held().answers["next-purchase"].customers.rows)
+    curves = np.load(predictor.current().folder / "next-purchase" / "curves.npy")
+    assert len(curves) == len(predictor.current().readers["next-purchase"].customers.rows)

@@ -6,11 +6,14 @@ from polars.testing import assert_frame_equal
 
 from features.calendar import to_day
 from features.dataset import open_dataset
-from serving.recommender.batch import lists_of
+from serving.http.rounding import DECIMALS
+from serving.recommender.batch import batch_list
 from training.customers.cutoffs import features_at_cutoff
 from training.published import versions as published
 
-CLOSE = 1e-6
+# Answers are rounded; a value close to halfway between two steps may go either way.
+STEP = 10.0**-DECIMALS
+CLOSE = 0.6 * STEP
 
 
 @pytest.fixture
@@ -68,7 +71,9 @@ def test_the_next_purchase_is_answered_as_it_is_scored(fresh, as_of, models, cus
 
 def test_recommendations_are_answered_as_they_are_scored(fresh, as_of, models, customers, client):
     answers = results(client, "recommend", customer_ids=customers, k=10)
-    scored = lists_of(models["recommender"], fresh(), as_of, "for_you").filter(pl.col("rank") <= 10)
+    scored = batch_list(models["recommender"], fresh(), as_of, "for_you").filter(
+        pl.col("rank") <= 10
+    )
     columns = ["customer_id", "rank", "product_id", "score", "reason", "explanations"]
     answered = pl.DataFrame(
         [{"customer_id": one["customer_id"], **item} for one in answers for item in one["items"]]

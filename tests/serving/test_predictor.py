@@ -8,7 +8,7 @@ from serving.predictor import VersionHolder
 
 
 def shown(predictor):
-    _, answers = predictor.ask("recommender")
+    _, answers = predictor.reader_of("recommender")
     return [item["product_id"] for item in answers.answer(["1"], 10, [])[0]["items"]]
 
 
@@ -21,7 +21,7 @@ def test_nothing_published_is_not_ready(predictor):
     predictor.refresh()
     assert not predictor.ready
     with pytest.raises(Unavailable, match="foresell train all"):
-        predictor.ask("recommender")
+        predictor.reader_of("recommender")
 
 
 def test_a_new_version_replaces_the_old_one_as_a_whole(tmp_path, predictor, publish_by_hand):
@@ -43,7 +43,7 @@ def test_who_holds_an_answerer_keeps_it_while_the_version_changes(
 ):
     folder = publish_by_hand(tmp_path / "home", "v1", "milk")
     predictor.refresh()
-    _, held = predictor.ask("recommender")
+    _, held = predictor.reader_of("recommender")
     publish_by_hand(tmp_path / "home", "v2", "bread")
     predictor.refresh()
     shutil.rmtree(folder)

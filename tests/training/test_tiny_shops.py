@@ -97,10 +97,10 @@ def test_buyers_who_are_dropped_on_the_way_change_nothing_that_is_published(
 @pytest.mark.parametrize("kind", ["for_you", "customers_for_product"])
 def test_lists_laid_out_part_by_part_are_those_laid_out_at_once(small, monkeypatch, kind):
     dataset, model = small
-    whole = batch.lists_of(model, dataset, AS_OF, kind)
+    whole = batch.batch_list(model, dataset, AS_OF, kind)
     monkeypatch.setattr(batch, "ROWS_AT_ONCE", 3)
     assert len(whole) > 3
-    assert batch.lists_of(model, dataset, AS_OF, kind).equals(whole)
+    assert batch.batch_list(model, dataset, AS_OF, kind).equals(whole)
 
 
 def test_one_thing_at_a_time_is_enough_to_list(tmp_path):
