@@ -27,7 +27,7 @@ from serving.recommender.posted_history import read
 from serving.recommender.query import LISTS, Filters, ListQuery
 from serving.recommender.reader import RecommenderAnswers
 from serving.recommender.request import ListRequest
-from training.models.recommender.hits import measures
+from training.models.recommender.hits import customer_metrics
 from training.models.recommender.index.catalogue import Catalogue
 from training.models.recommender.index.replenishment import (
     DUE,
@@ -36,8 +36,7 @@ from training.models.recommender.index.replenishment import (
     SOON,
     ReplenishmentCurve,
 )
-from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import find_sorted
+from training.models.recommender.inputs.interactions import find_sorted, interactions_at
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.publish import publish
 
@@ -103,10 +102,10 @@ def clocks(dataset: Dataset, cuts: Sequence[datetime], days: int = 7) -> pl.Data
     """Count what was bought within some days of what was due then, and of what was not."""
     rows = []
     for cut in cuts:
-        known = histories.known_at(dataset, cut)
+        known = interactions_at(dataset, cut)
         catalogue = Catalogue.build(dataset, cut)
         codes = [catalogue.codes[one] for one in known.products]
-        pairs = known.pairs
+        pairs = known.features
         clock = ReplenishmentCurve.learn(dataset, cut, catalogue).at(
             pairs["baskets"],
             pairs["recency_days"],
@@ -115,7 +114,7 @@ def clocks(dataset: Dataset, cuts: Sequence[datetime], days: int = 7) -> pl.Data
             days,
         )
         after = next_baskets(dataset, cut, days).collect().to_polars()
-        who = known.codes(after.get_column("customer_id"))
+        who = known.customer_codes(after.get_column("customer_id"))
         what = find_sorted(known.products, after.get_column("product_id").to_numpy().astype(str))
         at = known.find(who[(who >= 0) & (what >= 0)], what[(who >= 0) & (what >= 0)])
         bought = np.zeros(len(known.cols), bool)
@@ -161,8 +160,8 @@ def posted(answers: RecommenderAnswers, dataset: Dataset) -> pl.DataFrame:
             frame = pl.DataFrame(
                 places, ["customer_id", "rank", "product_id", "explore"], orient="row"
             )
-            measured = measures(dataset, as_of, options, frame)
-            found |= {name: float(np.nanmean(measured[name])) for name in names}
+            list_metrics = customer_metrics(dataset, as_of, options, frame)
+            found |= {name: float(np.nanmean(list_metrics[name])) for name in names}
         rows.append(found)
     return pl.DataFrame(rows)
 

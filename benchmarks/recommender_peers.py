@@ -34,10 +34,10 @@ from features.typing import Ints
 from training.backtest import rolling_origins
 from training.metrics import bootstrap_interval
 from training.models.recommender import baselines as peers
-from training.models.recommender.baselines import Ranked, Scorer
+from training.models.recommender.baselines import BaselineRecommender, Scorer
 from training.models.recommender.candidates import RecommenderInputs, inputs_at
-from training.models.recommender.hits import measures, truth_at
-from training.models.recommender.inputs import interactions as histories
+from training.models.recommender.hits import customer_metrics, truth_at
+from training.models.recommender.inputs.interactions import interactions_at
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.task import RECOMMENDER
 
@@ -66,42 +66,42 @@ TUNED_ON = 2500
 LEAST_BASKETS = (1, 3)
 
 
-def factors(model: Any, moment: RecommenderInputs) -> Scorer:
+def factors(model: Any, inputs: RecommenderInputs) -> Scorer:
     """Scores of a factor model of implicit, on counts."""
     with threadpool_limits(1):
-        model.fit(_counts(moment), show_progress=False)
+        model.fit(_counts(inputs), show_progress=False)
     return lambda rows: np.asarray(
         model.user_factors[rows] @ model.item_factors.T, dtype=np.float64
     )
 
 
-def items(model: Any, moment: RecommenderInputs) -> Scorer:
+def items(model: Any, inputs: RecommenderInputs) -> Scorer:
     """Scores of an item-neighbour model of implicit, on counts."""
-    counts = _counts(moment)
+    counts = _counts(inputs)
     # implicit weighs the matrix that it is given.
     model.fit(counts.copy(), show_progress=False)
     return lambda rows: np.asarray((counts[rows] @ model.similarity).toarray())
 
 
-def _counts(moment: RecommenderInputs) -> sparse.csr_matrix:
-    return moment.known.matrix(moment.known.pairs["baskets"].astype(np.float64))
+def _counts(inputs: RecommenderInputs) -> sparse.csr_matrix:
+    return inputs.interactions.matrix(inputs.interactions.features["baskets"].astype(np.float64))
 
 
 IMPLICIT: dict[str, Callable[[RecommenderInputs], Scorer]] = {
-    "implicit ALS": lambda moment: factors(
-        AlternatingLeastSquares(factors=100, random_state=0, num_threads=1), moment
+    "implicit ALS": lambda inputs: factors(
+        AlternatingLeastSquares(factors=100, random_state=0, num_threads=1), inputs
     ),
-    "implicit BPR": lambda moment: factors(
-        BayesianPersonalizedRanking(factors=64, random_state=0, num_threads=1), moment
+    "implicit BPR": lambda inputs: factors(
+        BayesianPersonalizedRanking(factors=64, random_state=0, num_threads=1), inputs
     ),
-    "implicit cosine": lambda moment: items(CosineRecommender(K=20, num_threads=1), moment),
-    "implicit BM25": lambda moment: items(BM25Recommender(K=20, num_threads=1), moment),
+    "implicit cosine": lambda inputs: items(CosineRecommender(K=20, num_threads=1), inputs),
+    "implicit BM25": lambda inputs: items(BM25Recommender(K=20, num_threads=1), inputs),
 }
 
 
-def filtered(scorer: Scorer, moment: RecommenderInputs) -> Scorer:
+def filtered(scorer: Scorer, inputs: RecommenderInputs) -> Scorer:
     """Leave out what a customer bought, as implicit does by default."""
-    bought = moment.known.matrix(np.ones(len(moment.known.rows), np.float32))
+    bought = inputs.interactions.matrix(np.ones(len(inputs.interactions.rows), np.float32))
 
     def scores(rows: Ints) -> NDArray[np.float64]:
         found = np.array(scorer(rows), dtype=np.float64)
@@ -131,7 +131,7 @@ def tune(
     The others count as missed with every option alike.
     """
     chosen = {}
-    known, rows = histories.known_at(dataset, as_of), truth_at(dataset, as_of, asked).rows
+    known, rows = interactions_at(dataset, as_of), truth_at(dataset, as_of, asked).rows
     some = rows[np.linspace(0, len(rows) - 1, min(TUNED_ON, len(rows))).astype(int)]
     ids = pl.DataFrame({"customer_id": known.customers[some].astype(object)})
     ids = ids.cast({"customer_id": pl.String})
@@ -140,9 +140,9 @@ def tune(
             continue
         best = -1.0
         for options in grid:
-            fitted = Ranked(partial(method, **options)).fit(dataset, as_of)
+            fitted = BaselineRecommender(partial(method, **options)).fit(dataset, as_of)
             answer = fitted.predict(dataset, as_of, ids)
-            value = float(np.nanmean(measures(dataset, as_of, asked, answer)[metric]))
+            value = float(np.nanmean(customer_metrics(dataset, as_of, asked, answer)[metric]))
             if value > best:
                 best, chosen[name] = value, options
         print(f"tuned on {as_of.date()}: {name} {chosen[name]} {metric} {best:.4f}", flush=True)
@@ -160,13 +160,13 @@ def compare(
     seconds: dict[str, float] = {}
     sizes = []
     for as_of in origins:
-        known = histories.known_at(dataset, as_of)
+        known = interactions_at(dataset, as_of)
         ids = RECOMMENDER.population(dataset, as_of, asked)
         rows = truth_at(dataset, as_of, asked).rows
-        sizes.append(known.customer["customer_baskets"][rows])
+        sizes.append(known.customer_features["customer_baskets"][rows])
         every: dict[str, Any] = {
             "foresell": RecommenderModel(**asked),
-            **{name: Ranked(method) for name, method in methods(chosen).items()},
+            **{name: BaselineRecommender(method) for name, method in methods(chosen).items()},
         }
         for name, method in every.items():
             if only and name not in only:
@@ -180,7 +180,7 @@ def compare(
                 answers[f"{name}, filtered"] = method.predict(dataset, as_of, ids)
                 seconds[f"{name}, filtered"] = seconds[name]
             for title, answer in answers.items():
-                judged = dict(measures(dataset, as_of, asked, answer))
+                judged = dict(customer_metrics(dataset, as_of, asked, answer))
                 found.setdefault(title, []).append(judged)
                 shown = " ".join(f"{SHOWN[m]} {np.nanmean(judged[m]):.4f}" for m in SHOWN)
                 print(f"{as_of.date()} {title}: {shown}", flush=True)
@@ -258,21 +258,21 @@ def table(
     )
 
 
-def without_learning(moment: RecommenderInputs) -> Scorer:
+def without_learning(inputs: RecommenderInputs) -> Scorer:
     """Score what is bought again by its own repeat rate, and what was in last baskets.
 
     1.6 x baskets with it / (baskets + 3) x the product's repeat rate, and the share of customers
     whose last basket held it.
     """
-    known = moment.known
+    known = inputs.interactions
     customers, products = known.shape
-    baskets = known.pairs["baskets"]
+    baskets = known.features["baskets"]
     buyers = np.bincount(known.cols, minlength=products)
     again = np.bincount(known.cols, weights=baskets > 1, minlength=products)
     repeated = again / np.maximum(buyers, 1)
-    last = known.pairs["recency_baskets"] == 0
+    last = known.features["recency_baskets"] == 0
     share = np.bincount(known.cols[last], minlength=products) / customers
-    size = known.customer["customer_baskets"][known.rows]
+    size = known.customer_features["customer_baskets"][known.rows]
     own = known.matrix(1.6 * baskets / (size + 3) * repeated[known.cols])
     return lambda rows: np.asarray(own[rows].toarray() + share)
 
@@ -291,7 +291,7 @@ def strict(dataset: Dataset, days: int, horizon: int) -> pl.DataFrame:
     found: dict[str, list[NDArray[np.float64]]] = {}
     sizes: list[NDArray[Any]] = []
     for start in starts:
-        known = histories.known_at(dataset, start)
+        known = interactions_at(dataset, start)
         rows = truth_at(dataset, start, asked).rows
         ids = known.customers[rows].astype(object)
         first = dict(
@@ -305,13 +305,15 @@ def strict(dataset: Dataset, days: int, horizon: int) -> pl.DataFrame:
         once = np.array([last[one] == first[one] for one in ids], dtype=bool)
         if not once.any():
             continue
-        sizes.append(known.customer["customer_baskets"][rows[once]])
+        sizes.append(known.customer_features["customer_baskets"][rows[once]])
         wanted = pl.DataFrame({"customer_id": ids[once]}, {"customer_id": pl.String})
         answers = {"foresell": model.predict(dataset, start, wanted)}
         for name, method in bars.items():
-            answers[name] = Ranked(method).fit(dataset, start).predict(dataset, start, wanted)
+            answers[name] = (
+                BaselineRecommender(method).fit(dataset, start).predict(dataset, start, wanted)
+            )
         for name, answer in answers.items():
-            values = measures(dataset, start, asked, answer)
+            values = customer_metrics(dataset, start, asked, answer)
             for metric in ("recall_10", "ndcg_10"):
                 found.setdefault(f"{name} {metric}", []).append(values[metric][once])
         means = {key: round(float(np.concatenate(v).mean()), 4) for key, v in found.items()}

@@ -27,9 +27,9 @@ def quick() -> dict[str, dict[str, Any]]:
         "next-category": {"rounds": 30, "periods": 30_000, "cuts": 3},
         "value": {"rounds": 40},
         "recommender": {
-            "taste_rounds": 15,
-            "moment_rounds": 15,
-            "cuts": 1,
+            "static_rounds": 15,
+            "context_rounds": 15,
+            "cutoffs": 1,
             "scored_products": 500,
         },
     }

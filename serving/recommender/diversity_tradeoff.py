@@ -13,10 +13,10 @@ from features.dataset import Dataset
 from serving.recommender.query import ListQuery
 from serving.recommender.request import ListRequest
 from serving.recommender.rerank import Layout, arrange
-from training.models.recommender.beyond_accuracy import measured
-from training.models.recommender.hits import measures, outcome
+from training.models.recommender.beyond_accuracy import list_metrics
+from training.models.recommender.hits import customer_metrics, list_hits
 from training.models.recommender.index.index import RecommenderIndex
-from training.models.recommender.inputs import interactions as histories
+from training.models.recommender.inputs.interactions import interactions_at
 
 SETTINGS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 PLACES = 10
@@ -35,14 +35,14 @@ def diversity_tradeoff(
         of what is shown over what the customer buys, less one (NaN without prices).
     """
     as_of = shelf.ranked.as_of
-    known = histories.known_at(dataset, as_of)
+    known = interactions_at(dataset, as_of)
     options = {"horizon_days": shelf.ranked.about["horizon_days"]}
     rows = []
     for diversity, frame in _lists(shelf, settings):
-        laid = outcome(dataset, as_of, options, frame)
+        laid = list_hits(dataset, as_of, options, frame)
         top = np.where(laid.shown[:, :PLACES] < known.shape[1], laid.shown[:, :PLACES], -1)
-        accuracy = measures(dataset, as_of, options, frame)
-        beyond = measured(dataset, known, laid.rows, top)
+        accuracy = customer_metrics(dataset, as_of, options, frame)
+        beyond = list_metrics(dataset, known, laid.rows, top)
         means = {name: float(np.nanmean(values)) for name, values in beyond.items()}
         rows.append(
             {
@@ -50,7 +50,7 @@ def diversity_tradeoff(
                 "NDCG@10": float(np.nanmean(accuracy["ndcg_10"])),
                 "recall@10": float(np.nanmean(accuracy["recall_10"])),
                 "horizon precision@10": float(np.nanmean(accuracy["window_precision_10"])),
-                "distance within a list": means.get("variety_10", np.nan),
+                "distance within a list": means.get("diversity_10", np.nan),
                 "coverage": len(np.unique(top[top >= 0])) / known.shape[1],
                 "long tail": means["long_tail_10"],
                 "novelty, bits": means["novelty_10"],

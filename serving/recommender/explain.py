@@ -13,7 +13,7 @@ from training.models.recommender.index.association import Towards
 from training.models.recommender.index.candidate_store import Candidates
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.index.replenishment import DUE, Clock
-from training.models.recommender.ranking.attribution import TOLD
+from training.models.recommender.ranking.attribution import EXPLAINED_GROUPS
 
 # Part of the week, or of the customer's locations, that has to be on promotion to be told.
 MOST_OF_THE_WEEK = 0.5
@@ -98,7 +98,7 @@ class Explainer:
         falling = np.take_along_axis(moved, order, axis=1)
         counts = (falling > np.maximum(LEAST_PART * falling[:, :1], 0.0)).sum(axis=1)
         return [
-            tuple(TOLD[one] for one in row[:count])
+            tuple(EXPLAINED_GROUPS[one] for one in row[:count])
             for row, count in zip(order.tolist(), counts.tolist(), strict=True)
         ]
 

@@ -10,13 +10,13 @@ from functools import lru_cache
 
 # What is told of what moved the ranker: facts, the first that holds.
 BY_MOTIVE: dict[str, tuple[str, ...]] = {
-    "habit": ("rhythm",),
-    "rhythm": ("due", "rhythm"),
-    "kind": ("taste",),
+    "repeat": ("rhythm",),
+    "cadence": ("due", "rhythm"),
+    "category": ("taste",),
     "neighbours": ("similar", "neighbours"),
     "popular": ("popular",),
     "new": ("new",),
-    "offer": ("offer",),
+    "promotion": ("offer",),
 }
 # What is told of what a source proposed; its motive, if it is one of its own.
 BY_SOURCE: dict[str, tuple[str, ...]] = {
@@ -24,15 +24,19 @@ BY_SOURCE: dict[str, tuple[str, ...]] = {
     "similar": ("similar", "taste", "neighbours"),
     "neighbours": ("similar", "neighbours"),
     "same_kind": ("taste", "similar"),
-    "seasonal": ("season",),
+    "seasonal": ("seasonal",),
     "popular": ("popular",),
-    "popular_here": ("popular_here",),
-    "popular_alike": ("alike",),
+    "popular_here": ("popular_at_location",),
+    "popular_alike": ("popular_in_segment",),
     "new": ("new", "similar"),
     "basket": ("basket",),
     "pinned": ("pinned",),
 }
-OF_SOURCE = {"season": "seasonal", "popular_here": "popular_here", "alike": "popular_alike"}
+OF_SOURCE = {
+    "seasonal": "seasonal",
+    "popular_at_location": "popular_here",
+    "popular_in_segment": "popular_alike",
+}
 MOST_SENTENCES = 2
 # From so many baskets on a customer buys a product, rather than has bought it.
 REGULAR = 3
@@ -115,7 +119,7 @@ def _told(facts: Facts) -> tuple[str, ...]:
         found = [
             _first_that_holds(facts, groups) or PLAINLY[facts.times > 0 or facts.source == "repeat"]
         ]
-    offer = _offer(facts) if "offer" in facts.motives else None
+    offer = _offer(facts) if "promotion" in facts.motives else None
     if offer and offer not in found:
         # That something is on offer is news; that it is bought often is not.
         found[-1] = offer
@@ -203,9 +207,9 @@ TOLD: dict[str, Callable[[Facts], str | None]] = {
     "taste": _taste,
     "neighbours": _neighbours,
     "popular": _popular,
-    "season": lambda facts: None if facts.times else "of the season",
-    "popular_here": lambda facts: None if facts.times else "popular where you shop",
-    "alike": lambda facts: None if facts.times else "popular with customers like you",
+    "seasonal": lambda facts: None if facts.times else "of the season",
+    "popular_at_location": lambda facts: None if facts.times else "popular where you shop",
+    "popular_in_segment": lambda facts: None if facts.times else "popular with customers like you",
     "new": lambda facts: "new in the range" if facts.new and not facts.times else None,
     "basket": lambda facts: f"goes with {facts.basket} in the basket" if facts.basket else None,
     "pinned": lambda _: "chosen for this place",

@@ -22,7 +22,7 @@ from features.interactions.builder import baskets, interactions
 from features.typing import Floats, Int32s
 from training.models.recommender.index.candidate_store import Candidates
 from training.models.recommender.index.index import RecommenderIndex
-from training.models.recommender.ranking.attribution import OF_REASON
+from training.models.recommender.ranking.attribution import GROUP_OF_REASON
 
 # The square root of how much more a promotion sells ranks best: on the bundled data .215 NDCG of
 # the next basket, against .209 without and .200 with all of it.
@@ -117,15 +117,15 @@ def motives(
     promoted = worth(found.features, len(found.products)) > 0
     said: list[tuple[str, ...]] = []
     for one in at.tolist():
-        motive = OF_REASON[shelf.ranked.reasons[int(found.source[one])]]
+        motive = GROUP_OF_REASON[shelf.ranked.reasons[int(found.source[one])]]
         offer = found.own[one] and promoted[one]
-        said.append((motive, "offer") if offer else (motive,))
+        said.append((motive, "promotion") if offer else (motive,))
     return said
 
 
 def worth(features: Mapping[str, NDArray[Any]], size: int) -> Floats:
     """How much more each candidate sells for being promoted where and when it is shown."""
-    kinds = [values for name, values in features.items() if name.endswith("_worth")]
+    kinds = [values for name, values in features.items() if name.endswith("_uplift")]
     return np.asarray(np.max([np.zeros(size), *kinds], axis=0), np.float64)
 
 
@@ -167,4 +167,4 @@ def _promotions(
     place = -1 if location_id is None else shelf.ranked.locations.get(location_id, -1)
     where = np.full((len(cols), 1), place, np.int64)
     weights = np.ones((len(cols), 1), np.float32)
-    return shelf.ranked.plan.shares(where, weights, cols, day)
+    return shelf.ranked.plan.exposure(where, weights, cols, day)

@@ -11,7 +11,7 @@ from features.errors import InvalidInput, MissingData, NotFound
 from features.typing import Bools
 from training.models.recommender.index.catalogue import LEVELS, Catalogue
 from training.models.recommender.index.index import RecommenderIndex
-from training.models.recommender.inputs.promotions import AHEAD_DAYS
+from training.models.recommender.inputs.promotions import MAX_AHEAD_DAYS
 
 # By kind of list, what it is ranked by; what is popular is nobody's own.
 RANKED_BY: Mapping[str, str | None] = {
@@ -149,14 +149,14 @@ class ListQuery:
                 "(as unlike each other as can be).",
                 field="diversity",
             )
-        if self.at is not None and not 0 <= to_day(self.at) - shelf.day < AHEAD_DAYS:
-            last = to_date(shelf.day + AHEAD_DAYS - 1)
+        if self.at is not None and not 0 <= to_day(self.at) - shelf.day < MAX_AHEAD_DAYS:
+            last = to_date(shelf.day + MAX_AHEAD_DAYS - 1)
             raise InvalidInput(
                 f"at = {self.at.isoformat()} cannot be answered: what is published looks from "
                 f"{to_date(shelf.day)} to {last}.",
                 field="at",
             )
-        shown = shelf.day + AHEAD_DAYS - 1 if self.at is None else to_day(self.at)
+        shown = shelf.day + MAX_AHEAD_DAYS - 1 if self.at is None else to_day(self.at)
         for product, when in self.recent_purchases.items():
             if to_day(when) > shown:
                 field = f"recent_purchases.{product[:60]}"

@@ -22,7 +22,7 @@ from serving.recommender.rerank import Layout, arrange, known_codes
 from training.models.recommender.index.candidate_store import Candidates
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.index.replenishment import LAPSED
-from training.models.recommender.ranking.context_features import still_there
+from training.models.recommender.ranking.context_features import remaining_need
 
 # With fewer baskets a list rests more on what others buy than on the customer's own.
 FEW_BASKETS = 3
@@ -295,7 +295,9 @@ class ListRequest:
             "customer_cadence": np.zeros(len(codes), np.float32),
         }
         found = np.ones(catalogue.size)
-        found[codes] = 0.0 if self.wish.list_name == "new_to_you" else still_there(state, elapsed)
+        found[codes] = (
+            0.0 if self.wish.list_name == "new_to_you" else remaining_need(state, elapsed)
+        )
         return found
 
     def _after_bought(self, codes: Int32s, scores: Floats) -> tuple[Int32s, Floats]:

@@ -9,12 +9,21 @@ import pytest
 from features.calendar import to_day
 from features.dataset import Dataset
 from training.models.recommender.index.candidate_store import PublishedLists
-from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.locations import Places
-from training.models.recommender.inputs.promotions import AHEAD_DAYS, Plan, Stretches
+from training.models.recommender.inputs.interactions import build_interactions, interactions_at
+from training.models.recommender.inputs.locations import CustomerLocations
+from training.models.recommender.inputs.promotions import (
+    MAX_AHEAD_DAYS,
+    PromotionPeriods,
+    PromotionPlan,
+)
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.publish import publish
-from training.models.recommender.ranking.context_features import EDGES, Clocks, days_on, still_there
+from training.models.recommender.ranking.context_features import (
+    INTERVAL_ENDS,
+    RepurchaseHazards,
+    advance_days,
+    remaining_need,
+)
 
 AS_OF = datetime(2017, 11, 6)
 
@@ -31,7 +40,7 @@ def journey(journey, rewritten):
 @pytest.fixture(scope="module")
 def model(journey):
     small = RecommenderModel(
-        cuts=1, taste_rounds=30, moment_rounds=40, scored_products=500, min_data_in_leaf=50
+        cutoffs=1, static_rounds=30, context_rounds=40, scored_products=500, min_data_in_leaf=50
     )
     return small.fit(journey, AS_OF)
 
@@ -135,7 +144,7 @@ def test_promotion_at_the_place_never_lowers_a_product(published, customers):
         for kind, stretches in published.plan.kinds.items():
             keys = np.concatenate([stretches.keys, here * published.plan.products + cols])
             weeks = np.full(len(cols), day)
-            kinds[kind] = Stretches.of(
+            kinds[kind] = PromotionPeriods.of(
                 keys,
                 np.concatenate([stretches.starts, weeks]),
                 np.concatenate([stretches.ends, weeks + 7]),
@@ -143,7 +152,7 @@ def test_promotion_at_the_place_never_lowers_a_product(published, customers):
                 published.plan.locations,
                 published.plan.products,
             )
-        plan = Plan(kinds, published.plan.locations, published.plan.products)
+        plan = PromotionPlan(kinds, published.plan.locations, published.plan.products)
         promoted = PublishedLists(**{**vars(published), "plan": plan}).candidates(customer)
         for kind in published.kinds:
             gain = promoted.scores[kind] - without.scores[kind]
@@ -170,7 +179,7 @@ def test_days_that_pass_move_clocks_and_nothing_else():
             "gap_mean",
         )
     }
-    later = days_on(state, 14)
+    later = advance_days(state, 14)
     assert later["recency_days"][0] == 17
     assert later["decay_14d"][0] == 1.5
     assert later["baskets_7d"][0] == 0
@@ -185,9 +194,9 @@ def test_what_is_used_up_by_the_next_basket_is_wanted_as_before():
         "customer_cadence": np.full(3, 4, np.float32),
     }
     just_now = np.zeros(3, np.float32)
-    assert still_there(state, just_now).tolist() == pytest.approx([1.0, 0.1, 0.1])
-    assert still_there(state, just_now + 16).tolist() == pytest.approx([1.0, 0.5, 0.25])
-    assert still_there(state, just_now * np.nan).tolist() == [1, 1, 1]
+    assert remaining_need(state, just_now).tolist() == pytest.approx([1.0, 0.1, 0.1])
+    assert remaining_need(state, just_now + 16).tolist() == pytest.approx([1.0, 0.5, 0.25])
+    assert remaining_need(state, just_now * np.nan).tolist() == [1, 1, 1]
 
 
 def test_what_nobody_bought_again_lasts_for_ever():
@@ -198,24 +207,24 @@ def test_what_nobody_bought_again_lasts_for_ever():
         "customer_cadence": np.full(3, 4, np.float32),
     }
     just_now = np.zeros(3, np.float32)
-    assert still_there(state, just_now).tolist() == pytest.approx([0.1, 0.1, 1.0])
-    assert still_there(state, just_now + 60).tolist() == pytest.approx([0.1, 0.1, 1.0])
-    assert still_there(state, just_now * np.nan).tolist() == [1, 1, 1]
+    assert remaining_need(state, just_now).tolist() == pytest.approx([0.1, 0.1, 1.0])
+    assert remaining_need(state, just_now + 60).tolist() == pytest.approx([0.1, 0.1, 1.0])
+    assert remaining_need(state, just_now * np.nan).tolist() == [1, 1, 1]
 
 
 def test_clocks_count_the_gaps_that_reached_a_stretch():
     cols = np.zeros(100, np.int64)
     # Every pair was bought again after ten days, once, and then no more for 100 days.
-    ended = [np.full(100, float(edge >= 10)) for edge in EDGES] + [np.ones(100)]
-    clocks = Clocks.learn(cols, ended, np.full(100, 100.0), 1)
-    first, second, third = clocks.hazard[0, :3]
+    ended = [np.full(100, float(edge >= 10)) for edge in INTERVAL_ENDS] + [np.ones(100)]
+    hazards = RepurchaseHazards.fit(cols, ended, np.full(100, 100.0), 1)
+    first, second, third = hazards.hazard[0, :3]
     assert first == second == 0
     assert third == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_plan_counts_days_places_and_worth():
     known_products, day = 2, 100
-    stretches = Stretches.of(
+    stretches = PromotionPeriods.of(
         np.array([0 * known_products + 1, 1 * known_products + 1]),
         np.array([100, 90]),
         np.array([107, 101]),
@@ -223,7 +232,7 @@ def test_a_plan_counts_days_places_and_worth():
         2,
         known_products,
     )
-    plan = Plan({"display": stretches}, 2, known_products)
+    plan = PromotionPlan({"display": stretches}, 2, known_products)
     shares = plan.shares(
         np.array([[0, 1], [0, 1]]),
         np.array([[0.75, 0.25], [0.75, 0.25]], np.float32),
@@ -250,16 +259,16 @@ def test_the_last_day_that_is_answered_for_looks_as_far_ahead_as_the_first():
         },
         schema_overrides={"line": pl.Int32},
     )
-    last = today + AHEAD_DAYS - 1
+    last = today + MAX_AHEAD_DAYS - 1
     promotions = pl.DataFrame(
         {"product_id": "tea", "location_id": "north", "kind": "mailer"}
         | {"from_day": [last + 7], "to_day": [last + 28]},
         schema_overrides={"from_day": pl.Int32, "to_day": pl.Int32},
     )
     dataset = Dataset.from_frames("made", {"orders": orders, "promotions": promotions})
-    known = histories.build(dataset, AS_OF)
-    places = Places.at(dataset, AS_OF, known)
-    plan = Plan.at(dataset, AS_OF, known, places)
+    known = build_interactions(dataset, AS_OF)
+    places = CustomerLocations.at(dataset, AS_OF, known)
+    plan = PromotionPlan.at(dataset, AS_OF, known, places)
     tea = np.zeros(1, np.int64)
     shares = plan.shares(places.codes, places.weights, tea, last)
     assert shares["mailer_next_weeks"].tolist() == [1.0]
@@ -270,10 +279,10 @@ def test_what_another_request_forgets_meanwhile_is_answered_all_the_same():
         def __setitem__(self, key, value):
             pass
 
-    stretches = Stretches.of(
+    stretches = PromotionPeriods.of(
         np.array([1]), np.array([100]), np.array([107]), np.ones(1, np.float32), 1, 2
     )
-    plan = Plan({"display": stretches}, 1, 2, Forgetful())
+    plan = PromotionPlan({"display": stretches}, 1, 2, Forgetful())
     tea, here = np.array([1]), np.zeros((1, 1), np.int64)
     shares = plan.shares(here, np.ones((1, 1), np.float32), tea, 100)
     assert shares["display_this_week"].tolist() == [1.0]
@@ -281,8 +290,8 @@ def test_what_another_request_forgets_meanwhile_is_answered_all_the_same():
 
 
 def test_usual_places_are_those_of_past_baskets(journey):
-    known = histories.known_at(journey, AS_OF)
-    places = Places.at(journey, AS_OF, known)
+    known = interactions_at(journey, AS_OF)
+    places = CustomerLocations.at(journey, AS_OF, known)
     orders = journey.known("orders", AS_OF).to_native().collect()
     of = orders.filter(pl.col("customer_id") == str(known.customers[5]))
     mine = set(of.get_column("location_id"))

@@ -36,8 +36,8 @@ def test_a_day_that_has_only_begun_is_taken_with_the_day_before():
     found = fresh_takers(histories(0))
     assert found["product_takers_1d"].tolist() == pytest.approx([0.0, 2000 / 22])
     begun = histories(0)
-    begun.customer["customer_recency_days"][2] = 1
-    begun.pairs["recency_days"][3] = 1
+    begun.customer_features["customer_recency_days"][2] = 1
+    begun.features["recency_days"][3] = 1
     assert fresh_takers(begun)["product_takers_1d"].tolist() == pytest.approx(
         [1000 / 23, 2000 / 23]
     )

@@ -8,8 +8,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from training.models.recommender.baselines import COLUMNS
-from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.recommendations import LISTS
+from training.models.recommender.inputs.interactions import find_sorted, interactions_at
+from training.models.recommender.recommendations import SCHEMA
 from training.models.recommender.task import RECOMMENDER, evaluate
 
 AS_OF = datetime(2017, 11, 6)
@@ -41,7 +41,7 @@ def ndcg(journey, answers):
 @pytest.mark.parametrize("name", list(RECOMMENDER.baselines))
 def test_lists_are_ranked_and_hold_no_product_twice(answers, name):
     frame = answers[name]
-    assert frame.schema == {name: LISTS[name] for name in frame.columns}
+    assert frame.schema == {name: SCHEMA[name] for name in frame.columns}
     assert frame.columns == COLUMNS
     assert frame.select("customer_id", "product_id").is_duplicated().sum() == 0
     falls = frame.sort("customer_id", "rank").select(
@@ -71,10 +71,10 @@ def test_popularity_is_what_sold_in_28_days(journey, answers):
 
 
 def test_personal_frequency_is_what_the_customer_bought_most(journey, ids, answers):
-    known = histories.known_at(journey, AS_OF)
+    known = interactions_at(journey, AS_OF)
     customer = ids.get_column("customer_id")[7]
-    row = known.codes(pl.Series([customer]))[0]
-    most = np.sort(known.pairs["baskets"][known.rows == row])[::-1][:20]
+    row = known.customer_codes(pl.Series([customer]))[0]
+    most = np.sort(known.features["baskets"][known.rows == row])[::-1][:20]
     shown = answers["personal_frequency"].filter(
         pl.col("customer_id") == customer, pl.col("rank") <= 20
     )
@@ -82,13 +82,11 @@ def test_personal_frequency_is_what_the_customer_bought_most(journey, ids, answe
 
 
 def test_collaborative_methods_may_repeat_what_was_bought(journey, answers):
-    known = histories.known_at(journey, AS_OF)
+    known = interactions_at(journey, AS_OF)
     for name in ("als", "item_knn", "up_cf", "tifu_knn"):
         shown = answers[name].filter(pl.col("rank") <= 20)
-        rows = known.codes(shown.get_column("customer_id"))
-        cols = histories.find_sorted(
-            known.products, shown.get_column("product_id").to_numpy().astype(str)
-        )
+        rows = known.customer_codes(shown.get_column("customer_id"))
+        cols = find_sorted(known.products, shown.get_column("product_id").to_numpy().astype(str))
         assert (known.find(rows, cols) >= 0).mean() > 0.1
 
 

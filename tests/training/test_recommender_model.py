@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from features.dataset import Dataset
 from features.errors import MissingData
 from training.models.recommender import hits as outcomes
-from training.models.recommender.inputs import interactions as histories
+from training.models.recommender.inputs.interactions import interactions_at
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.ranking.features import ranks
 from training.models.recommender.task import RECOMMENDER, evaluate, plots
@@ -19,9 +19,9 @@ AS_OF = datetime(2017, 11, 6)
 OPTIONS = {"horizon_days": 28}
 # Few trees of one cut, and a net of two, are enough to see how it behaves.
 SMALL = {
-    "cuts": 1,
-    "taste_rounds": 30,
-    "moment_rounds": 30,
+    "cutoffs": 1,
+    "static_rounds": 30,
+    "context_rounds": 30,
     "scored_products": 800,
     "min_data_in_leaf": 50,
 }
@@ -82,7 +82,7 @@ def test_reasons_say_repeat_exactly_for_what_was_bought_before(lists, journey):
 def test_an_unknown_customer_gets_the_popular_list(model, journey):
     ids = pl.DataFrame({"customer_id": ["nobody"]})
     answer = model.predict(journey, AS_OF, ids)
-    known = histories.known_at(journey, AS_OF)
+    known = interactions_at(journey, AS_OF)
     assert answer.get_column("product_id").to_list() == list(
         known.products[known.most_popular(100)]
     )
@@ -162,8 +162,10 @@ def test_contributions_add_up_to_the_score(model, journey, lists):
     top = lists.filter(pl.col("rank") == 1).head(3)
     why = model.explain(journey, AS_OF, top.select("customer_id", "product_id"))
     total = why.group_by("customer_id", "product_id").agg(pl.col("contribution").sum())
-    known = histories.known_at(journey, AS_OF)
-    size = known.customer["customer_size"][known.codes(top.get_column("customer_id"))]
+    known = interactions_at(journey, AS_OF)
+    size = known.customer_features["customer_size"][
+        known.customer_codes(top.get_column("customer_id"))
+    ]
     odds = top.join(total, on=["customer_id", "product_id"], maintain_order="left")
     expected = model.ranker_.blend.chance["now"].at(
         odds.get_column("contribution").to_numpy(), size
@@ -178,7 +180,7 @@ def test_what_more_people_take_than_any_product_learned_from_goes_on_rising(mode
         features.with_columns(pl.lit(times * ranker.beyond.largest).alias("product_takers_1d"))
         for times in (1.0, 4.0)
     )
-    first, second = ranker.taste_of(at).odds["next"], ranker.taste_of(above).odds["next"]
+    first, second = ranker.score_static(at).odds["next"], ranker.score_static(above).odds["next"]
     assert second - first == pytest.approx(np.full(len(first), np.log(4)))
 
 
@@ -187,7 +189,7 @@ def test_orders_alone_are_enough(journey):
     orders = journey.table("orders").to_native().select(columns).collect()
     bare = Dataset.from_frames("bare", {"orders": orders})
     lists = RecommenderModel(**OPTIONS, **SMALL).fit(bare, AS_OF).predict(bare, AS_OF)
-    assert lists.get_column("customer_id").n_unique() == histories.known_at(bare, AS_OF).shape[0]
+    assert lists.get_column("customer_id").n_unique() == interactions_at(bare, AS_OF).shape[0]
 
 
 def test_too_short_a_history_is_refused(journey):
@@ -248,11 +250,11 @@ def test_of_very_many_customers_an_even_pick_is_judged(journey, lists, monkeypat
     monkeypatch.setattr(outcomes, "MOST_JUDGED", 40)
     apart = Dataset(journey.name, journey.snapshot, journey.tables)
     ids = RECOMMENDER.population(apart, AS_OF, OPTIONS)
-    known = histories.known_at(apart, AS_OF)
+    known = interactions_at(apart, AS_OF)
     truth = outcomes.truth_at(apart, AS_OF, OPTIONS)
     asked = lists.join(ids, on="customer_id", how="semi")
-    judged = outcomes.measures(apart, AS_OF, OPTIONS, asked)["ndcg_10"]
-    whole = outcomes.measures(journey, AS_OF, OPTIONS, lists)["ndcg_10"]
+    judged = outcomes.customer_metrics(apart, AS_OF, OPTIONS, asked)["ndcg_10"]
+    whole = outcomes.customer_metrics(journey, AS_OF, OPTIONS, lists)["ndcg_10"]
     everyone = outcomes.truth_at(journey, AS_OF, OPTIONS).rows
     assert ids.height == 40
     assert 0 < len(truth.rows) <= 40

@@ -35,7 +35,7 @@ def shop(rows, **tables):
 
 
 def fitted(dataset):
-    small = RecommenderModel(cuts=1, taste_rounds=2, moment_rounds=2, min_data_in_leaf=1)
+    small = RecommenderModel(cutoffs=1, static_rounds=2, context_rounds=2, min_data_in_leaf=1)
     return small.fit(dataset, AS_OF)
 
 

@@ -51,7 +51,7 @@ def out(journey):
 @pytest.fixture(scope="session")
 def model(journey):
     small = RecommenderModel(
-        cuts=1, taste_rounds=20, moment_rounds=20, scored_products=500, min_data_in_leaf=50
+        cutoffs=1, static_rounds=20, context_rounds=20, scored_products=500, min_data_in_leaf=50
     )
     return small.fit(journey, AS_OF)
 

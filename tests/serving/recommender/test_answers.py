@@ -13,7 +13,7 @@ import pytest
 from features.errors import InvalidInput
 from serving.recommender.query import LISTS, RANKED_BY, Filters, ListQuery
 from serving.recommender.reader import RecommenderAnswers
-from training.models.recommender.ranking.attribution import TOLD, Movers
+from training.models.recommender.ranking.attribution import EXPLAINED_GROUPS, GroupAttribution
 
 AS_OF = datetime(2017, 11, 6)
 PLAIN = ListQuery(allow_adjacent_category=True)
@@ -240,8 +240,8 @@ SAID = {
     "popular": {"popular"},
     "of the season": {"seasonal"},
     "new in the range": {"new"},
-    "on display": {"offer"},
-    "in this week's": {"offer"},
+    "on display": {"promotion"},
+    "in this week's": {"promotion"},
 }
 
 
@@ -258,7 +258,7 @@ def test_a_reason_names_only_what_moved_the_ranker_or_proposed_the_product(
                 continue
             at = np.array([ids.index(item["product_id"])])
             moved = ranked.motives(candidates, at, RANKED_BY[kind])[0]
-            helped = {name for name, by in zip(TOLD, moved, strict=True) if by > 0}
+            helped = {name for name, by in zip(EXPLAINED_GROUPS, moved, strict=True) if by > 0}
             for sentence in item["explanations"]:
                 start = next(one for one in SAID if sentence.startswith(one))
                 assert SAID[start] & (helped | {item["reason"]})
@@ -267,13 +267,16 @@ def test_a_reason_names_only_what_moved_the_ranker_or_proposed_the_product(
 
 
 def test_motives_and_what_is_said_before_any_make_up_the_score(model, journey):
-    booster = model.ranker_.moment["next"]
+    booster = model.ranker_.context.boosters["next"]
     rng = np.random.default_rng(3)
     rows = pl.DataFrame(rng.normal(size=(50, len(booster.columns))) * 9, list(booster.columns))
-    moved = Movers.of(booster).by_motive(rows.to_numpy())
+    moved = GroupAttribution.from_booster(booster).by_group(rows.to_numpy())
     raw = booster.predict(rows, raw_score=True)
     assert raw - moved.sum(axis=1) == pytest.approx(np.full(50, (raw - moved.sum(axis=1))[0]))
-    assert Movers.of(booster).by_motive(rows.to_numpy()[:0]).shape == (0, moved.shape[1])
+    assert GroupAttribution.from_booster(booster).by_group(rows.to_numpy()[:0]).shape == (
+        0,
+        moved.shape[1],
+    )
 
 
 def test_reasons_tell_facts_that_hold(answers, customers, bought):

@@ -1,1 +1,1 @@
-"""."""
+"""The recommender: candidates, ranking, published index, task and baselines."""

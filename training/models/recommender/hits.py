@@ -1,7 +1,6 @@
-"""Recommended lists laid beside what was bought: truth and hits by customer.
+"""Comparison of recommended lists with later purchases, by customer.
 
-Predictions and the records after `as_of` in; arrays of hits out. The recommender's task and
-its benchmark judge by these.
+Recommendations and the records after `as_of` in; hits by rank and metrics by customer out.
 """
 
 from collections.abc import Mapping
@@ -16,58 +15,63 @@ from numpy.typing import NDArray
 from features.dataset import Dataset
 from features.interactions.builder import next_baskets
 from features.memo import memo
-from features.typing import Bools, Ints
+from features.typing import Bools, Floats, Ints
 from training import metrics
-from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import Interactions, find_sorted
+from training.models.recommender.inputs.interactions import (
+    Interactions,
+    find_sorted,
+    interactions_at,
+)
 
-# Of what a list and the truth beside it are made: everything, what the customer never bought,
-# or products first sold within four weeks.
-ALL, UNSEEN, NEW_PRODUCTS = "all", "unseen", "new_products"
-# Of more customers an even pick is judged: their mean NDCG is known to .003, and methods are
-# compared customer by customer.
-MOST_JUDGED = 10_000
+# Products that lists and purchases are compared on: all, those that the customer never bought,
+# or those first sold within four weeks.
+ALL, NEW_TO_CUSTOMER, NEW_PRODUCTS = "all", "new_to_customer", "new_products"
+# Largest number of customers that are evaluated, evenly spaced: the mean NDCG of so many is known
+# to .003, and methods are compared customer by customer.
+MAX_EVALUATED = 10_000
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the judged customers bought within the horizon.
+    """Purchases of the evaluated customers within the horizon.
 
     Attributes
     ----------
     rows
         Codes of the customers, ascending.
     size
-        Codes of products are below this; products without a code of their own follow.
+        Number of product codes: those of `Interactions`, then those of `rare`.
     rare
-        Ids of those, in order.
-    following, window
-        Pairs, row code x size + product: of the next basket, and of all; ascending.
+        Ids of purchased products without a code in `Interactions`, ascending.
+    next_basket, window
+        Customer code x size + product code of purchases in the next basket, and in all baskets
+        of the horizon; ascending.
     """
 
     rows: Ints
     size: int
     rare: NDArray[np.str_]
-    following: Ints
+    next_basket: Ints
     window: Ints
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What was shown beside what was bought, one row a judged customer.
+class ListHits:
+    """Recommended products and purchases, one row per evaluated customer.
 
     Attributes
     ----------
     rows
         Codes of the customers.
     shown
-        Codes of the products shown, best first; -1 for places left empty.
+        Codes of the products by rank, shape (customers, ranks); -1 for empty ranks.
     next_hits, window_hits
-        Whether each shown product was in the next basket, and in any of the horizon.
+        Whether each product was in the next basket, and in any basket of the horizon.
     bought_before
-        Whether each shown product had been bought before.
+        Whether the customer had bought each product before.
     next_size, window_size, repeat_size
-        Products in the next basket, in all of them, and those of the next bought before.
+        Number of products in the next basket, in all baskets of the horizon, and in the next
+        basket that the customer had bought before.
     """
 
     rows: Ints
@@ -80,145 +84,164 @@ class Outcome:
     repeat_size: Ints
 
 
-def asked_about(known: Interactions) -> Ints:
-    """Codes of the customers who are judged if they buy: all, or `MOST_JUDGED` of them."""
-    customers = known.shape[0]
-    if customers <= MOST_JUDGED:
+def evaluated_customers(interactions: Interactions) -> Ints:
+    """Codes of the customers that are evaluated if they buy: all, or `MAX_EVALUATED` of them."""
+    customers = interactions.shape[0]
+    if customers <= MAX_EVALUATED:
         return np.arange(customers)
-    return np.linspace(0, customers - 1, MOST_JUDGED).astype(np.int64)
+    return np.linspace(0, customers - 1, MAX_EVALUATED).astype(np.int64)
 
 
 def truth_at(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> Truth:
-    """Collect what was bought, once for all methods that are judged then."""
+    """Collect the purchases after `as_of`, once for all methods."""
     return _truth(dataset, as_of, options["horizon_days"])
 
 
 @memo()
 def _truth(dataset: Dataset, as_of: datetime, days: int) -> Truth:
-    known = histories.known_at(dataset, as_of)
+    interactions = interactions_at(dataset, as_of)
     bought = next_baskets(dataset, as_of, days).collect().to_polars()
-    buyers = known.codes(bought.get_column("customer_id"))
-    everything = bought.get_column("product_id").unique().sort().to_numpy().astype(str)
-    rare = everything[find_sorted(known.products, everything) < 0]
-    size = len(known.products) + len(rare)
+    buyers = interactions.customer_codes(bought.get_column("customer_id"))
+    distinct = bought.get_column("product_id").unique().sort().to_numpy().astype(str)
+    rare = distinct[find_sorted(interactions.products, distinct) < 0]
+    size = len(interactions.products) + len(rare)
     ids = bought.get_column("product_id").to_numpy().astype(str)
-    judged = find_sorted(asked_about(known), buyers) >= 0
-    keys = buyers * size + _codes(known.products, rare, ids)
+    evaluated = find_sorted(evaluated_customers(interactions), buyers) >= 0
+    keys = buyers * size + _product_codes(interactions.products, rare, ids)
     return Truth(
-        np.unique(buyers[judged]),
+        np.unique(buyers[evaluated]),
         size,
         rare,
-        np.sort(keys[judged & bought.get_column("is_next").to_numpy()]),
-        np.sort(keys[judged]),
+        np.sort(keys[evaluated & bought.get_column("is_next").to_numpy()]),
+        np.sort(keys[evaluated]),
     )
 
 
-def outcome(
+def list_hits(
     dataset: Dataset,
     as_of: datetime,
     options: Mapping[str, Any],
     predictions: pl.DataFrame,
-    shown: int = 20,
+    ranks: int = 20,
     *,
     by: str | None = None,
     among: str = ALL,
-) -> Outcome:
-    """Lay the first `shown` places beside what was bought.
+) -> ListHits:
+    """Compare the first `ranks` products of each list with later purchases.
 
     Parameters
     ----------
     by
-        The column that orders the places, falling; `rank` by default, and where a method has
-        no such column.
+        Column that orders products, descending; `rank`, ascending, by default and if predictions
+        lack the column.
     among
-        `ALL` products, those `UNSEEN` by the customer, or `NEW_PRODUCTS`: places and truth
-        are of these alone; customers stay.
+        `ALL` products, those `NEW_TO_CUSTOMER`, or `NEW_PRODUCTS`: lists and purchases are
+        restricted to these, customers are not.
     """
-    known = histories.known_at(dataset, as_of)
+    interactions = interactions_at(dataset, as_of)
     truth = truth_at(dataset, as_of, options)
     size = truth.size
-    before = known.rows * size + known.cols
-    at = find_sorted(truth.rows, known.codes(predictions.get_column("customer_id")))
+    bought = interactions.rows * size + interactions.cols
+    shown = _shown_products(interactions, truth, predictions, bought, ranks, by, among)
+    keys = np.where(shown >= 0, truth.rows[:, None] * size + shown, -1)
+    next_basket, window = (
+        purchases[_is_among(purchases, size, interactions, bought, among)]
+        for purchases in (truth.next_basket, truth.window)
+    )
+    repeated = next_basket[find_sorted(bought, next_basket) >= 0]
+
+    def hits(purchases: Ints) -> Bools:
+        return find_sorted(purchases, keys.ravel()).reshape(keys.shape) >= 0
+
+    return ListHits(
+        truth.rows,
+        shown,
+        hits(next_basket),
+        hits(window),
+        hits(bought),
+        _counts(next_basket // size, truth.rows),
+        _counts(window // size, truth.rows),
+        _counts(repeated // size, truth.rows),
+    )
+
+
+def _shown_products(
+    interactions: Interactions,
+    truth: Truth,
+    predictions: pl.DataFrame,
+    bought: Ints,
+    ranks: int,
+    by: str | None,
+    among: str,
+) -> Ints:
+    """Return the product codes of `ListHits.shown`."""
+    customers = interactions.customer_codes(predictions.get_column("customer_id"))
+    position = find_sorted(truth.rows, customers)
     ids = predictions.get_column("product_id").to_numpy().astype(str)
-    products = _codes(known.products, truth.rare, ids)
+    products = _product_codes(interactions.products, truth.rare, ids)
     if by is not None and by in predictions.columns:
         order = -predictions.get_column(by).fill_null(-np.inf).to_numpy()
     else:
         order = predictions.get_column("rank").to_numpy().astype(np.float64)
-    keys = np.where((at >= 0) & (products >= 0), truth.rows[at] * size + products, -1)
-    kept = np.flatnonzero((keys >= 0) & _among(keys, size, known, before, among))
-    kept = kept[np.lexsort((products[kept], order[kept], at[kept]))]
-    owner = at[kept]
-    place = np.arange(len(kept)) - np.searchsorted(owner, owner)
-    first = place < shown
-    places = np.full((len(truth.rows), shown), -1, np.int64)
-    places[owner[first], place[first]] = products[kept][first]
-    wanted = np.where(places >= 0, truth.rows[:, None] * size + places, -1)
-    following = truth.following[_among(truth.following, size, known, before, among)]
-    window = truth.window[_among(truth.window, size, known, before, among)]
-    own = following[find_sorted(before, following) >= 0]
-
-    def hits(pairs: Ints) -> Bools:
-        return find_sorted(pairs, wanted.ravel()).reshape(wanted.shape) >= 0
-
-    return Outcome(
-        truth.rows,
-        places,
-        hits(following),
-        hits(window),
-        hits(before),
-        _sizes(following // size, truth.rows),
-        _sizes(window // size, truth.rows),
-        _sizes(own // size, truth.rows),
-    )
+    known = (position >= 0) & (products >= 0)
+    keys = np.where(known, truth.rows[position] * truth.size + products, -1)
+    kept = np.flatnonzero((keys >= 0) & _is_among(keys, truth.size, interactions, bought, among))
+    kept = kept[np.lexsort((products[kept], order[kept], position[kept]))]
+    customer = position[kept]
+    rank = np.arange(len(kept)) - np.searchsorted(customer, customer)
+    first = rank < ranks
+    shown = np.full((len(truth.rows), ranks), -1, np.int64)
+    shown[customer[first], rank[first]] = products[kept][first]
+    return shown
 
 
-def measures(
+def customer_metrics(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
-) -> dict[str, metrics.Floats]:
-    """Measure every judged customer's lists: the next basket, the horizon, and what is new.
+) -> dict[str, Floats]:
+    """Compute metrics by customer: of the next basket, of the horizon, and of new products.
 
     Returns
     -------
     dict
-        By metric, one value a customer, in the same order for every method; NaN for customers
-        whom a metric does not judge.
+        By metric, one value per customer, in the same order for every method; NaN for customers
+        to whom a metric does not apply.
     """
-    asked = (dataset, as_of, options, predictions)
-    found: dict[str, metrics.Floats] = {}
-    laid = outcome(*asked)
+    arguments = (dataset, as_of, options, predictions)
+    values: dict[str, Floats] = {}
+    hits = list_hits(*arguments)
     for k in (10, 20):
-        found[f"ndcg_{k}"] = metrics.ndcg_at_k(laid.next_hits, laid.next_size, k)
-        found[f"recall_{k}"] = metrics.recall_at_k(laid.next_hits, laid.next_size, k)
-        found[f"hit_rate_{k}"] = metrics.hit_rate_at_k(laid.next_hits, k)
-    laid = outcome(*asked, by="month")
-    found["window_ndcg_10"] = metrics.ndcg_at_k(laid.window_hits, laid.window_size, 10)
-    found["window_recall_10"] = metrics.recall_at_k(laid.window_hits, laid.window_size, 10)
-    found["window_precision_10"] = metrics.precision_at_k(laid.window_hits, 10)
-    laid = outcome(*asked, by="explore", among=UNSEEN)
-    found["explore_precision_10"] = metrics.precision_at_k(laid.window_hits, 10)
-    found["explore_hit_rate_10"] = metrics.hit_rate_at_k(laid.window_hits, 10)
-    laid = outcome(*asked, by="month", among=NEW_PRODUCTS)
-    hit = metrics.hit_rate_at_k(laid.window_hits, 10)
-    # Only who bought a new product could be shown the right one.
-    found["new_product_hit_rate_10"] = np.where(laid.window_size > 0, hit, np.nan)
-    return found
+        values[f"ndcg_{k}"] = metrics.ndcg_at_k(hits.next_hits, hits.next_size, k)
+        values[f"recall_{k}"] = metrics.recall_at_k(hits.next_hits, hits.next_size, k)
+        values[f"hit_rate_{k}"] = metrics.hit_rate_at_k(hits.next_hits, k)
+    hits = list_hits(*arguments, by="month")
+    values["window_ndcg_10"] = metrics.ndcg_at_k(hits.window_hits, hits.window_size, 10)
+    values["window_recall_10"] = metrics.recall_at_k(hits.window_hits, hits.window_size, 10)
+    values["window_precision_10"] = metrics.precision_at_k(hits.window_hits, 10)
+    hits = list_hits(*arguments, by="explore", among=NEW_TO_CUSTOMER)
+    values["explore_precision_10"] = metrics.precision_at_k(hits.window_hits, 10)
+    values["explore_hit_rate_10"] = metrics.hit_rate_at_k(hits.window_hits, 10)
+    hits = list_hits(*arguments, by="month", among=NEW_PRODUCTS)
+    hit = metrics.hit_rate_at_k(hits.window_hits, 10)
+    # The metric applies to customers who bought a new product.
+    values["new_product_hit_rate_10"] = np.where(hits.window_size > 0, hit, np.nan)
+    return values
 
 
-def _among(keys: Ints, size: int, known: Interactions, before: Ints, among: str) -> Bools:
-    """Whether pairs are of the kind that is judged."""
-    if among == UNSEEN:
-        return find_sorted(before, keys) < 0
+def _is_among(keys: Ints, size: int, interactions: Interactions, bought: Ints, among: str) -> Bools:
+    """Whether pairs of customer and product are among the compared ones."""
+    if among == NEW_TO_CUSTOMER:
+        return find_sorted(bought, keys) < 0
     if among == NEW_PRODUCTS:
-        return find_sorted(known.fresh, keys % size) >= 0
+        return find_sorted(interactions.new_products, keys % size) >= 0
     return np.ones(len(keys), bool)
 
 
-def _codes(common: NDArray[np.str_], rare: NDArray[np.str_], ids: NDArray[np.str_]) -> Ints:
-    """Codes of products; those of the rare ones follow the others'; -1 for neither."""
-    at, seldom = find_sorted(common, ids), find_sorted(rare, ids)
-    return np.where(at >= 0, at, np.where(seldom >= 0, len(common) + seldom, -1))
+def _product_codes(common: NDArray[np.str_], rare: NDArray[np.str_], ids: NDArray[np.str_]) -> Ints:
+    """Codes of products; those of `rare` follow those of `common`; -1 for neither."""
+    code, rare_code = find_sorted(common, ids), find_sorted(rare, ids)
+    return np.where(code >= 0, code, np.where(rare_code >= 0, len(common) + rare_code, -1))
 
 
-def _sizes(owners: Ints, rows: Ints) -> Ints:
+def _counts(owners: Ints, rows: Ints) -> Ints:
+    """Count the entries of each of `rows`."""
     return np.bincount(find_sorted(rows, owners), minlength=len(rows))

@@ -1,7 +1,6 @@
-"""What each customer will want: candidates, then a learned ranking of them.
+"""Recommender: candidate generation, then a learned ranking.
 
-Datasets in; ranked lists of products with a score and a reason out. Used by the
-recommender's task, by `score`, and by publishing.
+A dataset and an instant in; ranked products per customer with scores and reason codes out.
 """
 
 import json
@@ -13,58 +12,75 @@ from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.memo import memo
+from features.typing import Bools, Floats
 from training.contract import Needs, options_of
-from training.models.recommender.candidates import RecommenderInputs, default_sources, inputs_at
-from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.ranking.blend import KINDS, WEIGHTS
-from training.models.recommender.ranking.examples import Examples, learning_cuts, together
+from training.models.recommender.candidates import (
+    RecommenderInputs,
+    default_generators,
+    inputs_at,
+)
+from training.models.recommender.inputs.interactions import (
+    MIN_LINES,
+    NEW_DAYS,
+    build_interactions,
+)
+from training.models.recommender.ranking.blend import LISTS, WEIGHTS
+from training.models.recommender.ranking.examples import Examples, training_cutoffs
 from training.models.recommender.ranking.features import Block, Ranking
 from training.models.recommender.ranking.ranker import Ranker
-from training.models.recommender.recommendations import LISTS, listed, named, popular_list
+from training.models.recommender.ranking.ranker_training import BoostingOptions, fit_ranker
+from training.models.recommender.recommendations import (
+    SCHEMA,
+    pair_ids,
+    popular_list,
+    recommendation_frame,
+)
 
-# Products of a list that are explained where none are named.
-EXPLAINED = 10
+# Products per customer that `explain` covers by default.
+EXPLAINED_PRODUCTS = 10
 CONTRIBUTIONS = {
     "customer_id": pl.String,
     "product_id": pl.String,
     "reason": pl.String,
     "contribution": pl.Float64,
 }
+OPTIONS_FILE = "recommender.json"
+RANKER_FOLDER = "ranker"
 
 
 @dataclass
 class RecommenderModel:
-    """Two stages: candidate sources, then LightGBM on features of customer and product.
+    """Candidate generators, then LightGBM and a neural network on features of the pairs.
 
-    Three kinds of list are learned: `now` for the next basket, `month` for all that is bought
-    within the horizon, `explore` for what of that is new to the customer. Customers without a
-    basket in the horizon teach nothing.
+    Three lists are learned: `now` for the next basket, `month` for all purchases within the
+    horizon, `explore` for purchases that are new to the customer. Customers without a basket in
+    the horizon are not training examples.
 
     Attributes
     ----------
     horizon_days
-        A basket later than this after a cut is not its next basket.
+        Baskets later than this after a cutoff do not count as the next basket.
     seed, threads
-        Same seed, same model; processor threads to fit and predict with.
+        The same seed gives the same model; processor threads of fit and predict.
     list_length
         Products recommended to each customer.
-    cuts
-        How many past instants are learnt from, a horizon apart; half a one where the history
-        is too short for so many. The net learns from as many older ones too.
-    learned_customers
-        At most so many customers are learnt from at each cut, an even pick.
+    cutoffs
+        Number of training cutoffs, a horizon apart, or half a horizon if the dataset is too
+        short for so many. The neural network learns from as many older cutoffs too.
+    sampled_customers
+        Largest number of customers per cutoff, evenly spaced.
     negative_share
-        Share of the candidates that were not bought that are learnt from.
+        Sampled share of the candidates that were not bought.
     scored_products
-        The most popular products, which candidate sources choose from.
-    taste_rounds, moment_rounds, learning_rate, num_leaves, min_data_in_leaf,
-    feature_fraction, lambda_l2
-        As LightGBM has them; rounds of what time does not change, and of what it does.
+        Number of products, the most popular, that generators score.
+    static_rounds, context_rounds
+        Number of trees on static and on context features.
+    learning_rate, num_leaves, min_data_in_leaf, feature_fraction, lambda_l2
+        LightGBM's parameters.
     """
 
     name: ClassVar[str] = "recommender"
@@ -80,12 +96,12 @@ class RecommenderModel:
     seed: int = 0
     threads: int = 1
     list_length: int = 100
-    cuts: int = 3
-    learned_customers: int = 6000
+    cutoffs: int = 3
+    sampled_customers: int = 6000
     negative_share: float = 0.1
     scored_products: int = 3000
-    taste_rounds: int = 100
-    moment_rounds: int = 60
+    static_rounds: int = 100
+    context_rounds: int = 60
     learning_rate: float = 0.08
     num_leaves: int = 31
     min_data_in_leaf: int = 300
@@ -94,94 +110,96 @@ class RecommenderModel:
     ranker_: Ranker = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        """Learn from the baskets after earlier cuts whose windows had ended by `as_of`.
+        """Learn from the baskets after earlier cutoffs whose horizons ended by `as_of`.
 
         Raises
         ------
         MissingData
-            If the dataset lacks what is needed, or has too few days before `as_of`.
+            If the dataset lacks a required column, or has too few days before `as_of`.
         """
         self.needs.check(dataset, self.name)
-        cuts = learning_cuts(dataset, as_of, self.horizon_days, self.cuts, further=self.cuts)
-        found = [self._examples(dataset, cut) for cut in cuts]
-        self.ranker_ = Ranker.fit(
-            together(found[: self.cuts]),
-            together(found),
-            {
-                "learning_rate": self.learning_rate,
-                "num_leaves": self.num_leaves,
-                "min_data_in_leaf": self.min_data_in_leaf,
-                "feature_fraction": self.feature_fraction,
-                "bagging_fraction": 0.7,
-                "bagging_freq": 1,
-                "lambda_l2": self.lambda_l2,
-                "max_bin": 63,
-            },
-            (self.taste_rounds, self.moment_rounds),
+        cutoffs = training_cutoffs(
+            dataset, as_of, self.horizon_days, self.cutoffs, older=self.cutoffs
+        )
+        examples = [self._examples(dataset, cutoff) for cutoff in cutoffs]
+        params = {
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.num_leaves,
+            "min_data_in_leaf": self.min_data_in_leaf,
+            "feature_fraction": self.feature_fraction,
+            "bagging_fraction": 0.7,
+            "bagging_freq": 1,
+            "lambda_l2": self.lambda_l2,
+            "max_bin": 63,
+        }
+        self.ranker_ = fit_ranker(
+            Examples.concatenate(examples[: self.cutoffs]),
+            Examples.concatenate(examples),
+            BoostingOptions(
+                params, self.static_rounds, self.context_rounds, self.threads, self.seed
+            ),
             negative_share=self.negative_share,
-            threads=self.threads,
-            seed=self.seed,
         )
         return self
 
     def predict(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
     ) -> pl.DataFrame:
-        """Answer at `as_of` for `ids`, by default for every customer with a purchase.
+        """Recommend products at `as_of` to `ids`, by default to all customers with a purchase.
 
         Returns
         -------
         polars.DataFrame
-            customer_id, rank (from 1), product_id, score (estimated chance of being in the
-            next basket), reason: `repeat` for what the customer bought before, else that of the
-            source that ranks it highest; month and explore: the chance of being bought within
-            the horizon, explore null for what was bought before. Besides the first
-            `list_length` by score, the best of the other kinds and of new products are there
-            too. Customers
-            without a purchase get the popular products.
+            customer_id, rank (from 1), product_id, score (probability of being in the next
+            basket), reason (`repeat` for products that the customer bought before, else that of
+            the generator that ranks the product highest), month and explore (probability of
+            being bought within the horizon; explore is null for products bought before). The
+            first `list_length` products by score are followed by the best of the other lists
+            and of new products. Customers without a purchase get the popular products.
         """
         ranking = self.ranking(dataset, as_of)
-        known = ranking.histories
-        customers = pl.Series("customer_id", known.customers.astype(object), pl.String)
-        asked = customers if ids is None else ids.get_column("customer_id").unique().sort()
-        codes = known.codes(asked)
-        lists = [self._rank(ranking, block) for block in ranking.blocks(codes[codes >= 0])]
-        popular = popular_list(known, self.list_length)
-        unknown = asked.filter(pl.Series(codes < 0)).to_frame().join(popular, how="cross")
-        everyone = pl.concat([*lists, unknown.select(list(LISTS)).cast(LISTS)])
-        return everyone.sort("customer_id", "rank")
+        interactions = ranking.interactions
+        if ids is None:
+            customers = pl.Series("customer_id", interactions.customers.astype(object), pl.String)
+        else:
+            customers = ids.get_column("customer_id").unique().sort()
+        codes = interactions.customer_codes(customers)
+        frames = [self._rank(ranking, block) for block in ranking.blocks(codes[codes >= 0])]
+        popular = popular_list(interactions, self.list_length)
+        unknown = customers.filter(pl.Series(codes < 0)).to_frame().join(popular, how="cross")
+        frames.append(unknown.select(list(SCHEMA)).cast(SCHEMA))
+        return pl.concat(frames).sort("customer_id", "rank")
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        """Say what moved each recommended product; `contribution` in parts of the score of `now`.
+        """Split the score of `now` of recommended products by feature.
 
         Parameters
         ----------
         ids
-            customer_id, and product_id where only some products are of interest; the first
-            `EXPLAINED` of each customer otherwise.
+            customer_id, and optionally product_id; the first `EXPLAINED_PRODUCTS` of each
+            customer by default.
 
         Returns
         -------
         polars.DataFrame
-            customer_id, product_id, reason (a feature of the ranker, or `base`), contribution.
+            customer_id, product_id, reason (a feature of the ranker, or `base`), contribution
+            (part of the blended log-odds).
         """
         if "product_id" not in ids.columns:
-            top = self.predict(dataset, as_of, ids).filter(pl.col("rank") <= EXPLAINED)
+            top = self.predict(dataset, as_of, ids).filter(pl.col("rank") <= EXPLAINED_PRODUCTS)
             ids = top.select("customer_id", "product_id")
         ranking = self.ranking(dataset, as_of)
-        known = ranking.histories
-        codes = known.codes(ids.get_column("customer_id"))
+        codes = ranking.interactions.customer_codes(ids.get_column("customer_id"))
         wanted = ids.select(pl.struct("customer_id", "product_id")).to_series().implode()
         parts = []
         for block in ranking.blocks(np.unique(codes[codes >= 0])):
-            pairs = named(known, block)
-            keep = pairs.select(pl.struct("customer_id", "product_id").is_in(wanted)).to_series()
-            chosen = keep.to_numpy()
+            pairs = pair_ids(ranking.interactions, block)
+            explained = pairs.select(pl.struct("customer_id", "product_id").is_in(wanted))
+            rows = explained.to_series().to_numpy()
             for learner, weight in WEIGHTS["now"].items():
                 if learner in self.ranker_.learners:
-                    parts += self._contributions(
-                        ranking, block, chosen, learner, weight / self.ranker_.blend.scale[learner]
-                    )
+                    scale = self.ranker_.blend.scale[learner]
+                    parts += self._contributions(ranking, block, rows, learner, weight / scale)
         return (
             pl.concat([pl.DataFrame(schema=CONTRIBUTIONS), *parts])
             .group_by("customer_id", "product_id", "reason", maintain_order=True)
@@ -189,67 +207,72 @@ class RecommenderModel:
         )
 
     def _contributions(
-        self, ranking: Ranking, block: Block, chosen: NDArray[np.bool_], learner: str, worth: float
+        self, ranking: Ranking, block: Block, rows: Bools, learner: str, weight: float
     ) -> list[pl.DataFrame]:
-        """Split a learner's scores of a block's chosen candidates, `worth` each."""
-        pairs = named(ranking.histories, block).filter(pl.Series(chosen))
-        taste, moment = ranking.taste(block, chosen), ranking.moment(block, chosen)
+        """Split a learner's log-odds of some candidates, times `weight`."""
+        pairs = pair_ids(ranking.interactions, block).filter(pl.Series(rows))
+        static, context = (
+            ranking.static_features(block, rows),
+            ranking.context_features(block, rows),
+        )
         return [
-            pl.concat([pairs, shares * worth], how="horizontal").unpivot(
+            pl.concat([pairs, parts * weight], how="horizontal").unpivot(
                 index=["customer_id", "product_id"],
                 variable_name="reason",
                 value_name="contribution",
             )
-            for shares in self.ranker_.contributions(learner, taste, moment)
+            for parts in self.ranker_.contributions(learner, static, context)
         ]
 
     def save(self, folder: Path) -> None:
-        """Write the boosters' native files and `recommender.json`.
+        """Write the ranker and the options.
 
-        Candidate sources are not kept: they follow from the histories at each `as_of`.
+        Candidate generators are not saved: they are fitted on the interactions at each `as_of`.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self.ranker_.save(folder / "ranker")
+        self.ranker_.save(folder / RANKER_FOLDER)
         options = options_of(self)
-        (folder / "recommender.json").write_text(json.dumps({"options": options}, indent=1))
+        (folder / OPTIONS_FILE).write_text(json.dumps({"options": options}, indent=1))
 
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
-        model = cls(**json.loads((folder / "recommender.json").read_text())["options"])
+        model = cls(**json.loads((folder / OPTIONS_FILE).read_text())["options"])
         model.threads = threads or model.threads
-        model.ranker_ = Ranker.load(folder / "ranker", model.threads)
+        model.ranker_ = Ranker.load(folder / RANKER_FOLDER, model.threads)
         return model
 
-    def _examples(self, dataset: Dataset, cut: datetime) -> Examples | None:
-        """Features and labels at a cut; computed once for all fits that learn from it."""
+    def _examples(self, dataset: Dataset, cutoff: datetime) -> Examples | None:
+        """Return the examples of a cutoff, computed once for all fits with the same options."""
         options = {name: getattr(self, name) for name in _EXAMPLE_OPTIONS}
-        return examples_at(dataset, cut, **options)
+        return examples_at(dataset, cutoff, **options)
 
     def ranking(self, dataset: Dataset, as_of: datetime) -> Ranking:
-        """Prepare to answer at an instant, once for all that is answered then."""
+        """Fit candidate generators at an instant, once per dataset and instant."""
         return ranking_at(dataset, as_of, self.scored_products)
 
     def _rank(self, ranking: Ranking, block: Block) -> pl.DataFrame:
-        taste = self.ranker_.taste_of(ranking.taste(block))
-        raw = self.ranker_.moved(taste, ranking.moment(block))
-        scores = {kind: self.chance(ranking, block, kind, raw) for kind in KINDS}
-        return listed(ranking, block, scores, self.list_length)
+        static = self.ranker_.score_static(ranking.static_features(block))
+        log_odds = self.ranker_.log_odds(static, ranking.context_features(block))
+        scores = {
+            list_name: self.probability(ranking, block, list_name, log_odds) for list_name in LISTS
+        }
+        return recommendation_frame(ranking, block, scores, self.list_length)
 
-    def chance(
-        self, ranking: Ranking, block: Block, kind: str, raw: Mapping[str, NDArray[np.float64]]
-    ) -> NDArray[np.float64]:
-        """Score of a kind of list; NaN where there is nothing that it was learned from."""
-        if kind not in self.ranker_.blend.kinds:
+    def probability(
+        self, ranking: Ranking, block: Block, list_name: str, log_odds: Mapping[str, Floats]
+    ) -> Floats:
+        """Return the probability of purchase for a list; NaN if the list was not learned."""
+        if list_name not in self.ranker_.blend.lists:
             return np.full(len(block.rows), np.nan)
-        size = ranking.histories.customer["customer_size"][block.rows]
-        return self.ranker_.blend.at(kind, raw, size)
+        size = ranking.interactions.customer_features["customer_size"][block.rows]
+        return self.ranker_.blend.probability(list_name, log_odds, size)
 
 
 _EXAMPLE_OPTIONS = (
     "horizon_days",
     "seed",
-    "learned_customers",
+    "sampled_customers",
     "negative_share",
     "scored_products",
 )
@@ -257,52 +280,53 @@ _EXAMPLE_OPTIONS = (
 
 @memo()
 def ranking_at(dataset: Dataset, as_of: datetime, scored_products: int) -> Ranking:
-    """Prepare what ranks candidates at `as_of`.
+    """Fit candidate generators and features at `as_of`.
 
     Raises
     ------
     MissingData
         If no customer or no product is known then.
     """
-    return _prepared(inputs_at(dataset, as_of), scored_products)
+    return _build_ranking(inputs_at(dataset, as_of), scored_products)
 
 
-def _prepared(inputs: RecommenderInputs, scored_products: int) -> Ranking:
-    if 0 in inputs.known.shape:
+def _build_ranking(inputs: RecommenderInputs, scored_products: int) -> Ranking:
+    if 0 in inputs.interactions.shape:
         raise MissingData(
             f"Nothing can be recommended as of {inputs.as_of.date()}: before it no customer is "
-            f"known, or no product was sold {histories.MIN_LINES} times or is newer than "
-            f"{histories.NEW_DAYS} days; choose a later as_of.",
+            f"known, or no product was sold {MIN_LINES} times or is newer than "
+            f"{NEW_DAYS} days; choose a later as_of.",
             field="orders",
         )
-    return Ranking.at(inputs, default_sources(), products=scored_products)
+    return Ranking.build(inputs, default_generators(), products=scored_products)
 
 
 @memo()
 def examples_at(
     dataset: Dataset,
-    cut: datetime,
+    cutoff: datetime,
     *,
     horizon_days: int,
     seed: int,
-    learned_customers: int,
+    sampled_customers: int,
     negative_share: float,
     scored_products: int,
 ) -> Examples | None:
     """Return features and labels of candidates at a cutoff; None if nothing is known then."""
     # A ranking that answered at the cutoff is reused; otherwise it is built and not stored.
-    ranking = ranking_at.stored(dataset, cut, scored_products)
+    ranking = ranking_at.stored(dataset, cutoff, scored_products)
     if ranking is None:
-        known = histories.build(dataset, cut)
-        if 0 in known.shape:
+        interactions = build_interactions(dataset, cutoff)
+        if 0 in interactions.shape:
             return None
-        ranking = _prepared(RecommenderInputs.at(dataset, cut, known), scored_products)
-    return Examples.at(
+        inputs = RecommenderInputs.build(dataset, cutoff, interactions)
+        ranking = _build_ranking(inputs, scored_products)
+    return Examples.build(
         dataset,
         ranking,
-        cut,
+        cutoff,
         horizon_days,
-        customers=learned_customers,
+        customers=sampled_customers,
         negative_share=negative_share,
         seed=seed,
     )

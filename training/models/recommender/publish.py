@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,10 +19,19 @@ from training.models.recommender.index.erase import CUSTOMERS, OF_CANDIDATES
 from training.models.recommender.index.index import stock
 from training.models.recommender.index.likely_buyers import first_of_each
 from training.models.recommender.model import RecommenderModel
-from training.models.recommender.ranking.attribution import TOLD, Movers, motive_of
-from training.models.recommender.ranking.context_features import OF_CUSTOMER, OF_PAIR, OF_PRODUCT
-from training.models.recommender.ranking.extrapolation import GROWING
-from training.models.recommender.ranking.ranker import Taste
+from training.models.recommender.ranking.attribution import (
+    EXPLAINED_GROUPS,
+    GroupAttribution,
+    reason_group,
+)
+from training.models.recommender.ranking.context_features import (
+    CUSTOMER_STATE,
+    INTERACTION_STATE,
+    PRODUCT_STATE,
+)
+from training.models.recommender.ranking.extrapolation import EXTRAPOLATED_FEATURE
+from training.models.recommender.ranking.features import Block, Ranking
+from training.models.recommender.ranking.ranker import Ranker, StaticScores
 
 # So many candidates of each customer and learner are explained.
 EXPLAINED = 30
@@ -37,12 +45,12 @@ def publish(model: RecommenderModel, dataset: Dataset, as_of: datetime, folder: 
     """Write every customer's candidates with static scores, and the index of lists beside them."""
     ranking = model.ranking(dataset, as_of)
     draft = Draft(folder, ranking, model.ranker_)
-    for block in ranking.blocks(np.arange(ranking.histories.shape[0])):
-        features = ranking.taste(block)
-        taste = model.ranker_.taste_of(features)
-        needed = model.ranker_.blend.needed(("month",))
-        raw = model.ranker_.moved(taste, ranking.moment(block), needed)
-        draft.add(block, taste, features, model.chance(ranking, block, "month", raw))
+    for block in ranking.blocks(np.arange(ranking.interactions.shape[0])):
+        features = ranking.static_features(block)
+        taste = model.ranker_.score_static(features)
+        needed = model.ranker_.blend.learners_for(("month",))
+        raw = model.ranker_.log_odds(taste, ranking.context_features(block), needed)
+        draft.add(block, taste, features, model.probability(ranking, block, "month", raw))
     draft.finish(dataset, as_of, model.horizon_days, model.list_length)
     stock(dataset, as_of, folder, draft.likeliest())
 
@@ -53,22 +61,24 @@ class Draft:
     Arrays grow on disk block by block, so that publishing never holds all candidates.
     """
 
-    def __init__(self, folder: Path, ranking: Any, ranker: Any) -> None:
+    def __init__(self, folder: Path, ranking: Ranking, ranker: Ranker) -> None:
         self.folder, self.ranking, self.ranker = folder, ranking, ranker
-        self.lengths = np.zeros(ranking.histories.shape[0], np.int64)
+        self.lengths = np.zeros(ranking.interactions.shape[0], np.int64)
         self.written = self.explained = 0
         self.buyers: list[pl.DataFrame] = []
         self.most_buyers = BUYERS_AT_ONCE
         self.parts = {name: (folder / f".{name}").open("wb") for name in OF_CANDIDATES}
         self.pair: list[str] = []
-        reasons = {source.name: source.reason for source in ranking.sources}
-        self.movers = {name: Movers.of(one, reasons) for name, one in ranker.taste.items()}
-        self.motives = [motive_of(name, reasons) for name in ranker.net.columns]
+        reasons = {source.name: source.reason for source in ranking.generators}
+        self.movers = {
+            name: GroupAttribution.from_booster(one, reasons) for name, one in ranker.static.items()
+        }
+        self.motives = [reason_group(name, reasons) for name in ranker.neural.columns]
 
     def add(
         self,
-        block: Any,
-        taste: Taste,
+        block: Block,
+        taste: StaticScores,
         features: pl.DataFrame,
         month: NDArray[np.float64],
     ) -> None:
@@ -83,21 +93,21 @@ class Draft:
         """
         ranking = self.ranking
         state = ranking.state(block.rows, block.cols)
-        fixed = {*OF_CUSTOMER, *OF_PRODUCT}
+        fixed = {*CUSTOMER_STATE, *PRODUCT_STATE}
         self.pair = [
             name
             for name in state
-            if name in OF_PAIR or (name not in fixed and name.startswith("pair_"))
+            if name in INTERACTION_STATE or (name not in fixed and name.startswith("pair_"))
         ]
         of_pair = np.column_stack([state[name] for name in self.pair])
-        odds = np.array([taste.odds[learner] for learner in self.ranker.learners]).T
+        odds = np.array([taste.log_odds[learner] for learner in self.ranker.learners]).T
         self.parts["product"].write(block.cols.astype(np.int32).tobytes())
-        self.parts["source"].write(ranking.reasons(block).tobytes())
+        self.parts["source"].write(ranking.best_generators(block).tobytes())
         self.parts["taste"].write(odds.astype(np.float64).tobytes())
         self.parts["code"].write(taste.codes.tobytes())
         self.parts["state"].write(of_pair.astype(np.float32).tobytes())
         own = ~np.isnan(state["baskets"])
-        self._explain(block, taste.odds, features)
+        self._explain(block, taste.log_odds, features)
         likely = month >= LEAST_CHANCE
         kept = {"row": block.rows, "col": block.cols, "month": month, "again": own}
         self.buyers.append(pl.DataFrame({name: of[likely] for name, of in kept.items()}))
@@ -112,7 +122,7 @@ class Draft:
 
     def _explain(
         self,
-        block: Any,
+        block: Block,
         taste: Mapping[str, NDArray[np.float64]],
         features: pl.DataFrame,
     ) -> None:
@@ -125,7 +135,7 @@ class Draft:
             first = order[place < EXPLAINED]
             likely[first[~np.isnan(odds[first])]] = True
         kept = features.filter(pl.Series(likely))
-        popular = TOLD.index(motive_of(GROWING, {}))
+        popular = EXPLAINED_GROUPS.index(reason_group(EXTRAPOLATED_FEATURE, {}))
         moved = []
         for learner, mover in self.movers.items():
             # A kind of promotion that nobody met is zero.
@@ -134,11 +144,11 @@ class Draft:
             rows = kept.filter(pl.Series(asked)).with_columns(
                 pl.lit(0.0).alias(name) for name in absent
             )
-            threads = self.ranker.taste[learner].threads
-            parts = np.zeros((len(asked), len(TOLD)), np.float32)
-            by_motive = mover.by_motive(matrix(rows, mover.columns, {}), threads)
-            parts[asked] = by_motive[:, : len(TOLD)]
-            parts[asked, popular] += self.ranker.beyond.odds(rows)
+            threads = self.ranker.static[learner].threads
+            parts = np.zeros((len(asked), len(EXPLAINED_GROUPS)), np.float32)
+            by_group = mover.by_group(matrix(rows, mover.columns, {}), threads)
+            parts[asked] = by_group[:, : len(EXPLAINED_GROUPS)]
+            parts[asked, popular] += self.ranker.extrapolation.log_odds(rows)
             moved.append(parts)
         steps = (
             np.concatenate([np.zeros((likely.sum(), 0), np.float32), *moved], axis=1) / MOTIVE_STEP
@@ -148,9 +158,11 @@ class Draft:
         self.parts["explained"].write(explained.astype(np.int64).tobytes())
         self.parts["motive"].write(np.clip(np.rint(steps), -127, 127).astype(np.int8).tobytes())
 
-    def finish(self, dataset: Any, as_of: datetime, horizon_days: int, list_length: int) -> None:
+    def finish(
+        self, dataset: Dataset, as_of: datetime, horizon_days: int, list_length: int
+    ) -> None:
         """Write the rest, and give the arrays their shapes."""
-        known, ranking = self.ranking.histories, self.ranking
+        known, ranking = self.ranking.interactions, self.ranking
         lengths = self.lengths
         ends = np.cumsum(lengths)
         learners = len(self.ranker.learners)
@@ -158,10 +170,10 @@ class Draft:
             ("product", np.int32, (self.written,)),
             ("source", np.int8, (self.written,)),
             ("taste", np.float64, (self.written, learners)),
-            ("code", np.int8, (self.written, len(self.ranker.net.taste.columns))),
+            ("code", np.int8, (self.written, len(self.ranker.neural.static.columns))),
             ("state", np.float32, (self.written, len(self.pair))),
             ("explained", np.int64, (self.explained,)),
-            ("motive", np.int8, (self.explained, learners * len(TOLD))),
+            ("motive", np.int8, (self.explained, learners * len(EXPLAINED_GROUPS))),
         ):
             self.parts[name].close()
             raw = self.folder / f".{name}"
@@ -171,13 +183,13 @@ class Draft:
         nobody = ranking.state(np.zeros(0, np.int64), np.zeros(0, np.int64))
         of_customer = [name for name in nobody if name.startswith("customer_")]
         of_product = [name for name in nobody if name.startswith("product_")]
-        mine = [ranking.customer[name] for name in of_customer]
+        mine = [ranking.customer_features[name] for name in of_customer]
         nan = np.full(known.shape[1], np.nan, np.float32)
-        theirs = [ranking.product.get(name, nan) for name in of_product]
+        theirs = [ranking.product_features.get(name, nan) for name in of_product]
         np.save(self.folder / "customer_state.npy", np.column_stack(mine).astype(np.float32))
         np.save(self.folder / "product_state.npy", np.column_stack(theirs).astype(np.float32))
-        np.save(self.folder / "hazard.npy", ranking.clocks.hazard)
-        places = ranking.places
+        np.save(self.folder / "hazard.npy", ranking.hazards.hazard)
+        places = ranking.locations
         np.savez(
             self.folder / "places.npz",
             ids=places.ids,
@@ -185,12 +197,12 @@ class Draft:
             weights=places.weights,
         )
         ranking.plan.save(self.folder / "plan")
-        self.ranker.save_moment(self.folder / "moment")
+        self.ranker.context.save(self.folder / "moment")
         usual = [str(places.ids[code]) if code >= 0 else None for code in places.codes[:, 0]]
         pl.DataFrame(
             {
                 "customer_id": pl.Series(known.customers.astype(object), dtype=pl.String),
-                "baskets": known.customer["customer_baskets"].astype(np.int32),
+                "baskets": known.customer_features["customer_baskets"].astype(np.int32),
                 "location_id": pl.Series(usual, dtype=pl.String),
                 "first": ends - lengths,
                 "end": ends,
@@ -201,11 +213,11 @@ class Draft:
             "as_of": as_of.isoformat(),
             "horizon_days": horizon_days,
             "list_length": list_length,
-            "kinds": list(self.ranker.blend.kinds),
+            "kinds": list(self.ranker.blend.lists),
             "learners": list(self.ranker.learners),
-            "reasons": [source.reason for source in ranking.sources],
+            "reasons": [source.reason for source in ranking.generators],
             "motives": self.motives,
-            "moment": self.ranker.moment_columns,
+            "moment": self.ranker.context.columns,
             "state": {"pair": self.pair, "customer": of_customer, "product": of_product},
         }
         (self.folder / "about.json").write_text(json.dumps(about, indent=1))
@@ -214,17 +226,17 @@ class Draft:
         """Return who may buy what: rows of customers and products, month, and again."""
         return pl.concat(self.buyers)
 
-    def _products(self, dataset: Any) -> pl.DataFrame:
-        known, ranking = self.ranking.histories, self.ranking
-        levels = [group.of_product for group in ranking.groups.values()]
+    def _products(self, dataset: Dataset) -> pl.DataFrame:
+        known, ranking = self.ranking.interactions, self.ranking
+        levels = [group.group_of_product for group in ranking.groups.values()]
         levels += [np.zeros(known.shape[1], np.int64)] * (2 - len(levels))
         nan = np.full(known.shape[1], np.nan, np.float32)
         frame = pl.DataFrame(
             {
                 "product_id": pl.Series(known.products.astype(object), dtype=pl.String),
-                "popularity": known.by_product("baskets_28d"),
-                "price": ranking.product.get("product_price", nan),
-                "first_days": known.product["first_days"],
+                "popularity": known.sum_by_product("baskets_28d"),
+                "price": ranking.product_features.get("product_price", nan),
+                "first_days": known.product_features["first_days"],
                 "type": levels[0],
                 "kind": levels[1],
             }

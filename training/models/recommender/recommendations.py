@@ -1,19 +1,18 @@
-"""Scores of candidates as lists: who is shown which product at which place, and why.
+"""Recommendations as frames: which customer is shown which product at which rank, and why.
 
-Candidates with a score a kind of list in; frames with the columns of the recommender's answers
-out. The recommender answers with them, and its baselines list the popular from here.
+Scores of candidates by list in; frames with the columns of `SCHEMA` out.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from features.typing import Floats
 from training.models.recommender.inputs.interactions import Interactions, find_sorted
 from training.models.recommender.ranking.features import Block, Ranking
 
-LISTS = pl.Schema(
+SCHEMA = pl.Schema(
     {
         "customer_id": pl.String,
         "rank": pl.Int32,
@@ -25,62 +24,64 @@ LISTS = pl.Schema(
     }
 )
 POPULAR = "popular"
-# So many of the best of each other kind of list stand in the answers whatever their rank.
-OF_EACH_KIND = 20
+# Products of `month`, of `explore` and of new products that are kept whatever their rank.
+TOP_OF_OTHER_LISTS = 20
 
 
-def listed(
-    ranking: Ranking, block: Block, scores: Mapping[str, NDArray[np.float64]], length: int
+def recommendation_frame(
+    ranking: Ranking, block: Block, scores: Mapping[str, Floats], length: int
 ) -> pl.DataFrame:
-    """List a block's candidates: the first `length` by `now`, and the best of other kinds.
+    """Return a block's first `length` candidates by `now`, and the best of the other lists.
 
     Parameters
     ----------
     scores
-        By kind of list, NaN where there is none.
+        By list, one value per candidate; NaN where the list cannot be ranked.
 
     Returns
     -------
     polars.DataFrame
-        The columns of `LISTS`, in the order of candidates.
+        The columns of `SCHEMA`, in the order of candidates.
     """
-    known = ranking.histories
-    new = known.find(block.rows, block.cols) < 0
-    words = np.array([source.reason for source in ranking.sources])
-    frame = named(known, block).with_columns(
+    interactions = ranking.interactions
+    new_to_customer = interactions.find(block.rows, block.cols) < 0
+    codes = np.array([generator.reason for generator in ranking.generators])
+    reasons = codes[ranking.best_generators(block)].astype(object)
+    is_new_product = find_sorted(interactions.new_products, block.cols) >= 0
+    frame = pair_ids(interactions, block).with_columns(
         pl.Series("score", scores["now"]),
-        pl.Series("reason", words[ranking.reasons(block)].astype(object), pl.String),
+        pl.Series("reason", reasons, pl.String),
         pl.Series("month", scores["month"]),
-        pl.Series("fresh", find_sorted(known.fresh, block.cols) >= 0),
-        pl.Series("explore", np.where(new, scores["explore"], np.nan)).fill_nan(None),
+        pl.Series("new_product", is_new_product),
+        pl.Series("explore", np.where(new_to_customer, scores["explore"], np.nan)).fill_nan(None),
     )
-    places = {
+    ranks = {
         name: pl.col(name).rank("ordinal", descending=True).over("customer_id")
         for name in ("score", "month", "explore")
     }
-    newest = pl.col("month").rank("ordinal", descending=True).over("customer_id", "fresh")
+    newest = pl.col("month").rank("ordinal", descending=True).over("customer_id", "new_product")
     return (
-        frame.with_columns(places["score"].alias("rank"))
+        frame.with_columns(ranks["score"].alias("rank"))
         .filter(
             (pl.col("rank") <= length)
-            | (places["month"] <= OF_EACH_KIND)
-            | (places["explore"] <= OF_EACH_KIND)
-            | (pl.col("fresh") & (newest <= OF_EACH_KIND))
+            | (ranks["month"] <= TOP_OF_OTHER_LISTS)
+            | (ranks["explore"] <= TOP_OF_OTHER_LISTS)
+            | (pl.col("new_product") & (newest <= TOP_OF_OTHER_LISTS))
         )
-        .select(list(LISTS))
-        .cast(LISTS)
+        .select(list(SCHEMA))
+        .cast(SCHEMA)
     )
 
 
-def popular_list(known: Interactions, length: int) -> pl.DataFrame:
-    """List the most popular products; scores are the share of the last 28 days' baskets."""
-    cols = known.most_popular(length)
-    total = max(float(known.customer["customer_baskets_28d"].sum()), 1.0)
-    share = known.by_product("baskets_28d")[cols] / total
+def popular_list(interactions: Interactions, length: int) -> pl.DataFrame:
+    """Return the most popular products; scores are shares of the last 28 days' baskets."""
+    cols = interactions.most_popular(length)
+    baskets = max(float(interactions.customer_features["customer_baskets_28d"].sum()), 1.0)
+    share = interactions.sum_by_product("baskets_28d")[cols] / baskets
     return pl.DataFrame(
         {
             "rank": np.arange(1, len(cols) + 1, dtype=np.int32),
-            "product_id": pl.Series(known.products[cols].astype(object), dtype=pl.String),
+            "product_id": pl.Series(interactions.products[cols].astype(object), dtype=pl.String),
             "score": share,
             "reason": pl.Series([POPULAR] * len(cols), dtype=pl.String),
             "month": share,
@@ -89,12 +90,12 @@ def popular_list(known: Interactions, length: int) -> pl.DataFrame:
     )
 
 
-def named(known: Interactions, block: Block) -> pl.DataFrame:
-    """Ids of a block's customers and products, one row a candidate."""
+def pair_ids(interactions: Interactions, block: Block) -> pl.DataFrame:
+    """Return customer_id and product_id of a block's candidates."""
     return pl.DataFrame(
         {
-            "customer_id": known.customers[block.rows].astype(object),
-            "product_id": known.products[block.cols].astype(object),
+            "customer_id": interactions.customers[block.rows].astype(object),
+            "product_id": interactions.products[block.cols].astype(object),
         },
         {"customer_id": pl.String, "product_id": pl.String},
     )

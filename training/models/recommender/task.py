@@ -1,12 +1,10 @@
-"""Recommendations as a question: who is judged, how, and against what.
+"""The recommender's task: which customers are evaluated, by which metrics, against what.
 
-The truth is the next basket, products bought before allowed; customers are judged who had
-bought before and buy within the horizon. `window_` metrics take all that they buy in it, and
-`explore_` metrics what of that is new to them, each on the list of its kind; `new_product_`
-metrics take products first sold within four weeks before. Intervals are of the mean over
-customers, by bootstrap.
-
-What such numbers cannot show stands in `NOTE`, beneath every report.
+Recommendations and the records after `as_of` in; scores and figures out. The truth is the next
+basket, repeat purchases included, of customers who bought before and buy within the horizon.
+`window_` metrics cover all baskets of the horizon, `explore_` metrics the purchases that are new
+to the customer, `new_product_` metrics products first sold within four weeks before. Intervals
+are bootstrapped over customers. `NOTE` states what such numbers cannot show.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,12 +21,20 @@ from features.typing import Bools, Ints
 from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.horizon import CustomerHorizon
-from training.models.recommender.baselines import BASELINES, Ranked
+from training.models.recommender.baselines import BASELINES, BaselineRecommender
 from training.models.recommender.beyond_accuracy import beyond_accuracy
-from training.models.recommender.hits import Outcome, asked_about, measures, outcome
+from training.models.recommender.hits import (
+    ListHits,
+    customer_metrics,
+    evaluated_customers,
+    list_hits,
+)
 from training.models.recommender.index.erase import erase
-from training.models.recommender.inputs import interactions as histories
-from training.models.recommender.inputs.interactions import Interactions, find_sorted
+from training.models.recommender.inputs.interactions import (
+    Interactions,
+    find_sorted,
+    interactions_at,
+)
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.plots import draw
 from training.models.recommender.publish import publish
@@ -39,43 +45,45 @@ NOTE = (
     "habits, cannot tell whether a recommendation changed anything, and count as missed what was "
     "not on the shelf or never seen. Only a trial with a control group shows what lists sell."
 )
-SHOWN = 20
-NEWCOMER, FEW, MANY = 3, 10, 50
+# Limits between slices by number of baskets.
+FEW, SOME, MANY = 3, 10, 50
 # Metrics whose interval over customers is reported.
 INTERVALS = ("ndcg_10", "recall_10", "window_ndcg_10", "explore_precision_10")
-# Most who come back do so within their usual gap. The newest cut needs its window, and the
-# shortest history that is learnt from.
+# Most customers who return do so within their usual gap. The newest cutoff needs its horizon, and
+# the oldest one its history.
 HORIZON = CustomerHorizon(needed=lambda days: days + MIN_HISTORY_DAYS)
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
-    """Every customer with a purchase before `as_of`; of very many an even pick."""
-    known = histories.known_at(dataset, as_of)
-    ids = known.customers[asked_about(known)].astype(object)
+    """Return the customers with a purchase before `as_of`, or an evenly spaced part of them."""
+    interactions = interactions_at(dataset, as_of)
+    ids = interactions.customers[evaluated_customers(interactions)].astype(object)
     return pl.DataFrame({"customer_id": ids}, {"customer_id": pl.String})
 
 
 def evaluate(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> list[Score]:
-    """Measure the next basket, the whole horizon, what is shown, and slices of customers."""
-    known = histories.known_at(dataset, as_of)
-    laid = outcome(dataset, as_of, options, predictions)
-    n = len(laid.rows)
+    """Score the next basket, the horizon, the lists themselves, and slices of customers."""
+    interactions = interactions_at(dataset, as_of)
+    hits = list_hits(dataset, as_of, options, predictions)
+    n = len(hits.rows)
     if n == 0:
         return []
-    by_customer = measures(dataset, as_of, options, predictions)
+    by_customer = customer_metrics(dataset, as_of, options, predictions)
     scores = []
     for name, values in by_customer.items():
-        judged = values[~np.isnan(values)]
-        if len(judged):
-            scores.append(Score("all", name, float(judged.mean()), len(judged)))
+        applicable = values[~np.isnan(values)]
+        if len(applicable):
+            scores.append(Score("all", name, float(applicable.mean()), len(applicable)))
     for name in INTERVALS:
         low, high = metrics.bootstrap_interval(by_customer[name])
         scores += [Score("all", f"{name}_low", low, n), Score("all", f"{name}_high", high, n)]
-    scores += _by_kind(laid) + _shown(known, laid) + _by_source(predictions, laid, known)
-    parts = slices(known, laid.rows)
-    scores += beyond_accuracy(dataset, known, laid.rows, laid.shown, parts)
+    scores += _repeat_and_explore(hits)
+    scores += _popularity_rank(interactions, hits)
+    scores += _by_reason(predictions, hits, interactions)
+    parts = slices(interactions, hits.rows)
+    scores += beyond_accuracy(dataset, interactions, hits.rows, hits.shown, parts)
     for name, members in parts.items():
         if members.any():
             for metric in ("ndcg_10", "recall_10"):
@@ -84,92 +92,96 @@ def evaluate(
     return scores
 
 
-def slices(known: Interactions, rows: Ints) -> dict[str, Bools]:
-    """Divide customers by the number of their baskets and by what they spend."""
-    baskets = known.customer["customer_baskets"][rows]
-    found = {
-        f"baskets=under_{NEWCOMER}": baskets < NEWCOMER,
+def slices(interactions: Interactions, rows: Ints) -> dict[str, Bools]:
+    """Divide customers by their number of baskets and by what they spend."""
+    baskets = interactions.customer_features["customer_baskets"][rows]
+    members = {
         f"baskets=under_{FEW}": baskets < FEW,
-        f"baskets={FEW}_to_{MANY - 1}": (baskets >= FEW) & (baskets < MANY),
+        f"baskets=under_{SOME}": baskets < SOME,
+        f"baskets={SOME}_to_{MANY - 1}": (baskets >= SOME) & (baskets < MANY),
         f"baskets={MANY}_and_more": baskets >= MANY,
     }
-    if "spend" in known.pairs:
-        spend = known.by_customer("spend")[rows]
+    if "spend" in interactions.features:
+        spend = interactions.sum_by_customer("spend")[rows]
         low, high = np.quantile(spend, (1 / 3, 2 / 3))
-        found["spending=low"] = spend <= low
-        found["spending=middle"] = (spend > low) & (spend <= high)
-        found["spending=high"] = spend > high
-    return found
+        members["spending=low"] = spend <= low
+        members["spending=middle"] = (spend > low) & (spend <= high)
+        members["spending=high"] = spend > high
+    return members
 
 
-def _by_kind(laid: Outcome) -> list[Score]:
-    """Recall of what was bought before, and of what is new to the customer."""
-    kinds = {
-        "repeat": (laid.bought_before, laid.repeat_size),
-        "explore": (~laid.bought_before, laid.next_size - laid.repeat_size),
+def _repeat_and_explore(hits: ListHits) -> list[Score]:
+    """Recall of repeat purchases, and of purchases that are new to the customer."""
+    parts = {
+        "repeat": (hits.bought_before, hits.repeat_size),
+        "explore": (~hits.bought_before, hits.next_size - hits.repeat_size),
     }
     scores = []
-    for kind, (shown, sizes) in kinds.items():
+    for name, (shown, sizes) in parts.items():
         some = sizes > 0
         if some.any():
-            hits = (laid.next_hits & shown)[some]
-            recall = metrics.recall_at_k(hits, sizes[some], 10)
-            scores.append(Score("all", f"{kind}_recall_10", float(recall.mean()), int(some.sum())))
+            recall = metrics.recall_at_k((hits.next_hits & shown)[some], sizes[some], 10)
+            scores.append(Score("all", f"{name}_recall_10", float(recall.mean()), int(some.sum())))
     return scores
 
 
-def _shown(known: Interactions, laid: Outcome) -> list[Score]:
-    """Median place of what is shown in the order of popularity."""
-    shown = laid.shown[:, :10]
-    shown = shown[(shown >= 0) & (shown < len(known.products))]
-    place = np.empty(len(known.products))
-    place[known.most_popular(len(known.products))] = np.arange(1, len(known.products) + 1)
-    median = float(np.median(place[shown])) if len(shown) else float("nan")
-    return [Score("all", "popularity_10", median, len(laid.rows))]
+def _popularity_rank(interactions: Interactions, hits: ListHits) -> list[Score]:
+    """Median popularity rank of the products shown."""
+    products = len(interactions.products)
+    shown = hits.shown[:, :10]
+    shown = shown[(shown >= 0) & (shown < products)]
+    rank = np.empty(products)
+    rank[interactions.most_popular(products)] = np.arange(1, products + 1)
+    median = float(np.median(rank[shown])) if len(shown) else float("nan")
+    return [Score("all", "popularity_10", median, len(hits.rows))]
 
 
-def _by_source(predictions: pl.DataFrame, laid: Outcome, known: Interactions) -> list[Score]:
-    """Share of the first ten places and of their hits that each source's reason accounts for."""
+def _by_reason(
+    predictions: pl.DataFrame, hits: ListHits, interactions: Interactions
+) -> list[Score]:
+    """Share of the first ten ranks, and of their hits, by reason."""
     if "reason" not in predictions.columns:
         return []
     top = predictions.filter(pl.col("rank") <= 10)
     reasons = top.get_column("reason").unique().sort().to_list()
     if len(reasons) < 2:
         return []
-    at = find_sorted(laid.rows, known.codes(top.get_column("customer_id")))
-    place = top.get_column("rank").to_numpy() - 1
-    hit = (at >= 0) & laid.next_hits[at, place]
-    total, n = max(int(hit.sum()), 1), len(laid.rows)
+    customers = interactions.customer_codes(top.get_column("customer_id"))
+    position = find_sorted(hits.rows, customers)
+    evaluated = position >= 0
+    hit = evaluated & hits.next_hits[position, top.get_column("rank").to_numpy() - 1]
+    total_hits, total_shown = max(int(hit.sum()), 1), max(evaluated.sum(), 1)
     scores = []
     for reason in reasons:
-        of = (top.get_column("reason") == reason).to_numpy() & (at >= 0)
-        shown = float(of.sum() / max((at >= 0).sum(), 1))
-        scores.append(Score(f"source={reason}", "share_of_shown_10", shown, n))
-        scores.append(
-            Score(f"source={reason}", "share_of_hits_10", float(hit[of].sum() / total), n)
-        )
+        shown = (top.get_column("reason") == reason).to_numpy() & evaluated
+        shares = {
+            "share_of_shown_10": float(shown.sum() / total_shown),
+            "share_of_hits_10": float(hit[shown].sum() / total_hits),
+        }
+        for metric, value in shares.items():
+            scores.append(Score(f"reason={reason}", metric, value, len(hits.rows)))
     return scores
 
 
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> dict[str, Figure]:
-    """Draw recall by the length of the list, in all and of repeats and new products."""
-    laid = outcome(dataset, as_of, options, predictions, shown=100)
-    if not len(laid.rows):
+    """Draw recall and hits by rank, in all and for repeat and new purchases."""
+    hits = list_hits(dataset, as_of, options, predictions, ranks=100)
+    if not len(hits.rows):
         return {}
-    repeat = laid.next_hits & laid.bought_before
+    repeat = hits.next_hits & hits.bought_before
     return draw(
         {
-            "whole basket": (laid.next_hits, laid.next_size),
-            "bought before": (repeat, laid.repeat_size),
-            "new to the customer": (laid.next_hits & ~repeat, laid.next_size - laid.repeat_size),
+            "whole basket": (hits.next_hits, hits.next_size),
+            "bought before": (repeat, hits.repeat_size),
+            "new to the customer": (hits.next_hits & ~repeat, hits.next_size - hits.repeat_size),
         }
     )
 
 
-def _baseline(name: str) -> Callable[..., Ranked]:
-    return partial(Ranked, BASELINES[name])
+def _baseline(name: str) -> Callable[..., BaselineRecommender]:
+    return partial(BaselineRecommender, BASELINES[name])
 
 
 RECOMMENDER = Task(
@@ -182,7 +194,7 @@ RECOMMENDER = Task(
     population=population,
     evaluate=evaluate,
     plots=plots,
-    per_case_metrics=measures,
+    per_case_metrics=customer_metrics,
     note=NOTE,
     publish=publish,
     erase=erase,
@@ -191,7 +203,7 @@ RECOMMENDER = Task(
     tunable={
         "learning_rate": Space(0.03, 0.15, log=True),
         "num_leaves": Space(15, 63, integer=True),
-        "moment_rounds": Space(40, 160, integer=True),
+        "context_rounds": Space(40, 160, integer=True),
         "feature_fraction": Space(0.2, 0.7),
         "min_data_in_leaf": Space(50, 500, log=True, integer=True),
     },

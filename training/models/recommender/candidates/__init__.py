@@ -1,4 +1,4 @@
-"""Candidate sources of the recommender, one a file; this list is where one is added."""
+"""Candidate generators of the recommender, one per module, and the list of those in use."""
 
 from collections.abc import Sequence
 
@@ -6,61 +6,76 @@ import numpy as np
 
 from features.typing import Ints
 from training.models.recommender.candidates.als import Als
-from training.models.recommender.candidates.base import RecommenderInputs, Scores, Source, inputs_at
-from training.models.recommender.candidates.cold_start import LookAlikes
+from training.models.recommender.candidates.base import (
+    CandidateGenerator,
+    RecommenderInputs,
+    Scores,
+    inputs_at,
+)
+from training.models.recommender.candidates.cold_start import ColdStart
 from training.models.recommender.candidates.ease import Ease
 from training.models.recommender.candidates.popular import Popular
-from training.models.recommender.candidates.popular_at_location import PopularHere
-from training.models.recommender.candidates.popular_in_segment import PopularAlike
-from training.models.recommender.candidates.repeat import Own
-from training.models.recommender.candidates.same_category import SameKind
+from training.models.recommender.candidates.popular_at_location import PopularAtLocation
+from training.models.recommender.candidates.popular_in_segment import PopularInSegment
+from training.models.recommender.candidates.repeat import Repeat
+from training.models.recommender.candidates.same_category import SameCategory
 from training.models.recommender.candidates.seasonal import Seasonal
 from training.models.recommender.candidates.tifu_knn import TifuKnn
 from training.models.recommender.candidates.user_knn import UserKnn
 
-__all__ = ["RecommenderInputs", "Scores", "Source", "collect", "default_sources", "inputs_at"]
+__all__ = [
+    "CandidateGenerator",
+    "RecommenderInputs",
+    "Scores",
+    "collect_candidates",
+    "default_generators",
+    "inputs_at",
+]
 
 
-def default_sources() -> list[Source]:
-    """List the sources; the customer's own products come first."""
+def default_generators() -> list[CandidateGenerator]:
+    """Return the generators in use, unfitted; `Repeat` comes first."""
     return [
-        Own(),
+        Repeat(),
         Ease(),
         TifuKnn(),
         UserKnn(),
         Als(),
-        SameKind(),
+        SameCategory(),
         Popular(),
-        PopularHere(),
-        PopularAlike(),
+        PopularAtLocation(),
+        PopularInSegment(),
         Seasonal(),
-        LookAlikes(),
+        ColdStart(),
     ]
 
 
-def collect(scores: Sequence[Scores], limits: Sequence[int], products: int) -> tuple[Ints, Ints]:
-    """Unite the proposals of all sources for a block of customers.
+def collect_candidates(
+    scores: Sequence[Scores], limits: Sequence[int], products: int
+) -> tuple[Ints, Ints]:
+    """Unite the candidates of all generators for a block of customers.
 
-    The first source proposes what a customer bought before; the others add what is new.
+    The first generator proposes products that the customer bought before, the others products
+    that are new to the customer.
 
     Parameters
     ----------
     scores, limits
-        Of each source.
+        By generator.
     products
-        How many there are.
+        Number of products.
 
     Returns
     -------
     tuple
-        Positions in the block, and codes of products; distinct, ordered by both.
+        Positions in the block and codes of products, distinct, ordered by both.
     """
-    nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-    everything = scores[0].best(products, nothing)
-    proposals = [scores[0].best(limits[0], nothing)]
-    proposals += [
-        one.best(limit, everything) for one, limit in zip(scores[1:], limits[1:], strict=True)
+    no_pairs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    bought = scores[0].top(products, no_pairs)
+    candidates = [scores[0].top(limits[0], no_pairs)]
+    candidates += [
+        values.top(limit, bought) for values, limit in zip(scores[1:], limits[1:], strict=True)
     ]
-    keys = np.unique(np.concatenate([at * products + cols for at, cols in proposals]))
+    keys = np.unique(np.concatenate([rows * products + cols for rows, cols in candidates]))
     positions, cols = np.divmod(keys, products)
     return positions, cols

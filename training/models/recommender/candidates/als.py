@@ -1,23 +1,22 @@
-"""Collaborative filtering by implicit: factors of customers and products."""
+"""Candidates by matrix factorisation with implicit's ALS."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 from implicit.als import AlternatingLeastSquares
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from features.typing import Float32s, Ints
-from training.models.recommender.candidates.base import Dense, RecommenderInputs
+from training.models.recommender.candidates.base import DenseScores, RecommenderInputs
 
 
 @dataclass
 class Als:
     """Weighted factorisation of log counts (Hu, Koren and Volinsky 2008), by implicit.
 
-    Few factors find the taste that many blur: they serve to explore, and what a customer
-    buys again other sources know better.
+    Few factors generalise to products that are new to the customer; repeat purchases are left
+    to other generators.
     """
 
     name: ClassVar[str] = "als"
@@ -27,13 +26,14 @@ class Als:
     iterations: int = 6
     regularization: float = 1.0
     cols_: Ints = field(init=False, repr=False)
-    customers_: NDArray[np.float32] = field(init=False, repr=False)
-    products_: NDArray[np.float32] = field(init=False, repr=False)
+    customer_factors_: Float32s = field(init=False, repr=False)
+    product_factors_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
-        """Factorise."""
+    def fit(self, inputs: RecommenderInputs, cols: Ints) -> Self:
+        """Factorise the counts of `cols`."""
         self.cols_ = cols
-        counts = moment.known.matrix(np.log1p(moment.known.pairs["baskets"]), cols)
+        interactions = inputs.interactions
+        counts = interactions.matrix(np.log1p(interactions.features["baskets"]), cols)
         with threadpool_limits(1):
             model = AlternatingLeastSquares(
                 factors=self.factors,
@@ -43,12 +43,12 @@ class Als:
                 num_threads=1,
             )
             model.fit(counts.astype(np.float32), show_progress=False)
-        self.customers_, self.products_ = model.user_factors, model.item_factors
+        self.customer_factors_, self.product_factors_ = model.user_factors, model.item_factors
         return self
 
-    def scores(self, rows: Ints) -> Dense:
-        """Multiply the factors, customer by customer, so that blocks do not matter."""
-        found: Float32s = np.empty((len(rows), len(self.cols_)), np.float32)
-        for at, row in enumerate(rows):
-            found[at] = self.products_ @ self.customers_[row]
-        return Dense(self.cols_, found)
+    def scores(self, rows: Ints) -> DenseScores:
+        """Multiply factors customer by customer: rounding does not depend on the block."""
+        scores: Float32s = np.empty((len(rows), len(self.cols_)), np.float32)
+        for position, row in enumerate(rows):
+            scores[position] = self.product_factors_ @ self.customer_factors_[row]
+        return DenseScores(self.cols_, scores)

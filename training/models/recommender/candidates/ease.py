@@ -1,4 +1,4 @@
-"""EASE: item-to-item weights, by which what was bought speaks for what was not."""
+"""Candidates by EASE: item-to-item weights of a linear autoencoder."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
@@ -8,7 +8,7 @@ from scipy import linalg, sparse
 from threadpoolctl import threadpool_limits
 
 from features.typing import Float32s, Ints
-from training.models.recommender.candidates.base import Dense, RecommenderInputs
+from training.models.recommender.candidates.base import DenseScores, RecommenderInputs
 
 
 @dataclass
@@ -24,17 +24,18 @@ class Ease:
     limit: int = 50
     l2: float = 200.0
     cols_: Ints = field(init=False, repr=False)
-    x_: sparse.csr_matrix = field(init=False, repr=False)
+    counts_: sparse.csr_matrix = field(init=False, repr=False)
     weights_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
-        """Solve for the weights."""
+    def fit(self, inputs: RecommenderInputs, cols: Ints) -> Self:
+        """Solve for the weights between `cols`."""
         self.cols_ = cols
-        self.x_ = moment.known.matrix(np.log1p(moment.known.pairs["baskets"]), cols)
-        gram = (self.x_.T @ self.x_).toarray().astype(np.float64)
+        interactions = inputs.interactions
+        self.counts_ = interactions.matrix(np.log1p(interactions.features["baskets"]), cols)
+        gram = (self.counts_.T @ self.counts_).toarray().astype(np.float64)
         gram[np.diag_indices_from(gram)] += self.l2
-        # The Gram matrix and its ridge are positive definite: half the work of a general inverse.
-        # One thread: how many work together would show in the last bits.
+        # The matrix is positive definite: Cholesky needs half the work of a general inverse.
+        # One thread, because the last bits depend on the number of threads.
         with threadpool_limits(1):
             factor, _ = linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
             inverse, _ = linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
@@ -44,7 +45,7 @@ class Ease:
         self.weights_ = weights.astype(np.float32)
         return self
 
-    def scores(self, rows: Ints) -> Dense:
-        """Weigh the customers' log counts; row by row, so that blocks do not matter."""
-        found: Float32s = self.x_[rows] @ self.weights_
-        return Dense(self.cols_, found)
+    def scores(self, rows: Ints) -> DenseScores:
+        """Multiply customers' log counts by the weights, row by row in a sparse product."""
+        scores: Float32s = self.counts_[rows] @ self.weights_
+        return DenseScores(self.cols_, scores)

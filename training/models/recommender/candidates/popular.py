@@ -1,4 +1,4 @@
-"""What sold most of late, to everyone."""
+"""Candidates by recent popularity, the same for all customers."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
@@ -6,12 +6,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from features.typing import Float32s, Ints
-from training.models.recommender.candidates.base import Dense, RecommenderInputs
+from training.models.recommender.candidates.base import DenseScores, RecommenderInputs
 
 
 @dataclass
 class Popular:
-    """What most baskets of the last 28 days held; the same for everyone."""
+    """Number of baskets of the last 28 days with the product."""
 
     name: ClassVar[str] = "popular"
     reason: ClassVar[str] = "popular"
@@ -19,14 +19,13 @@ class Popular:
     cols_: Ints = field(init=False, repr=False)
     popularity_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
-        """Count baskets."""
+    def fit(self, inputs: RecommenderInputs, cols: Ints) -> Self:
+        """Count the baskets with each of `cols`."""
         self.cols_ = cols
-        self.popularity_ = moment.known.popularity()[cols].astype(np.float32)
+        self.popularity_ = inputs.interactions.popularity()[cols].astype(np.float32)
         return self
 
-    def scores(self, rows: Ints) -> Dense:
+    def scores(self, rows: Ints) -> DenseScores:
         """Repeat the counts for each customer."""
-        return Dense(
-            self.cols_, np.broadcast_to(self.popularity_, (len(rows), len(self.popularity_)))
-        )
+        shape = (len(rows), len(self.popularity_))
+        return DenseScores(self.cols_, np.broadcast_to(self.popularity_, shape))

@@ -1,4 +1,4 @@
-"""Other products of the kinds that the customer buys: variants, sizes, brands not tried yet."""
+"""Candidates from the categories that the customer buys: other variants, sizes and brands."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
@@ -7,49 +7,51 @@ import numpy as np
 from scipy import sparse
 
 from features.typing import Float32s, Ints
-from training.models.recommender.candidates.base import Dense, RecommenderInputs
-from training.models.recommender.inputs.locations import Places
-from training.models.recommender.inputs.product_groups import kinds_of
+from training.models.recommender.candidates.base import DenseScores, RecommenderInputs
+from training.models.recommender.inputs.locations import CustomerLocations
+from training.models.recommender.inputs.product_groups import finest_group_codes
 
 
 @dataclass
-class SameKind:
-    """The customer's decayed purchases of a kind times the product's share of its sales.
+class SameCategory:
+    """The customer's decayed purchases of a category times the product's share of its sales.
 
-    A promotion in the coming week at the customer's usual location multiplies the share by as
-    much as its placement sells more.
-    Kinds are the finest level of the catalogue; without one, what is promoted and sells.
+    A promotion in the coming week at the customer's most frequent location multiplies the share
+    by the placement's uplift. Categories are the finest level of the catalogue; without a
+    catalogue all products are one category.
     """
 
-    name: ClassVar[str] = "same_kind"
+    name: ClassVar[str] = "same_category"
     reason: ClassVar[str] = "same_kind"
     limit: int = 60
     cols_: Ints = field(init=False, repr=False)
-    places_: Places = field(init=False, repr=False)
-    tastes_: sparse.csr_matrix = field(init=False, repr=False)
-    kinds_: Ints = field(init=False, repr=False)
+    locations_: CustomerLocations = field(init=False, repr=False)
+    affinity_: sparse.csr_matrix = field(init=False, repr=False)
+    categories_: Ints = field(init=False, repr=False)
     shares_: Float32s = field(init=False, repr=False)
 
-    def fit(self, moment: RecommenderInputs, cols: Ints) -> Self:
-        """Add up what customers bought of each kind, and what sells of it."""
-        known = moment.known
-        self.cols_, self.places_ = cols, moment.places
-        kinds = kinds_of(moment.dataset, known)
-        self.kinds_ = kinds[cols]
-        size = int(kinds.max(initial=0)) + 1
+    def fit(self, inputs: RecommenderInputs, cols: Ints) -> Self:
+        """Sum purchases by customer and category, and sales by category."""
+        interactions = inputs.interactions
+        self.cols_, self.locations_ = cols, inputs.locations
+        categories = finest_group_codes(inputs.dataset, interactions)
+        self.categories_ = categories[cols]
+        size = int(categories.max(initial=0)) + 1
+        codes = (interactions.rows, categories[interactions.cols])
         bought = sparse.csr_matrix(
-            (known.pairs["decay_60d"], (known.rows, kinds[known.cols])), (known.shape[0], size)
+            (interactions.features["decay_60d"], codes), (interactions.shape[0], size)
         )
-        self.tastes_ = bought.log1p().astype(np.float32)
-        recent = known.popularity()[cols]
-        of_kind = np.bincount(self.kinds_, weights=recent, minlength=size)
-        # Between the share of the kind, which favours small kinds, and sales, which drown them.
-        share = recent / np.sqrt(of_kind[self.kinds_] + 5.0)
-        worth = 1.0 + moment.plan.here(cols, moment.day)
-        self.shares_ = (share[None, :] * worth).astype(np.float32)
+        self.affinity_ = bought.log1p().astype(np.float32)
+        recent = interactions.popularity()[cols]
+        totals = np.bincount(self.categories_, weights=recent, minlength=size)
+        # The root is a compromise between the share of the category, which favours small
+        # categories, and sales, which favour large ones.
+        share = recent / np.sqrt(totals[self.categories_] + 5.0)
+        uplift = 1.0 + inputs.plan.expected_uplift(cols, inputs.day)
+        self.shares_ = (share[None, :] * uplift).astype(np.float32)
         return self
 
-    def scores(self, rows: Ints) -> Dense:
-        """Multiply the customers' tastes with the shares at their first location."""
-        taste = np.asarray(self.tastes_[rows].toarray())[:, self.kinds_]
-        return Dense(self.cols_, taste * self.shares_[self.places_.codes[rows, 0]])
+    def scores(self, rows: Ints) -> DenseScores:
+        """Multiply category affinities with the shares at the most frequent location."""
+        affinity = np.asarray(self.affinity_[rows].toarray())[:, self.categories_]
+        return DenseScores(self.cols_, affinity * self.shares_[self.locations_.codes[rows, 0]])

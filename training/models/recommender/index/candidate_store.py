@@ -45,17 +45,27 @@ from features.calendar import to_day
 from features.typing import Float32s, Ints
 from training.estimators.boosting import Booster
 from training.models.recommender.index.erase import CUSTOMERS, OF_CANDIDATES
-from training.models.recommender.inputs.promotions import Plan
-from training.models.recommender.ranking.attribution import TOLD, Movers, belongs
-from training.models.recommender.ranking.blend import OF_NET, WEIGHTS, Blend, beside
-from training.models.recommender.ranking.context_features import (
-    Clocks,
-    days_on,
-    laid_out,
-    moment_features,
-    still_there,
+from training.models.recommender.inputs.promotions import PromotionPlan
+from training.models.recommender.ranking.attribution import (
+    EXPLAINED_GROUPS,
+    GroupAttribution,
+    group_indicators,
 )
-from training.models.recommender.ranking.neural import Codes, Net
+from training.models.recommender.ranking.blend import (
+    NEURAL_OUTPUT,
+    WEIGHTS,
+    Blend,
+    average_log_odds,
+)
+from training.models.recommender.ranking.context_features import (
+    RepurchaseHazards,
+    advance_days,
+    context_features,
+    feature_matrix,
+    remaining_need,
+)
+from training.models.recommender.ranking.context_ranker import ContextRanker
+from training.models.recommender.ranking.neural import Codes, NeuralNet
 from training.published.arrays import read
 
 ARRAYS = (*OF_CANDIDATES, "customer_state", "product_state", "hazard")
@@ -129,10 +139,10 @@ class PublishedLists:
     spans: Ints
     places: tuple[Ints, Float32s]
     arrays: Mapping[str, NDArray[Any]]
-    plan: Plan
+    plan: PromotionPlan
     moment: Mapping[str, Booster]
-    movers: Mapping[str, Movers]
-    net: Net
+    movers: Mapping[str, GroupAttribution]
+    net: NeuralNet
     net_motives: Float32s
     blend: Blend
 
@@ -144,8 +154,7 @@ class PublishedLists:
         products = pl.read_parquet(folder / "products.parquet")
         with np.load(folder / "places.npz", allow_pickle=False) as places:
             names, codes, weights = places["ids"], places["codes"], places["weights"]
-        blend = Blend.from_json(json.loads((folder / "moment" / "blend.json").read_text()))
-        moment = {name: Booster.load(folder / "moment" / f"{name}_moment") for name in blend.scale}
+        ranker = ContextRanker.load(folder / "moment")
         return cls(
             about,
             customers,
@@ -156,12 +165,15 @@ class PublishedLists:
             customers.select("first", "end").to_numpy(),
             (codes, weights),
             {name: read(folder, name) for name in ARRAYS},
-            Plan.load(folder / "plan"),
-            moment,
-            {name: Movers.of(booster) for name, booster in moment.items()},
-            Net.load(folder / "moment" / "net.npz"),
-            belongs(about["motives"])[:, : len(TOLD)],
-            blend,
+            PromotionPlan.load(folder / "plan"),
+            ranker.boosters,
+            {
+                name: GroupAttribution.from_booster(booster)
+                for name, booster in ranker.boosters.items()
+            },
+            ranker.neural,
+            group_indicators(about["motives"])[:, : len(EXPLAINED_GROUPS)],
+            ranker.blend,
         )
 
     @property
@@ -215,10 +227,12 @@ class PublishedLists:
         cols = np.asarray(self.arrays["product"][first:end], np.int64)
         today = max(to_day(at), to_day(self.as_of)) if at else to_day(self.as_of)
         state = self._state(row, cols, slice(first, end))
-        state = days_on(state, today - to_day(self.as_of))
+        state = advance_days(state, today - to_day(self.as_of))
         promotions = self._promotions(row, location_id, cols, today)
-        features = moment_features(state, Clocks(self.arrays["hazard"]), cols, promotions)
-        laid = laid_out(features, self.net.moment.columns, len(cols))
+        features = context_features(
+            state, RepurchaseHazards(self.arrays["hazard"]), cols, promotions
+        )
+        laid = feature_matrix(features, self.net.context.columns, len(cols))
         elapsed = self._elapsed(bought or {}, cols, state["recency_days"], today)
         own = ~np.isnan(state["baskets"]) | ~np.isnan(elapsed)
         asked = tuple(kind for kind in self.kinds if kinds is None or kind in kinds)
@@ -231,7 +245,7 @@ class PublishedLists:
         if "explore" in scores:
             scores["explore"][own] = np.nan
         if bought:
-            left = still_there(state, elapsed)
+            left = remaining_need(state, elapsed)
             scores = {kind: values * left for kind, values in scores.items()}
             again = np.where(np.isnan(elapsed), state["recency_days"], elapsed)
             features["recency_days"] = again.astype(np.float32)
@@ -251,23 +265,23 @@ class PublishedLists:
         taste, inputs = self.arrays["taste"][span][wanted], laid[wanted]
         if not len(inputs):  # LightGBM refuses no rows
             return found
-        net = self.net.odds(self._codes(self.arrays["code"][span][wanted], inputs))
+        net = self.net.log_odds(self._codes(self.arrays["code"][span][wanted], inputs))
         inputs = self._of_boosters(inputs)
         raw = {}
         for number, learner in enumerate(self.about["learners"]):
-            if learner in self.blend.needed(kinds):
+            if learner in self.blend.learners_for(kinds):
                 moved = self.moment[learner].native.predict(inputs, raw_score=True, num_threads=1)
-                raw[learner] = beside(learner, taste[:, number] + np.asarray(moved), net)
+                raw[learner] = average_log_odds(learner, taste[:, number] + np.asarray(moved), net)
         for kind, values in found.items():
-            values[wanted] = self.blend.at(kind, raw, size[wanted])
+            values[wanted] = self.blend.probability(kind, raw, size[wanted])
         return found
 
     def _codes(self, taste: Codes, laid: Float32s) -> Codes:
-        return np.concatenate([taste, self.net.moment.coded(laid)], axis=1)
+        return np.concatenate([taste, self.net.context.encode_matrix(laid)], axis=1)
 
     def _of_boosters(self, laid: Float32s) -> Float32s:
         """Leave what boosters read; the net learned from older cuts too, and their promotions."""
-        columns, read_ = self.net.moment.columns, tuple(self.about["moment"])
+        columns, read_ = self.net.context.columns, tuple(self.about["moment"])
         return laid if columns == read_ else laid[:, [columns.index(name) for name in read_]]
 
     def motives(self, candidates: Candidates, at: Ints, kind: str) -> Float32s:
@@ -288,22 +302,22 @@ class PublishedLists:
         place = np.searchsorted(explained, rows)
         there = place < len(explained)
         there[there] = explained[place[there]] == rows[there]
-        shape = (len(rows), len(self.about["learners"]), len(TOLD))
+        shape = (len(rows), len(self.about["learners"]), len(EXPLAINED_GROUPS))
         taste = np.zeros(shape, np.float32)
         taste[there] = self.arrays["motive"][place[there]].reshape(-1, *shape[1:])
         laid = candidates.laid[at]
         inputs = self._of_boosters(laid)
-        found = np.zeros((len(rows), len(TOLD)), np.float32)
-        of_net = dict.fromkeys(self.net.learners, 0.0)
+        found = np.zeros((len(rows), len(EXPLAINED_GROUPS)), np.float32)
+        of_net = dict.fromkeys(self.net.outputs, 0.0)
         for number, learner in enumerate(self.about["learners"]):
             if learner not in WEIGHTS[kind]:
                 continue
             worth = WEIGHTS[kind][learner] / self.blend.scale[learner] / 2
-            of_net[OF_NET[learner]] += worth
-            moment = self.movers[learner].by_motive(inputs)[:, : len(TOLD)]
+            of_net[NEURAL_OUTPUT[learner]] += worth
+            moment = self.movers[learner].by_group(inputs)[:, : len(EXPLAINED_GROUPS)]
             found += worth * (MOTIVE_STEP * taste[:, number] + moment)
         codes = self._codes(self.arrays["code"][rows], laid)
-        found += self.net.moved(codes, of_net) @ self.net_motives
+        found += self.net.attributions(codes, of_net) @ self.net_motives
         return found
 
     def _elapsed(
@@ -337,7 +351,7 @@ class PublishedLists:
             codes = np.array([self.locations.get(location_id, -1)])
             weights = np.ones(1, np.float32)
         shape = (len(cols), len(codes))
-        return self.plan.shares(
+        return self.plan.exposure(
             np.broadcast_to(codes, shape), np.broadcast_to(weights, shape), cols, today
         )
 

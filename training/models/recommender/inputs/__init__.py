@@ -1,1 +1,1 @@
-"""."""
+"""Inputs of the recommender at an instant: interactions, locations, promotions, product groups."""

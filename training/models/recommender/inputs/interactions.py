@@ -1,7 +1,7 @@
-"""Customers' purchase histories as arrays: pairs of customer and product, coded and ordered.
+"""Purchases by customer and product as coded, ordered arrays.
 
-The features of `interactions` in; matrices for candidate sources, look-ups for ranking
-features out. Used by the recommender, its candidate sources and its baselines.
+The `interactions` feature table in; matrices for candidate generators and look-ups for ranking
+features out.
 """
 
 from collections.abc import Mapping
@@ -17,15 +17,17 @@ from scipy import sparse
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.interactions.builder import baskets, interactions
+from features.interactions.builder import baskets
+from features.interactions.builder import interactions as interaction_table
 from features.interactions.products import product_statistics
 from features.interactions.promotion_calendar import local_plan
 from features.memo import memo
 from features.typing import Float32s, Floats, Ints
 
-# A product sold less often than this says nothing about who else may want it.
+# Products with fewer order lines have too few buyers to learn from.
 MIN_LINES = 4
-# Unless it is new: first sold within so many days, or promoted now and never sold yet.
+# Newer products are included all the same: those first sold within so many days, and those that
+# are promoted and not sold yet.
 NEW_DAYS = 28
 
 
@@ -36,33 +38,32 @@ class Interactions:
     Attributes
     ----------
     customers, products
-        Ids in ascending order; a position is the code. All customers with a basket;
-        products with at least `MIN_LINES` lines, and new ones.
+        Ids in ascending order; a position is the code. All customers with a basket; products
+        with at least `MIN_LINES` lines, and new ones.
     rows, cols
-        Codes of each pair bought, ordered by customer and product.
-    pairs
-        The columns of `interactions`, aligned with them.
-    customer
-        One row a customer, in the order of `customers`: customer_baskets and
-        customer_baskets_28d, customer_recency_days, customer_tenure_days, customer_size
-        (mean number of products in a basket), customer_size_last.
-    product
-        One row a product, in the order of `products`: the columns of `assortment`; NaN for
-        what was never sold.
+        Customer and product code of each pair, ordered by both.
+    features
+        The columns of the `interactions` table, aligned with the pairs.
+    customer_features
+        By customer code: customer_baskets, customer_baskets_28d, customer_recency_days,
+        customer_tenure_days, customer_size (mean number of products in a basket),
+        customer_size_last.
+    product_features
+        By product code: the columns of `product_statistics`; NaN for products not sold yet.
     """
 
     customers: NDArray[np.str_]
     products: NDArray[np.str_]
     rows: Ints
     cols: Ints
-    pairs: Mapping[str, Float32s]
-    customer: Mapping[str, Float32s]
-    product: Mapping[str, Float32s]
+    features: Mapping[str, Float32s]
+    customer_features: Mapping[str, Float32s]
+    product_features: Mapping[str, Float32s]
 
     @property
-    def fresh(self) -> Ints:
-        """Codes of new products: first sold within `NEW_DAYS`, or not sold yet."""
-        first = self.product["first_days"]
+    def new_products(self) -> Ints:
+        """Codes of products first sold within `NEW_DAYS`, or not sold yet."""
+        first = self.product_features["first_days"]
         return np.flatnonzero(np.isnan(first) | (first <= NEW_DAYS))
 
     @property
@@ -71,54 +72,54 @@ class Interactions:
         return len(self.customers), len(self.products)
 
     def matrix(self, values: Float32s, cols: Ints | None = None) -> sparse.csr_matrix:
-        """Lay values of the pairs out as customers x products, or x the products `cols`."""
+        """Arrange values of the pairs as a customers x products matrix, or only `cols` of it."""
         full = sparse.csr_matrix((values, (self.rows, self.cols)), shape=self.shape)
         return full if cols is None else full[:, cols]
 
     def find(self, rows: Ints, cols: Ints) -> Ints:
-        """Positions of pairs; -1 for those never bought."""
+        """Positions of pairs of codes; -1 for products that the customer never bought."""
         return find_sorted(self._keys, rows * len(self.products) + cols)
 
     @cached_property
     def _keys(self) -> Ints:
         return self.rows * len(self.products) + self.cols
 
-    def by_product(self, column: str) -> Floats:
-        """Sum a column of the pairs by product."""
-        return add_up(self.cols, self.pairs[column], len(self.products))
+    def sum_by_product(self, feature: str) -> Floats:
+        """Sum a feature of the pairs by product."""
+        return sum_by_code(self.cols, self.features[feature], len(self.products))
 
-    def by_customer(self, column: str) -> Floats:
-        """Sum a column of the pairs by customer."""
-        return add_up(self.rows, self.pairs[column], len(self.customers))
+    def sum_by_customer(self, feature: str) -> Floats:
+        """Sum a feature of the pairs by customer."""
+        return sum_by_code(self.rows, self.features[feature], len(self.customers))
 
     def popularity(self) -> Floats:
-        """Baskets with each product in 28 days; ties go to what sold more in all."""
-        everything = self.by_product("baskets")
-        found: Floats = self.by_product("baskets_28d") + everything / (
-            everything.max(initial=0) + 1
-        )
-        return found
+        """Baskets with each product in 28 days; ties go to products with more baskets in all."""
+        total = self.sum_by_product("baskets")
+        popularity: Floats = self.sum_by_product("baskets_28d") + total / (total.max(initial=0) + 1)
+        return popularity
 
     def most_popular(self, limit: int) -> Ints:
         """Codes of the most popular products, best first; ties in the order of ids."""
         return np.argsort(-self.popularity(), kind="stable")[:limit]
 
-    def codes(self, customer_ids: pl.Series) -> Ints:
-        """Codes of customers; -1 for those without a history."""
+    def customer_codes(self, customer_ids: pl.Series) -> Ints:
+        """Codes of customers; -1 for customers without a basket."""
         ids = customer_ids.to_numpy().astype(str)
         return find_sorted(self.customers, ids) if len(ids) else np.zeros(0, np.int64)
 
 
-def build(dataset: Dataset, as_of: datetime) -> Interactions:
-    """Collect the histories known at `as_of`."""
-    known = interactions(dataset, as_of).collect().to_polars()
-    product = _products(dataset, as_of)
+def build_interactions(dataset: Dataset, as_of: datetime) -> Interactions:
+    """Collect the purchases before `as_of`."""
+    pairs = interaction_table(dataset, as_of).collect().to_polars()
+    product = _product_features(dataset, as_of)
     products = product.get_column("product_id").to_numpy().astype(str)
-    customer = _customers(dataset, as_of, known)
+    customer = _customer_features(dataset, as_of, pairs)
     customers = customer.get_column("customer_id").to_numpy().astype(str)
     coded = (
-        known.lazy()
-        .with_columns(codes_of("customer_id", customers), codes_of("product_id", products))
+        pairs.lazy()
+        .with_columns(
+            code_expression("customer_id", customers), code_expression("product_id", products)
+        )
         .filter(pl.col("product_id").is_not_null())
         .sort("customer_id", "product_id")
         .cast({pl.Float64: pl.Float32})
@@ -145,32 +146,32 @@ def build(dataset: Dataset, as_of: datetime) -> Interactions:
 
 
 @memo()
-def known_at(dataset: Dataset, as_of: datetime) -> Interactions:
-    """Collect the interactions known at `as_of`, once for all methods that answer then."""
-    return build(dataset, as_of)
+def interactions_at(dataset: Dataset, as_of: datetime) -> Interactions:
+    """Return the interactions before `as_of`, computed once per dataset and instant."""
+    return build_interactions(dataset, as_of)
 
 
-def add_up(codes: Ints, values: NDArray[Any], size: int) -> Floats:
-    """Add up values by code, in their order, which makes the sums the same every time."""
+def sum_by_code(codes: Ints, values: NDArray[Any], size: int) -> Floats:
+    """Sum values by code, in their order, so that rounding is the same in every run."""
     return np.asarray(np.bincount(codes, weights=values, minlength=size), dtype=np.float64)
 
 
 def find_sorted(keys: NDArray[Any], wanted: NDArray[Any]) -> Ints:
-    """Positions of `wanted` in ascending `keys`; -1 for what is not among them."""
+    """Positions of `wanted` in ascending `keys`; -1 for values that are not among them."""
     if len(keys) == 0:
         return np.full(len(wanted), -1, np.int64)
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1).astype(np.int64)
-    return np.where(keys[at] == wanted, at, -1)
+    position = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1).astype(np.int64)
+    return np.where(keys[position] == wanted, position, -1)
 
 
-def codes_of(column: str, ids: NDArray[np.str_]) -> pl.Expr:
-    """Positions of a column's values among distinct `ids`; null for those that are not there."""
-    known = pl.Series(ids.astype(object), dtype=pl.String)
-    return pl.col(column).cast(pl.Enum(known), strict=False).to_physical()
+def code_expression(column: str, ids: NDArray[np.str_]) -> pl.Expr:
+    """Return an expression of the positions of a column's values in distinct `ids`, or null."""
+    categories = pl.Series(ids.astype(object), dtype=pl.String)
+    return pl.col(column).cast(pl.Enum(categories), strict=False).to_physical()
 
 
-def _products(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-    """Products worth a code, in the order of ids."""
+def _product_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+    """Return sales of the products that get a code, ordered by product_id."""
     sold = product_statistics(dataset, as_of).collect().to_polars()
     new = pl.col("first_days") <= NEW_DAYS
     kept = sold.filter((pl.col("lines") >= MIN_LINES) | new)
@@ -182,9 +183,10 @@ def _products(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     return kept.sort("product_id")
 
 
-def _customers(dataset: Dataset, as_of: datetime, known: pl.DataFrame) -> pl.DataFrame:
+def _customer_features(dataset: Dataset, as_of: datetime, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return number, recency and size of each customer's baskets, ordered by customer_id."""
     age = to_day(as_of) - pl.col("day")
-    sizes = known.group_by("customer_id").agg(
+    sizes = pairs.group_by("customer_id").agg(
         pl.col("baskets").sum().alias("products"),
         pl.col("baskets_last_1").sum().alias("customer_size_last"),
     )

@@ -1,4 +1,7 @@
-"""The catalogue's levels as codes by product; used by ranking features and sources."""
+"""Levels of the product catalogue as group codes by product.
+
+The `products` table in; one group code per product out.
+"""
 
 import numpy as np
 import polars as pl
@@ -11,9 +14,9 @@ from training.models.recommender.inputs.interactions import Interactions
 LEVELS = ("subcategory", "category")
 
 
-def level_of(dataset: Dataset, known: Interactions, level: str) -> Ints:
-    """Code the group of each product; products without one are a group together, 0."""
-    ids = pl.DataFrame({"product_id": known.products.astype(object)}, {"product_id": pl.String})
+def group_codes(dataset: Dataset, interactions: Interactions, level: str) -> Ints:
+    """Code each product's group at a level; 0 for products without a group."""
+    ids = pl.Series("product_id", interactions.products.astype(object), pl.String).to_frame()
     catalogue = dataset.table("products").select("product_id", level).collect().to_polars()
     catalogue = catalogue.unique("product_id", keep="first", maintain_order=True)
     names = ids.join(catalogue, on="product_id", how="left", maintain_order="left")
@@ -21,9 +24,9 @@ def level_of(dataset: Dataset, known: Interactions, level: str) -> Ints:
     return codes.cast(pl.Int64).to_numpy()
 
 
-def kinds_of(dataset: Dataset, known: Interactions) -> Ints:
-    """Code each product's kind, at the finest level there is; 0 for all without a catalogue."""
+def finest_group_codes(dataset: Dataset, interactions: Interactions) -> Ints:
+    """Code each product's group at the finest level; 0 for all products without a catalogue."""
     for level in LEVELS:
         if dataset.has("products", level):
-            return level_of(dataset, known, level)
-    return np.zeros(known.shape[1], np.int64)
+            return group_codes(dataset, interactions, level)
+    return np.zeros(interactions.shape[1], np.int64)

@@ -1,7 +1,7 @@
-"""The promotion calendar of customers' locations, as arrays to look up in.
+"""The promotion plan by location, product and day, as coded arrays.
 
-The promotions table in; what is promoted where and on which days out. Serving asks the same `Plan`
-that training asked.
+The promotions table in; shares of promoted days for customers and products out. Training and
+serving use the same `PromotionPlan`.
 """
 
 import json
@@ -13,277 +13,292 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.interactions.promoted_purchases import placement_lifts
 from features.interactions.promotion_calendar import WEEKS, local_plan
-from features.typing import Float32s, Ints
-from training.models.recommender.inputs.interactions import Interactions, codes_of, find_sorted
-from training.models.recommender.inputs.locations import Places
+from features.typing import Bools, Float32s, Ints
+from training.models.recommender.inputs.interactions import (
+    Interactions,
+    code_expression,
+    find_sorted,
+)
+from training.models.recommender.inputs.locations import CustomerLocations
 
-# Days from as_of on that a published version may answer for.
-AHEAD_DAYS = 63
-# So far the features of a day look ahead: of the last day that is answered for too.
-LOOKING_AHEAD = max(after for _, after in WEEKS.values())
-# Days and kinds of which the chain's shares are kept.
-KEPT = 64
-# No placement is believed to sell more than so many times more.
-MAX_WORTH = 8.0
+# Days from as_of on for which a published version can answer.
+MAX_AHEAD_DAYS = 63
+# Days that the features of one day look ahead, the last answered day included.
+LOOKAHEAD_DAYS = max(after for _, after in WEEKS.values())
+# Days and kinds of promotion whose aggregates are cached.
+CACHE_SIZE = 64
+# Upper limit of the estimated uplift of a placement.
+MAX_UPLIFT = 8.0
+
+SUMMARY = "kinds.json"
 
 
 @dataclass(frozen=True)
-class Stretches:
-    """Promotions of one kind: what is promoted where, and on which days.
+class PromotionPeriods:
+    """Promotions of one kind: which product, at which location, from which day to which.
 
     Attributes
     ----------
     keys
-        Location code x products + product code, ascending; the location after the last
-        stands for everywhere.
+        Location code x products + product code, ascending; the code after the last location
+        stands for all locations.
     starts, ends
         First day, and the day after the last.
-    worth
-        How much more the placement sells than none, 0 and above.
+    uplift
+        Relative increase of sales due to the placement, 0 and above.
     planned
-        Whether each location has any of its own.
+        Whether each location has promotions of its own.
     """
 
     keys: Ints
     starts: Ints
     ends: Ints
-    worth: Float32s
-    planned: NDArray[np.bool_]
+    uplift: Float32s
+    planned: Bools
 
     @classmethod
-    def of(
-        cls, keys: Ints, starts: Ints, ends: Ints, worth: Float32s, locations: int, products: int
+    def build(
+        cls, keys: Ints, starts: Ints, ends: Ints, uplift: Float32s, locations: int, products: int
     ) -> Self:
-        """Order them, and note which locations have any."""
-        # Both in one number: a sort by one key is done in half the time.
+        """Sort periods by key and first day, and mark the locations that have any."""
+        # One combined sort key takes half the time of two.
         first = starts.min(initial=0)
         span = starts.max(initial=0) - first + 1
         order = np.argsort(keys * span + (starts - first), kind="stable")
         planned = np.zeros(locations + 1, bool)
         planned[keys // products] = True
-        return cls(keys[order], starts[order], ends[order], worth[order], planned)
+        return cls(keys[order], starts[order], ends[order], uplift[order], planned)
+
+    def days_within(self, first: int, after: int) -> Ints:
+        """Days of each period within `[first, after)`; zero or negative if there are none."""
+        return np.minimum(self.ends, after) - np.maximum(self.starts, first)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The promotion calendar around an instant.
+class PromotionPlan:
+    """The promotion plan around an instant.
 
     Attributes
     ----------
     kinds
-        By kind of promotion.
+        Periods by kind of promotion.
     locations, products
-        How many there are.
+        Number of locations and products.
     """
 
-    kinds: Mapping[str, Stretches]
+    kinds: Mapping[str, PromotionPeriods]
     locations: int
     products: int
-    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def at(cls, dataset: Dataset, as_of: datetime, known: Interactions, places: Places) -> Self:
+    def build(
+        cls,
+        dataset: Dataset,
+        as_of: datetime,
+        interactions: Interactions,
+        locations: CustomerLocations,
+    ) -> Self:
         """Collect the plan from a week before `as_of` on."""
-        size = known.shape[1]
+        products, everywhere = interactions.shape[1], len(locations.ids)
         if "promotions" not in dataset.tables:
-            return cls({}, len(places.ids), size)
+            return cls({}, everywhere, products)
         today = to_day(as_of)
-        lifts = placement_lifts(dataset, as_of).collect().to_polars().lazy()
-        everywhere = len(places.ids)
-        # Millions of rows: ids become codes within the query, and only those kept leave it.
-        found = (
-            local_plan(dataset, today - 7, today + AHEAD_DAYS + LOOKING_AHEAD)
+        uplifts = placement_lifts(dataset, as_of).collect().to_polars().lazy()
+        # Millions of rows: ids are coded within the query, and only rows with codes leave it.
+        rows = (
+            local_plan(dataset, today - 7, today + MAX_AHEAD_DAYS + LOOKAHEAD_DAYS)
             .collect()
             .to_polars()
             .lazy()
             .with_columns(
-                codes_of("product_id", known.products).alias("what"),
+                code_expression("product_id", interactions.products).alias("product"),
                 pl.when(pl.col("location_id").is_null())
                 .then(everywhere)
-                .otherwise(codes_of("location_id", places.ids))
-                .alias("where"),
+                .otherwise(code_expression("location_id", locations.ids))
+                .alias("location"),
                 pl.col("placement").fill_null(""),
             )
-            .filter(pl.col("what").is_not_null(), pl.col("where").is_not_null())
-            .join(lifts, on=["kind", "placement"], how="left", maintain_order="left")
+            .filter(pl.col("product").is_not_null(), pl.col("location").is_not_null())
+            .join(uplifts, on=["kind", "placement"], how="left", maintain_order="left")
             .select(
                 "kind",
-                (pl.col("where").cast(pl.Int64) * size + pl.col("what")).alias("key"),
+                (pl.col("location").cast(pl.Int64) * products + pl.col("product")).alias("key"),
                 pl.col("from_day", "to_day").cast(pl.Int64),
                 (pl.col("lift").fill_null(1.0) - 1.0)
-                .clip(0.0, MAX_WORTH)
+                .clip(0.0, MAX_UPLIFT)
                 .cast(pl.Float32)
-                .alias("worth"),
+                .alias("uplift"),
             )
             .collect()
         )
-        stretches = {}
-        for kind in found.get_column("kind").unique().sort():
-            of = found.filter(pl.col("kind") == kind)
-            stretches[kind] = Stretches.of(
-                of.get_column("key").to_numpy(),
-                of.get_column("from_day").to_numpy(),
-                of.get_column("to_day").to_numpy(),
-                of.get_column("worth").to_numpy(),
+        periods = {}
+        for kind in rows.get_column("kind").unique().sort():
+            of_kind = rows.filter(pl.col("kind") == kind)
+            periods[kind] = PromotionPeriods.build(
+                of_kind.get_column("key").to_numpy(),
+                of_kind.get_column("from_day").to_numpy(),
+                of_kind.get_column("to_day").to_numpy(),
+                of_kind.get_column("uplift").to_numpy(),
                 everywhere,
-                size,
+                products,
             )
-        return cls(stretches, len(places.ids), size)
+        return cls(periods, everywhere, products)
 
-    def shares(self, where: Ints, weights: Float32s, cols: Ints, today: int) -> dict[str, Float32s]:
-        """Say for pairs of a customer and a product how much promotion the customer meets.
+    def exposure(
+        self, locations: Ints, weights: Float32s, cols: Ints, today: int
+    ) -> dict[str, Float32s]:
+        """Return the expected exposure of customers to promotions of products.
 
         Parameters
         ----------
-        where, weights
-            The customers' locations, -1 for none, shape (pairs, locations), and how likely
-            they are there.
+        locations, weights
+            Location codes of each pair's customer, -1 for none, and their probabilities; shape
+            (pairs, locations).
         cols
-            The products.
+            Product code of each pair.
         today
             The day from which weeks are counted.
 
         Returns
         -------
         dict
-            By kind and week of `WEEKS`: the expected share of its days with the promotion at
-            the customer's location; for this week also `<kind>_chain`, over all locations that
-            ever have one, and `<kind>_worth`, how much more such a placement sells.
-            Where a customer's location has no plan of its own, the chain's stands in.
+            By kind and week of `WEEKS`: the expected share of promoted days at the customer's
+            location. For the coming week also `<kind>_chain`, the share over all locations with
+            a plan, and `<kind>_uplift`, the expected uplift of the placement. Locations without
+            a plan of their own count with the chain's shares.
         """
-        found: dict[str, Float32s] = {}
-        nobody = np.zeros((len(WEEKS) + 1, len(cols)), np.float32)
-        for kind, stretches in self.kinds.items():
-            near = self._near(kind, today)
-            chain = near.chain[:, cols]
-            share, left = nobody.copy(), np.ones(len(cols), np.float32)
-            for place in range(where.shape[1]):
-                at, weight = where[:, place], weights[:, place]
-                planned = (at >= 0) & stretches.planned[at] & (weight > 0)
+        exposure: dict[str, Float32s] = {}
+        for kind, periods in self.kinds.items():
+            window = self._window(kind, today)
+            chain = window.chain[:, cols]
+            shares = np.zeros((len(WEEKS) + 1, len(cols)), np.float32)
+            rest = np.ones(len(cols), np.float32)
+            for location, weight in zip(locations.T, weights.T, strict=True):
+                planned = (location >= 0) & periods.planned[location] & (weight > 0)
                 if planned.any():
-                    keys = np.where(planned, at * self.products + cols, -1)
-                    share += weight * near.at(keys)
-                    left -= weight * planned
-            share[:-1] += np.maximum(left, 0.0) * chain
-            if stretches.planned[-1]:
-                every = near.at(self.locations * self.products + cols)
-                share = np.maximum(share, every)
-            for week, of, everywhere in zip(WEEKS, share, chain, strict=False):
-                found[f"{kind}_{week}"] = of
+                    keys = np.where(planned, location * self.products + cols, -1)
+                    shares += weight * window.lookup(keys)
+                    rest -= weight * planned
+            shares[:-1] += np.maximum(rest, 0.0) * chain
+            if periods.planned[-1]:
+                everywhere = window.lookup(self.locations * self.products + cols)
+                shares = np.maximum(shares, everywhere)
+            for week, share, chain_share in zip(WEEKS, shares, chain, strict=False):
+                exposure[f"{kind}_{week}"] = share
                 if week == "this_week":
-                    found[f"{kind}_chain"] = everywhere
-                    found[f"{kind}_worth"] = share[-1]
-        return found
+                    exposure[f"{kind}_chain"] = chain_share
+                    exposure[f"{kind}_uplift"] = shares[-1]
+        return exposure
 
-    def _near(self, kind: str, today: int) -> "_Near":
-        """Condense what is promoted around a day; kept for the days asked last."""
-        key = (kind, today)
-        found: _Near | None = self._kept.get(key)
-        if found is None:
-            chain = np.stack([self.chain(kind, *days) for days in _days(today)])
-            self._forget()
-            # Another request may forget it at once: what was found is returned, not looked up.
-            found = self._kept[key] = _Near.of(self.kinds[kind], chain, today)
-        return found
-
-    def _forget(self) -> None:
-        if len(self._kept) > KEPT:
-            self._kept.clear()
-
-    def here(self, cols: Ints, today: int) -> Float32s:
-        """How much more products sell for being promoted in the coming week, 0 and above.
+    def expected_uplift(self, cols: Ints, today: int) -> Float32s:
+        """Return the expected uplift of products due to promotions of the coming week.
 
         Returns
         -------
         numpy.ndarray
-            Shape (locations + 1, cols); the last row, and locations without a plan of their
-            own, have the chain's.
+            Shape (locations + 1, cols), 0 and above; the last row, and locations without a plan
+            of their own, have the chain's.
         """
-        found = np.zeros((self.locations + 1, len(cols)), np.float32)
+        uplift = np.zeros((self.locations + 1, len(cols)), np.float32)
         first, after = (today + day for day in WEEKS["this_week"])
-        for kind, stretches in self.kinds.items():
-            usual = float(stretches.worth.mean()) if len(stretches.worth) else 0.0
-            chain = usual * self.chain(kind, first, after)[cols]
-            found[~stretches.planned] = np.maximum(found[~stretches.planned], chain[None, :])
-            days = np.minimum(stretches.ends, after) - np.maximum(stretches.starts, first)
-            where, what = np.divmod(stretches.keys, self.products)
-            column = find_sorted(cols, what)
-            near = (days > 0) & (column >= 0)
-            worth = (days[near] / (after - first) * stretches.worth[near]).astype(np.float32)
-            np.maximum.at(found, (where[near], column[near]), worth)
-            found[-1] = np.maximum(found[-1], chain)
-        return found
+        for kind, periods in self.kinds.items():
+            mean = float(periods.uplift.mean()) if len(periods.uplift) else 0.0
+            chain = mean * self.chain_share(kind, first, after)[cols]
+            uplift[~periods.planned] = np.maximum(uplift[~periods.planned], chain[None, :])
+            days = periods.days_within(first, after)
+            location, product = np.divmod(periods.keys, self.products)
+            column = find_sorted(cols, product)
+            current = (days > 0) & (column >= 0)
+            expected = days[current] / (after - first) * periods.uplift[current]
+            np.maximum.at(uplift, (location[current], column[current]), expected.astype(np.float32))
+            uplift[-1] = np.maximum(uplift[-1], chain)
+        return uplift
 
-    def chain(self, kind: str, first: int, after: int) -> Float32s:
-        """Share of locations with a plan and of days, by product; kept for the days asked last."""
+    def chain_share(self, kind: str, first: int, after: int) -> Float32s:
+        """Return the promoted share of days and of locations with a plan, by product; cached."""
         key = (kind, first, after)
-        found: Float32s | None = self._kept.get(key)
-        if found is None:
-            self._forget()
-            found = self._kept[key] = self._chain(kind, first, after)
-        return found
+        share: Float32s | None = self._cache.get(key)
+        if share is None:
+            self._limit_cache()
+            share = self._cache[key] = self._chain_share(kind, first, after)
+        return share
 
-    def _chain(self, kind: str, first: int, after: int) -> Float32s:
-        stretches = self.kinds[kind]
-        days = np.minimum(stretches.ends, after) - np.maximum(stretches.starts, first)
-        near = days > 0
-        where, cols = np.divmod(stretches.keys[near], self.products)
-        planned = max(int(stretches.planned[:-1].sum()), 1)
-        worth = np.where(where == self.locations, planned, 1) * days[near]
-        total = np.bincount(cols, weights=worth, minlength=self.products)
+    def _chain_share(self, kind: str, first: int, after: int) -> Float32s:
+        periods = self.kinds[kind]
+        days = periods.days_within(first, after)
+        current = days > 0
+        location, cols = np.divmod(periods.keys[current], self.products)
+        planned = max(int(periods.planned[:-1].sum()), 1)
+        weight = np.where(location == self.locations, planned, 1) * days[current]
+        total = np.bincount(cols, weights=weight, minlength=self.products)
         return np.minimum(total / (planned * (after - first)), 1.0).astype(np.float32)
 
+    def _window(self, kind: str, today: int) -> "_Window":
+        """Aggregate the promotions around a day; cached."""
+        key = (kind, today)
+        window: _Window | None = self._cache.get(key)
+        if window is None:
+            chain = np.stack([self.chain_share(kind, *days) for days in _week_days(today)])
+            self._limit_cache()
+            # Another thread may clear the cache, so the value is returned without a look-up.
+            window = self._cache[key] = _Window.build(self.kinds[kind], chain, today)
+        return window
+
+    def _limit_cache(self) -> None:
+        if len(self._cache) > CACHE_SIZE:
+            self._cache.clear()
+
     def save(self, folder: Path) -> None:
-        """Write the arrays into a folder, one file a kind, and `kinds.json` that names them."""
+        """Write one file of arrays per kind, and a file that lists the kinds."""
         folder.mkdir(parents=True, exist_ok=True)
-        for number, stretches in enumerate(self.kinds.values()):
+        for number, periods in enumerate(self.kinds.values()):
             np.savez(
-                folder / f"{number}.npz",
-                keys=stretches.keys,
-                starts=stretches.starts,
-                ends=stretches.ends,
-                worth=stretches.worth,
+                folder / _file_name(number),
+                keys=periods.keys,
+                starts=periods.starts,
+                ends=periods.ends,
+                uplift=periods.uplift,
             )
-        about = {"kinds": list(self.kinds), "locations": self.locations, "products": self.products}
-        (folder / "kinds.json").write_text(json.dumps(about))
+        summary = {
+            "kinds": list(self.kinds),
+            "locations": self.locations,
+            "products": self.products,
+        }
+        (folder / SUMMARY).write_text(json.dumps(summary))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        about = json.loads((folder / "kinds.json").read_text())
+        summary = json.loads((folder / SUMMARY).read_text())
+        sizes = summary["locations"], summary["products"]
         kinds = {}
-        for number, kind in enumerate(about["kinds"]):
-            with np.load(folder / f"{number}.npz", allow_pickle=False) as arrays:
-                kinds[kind] = Stretches.of(
-                    arrays["keys"],
-                    arrays["starts"],
-                    arrays["ends"],
-                    arrays["worth"],
-                    about["locations"],
-                    about["products"],
+        for number, kind in enumerate(summary["kinds"]):
+            with np.load(folder / _file_name(number), allow_pickle=False) as stored:
+                kinds[kind] = PromotionPeriods.build(
+                    stored["keys"], stored["starts"], stored["ends"], stored["uplift"], *sizes
                 )
-        return cls(kinds, about["locations"], about["products"])
+        return cls(kinds, *sizes)
 
 
 @dataclass(frozen=True)
-class _Near:
-    """Shares of the weeks around a day, by location and product.
+class _Window:
+    """Promoted shares of the weeks around a day, by location and product.
 
     Attributes
     ----------
     keys
-        As `Stretches` has them, each once.
+        Those of `PromotionPeriods`, distinct.
     shares
-        Shape (weeks and one more, keys): the part of the week's days that is promoted, and for
-        this week how much more that sells.
+        Shape (weeks + 1, keys): the promoted share of each week's days, and the expected uplift
+        of the coming week.
     chain
-        Of each week by product, as `Plan.chain` has it.
+        `PromotionPlan.chain_share` of each week, shape (weeks, products).
     """
 
     keys: Ints
@@ -291,37 +306,40 @@ class _Near:
     chain: Float32s
 
     @classmethod
-    def of(cls, stretches: Stretches, chain: Float32s, today: int) -> Self:
-        """Add up the stretches of each location and product."""
-        weeks = _days(today)
-        near = np.flatnonzero(
-            (stretches.ends > min(first for first, _ in weeks))
-            & (stretches.starts < max(after for _, after in weeks))
+    def build(cls, periods: PromotionPeriods, chain: Float32s, today: int) -> Self:
+        """Add up the periods of each location and product."""
+        weeks = _week_days(today)
+        current = np.flatnonzero(
+            (periods.ends > min(first for first, _ in weeks))
+            & (periods.starts < max(after for _, after in weeks))
         )
-        keys, starts = np.unique(stretches.keys[near], return_index=True)
+        keys, starts = np.unique(periods.keys[current], return_index=True)
         parts = []
         for week, (first, after) in zip(WEEKS, weeks, strict=True):
-            days = np.minimum(stretches.ends[near], after) - np.maximum(
-                stretches.starts[near], first
-            )
+            days = periods.days_within(first, after)[current]
             part = np.maximum(days, 0) / np.float32(after - first)
             parts.append(part)
             if week == "this_week":
-                worth = part * stretches.worth[near]
-        added = [np.add.reduceat(part, starts) if len(starts) else part for part in (*parts, worth)]
-        shares = np.stack(added).astype(np.float32)
+                uplift = part * periods.uplift[current]
+        parts.append(uplift)
+        sums = [np.add.reduceat(part, starts) if len(starts) else part for part in parts]
+        shares = np.stack(sums).astype(np.float32)
         np.minimum(shares[:-1], 1.0, out=shares[:-1])
         return cls(keys, shares, chain)
 
-    def at(self, keys: Ints) -> Float32s:
-        """Look up pairs of a location and a product; zero where nothing is promoted."""
-        place = find_sorted(self.keys, keys)
-        found = np.zeros((len(self.shares), len(keys)), np.float32)
-        there = place >= 0
-        found[:, there] = self.shares[:, place[there]]
-        return found
+    def lookup(self, keys: Ints) -> Float32s:
+        """Return the shares of pairs of location and product, zero without promotions."""
+        position = find_sorted(self.keys, keys)
+        shares = np.zeros((len(self.shares), len(keys)), np.float32)
+        known = position >= 0
+        shares[:, known] = self.shares[:, position[known]]
+        return shares
 
 
-def _days(today: int) -> list[tuple[int, int]]:
+def _week_days(today: int) -> list[tuple[int, int]]:
     """First day, and the day after the last, of each of `WEEKS`."""
     return [(today + first, today + after) for first, after in WEEKS.values()]
+
+
+def _file_name(number: int) -> str:
+    return f"{number}.npz"

@@ -1,1 +1,1 @@
-"""."""
+"""Features of candidates and the learned ranker."""

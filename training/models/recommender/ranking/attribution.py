@@ -1,7 +1,7 @@
-"""What moved a candidate's score, in a dozen motives that a person understands.
+"""Attribution of a candidate's ranking score to a dozen groups of features.
 
-The ranker's boosters and features in; how far each motive moved the log-odds out. Publishing
-explains tastes, a request explains the moment. Light imports only.
+The ranker's boosters and their inputs in; the change of log-odds due to each group out.
+Imported by serving, so it loads no library that only training needs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,125 +16,127 @@ from features.typing import Float32s
 from training.estimators.boosting import Booster
 from training.estimators.path_attribution import Paths
 
-# What can be told of is told by `serving.recommender.phrases`; the last two explain no product.
-MOTIVES = (
-    "habit",
-    "rhythm",
-    "kind",
+REASON_GROUPS = (
+    "repeat",
+    "cadence",
+    "category",
     "neighbours",
     "popular",
-    "popular_here",
-    "alike",
-    "season",
+    "popular_at_location",
+    "popular_in_segment",
+    "seasonal",
     "new",
-    "offer",
+    "promotion",
     "price",
     "customer",
 )
-TOLD = MOTIVES[:-2]
-# What a candidate source's reason is as a motive.
-OF_REASON = {
-    "repeat": "habit",
+# Groups that can explain a product to a customer: prices and customer features cannot.
+EXPLAINED_GROUPS = REASON_GROUPS[:-2]
+# The group of each reason code of the candidate generators.
+GROUP_OF_REASON = {
+    "repeat": "repeat",
     "similar": "neighbours",
     "neighbours": "neighbours",
-    "same_kind": "kind",
+    "same_kind": "category",
     "popular": "popular",
-    "popular_here": "popular_here",
-    "popular_alike": "alike",
-    "seasonal": "season",
+    "popular_here": "popular_at_location",
+    "popular_alike": "popular_in_segment",
+    "seasonal": "seasonal",
     "new": "new",
 }
-# By how a feature's name ends; the first that fits.
-BY_END = {
-    # What is promoted now; what was promoted when it was bought says nothing of this week.
-    "offer": ("_this_week", "_chain", "_worth"),
+# Groups by the end of a feature's name; the first match counts.
+GROUP_BY_SUFFIX = {
+    # Promotions of the coming week. Promotions of past purchases are in the price group.
+    "promotion": ("_this_week", "_chain", "_uplift"),
     "price": ("_last_week", "_next_weeks", "discount", "_price", "_price_change"),
 }
-BY_START = {
+# Groups by the start of a feature's name; the first match counts.
+GROUP_BY_PREFIX = {
     "price": ("pair_on_", "product_on_", "customer_on_", "on_", "spend"),
-    "rhythm": ("gap", "recency", "hazard", "product_gap", "baskets_last_", "decay_14d"),
+    "cadence": ("gap", "recency", "hazard", "product_gap", "baskets_last_", "decay_14d"),
     "new": ("product_first_days",),
     "popular": ("product_",),
     "customer": ("customer_",),
-    "kind": ("type_", "kind_", "share_of_", "since_type"),
+    "category": ("type_", "kind_", "share_of_", "since_type"),
 }
-OF_A_LEVEL = ("subcategory_", "category_", "department_")
-# What a product sells within its group tells of the product, not of the customer.
-OF_A_GROUPS_SALES = ("share_28d", "relative_price", "28d")
+LEVEL_PREFIXES = ("subcategory_", "category_", "department_")
+# Features of a level that describe the product's sales within it, not the customer's purchases.
+LEVEL_SALES = ("share_28d", "relative_price", "28d")
 
 
-def motive_of(feature: str, reasons: Mapping[str, str]) -> str:
-    """Name the motive that a feature of the ranker belongs to.
+def reason_group(feature: str, reasons: Mapping[str, str]) -> str:
+    """Return the group in `REASON_GROUPS` of a feature of the ranker.
 
     Parameters
     ----------
     reasons
-        By candidate source, what is told of what it proposes.
+        Reason code of each candidate generator, by the generator's name.
     """
-    kind, _, source = feature.partition("_")
-    if kind in ("score", "rank"):
-        return OF_REASON.get(reasons.get(source, ""), "neighbours")
-    for motive, ends in BY_END.items():
-        if feature.endswith(ends):
-            return motive
-    level = next((level for level in OF_A_LEVEL if feature.startswith(level)), None)
+    prefix, _, generator = feature.partition("_")
+    if prefix in ("score", "rank"):
+        return GROUP_OF_REASON.get(reasons.get(generator, ""), "neighbours")
+    for group, suffixes in GROUP_BY_SUFFIX.items():
+        if feature.endswith(suffixes):
+            return group
+    level = next((level for level in LEVEL_PREFIXES if feature.startswith(level)), None)
     if level is not None:
-        return "popular" if feature.removeprefix(level) in OF_A_GROUPS_SALES else "kind"
-    for motive, starts in BY_START.items():
-        if feature.startswith(starts):
-            return motive
-    return "habit"
+        return "popular" if feature.removeprefix(level) in LEVEL_SALES else "category"
+    for group, prefixes in GROUP_BY_PREFIX.items():
+        if feature.startswith(prefixes):
+            return group
+    return "repeat"
 
 
-def belongs(motives: Sequence[str]) -> Float32s:
-    """Mark the motive of each feature; shape (features, `MOTIVES`)."""
-    found = [[motive == one for one in MOTIVES] for motive in motives]
-    return np.array(found, np.float32).reshape(-1, len(MOTIVES))
+def group_indicators(groups: Sequence[str]) -> Float32s:
+    """Encode the group of each feature as one-hot rows, shape (features, `REASON_GROUPS`)."""
+    rows = [[group == name for name in REASON_GROUPS] for group in groups]
+    return np.array(rows, np.float32).reshape(-1, len(REASON_GROUPS))
 
 
 @dataclass(frozen=True)
-class Movers:
-    """How far a booster's leaves move its score, motive by motive.
+class GroupAttribution:
+    """Path attribution of a booster, summed within groups of features.
 
     Attributes
     ----------
     native, columns
-        The booster, and its features in their order.
-    moved
-        Shape (trees, leaves, motives); see `paths` for what a part means.
+        The booster and the names of its features in order.
+    effects
+        Change of the raw score due to each group on the path to each leaf, shape (trees,
+        leaves, groups); see `path_attribution`.
     """
 
     native: lgb.Booster
     columns: tuple[str, ...]
-    moved: Float32s
+    effects: Float32s
 
     @classmethod
-    def of(cls, booster: Booster, reasons: Mapping[str, str] | None = None) -> Self:
-        """Add up the features of each motive; `reasons` as `motive_of` has them."""
-        motives = [motive_of(feature, reasons or {}) for feature in booster.columns]
-        moved = Paths.of(booster.native).moved @ belongs(motives)
-        return cls(booster.native, booster.columns, moved.astype(np.float32))
+    def from_booster(cls, booster: Booster, reasons: Mapping[str, str] | None = None) -> Self:
+        """Sum the path attribution of a booster by group; `reasons` as in `reason_group`."""
+        groups = [reason_group(feature, reasons or {}) for feature in booster.columns]
+        effects = Paths.of(booster.native).moved @ group_indicators(groups)
+        return cls(booster.native, booster.columns, effects.astype(np.float32))
 
-    def by_motive(self, inputs: NDArray[Any], threads: int = 1) -> Float32s:
-        """Split rows' scores, less what is said before any feature is known.
+    def by_group(self, inputs: NDArray[Any], threads: int = 1) -> Float32s:
+        """Split the raw scores of rows, less the booster's expected score, into groups.
 
         Parameters
         ----------
         inputs
-            Features in the order of `columns`, one row a candidate.
+            Features in the order of `columns`, one row per candidate.
 
         Returns
         -------
         numpy.ndarray
-            Shape (rows, motives).
+            Shape (rows, groups).
         """
-        found = np.zeros((len(inputs), len(MOTIVES)), np.float32)
-        if not len(inputs):  # LightGBM refuses none
-            return found
+        totals = np.zeros((len(inputs), len(REASON_GROUPS)), np.float32)
+        if not len(inputs):  # LightGBM rejects an empty matrix
+            return totals
         leaves = np.asarray(self.native.predict(inputs, pred_leaf=True, num_threads=threads))
         leaves = leaves.reshape(len(inputs), -1)
-        if len(inputs) < len(self.moved):  # so few as a request shows are looked up at once
-            return np.asarray(self.moved[np.arange(len(self.moved)), leaves].sum(axis=1))
-        for tree, table in enumerate(self.moved):
-            found += table[leaves[:, tree]]
-        return found
+        if len(inputs) < len(self.effects):  # few rows, as in a request: one gather for all trees
+            return np.asarray(self.effects[np.arange(len(self.effects)), leaves].sum(axis=1))
+        for tree, effects in enumerate(self.effects):
+            totals += effects[leaves[:, tree]]
+        return totals

@@ -1,137 +1,194 @@
-"""Past instants as examples of candidates: how they looked, and what came of them.
+"""Training examples of the ranker: candidates at past cutoffs, and whether they were bought.
 
-A dataset and an `as_of` go in; features of candidates at earlier cuts, with what customers then
-bought, come out. Nothing at or after `as_of` is read. The recommender's ranker learns from them.
+A dataset and an `as_of` in; features of candidates at earlier cutoffs with their outcomes out.
+Nothing at or after `as_of` is read.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.interactions.builder import next_baskets
-from features.typing import Floats
-from training.models.recommender.inputs.interactions import MIN_LINES, find_sorted
+from features.typing import Bools, Floats, Ints
+from training.models.recommender.inputs.interactions import MIN_LINES, Interactions, find_sorted
+from training.models.recommender.ranking.feature_columns import concatenate_frames
 from training.models.recommender.ranking.features import Ranking
 
-# Days of history that the oldest cut has to have before it.
+# Days of orders that the oldest cutoff needs before it.
 MIN_HISTORY_DAYS = 28
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Candidates with what came of them.
+    """Candidates with their outcomes.
 
     Attributes
     ----------
-    taste, moment
-        Features, aligned.
-    worth
-        What a hit would have been worth in the next basket, 0 to 1; see `next_baskets`.
+    static, context
+        Features, with aligned rows.
+    gain
+        Gain of the candidate in the next basket, 0 to 1; see `next_baskets`.
     in_next, in_window
-        Whether it was in the next basket, and in any of the horizon.
+        Whether it was in the next basket, and in any basket of the horizon.
     new
-        Whether the customer had never bought it.
-    size
+        Whether the customer had not bought it before.
+    basket_size
         The customer's mean number of products in a basket.
     """
 
-    taste: pl.DataFrame
-    moment: pl.DataFrame
-    worth: Floats
-    in_next: NDArray[np.bool_]
-    in_window: NDArray[np.bool_]
-    new: NDArray[np.bool_]
-    size: Floats
+    static: pl.DataFrame
+    context: pl.DataFrame
+    gain: Floats
+    in_next: Bools
+    in_window: Bools
+    new: Bools
+    basket_size: Floats
 
     @classmethod
-    def at(
+    def build(
         cls,
         dataset: Dataset,
         ranking: Ranking,
-        cut: datetime,
+        cutoff: datetime,
         horizon_days: int,
         *,
         customers: int,
         negative_share: float,
         seed: int,
-    ) -> "Examples | None":
-        """Lay candidates at a cut beside what was bought from it on; None where nobody bought.
+    ) -> Self | None:
+        """Label the candidates at a cutoff; None if no candidate was bought or sampled.
 
         Parameters
         ----------
         ranking
-            Of the cut.
+            At the cutoff.
         customers
-            At most so many are learnt from, an even pick.
+            Largest number of customers, evenly spaced among those who bought in the horizon.
         negative_share
-            Share of the candidates that were not bought that is kept.
+            Share of the candidates that were not bought to sample.
         """
-        known = ranking.histories
-        bought = next_baskets(dataset, cut, horizon_days).collect().to_polars()
-        buyers = known.codes(bought.get_column("customer_id"))
-        ids = bought.get_column("product_id").to_numpy().astype(str)
-        products = find_sorted(known.products, ids)
-        keys = buyers * known.shape[1] + products
-        # What has no code must not pass for another customer's product.
-        order = np.argsort(keys, kind="stable")
-        order = order[((buyers >= 0) & (products >= 0))[order]]
-        keys = keys[order]
-        # What was not bought is found at -1: one more at the end, worth nothing.
-        in_next = np.append(bought.get_column("is_next").to_numpy()[order], False)
-        worth = np.append(bought.get_column("worth").to_numpy()[order], 0.0)
-        rng = np.random.default_rng([seed, to_day(cut)])
-        learned = np.unique(buyers[buyers >= 0])
+        interactions = ranking.interactions
+        outcomes = _Outcomes.collect(dataset, interactions, cutoff, horizon_days)
+        rng = np.random.default_rng([seed, to_day(cutoff)])
+        learned = outcomes.customers
         if len(learned) > customers:
-            even = np.linspace(0, len(learned) - 1, customers)
-            learned = learned[even.astype(np.int64)]
+            learned = learned[np.linspace(0, len(learned) - 1, customers).astype(np.int64)]
         parts = []
         for block in ranking.blocks(learned):
-            at = find_sorted(keys, block.rows * known.shape[1] + block.cols)
-            keep = (at >= 0) | (rng.random(len(at)) < negative_share)
-            if not keep.any():  # so few candidates that none was drawn
+            position = find_sorted(outcomes.keys, block.rows * interactions.shape[1] + block.cols)
+            keep = (position >= 0) | (rng.random(len(position)) < negative_share)
+            if not keep.any():  # the sample of very few candidates may be empty
                 keep[:] = True
-            hit, rows = at[keep], block.rows[keep]
+            position, rows = position[keep], block.rows[keep]
             parts.append(
                 cls(
-                    ranking.taste(block, keep),
-                    ranking.moment(block, keep),
-                    worth[hit],
-                    in_next[hit],
-                    hit >= 0,
-                    known.find(rows, block.cols[keep]) < 0,
-                    known.customer["customer_size"][rows].astype(np.float64),
+                    ranking.static_features(block, keep),
+                    ranking.context_features(block, keep),
+                    outcomes.gain[position],
+                    outcomes.in_next[position],
+                    position >= 0,
+                    interactions.find(rows, block.cols[keep]) < 0,
+                    interactions.customer_features["customer_size"][rows].astype(np.float64),
                 )
             )
-        return together(parts) if any(len(part.worth) for part in parts) else None
+        if not any(len(part.gain) for part in parts):
+            return None
+        return cls.concatenate(parts)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self | None]) -> Self:
+        """Join examples; a kind of promotion that a part lacks was not planned then.
+
+        Raises
+        ------
+        MissingData
+            If there are no examples.
+        """
+        examples = [part for part in parts if part is not None]
+        if not examples:
+            raise MissingData(
+                "There are no training examples: after no cutoff did a customer with earlier "
+                "purchases buy again within the horizon, at a time when some product was new or "
+                f"had been sold {MIN_LINES} times; choose a longer horizon, or a later as_of.",
+                field="orders",
+            )
+        return cls(
+            concatenate_frames([part.static for part in examples]),
+            concatenate_frames([part.context for part in examples]),
+            np.concatenate([part.gain for part in examples]),
+            np.concatenate([part.in_next for part in examples]),
+            np.concatenate([part.in_window for part in examples]),
+            np.concatenate([part.new for part in examples]),
+            np.concatenate([part.basket_size for part in examples]),
+        )
 
 
-def learning_cuts(
-    dataset: Dataset, as_of: datetime, horizon_days: int, count: int, further: int = 0
+@dataclass(frozen=True)
+class _Outcomes:
+    """Purchases within the horizon after a cutoff.
+
+    Attributes
+    ----------
+    customers
+        Codes of the customers who bought, ascending.
+    keys
+        Customer code x products + product code of each purchase, ascending.
+    in_next, gain
+        Aligned with `keys`; one more entry at the end, no purchase, for position -1.
+    """
+
+    customers: Ints
+    keys: Ints
+    in_next: Bools
+    gain: Floats
+
+    @classmethod
+    def collect(
+        cls, dataset: Dataset, interactions: Interactions, cutoff: datetime, horizon_days: int
+    ) -> Self:
+        bought = next_baskets(dataset, cutoff, horizon_days).collect().to_polars()
+        buyers = interactions.customer_codes(bought.get_column("customer_id"))
+        ids = bought.get_column("product_id").to_numpy().astype(str)
+        products = find_sorted(interactions.products, ids)
+        keys = buyers * interactions.shape[1] + products
+        # A product without a code, -1, would get the key of another customer's product.
+        order = np.argsort(keys, kind="stable")
+        order = order[((buyers >= 0) & (products >= 0))[order]]
+        return cls(
+            np.unique(buyers[buyers >= 0]),
+            keys[order],
+            np.append(bought.get_column("is_next").to_numpy()[order], False),
+            np.append(bought.get_column("worth").to_numpy()[order], 0.0),
+        )
+
+
+def training_cutoffs(
+    dataset: Dataset, as_of: datetime, horizon_days: int, count: int, older: int = 0
 ) -> list[datetime]:
-    """Choose up to `count` cuts whose horizons had ended by `as_of`, newest first.
+    """Choose up to `count` cutoffs whose horizons ended by `as_of`, newest first.
 
-    They are a horizon apart, half a one where the history is too short for so many; up to
-    `further` older ones follow where it reaches.
+    They are a horizon apart, or half a horizon if the dataset is too short for so many; up to
+    `older` earlier ones follow as far as the dataset reaches.
 
     Raises
     ------
     MissingData
-        If none has `MIN_HISTORY_DAYS` before it.
+        If no cutoff has `MIN_HISTORY_DAYS` before it.
     """
     first = dataset.days[0]
     enough = to_day(as_of) - first >= horizon_days * count + MIN_HISTORY_DAYS
-    # A horizon apart, rolling origins learn from the same cuts and share their features.
+    # A horizon apart, rolling origins share cutoffs and their features.
     step = horizon_days if enough else max(horizon_days // 2, 1)
     newest = as_of - timedelta(days=horizon_days)
-    cuts = [newest - timedelta(days=step * k) for k in range(count + further)]
-    usable = [cut for cut in cuts if to_day(cut) - first >= MIN_HISTORY_DAYS]
+    cutoffs = [newest - timedelta(days=step * k) for k in range(count + older)]
+    usable = [cutoff for cutoff in cutoffs if to_day(cutoff) - first >= MIN_HISTORY_DAYS]
     if not usable:
         raise MissingData(
             f"Dataset {dataset.name} has {to_day(as_of) - first} days of orders before "
@@ -140,41 +197,3 @@ def learning_cuts(
             field="orders",
         )
     return usable
-
-
-def together(parts: Sequence[Examples | None]) -> Examples:
-    """Lay examples end to end; a kind of promotion that one lacks is not planned there.
-
-    Raises
-    ------
-    MissingData
-        If there are none.
-    """
-    found = [part for part in parts if part is not None]
-    if not found:
-        raise MissingData(
-            "There is nothing to learn from: after no cut did a customer with a history buy again "
-            "within the horizon, at a time when some product was new or had been sold "
-            f"{MIN_LINES} times; choose a longer horizon, or a later as_of.",
-            field="orders",
-        )
-    return Examples(
-        _end_to_end([part.taste for part in found]),
-        _end_to_end([part.moment for part in found]),
-        np.concatenate([part.worth for part in found]),
-        np.concatenate([part.in_next for part in found]),
-        np.concatenate([part.in_window for part in found]),
-        np.concatenate([part.new for part in found]),
-        np.concatenate([part.size for part in found]),
-    )
-
-
-def complete(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Put features in order; a kind of promotion that is not planned now is zero."""
-    absent = [pl.lit(0.0, pl.Float32).alias(name) for name in columns if name not in frame.columns]
-    return frame.with_columns(absent).select(columns)
-
-
-def _end_to_end(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    columns = sorted({column for frame in frames for column in frame.columns})
-    return pl.concat(complete(frame, columns) for frame in frames)

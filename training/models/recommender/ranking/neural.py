@@ -1,8 +1,9 @@
-"""A small neural net of a candidate's features, beside the boosters; light imports only.
+"""A small neural network on a candidate's features, averaged with the boosters.
 
-Features in, log-odds out. Trees step where a net bends, so that the two err differently. What
-a net reads is coded in a byte a feature: a published version holds what does not change, a
-request adds what does, and both read as training did. `net_training` fits it.
+Features in, log-odds out. Trees and a network make different errors. Each input is encoded in
+one byte: a published version stores the codes of static features, a request adds those of
+context features, and both decode as in training. `neural_training` fits the network. Imported by
+serving, so it loads no library that only training needs.
 """
 
 from collections.abc import Mapping
@@ -13,69 +14,68 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.typing import Floats
-from training.models.recommender.ranking.context_features import laid_out
+from features.typing import Float32s, Floats, Ints
+from training.models.recommender.ranking.context_features import feature_matrix
 
 Codes = NDArray[np.int8]
 
-# A code is so much of a standard deviation; four of them on either side are told apart.
+# Size of a code in standard deviations; codes cover four standard deviations on either side.
 STEP = 1 / 31
 LARGEST = 124
 MISSING = -128
-# Points on the way from the average candidate to the one explained.
+# Midpoints of the path from the average candidate to the explained one (integrated gradients).
 PATH = (np.arange(8) + 0.5) / 8
 DIGITS = 6
-# Rows that are worked on together, so that what is found in between stays within the cache.
-AT_ONCE = 2048
+# Rows that are computed together, so that intermediate results fit into the cache.
+CHUNK_ROWS = 2048
 
-PARTS = ("taste", "moment")
-ARRAYS = ("marked", "weights", "bias", "slopes", "intercepts")
+ENCODINGS = ("static", "context")
+ARRAYS = ("marked", "hidden_weights", "hidden_bias", "output_weights", "output_bias")
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """How features become codes: the logs of their sizes, standardised.
+class InputEncoding:
+    """Encoding of features as int8 codes of their standardised logs.
 
     Attributes
     ----------
     columns
         Names of the features.
     centre, spread
-        Of the logs, over what the net learned from.
+        Mean and standard deviation of the logs over the training examples.
     """
 
     columns: tuple[str, ...]
-    centre: NDArray[np.float32]
-    spread: NDArray[np.float32]
+    centre: Float32s
+    spread: Float32s
 
     @classmethod
     def fit(cls, features: Mapping[str, NDArray[Any]]) -> Self:
-        """Take the measure of features by name; of what is always missing nothing is learned."""
-        logs = [_logs(values) for values in features.values()]
-        known = [one[~np.isnan(one)] for one in logs]
-        centre = [one.mean(dtype=np.float64) if len(one) else 0.0 for one in known]
-        spread = [one.std(dtype=np.float64) if len(one) else 0.0 for one in known]
+        """Estimate centre and spread of each feature; 0 for features that are always missing."""
+        logs = [_signed_logs(values) for values in features.values()]
+        known = [values[~np.isnan(values)] for values in logs]
+        centre = [values.mean(dtype=np.float64) if len(values) else 0.0 for values in known]
+        spread = [values.std(dtype=np.float64) if len(values) else 0.0 for values in known]
         return cls(
             tuple(features),
             np.asarray(centre, np.float32),
             np.maximum(np.asarray(spread, np.float32), np.float32(1e-6)),
         )
 
-    def codes(self, features: Mapping[str, NDArray[Any]], rows: int) -> Codes:
-        """Code features by name, one row a candidate.
+    def encode(self, features: Mapping[str, NDArray[Any]], rows: int) -> Codes:
+        """Encode features by name, one row per candidate; absent features as `feature_matrix`."""
+        codes = np.empty((rows, len(self.columns)), np.int8)
+        for start in range(0, rows, CHUNK_ROWS):
+            chunk = slice(start, min(start + CHUNK_ROWS, rows))
+            part = {name: values[chunk] for name, values in features.items()}
+            codes[chunk] = self.encode_matrix(
+                feature_matrix(part, self.columns, chunk.stop - chunk.start)
+            )
+        return codes
 
-        What is not there is zero, as a kind of promotion that nobody planned is.
-        """
-        found = np.empty((rows, len(self.columns)), np.int8)
-        for start in range(0, rows, AT_ONCE):
-            some = slice(start, min(start + AT_ONCE, rows))
-            part = {name: values[some] for name, values in features.items()}
-            found[some] = self.coded(laid_out(part, self.columns, some.stop - some.start))
-        return found
-
-    def coded(self, laid: NDArray[np.float32]) -> Codes:
-        """Code features that are laid out in the order of the columns."""
-        steps = _logs(laid)
+    def encode_matrix(self, values: Float32s) -> Codes:
+        """Encode a matrix of features in the order of `columns`."""
+        steps = _signed_logs(values)
         steps -= self.centre
         steps /= self.spread * np.float32(STEP)
         np.clip(np.rint(steps, out=steps), -LARGEST, LARGEST, out=steps)
@@ -84,127 +84,134 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Net:
-    """One hidden layer of rectifiers over codes, and over whether they are missing.
+class NeuralNet:
+    """One hidden layer of rectifiers over decoded inputs and indicators of missing inputs.
 
     Attributes
     ----------
-    taste, moment
-        What does not depend on the moment, and what does.
-    learners
-        What each output is the log-odds of.
+    static, context
+        Encodings of the static and of the context features.
+    outputs
+        Name of each output.
     marked
-        Columns of which it is read whether they are missing.
-    weights
-        Shape (columns and marked, hidden).
-    bias
-        Of the hidden layer.
-    slopes, intercepts
-        From the hidden layer to the outputs; shapes (hidden, learners) and (learners,).
+        Columns with an indicator of missing values.
+    hidden_weights, hidden_bias
+        Of the hidden layer; shapes (columns and indicators, hidden) and (hidden,).
+    output_weights, output_bias
+        Of the outputs; shapes (hidden, outputs) and (outputs,).
     """
 
-    taste: Inputs
-    moment: Inputs
-    learners: tuple[str, ...]
-    marked: NDArray[np.int64]
-    weights: Floats
-    bias: Floats
-    slopes: Floats
-    intercepts: Floats
+    static: InputEncoding
+    context: InputEncoding
+    outputs: tuple[str, ...]
+    marked: Ints
+    hidden_weights: Floats
+    hidden_bias: Floats
+    output_weights: Floats
+    output_bias: Floats
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Features in the order of the codes: the taste's, then the moment's."""
-        return self.taste.columns + self.moment.columns
+        """Features in the order of the codes: static, then context."""
+        return self.static.columns + self.context.columns
 
-    def codes(self, taste: Codes, moment: Mapping[str, NDArray[Any]]) -> Codes:
-        """Lay a taste's codes beside those of a moment's features."""
-        return np.concatenate([taste, self.moment.codes(moment, len(taste))], axis=1)
+    def codes(self, static: Codes, context: Mapping[str, NDArray[Any]]) -> Codes:
+        """Append the codes of context features to those of static features."""
+        return np.concatenate([static, self.context.encode(context, len(static))], axis=1)
 
-    def odds(self, codes: Codes) -> dict[str, Floats]:
-        """Log-odds of each row by learner."""
-        found = np.empty((len(codes), len(self.learners)))
-        for start in range(0, len(codes), AT_ONCE):
-            some = slice(start, start + AT_ONCE)
-            found[some] = self._of(read(codes[some], self.marked))
-        return dict(zip(self.learners, found.T, strict=True))
+    def log_odds(self, codes: Codes) -> dict[str, Floats]:
+        """Return the log-odds of each row by output."""
+        values = np.empty((len(codes), len(self.outputs)))
+        for start in range(0, len(codes), CHUNK_ROWS):
+            chunk = slice(start, start + CHUNK_ROWS)
+            values[chunk] = self._forward(decode(codes[chunk], self.marked))
+        return dict(zip(self.outputs, values.T, strict=True))
 
     def contributions(self, codes: Codes) -> dict[str, Floats]:
-        """Split each row's log-odds into one part a column and the base; they add up to it.
+        """Split the log-odds of each row into one part per column and a base.
 
         Source: integrated gradients (Sundararajan, Taly and Yan 2017) from the average
-        candidate; what the sum over the path leaves is the base's.
+        candidate. The base is the remainder, so that the parts add up to the log-odds.
 
         Returns
         -------
         dict
-            By learner, shape (rows, columns + 1).
+            By output, shape (rows, columns + 1).
         """
-        found = {}
-        for learner, odds in self.odds(codes).items():
-            parts = self.moved(codes, {learner: 1.0})
-            found[learner] = np.column_stack([parts, odds - parts.sum(axis=1)])
-        return found
+        contributions = {}
+        for output, log_odds in self.log_odds(codes).items():
+            parts = self.attributions(codes, {output: 1.0})
+            contributions[output] = np.column_stack([parts, log_odds - parts.sum(axis=1)])
+        return contributions
 
-    def moved(self, codes: Codes, worth: Mapping[str, float]) -> Floats:
-        """Say how far each column moved rows' log-odds, each learner's times its worth.
+    def attributions(self, codes: Codes, weights: Mapping[str, float]) -> Floats:
+        """Attribute a weighted sum of the outputs' log-odds to columns.
+
+        Parameters
+        ----------
+        weights
+            By output; zero for those that are absent.
 
         Returns
         -------
         numpy.ndarray
-            Shape (rows, columns); what `contributions` says but for the base.
+            Shape (rows, columns): `contributions` without the base.
         """
-        values, columns = read(codes, self.marked), codes.shape[1]
-        opened = (PATH[:, None, None] * (values @ self.weights) + self.bias > 0).mean(axis=0)
-        slopes = self.slopes @ np.array([worth.get(learner, 0.0) for learner in self.learners])
-        parts: Floats = (opened * slopes) @ self.weights.T * values
-        found = parts[:, :columns]
-        found[:, self.marked] += parts[:, columns:]
-        return found
+        values, columns = decode(codes, self.marked), codes.shape[1]
+        path = PATH[:, None, None] * (values @ self.hidden_weights) + self.hidden_bias
+        active = (path > 0).mean(axis=0)
+        gradient = self.output_weights @ np.array(
+            [weights.get(output, 0.0) for output in self.outputs]
+        )
+        parts: Floats = (active * gradient) @ self.hidden_weights.T * values
+        by_column = parts[:, :columns]
+        by_column[:, self.marked] += parts[:, columns:]
+        return by_column
 
-    def _of(self, values: NDArray[np.float32]) -> Floats:
-        hidden = values @ self.weights
-        hidden += self.bias
+    def _forward(self, values: Float32s) -> Floats:
+        hidden = values @ self.hidden_weights
+        hidden += self.hidden_bias
         np.maximum(hidden, 0, out=hidden)
-        # How many rows are asked about at once changes the last digits of a product.
-        return np.asarray(np.round(hidden @ self.slopes + self.intercepts, DIGITS))
+        # The last digits of a matrix product depend on the number of rows.
+        return np.asarray(np.round(hidden @ self.output_weights + self.output_bias, DIGITS))
 
     def save(self, path: Path) -> None:
         """Write one file of arrays."""
-        kept = {name: getattr(self, name) for name in ARRAYS}
-        kept["learners"] = np.array(self.learners, dtype=np.str_)
-        for part in PARTS:
-            inputs: Inputs = getattr(self, part)
-            kept[f"{part}.columns"] = np.array(inputs.columns, dtype=np.str_)
-            kept[f"{part}.centre"], kept[f"{part}.spread"] = inputs.centre, inputs.spread
-        np.savez(path, **kept)
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        arrays["outputs"] = np.array(self.outputs, dtype=np.str_)
+        for name in ENCODINGS:
+            encoding: InputEncoding = getattr(self, name)
+            arrays[f"{name}.columns"] = np.array(encoding.columns, dtype=np.str_)
+            arrays[f"{name}.centre"] = encoding.centre
+            arrays[f"{name}.spread"] = encoding.spread
+        np.savez(path, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as kept:
-            taste, moment = (
-                Inputs(
-                    tuple(kept[f"{part}.columns"].tolist()),
-                    kept[f"{part}.centre"],
-                    kept[f"{part}.spread"],
+        with np.load(path, allow_pickle=False) as arrays:
+            static, context = (
+                InputEncoding(
+                    tuple(arrays[f"{name}.columns"].tolist()),
+                    arrays[f"{name}.centre"],
+                    arrays[f"{name}.spread"],
                 )
-                for part in PARTS
+                for name in ENCODINGS
             )
-            learners = tuple(kept["learners"].tolist())
-            return cls(taste, moment, learners, *(kept[name] for name in ARRAYS))
+            outputs = tuple(arrays["outputs"].tolist())
+            return cls(static, context, outputs, *(arrays[name] for name in ARRAYS))
 
 
-def read(codes: Codes, marked: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Turn codes into what a net weighs: standardised sizes, then 1 for each that is missing."""
+def decode(codes: Codes, marked: Ints) -> Float32s:
+    """Return standardised values, zero where missing, and a 0/1 column per marked column."""
     missing, (rows, columns) = codes == MISSING, codes.shape
-    found = np.empty((rows, columns + len(marked)), np.float32)
-    np.multiply(codes, np.float32(STEP), out=found[:, :columns])
-    np.copyto(found[:, :columns], 0, where=missing)
-    found[:, columns:] = missing[:, marked]
-    return found
+    values = np.empty((rows, columns + len(marked)), np.float32)
+    np.multiply(codes, np.float32(STEP), out=values[:, :columns])
+    np.copyto(values[:, :columns], 0, where=missing)
+    values[:, columns:] = missing[:, marked]
+    return values
 
 
-def _logs(values: NDArray[Any]) -> NDArray[np.float32]:
-    of = np.asarray(values, np.float32)
-    return np.asarray(np.copysign(np.log1p(np.abs(of)), of))
+def _signed_logs(values: NDArray[Any]) -> Float32s:
+    single = np.asarray(values, np.float32)
+    return np.asarray(np.copysign(np.log1p(np.abs(single)), single))

@@ -1,4 +1,7 @@
-"""Fits the net that ranks beside the boosters: several small ones, which make one wide one."""
+"""Training of the ranker's neural network: several small networks, joined into a wide one.
+
+Static and context features of candidates with their outcomes in; a `NeuralNet` out.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,103 +12,102 @@ from sklearn import config_context
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
-from training.models.recommender.ranking.neural import MISSING, Inputs, Net, read
+from features.typing import Bools, Float32s, Ints
+from training.models.recommender.ranking.neural import MISSING, InputEncoding, NeuralNet, decode
 
-# Nets that differ by their seed alone err differently: on the bundled data three rank the next
-# basket 1 % better than one, and six no better than three.
+# Networks that differ only by their seed make different errors: on the bundled data three rank
+# the next basket 1 % better than one, and six no better than three.
 MEMBERS = 3
 HIDDEN = 48
 EPOCHS = 3
 BATCH = 512
 PENALTY = 1e-3
-# After so many examples what must not lower an answer is kept from it.
+# Examples between two projections onto the monotone constraints.
 STRIDE = 8 * BATCH
 
 
-def fit_net(
-    taste: pl.DataFrame,
-    moment: pl.DataFrame,
-    labels: Mapping[str, NDArray[np.bool_]],
+def fit_neural_net(
+    static: pl.DataFrame,
+    context: pl.DataFrame,
+    labels: Mapping[str, Bools],
     *,
-    rising: Sequence[str],
+    increasing: Sequence[str],
     threads: int,
     seed: int,
-) -> Net:
-    """Learn from candidates what becomes of them.
+) -> NeuralNet:
+    """Fit the network to outcomes of candidates.
 
     Parameters
     ----------
-    taste, moment
-        Features, aligned.
+    static, context
+        Features, with aligned rows.
     labels
-        At least two; by learner, whether it came true.
-    rising
-        Features that never lower an answer.
+        Outcomes by output, at least two.
+    increasing
+        Features that never lower an output.
     """
-    of_taste, of_moment = (Inputs.fit(columns(frame)) for frame in (taste, moment))
+    encodings = InputEncoding.fit(columns(static)), InputEncoding.fit(columns(context))
     codes = np.concatenate(
         [
-            of_taste.codes(columns(taste), taste.height),
-            of_moment.codes(columns(moment), moment.height),
+            encoding.encode(columns(frame), frame.height)
+            for encoding, frame in zip(encodings, (static, context), strict=True)
         ],
         axis=1,
     )
-    marked = _told_apart(codes == MISSING)
-    values = read(codes, marked)
-    truth = np.column_stack(list(labels.values())).astype(np.int8)
-    names = np.array(of_taste.columns + of_moment.columns)
-    rises = np.flatnonzero(np.isin(names, list(rising)))
+    marked = _distinct_missing(codes == MISSING)
+    values = decode(codes, marked)
+    outcomes = np.column_stack(list(labels.values())).astype(np.int8)
+    names = np.array(encodings[0].columns + encodings[1].columns)
+    constrained = np.flatnonzero(np.isin(names, list(increasing)))
     with threadpool_limits(threads):
-        found = [_member(values, truth, rises, seed + at) for at in range(MEMBERS)]
-    return Net(
-        of_taste,
-        of_moment,
+        members = [_member(values, outcomes, constrained, seed + k) for k in range(MEMBERS)]
+    return NeuralNet(
+        *encodings,
         tuple(labels),
         marked,
-        np.concatenate([one.coefs_[0] for one in found], axis=1, dtype=np.float64),
-        np.concatenate([one.intercepts_[0] for one in found], dtype=np.float64),
-        np.concatenate([one.coefs_[1] / MEMBERS for one in found], dtype=np.float64),
-        np.mean([one.intercepts_[1] for one in found], axis=0, dtype=np.float64),
+        np.concatenate([member.coefs_[0] for member in members], axis=1, dtype=np.float64),
+        np.concatenate([member.intercepts_[0] for member in members], dtype=np.float64),
+        np.concatenate([member.coefs_[1] / MEMBERS for member in members], dtype=np.float64),
+        np.mean([member.intercepts_[1] for member in members], axis=0, dtype=np.float64),
     )
 
 
 def columns(frame: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
-    """Return a frame's features by name."""
+    """Return the columns of a frame as arrays, by name."""
     return {name: frame.get_column(name).to_numpy() for name in frame.columns}
 
 
-def _told_apart(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Choose one column of those that are missing in the same rows; none where nothing is."""
+def _distinct_missing(missing: Bools) -> Ints:
+    """Choose the first column of each distinct pattern of missing values."""
     first: dict[bytes, int] = {}
-    for at, column in enumerate(np.packbits(missing, axis=0).T):
+    for position, column in enumerate(np.packbits(missing, axis=0).T):
         if column.any():
-            first.setdefault(column.tobytes(), at)
+            first.setdefault(column.tobytes(), position)
     return np.array(list(first.values()), np.int64)
 
 
 def _member(
-    values: NDArray[np.float32], truth: NDArray[np.int8], rises: NDArray[np.int64], seed: int
+    values: Float32s, outcomes: NDArray[np.int8], constrained: Ints, seed: int
 ) -> MLPClassifier:
-    net = MLPClassifier(
+    """Fit one network; `constrained` are the inputs that never lower an output."""
+    network = MLPClassifier(
         (HIDDEN,), alpha=PENALTY, batch_size=min(BATCH, len(values)), random_state=seed
     )
     rng = np.random.default_rng(seed)
-    # What is learned from is finite as it is read; looking again at each step takes a tenth.
+    # Decoded inputs are finite; checking them at each step would cost a tenth of the time.
     with config_context(assume_finite=True, skip_parameter_validation=True):
         for _ in range(EPOCHS):
             order = rng.permutation(len(values))
             for start in range(0, len(order), STRIDE):
-                some = order[start : start + STRIDE]
-                net.set_params(batch_size=min(BATCH, len(some)))
-                net.partial_fit(values[some], truth[some], classes=[0, 1])
-                _let_rise(net, rises)
-    return net
+                rows = order[start : start + STRIDE]
+                network.set_params(batch_size=min(BATCH, len(rows)))
+                network.partial_fit(values[rows], outcomes[rows], classes=[0, 1])
+                _constrain(network, constrained)
+    return network
 
 
-def _let_rise(net: MLPClassifier, rises: NDArray[np.int64]) -> None:
-    """Cut the ways by which more of some features would lower an output."""
-    entering, leaving = net.coefs_[0][rises], net.coefs_[1]
-    lowers = ((entering > 0) & (leaving.min(axis=1) < 0)) | (
-        (entering < 0) & (leaving.max(axis=1) > 0)
-    )
-    net.coefs_[0][rises] = np.where(lowers, 0.0, entering)
+def _constrain(network: MLPClassifier, constrained: Ints) -> None:
+    """Remove weights through which a constrained input could lower an output."""
+    inner, outer = network.coefs_[0][constrained], network.coefs_[1]
+    lowers = ((inner > 0) & (outer.min(axis=1) < 0)) | ((inner < 0) & (outer.max(axis=1) > 0))
+    network.coefs_[0][constrained] = np.where(lowers, 0.0, inner)

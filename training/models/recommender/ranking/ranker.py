@@ -1,250 +1,165 @@
-"""The learned ranker: learners of what is bought next, later, and newly.
+"""The learned ranker: log-odds that a candidate is bought next, within the horizon, or newly.
 
-Features of candidates in, log-odds out: the mean of boosters' and a net's. What time and place
-do not change is scored when publishing, the taste; what they do change, the moment, is a
-booster small enough for a request and goes on from the taste's score. The net reads both at
-request; publishing codes the taste for it.
+Features of candidates in, log-odds by learner out: the mean of boosters and a neural network.
+Static features are scored when a version is published. Boosters on context features, small
+enough for a request, correct the static log-odds; the network reads both kinds of features.
+`ranker_training` fits it.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import polars as pl
 
 from features.typing import Floats
 from training.estimators.boosting import Booster
-from training.models.recommender.ranking.blend import OF_NET, WEIGHTS, Blend, beside, mixed
-from training.models.recommender.ranking.calibration import LogisticCalibration
-from training.models.recommender.ranking.examples import Examples, complete
-from training.models.recommender.ranking.extrapolation import GROWING, Beyond
-from training.models.recommender.ranking.neural import Codes, Net
-from training.models.recommender.ranking.neural_training import columns, fit_net
+from training.models.recommender.ranking.blend import NEURAL_OUTPUT, Blend, average_log_odds
+from training.models.recommender.ranking.context_ranker import ContextRanker
+from training.models.recommender.ranking.extrapolation import (
+    EXTRAPOLATED_FEATURE,
+    LinearExtrapolation,
+)
+from training.models.recommender.ranking.feature_columns import align_columns
+from training.models.recommender.ranking.neural import Codes, NeuralNet
+from training.models.recommender.ranking.neural_training import columns
 
-# More of these in the days ahead never lowers a product.
-PROMOTED = ("_this_week", "_chain", "_worth")
-# A taste rests on so many features, those that a first short fit gains most by: on the
-# bundled data 60 of 130 rank better than all, and cost half.
-FEATURES = 64
-SCOUT_ROUNDS = 30
+EXTRAPOLATION = "extrapolation.json"
 
 
 @dataclass(frozen=True)
-class Taste:
-    """What does not depend on the moment, of candidates.
+class StaticScores:
+    """Scores of candidates that do not depend on the context.
 
     Attributes
     ----------
-    odds
-        Boosters' log-odds by learner, NaN for what a learner is not asked about.
+    log_odds
+        Of the boosters, by learner; NaN where a learner does not apply.
     codes
-        What the net reads.
+        Static inputs of the neural network.
     """
 
-    odds: Mapping[str, Floats]
+    log_odds: Mapping[str, Floats]
     codes: Codes
 
 
 @dataclass(frozen=True)
 class Ranker:
-    """Two boosters a learner, whose raw scores add up, a net, and how learners are blended."""
+    """Boosters on static features, their extrapolation, and the context ranker.
 
-    taste: Mapping[str, Booster]
-    moment: Mapping[str, Booster]
-    beyond: Beyond
-    net: Net
-    blend: Blend
+    Attributes
+    ----------
+    static
+        Boosters by learner.
+    extrapolation
+        Added to the static boosters' log-odds.
+    context
+        Boosters on context features, the neural network and the blend.
+    """
 
-    @classmethod
-    def fit(
-        cls,
-        examples: Examples,
-        more: Examples,
-        params: Mapping[str, Any],
-        rounds: tuple[int, int],
-        *,
-        negative_share: float,
-        threads: int,
-        seed: int,
-    ) -> Self:
-        """Learn everything.
-
-        Parameters
-        ----------
-        examples, more
-            What boosters learn from, and the net: boosters gain nothing from older cuts.
-        params
-            LightGBM's.
-        rounds
-            Of the taste, and of the moment.
-        negative_share
-            Share of the candidates that nobody bought which the examples hold.
-        """
-        labels = {
-            "next": examples.worth,
-            "month": examples.in_window.astype(np.float64),
-            "explore": examples.in_window.astype(np.float64),
-        }
-        scout = Booster.fit(
-            examples.taste,
-            labels["month"],
-            {"objective": "cross_entropy", **params},
-            SCOUT_ROUNDS,
-            threads=threads,
-            seed=seed,
-        )
-        features = sorted(list(scout.importance())[:FEATURES])
-        net = fit_net(
-            more.taste.select([name for name in features if name not in more.moment.columns]),
-            more.moment,
-            {"next": more.in_next, "month": more.in_window},
-            rising=[name for name in more.moment.columns if name.endswith(PROMOTED)],
-            threads=threads,
-            seed=seed,
-        )
-        odds = net.odds(net.codes(_codes(net, examples.taste), columns(examples.moment)))
-        taste, moment, raw, scale = {}, {}, {}, {}
-        everything = np.ones(len(examples.new), bool)
-        for learner, label in labels.items():
-            kept = examples.new if learner == "explore" else everything
-            if not label[kept].any():
-                # Nothing to tell apart: kinds of list do without this learner.
-                continue
-            chosen = pl.Series(kept)
-            first, second = examples.taste.select(features).filter(chosen), examples.moment
-            taste[learner], moment[learner], said = _boosted(
-                first, second.filter(chosen), label[kept], params, rounds, threads, seed
-            )
-            boosted = np.full(len(label), np.nan)
-            boosted[kept] = said
-            raw[learner] = beside(learner, boosted, odds)
-            scale[learner] = max(float(np.nanstd(raw[learner])), 1e-6)
-        chance = {}
-        weight = np.where(examples.in_window, 1.0, 1.0 / negative_share)
-        for kind, weights in WEIGHTS.items():
-            if not set(weights) & set(scale):
-                continue
-            score = mixed(kind, raw, scale)
-            kept = ~np.isnan(score)
-            bought = examples.in_next if kind == "now" else examples.in_window
-            chance[kind] = LogisticCalibration.fit(
-                score[kept], examples.size[kept], bought[kept], weight[kept]
-            )
-        return cls(taste, moment, Beyond.fit(examples.taste), net, Blend(scale, chance))
+    static: Mapping[str, Booster]
+    extrapolation: LinearExtrapolation
+    context: ContextRanker
 
     @property
     def learners(self) -> tuple[str, ...]:
-        """Those that had something to learn."""
-        return tuple(self.taste)
+        """Learners that had positive examples."""
+        return tuple(self.static)
 
     @property
-    def moment_columns(self) -> tuple[str, ...]:
-        """Features that the moment's boosters read, the same of all learners."""
-        return next((booster.columns for booster in self.moment.values()), ())
+    def neural(self) -> NeuralNet:
+        """The neural network."""
+        return self.context.neural
 
-    def taste_of(self, features: pl.DataFrame) -> Taste:
-        """Answer what does not depend on the moment, of candidates.
+    @property
+    def blend(self) -> Blend:
+        """The blend of the learners."""
+        return self.context.blend
 
-        `explore` is asked about what is new to a customer alone: NaN for the rest.
-        """
-        found = {}
+    def score_static(self, features: pl.DataFrame) -> StaticScores:
+        """Score static features; `explore` is NaN for what the customer bought before."""
+        log_odds = {}
         new = np.isnan(features.get_column("baskets").to_numpy())
-        beyond = self.beyond.odds(features)
-        for learner, booster in self.taste.items():
-            asked = new if learner == "explore" else np.ones(len(new), bool)
-            found[learner] = np.full(len(new), np.nan)
-            if asked.any():  # LightGBM refuses no rows
-                rows = complete(features.filter(pl.Series(asked)), booster.columns)
-                found[learner][asked] = booster.predict(rows, raw_score=True) + beyond[asked]
-        return Taste(found, _codes(self.net, features))
+        extrapolation = self.extrapolation.log_odds(features)
+        for learner, booster in self.static.items():
+            applies = new if learner == "explore" else np.ones(len(new), bool)
+            log_odds[learner] = np.full(len(new), np.nan)
+            if applies.any():  # LightGBM rejects an empty matrix
+                rows = align_columns(features.filter(pl.Series(applies)), booster.columns)
+                scores = booster.predict(rows, raw_score=True)
+                log_odds[learner][applies] = scores + extrapolation[applies]
+        return StaticScores(log_odds, static_codes(self.neural, features))
 
-    def moved(
-        self, taste: Taste, features: pl.DataFrame, learners: Sequence[str] | None = None
+    def log_odds(
+        self, static: StaticScores, context: pl.DataFrame, learners: Sequence[str] | None = None
     ) -> dict[str, Floats]:
-        """Log-odds of candidates by learner, by default all, with what the moment makes of them."""
-        net = self.net.odds(self.net.codes(taste.codes, columns(features)))
-        return {
-            learner: beside(learner, taste.odds[learner] + self._moved(learner, features), net)
-            for learner in (self.learners if learners is None else learners)
-        }
+        """Return log-odds of candidates by learner.
 
-    def _moved(self, learner: str, features: pl.DataFrame) -> Floats:
-        booster = self.moment[learner]
-        return booster.predict(complete(features, booster.columns), raw_score=True)
+        Parameters
+        ----------
+        context
+            Context features.
+        learners
+            All by default.
+        """
+        neural = self.neural.log_odds(self.neural.codes(static.codes, columns(context)))
+        log_odds = {}
+        for learner in self.learners if learners is None else learners:
+            booster = self.context.boosters[learner]
+            correction = booster.predict(align_columns(context, booster.columns), raw_score=True)
+            log_odds[learner] = average_log_odds(
+                learner, static.log_odds[learner] + correction, neural
+            )
+        return log_odds
 
     def contributions(
-        self, learner: str, taste: pl.DataFrame, moment: pl.DataFrame
+        self, learner: str, static: pl.DataFrame, context: pl.DataFrame
     ) -> list[pl.DataFrame]:
-        """Split a learner's log-odds of candidates into parts: of two boosters, and of the net.
+        """Split a learner's log-odds by feature: of two boosters, extrapolation and network.
 
         Returns
         -------
         list of polars.DataFrame
-            One column a feature, and `base`; all columns of all frames add up to the log-odds.
+            One column per feature, and `base`; all columns of all frames add up to the log-odds.
         """
-        boosters = ((taste, self.taste[learner]), (moment, self.moment[learner]))
-        parts = [one.contributions(complete(of, one.columns)) for of, one in boosters]
-        parts.append(pl.DataFrame({GROWING: self.beyond.odds(taste)}))
-        codes = self.net.codes(_codes(self.net, taste), columns(moment))
-        shares = self.net.contributions(codes)[OF_NET[learner]]
-        parts.append(pl.DataFrame(shares, schema=[*self.net.columns, "base"], orient="row"))
+        boosters = ((static, self.static[learner]), (context, self.context.boosters[learner]))
+        parts = [
+            booster.contributions(align_columns(features, booster.columns))
+            for features, booster in boosters
+        ]
+        parts.append(pl.DataFrame({EXTRAPOLATED_FEATURE: self.extrapolation.log_odds(static)}))
+        codes = self.neural.codes(static_codes(self.neural, static), columns(context))
+        neural = self.neural.contributions(codes)[NEURAL_OUTPUT[learner]]
+        parts.append(pl.DataFrame(neural, schema=[*self.neural.columns, "base"], orient="row"))
         return [part / 2 for part in parts]
 
     def save(self, folder: Path) -> None:
-        """Write two native files a learner, the net and the blend."""
+        """Write two native files per learner, the extrapolation, the network and the blend."""
         folder.mkdir(parents=True, exist_ok=True)
-        for learner, booster in self.taste.items():
-            booster.save(folder / f"{learner}_taste")
-        (folder / "beyond.json").write_text(json.dumps(vars(self.beyond)))
-        self.save_moment(folder)
-
-    def save_moment(self, folder: Path) -> None:
-        """Write what a request needs: the moment's boosters, the net and the blend."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for learner, booster in self.moment.items():
-            booster.save(folder / f"{learner}_moment")
-        self.net.save(folder / "net.npz")
-        (folder / "blend.json").write_text(json.dumps(self.blend.to_json(), indent=1))
+        for learner, booster in self.static.items():
+            booster.save(folder / _booster_name(learner))
+        (folder / EXTRAPOLATION).write_text(json.dumps(vars(self.extrapolation)))
+        self.context.save(folder)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> Self:
-        """Read what `save` wrote."""
-        blend = Blend.from_json(json.loads((folder / "blend.json").read_text()))
-        return cls(
-            {name: Booster.load(folder / f"{name}_taste", threads) for name in blend.scale},
-            {name: Booster.load(folder / f"{name}_moment", threads) for name in blend.scale},
-            Beyond(**json.loads((folder / "beyond.json").read_text())),
-            Net.load(folder / "net.npz"),
-            blend,
-        )
+        """Read what `save` wrote; predict with `threads` processor threads."""
+        context = ContextRanker.load(folder, threads)
+        static = {
+            learner: Booster.load(folder / _booster_name(learner), threads)
+            for learner in context.blend.scale
+        }
+        extrapolation = json.loads((folder / EXTRAPOLATION).read_text())
+        return cls(static, LinearExtrapolation(**extrapolation), context)
 
 
-def _boosted(
-    first: pl.DataFrame,
-    second: pl.DataFrame,
-    label: Floats,
-    params: Mapping[str, Any],
-    rounds: tuple[int, int],
-    threads: int,
-    seed: int,
-) -> tuple[Booster, Booster, Floats]:
-    """Learn taste, then what the moment changes of it; return both, and the log-odds."""
-    settings = {"objective": "cross_entropy", **params}
-    taste = Booster.fit(first, label, settings, rounds[0], threads=threads, seed=seed)
-    begun = taste.predict(first, raw_score=True)
-    settings |= {
-        "monotone_constraints": [int(name.endswith(PROMOTED)) for name in second.columns],
-        "num_leaves": min(16, params["num_leaves"]),
-        "feature_fraction": 0.5,
-    }
-    moment = Booster.fit(
-        second, label, settings, rounds[1], init_score=begun, threads=threads, seed=seed
-    )
-    return taste, moment, begun + moment.predict(second, raw_score=True)
+def static_codes(neural: NeuralNet, features: pl.DataFrame) -> Codes:
+    """Encode static features for the neural network."""
+    return neural.static.encode(columns(features), features.height)
 
 
-def _codes(net: Net, features: pl.DataFrame) -> Codes:
-    return net.taste.codes(columns(features), features.height)
+def _booster_name(learner: str) -> str:
+    return f"{learner}_static"
