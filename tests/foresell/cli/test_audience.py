@@ -87,7 +87,7 @@ def test_an_audience_tells_the_instants_that_it_rests_on(served, run, monkeypatc
     said = json.loads(run("audience", "visits > 1", "--json").stdout)
     assert said["as_of"] == "2017-12-04T00:00:00"
     assert said["models_as_of"] == {"value": "2017-11-27T00:00:00"}
-    assert "value answers as of 2017-11-27" in run("audience", "visits > 1").output
+    assert "value predicts as of 2017-11-27" in run("audience", "visits > 1").output
 
 
 def test_an_unknown_field_ends_with_exit_code_2_and_the_fields_there_are(run):
