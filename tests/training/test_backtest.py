@@ -28,8 +28,8 @@ def test_a_history_too_short_for_the_folds_is_refused(journey):
         rolling_origins(journey, 28, 14, journey.end)
 
 
-def test_an_instant_within_a_day_is_refused_where_models_are_judged(journey):
-    """What is known of the morning would count among what is to come, too."""
+def test_an_instant_within_a_day_is_refused(journey):
+    """Records of that morning would be both known and evaluated."""
     with pytest.raises(
         InvalidInput, match=r"as_of = 2017-12-04T09:30:00 .* as_of = 2017-12-04"
     ) as e:
@@ -48,9 +48,9 @@ def test_tuning_needs_what_the_model_needs_before_the_first_reported_origin(jour
         tuning_origins(TASKS["churn"], journey, {"horizon_days": 28}, 12, journey.end)
 
 
-def test_every_method_is_judged_on_the_same_cases(report):
-    judged = report.rows.group_by("fold", "slice", "metric").agg(pl.col("n").n_unique())
-    assert (judged.get_column("n") == 1).all()
+def test_every_method_is_evaluated_on_the_same_cases(report):
+    cases = report.rows.group_by("fold", "slice", "metric").agg(pl.col("n").n_unique())
+    assert (cases.get_column("n") == 1).all()
 
 
 def test_the_report_has_a_row_for_the_model_and_every_baseline_in_every_fold(report):
@@ -60,7 +60,7 @@ def test_the_report_has_a_row_for_the_model_and_every_baseline_in_every_fold(rep
         assert set(primary.filter(fold=fold).get_column("method")) == methods
 
 
-def test_the_ratio_is_ours_over_the_best_baselines(report):
+def test_the_ratio_is_the_models_metric_over_the_best_baselines(report):
     best = min(report.primary(name) for name in TASKS["churn"].baselines)
     assert report.ratio() == pytest.approx(report.primary(FORESELL) / best)
 
@@ -69,22 +69,23 @@ def test_figures_are_drawn_from_the_last_fold(report):
     assert report.figures()
 
 
-def test_no_method_sees_the_window_that_it_is_judged_on(report, journey, rewritten):
+def test_no_method_sees_the_window_that_it_is_evaluated_on(report, journey, rewritten):
     orders = journey.table("orders").to_native()
-    cut = report.origins[-1]
-    past = rewritten(journey, orders=orders.filter(pl.col("ts") < cut))
+    origin = report.origins[-1]
+    past = rewritten(journey, orders=orders.filter(pl.col("ts") < origin))
     task = report.task
-    ids = task.population(past, cut, report.options)
+    ids = task.population(past, origin, report.options)
     for name in task.baselines:
-        answer = task.baselines[name](**report.options).fit(past, cut).predict(past, cut, ids)
-        assert answer.equals(report.predictions[name]), name
+        baseline = task.baselines[name](**report.options).fit(past, origin)
+        predicted = baseline.predict(past, origin, ids)
+        assert predicted.equals(report.predictions[name]), name
 
 
-def test_windows_in_which_nothing_happened_are_told_in_a_sentence(report):
-    silent = replace(report, rows=report.rows.filter(pl.col("slice") != "activity=active"))
-    for ask in (lambda: silent.primary(FORESELL), silent.best_baseline, silent.ratio):
+def test_windows_in_which_nothing_happened_raise_with_a_remedy(report):
+    empty = replace(report, rows=report.rows.filter(pl.col("slice") != "activity=active"))
+    for call in (lambda: empty.primary(FORESELL), empty.best_baseline, empty.ratio):
         with pytest.raises(MissingData, match=r"churn .* nothing happened .* more folds or"):
-            ask()
+            call()
 
 
 def test_a_fold_in_which_nothing_happened_is_left_out_of_the_mean(report):

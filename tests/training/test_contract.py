@@ -1,4 +1,4 @@
-"""What holds for every model, whatever it predicts; a new model passes by being listed."""
+"""Contract of every model, whatever it predicts; a new model is tested once it is registered."""
 
 from datetime import datetime, timedelta
 
@@ -105,32 +105,32 @@ def ids(task, options, journey):
 
 
 @pytest.fixture(scope="module")
-def answer(model, journey, ids):
+def predicted(model, journey, ids):
     return model.predict(journey, AS_OF, ids)
 
 
-def test_answers_have_the_columns_that_programs_rely_on(task, answer):
-    assert answer.columns == COLUMNS[task.name]
+def test_predictions_have_the_public_columns(task, predicted):
+    assert predicted.columns == COLUMNS[task.name]
 
 
-def test_only_those_asked_for_are_answered(answer, ids):
+def test_only_requested_ids_are_predicted(predicted, ids):
     key = ids.columns
-    assert answer.select(key).unique().sort(key).equals(ids.select(key).unique().sort(key))
+    assert predicted.select(key).unique().sort(key).equals(ids.select(key).unique().sort(key))
 
 
 def test_fit_returns_the_model(task, model):
     assert isinstance(model, task.model)
 
 
-def test_the_same_input_gives_the_same_answers(build, journey, ids, answer):
+def test_the_same_input_gives_the_same_predictions(build, journey, ids, predicted):
     again = build().fit(journey, AS_OF).predict(journey, AS_OF, ids)
-    assert_frame_equal(again, answer, check_exact=True)
+    assert_frame_equal(again, predicted, check_exact=True)
 
 
-def test_a_saved_model_answers_as_before(task, model, journey, ids, answer, tmp_path):
+def test_a_saved_model_predicts_as_before(task, model, journey, ids, predicted, tmp_path):
     model.save(tmp_path)
     loaded = task.model.load(tmp_path)
-    assert_frame_equal(loaded.predict(journey, AS_OF, ids), answer, check_exact=True)
+    assert_frame_equal(loaded.predict(journey, AS_OF, ids), predicted, check_exact=True)
 
 
 def test_nothing_is_saved_as_a_pickle(model, tmp_path):
@@ -139,7 +139,7 @@ def test_nothing_is_saved_as_a_pickle(model, tmp_path):
     assert suffixes <= {".txt", ".json", ".npz", ".parquet"}
 
 
-def test_the_future_changes_neither_fit_nor_answers(build, journey, ids, answer, rewritten):
+def test_the_future_changes_neither_fit_nor_predictions(build, journey, ids, predicted, rewritten):
     orders = journey.table("orders").to_native().collect()
     future = pl.col("ts") >= AS_OF
     changed = orders.filter(~future | (pl.col("line") % 2 == 0)).with_columns(
@@ -147,16 +147,16 @@ def test_the_future_changes_neither_fit_nor_answers(build, journey, ids, answer,
     )
     other = rewritten(journey, orders=changed)
     again = build().fit(other, AS_OF).predict(other, AS_OF, ids)
-    assert_frame_equal(again, answer, check_exact=True)
+    assert_frame_equal(again, predicted, check_exact=True)
 
 
-def test_reasons_name_the_entity_and_what_contributed(model, journey, ids):
-    reasons = model.explain(journey, AS_OF, ids)
-    assert {*ids.columns, "reason", "contribution"} <= set(reasons.columns)
-    assert reasons.height >= ids.height
+def test_explanations_name_the_entity_and_the_contribution(model, journey, ids):
+    contributions = model.explain(journey, AS_OF, ids)
+    assert {*ids.columns, "reason", "contribution"} <= set(contributions.columns)
+    assert contributions.height >= ids.height
 
 
-def test_a_dataset_that_lacks_what_is_needed_is_refused_by_table(task):
+def test_a_missing_required_table_is_named(task):
     empty = Dataset("empty", "none", {})
     with pytest.raises(MissingData, match=r"orders|sales"):
         task.model.needs.check(empty, task.name)
@@ -168,10 +168,10 @@ def test_every_tunable_option_is_an_option_of_the_model_within_its_range(task, o
         assert space.low <= default[name] <= space.high
 
 
-def test_judging_needs_no_more_than_the_answers(task, options, journey, ids, model):
+def test_evaluation_needs_only_the_predictions(task, options, journey, ids, model):
     population = task.population(journey, AS_OF, options)
-    answers = model.predict(journey, AS_OF, population)
-    scores = task.evaluate(journey, AS_OF, options, answers)
+    predictions = model.predict(journey, AS_OF, population)
+    scores = task.evaluate(journey, AS_OF, options, predictions)
     primary = [s for s in scores if s.metric == task.primary and s.slice == task.primary_slice]
     assert len(primary) == 1
     assert primary[0].n > 0

@@ -1,13 +1,92 @@
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.promote import gate
+from features.errors import NotFound
+from training import promote as promotion
+from training.promote import gate, promote
 from training.registry import TASKS
+from training.tracking import CHAMPION, Version
 
 CHURN = TASKS["churn"]  # less is better
 RECOMMENDER = TASKS["recommender"]  # more is better
+SHOP = SimpleNamespace(name="shop")
 
 figures = st.lists(st.floats(0.01, 1), min_size=3, max_size=3)
+
+
+def version(number: int, **params) -> Version:
+    return Version(
+        task="churn",
+        number=number,
+        run_id="none",
+        as_of=datetime(2024, 1, 1),
+        snapshot="none",
+        options={"horizon_days": 28},
+        params=params,
+        code="none",
+        folder=Path(),
+        primary=(),
+        created=datetime(2024, 1, 1),
+    )
+
+
+class Store:
+    """Registry of one champion in memory."""
+
+    def __init__(self, champion: Version | None = None):
+        self.champion, self.number = champion, champion and champion.number
+
+    def version(self, dataset, task, alias):
+        if self.champion is None:
+            raise NotFound(f"no {alias}")
+        return self.champion
+
+    def set_alias(self, dataset, task, alias, number):
+        assert (dataset, task, alias) == ("shop", "churn", CHAMPION)
+        self.number = number
+
+
+def trained(losses: list[float], **params):
+    report = SimpleNamespace(by_fold=lambda method: losses, origins=[datetime(2024, 1, 1)])
+    return SimpleNamespace(version=version(2, **params), report=report)
+
+
+@pytest.fixture
+def champion_losses(monkeypatch):
+    """Losses of the champion's options in a backtest on the challenger's folds."""
+    losses = []
+    report = SimpleNamespace(by_fold=lambda method: losses)
+    monkeypatch.setattr(promotion, "backtest", lambda *_, **__: report)
+    return losses
+
+
+def test_without_the_gate_every_version_is_promoted():
+    store = Store(version(1))
+    assert promote(CHURN, SHOP, store, trained([0.9]), gated=False).promoted
+    assert store.number == 2
+
+
+def test_the_first_version_passes_the_gate():
+    store = Store()
+    verdict = promote(CHURN, SHOP, store, trained([0.9]), gated=True)
+    assert (verdict.promoted, verdict.reason) == (True, "there was no champion")
+    assert store.number == 2
+
+
+@pytest.mark.parametrize(("loss", "promoted"), [(0.2, True), (0.9, False)])
+def test_the_gate_compares_with_the_champions_options_on_the_same_folds(
+    champion_losses, loss, promoted
+):
+    champion_losses[:] = [0.3, 0.31]
+    store = Store(version(1))
+    verdict = promote(CHURN, SHOP, store, trained([loss, loss], rounds=9), gated=True)
+    assert verdict.promoted == promoted
+    assert store.number == (2 if promoted else 1)
 
 
 def test_a_challenger_that_is_better_everywhere_is_promoted():
@@ -15,26 +94,26 @@ def test_a_challenger_that_is_better_everywhere_is_promoted():
     assert gate(RECOMMENDER, [0.21, 0.22, 0.23], [0.20, 0.21, 0.22]).promoted
 
 
-def test_a_challenger_that_is_worse_everywhere_is_refused_with_both_figures():
+def test_a_challenger_that_is_worse_everywhere_is_refused_with_both_means():
     verdict = gate(CHURN, [0.30, 0.31, 0.32], [0.28, 0.29, 0.30])
     assert not verdict.promoted
     assert "0.3100" in verdict.reason
     assert "0.2900" in verdict.reason
 
 
-def test_a_difference_within_the_noise_over_folds_does_not_keep_a_challenger_out():
+def test_a_difference_within_the_noise_over_folds_does_not_refuse_a_challenger():
     assert gate(CHURN, [0.30, 0.27, 0.291], [0.28, 0.29, 0.290]).promoted
 
 
 @given(figures)
-def test_the_same_figures_are_never_worse(values):
+def test_equal_metrics_are_never_worse(values):
     assert gate(CHURN, values, values).promoted
     assert gate(RECOMMENDER, values, values).promoted
 
 
 @given(figures, figures)
-def test_of_two_at_least_one_may_take_the_others_place(one, other):
-    assert gate(CHURN, one, other).promoted or gate(CHURN, other, one).promoted
+def test_of_two_versions_at_least_one_may_replace_the_other(first, second):
+    assert gate(CHURN, first, second).promoted or gate(CHURN, second, first).promoted
 
 
 def test_without_a_fold_to_compare_by_the_champion_stays():

@@ -1,4 +1,4 @@
-"""The nightly job on real households: a first night, a quiet one, and one with new records."""
+"""The nightly job on real households: a first night, one without and one with new records."""
 
 import polars as pl
 import pytest
@@ -21,24 +21,24 @@ LAST_WEEK = 17525  # 2017-12-25
 
 @pytest.fixture(scope="module")
 def nights(journey, tmp_path_factory):
-    """What the job reported on three nights, and the state it left."""
+    """Home, tracker and reports of the job on three nights."""
     home = tmp_path_factory.mktemp("nightly")
     tracker = Tracker(tmp_path_factory.mktemp("nightly_runs"))
     orders = journey.table("orders").collect().to_polars()
 
-    def bring(rows: pl.DataFrame):
+    def importing(rows: pl.DataFrame):
         return lambda: import_tables(home, NAME, [SourceTable("orders", rows)], 0.05)
 
     earlier = orders.filter(pl.col("day") < LAST_WEEK)
     tasks = [TASKS["churn"]]
     reports = [
-        retrain(home, tracker, NAME, bring(rows), tasks=tasks, folds=2)
+        retrain(home, tracker, NAME, importing(rows), tasks=tasks, folds=2)
         for rows in (earlier, earlier, orders)
     ]
     return home, tracker, reports
 
 
-def test_the_first_night_makes_a_champion_and_serves_it(nights):
+def test_the_first_night_promotes_a_champion_and_serves_it(nights):
     _, _, (first, _, _) = nights
     outcome = first.outcomes[0]
     assert (outcome.trained, outcome.promoted) == (True, True)
@@ -46,14 +46,14 @@ def test_the_first_night_makes_a_champion_and_serves_it(nights):
     assert first.published
 
 
-def test_a_night_with_nothing_new_trains_nothing_and_serves_the_same(nights):
+def test_a_night_without_new_records_trains_nothing_and_serves_the_same(nights):
     _, _, (first, second, _) = nights
     assert not second.outcomes[0].trained
     assert second.snapshot == first.snapshot
     assert second.published == first.published
 
 
-def test_new_records_make_a_challenger_that_is_judged_against_the_champion(nights):
+def test_new_records_train_a_challenger_that_is_compared_with_the_champion(nights):
     home, tracker, (first, _, third) = nights
     assert third.snapshot != first.snapshot
     assert third.outcomes[0].trained
@@ -63,7 +63,7 @@ def test_new_records_make_a_challenger_that_is_judged_against_the_champion(night
     assert champion.as_of == open_dataset(home, NAME).end
 
 
-def test_what_is_served_is_the_champion(nights):
+def test_the_champion_is_served(nights):
     home, tracker, (_, _, third) = nights
     folder = published.current(home)
     assert folder.name == third.published
@@ -76,7 +76,7 @@ def test_the_job_leaves_no_lock(nights):
     assert not list(home.glob("*.lock"))
 
 
-def test_a_served_version_that_was_damaged_is_published_anew(nights):
+def test_a_damaged_served_version_is_published_again(nights):
     home, tracker, _ = nights
     folder = published.current(home)
     (folder / published.RECORD).write_text("{")

@@ -1,4 +1,4 @@
-"""Customers of a young shop: with nothing to learn from yet, a process of buying answers."""
+"""Customers of a young shop: with too few days to learn from, a buying process predicts."""
 
 from datetime import datetime
 
@@ -30,22 +30,22 @@ def fitted(journey):
 
 
 @pytest.fixture(scope="module")
-def silence(journey):
-    """What MBG/NBD says of everybody's next 42 days."""
+def inactivity(journey):
+    """Probability by MBG/NBD of no purchase in the next 42 days, by customer."""
     history = purchases(customer_features(journey, AS_OF))
     return ModifiedBgNbd.fit(*history).silence(*history, 42)
 
 
-def test_churn_is_the_silence_of_the_process(fitted, journey, silence):
+def test_churn_is_the_inactivity_of_the_process(fitted, journey, inactivity):
     answers = fitted["churn"].predict(journey, AS_OF)
-    np.testing.assert_allclose(answers.get_column("churn_probability"), silence, atol=1e-5)
+    np.testing.assert_allclose(answers.get_column("churn_probability"), inactivity, atol=1e-5)
 
 
-def test_the_next_purchase_agrees_with_churn(fitted, journey, silence):
+def test_the_next_purchase_agrees_with_churn(fitted, journey, inactivity):
     model = fitted["next-purchase"]
     curves = model.curves(model.features(journey, AS_OF))
     assert (np.diff(curves, axis=1) >= 0).all()
-    np.testing.assert_allclose(1 - curves[:, -1], silence)
+    np.testing.assert_allclose(1 - curves[:, -1], inactivity)
 
 
 def test_value_learns_from_as_many_days_as_there_are(fitted, journey):
@@ -58,7 +58,9 @@ def test_value_learns_from_as_many_days_as_there_are(fitted, journey):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_reason_is_told_and_a_saved_model_answers_alike(name, fitted, journey, tmp_path):
+def test_a_short_record_is_explained_and_a_saved_model_predicts_alike(
+    name, fitted, journey, tmp_path
+):
     fitted[name].save(tmp_path)
     answers = fitted[name].predict(journey, AS_OF)
     assert answers.get_column("explanations").list.len().min() > 0
@@ -67,7 +69,7 @@ def test_a_reason_is_told_and_a_saved_model_answers_alike(name, fitted, journey,
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_it_is_judged_on_one_window_against_what_can_be_fitted(name, journey):
+def test_one_window_is_evaluated_against_what_can_be_fitted(name, journey):
     as_of = datetime(2017, 3, 16)
     setup = set_up(TASKS[name], journey, as_of, folds=3, horizon_days=42)
     assert setup.folds == 1

@@ -1,4 +1,4 @@
-"""What a dataset is asked by default: options that suit its records, as many folds as fit."""
+"""Default options of tasks suit the records of a dataset; as many folds are set up as fit."""
 
 from datetime import date, datetime, timedelta
 
@@ -14,28 +14,28 @@ from training.task_setup import set_up
 START = datetime(2022, 1, 3)
 
 
-def shelf(weeks: int, step: int = 7, products: int = 30) -> Dataset:
-    """Ready sales, one row a product and week (or day)."""
+def sales(weeks: int, step: int = 7, products: int = 30) -> Dataset:
+    """A table of sales with one row per product and week (or day)."""
     frame = pl.DataFrame({"day": [to_day(START) + step * k for k in range(weeks)]})
     ids = pl.DataFrame({"product_id": [f"p{k}" for k in range(products)]})
-    sales = frame.join(ids, how="cross").with_columns(
+    table = frame.join(ids, how="cross").with_columns(
         pl.col("day").cast(pl.Int32), quantity=pl.lit(4.0)
     )
-    return Dataset.from_frames("shelf", {"sales": sales})
+    return Dataset.from_frames("sales", {"sales": table})
 
 
-def test_a_weekly_table_is_asked_for_in_weeks():
-    setup = set_up(TASKS["demand"], shelf(104), START + timedelta(weeks=104), folds=3)
+def test_a_weekly_table_gets_a_weekly_grain():
+    setup = set_up(TASKS["demand"], sales(104), START + timedelta(weeks=104), folds=3)
     assert setup.options == {"grain": "product:week", "horizon_days": 56, "country": "US"}
     assert "dated by weeks" in setup.reason
 
 
-def test_a_weekly_table_cannot_be_asked_for_by_the_day():
+def test_a_daily_grain_is_refused_for_a_weekly_table():
     with pytest.raises(InvalidInput, match="product:week"):
-        TASKS["demand"].options(shelf(104), grain="product:day")
+        TASKS["demand"].options(sales(104), grain="product:day")
 
 
-def test_a_monthly_table_is_refused_in_a_sentence():
+def test_a_monthly_table_is_refused_with_a_remedy():
     months = [to_day(date(2022 + n // 12, n % 12 + 1, 1)) for n in range(30)]
     frame = pl.DataFrame({"product_id": "tea", "day": months, "quantity": 90.0})
     dataset = Dataset.from_frames("ledger", {"sales": frame.cast({"day": pl.Int32})})
@@ -44,14 +44,14 @@ def test_a_monthly_table_is_refused_in_a_sentence():
             set_up(TASKS["demand"], dataset, dataset.end, folds=1, grain=grain)
 
 
-def test_the_reason_says_which_season_demand_has(journey):
+def test_the_reason_names_the_season_of_demand(journey):
     assert "season of 7 days: weekdays explain" in TASKS["demand"].reason(
         journey, {"grain": "product:day", "horizon_days": 28}, journey.end
     )
 
 
-def test_a_short_history_is_asked_less_far_ahead():
-    dataset = shelf(120, step=1)
+def test_a_short_history_gets_a_shorter_horizon():
+    dataset = sales(120, step=1)
     setup = set_up(TASKS["demand"], dataset, dataset.end, folds=3)
     assert setup.options == {"grain": "product:day", "horizon_days": 14, "country": "US"}
     assert setup.folds == 2
@@ -65,7 +65,7 @@ def test_a_history_too_short_for_one_window_is_refused_with_both_numbers(name, j
         set_up(TASKS[name], rewritten(journey, orders=early), datetime(2017, 1, 13), folds=3)
 
 
-def test_a_shop_where_nobody_has_consented_is_told_so(journey, rewritten):
+def test_a_dataset_without_consent_is_refused_with_a_remedy(journey, rewritten):
     orders = journey.tables["orders"].to_native()
     ids = orders.select("customer_id").unique().collect()
     refused = rewritten(
@@ -77,15 +77,13 @@ def test_a_shop_where_nobody_has_consented_is_told_so(journey, rewritten):
         set_up(TASKS["churn"], refused, journey.end, folds=1)
 
 
-def test_folds_that_have_to_be_so_many_are_refused_where_they_do_not_fit(journey):
+def test_an_exact_number_of_folds_is_refused_where_it_does_not_fit(journey):
     with pytest.raises(InvalidInput, match=r"40 folds of 28 days .* 11"):
         set_up(TASKS["churn"], journey, journey.end, folds=40, exactly=True)
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_question_at_an_earlier_instant_does_not_depend_on_what_came_later(
-    name, journey, rewritten
-):
+def test_the_setup_at_an_earlier_instant_does_not_depend_on_later_records(name, journey, rewritten):
     as_of = datetime(2017, 9, 11)
     past = journey.table("orders").to_native().filter(pl.col("ts") < as_of)
     task = TASKS[name]
@@ -93,13 +91,13 @@ def test_the_question_at_an_earlier_instant_does_not_depend_on_what_came_later(
     assert set_up(task, journey, as_of, folds=2) == known
 
 
-def test_a_horizon_that_was_asked_for_is_kept(journey):
+def test_a_given_horizon_is_kept(journey):
     setup = set_up(TASKS["churn"], journey, journey.end, folds=3, horizon_days=14)
     assert setup.options == {"horizon_days": 14}
     assert setup.reason == ""
 
 
-def test_records_that_name_neither_products_nor_places_have_no_demand(journey, rewritten):
+def test_records_with_neither_products_nor_locations_have_no_demand(journey, rewritten):
     orders = (
         journey.table("orders")
         .to_native()
@@ -107,3 +105,12 @@ def test_records_that_name_neither_products_nor_places_have_no_demand(journey, r
     )
     with pytest.raises(MissingData, match="neither"):
         set_up(TASKS["demand"], rewritten(journey, orders=orders), journey.end, folds=3)
+
+
+def test_only_demand_records_the_country(journey):
+    options = {
+        name: set_up(task, journey, journey.end, folds=1, country="NL").options
+        for name, task in TASKS.items()
+    }
+    assert options.pop("demand")["country"] == "NL"
+    assert all("country" not in other for other in options.values())

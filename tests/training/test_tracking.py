@@ -1,28 +1,46 @@
-"""What MLflow keeps of a training holds no customer: neither its database nor its artifacts."""
+"""What MLflow stores of a training: its options, and no customer."""
 
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
+import pytest
 
 from features.dataset import Dataset
 from training.registry import TASKS
-from training.tracking import Tracker
+from training.tracking import Tracker, _recorded_options
 from training.train import train
 
 
 def shop() -> Dataset:
+    """Orders of 60 customers whose ids are recognisable in files."""
     rng = np.random.default_rng(7)
     rows = [
-        (f"person-{who:03d}", f"o{who}-{n}", 0, f"sku{rng.integers(12)}", day, 1.0, 5.0)
-        for who in range(60)
-        for n, day in enumerate(np.flatnonzero(rng.random(240) < 0.02 + 0.004 * (who % 20)))
+        (f"person-{row:03d}", f"o{row}-{n}", 0, f"sku{rng.integers(12)}", day, 1.0, 5.0)
+        for row in range(60)
+        for n, day in enumerate(np.flatnonzero(rng.random(240) < 0.02 + 0.004 * (row % 20)))
     ]
     names = ["customer_id", "order_id", "line", "product_id", "nth", "quantity", "revenue"]
     frame = pl.DataFrame(rows, schema=names, orient="row").with_columns(
         ts=pl.lit(datetime(2023, 1, 1)) + pl.duration(days="nth"), kind=pl.lit("sale")
     )
     return Dataset.from_frames("people", {"orders": frame.drop("nth")})
+
+
+@pytest.mark.parametrize(
+    ("options", "params", "expected"),
+    [
+        ({"grain": "product:week"}, {}, "US"),
+        ({"grain": "product:week"}, {"country": "NL"}, "NL"),
+        ({"grain": "product:week", "country": "NL"}, {}, "NL"),
+        ({"horizon_days": 28}, {}, None),
+    ],
+)
+def test_versions_from_before_the_country_was_an_option_are_read_alike(options, params, expected):
+    settings = {"options": options, "params": {"rounds": 9, **params}}
+    recorded, further = _recorded_options(settings)
+    assert recorded.get("country") == expected
+    assert further == {"rounds": 9}
 
 
 def test_no_file_of_the_tracking_store_names_a_customer(tmp_path, quick):

@@ -6,7 +6,7 @@ from features.errors import NotFound
 from training.published import versions as published
 
 
-def record(name: str, minute: int = 0) -> published.PublishedVersion:
+def make_record(name: str, minute: int = 0) -> published.PublishedVersion:
     return published.PublishedVersion(
         version=name, dataset="shop", created=datetime(2024, 1, 1, 0, minute), models={}
     )
@@ -16,14 +16,14 @@ def make(home, name, minute=0):
     draft = published.root(home) / f".{name}"
     (draft / "churn").mkdir(parents=True)
     (draft / "churn" / "answers.txt").write_text(name)
-    return published.finish(home, draft, record(name, minute))
+    return published.finish(home, draft, make_record(name, minute))
 
 
 def test_nothing_is_served_before_the_first_version(tmp_path):
     assert published.current(tmp_path) is None
 
 
-def test_a_finished_version_is_served_only_after_the_switch(tmp_path):
+def test_a_complete_version_is_served_only_after_the_switch(tmp_path):
     make(tmp_path, "v1")
     published.switch(tmp_path, "v1")
     make(tmp_path, "v2")
@@ -34,28 +34,28 @@ def test_a_finished_version_is_served_only_after_the_switch(tmp_path):
 
 def test_a_record_reads_back_as_it_was_written(tmp_path):
     folder = make(tmp_path, "v1")
-    assert published.read(folder) == record("v1")
+    assert published.read(folder) == make_record("v1")
 
 
-def test_a_version_tells_which_models_answer_as_of_another_instant():
-    """The nightly job keeps a champion that a challenger does not match, at its own instant."""
+def test_a_version_lists_the_models_with_another_instant():
+    """A champion that the nightly job does not replace keeps its own instant."""
     models = {
         name: published.PublishedModel(
             version=f"{name}/1", run_id="r", snapshot="s", as_of=datetime(2024, 1, day)
         )
         for name, day in (("churn", 8), ("value", 1), ("next-purchase", 8), ("demand", 2))
     }
-    version = record("v1").model_copy(update={"models": models})
+    version = make_record("v1").model_copy(update={"models": models})
     others = version.other_instants("churn", ("next-purchase", "next-category", "value"))
     assert others == {"value": datetime(2024, 1, 1)}
 
 
-def test_a_folder_without_a_record_is_no_version(tmp_path):
+def test_a_folder_without_a_record_is_not_a_version(tmp_path):
     with pytest.raises(NotFound, match="no complete published version"):
         published.read(tmp_path)
 
 
-def test_pruning_keeps_the_newest_and_never_drops_what_is_served(tmp_path):
+def test_pruning_keeps_the_newest_and_the_served_version(tmp_path):
     for minute, name in enumerate(["v1", "v2", "v3", "v4"]):
         make(tmp_path, name, minute)
     published.switch(tmp_path, "v1")
@@ -64,8 +64,8 @@ def test_pruning_keeps_the_newest_and_never_drops_what_is_served(tmp_path):
     assert left == {"v1", "v3", "v4"}
 
 
-@pytest.mark.parametrize("harm", ["record", "model"])
-def test_a_served_version_that_is_not_whole_is_none_and_may_be_made_again(tmp_path, harm):
+@pytest.mark.parametrize("damage", ["record", "model"])
+def test_an_incomplete_served_version_is_none_and_can_be_written_again(tmp_path, damage):
     def publish():
         draft = published.root(tmp_path) / ".v1"
         (draft / "churn").mkdir(parents=True)
@@ -73,13 +73,13 @@ def test_a_served_version_that_is_not_whole_is_none_and_may_be_made_again(tmp_pa
             version="churn/1", run_id="r", snapshot="s", as_of=datetime(2024, 1, 1)
         )
         return published.finish(
-            tmp_path, draft, record("v1").model_copy(update={"models": {"churn": model}})
+            tmp_path, draft, make_record("v1").model_copy(update={"models": {"churn": model}})
         )
 
     folder = publish()
     published.switch(tmp_path, "v1")
     assert published.served(tmp_path)[0] == folder
-    if harm == "record":
+    if damage == "record":
         (folder / published.RECORD).write_text("{")
     else:
         (folder / "churn").rmdir()
@@ -88,7 +88,7 @@ def test_a_served_version_that_is_not_whole_is_none_and_may_be_made_again(tmp_pa
     assert published.served(tmp_path)[0] == folder
 
 
-def test_a_version_that_cannot_be_read_is_pruned_first(tmp_path):
+def test_an_unreadable_version_is_pruned_first(tmp_path):
     make(tmp_path, "v1", 1)
     (make(tmp_path, "v2", 2) / published.RECORD).write_text("{")
     published.switch(tmp_path, "v1")
