@@ -1,48 +1,48 @@
-"""Where customers buy, and what sells there of late.
+"""Where customers buy, and what sells at each location.
 
-Order lines in; customer x location and location x product out. The recommender asks here
-which shop's promotions a customer will meet and what is popular in it.
+In: order lines. Out: one row per customer and location, location and product, or product.
 """
 
 from math import log
-from typing import Any
 
 import narwhals as nw
 
 from features.calendar import AsOf, parse_as_of, to_day
+from features.columns import CUSTOMER_ID, DAY, LOCATION_ID, ORDER_ID, PRODUCT_ID
 from features.dataset import Dataset
-from features.interactions.builder import BASKET_DECAY, STEP, baskets
+from features.interactions.builder import BASKET, BASKET_DECAY, STEP, baskets
+from features.typing import Frame
 
 RECENT_DAYS = 28
 
 
-def usual_locations(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
-    """Say how each customer's baskets divide among locations.
+def usual_locations(dataset: Dataset, as_of: AsOf) -> Frame:
+    """Weigh the locations of each customer by their baskets there.
 
     Returns
     -------
     narwhals.LazyFrame
-        customer_id, location_id, weight: baskets, each worth 0.95 of the next; orders
-        without a location are left out.
+        customer_id, location_id, weight: number of baskets, each weighted 0.95 times the next
+        one. Orders without a location are left out.
     """
-    where = (
+    locations = (
         dataset.known("orders", as_of)
-        .filter(nw.col("kind") == "sale", ~nw.col("location_id").is_null())
-        .group_by("customer_id", "order_id")
-        .agg(nw.col("location_id").min())
+        .filter(nw.col("kind") == "sale", ~nw.col(LOCATION_ID).is_null())
+        .group_by(*BASKET)
+        .agg(nw.col(LOCATION_ID).min())
     )
-    worth = (nw.col("baskets_ago") * log(BASKET_DECAY)).exp() / STEP
+    weight = (nw.col("baskets_ago") * log(BASKET_DECAY)).exp() / STEP
     return (
         baskets(dataset, as_of)
-        .join(where, on=["customer_id", "order_id"])
-        .with_columns(worth.round().cast(nw.Int64).alias("weight"))
-        .group_by("customer_id", "location_id")
+        .join(locations, on=list(BASKET))
+        .with_columns(weight.round().cast(nw.Int64).alias("weight"))
+        .group_by(CUSTOMER_ID, LOCATION_ID)
         .agg(nw.col("weight").sum())
         .with_columns(nw.col("weight").cast(nw.Float64) * STEP)
     )
 
 
-def local_sales(dataset: Dataset, as_of: AsOf, days: int = RECENT_DAYS) -> nw.LazyFrame[Any]:
+def local_sales(dataset: Dataset, as_of: AsOf, days: int = RECENT_DAYS) -> Frame:
     """Count the orders with each product at each location in the last `days`.
 
     Returns
@@ -50,18 +50,18 @@ def local_sales(dataset: Dataset, as_of: AsOf, days: int = RECENT_DAYS) -> nw.La
     narwhals.LazyFrame
         location_id, product_id, orders; anonymous orders count, returns do not.
     """
-    sold = _sold(dataset, as_of).filter(
-        nw.col("day") >= to_day(as_of) - days, ~nw.col("location_id").is_null()
+    sales = _sales(dataset, as_of).filter(
+        nw.col(DAY) >= to_day(as_of) - days, ~nw.col(LOCATION_ID).is_null()
     )
     return (
-        sold.select("location_id", "product_id", "order_id")
+        sales.select(LOCATION_ID, PRODUCT_ID, ORDER_ID)
         .unique()
-        .group_by("location_id", "product_id")
+        .group_by(LOCATION_ID, PRODUCT_ID)
         .agg(nw.len().cast(nw.Int64).alias("orders"))
     )
 
 
-def sales_between(dataset: Dataset, first: AsOf, end: AsOf) -> nw.LazyFrame[Any]:
+def sales_between(dataset: Dataset, first: AsOf, end: AsOf) -> Frame:
     """Count the orders with each product from `first` until before `end`.
 
     Returns
@@ -69,16 +69,16 @@ def sales_between(dataset: Dataset, first: AsOf, end: AsOf) -> nw.LazyFrame[Any]
     narwhals.LazyFrame
         product_id, orders; anonymous orders count, returns do not.
     """
-    sold = _sold(dataset, end).filter(nw.col("ts") >= parse_as_of(first))
+    sales = _sales(dataset, end).filter(nw.col("ts") >= parse_as_of(first))
     return (
-        sold.select("product_id", "order_id")
+        sales.select(PRODUCT_ID, ORDER_ID)
         .unique()
-        .group_by("product_id")
+        .group_by(PRODUCT_ID)
         .agg(nw.len().cast(nw.Int64).alias("orders"))
     )
 
 
-def _sold(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
+def _sales(dataset: Dataset, as_of: AsOf) -> Frame:
     return dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale", ~nw.col("product_id").is_null()
+        nw.col("kind") == "sale", ~nw.col(PRODUCT_ID).is_null()
     )

@@ -1,44 +1,41 @@
-"""Each product at an instant: since when it is sold, and at what price of late.
+"""Sales statistics of each product at an instant: age, recent lines, units and prices.
 
-Order lines in, one row a product out; for the recommender's ranker and its new products.
+In: order lines. Out: one row per product.
 """
-
-from typing import Any
 
 import narwhals as nw
 
 from features.calendar import AsOf, to_day
+from features.columns import DAY, PRODUCT_ID
 from features.dataset import Dataset
 from features.interactions.builder import STEP
+from features.typing import Frame
 
-# What is recent of a price, in days.
 RECENT_DAYS = (7, 28)
 
 
-def product_statistics(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
+def product_statistics(dataset: Dataset, as_of: AsOf) -> Frame:
     """Describe every product sold before `as_of`, anonymous orders included.
 
     Returns
     -------
     narwhals.LazyFrame
         product_id, lines (int64), and as float64: first_days and last_days (since the first and
-        the last sale), lines_7d and lines_28d; where the dataset records money, units,
-        units_7d, spend_7d, discount_7d, ...: units, paid and given off in the last days, and
-        in all.
+        the last sale), lines_7d and lines_28d; where the dataset records money, also units, spend
+        (paid) and discount (given), in total and of the last 7 and 28 days (units_7d, ...).
     """
     today = to_day(as_of)
     sales = dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale", ~nw.col("product_id").is_null()
+        nw.col("kind") == "sale", ~nw.col(PRODUCT_ID).is_null()
     )
-    age = (nw.lit(today) - nw.col("day")).cast(nw.Int64)
     amounts = {"lines": nw.lit(1.0)}
     if dataset.has("orders", "revenue"):
         amounts |= {"units": nw.col("quantity"), "spend": nw.col("revenue").fill_null(0.0)}
     if dataset.has("orders", "discount"):
         amounts["discount"] = nw.col("discount").fill_null(0.0)
-    sales = sales.with_columns(age.alias("age"))
+    sales = sales.with_columns((nw.lit(today) - nw.col(DAY)).cast(nw.Int64).alias("age"))
     sales = sales.with_columns(
-        *((v / STEP).round().cast(nw.Int64).alias(name) for name, v in amounts.items())
+        *((amount / STEP).round().cast(nw.Int64).alias(name) for name, amount in amounts.items())
     )
     recent = {
         f"{name}_{days}d": nw.when(nw.col("age") <= days).then(nw.col(name)).otherwise(0)
@@ -47,8 +44,8 @@ def product_statistics(dataset: Dataset, as_of: AsOf) -> nw.LazyFrame[Any]:
     }
     sums = [*amounts, *recent]
     return (
-        sales.with_columns(*(v.alias(name) for name, v in recent.items()))
-        .group_by("product_id")
+        sales.with_columns(*(amount.alias(name) for name, amount in recent.items()))
+        .group_by(PRODUCT_ID)
         .agg(
             nw.col("age").max().alias("first_days"),
             nw.col("age").min().alias("last_days"),

@@ -1,73 +1,73 @@
-"""How long customers waited from one purchase of a product to the next.
+"""Gaps between a customer's successive purchases of a product, the last one censored.
 
-Order lines before an instant in, one row a purchase out; clocks of repurchase are learned
-from it.
+In: order lines before an instant. Out: one row per purchase.
 """
-
-from typing import Any
 
 import narwhals as nw
 
 from features.calendar import AsOf, to_day
+from features.columns import CUSTOMER_ID, DAY, ORDER_ID, PRODUCT_ID
 from features.dataset import Dataset
+from features.typing import Frame
+
+PAIR = (CUSTOMER_ID, PRODUCT_ID)
 
 
-def repurchases(
-    dataset: Dataset, as_of: AsOf, *, most_customers: int | None = None
-) -> nw.LazyFrame[Any]:
-    """Describe each purchase of a product by a customer, and how it went on.
+def repurchases(dataset: Dataset, as_of: AsOf, *, most_customers: int | None = None) -> Frame:
+    """Describe each purchase of a product by a customer, and the gap to the next one.
 
-    A product on several lines of an order was bought once. Orders without a customer and
-    returns are left out.
+    Several lines of an order with the same product are one purchase. Orders without a customer
+    and returns are left out.
 
     Parameters
     ----------
     most_customers
-        Look at no more customers than these, an even pick by id; at all by default.
+        Sample at most so many customers, evenly by id; by default all.
 
     Returns
     -------
     narwhals.LazyFrame
         product_id
-        times
-            Purchases of the customer up to this one, 1 for the first.
-        span
-            Days from the first to this one.
-        waited
-            Days to the next, or to `as_of` where none has come.
-        came
-            Whether it has.
+        number
+            Number of the purchase in the customer's sequence, 1 for the first.
+        span_days
+            Days from the first purchase to this one.
+        gap_days
+            Days to the next purchase, or to `as_of` where none was seen.
+        repurchased
+            Whether the next purchase was seen.
     """
     lines = dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale",
-        ~nw.col("customer_id").is_null(),
-        ~nw.col("product_id").is_null(),
+        nw.col("kind") == "sale", ~nw.col(CUSTOMER_ID).is_null(), ~nw.col(PRODUCT_ID).is_null()
     )
     if most_customers is not None:
-        lines = lines.join(_even_pick(lines, most_customers), on="customer_id", how="semi")
-    pair, order = ("customer_id", "product_id"), ["day", "order_id"]
-    purchases = lines.group_by(*pair, "order_id").agg(nw.col("day").min())
-    after = nw.col("day").shift(-1).over(*pair, order_by=order)
+        sample = _even_sample(lines, most_customers)
+        lines = lines.join(sample, on=CUSTOMER_ID, how="semi")
+    order = [DAY, ORDER_ID]
+    purchases = lines.group_by(*PAIR, ORDER_ID).agg(nw.col(DAY).min())
+    following = nw.col(DAY).shift(-1).over(*PAIR, order_by=order)
+    end = nw.col("following").fill_null(to_day(as_of))
     return purchases.with_columns(
-        nw.col("day").cum_count().over(*pair, order_by=order).cast(nw.Int64).alias("times"),
-        (nw.col("day") - nw.col("day").min().over(*pair)).cast(nw.Int64).alias("span"),
-        after.alias("after"),
+        nw.col(DAY).cum_count().over(*PAIR, order_by=order).cast(nw.Int64).alias("number"),
+        (nw.col(DAY) - nw.col(DAY).min().over(*PAIR)).cast(nw.Int64).alias("span_days"),
+        following.alias("following"),
     ).select(
-        "product_id",
-        "times",
-        "span",
-        (nw.col("after").fill_null(to_day(as_of)) - nw.col("day")).cast(nw.Int64).alias("waited"),
-        (~nw.col("after").is_null()).alias("came"),
+        PRODUCT_ID,
+        "number",
+        "span_days",
+        (end - nw.col(DAY)).cast(nw.Int64).alias("gap_days"),
+        (~nw.col("following").is_null()).alias("repurchased"),
     )
 
 
-def _even_pick(lines: nw.LazyFrame[Any], most: int) -> nw.LazyFrame[Any]:
-    customers = lines.select("customer_id").unique()
-    number = nw.col("customer_id").cum_count().over(order_by="customer_id").cast(nw.Int64)
+def _even_sample(lines: Frame, most: int) -> Frame:
+    """Choose at most `most` customers, evenly spaced in the order of their ids."""
+    customers = lines.select(CUSTOMER_ID).unique()
+    number = nw.col(CUSTOMER_ID).cum_count().over(order_by=CUSTOMER_ID).cast(nw.Int64)
     total = nw.len().cast(nw.Int64)
     numbered = customers.with_columns(number.alias("number"), total.alias("total"))
-    # The number of the pick that each customer falls to; the first who does is picked.
-    falls = ((nw.col("number") * most) // nw.col("total")).cast(nw.Int64)
-    before = (((nw.col("number") - 1) * most) // nw.col("total")).cast(nw.Int64)
-    picked = (falls > before) | (nw.col("total") <= most)
-    return numbered.filter(picked).select("customer_id")
+    # Customers are divided into `most` bins of equal size; the first of each bin is chosen.
+    bin_number = ((nw.col("number") * most) // nw.col("total")).cast(nw.Int64)
+    previous_bin = (((nw.col("number") - 1) * most) // nw.col("total")).cast(nw.Int64)
+    chosen = (bin_number > previous_bin) | (nw.col("total") <= most)
+    return numbered.filter(chosen).select(CUSTOMER_ID)

@@ -91,11 +91,11 @@ class ReplenishmentCurve:
         found = found.sort(found.columns).join(
             gaps, on="product_id", how="left", maintain_order="left"
         )
-        came = found.get_column("came").to_numpy()
-        waited = found.get_column("waited").to_numpy()
+        came = found.get_column("repurchased").to_numpy()
+        waited = found.get_column("gap_days").to_numpy()
         usual = float(waited[came].mean()) if came.any() else DEFAULT_GAP_DAYS
-        times = found.get_column("times").to_numpy()
-        own_gap = found.get_column("span").to_numpy() / np.maximum(times - 1, 1)
+        times = found.get_column("number").to_numpy()
+        own_gap = found.get_column("span_days").to_numpy() / np.maximum(times - 1, 1)
         product_gap = found.get_column("product_gap").cast(pl.Float64).fill_null(np.nan).to_numpy()
         gap = _gap(times, own_gap, product_gap, usual)
         return cls(_hazard(waited / gap, came, _curve(times)), usual)

@@ -165,7 +165,7 @@ class _Outcomes:
             np.unique(buyers[buyers >= 0]),
             keys[order],
             np.append(bought.get_column("is_next").to_numpy()[order], False),
-            np.append(bought.get_column("worth").to_numpy()[order], 0.0),
+            np.append(bought.get_column("gain").to_numpy()[order], 0.0),
         )
 
 

@@ -1,4 +1,4 @@
-"""What is known of a customer and a product, checked against the order lines themselves."""
+"""Customer x product features and labels, checked against small written order lines."""
 
 from datetime import datetime
 
@@ -27,16 +27,16 @@ def lines(*rows: tuple[str | None, str, str, str, float], **columns: list[object
     )
     frame = frame.with_columns(pl.Series(name, values) for name, values in columns.items())
     frame = frame.with_columns(pl.col("ts").dt.date().cast(pl.Int32).alias("day"))
-    return Dataset.from_frames("made", {"orders": frame})
+    return Dataset.from_frames("shop", {"orders": frame})
 
 
 def collected(frame) -> pl.DataFrame:
-    found = frame.collect().to_polars()
-    return found.sort([name for name in ("customer_id", "product_id", "kind") if name in found])
+    rows = frame.collect().to_polars()
+    return rows.sort([name for name in ("customer_id", "product_id", "kind") if name in rows])
 
 
 @pytest.fixture
-def made() -> Dataset:
+def shop() -> Dataset:
     return lines(
         ("a", "1", "milk", "2017-09-01T10:00", 1.0),
         ("a", "2", "milk", "2017-09-11T10:00", 2.0),
@@ -49,8 +49,8 @@ def made() -> Dataset:
     )
 
 
-def test_a_pair_counts_its_baskets_units_and_windows(made):
-    milk = collected(interactions(made, AS_OF)).row(
+def test_a_pair_counts_baskets_units_and_windows(shop):
+    milk = collected(interactions(shop, AS_OF)).row(
         by_predicate=(pl.col("customer_id") == "a") & (pl.col("product_id") == "milk"), named=True
     )
     assert (milk["baskets"], milk["lines"], milk["units"]) == (3.0, 3.0, 4.0)
@@ -59,23 +59,23 @@ def test_a_pair_counts_its_baskets_units_and_windows(made):
     assert (milk["recency_days"], milk["first_days"], milk["recency_baskets"]) == (8.0, 38.0, 1.0)
 
 
-def test_gaps_are_days_between_successive_purchases(made):
+def test_gaps_are_days_between_successive_purchases(shop):
     milk = (
-        collected(interactions(made, AS_OF))
+        collected(interactions(shop, AS_OF))
         .filter(pl.col("product_id") == "milk")
         .row(0, named=True)
     )
     assert (milk["gap_mean"], milk["gap_sd"], milk["gap_last"]) == (15.0, 5.0, 20.0)
 
 
-def test_a_single_purchase_has_no_gap(made):
-    tea = collected(interactions(made, AS_OF)).filter(pl.col("product_id") == "tea")
+def test_a_single_purchase_has_no_gap(shop):
+    tea = collected(interactions(shop, AS_OF)).filter(pl.col("product_id") == "tea")
     assert tea.select("gap_mean", "gap_sd", "gap_last").row(0) == (None, None, None)
 
 
-def test_decay_halves_with_each_half_life(made):
+def test_decay_halves_with_each_half_life(shop):
     milk = (
-        collected(interactions(made, AS_OF))
+        collected(interactions(shop, AS_OF))
         .filter(pl.col("product_id") == "milk")
         .row(0, named=True)
     )
@@ -83,11 +83,11 @@ def test_decay_halves_with_each_half_life(made):
     assert milk["decay_basket"] == pytest.approx(0.95 + 0.95**2 + 0.95**3)
 
 
-def test_anonymous_orders_are_left_out(made):
-    assert set(collected(interactions(made, AS_OF))["customer_id"]) == {"a", "b"}
+def test_anonymous_orders_are_left_out(shop):
+    assert set(collected(interactions(shop, AS_OF))["customer_id"]) == {"a", "b"}
 
 
-def test_returns_are_no_purchases():
+def test_returns_do_not_count_as_purchases():
     dataset = lines(
         ("a", "1", "milk", "2017-09-01T10:00", 1.0),
         ("a", "2", "bread", "2017-09-02T10:00", -1.0),
@@ -96,19 +96,19 @@ def test_returns_are_no_purchases():
     assert collected(interactions(dataset, AS_OF))["product_id"].to_list() == ["milk"]
 
 
-def test_a_log_without_places_or_money_is_enough(made):
-    found = collected(interactions(made, AS_OF))
-    assert "spend" not in found.columns
-    assert found.height == 4
+def test_a_log_without_locations_or_money_is_enough(shop):
+    rows = collected(interactions(shop, AS_OF))
+    assert "spend" not in rows.columns
+    assert rows.height == 4
 
 
-def test_baskets_are_numbered_from_the_last(made):
-    known = baskets(made, AS_OF).collect().to_polars().filter(pl.col("customer_id") == "a")
+def test_baskets_are_numbered_from_the_last(shop):
+    known = baskets(shop, AS_OF).collect().to_polars().filter(pl.col("customer_id") == "a")
     assert known.sort("baskets_ago")["order_id"].to_list() == ["4", "3", "2", "1"]
 
 
-def test_the_next_basket_is_the_first_at_or_after_the_cut(made):
-    following = collected(next_baskets(made, datetime(2017, 9, 11, 10), 28))
+def test_the_next_basket_is_the_first_at_or_after_the_cutoff(shop):
+    following = collected(next_baskets(shop, datetime(2017, 9, 11, 10), 28))
     assert following.filter("is_next").select(PAIR).rows() == [
         ("a", "bread"),
         ("a", "milk"),
@@ -118,7 +118,7 @@ def test_the_next_basket_is_the_first_at_or_after_the_cut(made):
 
 
 @pytest.mark.parametrize("change", ["added", "changed", "removed"])
-def test_orders_at_or_after_as_of_do_not_move_a_bit(journey, rewritten, change):
+def test_orders_at_or_after_as_of_do_not_change_any_bit(journey, rewritten, change):
     orders = journey.table("orders").to_native().collect()
     future = pl.col("ts") >= AS_OF
     altered = {
@@ -138,7 +138,7 @@ def test_orders_at_or_after_as_of_do_not_move_a_bit(journey, rewritten, change):
         ),
         "removed": orders.filter(~future),
     }[change]
-    # The order in which lines are stored may not matter either.
+    # The order of stored lines must not matter either.
     other = rewritten(journey, orders=altered.sample(fraction=1.0, shuffle=True, seed=3))
     assert_frame_equal(
         collected(interactions(other, AS_OF)),

@@ -1,4 +1,4 @@
-"""Lines without a product: they are visits and spend, and nothing else knows them."""
+"""Lines without a product count as visits and spend, and in no other feature."""
 
 import polars as pl
 import pytest
@@ -19,28 +19,28 @@ AS_OF = day_start(17_448)
 
 
 @pytest.fixture(scope="module")
-def goods_only(journey: Dataset, rewritten) -> Dataset:
-    """The same records, had lines without a product been left out."""
+def with_products(journey: Dataset, rewritten) -> Dataset:
+    """Return the records without the lines that lack a product."""
     orders = journey.table("orders").collect().to_polars()
     assert orders.get_column("product_id").null_count() > 1000
     return rewritten(journey, orders=orders.drop_nulls("product_id"))
 
 
 def rows(frame) -> pl.DataFrame:
-    found = frame.collect().to_polars()
-    return found.select(sorted(found.columns)).sort(pl.all())
+    collected = frame.collect().to_polars()
+    return collected.select(sorted(collected.columns)).sort(pl.all())
 
 
 @pytest.mark.parametrize("grain", ["product:week", "location:day", "channel:day"])
-def test_no_demand_is_in_them(journey, goods_only, grain):
+def test_they_do_not_change_demand(journey, with_products, grain):
     parsed = Grain.parse(grain)
-    with_lines, without = all_series(journey, parsed), all_series(goods_only, parsed)
+    with_lines, without = all_series(journey, parsed), all_series(with_products, parsed)
     assert rows(with_lines.index).equals(rows(without.index))
     assert rows(with_lines.units).equals(rows(without.units))
-    assert noise_floor(journey, parsed, AS_OF) == noise_floor(goods_only, parsed, AS_OF)
+    assert noise_floor(journey, parsed, AS_OF) == noise_floor(with_products, parsed, AS_OF)
 
 
-def ahead(dataset, as_of):
+def labels(dataset, as_of):
     return next_baskets(dataset, as_of, 28)
 
 
@@ -50,7 +50,7 @@ def ahead(dataset, as_of):
         product_statistics,
         baskets,
         interactions,
-        ahead,
+        labels,
         category_features,
         local_sales,
         usual_locations,
@@ -58,13 +58,13 @@ def ahead(dataset, as_of):
     ],
     ids=lambda build: build.__name__,
 )
-def test_no_list_and_no_category_knows_them(journey, goods_only, build):
-    assert rows(build(journey, AS_OF)).equals(rows(build(goods_only, AS_OF)))
+def test_they_do_not_change_interaction_or_category_features(journey, with_products, build):
+    assert rows(build(journey, AS_OF)).equals(rows(build(with_products, AS_OF)))
 
 
-def test_they_are_visits_and_spend(journey, goods_only):
-    known, less = (
-        customers(one, AS_OF).select("customer_id", "visits", "lines_per_visit").collect()
-        for one in (journey, goods_only)
+def test_they_count_as_visits(journey, with_products):
+    known, without = (
+        customers(dataset, AS_OF).select("customer_id", "visits", "lines_per_visit").collect()
+        for dataset in (journey, with_products)
     )
-    assert known.get_column("visits").sum() > 1.03 * less.get_column("visits").sum()
+    assert known.get_column("visits").sum() > 1.03 * without.get_column("visits").sum()
