@@ -22,7 +22,7 @@ from features.demand.cold_start import Analogues
 from features.demand.grain import Grain
 from features.demand.series import all_series, units_matrix
 from training import metrics
-from training.models.demand.distribution import QUANTILES, counted
+from training.models.demand.distribution import QUANTILES, negative_binomial_quantiles
 
 Floats = NDArray[np.float64]
 WEEKLY = Grain.parse("product:week")
@@ -46,7 +46,7 @@ def compared(name: str, dataset: Dataset, origin: datetime) -> list[dict[str, ob
     mean, ratio = alike.mean[seen], alike.ratio[seen]
     chance = np.column_stack([stats.poisson.ppf(level, flat) for level in QUANTILES])
     methods = {
-        "look-alikes": (mean, counted(mean, ratio, QUANTILES)),
+        "look-alikes": (mean, negative_binomial_quantiles(mean, ratio, QUANTILES)),
         "mean of the category's launches": (flat, chance),
     }
     about = {"records": name, "origin": str(origin.date()), "products": new.height}

@@ -187,7 +187,7 @@ def predict(
 
     from features.errors import InvalidInput
     from training.models.demand.model import DemandModel
-    from training.models.demand.scenario import predict_under
+    from training.models.demand.scenario import predict_scenario
 
     instant = dataset.instant(as_of)
     frame = None if ids is None else pl.from_pandas(ids)
@@ -195,7 +195,7 @@ def predict(
         return model.predict(dataset, instant, frame).to_pandas()
     if not isinstance(model, DemandModel):
         raise InvalidInput(f"A plan is for demand; this is {model.name}.", field="plan")
-    return predict_under(model, dataset, instant, pl.from_pandas(plan), frame).to_pandas()
+    return predict_scenario(model, dataset, instant, pl.from_pandas(plan), frame).to_pandas()
 
 
 def explain(

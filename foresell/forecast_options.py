@@ -109,9 +109,9 @@ def scenario_scorer(
     series: pl.DataFrame | None = None,
 ) -> Scorer:
     """Return a scorer of forecasts under a plan, beside those under the recorded one."""
-    from training.models.demand.scenario import predict_under
+    from training.models.demand.scenario import predict_scenario
 
-    return lambda model, dataset, as_of: predict_under(
+    return lambda model, dataset, as_of: predict_scenario(
         model, dataset, as_of, plan, series, quantiles=quantiles
     )
 
@@ -162,7 +162,7 @@ def totals_scorer(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES)
         from training.models.demand.reconciliation import Hierarchy
 
         grain = Grain.parse(model.grain)
-        past = HistoricalForecasts.fit(model, dataset, as_of).look_back(dataset)
+        past = HistoricalForecasts.fit(model, dataset, as_of).by_origin(dataset)
         hierarchy = Hierarchy.fit(dataset, grain, past, levels)
         forecasts = model.predict(dataset, as_of)
         parts = [
@@ -194,12 +194,12 @@ def explanations(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.Da
 def recent_anomalies(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Return the recent periods whose sales were outside their expected range."""
     from features.demand.grain import Grain
-    from training.models.demand.anomalies import anomalies, near
+    from training.models.demand.anomalies import detect_anomalies, without_overlap
     from training.models.demand.historical_forecasts import HistoricalForecasts
 
     grain = Grain.parse(model.grain)
-    past = near(HistoricalForecasts.fit(model, dataset, as_of).look_back(dataset), grain)
-    return anomalies(dataset, grain, model.country, past)
+    past = without_overlap(HistoricalForecasts.fit(model, dataset, as_of).by_origin(dataset), grain)
+    return detect_anomalies(dataset, grain, model.country, past)
 
 
 def read_rows(name: str, path: Path) -> pl.DataFrame:

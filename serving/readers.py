@@ -24,7 +24,7 @@ def _loader(name: str) -> Loader:
 
 
 READERS: dict[str, Loader] = {
-    "demand": _loader("serving.demand.reader:DemandAnswers"),
+    "demand": _loader("serving.demand.reader:DemandReader"),
     "churn": _loader("serving.customers.churn:ChurnAnswers"),
     "next-purchase": _loader("serving.customers.next_purchase:NextPurchaseAnswers"),
     "next-category": _loader("serving.customers.next_category:NextCategoryAnswers"),

@@ -1,4 +1,4 @@
-"""Answers about what was not as expected, from the anomalies that the demand model published."""
+"""Published anomalies: recent periods whose sales were outside their expected range."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from training.models.demand.publish import load_anomalies
 
 
 @dataclass(frozen=True)
-class Anomalies:
-    """One published version's anomalies, in memory: the largest first.
+class AnomalyReader:
+    """One published version's anomalies, in memory, the largest first.
 
     Attributes
     ----------
     grain
         What a series is.
     frame
-        As `training.models.demand.anomalies` finds them.
+        As `training.models.demand.anomalies.detect_anomalies` returns them.
     """
 
     grain: Grain
@@ -31,7 +31,7 @@ class Anomalies:
 
     @classmethod
     def load(cls, folder: Path, grain: Grain) -> Self | None:
-        """Read what `publish` wrote; None where the records were too short to look back on."""
+        """Read a published demand folder; None where it has no anomalies."""
         frame = load_anomalies(folder)
         return None if frame is None else cls(grain, frame)
 
@@ -42,7 +42,7 @@ class Anomalies:
         reasons: Sequence[str] = (),
         limit: int = 100,
     ) -> list[dict[str, Any]]:
-        """Return the anomalies asked for, the largest first.
+        """Return the anomalies that pass the filters, the largest first.
 
         Parameters
         ----------
@@ -50,44 +50,45 @@ class Anomalies:
             Each by one or more keys of the grain; by default all. A closure belongs to all
             series of its location.
         from_date
-            The first day wanted.
+            The first day.
         reasons
-            The reasons wanted, by default all.
+            The reasons, by default all.
         limit
-            How many at most.
+            The most rows.
 
         Raises
         ------
         InvalidInput
-            If a key is not the grain's, the date is none, or a reason is unknown.
+            If a key is not one of the grain, the date is invalid, or a reason is unknown.
         """
-        found = self.frame
+        rows = self.frame
         if series:
-            places = [self._of(one, f"series[{i}]") for i, one in enumerate(series)]
-            found = found.filter(pl.any_horizontal(places))
+            matches = [self._match(keys, f"series[{i}]") for i, keys in enumerate(series)]
+            rows = rows.filter(pl.any_horizontal(matches))
         if from_date is not None:
             day = parse_as_of(from_date, field="from_date").date()
-            found = found.filter(pl.col("date") >= day)
+            rows = rows.filter(pl.col("date") >= day)
         for i, reason in enumerate(reasons):
             if reason not in REASONS:
                 raise InvalidInput(
-                    f"reasons[{i}] = {reason!r} is no reason; there is {', '.join(REASONS)}.",
+                    f"reasons[{i}] = {reason!r} is no reason; use {', '.join(REASONS)}.",
                     field=f"reasons[{i}]",
                 )
         if reasons:
-            found = found.filter(pl.col("reason").is_in(list(reasons)))
-        rows = found.head(limit).with_columns(
+            rows = rows.filter(pl.col("reason").is_in(list(reasons)))
+        answers = rows.head(limit).with_columns(
             pl.col("date").cast(pl.String), pl.lit("own_history").alias("basis")
         )
-        return rows.to_dicts()
+        return answers.to_dicts()
 
-    def _of(self, one: Mapping[str, str], where: str) -> pl.Expr:
-        for key in one:
+    def _match(self, keys: Mapping[str, str], where: str) -> pl.Expr:
+        """Select the rows of the series named by the field `where` of a request."""
+        for key in keys:
             if key not in self.grain.keys:
                 raise InvalidInput(
-                    f"{where}.{key} is not a key of the published forecasts: series here are "
-                    f"named by {' and '.join(self.grain.keys)} (grain {self.grain}).",
+                    f"{where}.{key} is not a key of the published forecasts: series are named "
+                    f"by {' and '.join(self.grain.keys)} (grain {self.grain}).",
                     field=f"{where}.{key}",
                 )
-        matches = [(pl.col(key) == value) | pl.col(key).is_null() for key, value in one.items()]
+        matches = [(pl.col(key) == value) | pl.col(key).is_null() for key, value in keys.items()]
         return pl.all_horizontal(pl.lit(value=True), *matches)

@@ -1,12 +1,13 @@
-"""Answers about demand, from the forecasts that the demand model published; routes ask here.
+"""Answers about demand from one published folder: forecasts by series, totals and anomalies.
 
-A forecast is looked up; one under another plan, or with its reasons, is made again.
+Published forecasts are looked up. Forecasts under another plan and explanations are computed
+on request.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +15,51 @@ from numpy.typing import NDArray
 from features.demand.grain import Grain
 from features.demand.plan import read_plan
 from features.errors import InvalidInput, NotFound, Unavailable
-from serving.demand.anomalies import Anomalies
-from serving.demand.cold_start import DemandNew, refuse_plan
-from serving.demand.reforecast import DemandAgain
-from serving.demand.totals import DemandTotals
+from features.typing import Floats
+from serving.demand.anomalies import AnomalyReader
+from serving.demand.cold_start import ColdStartForecaster
+from serving.demand.reforecast import Reforecaster
+from serving.demand.totals import TotalsReader
 from training.models.demand.contributions import REASONS
-from training.models.demand.distribution import between, level_name
+from training.models.demand.distribution import interpolate_level, level_name
 from training.models.demand.publish import load_about, scan_answers
 
-Key = tuple[str, ...]
-# Reasons take some forty milliseconds a series, and a client waits.
-MOST_EXPLAINED = 100
-# Where a series is found that has not sold yet; other places are levels of totals.
-_NEW = "new"
+Keys = Mapping[str, str]
+# An explanation takes some forty milliseconds a series, and a client waits.
+MAX_EXPLAINED_SERIES = 100
+
+
+class _Target(NamedTuple):
+    """What a request names: a published series, a published total, or a series without sales.
+
+    `row` is that of the published series or total; 0 where there is none.
+    """
+
+    kind: Literal["series", "total", "cold_start"]
+    row: int = 0
 
 
 @dataclass(frozen=True)
-class DemandAnswers:
+class _SeriesForecasts:
+    """Forecasts of some published series.
+
+    Attributes
+    ----------
+    names
+        Of the values: `mean`, the quantiles, and under a plan how the mean compares.
+    values
+        By row of the series, shape (periods, names).
+    explanations
+        By row of the series, shape (periods, `REASONS`), in units; empty if not requested.
+    """
+
+    names: list[str]
+    values: Mapping[int, Floats]
+    explanations: Mapping[int, Floats]
+
+
+@dataclass(frozen=True)
+class DemandReader:
     """One published version's forecasts, in memory.
 
     Attributes
@@ -38,279 +67,314 @@ class DemandAnswers:
     grain, horizon_days
         What a series is, and how far the forecasts reach.
     as_of
-        The instant at which they were made, ISO.
+        Instant at which the forecasts were made, ISO.
     dates
         First day of each period, ISO.
     rows
-        Row of each series in `values` and `own_history`.
+        Row of each series in `values` and `own_history`, by the values of the grain's keys.
     values
         Shape (series, periods, 1 + quantiles): the mean, then each of `quantiles`.
     own_history
-        Whether a series' own past carries its forecast, by row.
+        By row, whether the forecast rests on the series' own past.
     quantiles
         The published levels, ascending; others are interpolated.
-    again
-        What the forecasts were made from.
+    reforecaster
+        Computes forecasts under another plan and explanations.
     totals
-        The same of departments, locations and the chain.
-    new
-        What series without sales are forecast from.
-    found
-        What was not as expected of late; None where the records are too short to tell.
+        Forecasts of departments, locations and the chain.
+    cold_start
+        Computes forecasts of series without sales.
+    anomaly_reader
+        None where the records are too short for anomalies.
     """
 
     grain: Grain
     horizon_days: int
     as_of: str
     dates: tuple[str, ...]
-    rows: Mapping[Key, int]
-    values: NDArray[np.float64]
+    rows: Mapping[tuple[str, ...], int]
+    values: Floats
     own_history: NDArray[np.bool_]
     quantiles: tuple[float, ...]
-    again: DemandAgain
-    totals: DemandTotals
-    new: DemandNew
-    found: Anomalies | None
+    reforecaster: Reforecaster
+    totals: TotalsReader
+    cold_start: ColdStartForecaster
+    anomaly_reader: AnomalyReader | None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `DemandModel.publish` wrote."""
+        """Read a published demand folder."""
         about = load_about(folder)
-        grain, dates = Grain.parse(about.grain), about.dates
+        grain, periods = Grain.parse(about.grain), len(about.dates)
         answers = scan_answers(folder).collect().sort(*grain.keys, "date")
         names = ["mean", *map(level_name, about.quantiles)]
-        values = answers.select(names).to_numpy().reshape(-1, len(dates), len(names))
-        series = answers.gather_every(len(dates))
-        rows = {key: row for row, key in enumerate(series.select(grain.keys).iter_rows())}
+        series = answers.gather_every(periods)
         return cls(
-            grain,
-            about.horizon_days,
-            about.as_of,
-            dates,
-            rows,
-            values,
-            (series.get_column("basis") == "own_history").to_numpy(),
-            about.quantiles,
-            DemandAgain.load(folder),
-            DemandTotals.load(folder, about.total_levels, about.quantiles, len(dates)),
-            DemandNew.load(folder, about.quantiles),
-            Anomalies.load(folder, grain),
+            grain=grain,
+            horizon_days=about.horizon_days,
+            as_of=about.as_of,
+            dates=about.dates,
+            rows={keys: row for row, keys in enumerate(series.select(grain.keys).iter_rows())},
+            values=answers.select(names).to_numpy().reshape(-1, periods, len(names)),
+            own_history=(series.get_column("basis") == "own_history").to_numpy(),
+            quantiles=about.quantiles,
+            reforecaster=Reforecaster.load(folder),
+            totals=TotalsReader.load(folder, about),
+            cold_start=ColdStartForecaster.load(folder, about.quantiles),
+            anomaly_reader=AnomalyReader.load(folder, grain),
         )
 
     def answer(
         self,
-        series: Sequence[Mapping[str, str]],
+        series: Sequence[Keys],
         horizon_days: int | None = None,
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
         plan: Sequence[Mapping[str, Any]] = (),
-        why: bool = False,  # noqa: FBT001, FBT002 - a field of the request
+        explain: bool = False,  # noqa: FBT001, FBT002 - a field of the request
         decimals: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Answer for each series, in the order asked.
+        """Forecast each series, in the order of the request.
 
         Parameters
         ----------
         series
-            Each by the keys of the grain, such as `{"product_id": "1082185"}`; a product in no
-            catalogue also by its department or category.
+            Each by the keys of the grain, such as `{"product_id": "1082185"}`; a product
+            outside the catalogue also by its department or category; a total by its keys.
         horizon_days
-            How far ahead; by default as far as was forecast.
+            By default the published horizon.
         quantiles
-            Levels wanted, above 0 and below 1; those between published ones are interpolated.
+            Levels above 0 and below 1; those between published levels are interpolated.
         plan
-            Promotions and prices to forecast under, laid over those in the books.
-        why
-            Whether each period's reasons are wanted.
+            Promotions and prices that replace those of the recorded plan.
+        explain
+            Whether to split each mean into units by reason.
         decimals
-            Decimals that numbers are rounded to; full precision by default.
+            Decimals of the numbers; full precision by default.
 
         Returns
         -------
         list of dict
-            The keys, `basis` (`own_history`, or `look_alikes` for a series with little past of
-            its own or none), and `forecast`: for each period `date`, `mean` and the quantiles, such
-            as `q10` or `q97.5`. With a plan, also `mean_booked`, the mean under the books, and
-            `difference`, by how much the plan moves it; with `why`, also `why`: units by
-            reason, which add up to the mean.
+            The keys, `basis` (`own_history`, `total`, or `look_alikes` for a series forecast by
+            analogues), for a total `total_of`, and `forecast`: per period `date`, `mean` and the
+            quantiles, such as `q97.5`. With a plan, also `mean_recorded_plan` and `difference`
+            (mean less that); with `explain`, also `explanation`: units by reason, which sum
+            to the mean.
 
         Raises
         ------
         InvalidInput, MissingData
-            If a key is missing or not the grain's, the horizon too long or no multiple of the
+            If a key is missing or unexpected, the horizon too long or no multiple of the
             period, or the plan cannot be used.
         NotFound
-            If a series, or what is planned, is unknown.
+            If a series, or an id in the plan, is unknown.
         """
         periods = self._periods(horizon_days)
-        places = [self._place(one, f"series[{i}]") for i, one in enumerate(series)]
-        rows = sorted({row for level, row in places if level is None})
-        if plan or why:
-            self._refuse_plan([level for level, _ in places])
-        launched = self._launched(series, places)
-        if why and len(rows) > MOST_EXPLAINED:
-            raise InvalidInput(
-                f"why = true for {len(rows)} series: reasons are answered for at most "
-                f"{MOST_EXPLAINED} at a time. Ask in parts.",
-                field="why",
-            )
-        names = ["mean", *map(level_name, quantiles)]
-        numbers = self._levels(self.values[rows], quantiles)
-        reasons: list[list[list[float]]] = []
-        if plan or why:
-            shape = (len(rows), len(self.dates), -1)
-            frame = self.again.features(rows, read_plan(plan, self.as_of))
-            if plan:
-                under = self.again.forecast(frame, quantiles).reshape(shape)
-                mean = numbers[:, :, :1]
-                names = [*names, "mean_booked", "difference"]
-                numbers = np.concatenate([under, mean, under[:, :, :1] - mean], axis=2)
-            if why:
-                units = self.again.why(frame).reshape(shape)
-                reasons = (units if decimals is None else np.round(units, decimals)).tolist()
-        position = {row: i for i, row in enumerate(rows)}
+        targets = [self._target(keys, f"series[{i}]") for i, keys in enumerate(series)]
+        if plan or explain:
+            self._require_single_series(targets)
+        new = self._cold_start_values(series, targets, quantiles)
+        forecasts = self._series_forecasts(targets, quantiles, plan, explain=explain)
         answers = []
-        for i, (one, (level, row)) in enumerate(zip(series, places, strict=True)):
-            about: dict[str, Any] = {key: one[key] for key in self.grain.keys if key in one}
-            if level is None:
-                cells = numbers[position[row]]
-                about["basis"] = "own_history" if self.own_history[row] else "look_alikes"
-            elif level == _NEW:
-                cells = self._levels(launched[i], quantiles)
-                about = {**one, "basis": "look_alikes"}
-            else:
-                cells = self._levels(self.totals.values[row : row + 1], quantiles)[0]
-                about = {**one, "basis": "total", "total_of": int(self.totals.series[row])}
-            if decimals is not None:
-                cells = np.round(cells, decimals)
-            forecast: list[dict[str, Any]] = [
-                {"date": date, **dict(zip(names, values, strict=True))}
-                for date, values in zip(self.dates, cells[:periods].tolist(), strict=False)
+        for i, (keys, target) in enumerate(zip(series, targets, strict=True)):
+            values = new[i] if i in new else self._values(target, forecasts, quantiles)
+            points: list[dict[str, Any]] = [
+                {"date": date, **dict(zip(forecasts.names, numbers, strict=True))}
+                for date, numbers in zip(
+                    self.dates, _to_list(values[:periods], decimals), strict=False
+                )
             ]
-            if why:
-                for point, parts in zip(forecast, reasons[position[row]], strict=False):
-                    point["why"] = dict(zip(REASONS, parts, strict=True))
-            answers.append({**about, "forecast": forecast})
+            if explain:
+                explanations = _to_list(forecasts.explanations[target.row], decimals)
+                for point, units in zip(points, explanations, strict=False):
+                    point["explanation"] = dict(zip(REASONS, units, strict=True))
+            answers.append({**self._heading(keys, target), "forecast": points})
         return answers
 
-    def anomalies(self, **asked: Any) -> list[dict[str, Any]]:
-        """Return what was not as expected of late; see `Anomalies.answer`.
+    def anomalies(self, **filters: Any) -> list[dict[str, Any]]:
+        """Return recent anomalies; see `AnomalyReader.answer`.
 
         Raises
         ------
         Unavailable
-            If the records were too short to look back on.
+            If the records are too short for historical forecasts.
         """
-        if self.found is None:
+        if self.anomaly_reader is None:
             raise Unavailable(
-                "Nothing is known of anomalies: when this version was published the records were "
-                "too short to forecast their last part from what was before it. Import more of the "
-                "past, then run `foresell train demand`."
+                "There are no anomalies: when this version was published the records were too "
+                "short to forecast their last part from the part before it. Import a longer "
+                "history, then run `foresell train demand`."
             )
-        return self.found.answer(**asked)
-
-    def _levels(
-        self, values: NDArray[np.float64], quantiles: Sequence[float]
-    ) -> NDArray[np.float64]:
-        """Read the mean and any quantiles off published values, along the last axis."""
-        flat = values.reshape(-1, values.shape[-1])
-        columns = [
-            flat[:, 0],
-            *(between(flat[:, 1:], level, self.quantiles) for level in quantiles),
-        ]
-        return np.stack(columns, axis=1).reshape(*values.shape[:-1], len(columns))
+        return self.anomaly_reader.answer(**filters)
 
     def _periods(self, horizon_days: int | None) -> int:
         days = self.horizon_days if horizon_days is None else horizon_days
         if days > self.horizon_days:
             raise InvalidInput(
                 f"horizon = {days} days is too long: forecasts at the grain {self.grain} reach "
-                f"{self.horizon_days} days from {self.dates[0]} on; ask for no more.",
+                f"{self.horizon_days} days from {self.dates[0]} on; request no more.",
                 field="horizon",
             )
         return self.grain.periods(days)
 
-    def _place(self, one: Mapping[str, str], where: str) -> tuple[str | None, int]:
-        """Find a series, or a total: the level's name, and the row."""
-        level = self.totals.level_of(one)
-        if level is None or set(one) == set(self.grain.keys):
-            return self._row(one, where)
+    def _series_forecasts(
+        self,
+        targets: Sequence[_Target],
+        quantiles: Sequence[float],
+        plan: Sequence[Mapping[str, Any]],
+        *,
+        explain: bool,
+    ) -> _SeriesForecasts:
+        """Look up the published series among the targets; apply the plan and explain."""
+        rows = sorted({target.row for target in targets if target.kind == "series"})
+        if explain and len(rows) > MAX_EXPLAINED_SERIES:
+            raise InvalidInput(
+                f"explain = true for {len(rows)} series: at most {MAX_EXPLAINED_SERIES} are "
+                "explained at a time. Split the request.",
+                field="explain",
+            )
+        names = ["mean", *map(level_name, quantiles)]
+        values = self._interpolated(self.values[rows], quantiles)
+        explanations: dict[int, Floats] = {}
+        if plan or explain:
+            shape = (len(rows), len(self.dates), -1)
+            frame = self.reforecaster.features(rows, read_plan(plan, self.as_of))
+            if plan:
+                scenario = self.reforecaster.forecast(frame, quantiles).reshape(shape)
+                recorded = values[:, :, :1]
+                names += ["mean_recorded_plan", "difference"]
+                values = np.concatenate([scenario, recorded, scenario[:, :, :1] - recorded], axis=2)
+            if explain:
+                units = self.reforecaster.explain(frame).reshape(shape)
+                explanations = dict(zip(rows, units, strict=True))
+        return _SeriesForecasts(names, dict(zip(rows, values, strict=True)), explanations)
+
+    def _values(
+        self, target: _Target, forecasts: _SeriesForecasts, quantiles: Sequence[float]
+    ) -> Floats:
+        if target.kind == "series":
+            return forecasts.values[target.row]
+        return self._interpolated(self.totals.values[target.row], quantiles)
+
+    def _heading(self, keys: Keys, target: _Target) -> dict[str, Any]:
+        """Name a series and the basis of its forecast."""
+        if target.kind == "total":
+            return {**keys, "basis": "total", "total_of": int(self.totals.series[target.row])}
+        if target.kind == "cold_start":
+            return {**keys, "basis": "look_alikes"}
+        basis = "own_history" if self.own_history[target.row] else "look_alikes"
+        return {**{key: keys[key] for key in self.grain.keys}, "basis": basis}
+
+    def _interpolated(self, values: Floats, quantiles: Sequence[float]) -> Floats:
+        """Return the mean and the requested quantiles of published values, on the last axis."""
+        flat = values.reshape(-1, values.shape[-1])
+        columns = [
+            flat[:, 0],
+            *(interpolate_level(flat[:, 1:], level, self.quantiles) for level in quantiles),
+        ]
+        return np.stack(columns, axis=1).reshape(*values.shape[:-1], len(columns))
+
+    def _target(self, keys: Keys, where: str) -> _Target:
+        """Find what the keys at the field `where` name."""
+        level = self.totals.level_with(keys)
+        if level is None or set(keys) == set(self.grain.keys):
+            return self._series_target(keys, where)
         columns = self.totals.levels[level]
-        row = self.totals.rows.get((level, *(one[column] for column in columns)))
+        row = self.totals.rows.get((level, *(keys[column] for column in columns)))
         if row is None:
-            asked = ", ".join(f"{column} {one[column]!r}" for column in columns)
+            named = ", ".join(f"{column} {keys[column]!r}" for column in columns)
             raise NotFound(
-                f"{where}: {asked} is unknown: nothing of it sold in the half year before "
+                f"{where}: {named} is unknown: it has no sales in the half year before "
                 f"{self.as_of}; leave it out.",
                 field=f"{where}.{columns[0]}",
             )
-        return level, row
+        return _Target("total", row)
 
-    def _row(self, one: Mapping[str, str], where: str) -> tuple[str | None, int]:
-        keys, described = self.grain.keys, self.new.described_by
+    def _series_target(self, keys: Keys, where: str) -> _Target:
+        grain_keys, attributes = self.grain.keys, self.cold_start.attributes
+        self._check_keys(keys, where)
+        row = self.rows.get(tuple(keys[key] for key in grain_keys))
+        if row is None:
+            self.cold_start.check(keys, where)
+            return _Target("cold_start")
+        for key in attributes:
+            if key in keys:
+                raise InvalidInput(
+                    f"{where}.{key} = {keys[key]!r} describes a product without sales, and this "
+                    "product has sales; leave it out.",
+                    field=f"{where}.{key}",
+                )
+        return _Target("series", row)
+
+    def _check_keys(self, keys: Keys, where: str) -> None:
+        """Refuse keys that name neither a series nor a total."""
+        grain_keys, attributes = self.grain.keys, self.cold_start.attributes
         levels = ", ".join(self.totals.levels)
-        named = f"series here are named by {' and '.join(keys)} (grain {self.grain})"
-        named += f", products in no catalogue also by {' or '.join(described)}" if described else ""
+        named = f"series are named by {' and '.join(grain_keys)} (grain {self.grain})"
+        if attributes:
+            named += f", products outside the catalogue also by {' or '.join(attributes)}"
         named += f", totals by {levels}" if levels else ""
-        for key, value in one.items():
-            if key not in (*keys, *described):
+        for key, value in keys.items():
+            if key not in (*grain_keys, *attributes):
                 raise InvalidInput(
                     f"{where}.{key} = {value!r} is not a key of the published forecasts: {named}; "
                     "leave it out, or train and publish another grain.",
                     field=f"{where}.{key}",
                 )
-        for key in keys:
-            if key not in one:
+        for key in grain_keys:
+            if key not in keys:
                 raise InvalidInput(f"{where} lacks {key}: {named}.", field=f"{where}.{key}")
-        row = self.rows.get(tuple(one[key] for key in keys))
-        if row is None:
-            self.new.check(one, where)
-            return _NEW, 0
-        for key in described:
-            if key in one:
-                raise InvalidInput(
-                    f"{where}.{key} = {one[key]!r} describes a product that has not sold, and this "
-                    "one has; leave it out.",
-                    field=f"{where}.{key}",
-                )
-        return None, row
 
-    def _launched(
-        self, series: Sequence[Mapping[str, str]], places: Sequence[tuple[str | None, int]]
-    ) -> dict[int, NDArray[np.float64]]:
-        """Forecast the series that have not sold, by their place in the request."""
-        asked = [i for i, (level, _) in enumerate(places) if level == _NEW]
-        if not asked:
+    def _cold_start_values(
+        self, series: Sequence[Keys], targets: Sequence[_Target], quantiles: Sequence[float]
+    ) -> dict[int, Floats]:
+        """Forecast the series without sales, by their position in the request."""
+        positions = [i for i, target in enumerate(targets) if target.kind == "cold_start"]
+        if not positions:
             return {}
-        known, values = self.new.values([series[i] for i in asked])
-        found = {asked[row]: cells for row, cells in zip(known.tolist(), values, strict=True)}
-        for i in asked:
-            if i not in found:
+        known, values = self.cold_start.values([series[i] for i in positions])
+        forecasts = {
+            positions[row]: self._interpolated(published, quantiles)
+            for row, published in zip(known.tolist(), values, strict=True)
+        }
+        for i in positions:
+            if i not in forecasts:
                 raise self._unknown(series[i], f"series[{i}]")
-        return found
+        return forecasts
 
-    def _refuse_plan(self, levels: Sequence[str | None]) -> None:
-        for i, level in enumerate(levels):
-            if level == _NEW:
-                raise refuse_plan(f"series[{i}]")
-            if level is not None:
+    def _require_single_series(self, targets: Sequence[_Target]) -> None:
+        """Refuse plans and explanations for totals and for series without sales."""
+        for i, target in enumerate(targets):
+            if target.kind == "cold_start":
                 raise InvalidInput(
-                    f"series[{i}] is a total: a plan and reasons are answered for single series, "
-                    f"named by {' and '.join(self.grain.keys)}.",
+                    f"series[{i}] has not sold yet: plans and explanations need a series with "
+                    "sales. Request its forecast alone, or the plan of a similar product.",
+                    field=f"series[{i}]",
+                )
+            if target.kind == "total":
+                raise InvalidInput(
+                    f"series[{i}] is a total: plans and explanations are of single series, named "
+                    f"by {' and '.join(self.grain.keys)}.",
                     field=f"series[{i}]",
                 )
 
-    def _unknown(self, one: Mapping[str, str], where: str) -> NotFound:
+    def _unknown(self, keys: Keys, where: str) -> NotFound:
         unknown = (
             key
-            for place, key in enumerate(self.grain.keys)
-            if not any(known[place] == one[key] for known in self.rows)
+            for i, key in enumerate(self.grain.keys)
+            if not any(known[i] == keys[key] for known in self.rows)
         )
         key = next(unknown, self.grain.keys[0])
-        remedy = f"Ask for a {key} with sales, or import the tables that name it"
-        if key in self.grain.product_keys and self.new.described_by:
-            remedy += f"; or say of which {' or '.join(self.new.described_by)} it is"
+        remedy = f"Request a {key} with sales, or import the tables that name it"
+        if key in self.grain.product_keys and self.cold_start.attributes:
+            remedy += f"; or give its {' or '.join(self.cold_start.attributes)}"
         return NotFound(
-            f"{where}.{key} = {one[key]!r} is unknown: nothing with it was sold before "
-            f"{self.as_of}, and no table names it. {remedy}.",
+            f"{where}.{key} = {keys[key]!r} is unknown: it has no sales before {self.as_of}, and "
+            f"no table names it. {remedy}.",
             field=f"{where}.{key}",
         )
+
+
+def _to_list(values: Floats, decimals: int | None) -> list[list[float]]:
+    rounded = values if decimals is None else np.round(values, decimals)
+    rows: list[list[float]] = rounded.tolist()
+    return rows

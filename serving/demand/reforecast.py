@@ -1,7 +1,6 @@
-"""Forecasts made again for a few series: under another plan, or with their reasons.
+"""Forecasts that are computed on request for a few series: under another plan, or explained.
 
-The published model and books in, numbers out; the answers about demand ask here. Of the books
-only keys are held in memory: the rest is read for the series at hand.
+Of the extract only keys are held in memory; the rest is read for the requested series.
 """
 
 from collections.abc import Sequence
@@ -22,49 +21,51 @@ from training.models.demand.publish import load_extract, load_model
 
 
 @dataclass(frozen=True)
-class DemandAgain:
-    """What the published forecasts were made from.
+class Reforecaster:
+    """The published model and the records that it reads.
 
     Attributes
     ----------
-    model, records
-        What was fitted, and the records and plans that it is asked about.
+    model
+        The model that made the published forecasts.
+    extract
+        Sales, plans and attributes of the published series.
     """
 
     model: DemandModel
-    records: PublishedRecords
+    extract: PublishedRecords
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `publish` wrote."""
+        """Read a published demand folder."""
         return cls(load_model(folder), load_extract(folder))
 
     def features(self, rows: list[int], plan: list[PlanRow] | None = None) -> pl.DataFrame:
-        """Compute the features of series, under a plan.
+        """Compute the features of series under a plan.
 
         Parameters
         ----------
         rows
             Rows of the series among the published forecasts, ascending.
         plan
-            What is planned; by default what is booked.
+            Promotions and prices that replace recorded ones; by default none.
 
         Raises
         ------
         NotFound, InvalidInput, MissingData
-            If the plan cannot be used; see `PublishedRecords.dataset`.
+            If the plan cannot be used.
         """
-        ids = self.records.index[rows].select(self.records.grain.keys)
-        dataset = self.records.dataset(rows, plan)
-        return self.model.features(dataset, parse_as_of(self.records.as_of), ids)
+        ids = self.extract.index[rows].select(self.extract.grain.keys)
+        dataset = self.extract.dataset(rows, plan)
+        return self.model.features(dataset, parse_as_of(self.extract.as_of), ids)
 
     def forecast(self, frame: pl.DataFrame, levels: Sequence[float]) -> Floats:
         """Forecast from features: the mean and the quantiles of each row."""
         names = ["mean", *map(level_name, levels)]
         return self.model.forecast(frame, levels).select(names).to_numpy()
 
-    def why(self, frame: pl.DataFrame) -> Floats:
-        """Say why in units, from features: a column for each of `REASONS`."""
-        keys = [*self.records.grain.keys, "date"]
-        wide = self.model.why(frame).pivot(on="reason", index=keys, values="units")
-        return wide.select(REASONS).to_numpy()
+    def explain(self, frame: pl.DataFrame) -> Floats:
+        """Split the mean of each row of features into units, a column for each of `REASONS`."""
+        keys = [*self.extract.grain.keys, "date"]
+        rows = self.model.explain_features(frame)
+        return rows.pivot(on="reason", index=keys, values="units").select(REASONS).to_numpy()

@@ -1,4 +1,4 @@
-"""What will sell."""
+"""Routes about demand: forecasts and anomalies."""
 
 from typing import Annotated
 
@@ -12,37 +12,42 @@ from serving.http.rounding import DECIMALS
 from serving.http.schemas import Answer
 
 
-def router(asking: Responder) -> APIRouter:
-    """Build the routes that ask through `asking`."""
+def router(responder: Responder) -> APIRouter:
+    """Build the routes."""
     router = APIRouter()
 
     @router.post("/v1/forecast", response_model=Answer[Forecast], responses=ERRORS)
-    async def forecast(ask: Annotated[ForecastRequest, Body()]) -> Response:
-        """Say how much of each series will sell, also under another plan, and why."""
-        plan = [row.model_dump(exclude_none=True) for row in ask.plan]
-        # What is made again costs a thousand times what is looked up.
-        again = bool(plan) or ask.why
-        return await asking.answer(
+    async def forecast(request: Annotated[ForecastRequest, Body()]) -> Response:
+        """Forecast the units of each series, by default under the recorded plan; explain it."""
+        plan = [row.model_dump(exclude_none=True) for row in request.plan]
+        # To compute a forecast takes a thousand times as long as to look one up.
+        computed = bool(plan) or request.explain
+        return await responder.answer(
             "demand",
-            ask,
-            lambda answers: answers.answer(
-                ask.series, ask.horizon, ask.quantiles, plan, ask.why, DECIMALS
+            request,
+            lambda reader: reader.answer(
+                request.series,
+                request.horizon,
+                request.quantiles,
+                plan,
+                request.explain,
+                DECIMALS,
             ),
-            INLINE + 1 if again else len(ask.series),
+            INLINE + 1 if computed else len(request.series),
             rounded=True,
         )
 
     @router.post("/v1/anomalies", response_model=Answer[Anomaly], responses=ERRORS)
-    async def anomalies(ask: Annotated[AnomaliesRequest, Body()]) -> Response:
-        """Name recent periods that sold not as expected, the largest first, and why."""
-        asked = {
-            "series": ask.series,
-            "from_date": ask.from_date,
-            "reasons": ask.reasons,
-            "limit": ask.limit,
+    async def anomalies(request: Annotated[AnomaliesRequest, Body()]) -> Response:
+        """Return recent periods with unexpected sales, the largest first, with likely reasons."""
+        filters = {
+            "series": request.series,
+            "from_date": request.from_date,
+            "reasons": request.reasons,
+            "limit": request.limit,
         }
-        return await asking.answer(
-            "demand", ask, lambda answers: answers.anomalies(**asked), INLINE + 1
+        return await responder.answer(
+            "demand", request, lambda reader: reader.anomalies(**filters), INLINE + 1
         )
 
     return router

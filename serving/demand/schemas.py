@@ -1,4 +1,4 @@
-"""How much of which series will sell."""
+"""Requests and responses about demand."""
 
 import datetime as dt
 from typing import Annotated
@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from serving.http.schemas import Id, Request, Result
 
-MOST_SERIES = 1_000
-MOST_PLANNED = 1_000
+MAX_SERIES = 1_000
+MAX_PLAN_ROWS = 1_000
 
 
-class Planned(BaseModel):
-    """A promotion, a price, or both, that are planned for a product on some days."""
+class PlanRow(BaseModel):
+    """A promotion, a price, or both, planned for a product on some days."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -20,21 +20,21 @@ class Planned(BaseModel):
     location_id: Id | None = Field(None, description="by default every location")
     kind: Id | None = Field(
         None,
-        description="of the promotion, such as `mailer`; `none` takes off what is booked; leave "
+        description="of the promotion, such as `mailer`; `none` removes recorded promotions; leave "
         "it out to plan a price alone",
     )
     depth: float | None = Field(None, ge=0, le=1, description="share of the price taken off")
-    price: float | None = Field(None, ge=0, description="unit price; by default the booked one")
+    price: float | None = Field(None, ge=0, description="unit price; by default the recorded one")
     from_date: Annotated[str, Field(max_length=40, description="first day, ISO")]
     to_date: str | None = Field(
         None,
         max_length=40,
-        description="the day after the last, ISO; a price without it stays",
+        description="the day after the last, ISO; a price without it has no end",
     )
 
 
 class ForecastRequest(Request):
-    """How much of which series will sell."""
+    """Series or totals to forecast, and the plan to forecast under."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -51,7 +51,7 @@ class ForecastRequest(Request):
                             "to_date": "2018-01-15",
                         }
                     ],
-                    "why": True,
+                    "explain": True,
                 }
             ]
         }
@@ -62,67 +62,67 @@ class ForecastRequest(Request):
         FailFast(),
         Field(
             min_length=1,
-            max_length=MOST_SERIES,
+            max_length=MAX_SERIES,
             description="the series, each by the keys of the published grain, such as "
             "`product_id` and `location_id`, or totals, such as `department`, `location_id` or "
             "{} for the whole chain; answers come in this order",
         ),
     ]
     horizon: int | None = Field(
-        None, ge=1, description="days from `as_of`; by default as far as the model looks"
+        None, ge=1, description="days from `as_of`; by default the published horizon"
     )
     quantiles: Annotated[
         list[Annotated[float, Field(gt=0, lt=1)]],
         Field(
             min_length=1,
             max_length=20,
-            description="levels of the forecast distribution, any; 0.1 is answered as `q10`, "
-            "0.975 as `q97.5`",
+            description="levels of the forecast distribution; 0.1 is the field `q10`, 0.975 is "
+            "`q97.5`",
         ),
     ] = [0.1, 0.5, 0.9]
     plan: Annotated[
-        list[Planned],
+        list[PlanRow],
         FailFast(),
         Field(
-            max_length=MOST_PLANNED,
-            description="what if: forecast as if this stood in the books; a row replaces what is "
-            "booked for its product, location and kind on its days, the rest stays",
+            max_length=MAX_PLAN_ROWS,
+            description="scenario: a row replaces the recorded plan for its product, location and "
+            "kind on its days; the rest of the recorded plan stays",
         ),
     ] = []
-    why: bool = Field(default=False, description="whether to say what each forecast is made of")
+    explain: bool = Field(default=False, description="whether to split each mean by reason")
 
 
 class ForecastPoint(BaseModel):
-    """A forecast for one period; one further field a quantile, such as `q10`."""
+    """A forecast for one period, with a field per quantile, such as `q10`."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float] = Field(init=False)
 
     date: dt.date = Field(description="the period's first day")
     mean: float = Field(ge=0)
-    mean_booked: float | None = Field(
-        None, ge=0, description="with a plan: the mean under the plan in the books"
+    mean_recorded_plan: float | None = Field(
+        None, ge=0, description="with a plan: the mean under the recorded plan"
     )
-    difference: float | None = Field(None, description="with a plan: mean - mean_booked")
-    why: dict[str, float] | None = Field(
+    difference: float | None = Field(None, description="with a plan: mean - mean_recorded_plan")
+    explanation: dict[str, float] | None = Field(
         None,
-        description="with `why`: units by reason (level, trend, season, holiday, promotion, "
-        "price, other), which add up to the mean",
+        description="with `explain`: units by reason (level, trend, season, holiday, promotion, "
+        "price, other), which sum to the mean",
     )
 
 
 class Forecast(Result):
-    """A series' forecast, with the keys that name it, such as `product_id`."""
+    """The forecast of a series or total, with its keys, such as `product_id`."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str] = Field(init=False)
 
-    total_of: int | None = Field(None, description="of a total: how many series it adds up")
+    total_of: int | None = Field(None, description="of a total: its number of series")
     forecast: list[ForecastPoint]
 
 
 class AnomaliesRequest(Request):
-    """What was not as expected of late."""
+    """Filters of the recent anomalies."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"reasons": ["stock_out", "closure"], "limit": 20}]}
@@ -132,31 +132,31 @@ class AnomaliesRequest(Request):
         list[dict[str, Id]],
         FailFast(),
         Field(
-            max_length=MOST_SERIES,
+            max_length=MAX_SERIES,
             description="by one or more keys of the published grain; by default all",
         ),
     ] = []
-    from_date: str | None = Field(None, max_length=40, description="the first day wanted, ISO")
+    from_date: str | None = Field(None, max_length=40, description="the first day, ISO")
     reasons: Annotated[list[str], Field(max_length=20)] = Field(
         [],
-        description="of these alone: closure, stock_out, holiday, event, promotion_not_recorded, "
+        description="by default all: closure, stock_out, holiday, event, promotion_not_recorded, "
         "promotion_not_seen, unexplained",
     )
     limit: int = Field(100, ge=1, le=10_000)
 
 
 class Anomaly(Result):
-    """One period that sold not as expected, with the keys of its series (null: all)."""
+    """One period with unexpected sales, with the keys of its series (null: all)."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str | None] = Field(init=False)
 
     date: dt.date = Field(description="the period's first day")
-    units: float = Field(description="what was sold")
-    mean: float = Field(description="what was expected, by a forecast made before")
-    low: float = Field(description="ordinary periods sell from here")
-    high: float = Field(description="to here")
+    units: float = Field(description="units sold")
+    mean: float = Field(description="units expected by an earlier forecast")
+    low: float = Field(description="lower end of the range of ordinary periods")
+    high: float = Field(description="upper end of the range of ordinary periods")
     size: float = Field(description="units - mean")
-    score: float = Field(description="how far out, where ordinary periods have a spread of 1")
-    reason: str = Field(description="the likeliest")
-    series: int = Field(description="how many series it stands for; more than one in a closure")
+    score: float = Field(description="deviation, where ordinary periods have a spread of 1")
+    reason: str = Field(description="the likeliest one")
+    series: int = Field(description="number of series; more than one in a closure")

@@ -1,6 +1,6 @@
-"""Published totals of departments, locations and the chain; the answers about demand ask here."""
+"""Published forecasts of totals: departments, locations, the whole chain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,54 +9,55 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.typing import Floats
 from training.models.demand.distribution import level_name
-from training.models.demand.publish import load_totals
-from training.models.demand.reconciliation import columns_of
+from training.models.demand.publish import PublishedAbout, load_totals
+from training.models.demand.reconciliation import level_columns
 
 
 @dataclass(frozen=True)
-class DemandTotals:
+class TotalsReader:
     """The totals of one published version, in memory.
 
     Attributes
     ----------
     levels
-        Columns that name a total, by the level's name; none for the whole chain.
+        Columns that name a total, by level; none for the whole chain.
     rows
-        Row of each total in `values`, by the level's name and the total's values.
+        Row of each total in `values`, by the level and the values of its columns.
     values
-        Shape (totals, periods, 1 + quantiles), as of the series.
+        Shape (totals, periods, 1 + quantiles): the mean, then the published quantiles.
     series
-        How many series each total adds up.
+        Number of series in each total.
     """
 
     levels: Mapping[str, tuple[str, ...]]
     rows: Mapping[tuple[str, ...], int]
-    values: NDArray[np.float64]
+    values: Floats
     series: NDArray[np.int64]
 
     @classmethod
-    def load(
-        cls, folder: Path, levels: Sequence[str], quantiles: Sequence[float], periods: int
-    ) -> Self:
-        """Read what `publish` wrote; nothing where the records were too short to look back on."""
-        named = {level: tuple(columns_of(level)) for level in levels}
-        names = ["mean", *map(level_name, quantiles)]
+    def load(cls, folder: Path, about: PublishedAbout) -> Self:
+        """Read the totals of a published folder; none where it has no `total_levels`."""
+        levels = {level: tuple(level_columns(level)) for level in about.total_levels}
+        names = ["mean", *map(level_name, about.quantiles)]
+        periods = len(about.dates)
         rows: dict[tuple[str, ...], int] = {}
         if not levels:
-            return cls(named, rows, np.zeros((0, periods, len(names))), np.zeros(0, dtype=int))
+            return cls(levels, rows, np.zeros((0, periods, len(names))), np.zeros(0, dtype=int))
         frame = load_totals(folder)
         parts = []
-        for level, columns in named.items():
-            own = frame.filter(pl.col("level") == level).sort(*columns, "date")
-            for one in own.gather_every(periods).select("level", *columns).iter_rows():
-                rows[one] = len(rows)
-            parts.append(own)
-        whole = pl.concat(parts)
-        values = whole.select(names).to_numpy().reshape(-1, periods, len(names))
-        return cls(named, rows, values, whole["series"].to_numpy()[::periods])
+        for level, columns in levels.items():
+            part = frame.filter(pl.col("level") == level).sort(*columns, "date")
+            for keys in part.gather_every(periods).select("level", *columns).iter_rows():
+                rows[keys] = len(rows)
+            parts.append(part)
+        totals = pl.concat(parts)
+        values = totals.select(names).to_numpy().reshape(-1, periods, len(names))
+        return cls(levels, rows, values, totals["series"].to_numpy()[::periods])
 
-    def level_of(self, keys: Mapping[str, str]) -> str | None:
-        """Name the level whose totals are named by these keys, if there is one."""
-        wanted = set(keys)
-        return next((name for name, columns in self.levels.items() if set(columns) == wanted), None)
+    def level_with(self, keys: Mapping[str, str]) -> str | None:
+        """Return the level whose totals are named by exactly these keys, if there is one."""
+        return next(
+            (name for name, columns in self.levels.items() if set(columns) == set(keys)), None
+        )

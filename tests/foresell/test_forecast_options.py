@@ -84,8 +84,8 @@ def test_a_plan_in_a_file_moves_only_the_weeks_and_departments_it_covers(
     plan.write_text(f"product_id,kind,from_date,to_date\n{product},display,2017-12-11,2017-12-18\n")
     code, rows, err = score("--plan", str(plan))
     assert code == 0, err
-    assert rows["mean_booked"].equals(booked["mean"].alias("mean_booked"))
-    assert (rows["mean"] - rows["mean_booked"]).equals(rows["difference"].alias("mean"))
+    assert rows["mean_recorded_plan"].equals(booked["mean"].alias("mean_recorded_plan"))
+    assert (rows["mean"] - rows["mean_recorded_plan"]).equals(rows["difference"].alias("mean"))
     covered = (pl.col("department") == "PASTRY") & (pl.col("date").cast(pl.String) == "2017-12-11")
     assert rows.filter(~covered, pl.col("difference") != 0).is_empty()
 
@@ -230,7 +230,7 @@ def test_python_answers_under_a_plan(model, shop, product):
     )
     ids = pd.DataFrame({"department": ["PASTRY", "GROCERY"]})
     answers = foresell.predict(model, shop, AS_OF, ids, plan=plan)
-    assert {"mean", "mean_booked", "difference"} <= set(answers.columns)
+    assert {"mean", "mean_recorded_plan", "difference"} <= set(answers.columns)
     assert (answers[answers["department"] != "PASTRY"]["difference"] == 0).all()
 
 

@@ -1,8 +1,7 @@
-"""Forecasts made without knowing what came in, days and weeks that were not as expected out.
+"""Historical forecasts with outcomes in; periods outside their expected range, with reasons, out.
 
-A period is an anomaly where sales left a band that ordinary periods leave rarely: the tails
-of the forecast's distribution, stretched by how wide forecasts proved to be. Beside it stands
-what is likely to have happened.
+A period is an anomaly if its sales are outside a band that ordinary periods rarely leave: the
+tails of the forecast's distribution, rescaled to the measured spread of residuals.
 """
 
 from collections.abc import Iterable
@@ -20,9 +19,9 @@ from features.demand.series import all_series
 from features.demand.stockouts import out_of_stock
 from features.typing import Floats
 from training.models.demand.distribution import LEVELS, level_name
-from training.models.demand.historical_forecasts import APART
+from training.models.demand.historical_forecasts import ORIGIN_STEP_PERIODS
 
-# The share of ordinary periods that are reported although nothing was the matter.
+# The share of ordinary periods that are reported.
 FALSE_ALARMS = 0.001
 REASONS = (
     "closure",
@@ -34,26 +33,26 @@ REASONS = (
     "unexplained",
 )
 _Z = stats.norm.ppf(LEVELS)
-# A place that should have sold so much and sold nothing was closed.
-_CLOSED_UNITS = 20.0
-# A series that should have sold so much and sold nothing was out of stock, or not on the shelf.
-_EMPTY_UNITS = 3.0
-# A share of the period on promotion that counts as promoted.
-_PROMOTED = 0.1
-# A place as a whole is out of the ordinary beyond so many of its usual deviations.
-_PLACE_Z = 4.0
+# A location with at least this many expected units and no sales was closed.
+_CLOSURE_UNITS = 20.0
+# A series with at least this many expected units and no sales was out of stock or off the shelf.
+_STOCK_OUT_UNITS = 3.0
+# A period counts as promoted from this planned share on.
+_PROMOTED_SHARE = 0.1
+# A location's total is unusual beyond so many of its usual deviations.
+_LOCATION_Z = 4.0
 
 
 @dataclass(frozen=True)
 class Band:
-    """How far ordinary periods stray from their forecasts, on the scale of a normal distribution.
+    """The range of ordinary residuals, on the scale of a normal distribution.
 
     Attributes
     ----------
     centre, spread
-        Of the strays; 0 and 1 where forecasts are calibrated.
+        Of the residuals; 0 and 1 where forecasts are calibrated.
     bound
-        Strays beyond it, in spreads from the centre, are anomalies.
+        Residuals beyond it, in spreads from the centre, are anomalies.
     """
 
     centre: float
@@ -61,71 +60,70 @@ class Band:
     bound: float
 
     @classmethod
-    def fit(cls, strays: Floats, false_alarms: float) -> "Band":
-        """Measure on the middle four fifths: what is out of the ordinary is not to widen it."""
-        low, high = np.quantile(strays, (0.1, 0.9))
+    def fit(cls, residuals: Floats, false_alarms: float) -> "Band":
+        """Fit on the middle 80 % of residuals, so that anomalies do not widen the band."""
+        low, high = np.quantile(residuals, (0.1, 0.9))
         spread = max(float(high - low) / (2 * float(stats.norm.ppf(0.9))), 0.5)
         bound = float(stats.norm.ppf(1 - false_alarms / 2))
         return cls(float(low + high) / 2, spread, bound)
 
 
-def near(past: Iterable[pl.DataFrame], grain: Grain) -> pl.DataFrame:
-    """Keep of the frames of `HistoricalForecasts.look_back` what anomalies are looked for in.
+def without_overlap(past: Iterable[pl.DataFrame], grain: Grain) -> pl.DataFrame:
+    """Keep the periods of steady series from one origin to the next: each is forecast once.
 
-    That is each steady series' periods from one origin to the next: each is forecast once.
+    `past` are the frames of `HistoricalForecasts.by_origin`.
     """
-    apart = APART[grain.freq]
-    kept = [frame.filter(pl.col("steady"), pl.col("step") < apart) for frame in past]
+    steps = ORIGIN_STEP_PERIODS[grain.freq]
+    kept = [frame.filter(pl.col("steady"), pl.col("step") < steps) for frame in past]
     return pl.concat(kept).drop("steady", "sampled")
 
 
-def anomalies(
+def detect_anomalies(
     dataset: Dataset,
     grain: Grain,
     country: str,
     past: pl.DataFrame,
     false_alarms: float = FALSE_ALARMS,
 ) -> pl.DataFrame:
-    """Find the periods that were not as expected.
+    """Return the periods outside their expected range.
 
     Parameters
     ----------
     dataset, grain, country
-        The stock table and the holidays tell why.
+        Their stock table and public holidays are among the reasons.
     past
-        As of `near`.
+        As of `without_overlap`.
     false_alarms
-        The share of ordinary periods that may be reported.
+        The share of ordinary periods that are reported.
 
     Returns
     -------
     polars.DataFrame
         The grain's keys, `date`, `units` (sold), `mean` (expected), `low` and `high` (the
-        band), `size` (units - mean), `score` (how far out, where ordinary periods have a
-        spread of 1), `reason` and `series`: a closure is one row, with null for the product,
-        that stands for so many series. The largest size first.
+        band), `size` (units - mean), `score` (residual in spreads from the centre), `reason`
+        and `series`: a closure is one row, with a null product, for so many series. Sorted by
+        absolute size, the largest first.
     """
     if past.is_empty():
-        return _laid_out(past, grain).with_columns(pl.lit(1).alias("series"))
-    strays = _strays(past)
-    band = Band.fit(strays, false_alarms)
-    score = (strays - band.centre) / band.spread
-    low, high = (_at(past, band.centre + side * band.bound * band.spread) for side in (-1, 1))
-    told = past.with_columns(
+        return _select_columns(past, grain).with_columns(pl.lit(1).alias("series"))
+    residuals = _residuals(past)
+    band = Band.fit(residuals, false_alarms)
+    score = (residuals - band.centre) / band.spread
+    low, high = (_units_at(past, band.centre + s * band.bound * band.spread) for s in (-1, 1))
+    periods = past.with_columns(
         pl.Series("score", score), pl.Series("low", low), pl.Series("high", high)
     )
-    told = _with_place(told, grain)
-    told = told.with_columns(
-        _holiday(told, grain, country),
-        _empty(dataset, grain, told),
+    periods = _with_location(periods, grain)
+    periods = periods.with_columns(
+        _near_holiday(periods, grain, country),
+        _out_of_stock(dataset, grain, periods),
         size=pl.col("units") - pl.col("mean"),
     )
-    closed = told.filter("closed")
-    single = told.filter(~pl.col("closed"), pl.col("score").abs() > band.bound)
+    closures = _closures(periods.filter("closed"), grain)
+    single = periods.filter(~pl.col("closed"), pl.col("score").abs() > band.bound)
     single = single.with_columns(_reason().alias("reason"), series=pl.lit(1))
-    whole = _closures(closed, grain)
-    found = pl.concat([_laid_out(single, grain, "series"), _laid_out(whole, grain, "series")])
-    return found.sort(
+    parts = [_select_columns(frame, grain, "series") for frame in (single, closures)]
+    return pl.concat(parts).sort(
         pl.col("size").abs(),
         *grain.keys,
         "date",
@@ -133,119 +131,121 @@ def anomalies(
     )
 
 
-def _laid_out(frame: pl.DataFrame, grain: Grain, *more: str) -> pl.DataFrame:
+def _select_columns(frame: pl.DataFrame, grain: Grain, *further: str) -> pl.DataFrame:
+    """Select the columns of anomalies; those that are missing are null."""
     numbers = ("low", "high", "size", "score")
-    lacking = [pl.lit(None, dtype=pl.Float64).alias(n) for n in numbers if n not in frame.columns]
+    nulls = [pl.lit(None, dtype=pl.Float64).alias(n) for n in numbers if n not in frame.columns]
     if "reason" not in frame.columns:
-        lacking.append(pl.lit(None, dtype=pl.String).alias("reason"))
-    names = [*grain.keys, "date", "units", "mean", *numbers, "reason", *more]
-    return frame.with_columns(lacking).select(names)
+        nulls.append(pl.lit(None, dtype=pl.String).alias("reason"))
+    names = [*grain.keys, "date", "units", "mean", *numbers, "reason", *further]
+    return frame.with_columns(nulls).select(names)
 
 
-def _grid(past: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
-    """Return quantiles, and by how many units a stray of one grows below and above them."""
+def _tails(past: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Return the quantiles, and the units per normal deviate below and above them."""
     grid = past.select(map(level_name, LEVELS)).to_numpy()
-    quarter, three = LEVELS.index(0.25), LEVELS.index(0.75)
-    least = 0.25 + 0.25 * np.sqrt(past.get_column("mean").to_numpy())
-    below = (grid[:, quarter] - grid[:, 0]) / (_Z[quarter] - _Z[0])
-    above = (grid[:, -1] - grid[:, three]) / (_Z[-1] - _Z[three])
-    return grid, np.maximum(below, least), np.maximum(above, least)
+    lower, upper = LEVELS.index(0.25), LEVELS.index(0.75)
+    minimum = 0.25 + 0.25 * np.sqrt(past.get_column("mean").to_numpy())
+    below = (grid[:, lower] - grid[:, 0]) / (_Z[lower] - _Z[0])
+    above = (grid[:, -1] - grid[:, upper]) / (_Z[-1] - _Z[upper])
+    return grid, np.maximum(below, minimum), np.maximum(above, minimum)
 
 
-def _strays(past: pl.DataFrame) -> Floats:
-    """Say where in its forecast's distribution each outcome lies, as a normal deviate."""
-    grid, below, above = _grid(past)
+def _residuals(past: pl.DataFrame) -> Floats:
+    """Return the position of each outcome in its forecast's distribution, as a normal deviate."""
+    grid, below, above = _tails(past)
     units = past.get_column("units").to_numpy()
-    # Of equal quantiles the highest counts: to sell nothing is ordinary where q30 is nothing.
+    # Of equal quantiles the highest counts: no sales are ordinary where q30 is zero.
     right = (grid <= units[:, None]).sum(axis=1)
     left = np.clip(right - 1, 0, len(LEVELS) - 1)
     right = np.minimum(right, len(LEVELS) - 1)
     rows = np.arange(len(units))
     span = grid[rows, right] - grid[rows, left]
     share = np.divide(units - grid[rows, left], span, out=np.zeros_like(units), where=span > 0)
-    found: Floats = _Z[left] + np.clip(share, 0, 1) * (_Z[right] - _Z[left])
-    found = np.where(units < grid[:, 0], _Z[0] - (grid[:, 0] - units) / below, found)
-    return np.where(units > grid[:, -1], _Z[-1] + (units - grid[:, -1]) / above, found)
+    inside: Floats = _Z[left] + np.clip(share, 0, 1) * (_Z[right] - _Z[left])
+    lower = np.where(units < grid[:, 0], _Z[0] - (grid[:, 0] - units) / below, inside)
+    return np.where(units > grid[:, -1], _Z[-1] + (units - grid[:, -1]) / above, lower)
 
 
-def _at(past: pl.DataFrame, stray: float) -> Floats:
-    """Return the units that are a stray away."""
-    grid, below, above = _grid(past)
-    if stray <= _Z[0]:
-        found: Floats = grid[:, 0] - (_Z[0] - stray) * below
-    elif stray >= _Z[-1]:
-        found = grid[:, -1] + (stray - _Z[-1]) * above
+def _units_at(past: pl.DataFrame, residual: float) -> Floats:
+    """Return the units at a residual in each forecast's distribution, at least zero."""
+    grid, below, above = _tails(past)
+    if residual <= _Z[0]:
+        units: Floats = grid[:, 0] - (_Z[0] - residual) * below
+    elif residual >= _Z[-1]:
+        units = grid[:, -1] + (residual - _Z[-1]) * above
     else:
-        right = int(np.searchsorted(_Z, stray))
-        share = (stray - _Z[right - 1]) / (_Z[right] - _Z[right - 1])
-        found = (1 - share) * grid[:, right - 1] + share * grid[:, right]
-    return np.maximum(found, 0.0)
+        right = int(np.searchsorted(_Z, residual))
+        share = (residual - _Z[right - 1]) / (_Z[right] - _Z[right - 1])
+        units = (1 - share) * grid[:, right - 1] + share * grid[:, right]
+    return np.maximum(units, 0.0)
 
 
-def _with_place(told: pl.DataFrame, grain: Grain) -> pl.DataFrame:
-    """Add how each place, or the chain, did as a whole: `closed` and `place` (a deviate)."""
+def _with_location(periods: pl.DataFrame, grain: Grain) -> pl.DataFrame:
+    """Add `closed` and `location_z`, the deviation of the location's (or chain's) total."""
     where = list(grain.location_keys)
-    sums = told.group_by(*where, "date").agg(
-        pl.col("units").sum().alias("sold"), pl.col("mean").sum().alias("due"), pl.len()
+    sums = periods.group_by(*where, "date").agg(
+        pl.col("units").sum(), pl.col("mean").sum(), pl.len()
     )
-    ratio = ((pl.col("sold") + 1) / (pl.col("due") + 1)).log()
+    ratio = ((pl.col("units") + 1) / (pl.col("mean") + 1)).log()
     sums = sums.with_columns(ratio.alias("ratio"))
     over = where or pl.lit(1)
-    middle = pl.col("ratio").median().over(over)
-    spread = 1.4826 * (pl.col("ratio") - middle).abs().median().over(over)
-    # A place of few units strays by chance.
-    by_chance = 1 / (pl.col("due") + 1).sqrt()
+    median = pl.col("ratio").median().over(over)
+    # 1.4826 times the median absolute deviation estimates a normal standard deviation.
+    spread = 1.4826 * (pl.col("ratio") - median).abs().median().over(over)
+    # The deviation of a location with few units is at least that of a Poisson count.
+    poisson = 1 / (pl.col("mean") + 1).sqrt()
+    no_sales = (pl.col("units") == 0) & (pl.col("mean") >= _CLOSURE_UNITS)
     sums = sums.with_columns(
-        ((pl.col("ratio") - middle) / pl.max_horizontal(spread, by_chance)).alias("place"),
-        ((pl.col("sold") == 0) & (pl.col("due") >= _CLOSED_UNITS) & (pl.col("len") > 1)).alias(
-            "closed"
-        ),
+        ((pl.col("ratio") - median) / pl.max_horizontal(spread, poisson)).alias("location_z"),
+        (no_sales & (pl.col("len") > 1)).alias("closed"),
     )
-    return told.join(
-        sums.select(*where, "date", "place", "closed"),
+    return periods.join(
+        sums.select(*where, "date", "location_z", "closed"),
         on=[*where, "date"],
         how="left",
         maintain_order="left",
     )
 
 
-def _holiday(told: pl.DataFrame, grain: Grain, country: str) -> pl.Series:
-    """Say whether a holiday falls into the period or on the day after it."""
-    days = told.get_column("date").cast(pl.Int32)
+def _near_holiday(periods: pl.DataFrame, grain: Grain, country: str) -> pl.Series:
+    """Return `holiday`: whether one falls into the period or on the day after it."""
+    days = periods.get_column("date").cast(pl.Int32)
     calendar = season(sorted(set(days.to_list())), grain.days, country)
-    ahead = dict(zip(calendar["day"], calendar["to_holiday"], strict=True))
-    return pl.Series("holiday", [ahead[day] <= grain.days for day in days.to_list()])
+    days_to = dict(zip(calendar["day"], calendar["to_holiday"], strict=True))
+    return pl.Series("holiday", [days_to[day] <= grain.days for day in days.to_list()])
 
 
-def _empty(dataset: Dataset, grain: Grain, told: pl.DataFrame) -> pl.Series:
-    """Say whether the stock table shows a part of the period without stock."""
-    nothing = pl.Series("out", [False] * told.height)
-    day = to_day(told.get_column("date").max())  # type: ignore[arg-type]
-    found = out_of_stock(dataset, grain, day)
-    if found is None:
-        return nothing
+def _out_of_stock(dataset: Dataset, grain: Grain, periods: pl.DataFrame) -> pl.Series:
+    """Return `out`: whether the stock table shows a part of the period without stock."""
+    day = to_day(periods.get_column("date").max())  # type: ignore[arg-type]
+    stockouts = out_of_stock(dataset, grain, day)
+    if stockouts is None:
+        return pl.Series("out", [False] * periods.height)
     index = all_series(dataset, grain).index.select("series", *grain.keys).collect().to_polars()
     first = (pl.col("block") * grain.days + day % grain.days).cast(pl.Int32).cast(pl.Date)
-    cells = found.filter(pl.col("out") > 0).join(index, on="series", how="inner")
+    cells = stockouts.filter(pl.col("out") > 0).join(index, on="series", how="inner")
     cells = cells.select(*grain.keys, first.alias("date"), pl.lit(value=True).alias("out"))
     key = [*grain.keys, "date"]
-    joined = told.select(key).join(cells.unique(key), on=key, how="left", maintain_order="left")
+    joined = periods.select(key).join(cells.unique(key), on=key, how="left", maintain_order="left")
     return joined.get_column("out").fill_null(value=False)
 
 
 def _reason() -> pl.Expr:
-    """Name the likeliest reason, the surest first."""
-    fell, silent = pl.col("score") < 0, (pl.col("units") == 0) & (pl.col("mean") >= _EMPTY_UNITS)
-    along = (pl.col("place").abs() > _PLACE_Z) & ((pl.col("place") < 0) == fell)
-    promoted = pl.col("promoted") > _PROMOTED
+    """Return the likeliest reason, the most certain first."""
+    fell = pl.col("score") < 0
+    no_sales = (pl.col("units") == 0) & (pl.col("mean") >= _STOCK_OUT_UNITS)
+    location = pl.col("location_z")
+    with_location = (location.abs() > _LOCATION_Z) & ((location < 0) == fell)
+    promoted = pl.col("promoted") > _PROMOTED_SHARE
     return (
         pl.when(fell & pl.col("out"))
         .then(pl.lit("stock_out"))
         .when("holiday")
         .then(pl.lit("holiday"))
-        .when(along)
+        .when(with_location)
         .then(pl.lit("event"))
-        .when(fell & silent)
+        .when(fell & no_sales)
         .then(pl.lit("stock_out"))
         .when(~fell & ~promoted)
         .then(pl.lit("promotion_not_recorded"))
@@ -256,7 +256,7 @@ def _reason() -> pl.Expr:
 
 
 def _closures(closed: pl.DataFrame, grain: Grain) -> pl.DataFrame:
-    """Make one row of each place and period in which nothing at all was sold."""
+    """Return a row per location and period without any sales, in place of its series."""
     where = list(grain.location_keys)
     rows = closed.group_by(*where, "date").agg(
         *(pl.col(c).sum() for c in ("units", "mean", "low", "high", "size")),

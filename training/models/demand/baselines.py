@@ -1,6 +1,6 @@
-"""Forecasts from a series' own past alone: what the demand model must beat.
+"""Forecasts from each series' own past alone, which the demand model must beat.
 
-Each reads the same history and gives the same columns; means only, no quantiles.
+Each reads the same history and returns the same columns: means only, no quantiles.
 """
 
 from abc import ABC, abstractmethod
@@ -19,13 +19,13 @@ from features.demand.series import selling_series, units_matrix
 from features.typing import Floats
 from training.contract import DEFAULT_COUNTRY
 
-# The last two years: what is older moves none of these forecasts.
+# Two years: older sales change none of these forecasts.
 HISTORY_DAYS = 728
 
 
 @dataclass
-class OwnPast(ABC):
-    """A forecast made of each series' own past; there is nothing to learn beforehand."""
+class HistoryBaseline(ABC):
+    """A forecast from each series' own past, without parameters to fit."""
 
     grain: str = "product:week"
     horizon_days: int = 56
@@ -34,18 +34,18 @@ class OwnPast(ABC):
     threads: int = 1
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:  # noqa: ARG002
-        """Do nothing: the past is read when forecasts are made."""
+        """Do nothing: `predict` reads the past."""
         return self
 
     def predict(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
     ) -> pl.DataFrame:
-        """Return the grain's keys, `date` and `mean`, a row a series and period."""
+        """Return the grain's keys, `date` and `mean`, a row per series and period."""
         grain = Grain.parse(self.grain)
         day, steps = to_day(as_of), grain.periods(self.horizon_days)
         ids = selling_series(dataset, grain, as_of) if ids is None else ids.select(grain.keys)
-        seen = max(min(HISTORY_DAYS, day - dataset.days[0]) // grain.days, 1)
-        past = units_matrix(dataset, grain, day, -seen, ids)
+        periods = max(min(HISTORY_DAYS, day - dataset.days[0]) // grain.days, 1)
+        past = units_matrix(dataset, grain, day, -periods, ids)
         mean = np.broadcast_to(self.forecast(past, steps, grain), (len(past), steps))
         dates = [day_start(day + grain.days * step).date() for step in range(steps)]
         return ids.join(pl.DataFrame({"date": dates}), how="cross").with_columns(
@@ -54,11 +54,14 @@ class OwnPast(ABC):
 
     @abstractmethod
     def forecast(self, past: Floats, steps: int, grain: Grain) -> Floats:
-        """Forecast from (series, periods); shape (series, steps), or (series, 1) if all alike."""
+        """Forecast units of shape (series, steps), or (series, 1) if all steps are equal.
+
+        `past` has shape (series, periods), the latest period last.
+        """
 
 
-class Naive(OwnPast):
-    """The last period again."""
+class Naive(HistoryBaseline):
+    """The last period, repeated."""
 
     def forecast(self, past: Floats, steps: int, grain: Grain) -> Floats:  # noqa: ARG002
         """Repeat the last period."""
@@ -66,11 +69,11 @@ class Naive(OwnPast):
 
 
 @dataclass
-class SeasonalNaive(OwnPast):
-    """The last season again, as the records show one: the last week, year, or period alone."""
+class SeasonalNaive(HistoryBaseline):
+    """The last season, repeated: a week, a year, or one period if the records show no season."""
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        """Find out after how many periods demand comes round."""
+        """Find the length of the season."""
         self.season_ = demand_season(dataset, Grain.parse(self.grain), as_of).periods
         return self
 
@@ -80,18 +83,18 @@ class SeasonalNaive(OwnPast):
         return past[:, -season:][:, np.arange(steps) % season]
 
 
-class RecentMean(OwnPast):
-    """The mean of the last eight weeks, or of the last 28 days where periods are days."""
+class RecentMean(HistoryBaseline):
+    """The mean of the last 8 weeks, or of the last 28 days where periods are days."""
 
     def forecast(self, past: Floats, steps: int, grain: Grain) -> Floats:  # noqa: ARG002
         """Repeat the mean."""
         window = {"day": 28, "week": 8}[grain.freq]
-        found: Floats = past[:, -window:].mean(axis=1, keepdims=True)
-        return found
+        mean: Floats = past[:, -window:].mean(axis=1, keepdims=True)
+        return mean
 
 
-class ExponentialSmoothing(OwnPast):
-    """Simple exponential smoothing, its weight chosen by series; statsforecast's."""
+class ExponentialSmoothing(HistoryBaseline):
+    """Simple exponential smoothing with a weight fitted per series, by statsforecast."""
 
     def forecast(self, past: Floats, steps: int, grain: Grain) -> Floats:  # noqa: ARG002
         """Repeat the smoothed level."""
@@ -99,11 +102,11 @@ class ExponentialSmoothing(OwnPast):
             SimpleExponentialSmoothingOptimized,
         )
 
-        return _each(SimpleExponentialSmoothingOptimized(), past)
+        return _forecast_each(SimpleExponentialSmoothingOptimized(), past)
 
 
-class Croston(OwnPast):
-    """Croston's method for demand that comes and goes, as TSB; statsforecast's.
+class Croston(HistoryBaseline):
+    """The TSB variant of Croston's method for intermittent demand, by statsforecast.
 
     Source: Teunter, Syntetos and Babai (2011).
     """
@@ -113,23 +116,23 @@ class Croston(OwnPast):
         from statsforecast.models import TSB  # slow to import: it compiles
 
         weight = {"day": 0.05, "week": 0.15}[grain.freq]
-        return _each(TSB(weight, weight), past)
+        return _forecast_each(TSB(weight, weight), past)
 
 
-def _each(model: Any, past: Floats) -> Floats:
-    """Run a statsforecast model over series, each from its first sale on."""
-    found = np.zeros((len(past), 1))
+def _forecast_each(model: Any, past: Floats) -> Floats:
+    """Apply a statsforecast model to each series from its first sale on; shape (series, 1)."""
+    forecasts = np.zeros((len(past), 1))
     for row, series in enumerate(past):
         sold = np.flatnonzero(series)
-        own = series[sold[0] :] if len(sold) else series[-1:]
-        if len(own) < 3:
-            found[row] = own.mean()
+        since_first = series[sold[0] :] if len(sold) else series[-1:]
+        if len(since_first) < 3:
+            forecasts[row] = since_first.mean()
         else:
-            found[row] = model.forecast(own, 1)["mean"][0]
-    return np.nan_to_num(found)
+            forecasts[row] = model.forecast(since_first, 1)["mean"][0]
+    return np.nan_to_num(forecasts)
 
 
-BASELINES: dict[str, type[OwnPast]] = {
+BASELINES: dict[str, type[HistoryBaseline]] = {
     "naive": Naive,
     "seasonal_naive": SeasonalNaive,
     "recent_mean": RecentMean,

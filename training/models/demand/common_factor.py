@@ -1,8 +1,8 @@
-"""Training rows in, what all series did together in them out; a part of the demand model.
+"""Training rows in; factors that all series share, and how far they are to be believed, out.
 
-A good week of the whole shop is one example, however many series had it: records of a few weeks
-hold thousands of rows and a handful of such examples. How far what all did together is learned,
-and taken to go on, therefore depends on the weeks that the rows span.
+A good week of the whole chain is one example however many series sold in it: records of a few
+weeks hold thousands of rows and a handful of such examples. The weight of a common movement
+therefore depends on the number of weeks that the rows span.
 """
 
 import numpy as np
@@ -10,47 +10,49 @@ import polars as pl
 
 from features.typing import Floats
 
-# With so many weeks, half of what all series did together is believed.
-_HALF_WEEKS = 10
-# Together, series moved by no more than this factor: beyond it there are few units to tell.
-_LARGEST = 10.0
-# What went on in these days before the instant may go on after it.
-_LATE_DAYS = 56
+# Weeks at which a common movement has half its full weight.
+_HALF_WEIGHT_WEEKS = 10
+# Bound of a week's common factor and of its inverse: beyond it there are too few units.
+_MAX_FACTOR = 10.0
+# Days before the instant over which the recent bias is measured.
+_RECENT_DAYS = 56
 
 
-def reliance(rows: pl.DataFrame) -> float:
-    """Say how far movements of all series can be learned from rows: 0 is not at all, 1 wholly."""
+def credibility_weight(rows: pl.DataFrame) -> float:
+    """Return the weight, 0 to 1, of common movements: weeks² / (weeks² + 10²)."""
     days = rows.get_column("day").to_numpy()
     square = float(((days.max() - days.min()) / 7 + 1) ** 2)
-    return square / (square + _HALF_WEEKS**2)
+    return square / (square + _HALF_WEIGHT_WEEKS**2)
 
 
-def together(rows: pl.DataFrame, usual: Floats, share: float) -> Floats:
-    """Give each row the factor that all series had in its week, as far as it is not believed.
+def common_factor(rows: pl.DataFrame, expected: Floats, weight: float) -> Floats:
+    """Return the part of each row's common factor that is to be removed from its label.
+
+    The common factor of a week is its units over those expected, over all series of an origin.
 
     Parameters
     ----------
     rows
         With `origin`, `day` and `units`.
-    usual
-        Units that each row would sell if the period were like the last ones.
-    share
-        How far what all did together is believed: at 1 all factors are 1.
+    expected
+        Expected units of each row, from the recent level alone.
+    weight
+        Credibility of the common movement: at 1 all factors are 1, at 0 they are whole.
     """
     day, origin = (rows.get_column(c).to_numpy().astype(np.int64) for c in ("day", "origin"))
     weeks, cell = np.unique(
         np.column_stack([origin, (day - origin) // 7]), axis=0, return_inverse=True
     )
     cell = cell.ravel()
-    sold = np.bincount(cell, rows.get_column("units").to_numpy(), len(weeks))
-    factor = np.clip(sold / np.bincount(cell, usual, len(weeks)), 1 / _LARGEST, _LARGEST)
-    found: Floats = factor[cell] ** (1 - share)
-    return found
+    units = np.bincount(cell, rows.get_column("units").to_numpy(), len(weeks))
+    factor = units / np.bincount(cell, expected, len(weeks))
+    factors: Floats = np.clip(factor, 1 / _MAX_FACTOR, _MAX_FACTOR)[cell] ** (1 - weight)
+    return factors
 
 
-def drift(rows: pl.DataFrame, unseen: Floats) -> float:
-    """Say by how much all series together sold more of late than members expected unseen."""
+def level_bias(rows: pl.DataFrame, out_of_fold: Floats) -> float:
+    """Return units over out-of-fold forecasts, of all series together in the last eight weeks."""
     day = rows.get_column("day").to_numpy()
-    late = day > day.max() - _LATE_DAYS
-    sold = rows.get_column("units").to_numpy()[late].sum()
-    return float(sold / max(unseen[late].sum(), 1e-9))
+    recent = day > day.max() - _RECENT_DAYS
+    units = rows.get_column("units").to_numpy()[recent].sum()
+    return float(units / max(out_of_fold[recent].sum(), 1e-9))

@@ -1,7 +1,7 @@
-"""Contributions of features to a forecast in, reasons that add up to it out; used by `demand`.
+"""Contributions of features to a forecast in; sums by reason, on the log scale and in units, out.
 
-The model multiplies: a reason's part of the logarithm of the mean says by which factor it
-moves the forecast. Beside it stands what that is in units.
+The model multiplies: a reason's sum on the log scale is the logarithm of the factor by which it
+moves the forecast.
 """
 
 from collections.abc import Sequence
@@ -11,46 +11,52 @@ import polars as pl
 
 from features.typing import Floats
 
-# The first word of a feature's name is its reason; what has none of these is other.
+# The first word of a feature's name is its reason; a feature with none of these is `other`.
 REASONS = ("level", "trend", "season", "holiday", "promotion", "price", "other")
 
 
-def reasons(
-    parts: Sequence[pl.DataFrame], level: Floats, habit: Floats, drift: float, mean: Floats
+def sum_by_reason(
+    parts: Sequence[pl.DataFrame],
+    level: Floats,
+    weekday_share: Floats,
+    level_bias: float,
+    mean: Floats,
 ) -> dict[str, Floats]:
-    """Sum contributions by reason, on the log scale; they add up to the log of `mean`.
+    """Sum contributions by reason on the log scale; the sums add up to the log of `mean`.
 
     Parameters
     ----------
     parts
-        Of each booster, `Booster.contributions` to the log of the mean over level and habit.
-    level, habit, drift, mean
-        Each row's level, its weekday's share of it, by how much all series drift of late, and
-        each row's forecast. What the boosters' contributions leave of the
-        forecast, such as that the mean of the boosters is not that of their logarithms, is
-        other.
+        By booster, `Booster.contributions` to the log of the mean over level and weekday share.
+    level, weekday_share
+        Of each row: the recent level, and the weekday's share of it.
+    level_bias
+        Factor by which the forecasts of all series are corrected; a part of `trend`.
+    mean
+        The forecast of each row. What the contributions leave of it is `other`: the mean of the
+        boosters is not the mean of their logarithms.
     """
     sums = {reason: np.zeros(len(mean)) for reason in REASONS}
     for part in parts:
         for name in part.columns:
-            sums[reason_of(name)] += part.get_column(name).to_numpy() / len(parts)
+            sums[reason_of_feature(name)] += part.get_column(name).to_numpy() / len(parts)
     sums["level"] = sums["level"] + np.log(level)
-    sums["season"] = sums["season"] + np.log(habit)
-    sums["trend"] = sums["trend"] + np.log(drift)
+    sums["season"] = sums["season"] + np.log(weekday_share)
+    sums["trend"] = sums["trend"] + np.log(level_bias)
     sums["other"] = sums["other"] + np.log(mean) - sum(sums.values())
     return sums
 
 
-def reason_of(feature: str) -> str:
-    """Name the reason that a feature belongs to; where all rows begin is a part of the level."""
+def reason_of_feature(feature: str) -> str:
+    """Return the reason that a feature belongs to; the booster's base value is `level`."""
     word = "level" if feature == "base" else feature.split("_")[0]
     return word if word in REASONS else "other"
 
 
-def in_units(sums: dict[str, Floats]) -> dict[str, Floats]:
-    """Turn reasons on the log scale into units that add up to the mean.
+def to_units(sums: dict[str, Floats]) -> dict[str, Floats]:
+    """Turn sums on the log scale into units that add up to the mean.
 
-    The level stands for itself. The others share the rest in proportion to their logarithms:
+    The level is exp(level). The other reasons share the rest in proportion to their logarithms:
     a factor's share is its logarithm times the logarithmic mean of level and forecast.
     Source: the logarithmic mean Divisia index (Ang 2004), which leaves no residual.
     """

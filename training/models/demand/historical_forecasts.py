@@ -1,7 +1,8 @@
-"""A demand model and the recent past in, forecasts of it made without knowing it out.
+"""A demand model and the recent past in, its forecasts from several past origins out.
 
-The model is fitted once more, on what was known a while ago, and asked from one origin after
-another up to now. The width of totals and the search for anomalies rest on it.
+A lighter copy of the model is fitted once on the records before the first origin, and forecasts
+from each origin up to the last. The intervals of totals and the anomalies are measured on
+these forecasts.
 """
 
 from collections.abc import Iterator
@@ -18,23 +19,23 @@ from features.demand.series import selling_series, steady_series, units_matrix
 from training.models.demand.distribution import LEVELS
 from training.models.demand.model import DemandModel
 
-# How far back is looked, and how far the origins are apart, in periods.
-BACK = {"day": 56, "week": 24}
-APART = {"day": 7, "week": 4}
-# The series looked at: those that sell steadily, and a sample of all.
-MOST_STEADY, MOST_SAMPLED = 5_000, 4_000
-# The fit is one of many: errors need fewer examples than the model that is served.
+# Periods before the instant at which the first origin lies, and periods between origins.
+HISTORY_PERIODS = {"day": 56, "week": 24}
+ORIGIN_STEP_PERIODS = {"day": 7, "week": 4}
+# The most series: those that sell steadily, and a sample of all.
+_MAX_STEADY, _MAX_SAMPLED = 5_000, 4_000
+# Errors need fewer members and rows than the published model.
 _MEMBERS, _ROUNDS, _ROWS = 2, 120, 40_000
 
 
 @dataclass(frozen=True)
 class HistoricalForecasts:
-    """A model that knows nothing of the recent past, and the origins that it is asked from.
+    """A model fitted before the recent past, and the origins that it forecasts from.
 
     Attributes
     ----------
     model
-        Fitted on what was known at the first origin.
+        Fitted on the records before the first origin.
     origins
         Instants, oldest first.
     end
@@ -47,17 +48,17 @@ class HistoricalForecasts:
 
     @classmethod
     def fit(cls, model: DemandModel, dataset: Dataset, as_of: datetime) -> Self:
-        """Fit a lighter copy of a model on what was known before the recent past.
+        """Fit a lighter copy of a model on the records before the recent past.
 
         Raises
         ------
         MissingData
-            If the records before it are too short to learn from.
+            If those records are too short.
         """
         grain = Grain.parse(model.grain)
-        back, apart = BACK[grain.freq], APART[grain.freq]
+        history, step = HISTORY_PERIODS[grain.freq], ORIGIN_STEP_PERIODS[grain.freq]
         origins = tuple(
-            as_of - timedelta(days=grain.days * periods) for periods in range(back, 0, -apart)
+            as_of - timedelta(days=grain.days * periods) for periods in range(history, 0, -step)
         )
         lighter = replace(
             model,
@@ -67,49 +68,56 @@ class HistoricalForecasts:
         )
         return cls(lighter.fit(dataset, origins[0]), origins, as_of)
 
-    def look_back(self, dataset: Dataset) -> Iterator[pl.DataFrame]:
-        """Forecast from each origin, as far as outcomes are known; beside each its outcome.
+    def by_origin(self, dataset: Dataset) -> Iterator[pl.DataFrame]:
+        """Forecast from each origin, up to the horizon or the last known outcome.
 
         Yields
         ------
         polars.DataFrame
-            For the series that sold steadily before the origin and a sample of all that sold:
-            the grain's keys, `date`, `step`, `mean`, quantiles of `LEVELS`, `units`, the
-            planned share `promoted`, and whether the series is `steady` and `sampled`.
+            Of the series that sold steadily before the origin and a sample of all that sold:
+            the grain's keys, `date`, `step`, `mean`, quantiles of `LEVELS`, `units` (the
+            outcome), `promoted` (the planned share), and whether the series is `steady` and
+            `sampled`.
         """
         grain = Grain.parse(self.model.grain)
         keys = list(grain.keys)
         for origin in self.origins:
-            day = to_day(origin)
-            steady = _some(steady_series(dataset, grain, day).collect().to_polars(), MOST_STEADY)
-            sampled = _some(selling_series(dataset, grain, origin), MOST_SAMPLED)
-            series = pl.concat([steady, sampled]).unique().sort(keys)
-            for column, those in (("steady", steady), ("sampled", sampled)):
-                marked = those.with_columns(pl.lit(value=True).alias(column))
-                series = series.join(marked, on=keys, how="left", maintain_order="left")
-            series = series.with_columns(pl.col("steady", "sampled").fill_null(value=False))
-            known = (to_day(self.end) - day) // grain.days
+            series = _chosen_series(dataset, grain, origin)
+            known = (to_day(self.end) - to_day(origin)) // grain.days
             steps = min(grain.periods(self.model.horizon_days), known)
-            sold = units_matrix(dataset, grain, day, steps, series)
-            said = pl.concat(
+            units = units_matrix(dataset, grain, to_day(origin), steps, series)
+            forecasts = pl.concat(
                 self.model.forecast(frame, LEVELS).with_columns(
                     frame.get_column("step").cast(pl.Int64), _promoted(frame)
                 )
                 for frame in self.model.frames(dataset, origin, series)
             )
-            said = said.filter(pl.col("step") < steps).drop("basis")
-            said = said.with_columns(pl.Series("units", sold.ravel()))
-            yield said.join(series, on=keys, how="left", maintain_order="left")
+            forecasts = forecasts.filter(pl.col("step") < steps).drop("basis")
+            forecasts = forecasts.with_columns(pl.Series("units", units.ravel()))
+            yield forecasts.join(series, on=keys, how="left", maintain_order="left")
+
+
+def _chosen_series(dataset: Dataset, grain: Grain, origin: datetime) -> pl.DataFrame:
+    """Return the grain's keys and the flags `steady` and `sampled`; sorted by the keys."""
+    keys = list(grain.keys)
+    steady = steady_series(dataset, grain, to_day(origin)).collect().to_polars()
+    steady = _at_most(steady, _MAX_STEADY)
+    sampled = _at_most(selling_series(dataset, grain, origin), _MAX_SAMPLED)
+    series = pl.concat([steady, sampled]).unique().sort(keys)
+    for column, members in (("steady", steady), ("sampled", sampled)):
+        flagged = members.with_columns(pl.lit(value=True).alias(column))
+        series = series.join(flagged, on=keys, how="left", maintain_order="left")
+    return series.with_columns(pl.col("steady", "sampled").fill_null(value=False))
 
 
 def _promoted(frame: pl.DataFrame) -> pl.Series:
-    """Say how much of each row's series and period a promotion was planned for."""
+    """Return the share of each row's period for which a promotion was planned."""
     if "promotion_planned_any" in frame.columns:
         return frame.get_column("promotion_planned_any").cast(pl.Float64).alias("promoted")
     return pl.Series("promoted", [0.0] * frame.height, dtype=pl.Float64)
 
 
-def _some(series: pl.DataFrame, most: int) -> pl.DataFrame:
-    """Take so many series, always the same ones."""
+def _at_most(series: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Take at most so many series, chosen by a hash of their keys."""
     order = pl.concat_str(series.columns, separator="|").hash(seed=5)
-    return series.sort(order).head(most)
+    return series.sort(order).head(count)

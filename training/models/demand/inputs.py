@@ -1,7 +1,4 @@
-"""What the members of a demand model read of their features.
-
-Features of past origins in, the columns of one booster and the level that it starts from out.
-"""
+"""Demand features in; the columns that a booster reads, and its initial forecast, out."""
 
 import numpy as np
 import polars as pl
@@ -10,26 +7,27 @@ from features.demand.builder import PREFIXES
 from features.demand.grain import Grain
 from features.typing import Floats
 
-# A category among hundreds, or a price, is learned by heart; a trend or a change is not.
-_NOT_READ = ("level_now", "group_category", "price_planned")
+# A booster memorises one category of hundreds, or an absolute price; trends and changes it
+# cannot memorise.
+_EXCLUDED = ("level_now", "group_category", "price_planned")
 
 
-def inputs(frame: pl.DataFrame) -> list[str]:
-    """Name the columns that members may read."""
-    return [c for c in frame.columns if c.startswith(PREFIXES) and c not in _NOT_READ]
+def input_columns(frame: pl.DataFrame) -> list[str]:
+    """Return the columns that boosters may read."""
+    return [c for c in frame.columns if c.startswith(PREFIXES) and c not in _EXCLUDED]
 
 
-def unread(grain: Grain, member: int) -> tuple[str, ...]:
-    """Name the features that one member does without.
+def excluded_columns(grain: Grain, member: int) -> tuple[str, ...]:
+    """Return the features that one member of the ensemble leaves out.
 
-    What one product sold a year ago is as often noise as season: every second member goes by
-    what its groups sold then.
+    Last year's sales of a single product are as often noise as season: every second member
+    reads only those of its groups.
     """
     return ("season_year_own",) if member % 2 and "product_id" in grain.keys else ()
 
 
-def usual_units(frame: pl.DataFrame) -> Floats:
-    """Units that each row would sell if the period were like the last ones."""
-    level, habit = (frame.get_column(c).to_numpy() for c in ("level_now", "habit_now"))
-    found: Floats = level * np.maximum(habit, 0.02)
-    return found
+def expected_units(frame: pl.DataFrame) -> Floats:
+    """Return the units of each row by the recent level and the weekday's share of it."""
+    level, share = (frame.get_column(c).to_numpy() for c in ("level_now", "habit_now"))
+    units: Floats = level * np.maximum(share, 0.02)
+    return units

@@ -1,7 +1,7 @@
-"""Training rows in, directions in which a forecast may not turn out; a part of the demand model.
+"""Training rows in, directions of promotion depth and price that the boosting is held to out.
 
-A deeper discount never lowers a forecast, and a higher price never raises it, where the rows
-say that demand answers so: then the boosting is held to it, and it is not where they do not.
+A deeper discount never lowers a forecast, and a higher price never raises it, where demand in
+the training rows moves in that direction; elsewhere the boosting is unconstrained.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import polars as pl
 from features.demand.panel import DEPTH
 from features.typing import Floats
 
-# What each feature's direction rests on: the feature that is asked whether demand answers.
+# Constraints by the feature whose relation to demand is measured.
 _PRICE = "price_relative"
 _DEPTH = f"promotion_planned_{DEPTH}"
 _DIRECTIONS = {
@@ -23,25 +23,33 @@ _DIRECTIONS = {
 }
 
 
-def signs(features: pl.DataFrame, units: Floats, level: Floats) -> dict[str, int]:
-    """Return 1 for features with which a forecast may only rise, -1 where it may only fall."""
-    found: dict[str, int] = {}
-    for asked, directions in _DIRECTIONS.items():
-        if asked not in features.columns:
+def monotone_constraints(features: pl.DataFrame, units: Floats, level: Floats) -> dict[str, int]:
+    """Return 1 for features with which a forecast may only rise, -1 where it may only fall.
+
+    Parameters
+    ----------
+    features
+        A row per label.
+    units, level
+        Label and expected units of each row.
+    """
+    constraints: dict[str, int] = {}
+    for feature, directions in _DIRECTIONS.items():
+        if feature not in features.columns:
             continue
-        values = features.get_column(asked).to_numpy().astype(np.float64)
+        values = features.get_column(feature).to_numpy().astype(np.float64)
         known = ~np.isnan(values)
-        if (
-            not known.any()
-            or _slope(values[known], units[known], level[known]) * (directions[asked]) <= 0
-        ):
+        if not known.any():
             continue
-        found |= {name: sign for name, sign in directions.items() if name in features.columns}
-    return found
+        slope = _slope(values[known], units[known], level[known])
+        if slope * directions[feature] <= 0:
+            continue
+        constraints |= {c: sign for c, sign in directions.items() if c in features.columns}
+    return constraints
 
 
 def _slope(values: Floats, units: Floats, level: Floats) -> float:
-    """Say in which direction units over level move with a value, rows counted by their level."""
+    """Return the covariance of a value with units beyond their level, rows weighted by level."""
     weights = level / level.sum()
     centred = values - (weights * values).sum()
     return float((centred * (units - level * units.sum() / level.sum())).sum())

@@ -18,7 +18,7 @@ from features.demand.extract import PublishedRecords
 from features.demand.grain import Grain
 from features.demand.series import all_series, selling_series
 from features.errors import MissingData
-from training.models.demand.anomalies import anomalies, near
+from training.models.demand.anomalies import detect_anomalies, without_overlap
 from training.models.demand.distribution import LEVELS
 from training.models.demand.historical_forecasts import HistoricalForecasts
 from training.models.demand.model import DemandModel
@@ -106,18 +106,18 @@ def _publish_historical(
         historical = HistoricalForecasts.fit(model, dataset, as_of)
     except MissingData:
         return ()
-    past = list(historical.look_back(dataset))
+    past = list(historical.by_origin(dataset))
     hierarchy = Hierarchy.fit(dataset, grain, past)
     hierarchy.save(folder / HIERARCHY)
     selling = answers.join(selling_series(dataset, grain, as_of), on=grain.keys, how="semi")
     totals = [
         hierarchy.totals(dataset, selling, level, LEVELS).with_columns(level=pl.lit(level))
-        for level in hierarchy.misses
+        for level in hierarchy.errors
     ]
     pl.concat(totals, how="diagonal").write_parquet(folder / TOTALS)
-    recent = anomalies(dataset, grain, model.country, near(past, grain))
-    recent.write_parquet(folder / ANOMALIES)
-    return tuple(hierarchy.misses)
+    anomalies = detect_anomalies(dataset, grain, model.country, without_overlap(past, grain))
+    anomalies.write_parquet(folder / ANOMALIES)
+    return tuple(hierarchy.errors)
 
 
 def load_about(folder: Path) -> PublishedAbout:

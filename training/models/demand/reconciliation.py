@@ -1,9 +1,9 @@
-"""Forecasts of series in, forecasts of departments, locations and the whole chain out.
+"""Forecasts of series in; forecasts of departments, locations and the whole chain out.
 
-Bottom-up: a total's mean is the sum of the means below it. Its interval is not the sum of
-theirs: series miss together, but not all at once. How much totals missed in the past, for
-their size and beside what independent series would miss, is measured on forecasts that were
-made without knowing it; see `training.models.demand.historical_forecasts`.
+Bottom-up: the mean of a total is the sum of the means of its series. Its quantiles are not sums:
+the errors of series are correlated, but not perfectly. The distribution of the errors of totals,
+by size and relative to independent series, is measured on historical forecasts; see
+`training.models.demand.historical_forecasts`.
 """
 
 import json
@@ -24,57 +24,58 @@ from features.typing import Floats
 from training.models.demand.distribution import level_name
 
 ALL = "all"
-# Series that belong to no department, location, ... are a total of their own.
+# The total of the series that have no department, location, ...
 NOT_NAMED = "not named"
-_WORDS = {"product": "product_id", "location": "location_id"}
-# Errors are looked at by size of the total: so many bins of at least so many errors.
-_BINS, _BIN_ERRORS = 4, 60
+# Levels that are named by another word than their column.
+_COLUMNS = {"product": "product_id", "location": "location_id"}
+# Error quantiles are measured by size of the total: so many bins of at least so many errors.
+_BINS, _MIN_BIN_ERRORS = 4, 60
 # The distance from the median to an outer decile of a normal distribution.
 _DECILE = float(stats.norm.ppf(0.9))
 
 
 @dataclass(frozen=True)
-class Misses:
-    """How totals of one level missed in the past.
+class TotalErrors:
+    """The distribution of the errors of one level's totals.
 
     Attributes
     ----------
-    common
-        The size of a relative error that all series of a total share.
+    common_error
+        Relative standard error that all series of a total share.
     sizes
         Means of totals, ascending, at which the three below were measured.
     low, middle, high
-        Deciles (lowest, median, highest) of errors over their expected size.
+        Lowest decile, median and highest decile of errors over their expected size.
     coverage_80
-        How often the 80 % interval held at origins that it was not measured on.
-    errors
-        How many errors were seen.
+        Share of outcomes in the 80 % interval at origins left out of the measurement.
+    count
+        Number of errors.
     """
 
-    common: float
+    common_error: float
     sizes: tuple[float, ...]
     low: tuple[float, ...]
     middle: tuple[float, ...]
     high: tuple[float, ...]
     coverage_80: float
-    errors: int
+    count: int
 
     @classmethod
     def fit(cls, past: pl.DataFrame) -> Self:
-        """Measure on `origin`, `mean`, `variance` (as if independent) and `units` of totals."""
+        """Fit on totals with `origin`, `mean`, `variance` (if independent) and `units`."""
         past = past.filter(pl.col("mean") > 0)
         origins = past.get_column("origin").to_numpy()
-        held = np.zeros(past.height, dtype=bool)
+        covered = np.zeros(past.height, dtype=bool)
         for origin in np.unique(origins):
-            one = origins == origin
-            if one.all():
+            held_out = origins == origin
+            if held_out.all():
                 break
-            others = _measure(past.filter(~one))
-            found = others.quantiles(past.filter(one), (0.1, 0.9))
-            units = past.get_column("units").to_numpy()[one]
-            held[one] = (found[:, 0] <= units) & (units <= found[:, 1])
-        measured = _measure(past)
-        return cls(**{**asdict(measured), "coverage_80": float(held.mean())})
+            others = _fit_errors(past.filter(~held_out))
+            interval = others.quantiles(past.filter(held_out), (0.1, 0.9))
+            units = past.get_column("units").to_numpy()[held_out]
+            covered[held_out] = (interval[:, 0] <= units) & (units <= interval[:, 1])
+        fitted = _fit_errors(past)
+        return cls(**{**asdict(fitted), "coverage_80": float(covered.mean())})
 
     def quantiles(self, totals: pl.DataFrame, levels: Sequence[float]) -> Floats:
         """Return quantiles of totals with `mean` and `variance`, shape (totals, levels)."""
@@ -84,7 +85,7 @@ class Misses:
             np.interp(size, np.log(self.sizes), values)
             for values in (self.low, self.middle, self.high)
         )
-        scale = _expected(mean, totals.get_column("variance").to_numpy(), self.common)
+        scale = _expected_error(mean, totals.get_column("variance").to_numpy(), self.common_error)
         columns = []
         for level in levels:
             z = float(stats.norm.ppf(level)) / _DECILE
@@ -95,18 +96,18 @@ class Misses:
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The levels that forecasts are added up to, and how their totals missed.
+    """The levels above the series, and the error distribution of the totals of each.
 
     Attributes
     ----------
     grain
         Of the series.
-    misses
+    errors
         By level, such as `department` or `department+location`.
     """
 
     grain: Grain
-    misses: Mapping[str, Misses]
+    errors: Mapping[str, TotalErrors]
 
     @classmethod
     def fit(
@@ -116,138 +117,160 @@ class Hierarchy:
         past: Iterable[pl.DataFrame],
         levels: Sequence[str] | None = None,
     ) -> Self:
-        """Measure how totals missed.
+        """Fit the error distributions.
 
         Parameters
         ----------
         dataset, grain
-            What the series belong to.
+            The attributes of the series, and the grain.
         past
-            Forecasts beside outcomes, a frame an origin, as of `HistoricalForecasts.look_back`.
+            Forecasts with outcomes, a frame per origin, as of `HistoricalForecasts.by_origin`.
         levels
-            The levels wanted, by default all that the dataset has.
+            By default all that the dataset has.
 
         Raises
         ------
         InvalidInput, MissingData
-            If a level is unknown, or the dataset lacks what it needs.
+            If a level is unknown, or the dataset lacks a column of it.
         """
-        chosen = known_levels(dataset, grain) if levels is None else levels
+        chosen = available_levels(dataset, grain) if levels is None else levels
         members = {level: membership(dataset, grain, level) for level in chosen}
         parts: dict[str, list[pl.DataFrame]] = {level: [] for level in chosen}
         for number, frame in enumerate(past):
             sampled = frame.filter(pl.col("sampled"))
             for level, series in members.items():
-                totals = added_up(sampled, grain, level, series)
+                totals = aggregate(sampled, grain, level, series)
                 parts[level].append(totals.with_columns(origin=pl.lit(number)))
-        return cls(grain, {level: Misses.fit(pl.concat(parts[level])) for level in chosen})
+        return cls(grain, {level: TotalErrors.fit(pl.concat(parts[level])) for level in chosen})
 
     def totals(
         self, dataset: Dataset, forecasts: pl.DataFrame, level: str, quantiles: Sequence[float]
     ) -> pl.DataFrame:
-        """Add forecasts up to a level.
+        """Forecast the totals of a level.
 
         Parameters
         ----------
         dataset
-            What the series belong to.
+            The attributes of the series.
         forecasts
             Of series: the grain's keys, `date`, `mean`, `q10` and `q90`.
         level
-            One of `misses`.
+            One of `errors`.
         quantiles
-            Levels wanted, above 0 and below 1.
+            Levels above 0 and below 1.
 
         Returns
         -------
         polars.DataFrame
             The level's columns (none for `all`), `date`, `mean`, the quantiles and `series`
-            (how many are added up); sorted.
+            (number of series in the total); sorted.
+
+        Raises
+        ------
+        InvalidInput
+            If the level was not fitted.
         """
-        if level not in self.misses:
+        if level not in self.errors:
             raise InvalidInput(
-                f"totals = {level!r} was not measured; there is {', '.join(self.misses)}.",
+                f"totals = {level!r} was not fitted; use {', '.join(self.errors)}.",
                 field="totals",
             )
-        sums = added_up(forecasts, self.grain, level, membership(dataset, self.grain, level))
-        found = self.misses[level].quantiles(sums, quantiles)
+        sums = aggregate(forecasts, self.grain, level, membership(dataset, self.grain, level))
+        values = self.errors[level].quantiles(sums, quantiles)
         names = [level_name(quantile) for quantile in quantiles]
         return sums.select(
-            *columns_of(level),
+            *level_columns(level),
             "date",
             "mean",
-            *(pl.Series(name, found[:, i]) for i, name in enumerate(names)),
+            *(pl.Series(name, values[:, i]) for i, name in enumerate(names)),
             pl.col("series").cast(pl.Int64),
         )
 
     def save(self, path: Path) -> None:
         """Write JSON."""
-        content = {level: asdict(misses) for level, misses in self.misses.items()}
-        path.write_text(json.dumps({"grain": str(self.grain), "misses": content}, indent=1))
+        content = {level: asdict(errors) for level, errors in self.errors.items()}
+        path.write_text(json.dumps({"grain": str(self.grain), "errors": content}, indent=1))
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
         content = json.loads(path.read_text())
-        misses = {level: Misses(**one) for level, one in content["misses"].items()}
-        return cls(Grain.parse(content["grain"]), misses)
+        errors = {level: TotalErrors(**fields) for level, fields in content["errors"].items()}
+        return cls(Grain.parse(content["grain"]), errors)
 
 
-def columns_of(level: str) -> list[str]:
-    """Name the columns whose values name a level's totals: `location_id` of `location`."""
-    return [] if level == ALL else [_WORDS.get(word, word) for word in level.split("+")]
+def level_columns(level: str) -> list[str]:
+    """Return the columns whose values name the totals of a level: `location_id` of `location`."""
+    return [] if level == ALL else [_COLUMNS.get(word, word) for word in level.split("+")]
 
 
-def known_levels(dataset: Dataset, grain: Grain) -> list[str]:
-    """Name the levels above the series that the dataset knows."""
-    words = {column: word for word, column in _WORDS.items()}
+def available_levels(dataset: Dataset, grain: Grain) -> list[str]:
+    """Return the levels above the series for which the dataset has columns."""
+    words = {column: word for word, column in _COLUMNS.items()}
     above = [key for key in ("department", "category") if key not in grain.keys]
     above += [key for key in ("channel", "region") if key not in grain.keys]
     several = len(grain.keys) > 1
     singles = [words.get(key, key) for key in grain.keys if several]
-    found = [ALL]
+    levels = [ALL]
     for level in [*above, *singles, "department+location"]:
         try:
             series = membership(dataset, grain, level)
         except (InvalidInput, MissingData):
             continue
-        if 1 < series.select(columns_of(level)).n_unique() < series.height:
-            found.append(level)
-    return found
+        if 1 < series.select(level_columns(level)).n_unique() < series.height:
+            levels.append(level)
+    return levels
 
 
 def membership(dataset: Dataset, grain: Grain, level: str) -> pl.DataFrame:
-    """Say to which total of a level each series belongs: the grain's keys and the level's columns.
+    """Return the total of each series: the grain's keys and the level's columns.
 
     Raises
     ------
     InvalidInput
         If the level is unknown.
     MissingData
-        If the dataset lacks what it needs.
+        If the dataset lacks a column of it.
     """
     index = all_series(dataset, grain).index
-    for column in columns_of(level):
+    columns = level_columns(level)
+    for column in columns:
         if column not in (*PRODUCT_KEYS, *LOCATION_KEYS):
             raise InvalidInput(
-                f"totals = {level!r} is not a level: name all, department, category, location, "
+                f"totals = {level!r} is not a level: use all, department, category, location, "
                 "region, or several joined by +, such as department+location.",
                 field="totals",
             )
         if column in GROUPS and f"in_{column}" in index.collect_schema().names():
             index = index.rename({f"in_{column}": column})
-    index = with_attributes(dataset, index, tuple(columns_of(level)))
-    named = list(dict.fromkeys([*grain.keys, *columns_of(level)]))
-    found = index.select(*named).collect().to_polars()
-    above = [column for column in columns_of(level) if column not in grain.keys]
-    return found.with_columns(pl.col(above).fill_null(NOT_NAMED))
+    index = with_attributes(dataset, index, tuple(columns))
+    named = list(dict.fromkeys([*grain.keys, *columns]))
+    series = index.select(*named).collect().to_polars()
+    above = [column for column in columns if column not in grain.keys]
+    return series.with_columns(pl.col(above).fill_null(NOT_NAMED))
 
 
-def added_up(
+def aggregate(
     forecasts: pl.DataFrame, grain: Grain, level: str, members: pl.DataFrame
 ) -> pl.DataFrame:
-    """Sum forecasts by total and date: `mean`, `variance` as if independent, `units` if given."""
-    columns = columns_of(level)
+    """Sum forecasts by total and date.
+
+    Parameters
+    ----------
+    forecasts
+        Of series: the grain's keys, `date`, `mean`, `q10`, `q90` and, if known, `units`.
+    grain, level
+        Of the series, and of the totals.
+    members
+        As of `membership`.
+
+    Returns
+    -------
+    polars.DataFrame
+        The level's columns, `date`, `mean`, `variance` (if errors were independent), `series`
+        (their number) and `units` if given.
+    """
+    columns = level_columns(level)
     extra = [column for column in columns if column not in grain.keys]
     joined = forecasts
     if extra:
@@ -255,47 +278,47 @@ def added_up(
             members.select(*grain.keys, *extra), on=grain.keys, how="left", maintain_order="left"
         )
     spread = (pl.col("q90") - pl.col("q10")) / (2 * _DECILE)
-    # A count cannot vary less than its mean does, however narrow its deciles are.
+    # The variance of a count is not below its mean, however narrow its deciles are.
     variance = pl.max_horizontal(spread**2, "mean").alias("variance")
     joined = joined.with_columns(variance, series=pl.lit(1.0))
     names = ["mean", "variance", "series", *(["units"] if "units" in forecasts.columns else [])]
     sums = joined.select(*columns, "date").unique().sort(*columns, "date")
-    place = joined.select(*columns, "date").join(
-        sums.with_row_index("place"), on=[*columns, "date"], how="left", maintain_order="left"
+    positions = joined.select(*columns, "date").join(
+        sums.with_row_index("position"), on=[*columns, "date"], how="left", maintain_order="left"
     )
-    # Summed in the order of rows, which engines do not promise: the same sums every time.
-    at = place.get_column("place").to_numpy()
-    found = {
-        name: np.bincount(at, weights=joined.get_column(name).to_numpy(), minlength=sums.height)
+    # `bincount` adds in the order of rows, which a group-by does not promise: sums repeat exactly.
+    total = positions.get_column("position").to_numpy()
+    values = {
+        name: np.bincount(total, weights=joined.get_column(name).to_numpy(), minlength=sums.height)
         for name in names
     }
-    return sums.with_columns(pl.Series(name, values) for name, values in found.items())
+    return sums.with_columns(pl.Series(name, column) for name, column in values.items())
 
 
-def _expected(mean: Floats, variance: Floats, common: float) -> Floats:
-    found: Floats = np.sqrt(variance + (common * mean) ** 2)
-    return found
+def _expected_error(mean: Floats, variance: Floats, common_error: float) -> Floats:
+    error: Floats = np.sqrt(variance + (common_error * mean) ** 2)
+    return error
 
 
-def _measure(past: pl.DataFrame) -> Misses:
+def _fit_errors(past: pl.DataFrame) -> TotalErrors:
     mean, variance, units = (past.get_column(c).to_numpy() for c in ("mean", "variance", "units"))
     errors = units - mean
-    common = _common(errors, mean, variance)
-    scaled = errors / _expected(mean, variance, common)
+    common_error = _fit_common_error(errors, mean, variance)
+    scaled = errors / _expected_error(mean, variance, common_error)
     order = np.argsort(mean, kind="stable")
-    bins = max(min(_BINS, len(order) // _BIN_ERRORS), 1)
+    bins = max(min(_BINS, len(order) // _MIN_BIN_ERRORS), 1)
     parts = np.array_split(order, bins)
     deciles = np.array([np.quantile(scaled[part], (0.1, 0.5, 0.9)) for part in parts])
     sizes = [max(float(np.exp(np.log(mean[part]).mean())), 1e-9) for part in parts]
     low, middle, high = (tuple(float(v) for v in column) for column in deciles.T)
-    return Misses(common, tuple(sizes), low, middle, high, 0.0, len(errors))
+    return TotalErrors(common_error, tuple(sizes), low, middle, high, 0.0, len(errors))
 
 
-def _common(errors: Floats, mean: Floats, variance: Floats) -> float:
-    """Find the shared relative error with which four of five errors are within their deciles."""
+def _fit_common_error(errors: Floats, mean: Floats, variance: Floats) -> float:
+    """Find the common relative error at which 80 % of errors are between the outer deciles."""
     low, high = 0.0, 2.0
     for _ in range(40):
         middle = (low + high) / 2
-        inside = np.abs(errors) <= _DECILE * _expected(mean, variance, middle)
+        inside = np.abs(errors) <= _DECILE * _expected_error(mean, variance, middle)
         low, high = (middle, high) if inside.mean() < 0.8 else (low, middle)
     return high

@@ -1,7 +1,4 @@
-"""A demand model and another plan in, the forecast under it beside that under the books out.
-
-Asked by the command line and from Python; serving does the same from what was published.
-"""
+"""Forecasts of a demand model under a plan, beside those under the recorded plan."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,7 +14,7 @@ from training.models.demand.distribution import QUANTILES
 from training.models.demand.model import DemandModel
 
 
-def predict_under(
+def predict_scenario(
     model: DemandModel,
     dataset: Dataset,
     as_of: datetime,
@@ -26,20 +23,21 @@ def predict_under(
     *,
     quantiles: Sequence[float] = QUANTILES,
 ) -> pl.DataFrame:
-    """Forecast as if a plan stood in the books.
+    """Forecast with a plan in place of the recorded one.
 
     Parameters
     ----------
     model, dataset, as_of, ids, quantiles
         As for `DemandModel.predict`.
     plan
-        Promotions and prices, see `features.demand.plan`.
+        Promotions and prices; `features.demand.plan` has the columns. Recorded promotions and
+        prices that it does not replace stay.
 
     Returns
     -------
     polars.DataFrame
-        As of `DemandModel.predict`, under the plan, and `mean_booked` (the mean under the
-        books) and `difference` (by how much the plan moves it).
+        The columns of `DemandModel.predict`, under the plan, `mean_recorded_plan` (the mean
+        under the recorded plan) and `difference` (mean less that).
 
     Raises
     ------
@@ -49,10 +47,13 @@ def predict_under(
     grain = Grain.parse(model.grain)
     rows = read_plan(plan, as_of)
     check_known(rows, *sold_ids(dataset))
-    booked = model.predict(dataset, as_of, ids, quantiles=quantiles)
-    under = model.predict(apply_plan(dataset, rows, grain), as_of, ids, quantiles=quantiles)
+    recorded = model.predict(dataset, as_of, ids, quantiles=quantiles)
+    scenario = model.predict(apply_plan(dataset, rows, grain), as_of, ids, quantiles=quantiles)
     key = [*grain.keys, "date"]
-    joined = under.join(
-        booked.select(*key, mean_booked="mean"), on=key, how="left", maintain_order="left"
+    joined = scenario.join(
+        recorded.select(*key, mean_recorded_plan="mean"),
+        on=key,
+        how="left",
+        maintain_order="left",
     )
-    return joined.with_columns(difference=pl.col("mean") - pl.col("mean_booked"))
+    return joined.with_columns(difference=pl.col("mean") - pl.col("mean_recorded_plan"))

@@ -1,4 +1,4 @@
-"""Demand in figures, of one series and of all: rhythm, fan, reasons, calibration."""
+"""Figures of demand: seasonality, one series with its forecast, explanations, calibration."""
 
 from datetime import datetime
 
@@ -14,12 +14,12 @@ from features.demand.promotions import promotion_kinds, promotion_shares
 from features.demand.series import all_series, units_by_period, units_matrix
 from training.models.demand.contributions import REASONS
 
-# How dark the most promoted period is drawn.
-_DARKEST = 0.4
+# Opacity of the most promoted period.
+_MAX_ALPHA = 0.4
 
 
-def rhythm(dataset: Dataset, as_of: datetime) -> Figure:
-    """Draw what is sold by week, and by day of the week."""
+def seasonality(dataset: Dataset, as_of: datetime) -> Figure:
+    """Draw units by week, and mean units by day of the week."""
     grain = Grain.parse("department:day")
     units = units_by_period(dataset, grain, to_day(as_of)).collect().to_polars()
     daily = units.group_by("block").agg(pl.col("units").sum() / 1000).sort("block")
@@ -42,31 +42,31 @@ def rhythm(dataset: Dataset, as_of: datetime) -> Figure:
     return figure
 
 
-def fan(
+def fan_chart(
     dataset: Dataset,
     as_of: datetime,
     grain: Grain,
     forecasts: pd.DataFrame,
-    under: pd.DataFrame | None = None,
+    scenario: pd.DataFrame | None = None,
     *,
     past: int = 26,
 ) -> Figure:
-    """Draw one series: its past, its forecast with quantiles, its promotions, what sold since.
+    """Draw one series: past sales, forecast with 80 % interval, promotions and outcomes.
 
     Parameters
     ----------
     dataset, as_of, grain
-        What the forecasts are of.
+        The records, instant and grain of the forecasts.
     forecasts
-        Of one series, as `foresell.predict` gives them.
-    under
-        The same under another plan.
+        Of one series, as `foresell.predict` returns them.
+    scenario
+        Its forecasts under another plan.
     past
-        Periods before `as_of` that are shown.
+        Periods to draw before `as_of`.
     """
-    own = pl.from_pandas(forecasts)
-    ids = own.select(grain.keys).unique()
-    day, steps = to_day(as_of), own.height
+    forecast = pl.from_pandas(forecasts)
+    ids = forecast.select(grain.keys).unique()
+    day, steps = to_day(as_of), forecast.height
     sold = [units_matrix(dataset, grain, day, periods, ids)[0] for periods in (-past, steps)]
     before, after = (
         np.datetime64(as_of, "D") + grain.days * np.arange(*periods)
@@ -74,23 +74,25 @@ def fan(
     )
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     axes = figure.subplots()
-    for start, share in _promoted(dataset, grain, day, ids, past, steps).items():
-        axes.axvspan(start, start + grain.days, color="tab:orange", alpha=_DARKEST * share, lw=0)
+    for start, share in _promoted_shares(dataset, grain, day, ids, past, steps).items():
+        axes.axvspan(start, start + grain.days, color="tab:orange", alpha=_MAX_ALPHA * share, lw=0)
     axes.plot(before, sold[0], color="0.6", label="sold before")
     axes.plot(after, sold[1], color="black", label="sold since")
-    axes.fill_between(after, own["q10"], own["q90"], color="tab:blue", alpha=0.2, label="80 %")
-    axes.plot(after, own["mean"], color="tab:blue", label="forecast")
-    if under is not None:
-        axes.plot(after, under["mean"], color="tab:red", linestyle="--", label="under the plan")
+    axes.fill_between(
+        after, forecast["q10"], forecast["q90"], color="tab:blue", alpha=0.2, label="80 %"
+    )
+    axes.plot(after, forecast["mean"], color="tab:blue", label="forecast")
+    if scenario is not None:
+        axes.plot(after, scenario["mean"], color="tab:red", linestyle="--", label="under the plan")
     axes.set_title(f"{' · '.join(ids.row(0))}: units a {grain.freq}; the darker, the more promoted")
     axes.legend(fontsize=8, ncols=5)
     return figure
 
 
-def _promoted(
+def _promoted_shares(
     dataset: Dataset, grain: Grain, day: int, ids: pl.DataFrame, past: int, steps: int
 ) -> dict[float, float]:
-    """Say how much periods, by first day as axes count them, are promoted beside the most."""
+    """Return the promoted share of periods over the largest, by first day as matplotlib counts."""
     if not promotion_kinds(dataset) or not grain.product_keys:
         return {}
     shares = promotion_shares(dataset, grain, day, day + grain.days * steps)
@@ -107,8 +109,8 @@ def _promoted(
     return {float(d): s / most for d, s in shown.iter_rows()} if most > 0 else {}
 
 
-def reasons(explained: pd.DataFrame) -> Figure:
-    """Draw what each period's forecast of one series is made of, in units."""
+def contributions(explained: pd.DataFrame) -> Figure:
+    """Draw the units by reason of each period of one series, as `foresell.explain` returns them."""
     rows = (
         pl.from_pandas(explained)
         .group_by("date")
@@ -135,22 +137,24 @@ def reasons(explained: pd.DataFrame) -> Figure:
     return figure
 
 
-def calibration(dataset: Dataset, as_of: datetime, grain: Grain, forecasts: pl.DataFrame) -> Figure:
-    """Draw how often what sold stayed below each quantile, beside how often it should have."""
+def quantile_calibration(
+    dataset: Dataset, as_of: datetime, grain: Grain, forecasts: pl.DataFrame
+) -> Figure:
+    """Draw the share of outcomes below each quantile against its level."""
     ids = forecasts.select(grain.keys).unique(maintain_order=True)
     steps = forecasts.get_column("date").n_unique()
     truth = units_matrix(dataset, grain, to_day(as_of), steps, ids).ravel()
     names = [name for name in forecasts.columns if name[0] == "q" and name[1:2].isdigit()]
     levels = [float(name[1:]) / 100 for name in names]
-    # Sales are whole: a quantile between two of them is half held by the one it is equal to.
-    held = [
+    # Sales are counts: outcomes equal to the quantile count as half below it.
+    shares = [
         float((truth < quantile).mean() / 2 + (truth <= quantile).mean() / 2)
         for quantile in (forecasts.get_column(name).to_numpy() for name in names)
     ]
     figure = Figure(figsize=(4.5, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--")
-    axes.plot(levels, held, marker="o", color="tab:blue")
+    axes.plot(levels, shares, marker="o", color="tab:blue")
     axes.set_xlabel("quantile")
     axes.set_ylabel("share of periods that sold less")
     axes.set_title(f"{len(truth):,} periods from {as_of.date()} on")

@@ -1,10 +1,9 @@
-"""A dataset and an instant in, labelled rows of past origins out; what the demand model learns."""
+"""A dataset and an instant in, labelled feature rows of past origins out."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.dataset import Dataset
 from features.demand.builder import compute_features, past_periods, select_series
@@ -12,37 +11,38 @@ from features.demand.grain import Grain
 from features.demand.panel import Panel, panel
 from features.demand.series import THOUSANDTHS
 from features.errors import MissingData
+from features.typing import Bools, Ints
 
-# So many rows are kept at most: a day tells less than a week, so there are more of them.
+# The most rows by default. A day carries less information than a week, so there are more.
 ROWS = {"day": 320_000, "week": 80_000}
-# Origins are a week apart over two years: further back the assortment is another one.
+# Origins are a week apart over two years: the assortment before that differs too much.
 ORIGIN_DAYS = 7
 ORIGINS = 104
-# Before its first origin a series needs this much past to be described.
+# Days of past that a series needs before its first origin.
 WARM_UP_DAYS = 56
-# Slower series teach little about sizes, and there are many of them.
-UNITS_A_PERIOD = {"day": 0.1, "week": 0.25}
-_STEADY_PERIODS = {"day": 182, "week": 28}
-# With fewer examples there is nothing to learn.
+# The least mean sales of a series: slower ones are many and carry little information on size.
+MIN_UNITS_PER_PERIOD = {"day": 0.1, "week": 0.25}
+_RECENT_PERIODS = {"day": 182, "week": 28}
+# Fewer rows than these are too few to fit on.
 MIN_ROWS = 100
-# Days in a row that one member leaves out, at most.
-_TURN_DAYS = 28
-# A period in which a series could hardly sell teaches nothing.
-_LEAST_OPEN = 0.5
+# The longest run of days in one fold.
+_MAX_FOLD_RUN_DAYS = 28
+# The least share of a period in which a series could sell.
+_MIN_OPEN_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Sample:
-    """How much of the past is used.
+    """How training rows are drawn.
 
     Attributes
     ----------
     rows
-        The most rows to keep; fitting costs in proportion.
+        The most rows; the time to fit is proportional to it.
     seed
-        Chooses which series and periods those are.
+        Of the choice of series and periods.
     country
-        Whose public holidays count.
+        ISO code of the country whose public holidays count.
     """
 
     rows: int
@@ -53,105 +53,113 @@ class Sample:
 def training_rows(
     dataset: Dataset, grain: Grain, as_of_day: int, horizon_days: int, sample: Sample
 ) -> pl.DataFrame:
-    """Stack past origins: the features of `demand`, `origin` (day) and the label `units`.
+    """Build the features of past origins with `origin` (day) and the label `units`.
 
-    A series takes part at an origin if it sold regularly before that origin: chosen by what
-    came later, the rows would be of series that did better than could be expected. Periods
-    that had not ended at `as_of` are left out, and those in which stock had run out.
+    A series takes part at an origin if it sold steadily before that origin. Chosen by later
+    sales, the rows would be biased towards series that did better than expected. Periods that
+    end after `as_of_day` are left out, and those in which stock had run out.
 
     Raises
     ------
     MissingData
-        If the records are too short, or nothing sells regularly.
+        If the records are too short, or no series sells steadily.
     """
     first, _ = dataset.days
     index = select_series(dataset, grain, as_of_day)
-    longest = min(
-        (as_of_day - first) // grain.days, past_periods(grain) + ORIGINS * 7 // grain.days
-    )
-    laid_out = panel(dataset, grain, as_of_day, max(longest, 0), 0, index)
-    warm = -(-WARM_UP_DAYS // grain.days)
-    origins = [longest - ORIGIN_DAYS * k // grain.days for k in range(1, ORIGINS + 1)]
-    origins = [at for at in dict.fromkeys(origins) if at >= warm]
+    length = min((as_of_day - first) // grain.days, past_periods(grain) + ORIGINS * 7 // grain.days)
+    series = panel(dataset, grain, as_of_day, max(length, 0), 0, index)
+    warm_up = -(-WARM_UP_DAYS // grain.days)
+    origins = [length - ORIGIN_DAYS * k // grain.days for k in range(1, ORIGINS + 1)]
+    origins = [origin for origin in dict.fromkeys(origins) if origin >= warm_up]
     horizon = horizon_days // grain.days
-    periods = sum(min(horizon, longest - at) for at in origins)
-    # A part of the periods of more series: periods of one series tell much the same.
-    kept = min(max(4 / horizon, 0.15), 0.5)
-    most = max(int(sample.rows / kept / max(periods, 1)), 20)
+    periods = sum(min(horizon, length - origin) for origin in origins)
+    # A share of the periods of more series: periods of one series carry similar information.
+    share = min(max(4 / horizon, 0.15), 0.5)
+    max_series = max(int(sample.rows / share / max(periods, 1)), 20)
     rng = np.random.default_rng(sample.seed)
     parts = []
-    for at in origins:
-        steady = _steady(laid_out, at)
-        if len(steady) > most:
-            steady = _brisk(laid_out, at, steady, most, rng)
-        ahead = min(horizon, longest - at)
-        chosen = rng.random((len(steady), ahead)) < kept
-        row, step = np.nonzero(chosen)
-        rows, column = steady[row], at + step
-        possible = laid_out.availability[rows, column]
-        seen = possible >= _LEAST_OPEN
-        rows, step, column, possible = rows[seen], step[seen], column[seen], possible[seen]
-        if not len(rows):
-            continue
-        units = laid_out.units[rows, column] / 1000 / possible
-        parts.append(
-            compute_features(laid_out, at, rows, step, sample.country).with_columns(
-                units=pl.Series(units), origin=pl.lit(laid_out.day(at))
-            )
-        )
-    found = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
-    if found.height < MIN_ROWS:
+    for origin in origins:
+        rows = _steady(series, origin)
+        if len(rows) > max_series:
+            rows = _weighted_sample(series, origin, rows, max_series, rng)
+        part = _rows_of_origin(series, origin, rows, horizon, share, sample.country, rng)
+        if part is not None:
+            parts.append(part)
+    frame = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
+    if frame.height < MIN_ROWS:
         raise MissingData(
-            f"Demand at the grain {grain} has {found.height} examples in dataset {dataset.name} "
-            f"before the day it should be known at; it needs {WARM_UP_DAYS} days of records and "
-            "series that sell about once a period. Choose a coarser grain or a later date.",
+            f"Demand at the grain {grain} has {frame.height} examples in dataset {dataset.name} "
+            f"before the instant; it needs {WARM_UP_DAYS} days of records and series that sell "
+            "about once a period. Choose a coarser grain or a later date.",
             field="grain",
         )
-    return found
+    return frame
 
 
-def turns(rows: pl.DataFrame, members: int, period_days: int) -> NDArray[np.int64]:
-    """Deal the time that is forecast out into as many parts as there are members, in turns.
+def _rows_of_origin(
+    series: Panel,
+    origin: int,
+    rows: Ints,
+    horizon: int,
+    share: float,
+    country: str,
+    rng: np.random.Generator,
+) -> pl.DataFrame | None:
+    """Draw a share of the periods after an origin column; None where none could sell."""
+    ahead = min(horizon, series.past - origin)
+    row, step = np.nonzero(rng.random((len(rows), ahead)) < share)
+    rows, column = rows[row], origin + step
+    open_share = series.availability[rows, column]
+    kept = open_share >= _MIN_OPEN_SHARE
+    rows, step, column, open_share = rows[kept], step[kept], column[kept], open_share[kept]
+    if not len(rows):
+        return None
+    units = series.units[rows, column] / 1000 / open_share
+    return compute_features(series, origin, rows, step, country).with_columns(
+        units=pl.Series(units), origin=pl.lit(series.day(origin))
+    )
 
-    What moves all series in some weeks is then unseen by one member, as the future is. Where
-    there are fewer periods than members, rows are dealt out instead.
+
+def assign_folds(rows: pl.DataFrame, members: int, period_days: int) -> Ints:
+    """Assign each row to the fold of one member, in alternating runs of periods.
+
+    A movement of all series in some weeks is then unseen by one member, as the future is. Where
+    there are fewer periods than members, rows alternate instead.
     """
     day = rows.get_column("day").to_numpy().astype(np.int64)
     period = (day.max() - day) // period_days
     periods = int(period.max()) + 1
     if periods < members:
         return np.arange(len(day)) % members
-    # Short records have short turns, so that each member leaves out several.
-    length = np.clip(periods // (2 * members), 1, _TURN_DAYS // period_days)
-    found: NDArray[np.int64] = period // length % members
-    return found
+    # Short records have short runs, so that each member leaves out several.
+    length = np.clip(periods // (2 * members), 1, _MAX_FOLD_RUN_DAYS // period_days)
+    folds: Ints = period // length % members
+    return folds
 
 
-def drawn(count: int, most: int, seed: int) -> NDArray[np.bool_]:
-    """Mark `most` of `count` rows by chance, or all where there are no more."""
-    found = np.arange(count) < most
-    if count > most:
-        np.random.default_rng(seed).shuffle(found)
-    return found
+def sample_mask(count: int, maximum: int, seed: int) -> Bools:
+    """Mark `maximum` of `count` rows at random, or all where there are no more."""
+    mask = np.arange(count) < maximum
+    if count > maximum:
+        np.random.default_rng(seed).shuffle(mask)
+    return mask
 
 
-def _brisk(
-    laid_out: Panel, at: int, steady: NDArray[np.int64], most: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Draw series, those that sold more the more often: there are fewer of them.
+def _weighted_sample(
+    series: Panel, origin: int, rows: Ints, count: int, rng: np.random.Generator
+) -> Ints:
+    """Draw series with a probability that grows with their sales: large ones are few.
 
     Source: weighted sampling without replacement by Efraimidis and Spirakis (2006).
     """
-    recent = (
-        laid_out.units[steady, max(at - _STEADY_PERIODS[laid_out.grain.freq], 0) : at].mean(axis=1)
-        / THOUSANDTHS
-    )
-    keys = rng.exponential(size=len(steady)) / np.sqrt(recent + 0.2)
-    return np.sort(steady[np.argsort(keys, kind="stable")[:most]])
+    first = max(origin - _RECENT_PERIODS[series.grain.freq], 0)
+    recent = series.units[rows, first:origin].mean(axis=1) / THOUSANDTHS
+    keys = rng.exponential(size=len(rows)) / np.sqrt(recent + 0.2)
+    return np.sort(rows[np.argsort(keys, kind="stable")[:count]])
 
 
-def _steady(laid_out: Panel, at: int) -> NDArray[np.int64]:
-    """Rows of the series that sold regularly before a column."""
-    seen = min(_STEADY_PERIODS[laid_out.grain.freq], at)
-    recent = laid_out.units[:, at - seen : at].sum(axis=1)
-    return np.flatnonzero(recent >= UNITS_A_PERIOD[laid_out.grain.freq] * seen * 1000)
+def _steady(series: Panel, origin: int) -> Ints:
+    """Return the rows of the series that sold steadily before a column."""
+    periods = min(_RECENT_PERIODS[series.grain.freq], origin)
+    recent = series.units[:, origin - periods : origin].sum(axis=1)
+    return np.flatnonzero(recent >= MIN_UNITS_PER_PERIOD[series.grain.freq] * periods * 1000)

@@ -8,9 +8,9 @@ import pytest
 
 from features.dataset import Dataset
 from training.models.demand import model as demand_module
-from training.models.demand.common_factor import reliance, together
+from training.models.demand.common_factor import common_factor, credibility_weight
 from training.models.demand.model import DemandModel
-from training.models.demand.training_rows import turns
+from training.models.demand.training_rows import assign_folds
 
 FIRST, WEEKS = 17_000, 18
 AS_OF = datetime(1970, 1, 1) + timedelta(days=FIRST + 7 * WEEKS)
@@ -45,7 +45,7 @@ def forecast(shop):
 def test_a_feast_once_seen_moves_the_forecasts_after_it_less_than_it_would(shop, monkeypatch):
     mean, rate = forecast(shop)
     error = abs(mean.sum() / (2 * rate.sum()) - 1)
-    monkeypatch.setattr(demand_module, "reliance", lambda rows: 1.0)
+    monkeypatch.setattr(demand_module, "credibility_weight", lambda rows: 1.0)
     believing, _ = forecast(shop)
     assert error < 0.08
     assert error < abs(believing.sum() / (2 * rate.sum()) - 1)
@@ -59,20 +59,20 @@ def rows(weeks, units=2.0):
 
 
 def test_a_year_of_weeks_is_relied_upon_and_a_month_is_not():
-    assert reliance(rows(4)) < 0.15
-    assert reliance(rows(10)) == pytest.approx(0.5)
-    assert reliance(rows(52)) > 0.95
+    assert credibility_weight(rows(4)) < 0.15
+    assert credibility_weight(rows(10)) == pytest.approx(0.5)
+    assert credibility_weight(rows(52)) > 0.95
 
 
 def test_what_all_did_together_is_given_as_far_as_it_is_not_believed():
     usual = np.array([1.0, 1.0, 2.0])
-    assert together(rows(3), usual, 0.0) == pytest.approx([2.0, 2.0, 1.0])
-    assert together(rows(3), usual, 1.0) == pytest.approx([1.0, 1.0, 1.0])
+    assert common_factor(rows(3), usual, 0.0) == pytest.approx([2.0, 2.0, 1.0])
+    assert common_factor(rows(3), usual, 1.0) == pytest.approx([1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize("weeks", [1, 2, 3, 4, 9, 60])
 def test_each_member_learns_from_some_rows_however_few_weeks_there_are(weeks):
-    dealt = turns(pl.concat([rows(weeks)] * 2), 2, 7)
+    dealt = assign_folds(pl.concat([rows(weeks)] * 2), 2, 7)
     assert set(dealt.tolist()) == {0, 1}
 
 

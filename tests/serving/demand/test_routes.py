@@ -11,7 +11,7 @@ import pytest
 from features.calendar import day_start
 from features.dataset import Dataset
 from serving.app import build_app
-from serving.demand.reader import DemandAnswers
+from serving.demand.reader import DemandReader
 from serving.predictor import VersionHolder
 from training.models.demand.model import DemandModel
 from training.models.demand.publish import publish
@@ -66,7 +66,7 @@ def ask(tmp_path_factory):
     )
     published.finish(home, draft, record)
     published.switch(home, "v1")
-    predictor = VersionHolder([home], {"demand": DemandAnswers.load}, poll_seconds=60)
+    predictor = VersionHolder([home], {"demand": DemandReader.load}, poll_seconds=60)
     predictor.refresh()
     app = build_app(predictor, max_body_bytes=1_000_000)
 

@@ -6,7 +6,7 @@ import pytest
 from features.calendar import parse_as_of
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
-from serving.demand.reader import DemandAnswers
+from serving.demand.reader import DemandReader
 from training.models.demand.model import DemandModel
 from training.models.demand.publish import publish
 
@@ -46,7 +46,7 @@ def model(shop):
 def answers(model, shop, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     publish(model, shop, AS_OF, folder)
-    return DemandAnswers.load(folder)
+    return DemandReader.load(folder)
 
 
 def series(product, location="1"):
@@ -134,7 +134,7 @@ def test_a_new_series_is_answered_as_it_is_scored(answers, model, shop):
 
 
 def test_what_is_said_of_a_new_product_has_to_be_known_and_needed(answers):
-    with pytest.raises(NotFound, match="no product is of it") as caught:
+    with pytest.raises(NotFound, match="no product has it") as caught:
         answers.answer([{**series("of no catalogue"), "category": "cars"}])
     assert caught.value.field == "series[0].category"
     with pytest.raises(InvalidInput, match="leave it out") as caught:
@@ -144,7 +144,7 @@ def test_what_is_said_of_a_new_product_has_to_be_known_and_needed(answers):
 
 def test_a_plan_and_reasons_are_refused_for_what_has_not_sold(answers):
     with pytest.raises(InvalidInput, match="has not sold yet") as caught:
-        answers.answer([series("p1"), series("fresh")], why=True)
+        answers.answer([series("p1"), series("fresh")], explain=True)
     assert caught.value.field == "series[1]"
 
 
@@ -159,7 +159,7 @@ def test_a_product_without_its_location_is_answered_by_the_sum_over_locations(an
 
 def test_a_plan_and_reasons_are_refused_for_totals(answers):
     with pytest.raises(InvalidInput, match="is a total") as caught:
-        answers.answer([series("p1"), {"location_id": "1"}], why=True)
+        answers.answer([series("p1"), {"location_id": "1"}], explain=True)
     assert caught.value.field == "series[1]"
 
 

@@ -10,8 +10,8 @@ import pytest
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from training.models.demand.anomalies import FALSE_ALARMS, anomalies, near
-from training.models.demand.historical_forecasts import BACK, HistoricalForecasts
+from training.models.demand.anomalies import FALSE_ALARMS, detect_anomalies, without_overlap
+from training.models.demand.historical_forecasts import HISTORY_PERIODS, HistoricalForecasts
 from training.models.demand.model import DemandModel
 
 FIRST = to_day("2017-01-02")
@@ -67,8 +67,8 @@ def generated(*, planted):
 def looked_for(shop):
     options = {"grain": str(GRAIN), "horizon_days": 14, "learning_rate": 0.1, "rounds": 40}
     model = DemandModel(**options, rows=8_000, members=2, min_data_in_leaf=50)
-    past = near(HistoricalForecasts.fit(model, shop, AS_OF).look_back(shop), GRAIN)
-    return past, anomalies(shop, GRAIN, "US", past)
+    past = without_overlap(HistoricalForecasts.fit(model, shop, AS_OF).by_origin(shop), GRAIN)
+    return past, detect_anomalies(shop, GRAIN, "US", past)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_the_size_is_what_was_sold_beyond_what_was_expected(found):
 
 def test_ordinary_days_are_hardly_ever_reported():
     past, reported = looked_for(generated(planted=False))
-    assert past.height == 50 * 3 * BACK["day"]
+    assert past.height == 50 * 3 * HISTORY_PERIODS["day"]
     assert reported.height / past.height <= 2.5 * FALSE_ALARMS
 
 
@@ -127,8 +127,8 @@ def test_a_day_is_judged_by_a_forecast_that_did_not_know_it():
     options = {"grain": str(GRAIN), "horizon_days": 14, "rounds": 10, "rows": 3_000, "members": 1}
     means = []
     for shop in (whole, cut):
-        past = near(
-            HistoricalForecasts.fit(DemandModel(**options), shop, AS_OF).look_back(shop), GRAIN
+        past = without_overlap(
+            HistoricalForecasts.fit(DemandModel(**options), shop, AS_OF).by_origin(shop), GRAIN
         )
         means.append(past.filter(pl.col("date") == day(EMPTY))["mean"])
     assert means[0].equals(means[1])

@@ -8,10 +8,10 @@ from polars.testing import assert_frame_equal
 from features.calendar import day_start
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
-from serving.demand.reader import DemandAnswers
+from serving.demand.reader import DemandReader
 from training.models.demand.model import DemandModel
 from training.models.demand.publish import publish
-from training.models.demand.scenario import predict_under
+from training.models.demand.scenario import predict_scenario
 
 FIRST = 17_000
 WEEKS = 44
@@ -66,7 +66,7 @@ def model(shop):
 def answers(model, shop, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     publish(model, shop, AS_OF, folder)
-    return DemandAnswers.load(folder)
+    return DemandReader.load(folder)
 
 
 def mailer(product, week=1, **more):
@@ -100,7 +100,7 @@ def test_a_plan_is_answered_as_it_is_scored(answers, model, shop):
     levels = [0.1, 0.5, 0.9, 0.975]
     served = frame(asked(answers, products, plan=plan, quantiles=levels)).sort("product_id", "date")
     ids = pl.DataFrame({"product_id": products})
-    scored = predict_under(model, shop, AS_OF, plan, ids, quantiles=levels)
+    scored = predict_scenario(model, shop, AS_OF, plan, ids, quantiles=levels)
     assert scored.filter(pl.col("difference") != 0)["product_id"].n_unique() >= 3
     assert_frame_equal(
         served.select(scored.columns),
@@ -128,12 +128,14 @@ def test_a_promotion_moves_only_the_weeks_and_the_products_that_it_covers(answer
     found = frame(asked(answers, ["p20", "p21", "p22"], plan=[mailer("p21", 2)]))
     moved = found.filter(pl.col("difference") != 0)
     assert moved.select("product_id", "date").rows() == [("p21", date(2))]
-    assert moved["difference"].item() > moved["mean_booked"].item()
+    assert moved["difference"].item() > moved["mean_recorded_plan"].item()
 
 
 def test_a_kind_that_a_product_never_had_does_what_it_did_elsewhere(answers):
     found = frame(asked(answers, [NEVER], plan=[mailer(NEVER, week) for week in range(4)]))
-    assert (found["mean"] / found["mean_booked"]).to_list() == pytest.approx([3.0] * 4, rel=0.35)
+    assert (found["mean"] / found["mean_recorded_plan"]).to_list() == pytest.approx(
+        [3.0] * 4, rel=0.35
+    )
 
 
 def test_a_kind_that_nobody_ever_had_does_what_any_promotion_did(answers):
@@ -142,7 +144,10 @@ def test_a_kind_that_nobody_ever_had_does_what_any_promotion_did(answers):
         kind: frame(asked(answers, ["p20"], plan=[mailer("p20", w, kind=kind) for w in weeks]))
         for kind in ("mailer", "display", "other")
     }
-    lift = {kind: found["mean"].sum() / found["mean_booked"].sum() for kind, found in said.items()}
+    lift = {
+        kind: found["mean"].sum() / found["mean_recorded_plan"].sum()
+        for kind, found in said.items()
+    }
     assert lift["display"] <= lift["other"] <= lift["mailer"]
     assert lift["mailer"] > 2
 
@@ -164,7 +169,7 @@ def test_a_lower_price_raises_the_weeks_on_which_it_holds(answers):
 
 
 def test_the_same_question_has_the_same_answer(answers):
-    question = {"plan": [mailer("p21", 2)], "why": True}
+    question = {"plan": [mailer("p21", 2)], "explain": True}
     assert asked(answers, ["p21"], **question) == asked(answers, ["p21"], **question)
 
 
@@ -179,13 +184,16 @@ def test_a_plan_for_what_is_unknown_is_refused_by_its_row_and_field(answers):
 
 @pytest.mark.parametrize("plan", [[], [mailer("p21", week) for week in range(4)]])
 def test_reasons_are_those_of_the_model_and_add_up_to_the_mean(answers, model, shop, plan):
-    points = asked(answers, ["p21"], plan=plan, why=True)[0]["forecast"]
+    points = asked(answers, ["p21"], plan=plan, explain=True)[0]["forecast"]
     for point in points:
-        assert sum(point["why"].values()) == pytest.approx(point["mean"], rel=1e-9)
+        assert sum(point["explanation"].values()) == pytest.approx(point["mean"], rel=1e-9)
     if plan:
-        assert all(point["why"]["promotion"] > 0.5 * point["mean_booked"] for point in points)
+        assert all(
+            point["explanation"]["promotion"] > 0.5 * point["mean_recorded_plan"]
+            for point in points
+        )
     else:
         scored = model.explain(shop, AS_OF, pl.DataFrame({"product_id": ["p21"]}))
         wide = scored.pivot(on="reason", index="date", values="units").sort("date").drop("date")
         for point, row in zip(points, wide.iter_rows(named=True), strict=True):
-            assert point["why"] == pytest.approx(row, abs=1e-6)
+            assert point["explanation"] == pytest.approx(row, abs=1e-6)

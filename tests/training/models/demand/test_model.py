@@ -11,7 +11,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.errors import InvalidInput, MissingData
 from training.contract import Needs
-from training.models.demand.grain_choice import MOST_NOISE, default_grain, noise_by_grain
+from training.models.demand.grain_choice import MAX_NOISE, default_grain, noise_by_grain
 from training.models.demand.model import DemandModel
 from training.models.demand.task import DEMAND
 
@@ -252,7 +252,7 @@ def test_a_grain_that_is_mostly_noise_is_not_asked_for():
     )
     dataset = Dataset.from_frames("x", {"sales": sales})
     noise = noise_by_grain(dataset)
-    assert noise["product:day"].wape > MOST_NOISE > noise["product:week"].wape
+    assert noise["product:day"].wape > MAX_NOISE > noise["product:week"].wape
     assert str(default_grain(dataset)) == "product,location:week"
     options = DEMAND.options(dataset)
     assert "noise" in DEMAND.reason(dataset, options, dataset.end)

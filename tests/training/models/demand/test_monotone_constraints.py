@@ -8,7 +8,7 @@ import pytest
 
 from features.dataset import Dataset
 from training.models.demand.model import DemandModel
-from training.models.demand.monotone_constraints import signs
+from training.models.demand.monotone_constraints import monotone_constraints
 
 FIRST, WEEKS, PRODUCTS = 17_000, 40, 60
 START = FIRST + 7 * 36
@@ -79,5 +79,5 @@ def test_forecasts_are_held_to_the_direction_that_the_data_show():
     rng = np.random.default_rng(0)
     price, level = rng.uniform(0.5, 1.0, 500), np.ones(500)
     features = pl.DataFrame({"price_relative": price})
-    assert signs(features, 2 - price, level) == {"price_relative": -1}
-    assert signs(features, price, level) == {}
+    assert monotone_constraints(features, 2 - price, level) == {"price_relative": -1}
+    assert monotone_constraints(features, price, level) == {}

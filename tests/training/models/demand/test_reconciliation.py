@@ -15,9 +15,9 @@ from training.models.demand.historical_forecasts import HistoricalForecasts
 from training.models.demand.model import DemandModel
 from training.models.demand.reconciliation import (
     Hierarchy,
-    Misses,
-    added_up,
-    known_levels,
+    TotalErrors,
+    aggregate,
+    available_levels,
     membership,
 )
 
@@ -58,7 +58,7 @@ def model(shop):
 
 @pytest.fixture(scope="module")
 def hierarchy(model, shop):
-    return Hierarchy.fit(shop, GRAIN, HistoricalForecasts.fit(model, shop, AS_OF).look_back(shop))
+    return Hierarchy.fit(shop, GRAIN, HistoricalForecasts.fit(model, shop, AS_OF).by_origin(shop))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def forecasts(model, shop):
 
 
 def test_the_levels_are_those_that_the_dataset_knows(shop):
-    assert known_levels(shop, GRAIN) == [
+    assert available_levels(shop, GRAIN) == [
         "all", "department", "product", "location", "department+location"
     ]  # fmt: skip
 
@@ -114,8 +114,8 @@ def test_quantiles_of_totals_are_in_order_and_narrower_than_sums_of_quantiles(
 
 
 def test_what_all_series_share_widens_the_interval_beyond_that_of_independent_series(hierarchy):
-    assert hierarchy.misses["all"].common == pytest.approx(0.15 / np.sqrt(2), rel=0.5)
-    assert hierarchy.misses["location"].common == pytest.approx(0.15, rel=0.5)
+    assert hierarchy.errors["all"].common_error == pytest.approx(0.15 / np.sqrt(2), rel=0.5)
+    assert hierarchy.errors["location"].common_error == pytest.approx(0.15, rel=0.5)
 
 
 def test_four_of_five_outcomes_to_come_fall_into_the_interval(model, hierarchy, shop):
@@ -132,14 +132,14 @@ def test_four_of_five_outcomes_to_come_fall_into_the_interval(model, hierarchy, 
         both = said.join(units, on=["product_id", "location_id", "date"], how="left")
         for level in ("location", "department+location"):
             totals = hierarchy.totals(shop, said, level, (0.1, 0.9))
-            truth = added_up(both, GRAIN, level, membership(shop, GRAIN, level))["units"]
+            truth = aggregate(both, GRAIN, level, membership(shop, GRAIN, level))["units"]
             inside.append(((totals["q10"] <= truth) & (truth <= totals["q90"])).mean())
     assert np.mean(inside) == pytest.approx(0.8, abs=0.08)
 
 
 def test_the_coverage_that_is_reported_was_measured_at_origins_left_out(hierarchy):
     for level in ("location", "department+location"):
-        assert hierarchy.misses[level].coverage_80 == pytest.approx(0.8, abs=0.06)
+        assert hierarchy.errors[level].coverage_80 == pytest.approx(0.8, abs=0.06)
 
 
 def test_independent_errors_have_nothing_in_common():
@@ -153,15 +153,15 @@ def test_independent_errors_have_nothing_in_common():
             "units": rng.poisson(mean).astype(float),
         }
     )
-    misses = Misses.fit(past)
-    assert misses.common < 0.01
+    misses = TotalErrors.fit(past)
+    assert misses.common_error < 0.01
     assert misses.coverage_80 == pytest.approx(0.8, abs=0.03)
 
 
 def test_a_saved_hierarchy_adds_up_as_before(hierarchy, shop, forecasts, tmp_path):
     hierarchy.save(tmp_path / "hierarchy.json")
     again = Hierarchy.load(tmp_path / "hierarchy.json")
-    for level in hierarchy.misses:
+    for level in hierarchy.errors:
         assert again.totals(shop, forecasts, level, LEVELS).equals(
             hierarchy.totals(shop, forecasts, level, LEVELS)
         )
