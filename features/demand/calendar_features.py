@@ -1,4 +1,4 @@
-"""Days in, what the calendar says of them out: weekday, week of the year, distance to holidays."""
+"""Calendar features: days in; weekday, week of the year and distance to holidays out."""
 
 from bisect import bisect_left
 from functools import lru_cache
@@ -9,25 +9,25 @@ import polars as pl
 from features.calendar import to_date, to_day
 from features.errors import InvalidInput
 
-# Further away than this, a holiday is far: shoppers do not act on it.
+# Distances to holidays are capped here: shoppers do not react to a more distant holiday.
 FAR_DAYS = 30
 
 
 @lru_cache(maxsize=64)
 def _holidays(country: str, year: int) -> tuple[int, ...]:
     try:
-        found = holidays.country_holidays(country, years=range(year - 1, year + 2))
+        dates = holidays.country_holidays(country, years=range(year - 1, year + 2))
     except NotImplementedError as error:
         raise InvalidInput(
             f"country = {country!r} has no known public holidays; give an ISO code such as US "
             "or DE.",
             field="country",
         ) from error
-    return tuple(sorted(to_day(date) for date in found))
+    return tuple(sorted(to_day(date) for date in dates))
 
 
 def season(days: list[int], length: int, country: str) -> pl.DataFrame:
-    """Describe periods by the calendar.
+    """Compute the calendar features of periods.
 
     Parameters
     ----------
@@ -36,20 +36,20 @@ def season(days: list[int], length: int, country: str) -> pl.DataFrame:
     length
         Days in a period.
     country
-        ISO code of the country whose public holidays count.
+        ISO code of the country whose public holidays apply.
 
     Returns
     -------
     polars.DataFrame
-        One row a period: `day`, `weekday` (1 is Monday), `month_day`, `month_week` (0 is the
+        One row per period: `day`, `weekday` (1 is Monday), `month_day`, `month_week` (0 is the
         first seven days of the month), `week` (ISO), `to_holiday` (days from the period's first
-        day to the next holiday, at most 30; below the period's length it falls into it) and
-        `since_holiday` (days since the last one before the period, at most 30).
+        day to the next holiday, at most 30; a value below `length` is a holiday within the
+        period) and `since_holiday` (days since the last holiday before it, at most 30).
 
     Raises
     ------
     InvalidInput
-        If the country's holidays are not known.
+        If the country has no known holidays.
     """
     rows = []
     for day in days:

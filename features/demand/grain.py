@@ -1,6 +1,6 @@
-"""Grain: which keys make a series, and whether its periods are days or weeks.
+"""Grain: the keys that define a series, and the length of its periods.
 
-Text such as `product,location:day` in, a checked Grain out; used wherever demand is asked for.
+Text such as `product,location:day` goes in, a checked `Grain` comes out.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Self
 
 from features.errors import InvalidInput
 
-# The words for the two entities; every other word is the name of its column.
+# Words for the two entities; every other word equals the name of its column.
 _COLUMNS = {"product": "product_id", "location": "location_id"}
 PRODUCT_KEYS = ("product_id", "category", "subcategory", "department", "brand")
 LOCATION_KEYS = ("location_id", "region", "channel")
@@ -17,15 +17,15 @@ PERIOD_DAYS = {"day": 1, "week": 7}
 
 @dataclass(frozen=True)
 class Grain:
-    """What one series is: the columns that name it, and the length of its periods.
+    """The columns that identify a series, and the length of its periods.
 
-    Periods are blocks of one or seven days counted from `as_of`: period 0 begins there,
-    so there is never a part of a week.
+    Periods are blocks of one or seven days counted from `as_of`, where period 0 begins. No
+    period is a part of a week.
 
     Attributes
     ----------
     keys
-        Columns whose values name a series, such as `("product_id", "location_id")`.
+        Columns whose values identify a series, such as `("product_id", "location_id")`.
     freq
         `day` or `week`.
     """
@@ -40,7 +40,7 @@ class Grain:
         Raises
         ------
         InvalidInput
-            If a key or the period is unknown, or a key is named twice.
+            If a key or the period is unknown, or a key occurs twice.
         """
         names, _, freq = text.partition(":")
         keys = tuple(_COLUMNS.get(word.strip(), word.strip()) for word in names.split(","))
@@ -68,12 +68,12 @@ class Grain:
 
     @property
     def product_keys(self) -> tuple[str, ...]:
-        """The keys that say something of the product."""
+        """The keys that are attributes of the product."""
         return tuple(key for key in self.keys if key in PRODUCT_KEYS)
 
     @property
     def location_keys(self) -> tuple[str, ...]:
-        """The keys that say something of the location."""
+        """The keys that are attributes of the location."""
         return tuple(key for key in self.keys if key in LOCATION_KEYS)
 
     def periods(self, horizon_days: int) -> int:

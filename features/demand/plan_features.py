@@ -1,8 +1,8 @@
-"""What is planned for a period and what such plans did before; a part of the demand features.
+"""Features of plans: promotions, prices and covariates in the target period and in the past.
 
-Promotions, prices and covariates: each has its value in the target period, its usual value (as
-the level contains it), and the effect that it had on the series' own past. A plan for one period
-moves the features of that period alone.
+A forecast origin and target periods go in, columns of features come out. Each planned value comes
+with its past mean and with its past effect on the series. The plan of a period changes the
+features of that period alone.
 """
 
 from dataclasses import dataclass
@@ -14,145 +14,158 @@ from features.demand.panel import Origin
 from features.demand.series import THOUSANDTHS
 from features.typing import Floats, Ints
 
-# Promoted periods that a series' own effect of promotions is shrunk by, towards none.
+# Promoted periods by which the effect of promotions is shrunk towards none.
 _SHRINKAGE = 0.5
-# The same for the effect of the log of the price.
+# Sum of squared log prices by which the effect of prices is shrunk towards none.
 _PRICE_SHRINKAGE = 0.05
-# Periods before the origin whose mean price a planned price is compared with.
+# Periods before the origin whose mean price is the reference of a planned price.
 RECENT = {"day": 56, "week": 8}
-# What counts as a low price is told by the highest of the last half year.
+# Days before the origin whose highest price is the other reference.
 _HIGH_DAYS = 182
+# Log prices and covariates are rounded to multiples of 1 / these: sums are then exact in any order.
+_LOG_UNITS = 8192
+_COVARIATE_UNITS = 1024
 
 
 @dataclass(frozen=True)
 class _Past:
-    """What a series' last year says of a value that is also planned: one number a series.
+    """Past values of a planned quantity and sales under them; arrays have one number per series.
 
     Attributes
     ----------
     usual
-        Its mean, averaged as the level averages units.
+        Mean value, weighted as the level weights units.
     effect
-        Least-squares slope of units over level on it, shrunk to none.
-    seen, units
-        Periods in which they could sell, of whole weeks, and what was sold in them.
-    given, gained
-        The value's sum over them, and that of units times it.
+        Least-squares slope of units / level on the value, shrunk towards zero.
+    periods, units
+        Observable periods in whole weeks, and units sold in them.
+    value_sum, value_units
+        Sums over these periods of the value, and of units times the value.
     """
 
     usual: Floats
     effect: Floats
-    seen: Floats
+    periods: Floats
     units: Floats
-    given: Floats
-    gained: Floats
+    value_sum: Floats
+    value_units: Floats
 
 
 def _past(origin: Origin, values: Floats, shrinkage: float) -> _Past:
-    """Compare past values with what was sold then.
+    """Regress past units on past values, shape (series, past periods).
 
-    Of days, those of one weekday are compared with each other: what is always planned for
-    Mondays would else be taken for what Mondays do.
+    At a daily grain the regression is within weekdays. A promotion on every Monday would
+    otherwise take on the effect of Mondays.
     """
     length, week = values.shape[1], 7 // origin.panel.grain.days
-    weighed = values * origin.availability
+    availability = origin.availability
+    observed = values * availability
     table = lag_weights(origin.panel.grain, length)
     weights = np.column_stack([table[name] for name in ("middle", "slow")])
-    usual: Floats = divide_or_zero(weighed @ weights, origin.availability @ weights).mean(axis=1)
-    whole = slice(length % week, None)
-    # Sums by weekday are products with a matrix of zeros and ones: exact, and quicker than sums.
+    usual: Floats = divide_or_zero(observed @ weights, availability @ weights).mean(axis=1)
+    weeks = slice(length % week, None)
+    # Products with a matrix of zeros and ones sum by weekday: exact, and faster than reductions.
     weekday = np.tile(np.eye(week), (length // week, 1))
-    count, units = (
-        origin.availability[:, whole] @ weekday,
-        origin.units[:, whole] @ weekday / THOUSANDTHS,
-    )
-    total = weighed[:, whole] @ weekday
-    square = np.einsum("sk,sk->s", values[:, whole], weighed[:, whole])
-    gained = np.einsum("sk,sk->s", values[:, whole], origin.units[:, whole]) / THOUSANDTHS
+    count = availability[:, weeks] @ weekday
+    units = origin.units[:, weeks] @ weekday / THOUSANDTHS
+    total = observed[:, weeks] @ weekday
+    square = np.einsum("sk,sk->s", values[:, weeks], observed[:, weeks])
+    product = np.einsum("sk,sk->s", values[:, weeks], origin.units[:, weeks]) / THOUSANDTHS
     variation = square - divide_or_zero(total * total, count).sum(axis=1)
-    covariation = gained - (total * divide_or_zero(units, count)).sum(axis=1)
-    seen, sold = count.sum(axis=1), units.sum(axis=1)
-    mean = np.maximum(divide_or_zero(sold, seen), origin.level * 0.2)
+    covariation = product - (total * divide_or_zero(units, count)).sum(axis=1)
+    periods, sold = count.sum(axis=1), units.sum(axis=1)
+    mean = np.maximum(divide_or_zero(sold, periods), origin.level * 0.2)
     effect: Floats = covariation / (np.maximum(variation, 0.0) + shrinkage) / mean
-    return _Past(usual, effect, seen, sold, total.sum(axis=1), gained)
+    return _Past(usual, effect, periods, sold, total.sum(axis=1), product)
 
 
-def promotion_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floats]:
-    """Describe the planned promotion and what promotions did to the series before."""
+def promotion_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, Floats]:
+    """Compute features of planned promotions and of the past effect of promotions.
+
+    Parameters
+    ----------
+    origin
+        The series at the forecast origin.
+    steps, inverse
+        Target periods, counted from the origin, and the position of their series in `origin.rows`.
+    """
     columns: dict[str, Floats] = {}
-    length = origin.units.shape[1]
+    length, level = origin.units.shape[1], origin.level
     window = slice(origin.column - length, origin.column)
     for kind, shares in origin.panel.shares.items():
-        past = shares[origin.rows, window].astype(np.float64)
-        planned = shares[origin.rows[back], origin.column + steps].astype(np.float64)
-        before = _past(origin, past, _SHRINKAGE)
-        usual, effect = before.usual, before.effect
-        change = planned - usual[back]
+        values = shares[origin.rows, window].astype(np.float64)
+        planned = shares[origin.rows[inverse], origin.column + steps].astype(np.float64)
+        past = _past(origin, values, _SHRINKAGE)
+        change = planned - past.usual[inverse]
         columns[f"promotion_planned_{kind}"] = planned
-        columns[f"promotion_usual_{kind}"] = usual[back]
-        columns[f"promotion_effect_{kind}"] = effect[back]
-        columns[f"promotion_last_{kind}"] = past[back, -1] if length else planned * 0
+        columns[f"promotion_usual_{kind}"] = past.usual[inverse]
+        columns[f"promotion_effect_{kind}"] = past.effect[inverse]
+        columns[f"promotion_last_{kind}"] = values[inverse, -1] if length else planned * 0
         columns[f"promotion_change_{kind}"] = change
-        columns[f"promotion_gain_{kind}"] = change * effect[back]
+        columns[f"promotion_gain_{kind}"] = change * past.effect[inverse]
         if kind == "any":
-            promoted, gained = before.given, before.gained
-            rest, other = before.seen - promoted, before.units - gained
-            columns["promotion_mean_with"] = (gained / (promoted + _SHRINKAGE) / origin.level)[back]
-            columns["promotion_mean_without"] = (other / (rest + _SHRINKAGE) / origin.level)[back]
-            columns["promotion_periods"] = promoted[back]
+            promoted, regular = past.value_sum, past.periods - past.value_sum
+            regular_units = past.units - past.value_units
+            mean_with = past.value_units / (promoted + _SHRINKAGE) / level
+            mean_without = regular_units / (regular + _SHRINKAGE) / level
+            columns["promotion_mean_with"] = mean_with[inverse]
+            columns["promotion_mean_without"] = mean_without[inverse]
+            columns["promotion_periods"] = promoted[inverse]
     return columns
 
 
-def price_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floats]:
-    """Compare the planned price with recent ones, and say what such changes did before."""
+def price_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, Floats]:
+    """Compare planned with recent prices; parameters as in `promotion_columns`."""
     if origin.panel.price is None:
         return {}
     grain, length = origin.panel.grain, origin.units.shape[1]
-    # Whole hundredths of log per cent: sums do not depend on their order.
     prices = np.maximum(origin.panel.price[origin.rows], 1e-6)
-    logs = np.round(np.log(prices) * 8192) / 8192
-    past = logs[:, origin.column - length : origin.column]
-    known = ~np.isnan(past)
+    logs = np.round(np.log(prices) * _LOG_UNITS) / _LOG_UNITS
+    values = logs[:, origin.column - length : origin.column]
+    known = ~np.isnan(values)
     recent = slice(-RECENT[grain.freq], None)
     usual = divide_or_zero(
-        np.where(known, past, 0.0)[:, recent].sum(axis=1), known[:, recent].sum(axis=1) * 1.0
+        np.where(known, values, 0.0)[:, recent].sum(axis=1), known[:, recent].sum(axis=1) * 1.0
     )
-    usual = np.where(known[:, recent].any(axis=1), np.round(usual * 8192) / 8192, np.nan)
-    centred = np.where(known, past - usual[:, None], 0.0)
+    usual = np.round(usual * _LOG_UNITS) / _LOG_UNITS
+    usual = np.where(known[:, recent].any(axis=1), usual, np.nan)
+    centred = np.where(known, values - usual[:, None], 0.0)
     centred = np.nan_to_num(centred)
     high = centred[:, -(_HIGH_DAYS // grain.days) :].max(axis=1, initial=0.0)
-    before = _past(origin, centred, _PRICE_SHRINKAGE)
-    planned = logs[back, origin.column + steps] - usual[back]
-    change = planned - before.usual[back]
+    past = _past(origin, centred, _PRICE_SHRINKAGE)
+    planned = logs[inverse, origin.column + steps] - usual[inverse]
+    change = planned - past.usual[inverse]
     return {
-        "price_planned": origin.panel.price[origin.rows[back], origin.column + steps],
+        "price_planned": origin.panel.price[origin.rows[inverse], origin.column + steps],
         "price_relative": np.exp(planned),
-        "price_below_high": planned - high[back],
-        "price_effect": before.effect[back],
-        "price_gain": np.nan_to_num(change) * before.effect[back],
-        "price_last": centred[back, -1] if length else planned * 0,
-        "price_log": usual[back],
+        "price_below_high": planned - high[inverse],
+        "price_effect": past.effect[inverse],
+        "price_gain": np.nan_to_num(change) * past.effect[inverse],
+        "price_last": centred[inverse, -1] if length else planned * 0,
+        "price_log": usual[inverse],
     }
 
 
-def covariate_columns(origin: Origin, steps: Ints, back: Ints) -> dict[str, Floats]:
-    """Give covariates: ahead where they are known ahead, what they were last where not."""
+def covariate_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, Floats]:
+    """Give planned values of covariates that are known ahead, and recent values of the others.
+
+    Parameters are those of `promotion_columns`.
+    """
     columns: dict[str, Floats] = {}
     length = origin.units.shape[1]
     window = slice(origin.column - length, origin.column)
     for name, (covariate, rows) in origin.panel.covariates.items():
-        own = rows[origin.rows]
-        past = covariate.values[:, window]
-        whole = np.round(np.nan_to_num(past) * 1024) / 1024
-        recent = whole[:, -7 // origin.panel.grain.days :].mean(axis=1) if length else 0.0
+        row = rows[origin.rows]
+        values = np.nan_to_num(covariate.values[:, window])
+        values = np.round(values * _COVARIATE_UNITS) / _COVARIATE_UNITS
         if not covariate.known_ahead:
-            last = np.asarray(recent)[own]
-            columns[f"covariate_last_{name}"] = last[back]
+            week = -7 // origin.panel.grain.days
+            recent = values[:, week:].mean(axis=1) if length else 0.0
+            columns[f"covariate_last_{name}"] = np.asarray(recent)[row][inverse]
             continue
-        planned = covariate.values[own[back], origin.column + steps]
-        past = whole[own]
-        before = _past(origin, past, _SHRINKAGE)
-        change = np.nan_to_num(planned) - before.usual[back]
+        planned = covariate.values[row[inverse], origin.column + steps]
+        past = _past(origin, values[row], _SHRINKAGE)
+        change = np.nan_to_num(planned) - past.usual[inverse]
         columns[f"covariate_{name}"] = planned
-        columns[f"covariate_gain_{name}"] = change * before.effect[back]
+        columns[f"covariate_gain_{name}"] = change * past.effect[inverse]
     return columns

@@ -1,6 +1,6 @@
-"""The promotion plan in, shares of series and periods on promotion out; read by `demand`.
+"""Promotions: the table of promotions in, shares of series and periods on promotion out.
 
-The plan is known in advance: it is read whole, before and after `as_of`.
+Promotions are planned in advance and are read in full, before and after `as_of`.
 """
 
 import narwhals as nw
@@ -12,46 +12,46 @@ from features.demand.series import all_series, materialise, with_attributes
 from features.memo import memo
 from features.typing import Frame
 
-# Depths are added up as whole multiples of one over this.
-_FINE = 1024
+# Depths are summed as whole multiples of 1 / _DEPTH_UNITS.
+_DEPTH_UNITS = 1024
 
 
 @memo("promotions")
 def promotion_kinds(dataset: Dataset) -> list[str]:
-    """Names of the kinds of promotion in the plan, sorted; none without a plan."""
+    """Return the kinds of promotion, sorted; empty if the dataset has no promotions."""
     if "promotions" not in dataset.tables:
         return []
-    found = dataset.table("promotions").select("kind").unique().collect()
-    return sorted(found.get_column("kind").drop_nulls().to_list())
+    kinds = dataset.table("promotions").select("kind").unique().collect()
+    return sorted(kinds.get_column("kind").drop_nulls().to_list())
 
 
 def promotion_shares(dataset: Dataset, grain: Grain, day: int, until: int) -> Frame:
-    """Say how much of each series and period is on promotion.
+    """Compute the share of each series and period on promotion.
 
-    A share is the number of promoted location-days over (locations that appear in the plan
-    x days in the period); where a series is several products, over their number too. A
-    promotion without a location covers all of them.
+    A share is the number of promoted location-days over (locations with promotions x days in the
+    period); for a series of several products also over the number of promoted products. A
+    promotion without a location covers all locations.
 
     Parameters
     ----------
     dataset, grain
-        The plan, and what a series is.
+        The promotions, and the definition of a series.
     day
-        A period begins here; blocks are numbered as in `series.units_by_period`.
+        First day of a period; blocks are numbered as in `series.units_by_period`.
     until
-        Promotions are followed to the day before this one.
+        Promotions are read up to the day before this one.
 
     Returns
     -------
     narwhals.LazyFrame
         `series`, `block`, a column `share_<kind>` for each kind, and `depth`: the share of the
-        price taken off, over all locations and days, by the deepest kind; cells without any
-        promotion have no row. Without a plan, or where the grain has no product, no rows.
+        price taken off, over all locations and days, of the deepest kind. Series and periods
+        without promotion have no row; nor has any if the grain has no product key.
     """
     return _shares(dataset, grain, day % grain.days, until)
 
 
-@memo()
+@memo("promotions", "orders", "sales", "products", "locations")
 def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
     names = promotion_kinds(dataset)
     index = all_series(dataset, grain).index
@@ -59,19 +59,18 @@ def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
         empty = {"series": pl.Int64, "block": pl.Int64} | {f"share_{k}": pl.Float64 for k in names}
         empty["depth"] = pl.Float64
         return nw.from_native(pl.LazyFrame(schema=empty))
-    stretches = promotion_intervals(dataset, grain)
-    located, everywhere = list(grain.keys), list(grain.product_keys)
+    intervals = promotion_intervals(dataset, grain)
     keyed = index.select("series", *grain.keys)
-    somewhere = stretches.filter(~nw.col("everywhere")).join(keyed, on=located, how="inner")
-    throughout = stretches.filter(nw.col("everywhere")).drop(*grain.location_keys)
-    throughout = throughout.join(keyed, on=everywhere, how="inner")
-    columns = ["series", "kind", "from_day", "to_day", "covered", "deep", "of"]
-    both = nw.concat([somewhere.select(columns), throughout.select(columns)])
+    located = intervals.filter(~nw.col("everywhere")).join(keyed, on=list(grain.keys), how="inner")
+    everywhere = intervals.filter(nw.col("everywhere")).drop(*grain.location_keys)
+    everywhere = everywhere.join(keyed, on=list(grain.product_keys), how="inner")
+    columns = ["series", "kind", "from_day", "to_day", "covered", "depth_sum", "total"]
+    both = nw.concat([located.select(columns), everywhere.select(columns)])
     first, _ = dataset.days
     cells = _cells(both, grain.days, phase, first, until)
-    share = nw.col("covered") / (nw.col("of") * grain.days)
+    share = nw.col("covered") / (nw.col("total") * grain.days)
     long = cells.with_columns(nw.when(share > 1).then(1.0).otherwise(share).alias("share"))
-    depth = nw.col("deep") / (nw.col("of") * grain.days * _FINE)
+    depth = nw.col("depth_sum") / (nw.col("total") * grain.days * _DEPTH_UNITS)
     wide = long.with_columns(
         nw.when(depth > 1).then(1.0).otherwise(depth).alias("depth"),
     ).with_columns(
@@ -83,106 +82,108 @@ def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
 
 
 def promotion_intervals(dataset: Dataset, grain: Grain) -> Frame:
-    """Reduce the plan to one row for each stretch of each group of products and locations.
+    """Aggregate promotions by the grain's keys, kind and interval of days.
 
-    `covered` counts promoted product-locations, `deep` adds up the depths of their promotions
-    (in 1,024ths of the price), `of` counts the product-locations there are.
+    `covered` is the number of promoted product-locations, `depth_sum` the sum of their depths
+    (in 1,024ths of the price), `total` the number of product-locations that could be promoted.
+    `everywhere` marks promotions without a location.
     """
     return intervals_by_keys(dataset, grain.keys)
 
 
-@memo()
+@memo("promotions", "products", "locations")
 def intervals_by_keys(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
     """Reduce the plan for the groups that columns name; see `promotion_stretches`."""
-    return materialise(_stretches(dataset, Grain(keys, "day")))
+    return materialise(_intervals(dataset, Grain(keys, "day")))
 
 
-def _stretches(dataset: Dataset, grain: Grain) -> Frame:
-    plan = dataset.table("promotions")
-    if "location_id" not in dataset.columns("promotions"):
-        plan = plan.with_columns(nw.lit(None, dtype=nw.String).alias("location_id"))
-    where = grain.location_keys
-    attributes = tuple(k for k in grain.keys if k not in ("product_id", "location_id"))
-
-    def reduced() -> Frame:
-        plain = plan.with_columns(nw.col("location_id").is_null().alias("everywhere"))
-        rows = with_attributes(dataset, plain, attributes)
-        if dataset.has("promotions", "depth"):
-            # Whole numbers: their sums do not depend on the order of rows.
-            depth = (nw.col("depth").fill_null(0.0) * _FINE).round().cast(nw.Int64)
-        else:
-            depth = nw.lit(0, dtype=nw.Int64)
-        rows = rows.with_columns(depth.alias("deep"))
-        return materialise(
-            rows.group_by(*grain.keys, "everywhere", "kind", "from_day", "to_day").agg(
-                nw.len().cast(nw.Int64).alias("covered"), nw.col("deep").sum()
-            )
-        )
-
-    locations = promoted_locations(dataset, where)
-    if where:
-        counted = locations.group_by(*where).agg(nw.len().cast(nw.Int64).alias("locations"))
-        rows = reduced().join(counted, on=list(where), how="left")
+def _intervals(dataset: Dataset, grain: Grain) -> Frame:
+    promoted = _promoted(dataset, grain)
+    locations = promoted_locations(dataset, grain.location_keys)
+    if grain.location_keys:
+        keys = list(grain.location_keys)
+        counts = locations.group_by(*keys).agg(nw.len().cast(nw.Int64).alias("locations"))
+        rows = promoted.join(counts, on=keys, how="left")
         rows = rows.with_columns(nw.col("locations").fill_null(1))
-        # Everywhere is all of a series' locations, however many there are.
+        # A promotion without a location covers all locations of a series, whatever their number.
         rows = rows.with_columns(
             nw.when(nw.col("everywhere")).then(1).otherwise(nw.col("locations")).alias("locations")
         )
     else:
         count = max(int(locations.select(nw.len()).collect().item()), 1)
-        each = nw.when(nw.col("everywhere")).then(count).otherwise(1)
-        rows = reduced().with_columns(
-            *((each * nw.col(c)).alias(c) for c in ("covered", "deep")),
+        factor = nw.when(nw.col("everywhere")).then(count).otherwise(1)
+        rows = promoted.with_columns(
+            *((factor * nw.col(column)).alias(column) for column in ("covered", "depth_sum")),
             nw.lit(count).alias("locations"),
         )
     if "product_id" in grain.keys:
-        return rows.with_columns(nw.col("locations").alias("of"))
-    counts = promoted_products(dataset, grain.product_keys)
-    rows = rows.join(counts, on=list(grain.product_keys), how="left")
-    return rows.with_columns((nw.col("locations") * nw.col("products")).alias("of"))
+        return rows.with_columns(nw.col("locations").alias("total"))
+    products = promoted_products(dataset, grain.product_keys)
+    rows = rows.join(products, on=list(grain.product_keys), how="left")
+    return rows.with_columns((nw.col("locations") * nw.col("products")).alias("total"))
+
+
+def _promoted(dataset: Dataset, grain: Grain) -> Frame:
+    """Count promotions and sum their depths by the grain's keys, kind and interval of days."""
+    plan = dataset.table("promotions")
+    if "location_id" not in dataset.columns("promotions"):
+        plan = plan.with_columns(nw.lit(None, dtype=nw.String).alias("location_id"))
+    plan = plan.with_columns(nw.col("location_id").is_null().alias("everywhere"))
+    attributes = tuple(key for key in grain.keys if key not in ("product_id", "location_id"))
+    rows = with_attributes(dataset, plan, attributes)
+    if dataset.has("promotions", "depth"):
+        # Sums of whole numbers do not depend on the order of rows.
+        depth = (nw.col("depth").fill_null(0.0) * _DEPTH_UNITS).round().cast(nw.Int64)
+    else:
+        depth = nw.lit(0, dtype=nw.Int64)
+    rows = rows.with_columns(depth.alias("depth_sum"))
+    groups = rows.group_by(*grain.keys, "everywhere", "kind", "from_day", "to_day")
+    count = nw.len().cast(nw.Int64).alias("covered")
+    return materialise(groups.agg(count, nw.col("depth_sum").sum()))
 
 
 @memo("promotions", "locations")
 def promoted_locations(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
-    """Return the locations that appear in the plan, with the attributes `keys`."""
+    """Return the locations with a promotion of their own, with the attributes `keys`."""
     if "location_id" not in dataset.columns("promotions"):
         return nw.from_native(pl.LazyFrame(schema=dict.fromkeys(("location_id", *keys), pl.String)))
     ids = dataset.table("promotions").select("location_id")
-    placed = ids.filter(~nw.col("location_id").is_null()).unique()
-    return materialise(with_attributes(dataset, placed, keys))
+    located = ids.filter(~nw.col("location_id").is_null()).unique()
+    return materialise(with_attributes(dataset, located, keys))
 
 
 @memo("promotions", "products")
 def promoted_products(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
-    """Count the products in the plan for each value of the product attributes `keys`."""
+    """Count the products with promotions by the product attributes `keys`."""
     ids = dataset.table("promotions").select("product_id").unique()
     groups = with_attributes(dataset, ids, keys).group_by(*keys)
     return materialise(groups.agg(nw.len().cast(nw.Int64).alias("products")))
 
 
-def _cells(stretches: Frame, length: int, phase: int, first: int, until: int) -> Frame:
-    """Spread stretches over the periods that they touch; what they cover counts by the day."""
+def _cells(intervals: Frame, length: int, phase: int, first: int, until: int) -> Frame:
+    """Split intervals by period and sum them, weighted by their days in the period."""
     start = nw.when(nw.col("from_day") < first).then(first).otherwise(nw.col("from_day"))
     end = nw.when(nw.col("to_day") > until).then(until).otherwise(nw.col("to_day"))
-    cut = stretches.with_columns(start.alias("start"), end.alias("end"))
-    cut = cut.filter(nw.col("start") < nw.col("end"))
+    clipped = intervals.with_columns(start.alias("start"), end.alias("end"))
+    clipped = clipped.filter(nw.col("start") < nw.col("end"))
     head = (nw.col("start") - phase) // length
     tail = (nw.col("end") - 1 - phase) // length
-    touched = cut.with_columns(head.alias("head"), (tail - head + 1).cast(nw.Int64).alias("n"))
-    # A stretch over n periods meets n rows here, numbered 0 to n - 1: an explode by join,
-    # which every engine can do.
+    spans = clipped.with_columns(head.alias("head"), (tail - head + 1).cast(nw.Int64).alias("n"))
+    # An interval over n periods joins n rows of `steps`, numbered 0 to n - 1. Every engine can
+    # join, and not every engine can explode.
     longest = (until - first) // length + 2
     counts = pl.DataFrame({"n": range(1, longest + 1)}, schema={"n": pl.Int64})
     steps = counts.with_columns(step=pl.int_ranges("n", dtype=pl.Int32)).explode("step")
-    rows = touched.join(nw.from_native(steps.lazy()), on="n", how="inner")
+    rows = spans.join(nw.from_native(steps.lazy()), on="n", how="inner")
     rows = rows.with_columns((nw.col("head") + nw.col("step")).cast(nw.Int64).alias("block"))
     opens = nw.col("block") * length + phase
-    since = nw.when(nw.col("start") > opens).then(nw.col("start")).otherwise(opens)
     closes = opens + length
+    since = nw.when(nw.col("start") > opens).then(nw.col("start")).otherwise(opens)
     till = nw.when(nw.col("end") < closes).then(nw.col("end")).otherwise(closes)
     days = (till - since).cast(nw.Int64)
+    sums = ("covered", "depth_sum")
     return (
-        rows.with_columns((days * nw.col(c)).alias(c) for c in ("covered", "deep"))
+        rows.with_columns((days * nw.col(column)).alias(column) for column in sums)
         .group_by("series", "kind", "block")
-        .agg(nw.col("covered", "deep").sum(), nw.col("of").max())
+        .agg(nw.col(*sums).sum(), nw.col("total").max())
     )

@@ -1,8 +1,8 @@
-"""Order lines or ready sales in, units sold by series and day out; read by `demand`.
+"""Series: order lines or the table `sales` in, units by series and day out.
 
-The records are reduced in the dataset's own engine, once a snapshot; what is left is small
-and held in memory. Units are summed as whole thousandths: sums of whole numbers do not
-depend on the order of rows, so features are the same to the last bit on every engine.
+The dataset's own engine aggregates the records once; the result is small and held in memory.
+Units are summed as whole thousandths, which makes sums independent of the order of rows and
+features identical on every engine.
 """
 
 from dataclasses import dataclass
@@ -10,32 +10,31 @@ from dataclasses import dataclass
 import narwhals as nw
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.demand.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
 from features.errors import MissingData
 from features.memo import memo
-from features.typing import Frame
+from features.typing import Floats, Frame
 
 THOUSANDTHS = 1000
 GROUPS = ("department", "category")
-# Series without a sale for this long are left out unless they are asked for.
+# Series without a sale in this many days are excluded by default.
 SELLING_DAYS = 182
 
 
 @dataclass(frozen=True)
 class Series:
-    """Every series with a sale, and its sales.
+    """All series with a sale, and their sales.
 
     Attributes
     ----------
     index
-        One row a series: `series` (a number that means nothing beyond this snapshot), the
-        grain's keys, the groups it belongs to where known, and `first_day`.
+        One row per series: `series` (its number, valid for one snapshot), the grain's keys, its
+        groups (`in_<group>`, null if unknown) and `first_day`.
     units
-        One row a series and day with sales: `series`, `day`, `units` (int, thousandths).
+        One row per series and day with sales: `series`, `day`, `units` (int, thousandths).
     """
 
     index: Frame
@@ -43,26 +42,26 @@ class Series:
 
 
 def materialise(frame: Frame) -> Frame:
-    """Compute a frame and hold it in memory as a Polars frame, whatever engine it came from."""
+    """Compute a frame of any engine and hold the rows in memory as a Polars frame."""
     return nw.from_native(frame.collect().to_polars().lazy())
 
 
 def all_series(dataset: Dataset, grain: Grain) -> Series:
-    """Return the series of a dataset at a grain; computed once a snapshot.
+    """Return the series of a dataset at a grain.
 
     Raises
     ------
     MissingData
-        If the records lack what a key of the grain needs.
+        If the dataset lacks a column for a key of the grain.
     """
     return series_by_keys(dataset, grain.keys)
 
 
 def unit_lines(dataset: Dataset) -> Frame:
-    """Return the lines whose quantities are units of something that was sold.
+    """Return the sold lines whose quantity counts units of a product.
 
-    Where the records name products, a line without one is a purchase but no unit: a tank of fuel
-    among the groceries. Where they name none, every line counts.
+    If the records have products, a line without one (fuel by volume, say) is a purchase without
+    units. If they have none, every line counts.
     """
     frame = dataset.table(dataset.records).filter(nw.col("quantity") > 0)
     if dataset.has(dataset.records, "kind"):
@@ -73,7 +72,7 @@ def unit_lines(dataset: Dataset) -> Frame:
 
 
 def units_by_period(dataset: Dataset, grain: Grain, day: int) -> Frame:
-    """Return units by series and `block`: periods numbered so that one begins at `day`.
+    """Return units by series and `block`, the number of a period; one period begins at `day`.
 
     Block k covers the days from `k * days + day % days`.
     """
@@ -88,12 +87,12 @@ def _units_by_period(dataset: Dataset, grain: Grain, phase: int) -> Frame:
 
 
 def units_sold(dataset: Dataset, grain: Grain, day: int, periods: int) -> Frame:
-    """Return what was sold in `periods` periods from `day` on (before it, if negative).
+    """Return units sold in `periods` periods from `day` on (before it, if negative).
 
     Returns
     -------
     narwhals.LazyFrame
-        The grain's keys, `step` (0 begins at `day`) and `units`; no row where nothing sold.
+        The grain's keys, `step` (0 begins at `day`) and `units`; no row without sales.
     """
     block = (day - day % grain.days) // grain.days
     step = (nw.col("block") - block).cast(nw.Int64)
@@ -106,40 +105,40 @@ def units_sold(dataset: Dataset, grain: Grain, day: int, periods: int) -> Frame:
 
 def units_matrix(
     dataset: Dataset, grain: Grain, day: int, periods: int, series: pl.DataFrame
-) -> NDArray[np.float64]:
-    """Lay out `units_sold` as an array, shape (series, periods), zero where nothing sold.
+) -> Floats:
+    """Return `units_sold` as an array, shape (series, periods), with zeros for no sales.
 
-    Rows are as in `series`, columns in the order of time; missing series are rows of zeros.
+    Rows are in the order of `series`, columns in the order of time.
     """
-    found = np.zeros((series.height, abs(periods)))
+    units = np.zeros((series.height, abs(periods)))
     rows = series.select(grain.keys).with_row_index("row")
     sold = units_sold(dataset, grain, day, periods).collect().to_polars()
     cells = sold.join(rows, on=grain.keys, how="inner")
     columns = cells.get_column("step").to_numpy() - min(periods, 0)
-    found[cells.get_column("row").to_numpy(), columns] = cells.get_column("units").to_numpy()
-    return found
+    units[cells.get_column("row").to_numpy(), columns] = cells.get_column("units").to_numpy()
+    return units
 
 
 def steady_series(
     dataset: Dataset, grain: Grain, day: int, per_period: float = 1.0, periods: int = 28
 ) -> Frame:
-    """Return the keys of series that sold at least so many units a period before `day`.
+    """Return the keys of series with a mean of at least `per_period` units before `day`.
 
     The mean is over the last `periods` periods, or as many as the records have.
     """
-    seen = max(min(periods, (day - dataset.days[0]) // grain.days), 1)
+    observed = max(min(periods, (day - dataset.days[0]) // grain.days), 1)
     block = (day - day % grain.days) // grain.days
     recent = units_by_period(dataset, grain, day).filter(
-        nw.col("block") < block, nw.col("block") >= block - seen
+        nw.col("block") < block, nw.col("block") >= block - observed
     )
     sums = recent.group_by("series").agg(nw.col("units").sum())
-    steady = sums.filter(nw.col("units") >= round(per_period * seen * THOUSANDTHS))
+    steady = sums.filter(nw.col("units") >= round(per_period * observed * THOUSANDTHS))
     index = all_series(dataset, grain).index.join(steady, on="series", how="semi")
     return index.select(*grain.keys).sort(*grain.keys)
 
 
 def selling_series(dataset: Dataset, grain: Grain, as_of: AsOf) -> pl.DataFrame:
-    """Return the keys of the series that sold in the last 26 weeks before `as_of`."""
+    """Return the keys of the series with a sale in the last 26 weeks before `as_of`."""
     sold = units_sold(dataset, grain, to_day(as_of), -SELLING_DAYS // grain.days)
     return sold.select(*grain.keys).unique().collect().to_polars().sort(grain.keys)
 
@@ -150,7 +149,7 @@ def with_attributes(dataset: Dataset, frame: Frame, columns: tuple[str, ...]) ->
     Raises
     ------
     MissingData
-        Naming the table and the column that would have them.
+        If no table has a column; names table and column.
     """
     for table, entity, keys in (
         ("products", "product_id", PRODUCT_KEYS),
@@ -161,8 +160,8 @@ def with_attributes(dataset: Dataset, frame: Frame, columns: tuple[str, ...]) ->
         for column in missing:
             if entity not in present or not dataset.has(table, column):
                 raise MissingData(
-                    f"The grain needs the column {column!r}, and dataset {dataset.name} has it "
-                    f"neither in its records nor in the table {table!r} beside {entity!r}. "
+                    f"The grain needs the column {column!r}, but dataset {dataset.name} has it "
+                    f"neither in its records nor in the table {table!r} with {entity!r}. "
                     "Import it, or choose another grain.",
                     field=f"{table}.{column}",
                 )
@@ -174,20 +173,22 @@ def with_attributes(dataset: Dataset, frame: Frame, columns: tuple[str, ...]) ->
 
 @memo("orders", "sales", "products", "locations")
 def series_by_keys(dataset: Dataset, keys: tuple[str, ...]) -> Series:
-    """Build the series that columns name; the length of periods does not matter to them."""
+    """Build the series of some keys; they do not depend on the length of periods."""
     return _build(dataset, Grain(keys, "day"))
 
 
 def _build(dataset: Dataset, grain: Grain) -> Series:
-    groups = tuple(group for group in _coarser(grain) if dataset.has("products", group))
+    groups = tuple(group for group in _group_levels(grain) if dataset.has("products", group))
     units = _sales(dataset, grain)
     keys = nw.col(*grain.keys)
-    whole = (nw.col("quantity") * THOUSANDTHS).round().cast(nw.Int64)
+    thousandths = (nw.col("quantity") * THOUSANDTHS).round().cast(nw.Int64)
     lines = with_attributes(dataset, units, grain.keys).filter(
         ~nw.any_horizontal(*(nw.col(key).is_null() for key in grain.keys), ignore_nulls=False)
     )
     daily = materialise(
-        lines.with_columns(whole.alias("units")).group_by(keys, "day").agg(nw.col("units").sum())
+        lines.with_columns(thousandths.alias("units"))
+        .group_by(keys, "day")
+        .agg(nw.col("units").sum())
     )
     index = daily.group_by(keys).agg(nw.col("day").min().alias("first_day"))
     index = index.sort(*grain.keys).with_row_index("series", order_by=grain.keys)
@@ -201,29 +202,29 @@ def _build(dataset: Dataset, grain: Grain) -> Series:
 
 
 def _sales(dataset: Dataset, grain: Grain) -> Frame:
-    """Select what was sold: sales of the order lines, or the ready sales."""
+    """Select the columns of sold lines that the series need."""
     frame = unit_lines(dataset)
     columns = dataset.columns(dataset.records)
-    # Attributes come from their own tables, which may be corrected after the sale;
-    # the channel is the order's own.
-    wanted = ["product_id", "location_id", "day", "quantity"]
+    # Attributes come from their own tables, which may be corrected after the sale; only the
+    # channel is an attribute of the order.
+    names = ["product_id", "location_id", "day", "quantity"]
     if "channel" in grain.keys:
-        wanted.append("channel")
+        names.append("channel")
     if dataset.records == "sales" and dataset.period_days > 1:
-        # A week's sales are known when it has ended: they count on its last day.
+        # Sales of a week are known when it has ended: they count on its last day.
         frame = frame.with_columns((nw.col("day") + (dataset.period_days - 1)).cast(nw.Int32))
-    return frame.select([c for c in wanted if c in columns])
+    return frame.select([name for name in names if name in columns])
 
 
-def _coarser(grain: Grain) -> tuple[str, ...]:
-    """Name the levels of the assortment above the grain's product keys."""
+def _group_levels(grain: Grain) -> tuple[str, ...]:
+    """Return the levels of the assortment above the grain's product keys."""
     if {"product_id", "subcategory"} & set(grain.keys):
         return tuple(group for group in GROUPS if group not in grain.keys)
     return ("department",) if "category" in grain.keys and "department" not in grain.keys else ()
 
 
 def _groups(dataset: Dataset, grain: Grain, groups: tuple[str, ...]) -> Frame:
-    """Name the groups of each value of the product keys; the first by name if there are several."""
+    """Return the groups of each value of the product keys; of several the first by name."""
     products = dataset.table("products")
     return materialise(
         products.group_by(*grain.product_keys).agg(
