@@ -4,7 +4,6 @@ Used by `foresell forget`. Each step can be taken again: killed at any point, th
 what this one began.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -14,9 +13,14 @@ import polars as pl
 
 from features.columns import CUSTOMER_ID
 from features.identity import LINK_TABLES, resolve
-from features.ingest.forgotten import Forgotten
-from features.ingest.quarantine import quarantine_file, scan_quarantine, write_quarantine
-from features.ingest.validation import FAULT, blanked
+from features.ingest.forgotten import ForgottenCustomers
+from features.ingest.quarantine import (
+    holds_customers,
+    quarantine_files,
+    redact_customers,
+    remove_draft,
+)
+from features.ingest.staging import remove_staging
 from features.storage.locks import clean_up_scratch, job_lock
 from features.storage.snapshots import (
     commit_snapshot,
@@ -63,17 +67,14 @@ def is_known(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
     """Whether anything stored of a dataset tells of one of these ids, or once did."""
     folder = dataset_folder(home, dataset)
     ids = pl.Series(CUSTOMER_ID, list(customer_ids), dtype=pl.String)
-    if Forgotten.load(folder).among(ids).any():
+    if ForgottenCustomers.load(folder).contains(ids).any():
         return True
     for snapshot in list_snapshots(folder):
         parts = read_snapshot(folder, snapshot)
         for table in _TABLES:
             if table in parts and _rows_of(folder, parts[table], ids).head(1).collect().height:
                 return True
-    return any(
-        scan_quarantine(path).filter(_said_of(ids)).head(1).collect().height
-        for path in _quarantines(home, dataset)
-    )
+    return any(holds_customers(path, ids) for path in quarantine_files(home, dataset))
 
 
 def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
@@ -89,13 +90,13 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
     folder = dataset_folder(home, dataset)
     with job_lock(home, f"import-{dataset}"):
         ids = _linked(folder, customer_ids)
-        forgotten = Forgotten.load(folder)
-        found = Erased(known=bool(forgotten.among(ids).any()))
+        forgotten = ForgottenCustomers.load(folder)
+        found = Erased(known=bool(forgotten.contains(ids).any()))
         # First of all: what is done below is not undone by an import.
-        forgotten = forgotten.with_(folder, ids.to_list())
-        for path in _quarantines(home, dataset):
-            path.with_name(f".{path.name}").unlink(missing_ok=True)
-            found.quarantine += _blank(path, ids)
+        forgotten = forgotten.add(folder, ids.to_list())
+        for path in quarantine_files(home, dataset):
+            remove_draft(path)
+            found.quarantine += redact_customers(path, ids)
         head = read_head(folder)
         parts = read_snapshot(folder, head)
         cleaned = {}
@@ -117,7 +118,7 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
                 replace_snapshot(folder, snapshot, after)
                 found.snapshots += snapshot != head
         remove_unreferenced(folder)
-        shutil.rmtree(folder / "staging", ignore_errors=True)
+        remove_staging(folder)
     clean_up_scratch(home)
     return found
 
@@ -137,7 +138,7 @@ def _linked(folder: Path, customer_ids: Collection[str]) -> pl.Series:
 
 
 def _without(
-    folder: Path, table: str, names: list[str], ids: pl.Series, forgotten: Forgotten
+    folder: Path, table: str, names: list[str], ids: pl.Series, forgotten: ForgottenCustomers
 ) -> tuple[list[str], int]:
     """Write the parts of a table that people are in anew; returns all parts and rows concerned."""
     if table not in _TABLES:
@@ -148,7 +149,7 @@ def _without(
     moved: dict[int, pl.DataFrame] = {}
     if table == "orders":
         # An order that was named by its customer gets another name, and with it another part.
-        anonymous = forgotten.made_anonymous(rows, pl.lit(value=True))
+        anonymous = forgotten.anonymise_orders(rows, pl.lit(value=True))
         part = part_number(TABLES[table], anonymous.columns, len(names)).alias("#part")
         placed = anonymous.with_columns(part).partition_by("#part", as_dict=True, include_key=False)
         moved = {int(number): frame for (number,), frame in placed.items()}
@@ -179,23 +180,3 @@ def _parted(folder: Path, name: str, ids: pl.Series) -> pl.DataFrame | None:
         return None
     other = ~pl.col(CUSTOMER_ID).is_in(ids.implode())
     return scan_parts(folder, [name]).filter(other.fill_null(value=True)).collect()
-
-
-def _quarantines(home: Path, dataset: str) -> list[Path]:
-    return [quarantine_file(home, dataset, stopped=stopped) for stopped in (False, True)]
-
-
-def _said_of(ids: pl.Series) -> pl.Expr:
-    """Say which rows in quarantine are of people, by their id or in a row whose fields slipped."""
-    texts = [f':"{one}"' for one in ids]
-    slipped = pl.col("record").str.contains_any(texts) & (pl.col("column") == FAULT)
-    mine = pl.col(CUSTOMER_ID).is_in(ids.implode()).fill_null(value=False)
-    return mine | slipped.fill_null(value=False)
-
-
-def _blank(path: Path, ids: pl.Series) -> int:
-    rows = scan_quarantine(path)
-    count = int(rows.select(_said_of(ids).sum()).collect().item())
-    if count:
-        write_quarantine(path, [blanked(rows, _said_of(ids))])
-    return count

@@ -10,7 +10,7 @@ from features.dataset import open_dataset
 from features.errors import InvalidInput, NotFound
 from features.identity import LINK_TABLES, active_links, resolve, undo_rule
 from features.ingest.pipeline import import_tables
-from features.ingest.staging import SourceTable
+from features.ingest.source_table import SourceTable
 from features.privacy.pseudonyms import read_key_check
 from features.storage.snapshots import dataset_folder
 from foresell.settings import Settings

@@ -301,13 +301,13 @@ def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
     from training.retrain import retrain as job
     from training.tracking import Tracker
 
-    mapping = imports.mapping_of(settings, settings.dataset)
+    mapping = imports.stored_mapping(settings, settings.dataset)
     with progress_bar(f"retrain {settings.dataset}") as progress:
         return job(
             settings.home,
             Tracker(settings.mlruns),
             settings.dataset,
-            lambda: imports.bring_in(settings, settings.dataset, mapping, progress),
+            lambda: imports.import_records(settings, settings.dataset, mapping, progress),
             folds=folds or settings.folds,
             threads=settings.threads,
             keep=settings.keep_versions,

@@ -12,7 +12,7 @@ from typing import Self
 import polars as pl
 
 from features.dataset import newest_tables
-from features.ingest.forgotten import Forgotten
+from features.ingest.forgotten import ForgottenCustomers
 from features.privacy.consent import consenting_ids
 from features.storage.snapshots import dataset_folder
 from training.registry import TASKS
@@ -30,14 +30,14 @@ class Redaction:
         Customers who consent; None where the dataset has no consent column.
     """
 
-    forgotten: Forgotten
+    forgotten: ForgottenCustomers
     consenting: frozenset[str] | None
 
     @classmethod
     def load(cls, home: Path, dataset: str) -> Self:
         """Read the current state of a dataset."""
         ids = consenting_ids(newest_tables(home, dataset))
-        forgotten = Forgotten.load(dataset_folder(home, dataset))
+        forgotten = ForgottenCustomers.load(dataset_folder(home, dataset))
         return cls(forgotten, None if ids is None else frozenset(ids))
 
     @property
@@ -51,7 +51,7 @@ class Redaction:
 
     def mask(self, customer_ids: pl.Series) -> pl.Series:
         """Mark the redacted customers in a series of ids."""
-        forgotten = self.forgotten.among(customer_ids)
+        forgotten = self.forgotten.contains(customer_ids)
         if self.consenting is None:
             return forgotten
         return forgotten | ~customer_ids.is_in(list(self.consenting))

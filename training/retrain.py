@@ -11,7 +11,7 @@ from typing import Any
 
 from features.dataset import Dataset, open_dataset
 from features.errors import MissingData, NotFound
-from features.ingest.validation import ImportReport
+from features.ingest.report import ImportReport
 from features.storage.locks import job_lock
 from training.backtest import Progress, rolling_origins
 from training.contract import Task

@@ -1,8 +1,8 @@
-"""Which line of an order is which, where the source numbers none: rows in, line numbers out.
+"""Line numbers for order lines of sources without any: rows in, rows with `line` out.
 
-Exports overlap, cut orders in the middle and correct lines. A line is recognised by its content
-and, of several with one content, by its place among them; what is left is taken for a corrected
-line where order, product and kind are those of a known one; anything else is a new line.
+Exports overlap, split orders between files and correct lines. A line is recognised by its content
+and, among lines of equal content, by its position. A remaining row is a correction if it shares
+order, product and kind with a known line, and a new line otherwise.
 """
 
 from collections.abc import Sequence
@@ -10,107 +10,113 @@ from dataclasses import dataclass
 
 import polars as pl
 
-FILE = "#file"
-_NTH, _VISIT, _BESIDE = "#nth", "#visit", "#beside"
+# The file that a row was read from; dropped once lines are numbered.
+LINE_FILE = "#file"
+_OCCURRENCE, _VISIT, _ARRIVAL, _NEXT = "#occurrence", "#visit", "#arrival", "#next"
 
 
 @dataclass(frozen=True)
 class LineIdentity:
-    """By what a corrected line is recognised.
+    """How a corrected line is recognised.
 
     Attributes
     ----------
-    corrected_by
-        Columns that a correction leaves alone, besides the order; none where nothing but its
-        content tells a line from its neighbour.
+    stable_columns
+        Columns, besides the order, that a correction does not change; empty if lines can only be
+        recognised by their whole content.
     """
 
-    corrected_by: tuple[str, ...]
+    stable_columns: tuple[str, ...]
 
 
-def identity(mapped: Sequence[str]) -> LineIdentity:
-    """Choose what recognises a corrected line, from the columns that the source has."""
-    own_orders = "order_id" in mapped
-    if "product_id" not in mapped:
-        return LineIdentity(("kind",) if own_orders else ())
-    # Where an order is what a customer bought in a day, another time is another purchase.
-    return LineIdentity(("product_id", "kind") if own_orders else ("product_id", "kind", "ts"))
+def choose_line_identity(columns: Sequence[str]) -> LineIdentity:
+    """Choose the columns that recognise a corrected line among the columns of a source."""
+    has_order_id = "order_id" in columns
+    if "product_id" not in columns:
+        return LineIdentity(("kind",) if has_order_id else ())
+    # Without order ids an order is a customer's day, and another time is another purchase.
+    return LineIdentity(("product_id", "kind") if has_order_id else ("product_id", "kind", "ts"))
 
 
-def number_lines(rows: pl.DataFrame, known: pl.DataFrame, rule: LineIdentity) -> pl.DataFrame:
-    """Give each row, as `line`, the number of the line that it is.
+def number_lines(rows: pl.DataFrame, known: pl.DataFrame, identity: LineIdentity) -> pl.DataFrame:
+    """Add the column `line`, the number of each row's line within its order.
 
     Parameters
     ----------
     rows
-        Order lines in the order in which they came, with FILE.
+        Order lines in order of arrival, with LINE_FILE.
     known
-        Lines that have a number already, with the same columns but FILE, by order and line.
+        Numbered lines, with the same columns except LINE_FILE, sorted by order and line.
     """
-    names = known.columns
-    several = rows.get_column(FILE).n_unique() > 1
-    counted = pl.int_range(pl.len(), dtype=pl.Int32).over("order_id")
-    # How many files before this one have lines of the order.
-    visit = pl.col(FILE).ne_missing(pl.col(FILE).shift()).cum_sum().over("order_id")
-    rows = rows.with_columns(counted.alias("line"), (visit if several else pl.lit(1)).alias(_VISIT))
-    met = known.join(rows.select(pl.col("order_id").unique()), on="order_id", how="semi")
-    again = pl.concat([met, rows.filter(pl.col(_VISIT) > 1).select(names)]).get_column("order_id")
-    if again.is_empty():
-        return rows.select(names)
-    if not several and rows.select(names).sort("order_id", "line").equals(known):
-        return rows.select(names)
-    twice = pl.col("order_id").is_in(again.unique().implode())
-    rest = rows.filter(twice)
-    numbered = [rows.filter(~twice).select(names)]
-    for number in range(1, 1 + int(rest.get_column(_VISIT).max() or 0)):  # type: ignore[arg-type]
-        arriving = rest.filter(pl.col(_VISIT) == number).select(names)
-        recognised = _recognised(arriving, met, rule)
-        numbered.append(recognised)
-        kept = met.join(recognised, on=["order_id", "line"], how="anti", maintain_order="left")
-        met = pl.concat([kept, recognised])
+    columns = known.columns
+    several_files = rows.get_column(LINE_FILE).n_unique() > 1
+    position = pl.int_range(pl.len(), dtype=pl.Int32).over("order_id")
+    # Counts the files that mention an order, in order of arrival.
+    changes = pl.col(LINE_FILE).ne_missing(pl.col(LINE_FILE).shift())
+    visit = changes.cum_sum().over("order_id") if several_files else pl.lit(1)
+    rows = rows.with_columns(position.alias("line"), visit.alias(_VISIT))
+    known_lines = known.join(rows.select(pl.col("order_id").unique()), on="order_id", how="semi")
+    repeated = pl.concat([known_lines, rows.filter(pl.col(_VISIT) > 1).select(columns)])
+    orders = repeated.get_column("order_id")
+    if orders.is_empty():
+        return rows.select(columns)
+    if not several_files and rows.select(columns).sort("order_id", "line").equals(known):
+        return rows.select(columns)
+    in_repeated = pl.col("order_id").is_in(orders.unique().implode())
+    remaining = rows.filter(in_repeated)
+    numbered = [rows.filter(~in_repeated).select(columns)]
+    visits = int(remaining.get_column(_VISIT).max() or 0)  # type: ignore[arg-type]
+    for number in range(1, 1 + visits):
+        arriving = remaining.filter(pl.col(_VISIT) == number).select(columns)
+        lines = _number_visit(arriving, known_lines, identity)
+        numbered.append(lines)
+        others = known_lines.join(lines, on=["order_id", "line"], how="anti", maintain_order="left")
+        known_lines = pl.concat([others, lines])
     return pl.concat(numbered)
 
 
-def _recognised(rows: pl.DataFrame, known: pl.DataFrame, rule: LineIdentity) -> pl.DataFrame:
-    """Recognise the rows that one file has of some orders among the lines known of them."""
-    names = rows.columns
-    content = [name for name in names if name not in ("line", "day")]
-    place = pl.int_range(pl.len(), dtype=pl.Int32)
-    rows = rows.drop("line").with_row_index(_BESIDE)
-    found, left, spare = _matched(rows, known, content)
-    parts = [found]
-    if rule.corrected_by:
-        same = [name for name in ("order_id", *rule.corrected_by) if name in names]
-        found, left, _ = _matched(left, spare, same)
-        parts.append(found)
-    last = known.group_by("order_id").agg((pl.col("line").max() + 1).alias("#next"))
-    new = left.sort(_BESIDE).join(last, on="order_id", how="left", maintain_order="left")
-    start = pl.col("#next").fill_null(0)
-    parts.append(
-        new.with_columns((start + place.over("order_id")).cast(pl.Int32).alias("line")).drop(
-            "#next"
-        )
-    )
-    columns = [*rows.columns, "line"]
-    return pl.concat([part.select(columns) for part in parts]).sort(_BESIDE).select(names)
+def _number_visit(rows: pl.DataFrame, known: pl.DataFrame, identity: LineIdentity) -> pl.DataFrame:
+    """Assign line numbers to one file's rows of some orders, given the orders' known lines."""
+    columns = rows.columns
+    content = [name for name in columns if name not in ("line", "day")]
+    rows = rows.drop("line").with_row_index(_ARRIVAL)
+    matched, unmatched, unmatched_known = _match(rows, known, content)
+    parts = [matched]
+    if identity.stable_columns:
+        stable = [name for name in ("order_id", *identity.stable_columns) if name in columns]
+        matched, unmatched, _ = _match(unmatched, unmatched_known, stable)
+        parts.append(matched)
+    next_line = known.group_by("order_id").agg((pl.col("line").max() + 1).alias(_NEXT))
+    new = unmatched.sort(_ARRIVAL).join(next_line, on="order_id", how="left", maintain_order="left")
+    position = pl.int_range(pl.len(), dtype=pl.Int32).over("order_id")
+    line = (pl.col(_NEXT).fill_null(0) + position).cast(pl.Int32)
+    parts.append(new.with_columns(line.alias("line")).drop(_NEXT))
+    with_line = [*rows.columns, "line"]
+    combined = pl.concat([part.select(with_line) for part in parts])
+    return combined.sort(_ARRIVAL).select(columns)
 
 
-def _matched(
+def _match(
     rows: pl.DataFrame, known: pl.DataFrame, on: list[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Match the n-th row of some values with the n-th known line of them.
+    """Match the n-th row with some values to the n-th known line with these values.
 
     Returns
     -------
-    Rows with the line that each is; the rows left over; the lines left over.
+    matched
+        Rows with the number of their known line.
+    unmatched
+        Rows without a known line.
+    unmatched_known
+        Known lines without a row.
     """
-    nth = pl.int_range(pl.len(), dtype=pl.Int32).over(on).alias(_NTH)
-    keys = [*on, _NTH]
-    rows = rows.sort(_BESIDE).with_columns(nth)
-    known = known.sort("order_id", "line").with_columns(nth)
+    occurrence = pl.int_range(pl.len(), dtype=pl.Int32).over(on).alias(_OCCURRENCE)
+    keys = [*on, _OCCURRENCE]
+    rows = rows.sort(_ARRIVAL).with_columns(occurrence)
+    known = known.sort("order_id", "line").with_columns(occurrence)
     lines = known.select(*keys, "line")
-    both = rows.join(lines, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    found = both.filter(pl.col("line").is_not_null()).drop(_NTH)
-    left = both.filter(pl.col("line").is_null()).drop(_NTH, "line")
-    spare = known.join(rows.select(keys), on=keys, how="anti", nulls_equal=True).drop(_NTH)
-    return found, left, spare
+    joined = rows.join(lines, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    matched = joined.filter(pl.col("line").is_not_null()).drop(_OCCURRENCE)
+    unmatched = joined.filter(pl.col("line").is_null()).drop(_OCCURRENCE, "line")
+    remaining = known.join(rows.select(keys), on=keys, how="anti", nulls_equal=True)
+    return matched, unmatched, remaining.drop(_OCCURRENCE)

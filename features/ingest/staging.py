@@ -1,105 +1,75 @@
-"""A source's rows on their way in: read as a stream, checked and divided as they will be stored.
+"""Staging: a source's rows in, validated rows on disk out, partitioned as they will be stored.
 
-`intake` stages every table of an import before it touches the dataset, and merges part by part.
+All tables of an import are staged before the dataset changes. The staging folder of a dataset
+and the files in it are known to this module alone.
 """
 
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from features.errors import InvalidInput
-from features.ingest.forgotten import ANONYMOUS, Forgotten
-from features.ingest.line_numbers import FILE as LINE_FILE
-from features.ingest.line_numbers import LineIdentity
-from features.ingest.validation import (
-    FAULT,
-    FILE,
+from features.ingest.forgotten import ANONYMOUS, ForgottenCustomers
+from features.ingest.line_numbers import LINE_FILE
+from features.ingest.quarantine import QUARANTINE_SCHEMA
+from features.ingest.source_columns import (
     FORGOTTEN,
-    QUARANTINE_SCHEMA,
-    RAW,
-    ROW,
-    Rule,
-    divide,
-    standard_rules,
+    RESERVED_PREFIXES,
+    SOURCE_FILE,
 )
+from features.ingest.source_table import SourceTable
+from features.ingest.validation import Rule, split_rows, table_rules
 from features.storage.snapshots import part_count, part_number
 from features.tables import TABLES, Table
 
 BATCH_ROWS = 250_000
-# A source that fills a batch may be long, and is divided finely from its beginning: to put parts
-# together is to move files, to divide them further is to write all rows again.
-FINE_PARTS = 16
+# A source that fills a batch may be long and starts with many parts: combining parts later moves
+# files, whereas splitting them rewrites all rows.
+MIN_PARTS_OF_LONG_SOURCE = 16
+_FOLDER = "staging"
+_REJECTED = "rejected"
 _PART = "#part"
 
 
-@dataclass(frozen=True)
-class SourceTable:
-    """One canonical table as a source read it.
+@contextmanager
+def staging_folder(dataset_folder: Path) -> Iterator[Path]:
+    """Yield an empty staging folder, and remove it at the end."""
+    remove_staging(dataset_folder)
+    folder = dataset_folder / _FOLDER
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
-    Attributes
-    ----------
-    name
-        The canonical table.
-    frame
-        Its rows. A lazy frame is read as a stream, a batch at a time.
-    rules
-        The source's own reasons to keep rows out, besides those of the table.
-    touched
-        Rows changed by a rule of the source, by rule, where the source knows.
-    unique
-        Whether the source guarantees that no key occurs twice.
-    shape
-        Makes of a batch of the frame's rows canonical ones, columns named and typed as in
-        `features.tables`; further ones serve the rules alone, but where the table is
-        open-ended. It may leave out what is no row of the table. By default rows are
-        canonical as they come.
-    changed, noted
-        What was changed, or is worth a look, by the name of a column of flags that `shape`
-        adds: their accepted rows are counted.
-    lines
-        By what a line of an order is recognised, where the source numbers none.
-    number
-        Which of the table's sources it is.
-    places
-        Files that were read, as FILE names them.
-    asked
-        The line of a mapping that asks for a column, by column.
-    """
 
-    name: str
-    frame: pl.DataFrame | pl.LazyFrame
-    rules: list[Rule] = field(default_factory=list)
-    touched: dict[str, int] = field(default_factory=dict)
-    unique: bool = False
-    shape: Callable[[pl.DataFrame], pl.DataFrame] | None = None
-    changed: dict[str, str] = field(default_factory=dict)
-    noted: dict[str, str] = field(default_factory=dict)
-    lines: LineIdentity | None = None
-    number: int = 0
-    places: tuple[str | None, ...] = (None,)
-    asked: Mapping[str, int | None] = field(default_factory=dict)
+def remove_staging(dataset_folder: Path) -> None:
+    """Remove the staging folder that an interrupted import left."""
+    shutil.rmtree(dataset_folder / _FOLDER, ignore_errors=True)
 
 
 @dataclass
-class Staged:
-    """A source's table, checked and divided, on disk.
+class StagedSource:
+    """A source's validated rows, partitioned on disk.
 
     Attributes
     ----------
     source
-        Where it came from.
+        The source.
     folder
-        Holds `<parts>/<part>/<batch>.parquet`, and `rejected` for what failed.
+        Holds `<parts>/<part>/<batch>.parquet`, and the reports of rejected rows.
     schema
-        Columns and types of the rows that passed, with LINE_FILE where lines need numbers.
-    read, failing, dropped, repeated
-        Numbers of rows: that came, that failed, that were meant to be kept out, that told the
-        same thing again.
+        Columns and types of the valid rows, with LINE_FILE where lines need numbers.
+    read, failing, dropped, collapsed
+        Numbers of rows: read, invalid, excluded on purpose, collapsed into a row with the
+        same key.
     touched, noted
-        Accepted rows that were changed, or are worth a look, by what was.
+        Numbers of valid rows that were modified or have a remark, by rule or remark.
     """
 
     source: SourceTable
@@ -108,29 +78,32 @@ class Staged:
     read: int = 0
     failing: int = 0
     dropped: int = 0
-    repeated: int = 0
+    collapsed: int = 0
     touched: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
 
     @property
-    def kept(self) -> int:
-        """Number of rows that are staged."""
-        return self.read - self.failing - self.dropped - self.repeated
+    def row_count(self) -> int:
+        """Number of staged rows."""
+        return self.read - self.failing - self.dropped - self.collapsed
 
     @property
-    def rejected(self) -> list[Path]:
-        """Files of the rows that failed."""
-        return sorted((self.folder / "rejected").glob("*.parquet"))
+    def rejected_files(self) -> list[Path]:
+        """Quarantine reports of the rejected rows, one file per batch."""
+        return sorted((self.folder / _REJECTED).glob("*.parquet"))
 
-    def settle(self, parts: int) -> None:
-        """Bring what was staged in another number of parts, not knowing how many rows come."""
+    def repartition(self, parts: int) -> None:
+        """Bring all staged rows into `parts` parts.
+
+        The number of parts may have grown while rows arrived, so that several numbers coexist.
+        """
         table = TABLES[self.source.name]
         for folder in sorted(self.folder.iterdir()):
-            if folder.name in ("rejected", str(parts)):
+            if folder.name in (_REJECTED, str(parts)):
                 continue
             for file in sorted(folder.glob("*/*.parquet")):
                 if int(folder.name) > parts:
-                    # Both are powers of two: rows of part p of many are in p modulo few.
+                    # Both numbers are powers of two: part p of many belongs to p modulo few.
                     part = int(file.parent.name)
                     target = self.folder / str(parts) / str(part % parts)
                     target.mkdir(parents=True, exist_ok=True)
@@ -139,91 +112,104 @@ class Staged:
                 _write_parts(table, pl.read_parquet(file), self.folder, parts, file.name)
                 file.unlink()
 
-    def part(self, number: int, parts: int) -> pl.DataFrame:
-        """Return the rows of one part; of one key they are in the order in which they came."""
+    def read_part(self, number: int, parts: int) -> pl.DataFrame:
+        """Return the rows of one of `parts` parts; rows with one key keep their arrival order."""
         files = sorted((self.folder / str(parts) / str(number)).glob("*.parquet"))
         return pl.concat([pl.DataFrame(schema=self.schema), *map(pl.read_parquet, files)])
 
 
-def stage(
+def stage_source(
     source: SourceTable,
     folder: Path,
     rows_per_part: int,
-    forgotten: Forgotten,
+    forgotten: ForgottenCustomers,
     *,
-    at_least: int,
-    beside: int,
-) -> Staged:
-    """Check a table's rows and divide those that pass, on disk.
+    min_parts: int,
+    other_rows: int,
+) -> StagedSource:
+    """Validate a source's rows and write the valid ones to disk, partitioned.
 
     Parameters
     ----------
     folder
-        Where to; it is made.
+        Target folder; it is created.
     rows_per_part
-        About how many rows a part is to hold.
+        Approximate number of rows of a part.
     forgotten
-        People of whom nothing is to be kept.
-    at_least
-        Into how many parts the table is divided already.
-    beside
-        How many rows other sources of the same import brought for this table.
+        Erased customers, whose data is not stored.
+    min_parts
+        Number of parts in which the table is stored.
+    other_rows
+        Number of rows that other sources of this import staged for the table.
     """
     table = TABLES[source.name]
-    (folder / "rejected").mkdir(parents=True)
-    arriving = _shaped(source, pl.DataFrame(schema=source.frame.lazy().collect_schema()))
-    rules = [
-        *forgotten.rules(table),
-        *source.rules,
-        *(
-            replace(rule, mapping_line=source.asked.get(rule.column))
-            for rule in standard_rules(table, arriving.columns)
-        ),
-    ]
-    kept = [name for name in arriving.columns if _is_kept(table, name)]
-    wanted = [pl.col(name) for name in kept]
-    if source.lines is not None:
-        wanted.append(pl.col(FILE).alias(LINE_FILE))
-    staged = Staged(source, folder, arriving.select(wanted).schema)
+    (folder / _REJECTED).mkdir(parents=True)
+    empty = source.canonical(pl.DataFrame(schema=source.frame.lazy().collect_schema()))
+    rules = _rules(source, table, forgotten, empty.columns)
+    columns = [pl.col(name) for name in empty.columns if _is_stored(table, name)]
+    if source.line_identity is not None:
+        columns.append(pl.col(SOURCE_FILE).alias(LINE_FILE))
+    staged = StagedSource(source, folder, empty.select(columns).schema)
     for number, batch in enumerate(_batches(source, rows_per_part)):
-        shaped = forgotten.leave_out(table, _shaped(source, batch))
-        good, bad = divide(table, shaped, rules, first_row=staged.read, source=source.number)
+        rows = forgotten.anonymise(table, source.canonical(batch))
+        valid, rejected = split_rows(
+            table, rows, rules, first_row=staged.read, source=source.number
+        )
         file = f"{number:06d}.parquet"
-        if bad.height:
-            bad.write_parquet(folder / "rejected" / file)
-            staged.dropped += int(bad.get_column("dropped").sum())
-        staged.read += shaped.height
-        staged.failing += bad.height - int(bad.get_column("dropped").sum())
-        for flags, counts in ((source.changed, staged.touched), (source.noted, staged.noted)):
-            for column, text in flags.items():
-                counts[text] += int(good.get_column(column).sum())
-        if FORGOTTEN in good.columns:
-            staged.touched[ANONYMOUS] += int(good.get_column(FORGOTTEN).sum())
-        rows = good.select(wanted).cast(staged.schema)
+        if rejected.height:
+            rejected.write_parquet(folder / _REJECTED / file)
+        dropped = int(rejected.get_column("dropped").sum())
+        staged.dropped += dropped
+        staged.read += rows.height
+        staged.failing += rejected.height - dropped
+        _count_flags(staged, valid)
+        stored = valid.select(columns).cast(staged.schema)
         if table.open_ended:
-            rows = condensed(rows, list(table.key))
-            staged.repeated += good.height - rows.height
-        parts = max(at_least, part_count(beside + staged.kept, rows_per_part))
+            stored = collapse_by_key(stored, list(table.key))
+            staged.collapsed += valid.height - stored.height
+        parts = max(min_parts, part_count(other_rows + staged.row_count, rows_per_part))
         if batch.height >= BATCH_ROWS:
-            parts = max(parts, FINE_PARTS)
-        _write_parts(table, rows, folder, parts, file)
+            parts = max(parts, MIN_PARTS_OF_LONG_SOURCE)
+        _write_parts(table, stored, folder, parts, file)
     return staged
 
 
-def condensed(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    """Make one row of all that tell of one thing: of each attribute the last that was told.
+def _rules(
+    source: SourceTable, table: Table, forgotten: ForgottenCustomers, columns: list[str]
+) -> list[Rule]:
+    """Return all rules of a source's rows in order of precedence."""
+    standard = [
+        replace(rule, mapping_line=source.mapping_lines.get(rule.column))
+        for rule in table_rules(table, columns)
+    ]
+    return [*forgotten.rules(table), *source.rules, *standard]
 
-    Order lines mention a product over and over, now and then without its name.
+
+def _count_flags(staged: StagedSource, valid: pl.DataFrame) -> None:
+    """Count valid rows by the flags that the source set."""
+    source = staged.source
+    flags = ((source.touched_flags, staged.touched), (source.noted_flags, staged.noted))
+    for texts, counts in flags:
+        for column, text in texts.items():
+            counts[text] += int(valid.get_column(column).sum())
+    if FORGOTTEN in valid.columns:
+        staged.touched[ANONYMOUS] += int(valid.get_column(FORGOTTEN).sum())
+
+
+def collapse_by_key(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """Return one row per key with the last non-null value of each attribute.
+
+    Order lines mention a product repeatedly, sometimes without its name.
     """
     if not rows.select(key).is_duplicated().any():
         return rows
-    told = pl.all().exclude(key).drop_nulls().last()
-    return rows.group_by(key, maintain_order=True).agg(told).select(rows.columns)
+    last = pl.all().exclude(key).drop_nulls().last()
+    return rows.group_by(key, maintain_order=True).agg(last).select(rows.columns)
 
 
-def rejected_rows(staged: list[Staged]) -> pl.LazyFrame:
-    """Return the report of rows that failed."""
-    files = [pl.scan_parquet(file) for one in staged for file in one.rejected]
+def rejected_rows(sources: list[StagedSource]) -> pl.LazyFrame:
+    """Return the quarantine report of several staged sources."""
+    files = [pl.scan_parquet(file) for staged in sources for file in staged.rejected_files]
     return pl.concat([pl.LazyFrame(schema=QUARANTINE_SCHEMA), *files])
 
 
@@ -236,27 +222,23 @@ def _batches(source: SourceTable, rows_per_part: int) -> Iterator[pl.DataFrame]:
         yield from source.frame.collect_batches(chunk_size=size, maintain_order=True)
     except (pl.exceptions.PolarsError, OSError) as error:
         cause = str(error).splitlines()[0]
-        places = ", ".join(place for place in source.places if place) or "its source"
+        files = ", ".join(file for file in source.files if file) or "its source"
         raise InvalidInput(
-            f"{source.name} cannot be read to the end of {places}: {cause}", field=source.name
+            f"{source.name}: reading {files} failed before its end: {cause}", field=source.name
         ) from error
 
 
-def _shaped(source: SourceTable, batch: pl.DataFrame) -> pl.DataFrame:
-    return batch if source.shape is None else source.shape(batch)
-
-
-def _is_kept(table: Table, name: str) -> bool:
-    """Whether a column is stored: the table's own, and in open-ended ones what a source adds."""
+def _is_stored(table: Table, name: str) -> bool:
+    """Whether a column is stored: canonical columns, and attributes of open-ended tables."""
     if table.open_ended:
-        return name not in (FILE, ROW, FAULT) and not name.startswith((RAW, "source.", "#"))
+        return not name.startswith((*RESERVED_PREFIXES, "#"))
     return name in table.columns
 
 
 def _write_parts(table: Table, rows: pl.DataFrame, folder: Path, parts: int, file: str) -> None:
     names = [name for name in rows.columns if name in table.columns]
-    placed = rows.with_columns(part_number(table, names, parts).alias(_PART))
-    for (part,), mine in placed.partition_by(_PART, as_dict=True, include_key=False).items():
+    numbered = rows.with_columns(part_number(table, names, parts).alias(_PART))
+    for (part,), frame in numbered.partition_by(_PART, as_dict=True, include_key=False).items():
         target = folder / str(parts) / str(part)
         target.mkdir(parents=True, exist_ok=True)
-        mine.write_parquet(target / file, compression="lz4")
+        frame.write_parquet(target / file, compression="lz4")

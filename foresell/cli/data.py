@@ -12,7 +12,7 @@ from foresell.cli.edge import DATASET, JSON, NAME, data, settings, show, verb
 from foresell.progress import console
 
 if TYPE_CHECKING:
-    from features.ingest.validation import ImportReport
+    from features.ingest.report import ImportReport
 
 # The rest is in the output of --json.
 _GROUPS_SHOWN = 50
@@ -151,7 +151,7 @@ def sketch_(
     """Draft a mapping of files. Example: `foresell data sketch lines.csv --out shop.toml`."""
     from foresell import importing as imports
 
-    text = imports.sketch_mapping(files, out)
+    text = imports.draft_mapping(files, out)
     if out is None:
         sys.stdout.write(text)
     else:
@@ -171,7 +171,7 @@ def quarantine(
     as_json: JSON = False,
 ) -> None:
     """Show rejected rows and reasons. Example: `foresell data quarantine my-shop --replay`."""
-    from features.ingest.quarantine import summary
+    from features.ingest.quarantine import summarise_quarantine
     from foresell import importing as imports
 
     home = settings().home
@@ -182,7 +182,7 @@ def quarantine(
         else:
             _print_report(report)
         return
-    groups = summary(home, name, stopped=stopped)
+    groups = summarise_quarantine(home, name, stopped=stopped)
     if as_json:
         rows = sum(group["rows"] for group in groups)
         show({"dataset": name, "rows": rows, "groups": groups})

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from features.dataset import open_dataset
 from features.ingest.pipeline import import_tables
-from features.ingest.staging import SourceTable
+from features.ingest.source_table import SourceTable
 from foresell.cli import app
 from serving.customers.profile import profiles
 from serving.predictor import VersionHolder

@@ -13,8 +13,8 @@ from features.calendar import day_start, to_day
 from features.dataset import Dataset, open_dataset
 from features.ingest.mapping.file import read_mapping
 from features.ingest.pipeline import import_tables
+from features.ingest.report import ImportReport
 from features.ingest.sources.mapped import read_mapped
-from features.ingest.validation import ImportReport
 
 NOW = datetime(2024, 6, 1)
 HEADER = "Customer,Invoice,Code,When,Qty,Price"

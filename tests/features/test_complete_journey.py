@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from features.calendar import to_day
+from features.ingest.source_table import SourceTable
 from features.ingest.sources import complete_journey
-from features.ingest.staging import SourceTable
-from features.ingest.validation import divide, standard_rules
+from features.ingest.validation import split_rows, table_rules
 from features.tables import TABLES
 
 
@@ -18,8 +18,8 @@ def tables() -> dict[str, SourceTable]:
 @pytest.fixture(scope="module")
 def orders(tables) -> pl.DataFrame:
     table = tables["orders"]
-    rules = [*table.rules, *standard_rules(TABLES["orders"], table.frame.columns)]
-    return divide(TABLES["orders"], table.frame, rules, first_row=0, source=0)[0]
+    rules = [*table.rules, *table_rules(TABLES["orders"], table.frame.columns)]
+    return split_rows(TABLES["orders"], table.frame, rules, first_row=0, source=0)[0]
 
 
 def test_every_table_has_the_canonical_columns_and_types(tables):

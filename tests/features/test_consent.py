@@ -11,7 +11,7 @@ from features.dataset import Dataset, open_dataset
 from features.demand.grain import Grain
 from features.demand.series import units_by_period
 from features.ingest.pipeline import import_tables
-from features.ingest.staging import SourceTable
+from features.ingest.source_table import SourceTable
 from features.interactions.builder import interactions
 from features.interactions.locations import local_sales, sales_between
 from features.privacy.consent import YES

@@ -13,8 +13,8 @@ from features.dataset import list_datasets, open_dataset
 from features.errors import Unavailable
 from features.ingest.mapping.file import read_mapping
 from features.ingest.pipeline import import_tables
+from features.ingest.source_table import SourceTable
 from features.ingest.sources.mapped import read_mapped
-from features.ingest.staging import SourceTable
 
 # Imports a file and kills itself, without any clean-up, just before the n-th time that it does
 # something (makes a folder, opens for writing, renames, removes) to a path with this in it.
@@ -23,7 +23,7 @@ import os, signal, sys
 from pathlib import Path
 import polars as pl
 from features.ingest.pipeline import import_tables
-from features.ingest.staging import SourceTable
+from features.ingest.source_table import SourceTable
 
 home, file, action, fragment, left = Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5])
 waits = len(sys.argv) > 6

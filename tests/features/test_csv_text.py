@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InvalidInput
+from features.ingest.source_columns import FAULT, SOURCE_ROW
 from features.ingest.sources.csv_text import CsvOptions
 from features.ingest.sources.files import scan_files
-from features.ingest.validation import FAULT, ROW
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_broken_line_is_marked_and_its_neighbours_are_read(read, line, fault):
     assert values(frame) == [("0", "0", "0"), ("9", "9", "9")]
     bad = frame.filter(pl.col(FAULT).is_not_null())
     assert fault in bad.item(0, FAULT)
-    assert bad.get_column(ROW).to_list() == [3]
+    assert bad.get_column(SOURCE_ROW).to_list() == [3]
 
 
 def test_a_file_cut_off_in_its_last_line_loses_that_line_alone(read):
@@ -88,7 +88,7 @@ def test_a_file_cut_off_in_its_last_line_loses_that_line_alone(read):
 def test_line_breaks_within_quotes_are_kept_and_lines_are_counted_as_they_stand(read):
     frame = read(b'a,b,c\n1,"two\nlines",3\n4,5,6\n')
     assert values(frame) == [("1", "two\nlines", "3"), ("4", "5", "6")]
-    assert frame.get_column(ROW).to_list() == [2, 4]
+    assert frame.get_column(SOURCE_ROW).to_list() == [2, 4]
 
 
 def test_a_last_line_without_its_end_is_read(read):
@@ -105,11 +105,11 @@ def test_a_last_line_without_its_end_is_read(read):
         (
             gzip.compress(b"a,b,c\n" + bytes(range(48, 58)) * 5000, mtime=0)[:60],
             "x.csv.gz",
-            "cut off",
+            "truncated or damaged",
         ),
         (b"PK1", "x.xlsx", "cannot be read"),
         (b"PAR1", "x.parquet", "cannot be read"),
-        (b"abc", "x.docx", "no known kind"),
+        (b"abc", "x.docx", "of an unknown type"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_cause(read, content, name, said):

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from features.dataset import open_dataset
-from features.identity import LINKS
+from features.identity import LINK_TABLES
 from features.ingest.mapping.file import read_mapping
 from features.ingest.mapping.schema import Drop, Identity, Mapping, Returns, TableSource
 from features.ingest.pipeline import import_tables
@@ -84,7 +84,7 @@ def test_the_example_explains_every_key_and_every_column():
         field.alias or name
         for model in (Mapping, TableSource, Returns, Drop, Identity)
         for name, field in model.model_fields.items()
-    } - {"tables"}
-    read = set(TABLES) - set(LINKS.values())
+    } - {"tables", "text"}
+    read = set(TABLES) - set(LINK_TABLES.values())
     columns = {column for table in read for column in TABLES[table].columns}
     assert [word for word in sorted(keys | columns | read) if word not in text] == []

@@ -9,7 +9,7 @@ import pytest
 
 from features.dataset import Dataset, open_dataset
 from features.ingest.mapping.file import read_mapping
-from features.ingest.mapping_draft import sketch
+from features.ingest.mapping_draft import draft_mapping
 from features.ingest.pipeline import import_tables
 from features.ingest.sources.mapped import read_mapped
 
@@ -28,7 +28,7 @@ def bring(tmp_path):
     def read(name: str) -> Dataset:
         path = tmp_path / "shop.toml"
         (tmp_path / "scratch").mkdir()
-        path.write_text(sketch([FOLDER / name], tmp_path, tmp_path / "scratch"))
+        path.write_text(draft_mapping([FOLDER / name], tmp_path, tmp_path / "scratch"))
         mapping = read_mapping(path)
         tables = read_mapped(mapping, datetime.now(), tmp_path / "scratch")
         import_tables(tmp_path, mapping.name, tables, max_bad_share=0.0)

@@ -14,8 +14,8 @@ from features.errors import InvalidInput, NotFound
 from features.identity import resolve, undo_rule
 from features.ingest.mapping.file import read_mapping
 from features.ingest.pipeline import import_tables
+from features.ingest.source_table import SourceTable
 from features.ingest.sources.mapped import read_mapped
-from features.ingest.staging import SourceTable
 from features.privacy.pseudonyms import Pseudonyms
 from features.tables import TABLES
 
@@ -260,7 +260,7 @@ def test_a_no_to_consent_holds_for_the_whole_person_and_a_yes_covers_their_other
         (MAPPING.replace('["mail"]', '["mail", "phone"]'), "names phone, which no table has"),
         (MAPPING.replace("most = 3", "most = 1"), "most = 1"),
         (MAPPING.replace("most = 3", "more = 3"), "there is no key 'more'; use customer_id"),
-        (MAPPING.replace('customer_id = "user", ', ""), "names mail and no customer_id"),
+        (MAPPING.replace('customer_id = "user", ', ""), "names mail without customer_id"),
         (MAPPING + '[customer_links]\npath = "x.csv"\n', "there is no key 'customer_links'"),
     ],
 )

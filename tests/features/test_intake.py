@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from features.dataset import open_dataset
 from features.errors import ImportRejected, InvalidInput, Unavailable
 from features.ingest.pipeline import import_tables
-from features.ingest.staging import SourceTable
+from features.ingest.source_table import SourceTable
 from features.ingest.validation import Rule
 from features.storage.locks import job_lock
 

@@ -3,7 +3,8 @@
 import pytest
 
 from features.errors import InvalidInput
-from features.ingest.mapping.file import read_mapping, stored_copy
+from features.ingest.mapping.file import read_mapping
+from features.ingest.mapping.stored import copy_text
 
 GOOD = """name = "my-shop"
 [orders]
@@ -39,7 +40,7 @@ def refusal(tmp_path):
         (GOOD + 'returns = { column = "a" }\n', ["line 5", "exactly one of starts_with"]),
         (GOOD + 'drop = [{ column = "a", in = ["b"] }]\n', ["line 5", "reason is missing"]),
         (GOOD + "cap_quantity = -1\n", ["line 5", "cap_quantity = -1"]),
-        (GOOD + 'constants = { ts = "2020-01-01" }\n', ["ts stands in columns and in constants"]),
+        (GOOD + 'constants = { ts = "2020-01-01" }\n', ["ts is both in columns and in constants"]),
         (GOOD + 'url = "postgresql://u:secret@h/d"\n', ["either path, or url and query"]),
         (GOOD.replace('ts = "Date", ', ""), ["line 4", "day or ts"]),
         (GOOD.replace("my-shop", "my shop!"), ["line 1", "'my shop!'"]),
@@ -66,6 +67,6 @@ def test_a_stored_copy_read_elsewhere_means_the_same(tmp_path):
     mapping = read_mapping(path)
     (tmp_path / "home").mkdir()
     kept = tmp_path / "home" / "shop.toml"
-    kept.write_text(stored_copy(path, mapping))
+    kept.write_text(copy_text(path, mapping))
     assert read_mapping(kept) == mapping
     assert mapping.folder == tmp_path / "exports"

@@ -11,7 +11,7 @@ from features.dataset import open_dataset
 from features.errors import ImportRejected, InvalidInput, NotFound
 from features.ingest.mapping.file import read_mapping
 from features.ingest.pipeline import import_tables
-from features.ingest.quarantine import quarantine_file, scan_quarantine, summary
+from features.ingest.quarantine import quarantine_file, scan_quarantine, summarise_quarantine
 from features.ingest.sources.mapped import read_mapped
 from features.ingest.sources.replay import read_quarantined
 
@@ -126,7 +126,9 @@ def test_a_stopped_import_leaves_dataset_and_quarantine_and_shows_what_stopped_i
         assert part in caught.value.message
     assert open_dataset(shop.home, "shop").snapshot == before
     assert shop.kept().equals(kept)
-    assert [group["rows"] for group in summary(shop.home, "shop", stopped=True)] == [10]
+    assert [group["rows"] for group in summarise_quarantine(shop.home, "shop", stopped=True)] == [
+        10
+    ]
 
 
 def test_a_file_read_again_is_told_anew_and_other_files_stay_in_quarantine(shop):
@@ -185,14 +187,14 @@ def test_replay_by_a_mapping_that_needs_another_column_is_refused_with_its_line(
 def test_reasons_are_grouped_with_examples_the_most_frequent_first(shop):
     shop.export("a.csv", *GOOD, *["3,9,tea,soon,1,1.00"] * 5, "3,9,M,2024-01-05,1,1.00")
     shop.bring()
-    groups = summary(shop.home, "shop")
+    groups = summarise_quarantine(shop.home, "shop")
     assert [(group["column"], group["rows"]) for group in groups] == [("when", 5), ("sku", 1)]
     assert [example["row"] for example in groups[0]["examples"]] == [5, 6, 7]
 
 
 def test_a_dataset_that_nothing_was_imported_into_has_no_quarantine(shop):
     with pytest.raises(NotFound, match="shop"):
-        summary(shop.home, "shop")
+        summarise_quarantine(shop.home, "shop")
 
 
 def test_products_that_the_catalogue_lacks_are_accepted_and_counted(shop):

@@ -13,7 +13,7 @@ import pytest
 from features.dataset import open_dataset
 from features.errors import InvalidInput
 from features.ingest.mapping.file import read_mapping
-from features.ingest.mapping_draft import sketch
+from features.ingest.mapping_draft import draft_mapping
 from features.ingest.mapping_draft.words import meaning
 from features.ingest.pipeline import import_tables
 from features.ingest.sources.mapped import read_mapped
@@ -33,7 +33,7 @@ class Desk:
     def draft(self, *names: str) -> str:
         paths = [self.folder / name for name in names]
         with TemporaryDirectory() as scratch:
-            return sketch(paths, self.folder, Path(scratch))
+            return draft_mapping(paths, self.folder, Path(scratch))
 
     def bring(self, draft: str):
         path = self.folder / "draft.toml"

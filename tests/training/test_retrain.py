@@ -5,8 +5,8 @@ import pytest
 
 from features.dataset import open_dataset
 from features.ingest.pipeline import import_tables
+from features.ingest.source_table import SourceTable
 from features.ingest.sources import complete_journey
-from features.ingest.staging import SourceTable
 from training.customers.published import ANSWERS
 from training.promote import champions
 from training.publish import publish

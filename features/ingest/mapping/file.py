@@ -1,7 +1,4 @@
-"""Reading a mapping file: TOML text in, a checked Mapping out that knows its own lines.
-
-Used by `foresell data import`, which also keeps a copy for the nightly job.
-"""
+"""Reading of a mapping file: TOML text in, a checked `Mapping` out."""
 
 import os
 import re
@@ -11,10 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from features.columns import CUSTOMER_ID, PRODUCT_ID
 from features.errors import InvalidInput
 from features.identity import LINK_TABLES
-from features.ingest.mapping.links import with_links
-from features.ingest.mapping.position import Place
+from features.ingest.mapping.links import add_links
+from features.ingest.mapping.position import MappingText
 from features.ingest.mapping.schema import (
     COMPUTED,
     Drop,
@@ -24,16 +22,17 @@ from features.ingest.mapping.schema import (
     TableSource,
     Where,
 )
-from features.tables import TABLES
+from features.ingest.source_columns import RESERVED_PREFIXES
+from features.tables import TABLES, Table
 
-# A count of days and an instant can each be had from the other.
-_EITHER = {"ts": "day", "day": "ts", "to_day": "last_day"}
-# What an order line may lack, since there is a rule that makes it.
-_MADE = {"orders": ("order_id", "line", "quantity", "kind")}
-_COPY = "# A copy of "
-_TOP = ("name", "folder", "local_time_zone", "pseudonymise", "identity")
-# Tables that records are read into; those of links follow from [identity].
-_READ = tuple(name for name in TABLES if name not in LINK_TABLES.values())
+# Each of these columns can be computed from the other.
+_INTERCHANGEABLE = {"ts": "day", "day": "ts", "to_day": "last_day"}
+# Required columns that are derived if the source lacks them.
+_DERIVED = {"orders": ("order_id", "line", "quantity", "kind")}
+_HEAD_KEYS = ("name", "folder", "local_time_zone", "pseudonymise", "identity")
+# Tables that a mapping may describe; link tables follow from [identity].
+_TABLES = tuple(name for name in TABLES if name not in LINK_TABLES.values())
+_ORDERS_ONLY = ("returns", "cap_quantity", "no_product")
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -42,41 +41,27 @@ def read_mapping(path: Path) -> Mapping:
     Raises
     ------
     InvalidInput
-        Naming the file, the line, the table, the key, the value and what is allowed.
+        With the file, the line, the table, the key, the value and the allowed values.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
+        content = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(content)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", field="source") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is not TOML: {error}.", field="source") from error
-    at = Place(path, text)
-    tables: dict[str, list[TableSource]] = {}
-    try:
-        identity = Identity.model_validate(raw.get("identity", {}))
-    except ValidationError as error:
-        raise _invalid(at, error, "identity") from None
-    for key, value in raw.items():
-        if key in _READ:
-            parts = value if isinstance(value, list) else [value]
-            tables[key] = [_source(at, key, n, part, identity) for n, part in enumerate(parts)]
-        elif key not in _TOP:
-            raise at.error(f"there is no key {key!r}; use {', '.join((*_TOP, *_READ))}", None, key)
-    if "identity" in raw:
-        tables = with_links(at, tables, identity)
-    if not {"orders", "sales"} & set(tables):
-        raise at.error("it names neither orders nor sales; one of these tables is needed")
-    head = {key: raw[key] for key in _TOP if key in raw}
+    text = MappingText(path, content)
+    tables = _read_tables(text, raw)
+    head = {key: raw[key] for key in _HEAD_KEYS if key in raw}
     folder = path.resolve().parent / str(head.pop("folder", "."))
     try:
-        mapping = Mapping(folder=folder, tables=tables, at=at, **head)
+        mapping = Mapping(folder=folder, tables=tables, text=text, **head)
     except ValidationError as error:
-        raise _invalid(at, error, None) from None
+        raise _invalid(text, error, None) from None
     for table, sources in tables.items():
         for number, source in enumerate(sources):
             if source.time_zone and not mapping.local_time_zone:
-                raise at.error(
+                raise text.error(
                     f"[{table}] time_zone = {source.time_zone!r} needs local_time_zone, the "
                     "retailer's own, at the top of the file",
                     table,
@@ -84,51 +69,57 @@ def read_mapping(path: Path) -> Mapping:
                     number,
                 )
             if mapping.pseudonymise:
-                _check_hidden(at, table, number, source)
+                _check_pseudonymised(text, table, number, source)
     return mapping
 
 
-def stored_copy(path: Path, mapping: Mapping) -> str:
-    """Return the mapping file's text with its folder written out, to be read from elsewhere."""
-    text = path.read_text(encoding="utf-8").removeprefix(_copied_from(original_of(path)))
-    head = re.search(r"^\s*\[", text, re.MULTILINE)
-    cut = head.start() if head else len(text)
-    kept = re.sub(r"^[ \t]*folder[ \t]*=.*\n", "", text[:cut], flags=re.MULTILINE)
-    folder = str(mapping.folder).replace("\\", "\\\\").replace('"', '\\"')
-    return f'{_copied_from(original_of(path))}folder = "{folder}"\n{kept}{text[cut:]}'
+def _read_tables(text: MappingText, raw: dict[str, Any]) -> dict[str, list[TableSource]]:
+    """Return the checked sources of all tables, links included."""
+    try:
+        identity = Identity.model_validate(raw.get("identity", {}))
+    except ValidationError as error:
+        raise _invalid(text, error, "identity") from None
+    tables: dict[str, list[TableSource]] = {}
+    for key, value in raw.items():
+        if key in _TABLES:
+            sections = value if isinstance(value, list) else [value]
+            tables[key] = [
+                _source(text, key, number, section, identity)
+                for number, section in enumerate(sections)
+            ]
+        elif key not in _HEAD_KEYS:
+            allowed = ", ".join((*_HEAD_KEYS, *_TABLES))
+            raise text.error(f"there is no key {key!r}; use {allowed}", None, key)
+    if "identity" in raw:
+        tables = add_links(text, tables, identity)
+    if not {"orders", "sales"} & set(tables):
+        raise text.error("it names neither orders nor sales; one of these tables is needed")
+    return tables
 
 
-def original_of(path: Path) -> Path:
-    """Where the mapping file stands that a person edits: the file itself, or what it copies."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return Path(first.removeprefix(_COPY)) if first.startswith(_COPY) else path.resolve()
-
-
-def _copied_from(original: Path) -> str:
-    return f"{_COPY}{original}\n"
-
-
-def expand(text: str) -> str:
-    """Put the environment's values where the text says `${NAME}`.
+def expand_environment(text: str) -> str:
+    """Replace every `${NAME}` by the value of the environment variable.
 
     Raises
     ------
     InvalidInput
-        Naming the variable that is not set.
+        With the variable that is not set.
     """
 
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in os.environ:
-            raise InvalidInput(f"The environment does not set {found[1]}.", field="url")
-        return os.environ[found[1]]
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise InvalidInput(f"The environment does not set {match[1]}.", field="url")
+        return os.environ[match[1]]
 
     return re.sub(r"\$\{(\w+)\}", value, text)
 
 
-def _invalid(at: Place, error: ValidationError, table: str | None, number: int = 0) -> InvalidInput:
-    """Say the first of a model's complaints in the mapping's own words."""
+def _invalid(
+    text: MappingText, error: ValidationError, table: str | None, number: int = 0
+) -> InvalidInput:
+    """Return the first validation error, in terms of the mapping's keys."""
     first = error.errors(include_url=False)[0]
-    # Numbers and the names of a union's branches say nothing to the reader.
+    # Indices and names of union branches are no keys of the mapping.
     keys = [str(part) for part in first["loc"] if isinstance(part, str) and part.islower()]
     key = keys[-1] if keys else ""
     section = f"[{table}] " if table else ""
@@ -140,77 +131,90 @@ def _invalid(at: Place, error: ValidationError, table: str | None, number: int =
             "no_product": Where,
         }
         model = models.get(table if table == "identity" else keys[0], TableSource)
-        allowed = [item.alias or name for name, item in model.model_fields.items()]
+        allowed = [field.alias or name for name, field in model.model_fields.items()]
         problem = f"there is no key {key!r}; use {', '.join(allowed)}"
     elif first["type"] == "missing":
-        return at.error(f"{section}{'.'.join(keys)} is missing", table, keys[0], number)
+        return text.error(f"{section}{'.'.join(keys)} is missing", table, keys[0], number)
     else:
         message = first["msg"].removeprefix("Value error, ")
         value = first["input"]
-        # A url may hold a password.
-        shown = isinstance(value, str | int | float) and key != "url"
-        problem = f"{'.'.join(keys)} = {value!r}: {message}" if shown else message
-    return at.error(section + problem, table, key, number)
+        # A URL may contain a password.
+        is_shown = isinstance(value, str | int | float) and key != "url"
+        problem = f"{'.'.join(keys)} = {value!r}: {message}" if is_shown else message
+    return text.error(section + problem, table, key, number)
 
 
-def _check_hidden(at: Place, table: str, number: int, source: TableSource) -> None:
-    """Refuse what would need an id that a keyed hash takes the place of."""
-    hidden = source.columns.get("customer_id")
-    if "customer_id" in source.constants:
-        problem = "customer_id is a constant, which no hash would hide"
-        raise at.error(f"[{table}] {problem} (pseudonymise)", table, "constants", number)
-    told = {"drop": [rule.column for rule in source.drop]}
-    told["returns"] = [source.returns.column] if source.returns else []
-    for key, columns in told.items():
-        if hidden in columns:
-            raise at.error(
-                f"[{table}] {key} looks at {hidden!r}, of which only a keyed hash is read "
-                "(pseudonymise); tell these rows by another column, or keep them out of the "
-                "source",
+def _check_pseudonymised(text: MappingText, table: str, number: int, source: TableSource) -> None:
+    """Reject conditions and constants that need a customer id in the clear."""
+    if CUSTOMER_ID in source.constants:
+        problem = "customer_id is a constant, which pseudonymise would not protect"
+        raise text.error(f"[{table}] {problem}", table, "constants", number)
+    conditions = {
+        "drop": [rule.column for rule in source.drop],
+        "returns": [source.returns.column] if source.returns else [],
+    }
+    id_column = source.columns.get(CUSTOMER_ID)
+    for key, columns in conditions.items():
+        if id_column in columns:
+            raise text.error(
+                f"[{table}] {key} depends on {id_column!r}, which pseudonymise replaces by a "
+                "keyed hash; use another column, or exclude these rows from the source",
                 table,
                 key,
                 number,
             )
 
 
-def _source(at: Place, table: str, number: int, raw: Any, identity: Identity) -> TableSource:
-    """Check one source of one table: its keys, then its columns against the canonical table."""
+def _source(
+    text: MappingText, table: str, number: int, raw: Any, identity: Identity
+) -> TableSource:
+    """Check one source: its keys, then its columns against the canonical table."""
     try:
         source = TableSource.model_validate(raw)
     except ValidationError as error:
-        raise _invalid(at, error, table, number) from None
-    canonical = TABLES[table]
-    allowed = [*canonical.columns, *COMPUTED.get(table, {})]
-    allowed += [*identity.customer_id, *identity.product_id]
-    given = [*source.columns, *source.constants]
-    for name in given:
-        if name not in allowed and not canonical.open_ended:
-            raise at.error(
-                f"[{table}] has no column {name!r}; use {', '.join(allowed)}", table, name, number
-            )
-        if name.startswith(("source.", "source:")):
-            raise at.error(f"[{table}] column names may not begin with source", table, name)
-        if name in source.columns and name in source.constants:
-            raise at.error(
-                f"[{table}] {name} stands in columns and in constants", table, name, number
-            )
-    if "revenue" in given and "unit_price" in given:
-        raise at.error(
+        raise _invalid(text, error, table, number) from None
+    names = [*source.columns, *source.constants]
+    _check_names(text, TABLES[table], number, source, identity)
+    if "revenue" in names and "unit_price" in names:
+        raise text.error(
             f"[{table}] gives revenue and unit_price; leave one out", table, "unit_price", number
         )
-    for name in canonical.required:
-        ways = {name, _EITHER.get(name, name)}
-        if not ways & set(given) and name not in _MADE.get(table, ()):
-            raise at.error(
-                f"[{table}] does not say what {' or '.join(sorted(ways))} is "
-                f"({canonical.columns[name].meaning}); name it in columns or constants",
-                table,
+    _check_required(text, TABLES[table], number, names)
+    for key in _ORDERS_ONLY:
+        if table != "orders" and key in source.model_fields_set:
+            raise text.error(f"[{table}] {key} is for orders only", table, key, number)
+    if source.no_product and PRODUCT_ID not in names:
+        raise text.error(f"[{table}] no_product needs product_id", table, "no_product", number)
+    return source
+
+
+def _check_names(
+    text: MappingText, table: Table, number: int, source: TableSource, identity: Identity
+) -> None:
+    """Check that columns and constants have names that the canonical table allows, each once."""
+    allowed = [*table.columns, *COMPUTED.get(table.name, {})]
+    allowed += [*identity.customer_id, *identity.product_id]
+    for name in (*source.columns, *source.constants):
+        if name not in allowed and not table.open_ended:
+            problem = f"[{table.name}] has no column {name!r}; use {', '.join(allowed)}"
+            raise text.error(problem, table.name, name, number)
+        if name.startswith(RESERVED_PREFIXES):
+            problem = f"[{table.name}] column names may not begin with source. or source:"
+            raise text.error(problem, table.name, name, number)
+        if name in source.columns and name in source.constants:
+            problem = f"[{table.name}] {name} is both in columns and in constants"
+            raise text.error(problem, table.name, name, number)
+
+
+def _check_required(text: MappingText, table: Table, number: int, names: list[str]) -> None:
+    """Check that every required column is given or can be derived."""
+    for name in table.required:
+        alternatives = {name, _INTERCHANGEABLE.get(name, name)}
+        if not alternatives & set(names) and name not in _DERIVED.get(table.name, ()):
+            raise text.error(
+                f"[{table.name}] does not say what {' or '.join(sorted(alternatives))} is "
+                f"({table.columns[name].meaning}); name it in columns or constants",
+                table.name,
                 "columns",
                 number,
             )
-    for key in ("returns", "cap_quantity", "no_product"):
-        if table != "orders" and key in source.model_fields_set:
-            raise at.error(f"[{table}] {key} is for orders only", table, key, number)
-    if source.no_product and "product_id" not in given:
-        raise at.error(f"[{table}] no_product needs product_id", table, "no_product", number)
-    return source

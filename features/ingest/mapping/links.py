@@ -1,66 +1,61 @@
-"""What [identity] of a mapping asks for: each source's own columns in, sources of links out.
+"""Sources of link tables: table sources and [identity] of a mapping in, link sources out.
 
-Used by `mapping_file`: what tells who somebody is becomes a link and is no attribute.
+A column that identifies a customer or product becomes a link and is no attribute.
 """
 
 from typing import Any
 
 from features.identity import LINK_TABLES
-from features.ingest.mapping.position import Place
+from features.ingest.mapping.position import MappingText
 from features.ingest.mapping.schema import Identity, TableSource
 
-# What says how a source is read, whatever is read from it.
-_READING = ("path", "url", "query", "delimiter", "encoding", "header", "drop")
+# Keys that state how a source is read, whichever table its rows become.
+_READING_KEYS = ("path", "url", "query", "delimiter", "encoding", "header", "drop")
 
 Tables = dict[str, list[TableSource]]
 
 
-def with_links(at: Place, tables: Tables, identity: Identity) -> Tables:
-    """Move the columns that tell who is who from their tables to those of links.
+def add_links(text: MappingText, tables: Tables, identity: Identity) -> Tables:
+    """Move identifying columns from their tables to link tables.
 
     Raises
     ------
     InvalidInput
-        If a source has such a column and not the id, or none has it.
+        If a source has an identifying column without the id, or no source has the column.
     """
-    named = {"customer_id": identity.customer_id, "product_id": identity.product_id}
-    found: Tables = {}
+    kinds_by_id = {"customer_id": identity.customer_id, "product_id": identity.product_id}
+    remaining: Tables = {}
     links: Tables = {}
     for table, sources in tables.items():
-        found[table] = []
+        remaining[table] = []
         for number, source in enumerate(sources):
-            rest = dict(source.columns)
-            for column, kinds in named.items():
+            columns = dict(source.columns)
+            for id_column, kinds in kinds_by_id.items():
                 for kind in kinds:
-                    if kind not in rest:
+                    if kind not in columns:
                         continue
-                    if column not in source.columns:
-                        problem = f"[{table}] names {kind} and no {column}, which it would tell of"
-                        raise at.error(problem, table, kind, number)
-                    link = _link(source, column, kind, rest.pop(kind), identity.most, table, number)
-                    links.setdefault(LINK_TABLES[column], []).append(link)
-            found[table].append(source.model_copy(update={"columns": rest}))
-    told = {str(one.constants["kind"]) for sources in links.values() for one in sources}
-    for kinds in named.values():
+                    if id_column not in source.columns:
+                        problem = f"[{table}] names {kind} without {id_column}, which it identifies"
+                        raise text.error(problem, table, kind, number)
+                    name = source.path or f"{table} {number + 1}"
+                    link = _link(source, name, id_column, kind, columns.pop(kind), identity.most)
+                    links.setdefault(LINK_TABLES[id_column], []).append(link)
+            remaining[table].append(source.model_copy(update={"columns": columns}))
+    linked = {str(link.constants["kind"]) for sources in links.values() for link in sources}
+    for kinds in kinds_by_id.values():
         for kind in kinds:
-            if kind not in told:
-                raise at.error(f"[identity] names {kind}, which no table has", "identity", kind)
-    return found | links
+            if kind not in linked:
+                raise text.error(f"[identity] names {kind}, which no table has", "identity", kind)
+    return remaining | links
 
 
 def _link(
-    source: TableSource,
-    column: str,
-    kind: str,
-    raw: str,
-    most: int,
-    table: str,
-    number: int,
+    source: TableSource, name: str, id_column: str, kind: str, raw: str, most: int
 ) -> TableSource:
-    reading: dict[str, Any] = {name: getattr(source, name) for name in _READING}
-    place = source.path or f"{table} {number + 1}"
+    """Return the source of links between an id and one identifying column."""
+    reading: dict[str, Any] = {key: getattr(source, key) for key in _READING_KEYS}
     return TableSource(
         **reading,
-        columns={column: source.columns[column], "value": raw},
-        constants={"kind": kind, "source": place, "since": 0, "most": most},
+        columns={id_column: source.columns[id_column], "value": raw},
+        constants={"kind": kind, "source": name, "since": 0, "most": most},
     )

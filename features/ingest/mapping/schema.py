@@ -1,8 +1,4 @@
-"""What a mapping file may say: how a retailer's own records become canonical tables.
-
-`mapping_file` reads one, `features.ingest.sources.mapped` reads records by it. Every key is
-explained in examples/mapping.toml.
-"""
+"""Keys of a mapping file, as pydantic models; examples/mapping.toml explains each of them."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -11,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from features.ingest.mapping.position import Place
+from features.ingest.mapping.position import MappingText
 
-# Columns of the mapping beyond the canonical ones, by table, with what is made of them.
+# Columns of the mapping beyond the canonical ones, by table, with the column computed from them.
 COMPUTED = {
     "orders": {"unit_price": "revenue is quantity x unit_price"},
     "promotions": {"last_day": "to_day is the day after it"},
@@ -26,7 +22,7 @@ class _Strict(BaseModel):
 
 
 class Returns(_Strict):
-    """Which rows are returns, besides those with a negative quantity."""
+    """Condition for returns, in addition to negative quantities."""
 
     column: str
     starts_with: str | None = None
@@ -41,7 +37,7 @@ class Returns(_Strict):
 
 
 class Where(_Strict):
-    """Which rows: those whose column is one of these, begins so, lies below or above."""
+    """Condition on a column: one of some values, a prefix, below or above a number."""
 
     column: str
     values: list[str | int | float] | None = Field(None, alias="in")
@@ -58,45 +54,45 @@ class Where(_Strict):
 
 
 class Drop(Where):
-    """Which rows are kept out, and why."""
+    """Condition for rows to exclude, and the reason."""
 
     reason: str
 
 
 class TableSource(_Strict):
-    """One place that rows of one canonical table come from.
+    """One source of one canonical table.
 
     Attributes
     ----------
     path
-        Glob of csv (also .gz), parquet or xlsx files, relative to the mapping's folder.
+        Glob of CSV (also .gz), Parquet or Excel files, relative to the mapping's folder.
     url, query
-        SQLAlchemy URL of a database, and what to ask it; `${NAME}` is taken from the
-        environment.
+        SQLAlchemy URL of a database, and the query; `${NAME}` is an environment variable.
     columns
         Name in the source by canonical name.
     constants
-        Value by canonical name, for what the source does not say because it is always so.
+        Value by canonical name, for columns that the source lacks.
     returns, drop, no_product
-        Which rows are returns; which are kept out; which are paid for but no units of a product.
+        Conditions for rows that are returns, are excluded, or are payments without units of a
+        product.
     delimiter, encoding
-        Of csv files; found out where they are not given. The delimiter `whitespace` is any
-        number of blanks and tabs.
+        Of CSV files; detected by default. The delimiter `whitespace` is any number of blanks
+        and tabs.
     header
-        Names of a csv file's columns, where its first line does not hold them.
+        Column names of a CSV file whose first line is a record.
     decimal
         The decimal mark.
     date_format
         Such as %d/%m/%Y %H:%M; ISO by default. %s counts from 1970; %G-W%V is a week, %Y-%m
         a month.
     first_week
-        The first day of week 1, where weeks are numbered on and on.
+        First day of week 1, for weeks that are numbered continuously.
     time_zone
-        In which the source states instants; `local_time_zone` by default.
+        Time zone of the source's timestamps; `local_time_zone` by default.
     cap_quantity
-        Quantities above it are no counts of units and are counted as it.
+        Larger quantities are no counts of units and are replaced by it.
     max_quantity, max_price
-        Rows with a quantity or a price (revenue a unit) beyond these are mistakes.
+        Rows with a larger quantity or price (revenue per unit) are rejected as errors.
     """
 
     path: str | None = None
@@ -115,7 +111,7 @@ class TableSource(_Strict):
     first_week: date | None = None
     time_zone: str | None = None
     cap_quantity: float | None = Field(None, gt=0)
-    # Far above what a line of any shop holds, in units and in the smallest of currencies.
+    # Far above any order line, in units and in currencies of small value.
     max_quantity: float = Field(1e6, gt=0)
     max_price: float = Field(1e9, gt=0)
 
@@ -125,7 +121,7 @@ class TableSource(_Strict):
         try:
             "".encode(value or "utf-8")
         except LookupError:
-            raise ValueError("it is no encoding; write such as utf-8, cp1252, latin-1") from None
+            raise ValueError("not an encoding; use for example utf-8, cp1252, latin-1") from None
         return value
 
     @field_validator("time_zone")
@@ -134,7 +130,7 @@ class TableSource(_Strict):
         return _zone(value)
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _one_origin(self) -> Self:
         if (self.path is None) == (self.url is None):
             raise ValueError("give either path, or url and query")
         if (self.url is None) != (self.query is None):
@@ -143,22 +139,24 @@ class TableSource(_Strict):
 
     @property
     def source_columns(self) -> list[str]:
-        """Names in the source that the mapping speaks of, each once."""
-        named = [*self.columns.values(), *(rule.column for rule in (*self.drop, *self.no_product))]
+        """Names in the source that the mapping uses, each once."""
+        conditions = (*self.drop, *self.no_product)
+        names = [*self.columns.values(), *(condition.column for condition in conditions)]
         if self.returns is not None:
-            named.append(self.returns.column)
-        return list(dict.fromkeys(named))
+            names.append(self.returns.column)
+        return list(dict.fromkeys(names))
 
 
 class Identity(_Strict):
-    """By which columns ids are found to be the same person's, or the same product's.
+    """Columns that identify several ids as the same customer or product.
 
     Attributes
     ----------
     customer_id, product_id
-        Names that sources give to such columns, in any table that has the id.
+        Names of such columns, in any table that has the id.
     most
-        How many ids may be one; more are taken for a mistake and not joined.
+        Maximum number of ids of one customer or product; larger groups are treated as errors
+        and not joined.
     """
 
     customer_id: list[str] = []
@@ -171,10 +169,18 @@ class Mapping(_Strict):
 
     Attributes
     ----------
+    folder
+        Base of relative paths.
+    local_time_zone
+        The retailer's time zone.
     pseudonymise
-        Whether keyed hashes take the place of customers' ids.
+        Whether customer ids are replaced by keyed hashes.
     identity
-        What tells that ids are the same one's; `tables` has the links that it asks for.
+        Identifying columns; `tables` contains the links that follow from them.
+    tables
+        Sources by canonical table.
+    text
+        The mapping file, for positions in error messages.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$")
@@ -183,7 +189,7 @@ class Mapping(_Strict):
     pseudonymise: bool = False
     identity: Identity | None = None
     tables: dict[str, list[TableSource]]
-    at: Place
+    text: MappingText
 
     @field_validator("local_time_zone")
     @classmethod
@@ -196,5 +202,5 @@ def _zone(value: str | None) -> str | None:
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            raise ValueError("it is no time zone; write such as Europe/Berlin or UTC") from None
+            raise ValueError("not a time zone; use for example Europe/Berlin or UTC") from None
     return value

@@ -25,7 +25,9 @@ _UNIQUE = 0.995
 _FAR = 50
 
 
-def sketch(files: Sequence[Path], folder: Path, scratch: Path, name: str | None = None) -> str:
+def draft_mapping(
+    files: Sequence[Path], folder: Path, scratch: Path, name: str | None = None
+) -> str:
     """Draft a mapping of some files.
 
     Parameters

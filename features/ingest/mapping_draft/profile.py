@@ -128,24 +128,24 @@ def _dates(values: pl.Series, numbers: pl.Series) -> tuple[pl.Series | None, str
     dtype = values.dtype
     if dtype in (pl.Date, pl.Datetime):
         zone = getattr(dtype, "time_zone", None)
-        return parse.instant(values, None, None, zone), None, "", zone is not None
+        return parse.timestamp(values, None, None, zone), None, "", zone is not None
     if not (dtype == pl.String or dtype.is_integer()):
         return None, None, "", False
     present = len(values) - values.null_count()
     if not present:
         return None, None, "", False
-    iso = parse.instant(values, None, None, None) if dtype == pl.String else None
+    iso = parse.timestamp(values, None, None, None) if dtype == pl.String else None
     if iso is not None and iso.len() - iso.null_count() >= _DATED * present:
         return iso, None, "", False
     if dtype == pl.String:
-        zoned = parse.instant(values, None, None, "UTC")
+        zoned = parse.timestamp(values, None, None, "UTC")
         if zoned.len() - zoned.null_count() >= _DATED * present:
             return zoned, None, "", True
     whole = numbers.drop_nulls()
     if len(whole) == present:
         seconds = (whole / 1000).zip_with(whole >= 1e11, whole)
         if seconds.is_between(*_EPOCH).all():
-            return parse.instant(values, parse.EPOCH, None, "UTC"), parse.EPOCH, "", True
+            return parse.timestamp(values, parse.EPOCH, None, "UTC"), parse.EPOCH, "", True
         if not whole.is_between(19900101, 21001231).all():
             return None, None, "", False
     return _written_dates(parse.text(values))
@@ -160,7 +160,7 @@ def _periods(
         last = there % 100
         likely = there.is_between(199001, 210053) & last.is_between(1, most)
         if word in stated and len(there) and likely.all():
-            return parse.instant(parse.text(values), layout, None, None), layout
+            return parse.timestamp(parse.text(values), layout, None, None), layout
     return None, None
 
 
@@ -172,15 +172,15 @@ def _written_dates(values: pl.Series) -> tuple[pl.Series | None, str | None, str
     if not fitting:
         return None, None, "", False
     # Of two ways to read the same figures, records stand in the order of time in one.
-    steps = {layout: _unrest(parse.instant(checked, layout, None, None)) for layout in fitting}
+    steps = {layout: _unrest(parse.timestamp(checked, layout, None, None)) for layout in fitting}
     best = min(fitting, key=lambda layout: (steps[layout], _FORMATS.index(layout)))
-    dates = parse.instant(values, best, None, None)
+    dates = parse.timestamp(values, best, None, None)
     others = [layout for layout in fitting if layout != best and steps[layout] < 2 * steps[best]]
     return dates, best, others[0] if others else "", False
 
 
 def _share(values: pl.Series, layout: str) -> float:
-    found = parse.instant(values, layout, None, None)
+    found = parse.timestamp(values, layout, None, None)
     years = found.dt.year()
     return float((years.is_between(1970, 2100)).sum()) / max(1, len(values))
 

@@ -17,9 +17,9 @@ from features.ingest.sources import parse
 from features.ingest.sources.csv_text import (
     WHITESPACE,
     CsvOptions,
+    detect_delimiter,
     detect_encoding,
     open_bytes,
-    sniff,
 )
 from features.ingest.sources.files import is_text, scan_file
 
@@ -124,7 +124,7 @@ def _portions(path: Path) -> str:
 def _delimiter(lines: list[str]) -> str:
     """Find what parts the fields, blanks among it where nothing else does."""
     header = lines[0]
-    best = sniff(header)
+    best = detect_delimiter(header)
     if best in header:
         return best
     for mark in _FURTHER_DELIMITERS:

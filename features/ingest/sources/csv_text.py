@@ -1,8 +1,7 @@
-"""CSV as shops export it: any encoding and delimiter, broken rows marked rather than fatal.
+"""CSV files of any encoding and delimiter: a path in, a lazy frame of strings out.
 
-A path in, a lazy frame of strings out, whatever the file's size. A regular file goes straight
-to Polars; any other is rewritten line by line, so that one broken quote spoils one row and not
-the rest of the file.
+Unreadable rows are marked with FAULT instead of failing the file. A regular file is scanned by
+Polars directly; any other is rewritten line by line, so that a misplaced quote affects one row.
 """
 
 import codecs
@@ -21,39 +20,40 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.errors import InvalidInput
+from features.ingest.source_columns import FAULT, SOURCE_ROW
 from features.ingest.sources.csv_scan import (
     CHUNK_BYTES,
     LINE_BYTES,
     TOO_FEW,
     TOO_MANY,
-    Survey,
-    survey,
+    CsvStructure,
+    inspect_csv,
 )
-from features.ingest.validation import FAULT, ROW
 
 WHITESPACE = "whitespace"
+DELIMITERS = (",", ";", "\t", "|")
 
 _BATCH_ROWS = 50_000
-# A quote that is not closed within so many lines was opened by mistake.
-_RECORD_LINES = 100
-DELIMITERS = (",", ";", "\t", "|")
-_DAMAGED = "\ufffd"
+# A quote that is not closed within this many lines is treated as a typing error.
+_MAX_RECORD_LINES = 100
+_REPLACEMENT = "\ufffd"
 _OPEN_QUOTE = "a quote is opened and never closed"
-_HUGE = f"a field of more than {LINE_BYTES:,} characters"
+_LONG_FIELD = f"a field of more than {LINE_BYTES:,} characters"
+_SHOWN_CHARS = 100  # of a field that is too long
 
 
 @dataclass(frozen=True)
 class CsvOptions:
-    """What a mapping says of its CSV files; what it does not is found out.
+    """Options of a mapping for CSV files; None is detected from the file.
 
     Attributes
     ----------
     encoding
         Such as cp1252.
     delimiter
-        One character, or `whitespace`.
+        One character, or `whitespace` for any number of blanks and tabs.
     header
-        The columns' names, where the first line does not hold them.
+        Column names, for files whose first line is a record.
     """
 
     encoding: str | None = None
@@ -62,51 +62,55 @@ class CsvOptions:
 
 
 def scan_csv(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFrame, list[str]]:
-    """Read a file as strings, with ROW (the line in the file) and FAULT (null where sound).
+    """Scan a file as strings, with SOURCE_ROW (line number) and FAULT (null if readable).
 
     Parameters
     ----------
     scratch
-        A folder for the rewritten form of an irregular file; it must outlive the frame.
+        Folder for the rewritten form of an irregular file; it must outlive the frame.
 
     Returns
     -------
-    The lazy frame, and the names in the file's header.
+    The lazy frame, and the column names of the header.
 
     Raises
     ------
     InvalidInput
-        If the file is empty, its header names a column twice, or its compression is broken.
+        If the file is empty, its header repeats a name, or its compressed content is damaged.
     """
     try:
-        plain = _plain(path, options, scratch)
+        plain = _as_utf8(path, options, scratch)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InvalidInput(
-            f"{path} is cut off or damaged: its compressed content ends early ({error}). "
-            "Fetch it again.",
+            f"{path} is truncated or damaged: its compressed content ends early ({error}). "
+            "Obtain the file again.",
             field="path",
         ) from error
     with plain.open("rb") as stream:
         first = stream.readline(LINE_BYTES).decode("utf-8-sig", "replace")
-    delimiter = "\t" if options.delimiter == WHITESPACE else options.delimiter or sniff(first)
+    if options.delimiter == WHITESPACE:
+        delimiter = "\t"
+    else:
+        delimiter = options.delimiter or detect_delimiter(first)
     names = list(options.header) if options.header else _header(path, first, delimiter)
-    headed = options.header is None
-    found = survey(plain, delimiter, len(names))
-    if found.regular:
-        return _fast(plain, found, names, delimiter, headed=headed), names
-    rewritten = _next(scratch, ".parquet")
-    _rewrite(plain, names, delimiter, rewritten, headed=headed)
+    has_header = options.header is None
+    structure = inspect_csv(plain, delimiter, len(names))
+    if structure.regular:
+        frame = _scan_regular(plain, structure, names, delimiter, has_header=has_header)
+        return frame, names
+    rewritten = _scratch_file(scratch, ".parquet")
+    _rewrite(plain, names, delimiter, rewritten, has_header=has_header)
     return pl.scan_parquet(rewritten), names
 
 
-def sniff(header: str) -> str:
-    """Find the delimiter of a first line: what stands most often outside quotes."""
-    bare = re.sub(r'"[^"]*"', "", header)
-    return max(DELIMITERS, key=bare.count)
+def detect_delimiter(header: str) -> str:
+    """Return the delimiter that occurs most often in a first line, outside quotes."""
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    return max(DELIMITERS, key=unquoted.count)
 
 
 def detect_encoding(path: Path) -> str:
-    """Find out the encoding from all bytes of a file, which may be gzipped."""
+    """Detect the encoding from all bytes of a file, which may be gzipped."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     valid = damaged = 0
     with open_bytes(path) as stream:
@@ -118,11 +122,11 @@ def detect_encoding(path: Path) -> str:
         while chunk:
             if not chunk.isascii() or damaged:
                 text = decoder.decode(chunk)
-                damaged += text.count(_DAMAGED)
+                damaged += text.count(_REPLACEMENT)
                 valid += len(chunk) - len(text)
             chunk = stream.read(CHUNK_BYTES)
-    # A file in UTF-8 with a few broken letters stays UTF-8; one without a sound letter
-    # beyond ASCII is what Windows writes.
+    # A UTF-8 file may have some damaged characters; without any valid one beyond ASCII the
+    # file has the default encoding of Windows.
     return "cp1252" if damaged > valid else "utf-8"
 
 
@@ -131,36 +135,38 @@ def open_bytes(path: Path) -> BinaryIO:
     return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def _next(scratch: Path, suffix: str) -> Path:
+def _scratch_file(scratch: Path, suffix: str) -> Path:
     return scratch / f"{len(list(scratch.iterdir()))}{suffix}"
 
 
-def _plain(path: Path, options: CsvOptions, scratch: Path) -> Path:
-    """Return the file as UTF-8 with a one-letter delimiter: itself, or a copy."""
+def _as_utf8(path: Path, options: CsvOptions, scratch: Path) -> Path:
+    """Return the file in UTF-8 with a one-character delimiter: itself, or a copy in `scratch`."""
     encoding = codecs.lookup(options.encoding or detect_encoding(path)).name
-    blanks = options.delimiter == WHITESPACE
-    marked = encoding == "utf-8-sig" and options.header is not None
-    if path.suffix != ".gz" and encoding in ("utf-8", "utf-8-sig", "ascii") and not blanks:
-        if not marked:
+    whitespace = options.delimiter == WHITESPACE
+    # Without a header line to skip, a byte order mark would be part of the first value.
+    has_mark = encoding == "utf-8-sig" and options.header is not None
+    is_utf8 = encoding in ("utf-8", "utf-8-sig", "ascii")
+    if path.suffix != ".gz" and is_utf8 and not whitespace:
+        if not has_mark:
             return path
     elif encoding == "ascii":
         encoding = "utf-8"
-    copy = _next(scratch, ".csv")
+    copy = _scratch_file(scratch, ".csv")
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     rest = ""
     with open_bytes(path) as stream, copy.open("wb") as out:
         while chunk := stream.read(CHUNK_BYTES):
             text = decoder.decode(chunk)
-            if blanks:
-                whole, end, rest = (rest + text).rpartition("\n")
-                text = _single(whole + end)
+            if whitespace:
+                lines, newline, rest = (rest + text).rpartition("\n")
+                text = _tabs_for_blanks(lines + newline)
             out.write(text.encode())
-        out.write((_single(rest) + decoder.decode(b"", final=True)).encode())
+        out.write((_tabs_for_blanks(rest) + decoder.decode(b"", final=True)).encode())
     return copy
 
 
-def _single(lines: str) -> str:
-    """Put one tab for any number of blanks, and none at a line's ends."""
+def _tabs_for_blanks(lines: str) -> str:
+    """Replace each run of blanks by one tab, and strip runs at the ends of lines."""
     inner = re.sub(r"[ \t]+", "\t", lines)
     return re.sub(r"^\t|\t(?=\r?$)", "", inner, flags=re.MULTILINE)
 
@@ -176,70 +182,81 @@ def _header(path: Path, text: str, delimiter: str) -> list[str]:
         raise InvalidInput(
             f"{path} is empty; its first line should name the columns.", field="path"
         )
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    if repeated:
         raise InvalidInput(
-            f"{path}, line 1: the header names {', '.join(twice)} more than once.", field="path"
+            f"{path}, line 1: the header names {', '.join(repeated)} more than once.", field="path"
         )
     return names
 
 
-def _fast(
-    path: Path, found: Survey, names: list[str], delimiter: str, *, headed: bool
+def _scan_regular(
+    path: Path, structure: CsvStructure, names: list[str], delimiter: str, *, has_header: bool
 ) -> pl.LazyFrame:
-    columns = _unique(names)
-    if found.lines <= int(headed):
-        schema = {ROW: pl.Int64(), **dict.fromkeys([*columns, FAULT], pl.String())}
+    """Scan a regular file, without its blank lines and with its broken lines marked."""
+    columns = _complete_names(names)
+    header_lines = int(has_header)
+    if structure.lines <= header_lines:
+        schema = {SOURCE_ROW: pl.Int64(), **dict.fromkeys([*columns, FAULT], pl.String())}
         return pl.LazyFrame(schema=schema)
     frame = pl.scan_csv(
         path,
         separator=delimiter,
-        quote_char='"' if found.quoted else None,
+        quote_char='"' if structure.quoted else None,
         has_header=False,
-        skip_rows=int(headed),
-        # The survey knows which lines have fewer fields or more.
+        skip_rows=header_lines,
+        # Lines with fewer or more fields are known from the structure.
         schema=dict.fromkeys(columns, pl.String()),
         missing_columns="insert",
         extra_columns="ignore",
         encoding="utf8-lossy",
         truncate_ragged_lines=True,
-        row_index_name=ROW,
-        row_index_offset=1 + int(headed),
+        row_index_name=SOURCE_ROW,
+        row_index_offset=1 + header_lines,
         glob=False,
-    ).with_columns(pl.col(ROW).cast(pl.Int64))
-    if found.blank:
-        frame = frame.filter(~pl.col(ROW).is_in(found.blank))
+    ).with_columns(pl.col(SOURCE_ROW).cast(pl.Int64))
+    if structure.blank:
+        frame = frame.filter(~pl.col(SOURCE_ROW).is_in(structure.blank))
     fault = pl.lit(None, dtype=pl.String)
-    if found.broken:
-        fault = pl.col(ROW).replace_strict(found.broken, default=None, return_dtype=pl.String)
+    if structure.broken:
+        fault = pl.col(SOURCE_ROW).replace_strict(
+            structure.broken, default=None, return_dtype=pl.String
+        )
     return frame.with_columns(fault.alias(FAULT))
 
 
-def _unique(names: list[str]) -> list[str]:
-    """Name columns without a name by their place."""
-    return [name or f"source.column_{n}" for n, name in enumerate(names, 1)]
+def _complete_names(names: list[str]) -> list[str]:
+    """Name columns without a name by their position."""
+    return [name or f"source.column_{number}" for number, name in enumerate(names, 1)]
 
 
-def _rewrite(path: Path, names: list[str], delimiter: str, target: Path, *, headed: bool) -> None:
-    columns = _unique(names)
+def _rewrite(
+    path: Path, names: list[str], delimiter: str, target: Path, *, has_header: bool
+) -> None:
+    """Rewrite an irregular file as Parquet."""
+    columns = _complete_names(names)
     schema = pa.schema(
-        [(ROW, pa.int64()), (FAULT, pa.string()), *((name, pa.string()) for name in columns)]
+        [
+            (SOURCE_ROW, pa.int64()),
+            (FAULT, pa.string()),
+            *((name, pa.string()) for name in columns),
+        ]
     )
     with path.open("rb") as stream, pq.ParquetWriter(target, schema) as writer:
         lines = enumerate(_lines(stream), 1)
-        if headed:
+        if has_header:
             next(lines, None)
         rows = _records(lines, delimiter, len(columns))
         while batch := list(islice(rows, _BATCH_ROWS)):
             arrays = [
-                pa.array(column, kind)
-                for column, kind in zip(zip(*batch, strict=True), schema.types, strict=True)
+                pa.array(column, dtype)
+                for column, dtype in zip(zip(*batch, strict=True), schema.types, strict=True)
             ]
             writer.write_table(pa.table(arrays, schema=schema))
 
 
 def _lines(stream: BinaryIO) -> Iterator[str]:
-    """Lines with their ends; only the line feed ends one, and of a huge one a part is enough."""
+    """Yield lines with their line feeds; a line of excessive length is truncated."""
     while line := stream.readline(2 * LINE_BYTES):
         rest = line
         while rest and not rest.endswith(b"\n"):
@@ -251,7 +268,7 @@ def _records(
     lines: Iterator[tuple[int, str]], delimiter: str, width: int
 ) -> Iterator[tuple[int | str | None, ...]]:
     """Yield line number, fault and fields of each record."""
-    pending: list[tuple[int, str]] = []  # lines read ahead for a quote that never closed
+    pending: list[tuple[int, str]] = []  # lines read ahead for a quote that was never closed
     while True:
         number, text = pending.pop(0) if pending else next(lines, (0, ""))
         if not number:
@@ -259,18 +276,22 @@ def _records(
         fault = None
         if text.count('"') % 2:
             ahead: list[tuple[int, str]] = []
-            whole = text
-            while whole.count('"') % 2 and len(ahead) < _RECORD_LINES and len(whole) < LINE_BYTES:
+            record = text
+            while (
+                record.count('"') % 2
+                and len(ahead) < _MAX_RECORD_LINES
+                and len(record) < LINE_BYTES
+            ):
                 line = pending.pop(0) if pending else next(lines, None)
                 if line is None:
                     break
                 ahead.append(line)
-                whole += line[1]
-            if whole.count('"') % 2:
+                record += line[1]
+            if record.count('"') % 2:
                 pending = ahead + pending
                 fault = _OPEN_QUOTE
             else:
-                text = whole
+                text = record
         text = text.rstrip("\r\n")
         if not text.strip():
             continue
@@ -278,7 +299,7 @@ def _records(
         while len(fields) > width and not fields[-1]:
             fields.pop()
         if any(len(field) > LINE_BYTES for field in fields):
-            fields, fault = [field[:100] for field in fields], _HUGE
+            fields, fault = [field[:_SHOWN_CHARS] for field in fields], _LONG_FIELD
         elif not fault and len(fields) != width:
             fault = TOO_MANY if len(fields) > width else TOO_FEW
         padded = [*fields[:width], *[None] * (width - len(fields))]

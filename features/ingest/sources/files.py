@@ -1,7 +1,6 @@
-"""Files named by a glob: csv (also gz), parquet and xlsx, one lazy frame out.
+"""File source: a glob of CSV (plain or gzipped), Parquet or Excel files in, one lazy frame out.
 
-Used for tables of a mapping file that have a `path`. FILE, ROW and FAULT say of each row
-where it stood and whether it could be read.
+Each row has its origin (SOURCE_FILE, SOURCE_ROW) and FAULT, null if the row is readable.
 """
 
 from pathlib import Path
@@ -11,8 +10,8 @@ import fastexcel
 import polars as pl
 
 from features.errors import InvalidInput
+from features.ingest.source_columns import FAULT, SOURCE_FILE, SOURCE_ROW
 from features.ingest.sources.csv_text import CsvOptions, scan_csv
-from features.ingest.validation import FAULT, FILE, ROW
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 _PARQUET = (".parquet", ".pq")
@@ -27,41 +26,42 @@ def scan_files(
     options: CsvOptions,
     scratch: Path,
 ) -> pl.LazyFrame:
-    """Read the named columns of all files of a glob, in the order of their names.
+    """Scan the named columns of all files of a glob, sorted by file name.
 
-    Text files give strings; parquet keeps its types. The frame is lazy: nothing but a
-    sheet is held in memory.
+    Text files have string columns; Parquet files keep their types. Only Excel sheets are held
+    in memory.
 
     Parameters
     ----------
     folder
-        What the glob is relative to.
+        Base of a relative glob.
     scratch
-        A folder for what has to be rewritten on the way; it must outlive the frame.
+        Folder for rewritten files; it must outlive the frame.
 
     Raises
     ------
     InvalidInput
-        If no file matches, one is empty or unreadable, or lacks a column.
+        If no file matches, or a file is empty, unreadable or lacks a column.
     """
     frames = []
-    for path in matching(folder, pattern):
+    for path in match_files(folder, pattern):
         if path.stat().st_size == 0:
             raise InvalidInput(f"{path} is empty.", field="path")
         frame, names = scan_file(path, options, scratch)
         require_columns(str(path), names, columns)
-        frames.append(frame.select(pl.lit(shown(path, folder)).alias(FILE), ROW, FAULT, *columns))
-    # Files of one glob may differ in types where nothing states them.
+        file = pl.lit(display_path(path, folder)).alias(SOURCE_FILE)
+        frames.append(frame.select(file, SOURCE_ROW, FAULT, *columns))
+    # Types may differ between Parquet files of one glob.
     return pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
 
 
-def matching(folder: Path, pattern: str) -> list[Path]:
-    """Name the files of a glob, sorted.
+def match_files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a glob, sorted.
 
     Raises
     ------
     InvalidInput
-        If there is none.
+        If no file matches.
     """
     root = Path(folder.anchor) if Path(pattern).is_absolute() else folder
     relative = str(Path(pattern).relative_to(root)) if root != folder else pattern
@@ -71,8 +71,8 @@ def matching(folder: Path, pattern: str) -> list[Path]:
     return paths
 
 
-def shown(path: Path, folder: Path) -> str:
-    """Name a file as a person who knows the mapping's folder would."""
+def display_path(path: Path, folder: Path) -> str:
+    """Return a path for display: relative to the mapping's folder if it is inside."""
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
@@ -81,44 +81,45 @@ def is_text(path: Path) -> bool:
     return path.name.lower().endswith(_CSV)
 
 
-def require_columns(place: str, names: list[str], columns: list[str]) -> None:
-    """Check that a place has all columns that the mapping names.
+def require_columns(source: str, names: list[str], columns: list[str]) -> None:
+    """Check that a source has all columns that the mapping names.
 
     Raises
     ------
     InvalidInput
-        Naming the column that is missing and those that are there.
+        With the missing column and the existing ones.
     """
     for column in columns:
         if column not in names:
             raise InvalidInput(
-                f"{place} has no column {column!r}, which the mapping names; "
+                f"{source} has no column {column!r}, which the mapping names; "
                 f"it has {', '.join(names)}.",
                 field=column,
             )
 
 
 def scan_file(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFrame, list[str]]:
-    """Read one file, and name its columns.
+    """Scan one file; returns the frame and the file's column names.
 
     Raises
     ------
     InvalidInput
-        If it is of no known kind or cannot be read.
+        If the file type is unknown or the file cannot be read.
     """
     name = path.name.lower()
     if is_text(path):
         return scan_csv(path, options, scratch)
     if not name.endswith(_PARQUET + _EXCEL):
         raise InvalidInput(
-            f"{path} is of no known kind; use {', '.join(_CSV + _PARQUET + _EXCEL)}.", field="path"
+            f"{path} is of an unknown type; use {', '.join(_CSV + _PARQUET + _EXCEL)}.",
+            field="path",
         )
     try:
         if name.endswith(_PARQUET):
             frame = pl.scan_parquet(path, glob=False)
             names = frame.collect_schema().names()
         else:
-            # As text, so that a column of mixed kinds keeps every value as it is shown.
+            # Strings, so that a column of mixed types keeps every value as displayed.
             sheet = pl.read_excel(path, infer_schema_length=0)
             frame, names = sheet.lazy(), sheet.columns
     except (
@@ -129,9 +130,9 @@ def scan_file(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFr
     ) as error:
         cause = str(error).splitlines()[0]
         raise InvalidInput(f"{path} cannot be read: {cause}", field="path") from error
-    # A sheet's first row is its header; a parquet file has none.
+    # The first row of a sheet is its header; a Parquet file has none.
     first = 1 if name.endswith(_PARQUET) else 2
-    located = frame.with_row_index(ROW, offset=first).with_columns(
-        pl.col(ROW).cast(pl.Int64), pl.lit(None, dtype=pl.String).alias(FAULT)
+    located = frame.with_row_index(SOURCE_ROW, offset=first).with_columns(
+        pl.col(SOURCE_ROW).cast(pl.Int64), pl.lit(None, dtype=pl.String).alias(FAULT)
     )
     return located, names

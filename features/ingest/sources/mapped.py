@@ -1,8 +1,7 @@
-"""One's own data: a checked mapping file in, canonical tables with their rules out.
+"""Sources described by a mapping: a checked mapping in, `SourceTable`s with their rules out.
 
-Used by `foresell data import MAPPING.toml`. Nothing is held but a batch: a Reading makes
-canonical rows of each, raw columns beside them as `source:NAME`, so that a rejected row is
-reported with what its source wrote.
+Records are read lazily. A `SourceReader` turns each batch of raw columns (`source:NAME`) into
+canonical rows and keeps the raw columns, so that a rejected row is reported with its raw values.
 """
 
 from collections.abc import Callable
@@ -15,54 +14,62 @@ import narwhals as nw
 import polars as pl
 
 from features.calendar import to_day
+from features.columns import CUSTOMER_ID, PRODUCT_ID
 from features.errors import InvalidInput
 from features.identity import LINK_TABLES
-from features.ingest.line_numbers import identity
+from features.ingest.line_numbers import choose_line_identity
 from features.ingest.mapping.schema import COMPUTED, Mapping, Scalar, TableSource
+from features.ingest.source_columns import FAULT, RAW_PREFIX, SOURCE_FILE
+from features.ingest.source_table import SourceTable
 from features.ingest.sources import parse
 from features.ingest.sources.csv_text import CsvOptions
 from features.ingest.sources.database import read_query
-from features.ingest.sources.files import matching, scan_files, shown
-from features.ingest.sources.mapped_rules import DAMAGE, DAMAGED, IDS, mapped_rules, matches
+from features.ingest.sources.files import display_path, match_files, scan_files
+from features.ingest.sources.mapped_rules import (
+    DAMAGED,
+    DAMAGED_TEXTS,
+    ID_COLUMNS,
+    mapped_rules,
+    matches,
+)
 from features.ingest.sources.order_lines import (
     CAPPED,
-    CHANGED,
+    NEGATED,
     PRODUCTLESS,
-    TURNED,
-    completed,
+    TOUCHED,
+    derive_columns,
+    normalise_signs,
     sign_rules,
-    signed,
 )
-from features.ingest.sources.pseudonymise import hide
-from features.ingest.staging import SourceTable
-from features.ingest.validation import FAULT, FILE, RAW, Rule
+from features.ingest.sources.pseudonymise import pseudonymise_column
+from features.ingest.validation import Rule
 from features.privacy.consent import consent_columns, is_unclear
 from features.privacy.pseudonyms import Pseudonyms
 from features.tables import DAY, TABLES, TS, Table
 
-# A flag that tells which answers to the question of consent say nothing.
-UNCLEAR = "source.unclear"
-Treatment = Callable[[pl.DataFrame], pl.DataFrame]
+# Flags rows whose consent is neither yes nor no.
+UNCLEAR_CONSENT = "source.unclear"
+RawTransform = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How one source of one table is read.
+class SourceReader:
+    """Reads one source of one table.
 
     Attributes
     ----------
     table, source
-        What it becomes, and what the mapping says of it.
+        The canonical table, and its source in the mapping.
     number
-        Which of the table's sources it is.
+        Position of the source among the table's sources.
     mapping
         The whole mapping.
     now
-        The present instant; records after it are impossible.
-    treatments
-        What is done to the raw columns (`source:NAME`) of a batch before anything else sees
-        them, such as putting a keyed hash in the place of a customer's id. Quarantine keeps
-        what they leave, so they are not applied to rows that are read from there again.
+        The present time; records after it are invalid.
+    raw_transforms
+        Applied to the raw columns of a batch before anything else, such as replacing customer
+        ids by pseudonyms. Quarantine stores their result, so they are not applied to rows that
+        are read again from quarantine.
     """
 
     table: Table
@@ -70,137 +77,146 @@ class Reading:
     number: int
     mapping: Mapping
     now: datetime
-    treatments: tuple[Treatment, ...] = ()
+    raw_transforms: tuple[RawTransform, ...] = ()
 
-    def shape(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Make canonical rows of raw ones."""
-        for treat in self.treatments:
-            batch = treat(batch)
+    def canonical(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Turn a batch of raw rows into canonical rows, with the raw columns beside them."""
+        for transform in self.raw_transforms:
+            batch = transform(batch)
         values = [
-            self._read(name, batch.get_column(f"{RAW}{raw}")).alias(name)
+            self._parse(name, batch.get_column(f"{RAW_PREFIX}{raw}")).alias(name)
             for name, raw in self.source.columns.items()
         ]
         constants = [
             self._constant(name, value).alias(name) for name, value in self.source.constants.items()
         ]
-        names = [*self.source.columns, *self.source.constants]
-        shaped = batch.with_columns(*values, *constants)
-        if self._texts:
-            texts = [name for name in self._texts if shaped.schema[name] == pl.String]
-            damaged = [pl.col(name).str.contains_any(DAMAGE) for name in texts]
-            flag = pl.any_horizontal(*damaged, pl.lit(value=False)).fill_null(value=False)
-            shaped = shaped.with_columns(flag.alias(DAMAGED))
-        if self._asked:
-            unclear = is_unclear(self._asked).alias(UNCLEAR)
-            shaped = nw.from_native(shaped).with_columns(unclear).to_native()
-        if self.mentioned:
-            shaped = shaped.filter(
-                pl.all_horizontal(pl.col(name).is_not_null() for name in self._mentions),
+        rows = self._flag(batch.with_columns(*values, *constants))
+        if self.from_transactions:
+            rows = rows.filter(
+                pl.all_horizontal(pl.col(name).is_not_null() for name in self._required_columns),
                 pl.col(FAULT).is_null(),
             )
-        if self._links:
-            # What is dropped is reported where its rows belong.
-            dropped = [matches(rule, self.source.decimal) for rule in self.source.drop]
-            out = pl.any_horizontal(*dropped, pl.lit(value=False)).fill_null(value=False)
+        if self._is_links:
+            # The table that the rows belong to reports those that are dropped.
+            conditions = [matches(rule, self.source.decimal) for rule in self.source.drop]
+            dropped = pl.any_horizontal(*conditions, pl.lit(value=False)).fill_null(value=False)
             undone = pl.lit(None, pl.Boolean).alias("undone")
-            return shaped.filter(~out).with_columns(undone)
-        shaped = completed(self.table, shaped, names)
+            return rows.filter(~dropped).with_columns(undone)
+        rows = derive_columns(self.table, rows, self._names)
         if self.table.name != "orders":
-            return shaped
-        return self._without_product(signed(self.source, shaped))
+            return rows
+        return self._without_product(normalise_signs(self.source, rows))
+
+    def _flag(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Flag rows with damaged text or unclear consent."""
+        if self._text_columns:
+            texts = [name for name in self._text_columns if rows.schema[name] == pl.String]
+            damaged = [pl.col(name).str.contains_any(DAMAGED_TEXTS) for name in texts]
+            flag = pl.any_horizontal(*damaged, pl.lit(value=False)).fill_null(value=False)
+            rows = rows.with_columns(flag.alias(DAMAGED))
+        if self._consent_columns:
+            unclear = is_unclear(self._consent_columns).alias(UNCLEAR_CONSENT)
+            rows = nw.from_native(rows).with_columns(unclear).to_native()
+        return rows
 
     def _without_product(self, lines: pl.DataFrame) -> pl.DataFrame:
-        """Make one without a product of every line that the mapping says is no unit of one."""
-        found = [matches(where, self.source.decimal) for where in self.source.no_product]
-        if not found:
+        """Null the product of lines that match a `no_product` condition, and count one unit."""
+        conditions = [matches(where, self.source.decimal) for where in self.source.no_product]
+        if not conditions:
             return lines
         lines = lines.with_columns(
-            pl.any_horizontal(found).fill_null(value=False).alias(PRODUCTLESS)
+            pl.any_horizontal(conditions).fill_null(value=False).alias(PRODUCTLESS)
         )
+        unit = pl.when(pl.col("kind") == "return").then(-1.0).otherwise(1.0)
         return lines.with_columns(
-            pl.when(~pl.col(PRODUCTLESS)).then("product_id").alias("product_id"),
-            pl.when(pl.col(PRODUCTLESS))
-            .then(pl.when(pl.col("kind") == "return").then(-1.0).otherwise(1.0))
-            .otherwise("quantity")
-            .alias("quantity"),
+            pl.when(~pl.col(PRODUCTLESS)).then(PRODUCT_ID).alias(PRODUCT_ID),
+            pl.when(pl.col(PRODUCTLESS)).then(unit).otherwise("quantity").alias("quantity"),
         )
 
     def rules(self) -> list[Rule]:
-        """Reasons to keep rows out, each with the line of the mapping that asks for more."""
+        """Return the source's rules, each with its line of the mapping."""
         rules = mapped_rules(self.table, self.source, self.dtype, self.now)
         if self.table.name == "orders":
             rules += sign_rules(self.source)
-        return [self._located(rule) for rule in rules]
+        return [self._with_mapping_line(rule) for rule in rules]
 
-    def as_source(self, frame: pl.LazyFrame, places: tuple[str | None, ...]) -> SourceTable:
-        """Say how a frame of this source's raw rows becomes rows of the dataset."""
-        names = [*self.source.columns, *self.source.constants]
-        flags = {
-            CAPPED: self.source.cap_quantity is not None,
-            TURNED: True,
-            PRODUCTLESS: bool(self.source.no_product),
-        }
-        orders = self.table.name == "orders"
-        noted = {DAMAGED: "letters look damaged; is the encoding right?"} if self._texts else {}
-        if self._asked:
-            noted[UNCLEAR] = "consent is neither yes nor no, and counts as no"
+    def source_table(self, frame: pl.LazyFrame, files: tuple[str | None, ...]) -> SourceTable:
+        """Return a frame of this source's raw rows as a source table."""
+        is_orders = self.table.name == "orders"
+        flags: list[str] = []
+        if is_orders:
+            flags += [CAPPED] if self.source.cap_quantity is not None else []
+            flags += [NEGATED]
+            flags += [PRODUCTLESS] if self.source.no_product else []
+        noted = {}
+        if self._text_columns:
+            noted[DAMAGED] = "letters look damaged; is the encoding right?"
+        if self._consent_columns:
+            noted[UNCLEAR_CONSENT] = "consent is neither yes nor no, and counts as no"
+        needs_lines = is_orders and "line" not in self._names
+        text = self.mapping.text
         return SourceTable(
             self.table.name,
             frame,
             self.rules(),
-            shape=self.shape,
-            changed={flag: CHANGED[flag] for flag in flags if orders and flags[flag]},
-            lines=identity(names) if orders and "line" not in names else None,
+            transform=self.canonical,
+            touched_flags={flag: TOUCHED[flag] for flag in flags},
+            noted_flags=noted,
+            line_identity=choose_line_identity(self._names) if needs_lines else None,
             number=self.number,
-            places=places,
-            asked={
-                name: self.mapping.at.line(self.table.name, name, self.number)
-                or self.mapping.at.line(self.table.name, "columns", self.number)
+            files=files,
+            mapping_lines={
+                name: text.line_of_key(self.table.name, name, self.number)
+                or text.line_of_key(self.table.name, "columns", self.number)
                 for name in self.table.columns
             },
-            noted=noted,
         )
 
     @property
-    def mentioned(self) -> bool:
-        """Whether the rows are order lines or sales that mention a product, a customer, a place.
+    def from_transactions(self) -> bool:
+        """Whether the table's rows are taken from order lines or sales.
 
-        Then those that mention none are no rows of the table, and those that cannot be read
-        are told of where they belong.
+        Lines that do not mention a product, customer or location are then no rows of the table,
+        and unreadable lines are reported by orders or sales.
         """
-        if self._links:
+        if self._is_links:
             return True
         tables = self.mapping.tables
-        sold = [*tables.get("orders", ()), *tables.get("sales", ())]
-        here = (self.source.path, self.source.url, self.source.query)
-        return self.table.open_ended and here in [(x.path, x.url, x.query) for x in sold]
+        transactions = [*tables.get("orders", ()), *tables.get("sales", ())]
+        origins = [(source.path, source.url, source.query) for source in transactions]
+        origin = (self.source.path, self.source.url, self.source.query)
+        return self.table.open_ended and origin in origins
 
     @property
-    def _asked(self) -> list[str]:
-        """Columns that say whether a customer consents."""
+    def _names(self) -> list[str]:
+        """Columns of the table that the source has or sets."""
+        return [*self.source.columns, *self.source.constants]
+
+    @property
+    def _consent_columns(self) -> list[str]:
+        """Columns that record a customer's consent."""
         return consent_columns([*self.source.columns]) if self.table.name == "customers" else []
 
     @property
-    def _links(self) -> bool:
+    def _is_links(self) -> bool:
         return self.table.name in LINK_TABLES.values()
 
     @property
-    def _mentions(self) -> tuple[str, ...]:
-        """What a row has to name to be one of the table's."""
-        return (self.table.key[0], "value") if self._links else self.table.key[:1]
+    def _required_columns(self) -> tuple[str, ...]:
+        """Columns without which an order line is no row of the table."""
+        return (self.table.key[0], "value") if self._is_links else self.table.key[:1]
 
     @property
-    def _texts(self) -> list[str]:
-        """Columns of words; a damaged id is kept out, a damaged word is not."""
-        words = (pl.String(), None)
+    def _text_columns(self) -> list[str]:
+        """Columns of free text; damaged text is accepted, a damaged id is not."""
         return [
             name
             for name in self.source.columns
-            if name not in IDS and self.dtype(name) in words and name != "kind"
+            if name not in ID_COLUMNS and self.dtype(name) in (pl.String(), None) and name != "kind"
         ]
 
     def dtype(self, name: str) -> pl.DataType | None:
-        """Type that a column becomes; None for an attribute, which stays as it is."""
+        """Return the type of a column; None for an attribute, which keeps its type."""
         if name in self.table.columns:
             dtype = self.table.columns[name].dtype
             return dtype if isinstance(dtype, pl.DataType) else dtype()
@@ -208,54 +224,59 @@ class Reading:
             return DAY() if name.endswith("day") else pl.Float64()
         return None
 
-    def _read(self, name: str, values: pl.Series) -> pl.Series:
+    def _parse(self, name: str, values: pl.Series) -> pl.Series:
+        """Parse a raw column as the type of a canonical one."""
         dtype, source = self.dtype(name), self.source
         if dtype is None:
             return parse.text(values) if values.dtype == pl.String else values
         if dtype == pl.String:
-            of_id = name in IDS or (self._links and name == "value")
-            return parse.identity(values) if of_id else parse.text(values)
+            is_id = name in ID_COLUMNS or (self._is_links and name == "value")
+            return parse.identifier(values) if is_id else parse.text(values)
         if dtype == pl.Boolean:
-            return parse.flag(values)
+            return parse.boolean(values)
         if dtype == TS or (dtype == DAY() and name != "line"):
             local = self.mapping.local_time_zone
-            with self.mapping.at.pointing(self.table.name, self.number):
-                found = (
-                    parse.instant(values, source.date_format, source.time_zone, local)
+            with self.mapping.text.locate_errors(self.table.name, self.number):
+                times = (
+                    parse.timestamp(values, source.date_format, source.time_zone, local)
                     if source.first_week is None
-                    else parse.weeks(values, source.first_week)
+                    else parse.week(values, source.first_week)
                 )
-            return found if dtype == TS else found.dt.date().cast(DAY)
+            return times if dtype == TS else times.dt.date().cast(DAY)
         return parse.number(values, source.decimal).cast(dtype, strict=False)
 
     def _constant(self, name: str, value: Scalar) -> pl.Expr:
-        with self.mapping.at.pointing(self.table.name, self.number):
-            return _constant(name, value, self.dtype(name))
+        with self.mapping.text.locate_errors(self.table.name, self.number):
+            return _literal(name, value, self.dtype(name))
 
-    def _located(self, rule: Rule) -> Rule:
-        """Add the mapping's line that names the rule's reason or its column."""
-        at, table = self.mapping.at, self.table.name
-        raw = rule.column.removeprefix(RAW)
+    def _with_mapping_line(self, rule: Rule) -> Rule:
+        """Add the mapping's line that states the rule's reason or its column."""
+        text, table = self.mapping.text, self.table.name
+        raw = rule.column.removeprefix(RAW_PREFIX)
         line = None
         if rule.dropped:
-            line = at.mention(table, rule.reason, self.number)
-        line = line or at.mention(table, raw, self.number) or at.line(table, raw, self.number)
+            line = text.line_of_text(table, rule.reason, self.number)
+        line = (
+            line
+            or text.line_of_text(table, raw, self.number)
+            or text.line_of_key(table, raw, self.number)
+        )
         return Rule(rule.column, rule.reason, rule.fails, rule.suspect, rule.dropped, line)
 
 
 def read_mapped(
     mapping: Mapping, now: datetime, scratch: Path, pseudonyms: Pseudonyms | None = None
 ) -> list[SourceTable]:
-    """Read every table that a mapping names.
+    """Return the source tables that a mapping describes.
 
     Parameters
     ----------
     now
-        The present instant; records after it are impossible.
+        The present time; records after it are invalid.
     scratch
-        An empty folder for what has to be rewritten on the way; it must outlive the import.
+        Empty folder for rewritten files; it must outlive the import.
     pseudonyms
-        What takes the place of customers' ids, where the mapping asks for it.
+        Replaces customer ids, if the mapping requires it.
 
     Raises
     ------
@@ -263,31 +284,36 @@ def read_mapped(
         If a file or database cannot be read, or lacks a column that the mapping names.
     """
 
-    def treatments(source: TableSource) -> tuple[Treatment, ...]:
-        if pseudonyms is None or "customer_id" not in source.columns:
+    def raw_transforms(source: TableSource) -> tuple[RawTransform, ...]:
+        if pseudonyms is None or CUSTOMER_ID not in source.columns:
             return ()
-        # A loyalty number or an e-mail's hash tells who it is as well as the id does.
-        told = {source.columns[name] for name in ("customer_id", "value") if name in source.columns}
+        # The value of a link, such as a loyalty number, identifies a customer as an id does.
+        columns = {
+            source.columns[name] for name in (CUSTOMER_ID, "value") if name in source.columns
+        }
         return tuple(
-            partial(hide, column=f"{RAW}{column}", pseudonyms=pseudonyms) for column in sorted(told)
+            partial(pseudonymise_column, column=f"{RAW_PREFIX}{column}", pseudonyms=pseudonyms)
+            for column in sorted(columns)
         )
 
     return [
-        _source_table(
-            Reading(TABLES[name], source, number, mapping, now, treatments(source)), scratch
+        _scan_source(
+            SourceReader(TABLES[name], source, number, mapping, now, raw_transforms(source)),
+            scratch,
         )
         for name, sources in mapping.tables.items()
         for number, source in enumerate(sources)
     ]
 
 
-def _source_table(reading: Reading, scratch: Path) -> SourceTable:
-    source, folder = reading.source, reading.mapping.folder
-    with reading.mapping.at.pointing(reading.table.name, reading.number):
+def _scan_source(reader: SourceReader, scratch: Path) -> SourceTable:
+    """Scan the files or the query of a source."""
+    source, folder = reader.source, reader.mapping.folder
+    with reader.mapping.text.locate_errors(reader.table.name, reader.number):
         if source.url is not None and source.query is not None:
             frame = read_query(source.url, source.query, source.source_columns, scratch)
-            places: tuple[str | None, ...] = tuple(
-                frame.select(pl.col(FILE).first()).collect().to_series()
+            files: tuple[str | None, ...] = tuple(
+                frame.select(pl.col(SOURCE_FILE).first()).collect().to_series()
             )
         else:
             options = CsvOptions(
@@ -298,12 +324,13 @@ def _source_table(reading: Reading, scratch: Path) -> SourceTable:
             pattern = str(source.path)
             columns = source.source_columns
             frame = scan_files(folder, pattern, columns, options=options, scratch=scratch)
-            places = tuple(shown(path, folder) for path in matching(folder, pattern))
-    raw = {name: f"{RAW}{name}" for name in source.source_columns}
-    return reading.as_source(frame.rename(raw), places)
+            files = tuple(display_path(path, folder) for path in match_files(folder, pattern))
+    raw = {name: f"{RAW_PREFIX}{name}" for name in source.source_columns}
+    return reader.source_table(frame.rename(raw), files)
 
 
-def _constant(name: str, value: Scalar, dtype: pl.DataType | None) -> pl.Expr:
+def _literal(name: str, value: Scalar, dtype: pl.DataType | None) -> pl.Expr:
+    """Return a constant of the mapping as a literal of a column's type."""
     if dtype == DAY() and name != "line" and isinstance(value, str | date):
         return pl.lit(to_day(value), dtype=DAY)
     try:

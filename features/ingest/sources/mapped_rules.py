@@ -1,6 +1,6 @@
-"""Reasons to keep a mapped row out: what the mapping drops, what cannot be read, what cannot be.
+"""Rules of a mapped source: rows to drop, unreadable values, impossible dates and amounts.
 
-Rules speak of the batch that `mapped.Reading.shape` makes, and blame the raw column.
+The rules apply to batches of `mapped.SourceReader.canonical` and report the raw column.
 """
 
 from collections.abc import Callable
@@ -10,75 +10,79 @@ import polars as pl
 
 from features.calendar import to_day
 from features.ingest.mapping.schema import Drop, TableSource, Where
+from features.ingest.source_columns import FAULT, RAW_PREFIX
 from features.ingest.sources import parse
-from features.ingest.validation import FAULT, RAW, Rule
+from features.ingest.validation import Rule
 from features.tables import DAY, TS, Table
 
-IDS = ("customer_id", "product_id", "location_id", "order_id", "campaign_id")
-# A letter that could not be read; and what letters in UTF-8 look like to who expects others.
-UNREAD = "\ufffd"
-DAMAGE = [UNREAD, "Ã¤", "Ã¶", "Ã¼", "ÃŸ", "Ã©", "Ã¨", "Ã±", "Ã§", "Ã³", "â€", "Â£", "Â°"]
+ID_COLUMNS = ("customer_id", "product_id", "location_id", "order_id", "campaign_id")
+# Replaces a character that could not be decoded.
+REPLACEMENT = "\ufffd"
+# Text in UTF-8 that was decoded as another encoding contains such sequences.
+DAMAGED_TEXTS = [
+    REPLACEMENT, "Ã¤", "Ã¶", "Ã¼", "ÃŸ", "Ã©", "Ã¨", "Ã±", "Ã§", "Ã³", "â€", "Â£", "Â°",
+]  # fmt: skip
 DAMAGED = "source.damaged"
-# Longer than anything that names a thing: a field that swallowed its neighbours.
+# A longer id is a field that contains its neighbours.
 ID_BYTES = 500
 _FIRST_DAY = to_day("1990-01-01")
-# Tables that tell what has happened; the others may hold plans.
-_PAST = ("orders", "sales", "touchpoints", "stock")
+# Tables of past events; the others may contain plans.
+_PAST_TABLES = ("orders", "sales", "touchpoints", "stock")
 _PRICES = ("unit_price", "price")
 
 DtypeOf = Callable[[str], pl.DataType | None]
 
 
 def mapped_rules(table: Table, source: TableSource, dtype: DtypeOf, now: datetime) -> list[Rule]:
-    """Rules of one source, those that say most about a row first.
+    """Return the rules of one source, those with the most specific reasons first.
 
     Parameters
     ----------
     dtype
-        Type that a column of the mapping becomes.
+        Returns the type of a column of the mapping.
     now
-        The present instant.
+        The present time.
     """
     return [
         Rule(FAULT, "the row cannot be read", pl.col(FAULT).is_not_null()),
-        *(_dropping(drop, source.decimal) for drop in source.drop),
-        *_unreadable(source, dtype),
-        *_impossible(table, source, dtype, now),
-        *_absurd(source),
+        *(_drop_rule(drop, source.decimal) for drop in source.drop),
+        *_parse_rules(source, dtype),
+        *_date_rules(table, source, dtype, now),
+        *_amount_rules(source),
     ]
 
 
 def matches(where: Where, decimal: str) -> pl.Expr:
-    """Whether a row is among those that a condition of the mapping names."""
-    column = f"{RAW}{where.column}"
+    """Whether a row meets a condition of the mapping."""
+    column = f"{RAW_PREFIX}{where.column}"
     value = pl.col(column).cast(pl.String).str.strip_chars()
     if where.values is not None:
         return value.is_in([str(value) for value in where.values])
     if where.starts_with is not None:
         return value.str.starts_with(where.starts_with)
 
-    def amount(values: pl.Series) -> pl.Series:
+    def to_number(values: pl.Series) -> pl.Series:
         return parse.number(values, decimal)
 
-    number = pl.col(column).map_batches(amount, return_dtype=pl.Float64)
+    number = pl.col(column).map_batches(to_number, return_dtype=pl.Float64)
     return number < where.below if where.below is not None else number > where.above
 
 
-def _dropping(drop: Drop, decimal: str) -> Rule:
-    return Rule(f"{RAW}{drop.column}", drop.reason, matches(drop, decimal), dropped=True)
+def _drop_rule(drop: Drop, decimal: str) -> Rule:
+    return Rule(f"{RAW_PREFIX}{drop.column}", drop.reason, matches(drop, decimal), dropped=True)
 
 
-def _unreadable(source: TableSource, dtype: DtypeOf) -> list[Rule]:
-    """Something is written where a number, a date or a yes is expected, and is none."""
+def _parse_rules(source: TableSource, dtype: DtypeOf) -> list[Rule]:
+    """Reject damaged ids, and values that are no number, date or flag where one is expected."""
     rules = []
     for name, raw in source.columns.items():
-        column, kind = f"{RAW}{raw}", dtype(name)
-        if name in IDS:
-            damaged = pl.col(name).str.contains(UNREAD, literal=True)
+        column, kind = f"{RAW_PREFIX}{raw}", dtype(name)
+        if name in ID_COLUMNS:
+            damaged = pl.col(name).str.contains(REPLACEMENT, literal=True)
             reason = f"{name} holds damaged letters; is the encoding right?"
             rules.append(Rule(column, reason, damaged))
-            huge = pl.col(name).str.len_bytes() > ID_BYTES
-            rules.append(Rule(column, f"{name} has more than {ID_BYTES} letters", huge))
+            too_long = pl.col(name).str.len_bytes() > ID_BYTES
+            rules.append(Rule(column, f"{name} has more than {ID_BYTES} letters", too_long))
         if kind is None or kind == pl.String:
             continue
         if kind == TS or (kind == DAY() and name != "line"):
@@ -87,14 +91,15 @@ def _unreadable(source: TableSource, dtype: DtypeOf) -> list[Rule]:
         else:
             expected = "yes or no" if kind == pl.Boolean else "a number"
         suspect = pl.col(name).is_null() & pl.col(column).is_not_null()
-        nothing = pl.col(column).cast(pl.String).str.strip_chars().is_in(parse.NO_NUMBER)
-        rules.append(Rule(column, f"{name} is not {expected}", suspect & ~nothing, suspect))
+        missing = pl.col(column).cast(pl.String).str.strip_chars().is_in(parse.MISSING_NUMBER)
+        rules.append(Rule(column, f"{name} is not {expected}", suspect & ~missing, suspect))
     return rules
 
 
-def _impossible(table: Table, source: TableSource, dtype: DtypeOf, now: datetime) -> list[Rule]:
+def _date_rules(table: Table, source: TableSource, dtype: DtypeOf, now: datetime) -> list[Rule]:
+    """Reject dates before 1990, and future dates in tables of past events."""
     rules = []
-    # A day's grace: the retailer's clock and this machine's may stand in different zones.
+    # One day of tolerance: the retailer and this machine may be in different time zones.
     end = now + timedelta(days=1)
     for name, raw in source.columns.items():
         kind = dtype(name)
@@ -102,29 +107,30 @@ def _impossible(table: Table, source: TableSource, dtype: DtypeOf, now: datetime
             continue
         first: datetime | int = datetime(1990, 1, 1) if kind == TS else _FIRST_DAY
         last: datetime | int = end if kind == TS else to_day(end)
-        column = f"{RAW}{raw}"
+        column = f"{RAW_PREFIX}{raw}"
         rules.append(Rule(column, f"{name} is before 1990-01-01", pl.col(name) < first))
-        if table.name in _PAST:
+        if table.name in _PAST_TABLES:
             rules.append(Rule(column, f"{name} lies in the future", pl.col(name) > last))
     return rules
 
 
-def _absurd(source: TableSource) -> list[Rule]:
-    """Amounts that no line of a shop holds: a typing mistake or a column that slipped."""
+def _amount_rules(source: TableSource) -> list[Rule]:
+    """Reject quantities and prices beyond the source's limits."""
     rules = []
-    most, dearest = source.max_quantity, source.max_price
+    max_quantity, max_price = source.max_quantity, source.max_price
     for name, raw in source.columns.items():
-        column = f"{RAW}{raw}"
+        column = f"{RAW_PREFIX}{raw}"
         if name == "quantity" and source.cap_quantity is None:
-            beyond = pl.col(name).abs() > most
-            rules.append(Rule(column, f"quantity is beyond max_quantity = {most:,.10g}", beyond))
+            beyond = pl.col(name).abs() > max_quantity
+            reason = f"quantity is beyond max_quantity = {max_quantity:,.10g}"
         elif name in _PRICES:
-            beyond = pl.col(name) > dearest
-            rules.append(Rule(column, f"{name} is beyond max_price = {dearest:,.10g}", beyond))
+            beyond = pl.col(name) > max_price
+            reason = f"{name} is beyond max_price = {max_price:,.10g}"
         elif name == "revenue":
             units = pl.col("quantity").abs() if "quantity" in source.columns else pl.lit(1.0)
-            beyond = pl.col(name).abs() > dearest * pl.max_horizontal(units, 1.0)
-            rules.append(
-                Rule(column, f"revenue a unit is beyond max_price = {dearest:,.10g}", beyond)
-            )
+            beyond = pl.col(name).abs() > max_price * pl.max_horizontal(units, 1.0)
+            reason = f"revenue a unit is beyond max_price = {max_price:,.10g}"
+        else:
+            continue
+        rules.append(Rule(column, reason, beyond))
     return rules

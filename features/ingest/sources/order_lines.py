@@ -1,6 +1,6 @@
-"""What makes an order line of what a source says: signs, kinds, revenue, order ids.
+"""Derived columns of order lines: signs, kinds, revenue, days and order ids.
 
-Batches with the mapped columns in, batches with the canonical ones out; used by `mapped`.
+Batches with the mapped columns in, batches with the canonical columns out.
 """
 
 from datetime import datetime
@@ -8,21 +8,28 @@ from datetime import datetime
 import polars as pl
 
 from features.ingest.mapping.schema import TableSource
+from features.ingest.source_columns import RAW_PREFIX
 from features.ingest.sources import parse
-from features.ingest.validation import RAW, Rule
+from features.ingest.validation import Rule
 from features.tables import DAY, TS, Table
 
-# Flags that tell which rows were changed.
-CAPPED, TURNED, PRODUCTLESS = "source.capped", "source.turned", "source.no_product"
-CHANGED = {
+# Flags of modified rows, with the texts of the import report.
+CAPPED, NEGATED, PRODUCTLESS = "source.capped", "source.negated", "source.no_product"
+TOUCHED = {
     CAPPED: "quantity above cap_quantity counted as it",
     PRODUCTLESS: "paid for no units of a product, counted as one without a product",
-    TURNED: "quantity or revenue of a return made negative",
+    NEGATED: "quantity or revenue of a return made negative",
 }
 
 
-def completed(table: Table, frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Add what a table's definition derives: days of instants, ends of promotions."""
+def derive_columns(table: Table, frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """Add columns that follow from mapped ones: timestamps and days, ends of spans, order ids.
+
+    Parameters
+    ----------
+    names
+        Columns that the source has or sets.
+    """
     if "ts" in table.columns and "ts" not in names:
         epoch = pl.lit(datetime(1970, 1, 1), dtype=TS)
         frame = frame.with_columns((epoch + pl.duration(days=pl.col("day"))).alias("ts"))
@@ -33,26 +40,26 @@ def completed(table: Table, frame: pl.DataFrame, names: list[str]) -> pl.DataFra
     if table.name == "orders" and "order_id" not in names:
         keys = [pl.col(name) for name in ("customer_id", "location_id") if name in names]
         day = pl.col("day").cast(pl.Date).cast(pl.String)
-        made = pl.concat_str([*keys, day], separator="/", ignore_nulls=True)
-        frame = frame.with_columns(made.alias("order_id"))
+        order_id = pl.concat_str([*keys, day], separator="/", ignore_nulls=True)
+        frame = frame.with_columns(order_id.alias("order_id"))
     return frame
 
 
-def signed(source: TableSource, frame: pl.DataFrame) -> pl.DataFrame:
-    """Give order lines their quantity, revenue and kind, returns negative in both."""
+def normalise_signs(source: TableSource, frame: pl.DataFrame) -> pl.DataFrame:
+    """Set the quantity, revenue and kind of order lines; both amounts of returns are negative."""
     names = [*source.columns, *source.constants]
     money = next((name for name in ("revenue", "unit_price") if name in names), None)
     quantity = pl.col("quantity") if "quantity" in names else pl.lit(1.0)
-    back = quantity < 0
+    is_return = quantity < 0
     if "quantity" not in names and money is not None:
-        back |= (pl.col(money) < 0).fill_null(value=False)
+        is_return |= (pl.col(money) < 0).fill_null(value=False)
     if "kind" in names:
-        back |= (pl.col("kind") == "return").fill_null(value=False)
+        is_return |= (pl.col("kind") == "return").fill_null(value=False)
     if source.returns is not None:
-        back |= _is_return(source, frame).fill_null(value=False)
+        is_return |= _matches_returns(source, frame).fill_null(value=False)
     frame = frame.with_columns(
         quantity.alias("quantity"),
-        pl.when(back).then(pl.lit("return")).otherwise(pl.lit("sale")).alias("kind"),
+        pl.when(is_return).then(pl.lit("return")).otherwise(pl.lit("sale")).alias("kind"),
     )
     if "unit_price" in names:
         frame = frame.with_columns((pl.col("quantity") * pl.col("unit_price")).alias("revenue"))
@@ -60,11 +67,11 @@ def signed(source: TableSource, frame: pl.DataFrame) -> pl.DataFrame:
     positive = pl.col("quantity") > 0 if "quantity" in names else pl.lit(value=False)
     if money is not None:
         positive |= (pl.col("revenue") > 0).fill_null(value=False)
-    frame = frame.with_columns((returned & positive).alias(TURNED))
-    turned = ["quantity"] if money is None else ["quantity", "revenue"]
+    frame = frame.with_columns((returned & positive).alias(NEGATED))
+    amounts = ["quantity"] if money is None else ["quantity", "revenue"]
     frame = frame.with_columns(
         pl.when(returned).then(-pl.col(name).abs()).otherwise(pl.col(name)).alias(name)
-        for name in turned
+        for name in amounts
     )
     if source.cap_quantity is not None:
         cap = source.cap_quantity
@@ -75,29 +82,30 @@ def signed(source: TableSource, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def sign_rules(source: TableSource) -> list[Rule]:
-    """Reasons to keep out lines whose amounts contradict each other."""
+    """Return rules that reject lines with inconsistent amounts."""
     names = [*source.columns, *source.constants]
     rules: list[Rule] = []
     if "unit_price" in names and "quantity" in names:
         price = source.columns.get("unit_price")
-        column = f"{RAW}{price}" if price else "quantity"
+        column = f"{RAW_PREFIX}{price}" if price else "quantity"
         rules.append(Rule(column, "unit_price is negative", pl.col("unit_price") < 0))
     if "quantity" in source.columns:
-        column = f"{RAW}{source.columns['quantity']}"
+        column = f"{RAW_PREFIX}{source.columns['quantity']}"
         rules.append(Rule(column, "no units", pl.col("quantity") == 0))
     if "revenue" in source.columns and "quantity" in names:
-        below = (pl.col("revenue") < 0) & (pl.col("kind") == "sale")
-        column = f"{RAW}{source.columns['revenue']}"
-        rules.append(Rule(column, "a sale with a negative revenue", below))
+        negative_sale = (pl.col("revenue") < 0) & (pl.col("kind") == "sale")
+        column = f"{RAW_PREFIX}{source.columns['revenue']}"
+        rules.append(Rule(column, "a sale with a negative revenue", negative_sale))
     return rules
 
 
-def _is_return(source: TableSource, frame: pl.DataFrame) -> pl.Series:
-    rule = source.returns
-    assert rule is not None  # noqa: S101
-    value = parse.text(frame.get_column(f"{RAW}{rule.column}"))
-    if rule.starts_with is not None:
-        return value.str.starts_with(rule.starts_with)
-    if rule.ends_with is not None:
-        return value.str.ends_with(rule.ends_with)
-    return value == str(rule.equals)
+def _matches_returns(source: TableSource, frame: pl.DataFrame) -> pl.Series:
+    """Whether a row meets the mapping's condition for returns."""
+    condition = source.returns
+    assert condition is not None  # noqa: S101
+    value = parse.text(frame.get_column(f"{RAW_PREFIX}{condition.column}"))
+    if condition.starts_with is not None:
+        return value.str.starts_with(condition.starts_with)
+    if condition.ends_with is not None:
+        return value.str.ends_with(condition.ends_with)
+    return value == str(condition.equals)
