@@ -1,1 +1,1 @@
-"""Features in, judged and registered models out."""
+"""Training: features in, evaluated and registered models and published versions out."""

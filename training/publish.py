@@ -49,11 +49,8 @@ def publish(
     """
     versions = champions(tracker, dataset)
     if not versions:
-        raise NotFound(
-            f"Dataset {dataset} has no champion to publish; run "
-            f"`foresell train all --dataset {dataset}`.",
-            field="dataset",
-        )
+        remedy = f"run `foresell train all --dataset {dataset}`"
+        raise NotFound(f"Dataset {dataset} has no champion to publish; {remedy}.", field="dataset")
     models = {name: _model_record(version) for name, version in versions.items()}
     name = version_name(models, Redaction.load(home, dataset))
     # An unreadable version counts as none, and is written again.
@@ -63,8 +60,8 @@ def publish(
     clean_up(published.root(home))
     draft = draft_folder(home, name)
     draft.mkdir(parents=True)
-    snapshots = {} if opened is None else {opened.snapshot: opened}
     former = record.models if record is not None else {}
+    snapshots = {} if opened is None else {opened.snapshot: opened}
     for task, version in versions.items():
         progress(f"publish {version.label}")
         if served is not None and former.get(task) == models[task]:

@@ -84,11 +84,7 @@ def train(
         model = model_with_options(task.model, {**options, **params, "threads": threads}).fit(
             dataset, as_of
         )
-        ids = task.population(dataset, as_of, options).head(5)
-        sample = model.predict(dataset, as_of, ids)
-        for name, describe in task.extra_artifacts.items():
-            tracker.log_document(name, describe(dataset, as_of, options))
-        number = tracker.register(task, model, dataset, sample, ids)
+        number = _register(task, dataset, tracker, model, as_of, options)
         if report is not None:
             tracker.set_alias(dataset.name, task.name, CHALLENGER, number)
     return Trained(model, report, tracker.numbered(dataset.name, task.name, number))
@@ -107,6 +103,22 @@ def trained_as_of(
         if version.matches(dataset.snapshot, as_of, options):
             return version
     return fit().version
+
+
+def _register(
+    task: Task,
+    dataset: Dataset,
+    tracker: Tracker,
+    model: Model,
+    as_of: datetime,
+    options: Mapping[str, Any],
+) -> int:
+    """Log the task's extra artifacts and register the model; returns the number of the version."""
+    for name, describe in task.extra_artifacts.items():
+        tracker.log_document(name, describe(dataset, as_of, options))
+    # A few predictions give the signature of the registered model.
+    ids = task.population(dataset, as_of, options).head(5)
+    return tracker.register(task, model, dataset, model.predict(dataset, as_of, ids), ids)
 
 
 def _tags(

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as Grid
 
-from foresell.cli.edge import AS_OF, DATASET, JSON, app, cell, settings, show, verb
+from foresell.cli.edge import AS_OF, DATASET, JSON, app, cell, exit_codes, settings, show
 from foresell.progress import console
 
 ROWS_SHOWN = 10
 
 
 @app.command()
-@verb
+@exit_codes
 def audience(
     where: Annotated[
         str, typer.Argument(help="a condition; an unknown field lists the known ones")
@@ -70,7 +70,7 @@ def audience(
 
 
 @app.command()
-@verb
+@exit_codes
 def segments(dataset: DATASET = None, as_of: AS_OF = None, as_json: JSON = False) -> None:
     """Count customers by stage, RFM segment and cluster. Example: `foresell segments`."""
     from foresell import audience as audiences

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from foresell.cli.edge import DATASET, JSON, NAME, data, settings, show, verb
+from foresell.cli.edge import DATASET, JSON, NAME, data, exit_codes, settings, show
 from foresell.progress import console
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _GROUPS_SHOWN = 50
 
 
 @data.command("import")
-@verb
+@exit_codes
 def import_(
     source: Annotated[str, typer.Argument(help="a mapping file, or the bundled complete-journey")],
     if_missing: Annotated[
@@ -38,7 +38,7 @@ def import_(
 
 
 @data.command("list")
-@verb
+@exit_codes
 def list_(as_json: JSON = False) -> None:
     """Name the datasets. Example: `foresell data list`."""
     from features.dataset import list_datasets
@@ -51,7 +51,7 @@ def list_(as_json: JSON = False) -> None:
 
 
 @data.command("show")
-@verb
+@exit_codes
 def show_dataset(name: NAME, as_json: JSON = False) -> None:
     """Show tables, dates, models that can run. Example: `foresell data show complete-journey`."""
     from foresell import status as overview
@@ -96,7 +96,7 @@ def _print_abilities(models: list[dict[str, Any]]) -> None:
 
 
 @data.command("identity")
-@verb
+@exit_codes
 def identity(
     name: NAME,
     undo: Annotated[
@@ -143,7 +143,7 @@ def _print_identity(row: dict[str, Any]) -> None:
 
 
 @data.command("sketch")
-@verb
+@exit_codes
 def sketch_(
     files: Annotated[list[Path], typer.Argument(help="csv, parquet or xlsx files")],
     out: Annotated[Path | None, typer.Option(help="the mapping file to write")] = None,
@@ -159,7 +159,7 @@ def sketch_(
 
 
 @data.command("quarantine")
-@verb
+@exit_codes
 def quarantine(
     name: NAME,
     replay: Annotated[
@@ -201,7 +201,7 @@ def quarantine(
 
 
 @data.command("pseudonym")
-@verb
+@exit_codes
 def pseudonym(
     customer_id: Annotated[str, typer.Argument(help="id as in the source")],
     dataset: DATASET = None,

@@ -37,7 +37,7 @@ HORIZON = Annotated[
 JSON = Annotated[bool, typer.Option("--json", help="print results as JSON")]
 
 
-def verb(function: Callable[..., None]) -> Callable[..., None]:
+def exit_codes(function: Callable[..., None]) -> Callable[..., None]:
     """Turn a user's mistake into one sentence and exit code 2, and an interrupt into 130."""
 
     @functools.wraps(function)
@@ -55,8 +55,8 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @app.callback()
-@verb
-def edge() -> None:
+@exit_codes
+def main() -> None:
     """Forecasts, churn, next purchases and recommendations from a retailer's own records."""
     threads = str(settings().threads)
     for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):

@@ -15,15 +15,15 @@ from foresell.cli.edge import (
     MODEL,
     app,
     cell,
+    exit_codes,
     settings,
     show,
-    verb,
 )
 from foresell.progress import console
 
 
 @app.command()
-@verb
+@exit_codes
 def train(
     model: MODEL,
     dataset: DATASET = None,
@@ -62,7 +62,7 @@ def train(
 
 
 @app.command()
-@verb
+@exit_codes
 def evaluate(
     model: MODEL,
     dataset: DATASET = None,
@@ -98,7 +98,7 @@ def evaluate(
 
 
 @app.command()
-@verb
+@exit_codes
 def tune(
     model: MODEL,
     trials: Annotated[int, typer.Option(min=1, help="trials to add to the study")] = 20,

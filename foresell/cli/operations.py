@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 from rich.table import Table as Grid
 
-from foresell.cli.edge import DATASET, FOLDS, JSON, app, cell, settings, show, verb
+from foresell.cli.edge import DATASET, FOLDS, JSON, app, cell, exit_codes, settings, show
 from foresell.progress import console
 
 
 @app.command()
-@verb
+@exit_codes
 def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False) -> None:
     """Run the nightly job: import, train, gate, publish. Example: `foresell retrain`."""
     from foresell import jobs
@@ -28,7 +28,7 @@ def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False)
 
 
 @app.command()
-@verb
+@exit_codes
 def serve(
     port: Annotated[
         int | None,
@@ -58,7 +58,7 @@ def serve(
 
 
 @app.command()
-@verb
+@exit_codes
 def forget(
     customer_id: Annotated[
         str, typer.Argument(help="id as in the source (with the key set), or as stored")
@@ -92,7 +92,7 @@ def forget(
 
 
 @app.command()
-@verb
+@exit_codes
 def status(dataset: DATASET = None, as_json: JSON = False) -> None:
     """Show champions, their age, what is served, and checks. Example: `foresell status`."""
     from foresell import status as overview

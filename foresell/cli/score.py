@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from foresell.cli.edge import AS_OF, DATASET, GRAIN, HORIZON, MODELS, app, settings, verb
+from foresell.cli.edge import AS_OF, DATASET, GRAIN, HORIZON, MODELS, app, exit_codes, settings
 from foresell.progress import console
 
 MODEL = Annotated[str, typer.Argument(help=MODELS)]
@@ -38,7 +38,7 @@ LIST = Annotated[
 
 
 @app.command()
-@verb
+@exit_codes
 def score(
     model: MODEL,
     out: OUT,

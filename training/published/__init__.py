@@ -1,1 +1,1 @@
-"""."""
+"""Published versions on disk: their records and memory-mapped arrays."""
