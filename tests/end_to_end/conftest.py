@@ -1,4 +1,4 @@
-"""A Bento built from the sources and the real models, served as a process of its own."""
+"""A Bento built from the sources with fitted models, served in a separate process."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ SOURCES = Path(__file__).resolve().parents[2]
 PACKAGES = ("features", "training", "serving", "foresell")
 READY_SECONDS = 90
 DAYS_AFTER = 31
-# Serving has to do without them: importing one is an error in the served process.
+# Serving must not import them: importing one is an error in the served process.
 FORBIDDEN = ("mlflow", "matplotlib", "statsforecast", "lifelines", "implicit")
 
 
@@ -58,7 +58,7 @@ class Service:
         pytest.fail(f"not ready within {READY_SECONDS} s:\n{self.log.read_text()[-4000:]}")
 
     def interrupt(self) -> list[psutil.Process]:
-        """Send what Ctrl-C sends, wait for the end, and return what is left of the family."""
+        """Interrupt as Ctrl-C does, wait for the end, and return the processes that are left."""
         family = self.family()
         self.process.send_signal(signal.SIGINT)
         self.process.wait(timeout=60)
@@ -75,7 +75,7 @@ def _free_port() -> int:
 def _serving(
     command: list[str], port: int, folder: Path, environment: dict[str, str]
 ) -> Iterator[Service]:
-    """Run a server from an empty folder; whatever happens, none of it is left."""
+    """Run a server from an empty folder; all its processes are killed at the end."""
     folder.mkdir()
     log = folder / "log"
     with log.open("wb") as output:
@@ -92,9 +92,9 @@ def _serving(
         yield service
     finally:
         family = service.family() if process.poll() is None else []
-        for one in family:
+        for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
+                member.kill()
         process.wait()
 
 
@@ -106,19 +106,19 @@ def serving() -> Callable[..., contextlib.AbstractContextManager[Service]]:
 
 @pytest.fixture(scope="module")
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """A free port."""
     return _free_port()
 
 
 @pytest.fixture(scope="session")
 def as_of(journey: Dataset) -> datetime:
-    """The instant that is served: records after it exist, and must not matter."""
+    """The instant of the served version; later records exist and must not matter."""
     return journey.end - timedelta(days=DAYS_AFTER)
 
 
 @pytest.fixture(scope="session")
 def models(journey: Dataset, as_of: datetime, quick: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The four models, fitted on the small data set."""
+    """A model of every task, fitted on the small data set."""
     return {
         name: task.model(**task.options(journey), **quick.get(name, {})).fit(journey, as_of)
         for name, task in TASKS.items()
@@ -129,7 +129,7 @@ def models(journey: Dataset, as_of: datetime, quick: dict[str, dict[str, Any]]) 
 def scored_demand(
     home: Path, journey: Dataset, as_of: datetime, models: dict[str, Any]
 ) -> pl.DataFrame:
-    """What the demand model says in batch, from records opened anew."""
+    """Batch forecasts of the demand model, from records without cached features."""
     return models["demand"].predict(open_dataset(home, journey.name), as_of)
 
 
@@ -140,7 +140,7 @@ def published_home(
     models: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A home in which the four models are published."""
+    """A home in which all models are published."""
     home = tmp_path_factory.mktemp("published")
     draft = published.root(home) / ".draft"
     for name, model in models.items():
@@ -168,14 +168,16 @@ def published_home(
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Where Bentos are kept, and packages that serving must not import made to fail."""
+    """Environment with a store of Bentos, where importing a forbidden package fails."""
     forbidden = tmp_path_factory.mktemp("forbidden")
     for name in FORBIDDEN:
         (forbidden / name).mkdir()
         (forbidden / name / "__init__.py").write_text(f"raise ImportError('{name} is forbidden')\n")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FORESELL_")}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("FORESELL_")
+    }
     return {
-        **kept,
+        **inherited,
         "PYTHONPATH": str(forbidden),
         "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
         "BENTOML_DO_NOT_TRACK": "True",
@@ -186,7 +188,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def bento(
     published_home: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    """The tag of a Bento built from a copy of the sources, which is gone afterwards."""
+    """The tag of a Bento built from a copy of the sources, which is deleted afterwards."""
     context = tmp_path_factory.mktemp("context")
     for package in PACKAGES:
         shutil.copytree(
@@ -212,7 +214,7 @@ def bento(
 def service(
     bento: str, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """The Bento, answering."""
+    """The running Bento."""
     port = _free_port()
     command = [sys.executable, "-m", "bentoml", "serve", bento]
     command += ["--host", "127.0.0.1", "--port", str(port)]

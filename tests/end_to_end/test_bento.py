@@ -40,7 +40,7 @@ def error_of(response, status, field=None):
     return error
 
 
-def test_it_is_alive_and_ready(client):
+def test_the_service_is_alive_and_ready(client):
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 200
 
@@ -51,12 +51,12 @@ def test_answers_name_the_registered_model_and_the_published_instant(client, cus
     assert answer.as_of == as_of
 
 
-def test_recommendations_come_in_the_order_asked_and_ranked(client, customers):
-    asked = customers[::-1]
+def test_recommendations_are_ranked_and_in_the_order_of_the_request(client, customers):
+    order = customers[::-1]
     answer = answer_of(
-        client, Recommendation, "recommend", customer_ids=asked, k=5, allow_adjacent_category=True
+        client, Recommendation, "recommend", customer_ids=order, k=5, allow_adjacent_category=True
     )
-    assert [result.customer_id for result in answer.results] == asked
+    assert [result.customer_id for result in answer.results] == order
     for result in answer.results:
         assert [item.rank for item in result.items] == [1, 2, 3, 4, 5]
         scores = [item.score for item in result.items]
@@ -88,13 +88,13 @@ def test_a_forecast_has_its_quantiles_in_order(client, series):
             assert 0 <= levels["q10"] <= levels["q50"] <= levels["q90"]
 
 
-def test_churn_probabilities_answer_for_everyone_asked(client, customers):
+def test_churn_is_answered_for_every_requested_customer(client, customers):
     answer = answer_of(client, Churn, "churn", customer_ids=customers)
     assert [result.customer_id for result in answer.results] == customers
     assert all(result.segment for result in answer.results)
 
 
-def test_next_purchase_is_likelier_within_more_days(client, customers):
+def test_the_next_purchase_is_more_likely_within_more_days(client, customers):
     answer = answer_of(
         client, NextPurchase, "next_purchase", customer_ids=customers, within_days=[3, 10, 40]
     )
@@ -108,9 +108,7 @@ def test_next_purchase_is_likelier_within_more_days(client, customers):
     ("kind", "route"),
     [(Recommendation, "recommend"), (Churn, "churn"), (NextPurchase, "next_purchase")],
 )
-def test_an_unknown_customer_gets_an_answer_that_says_it_rests_on_the_population(
-    client, kind, route
-):
+def test_an_unknown_customer_is_answered_with_basis_population(client, kind, route):
     answer = answer_of(client, kind, route, customer_ids=[NOBODY])
     assert answer.results[0].customer_id == NOBODY
     assert answer.results[0].basis == "population"
@@ -128,20 +126,20 @@ def test_an_unknown_product_is_named(client, series):
     assert "no-such-product" in error.message
 
 
-def test_a_key_that_is_not_of_the_grain_is_named(client, series):
+def test_a_key_outside_the_grain_is_named(client, series):
     wrong = {**series[0], "planet": "mars"}
     response = client.post("/v1/forecast", json={"series": [wrong]})
     error_of(response, 422, "series[0].planet")
 
 
-def test_a_horizon_too_long_says_what_is_allowed(client, series, models):
+def test_a_horizon_that_is_too_long_names_the_limit(client, series, models):
     response = client.post("/v1/forecast", json={"series": series, "horizon": 5_000})
     error = error_of(response, 422, "horizon")
     assert "5000" in error.message
     assert str(models["demand"].horizon_days) in error.message
 
 
-def test_a_churn_horizon_that_the_model_does_not_know_is_refused(client, customers):
+def test_an_unsupported_churn_horizon_is_refused(client, customers):
     response = client.post("/v1/churn", json={"customer_ids": customers, "horizon_days": 5_000})
     assert "5000" in error_of(response, 422, "horizon_days").message
 
@@ -151,26 +149,26 @@ def test_a_bad_date_is_refused(client, customers):
     assert "2017-13-45" in error_of(response, 422, "as_of").message
 
 
-def test_an_unknown_route_answers_in_the_one_shape(client):
+def test_an_unknown_route_has_the_common_error_schema(client):
     error_of(client.get("/v1/nothing"), 404)
 
 
-def test_a_wrong_method_answers_in_the_one_shape(client):
+def test_a_wrong_method_has_the_common_error_schema(client):
     error_of(client.get("/v1/churn"), 405)
 
 
-def test_json_that_is_none_answers_in_the_one_shape(client):
+def test_invalid_json_has_the_common_error_schema(client):
     headers = {"content-type": "application/json"}
     error_of(client.post("/v1/churn", content=b"{", headers=headers), 422)
 
 
-def test_a_body_too_large_is_refused_and_the_service_lives_on(client):
+def test_a_body_that_is_too_large_is_refused_and_the_service_stays_ready(client):
     headers = {"content-type": "application/json"}
     error_of(client.post("/v1/churn", content=b" " * 1_000_001, headers=headers), 413)
     assert client.get("/readyz").status_code == 200
 
 
-def test_a_request_id_comes_back(client, customers):
+def test_a_request_id_is_returned(client, customers):
     response = client.post(
         "/v1/churn", json={"customer_ids": customers}, headers={"x-request-id": "mine-1"}
     )
@@ -185,7 +183,7 @@ def test_openapi_describes_every_endpoint(client):
     assert set(paths) == {f"/v1/{name}" for name in of_customers | of_products | of_demand}
 
 
-def test_everyone_at_once_is_answered(client, journey, as_of):
+def test_all_customers_can_be_requested_at_once(client, journey, as_of):
     orders = journey.known("orders", as_of).collect().to_polars()
     everyone = orders.select(pl.col("customer_id").drop_nulls().unique().sort()).to_series()
     for kind, route in ((Recommendation, "recommend"), (Churn, "churn")):
@@ -193,10 +191,10 @@ def test_everyone_at_once_is_answered(client, journey, as_of):
         assert [result.customer_id for result in answer.results] == everyone.to_list()
 
 
-def test_the_image_gets_the_locked_versions_of_what_serving_imports(bento, environment):
+def test_the_image_has_the_locked_versions_of_what_serving_imports(bento, environment):
     name, version = bento.split(":")
     folder = Path(environment["BENTOML_HOME"]) / "bentos" / name / version
     packages = (folder / "env" / "python" / "requirements.in").read_text().split()
     locked = (SOURCES / "requirements.lock").read_text().split()
     assert set(packages) <= set(locked)
-    assert not [one for one in packages if one.startswith(FORBIDDEN)]
+    assert not [name for name in packages if name.startswith(FORBIDDEN)]

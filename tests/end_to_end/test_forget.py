@@ -1,4 +1,4 @@
-"""`foresell forget` on what is really published: a served person becomes an unknown one."""
+"""`foresell forget` with published models: a served customer becomes an unknown one."""
 
 import json
 import os
@@ -19,6 +19,7 @@ from foresell.cli import app
 from serving.customers.profile import profiles
 from serving.predictor import VersionHolder
 from serving.readers import READERS
+from training.customers.published import ANSWERS, CURVES
 from training.published import versions as published
 from training.release import republish
 
@@ -27,7 +28,7 @@ PERSONAL = ("churn", "next-purchase", "value", "recommender")
 
 @pytest.fixture
 def served_home(published_home, home, tmp_path):
-    """A home of its own with the small data set and what is published of it."""
+    """A separate home with the small data set and its published version."""
     for folder in ("datasets", "quarantine"):
         if (home / folder).is_dir():
             shutil.copytree(home / folder, tmp_path / folder)
@@ -51,22 +52,24 @@ def customers(home, dataset) -> list[str]:
 
 
 def answers(predictor: VersionHolder, ids: list[str]) -> dict[str, list]:
-    """What every personal model says, as a route would ask."""
+    """Responses of every model of customers, as their routes give them."""
     models = predictor.current().readers
-    found = {task: models[task].answer(ids) for task in PERSONAL}
-    found["customer"] = profiles(models, ids)
+    responses = {task: models[task].answer(ids) for task in PERSONAL}
+    responses["customer"] = profiles(models, ids)
     category = models["next-category"].answers.item(0, "category")
-    found["next-category"] = models["next-category"].answer(ids, category)
-    return {task: [json.dumps(row, default=str) for row in rows] for task, rows in found.items()}
+    responses["next-category"] = models["next-category"].answer(ids, category)
+    return {
+        task: [json.dumps(row, default=str) for row in rows] for task, rows in responses.items()
+    }
 
 
-def test_the_person_is_answered_as_an_unknown_one_and_all_others_as_before(
+def test_a_forgotten_customer_is_answered_as_unknown_and_all_others_as_before(
     served_home, run, journey
 ):
     predictor = VersionHolder([served_home], READERS, 1.0)
     predictor.refresh()
     ids = customers(served_home, journey.name)
-    gone, others = ids[100], [one for one in ids[::6] if one != ids[100]]
+    gone, others = ids[100], [other for other in ids[::6] if other != ids[100]]
     before = answers(predictor, others)
     product = predictor.current().readers["recommender"].shelf.catalogue.ids[0]
     buyers = predictor.current().readers["recommender"].customers_for([product], 1000)
@@ -78,21 +81,21 @@ def test_the_person_is_answered_as_an_unknown_one_and_all_others_as_before(
     assert row["published"]
     assert predictor.refresh()
     assert answers(predictor, others) == before
-    mine = answers(predictor, [gone])
+    forgotten = answers(predictor, [gone])
     nobody = answers(predictor, ["nobody"])
-    assert mine == {
+    assert forgotten == {
         task: [row.replace('"nobody"', f'"{gone}"') for row in rows]
         for task, rows in nobody.items()
     }
-    assert all('"population"' in rows[0] for rows in mine.values())
+    assert all('"population"' in rows[0] for rows in forgotten.values())
     still = predictor.current().readers["recommender"].customers_for([product], 1000)
-    kept = [one for one in buyers[0]["customers"] if one["customer_id"] != gone]
-    assert [one["customer_id"] for one in still[0]["customers"]] == [
-        one["customer_id"] for one in kept
+    kept = [buyer for buyer in buyers[0]["customers"] if buyer["customer_id"] != gone]
+    assert [buyer["customer_id"] for buyer in still[0]["customers"]] == [
+        buyer["customer_id"] for buyer in kept
     ]
 
 
-def test_no_published_file_names_the_person(served_home, run, journey):
+def test_no_published_file_names_a_forgotten_customer(served_home, run, journey):
     gone = customers(served_home, journey.name)[7]
     assert run("forget", gone)[0] == 0
     named = [
@@ -106,7 +109,7 @@ def test_no_published_file_names_the_person(served_home, run, journey):
     assert version == published.current(served_home)
 
 
-def test_who_is_not_known_is_a_users_mistake_and_changes_nothing(served_home, run, journey):
+def test_an_unknown_customer_is_a_users_mistake_and_changes_nothing(served_home, run, journey):
     before = published.current(served_home)
     code, out, err = run("forget", "nobody-of-that-name")
     assert (code, out) == (2, "")
@@ -115,7 +118,7 @@ def test_who_is_not_known_is_a_users_mistake_and_changes_nothing(served_home, ru
     assert published.current(served_home) == before
 
 
-def test_to_forget_again_is_no_mistake(served_home, run, journey):
+def test_forgetting_again_is_no_mistake(served_home, run, journey):
     gone = customers(served_home, journey.name)[0]
     run("forget", gone)
     code, out, err = run("forget", gone, "--dataset", journey.name, "--json")
@@ -142,7 +145,7 @@ forget(Settings(), customer)
     [("os.rename", "published/.manifest"), ("os.rmdir", "/v1")],
     ids=["about to be served", "old version being deleted"],
 )
-def test_killed_while_publishing_the_next_run_ends_it(served_home, run, journey, point):
+def test_the_next_run_completes_a_publication_that_was_killed(served_home, run, journey, point):
     gone = customers(served_home, journey.name)[3]
     env = {**os.environ, "FORESELL_HOME": str(served_home)}
     words = [sys.executable, "-c", KILLED, *point, gone]
@@ -152,17 +155,17 @@ def test_killed_while_publishing_the_next_run_ends_it(served_home, run, journey,
     assert run("forget", gone)[0] == 0
     folders = [path for path in published.root(served_home).iterdir() if path.is_dir()]
     assert folders == [published.current(served_home)]
-    assert gone not in pl.read_parquet(folders[0] / "churn" / "answers.parquet")["customer_id"]
+    assert gone not in pl.read_parquet(folders[0] / "churn" / ANSWERS)["customer_id"]
 
 
-def test_who_withdraws_consent_is_out_of_what_is_served_from_the_import_on(served_home, journey):
+def test_a_withdrawn_consent_is_redacted_from_the_import_on(served_home, journey):
     ids = customers(served_home, journey.name)
-    people = pl.DataFrame({"customer_id": ids, "consent": [one != ids[5] for one in ids]})
+    people = pl.DataFrame({"customer_id": ids, "consent": [other != ids[5] for other in ids]})
     import_tables(served_home, journey.name, [SourceTable("customers", people)], 0.0)
     assert republish(served_home, journey.name) == 1
     predictor = VersionHolder([served_home], READERS, 1.0)
     predictor.refresh()
     bases = [json.loads(row)["basis"] for row in answers(predictor, ids[5:6])["churn"]]
     assert bases == ["population"]
-    curves = np.load(predictor.current().folder / "next-purchase" / "curves.npy")
+    curves = np.load(predictor.current().folder / "next-purchase" / CURVES)
     assert len(curves) == len(predictor.current().readers["next-purchase"].customers.rows)

@@ -1,4 +1,4 @@
-"""`foresell serve` as a process: first with nothing published, then with a version."""
+"""`foresell serve` as a process: first without a published version, then with one."""
 
 import contextlib
 import shutil
@@ -24,15 +24,15 @@ sys.exit(serve(home=Path(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2])))
 
 @pytest.fixture(scope="module")
 def launched(serving, free_port, environment, tmp_path_factory):
-    """A server of the sources, over a home in which nothing is published."""
+    """A server that runs from the sources, on a home without a published version."""
     folder = tmp_path_factory.mktemp("launched")
     command = [sys.executable, "-c", START, str(folder / "home"), str(free_port)]
-    given = {
+    variables = {
         **environment,
         "PYTHONPATH": f"{launch.SOURCES}:{environment['PYTHONPATH']}",
         "FORESELL_POLL_SECONDS": "0.2",
     }
-    with serving(command, free_port, folder / "here", given) as service:
+    with serving(command, free_port, folder / "here", variables) as service:
         yield service, folder / "home"
 
 
@@ -46,19 +46,19 @@ def until(true, seconds):
     return False
 
 
-def test_it_starts_empty_picks_up_a_version_and_ends_whole(launched, published_home):
+def test_it_starts_empty_loads_a_version_and_stops_cleanly(launched, published_home):
     service, home = launched
-    asked = {"customer_ids": ["1"]}
+    body = {"customer_ids": ["1"]}
 
     assert until(lambda: httpx.get(f"{service.url}/livez").status_code == 200, 180)
     assert httpx.get(f"{service.url}/readyz").status_code == 503
-    refused = httpx.post(f"{service.url}/v1/churn", json=asked)
+    refused = httpx.post(f"{service.url}/v1/churn", json=body)
     assert refused.status_code == 503
     assert "foresell train all" in refused.json()["message"]
 
     shutil.copytree(published.root(published_home), published.root(home))
     assert until(lambda: httpx.get(f"{service.url}/readyz").status_code == 200, 90)
-    assert httpx.post(f"{service.url}/v1/churn", json=asked).status_code == 200
+    assert httpx.post(f"{service.url}/v1/churn", json=body).status_code == 200
     version = published.current(home).name
     assert f"[foresell] serving version {version}\n" in service.log.read_text()
 
@@ -69,7 +69,7 @@ def test_it_starts_empty_picks_up_a_version_and_ends_whole(launched, published_h
         httpx.get(f"{service.url}/livez")
 
 
-def test_a_port_that_is_taken_is_said_before_anything_starts(tmp_path):
+def test_an_occupied_port_is_refused_before_anything_starts(tmp_path):
     before = psutil.Process().children(recursive=True)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Shops of three shapes come in by a mapping alone, and what is said to run does, to the answer."""
+"""Three shops of different shape, from a mapping file to imports, models and responses."""
 
 import itertools
 import json
@@ -50,7 +50,7 @@ ABLE = {
     "log": {"churn", "next-purchase", "value"},
     "shelf": {"demand"},
 }
-OF_PEOPLE = ("web-shop", "log")
+WITH_CUSTOMERS = ("web-shop", "log")
 ROUTES = {
     "churn": ("churn", {}),
     "next-purchase": ("next_purchase", {"within_days": [7, 30]}),
@@ -62,7 +62,7 @@ ROUTES = {
 def visits(
     random: np.random.Generator, customers: int, days: int, gaps: tuple[float, float]
 ) -> pl.DataFrame:
-    """Days on which customers come: each joins, keeps a pace of their own, and may stay away."""
+    """Generate days of visits: each customer joins, visits at their own rate, and may churn."""
     rows = []
     for customer in range(customers):
         day, pace = random.uniform(0, 0.7 * days), random.uniform(*gaps)
@@ -80,45 +80,48 @@ def web_shop(folder: Path) -> str:
     """
     random = np.random.default_rng(3)
     start, products = datetime(2021, 1, 4, 9), 40
-    taste = random.dirichlet(np.full(products, 0.3), size=5)
+    preferences = random.dirichlet(np.full(products, 0.3), size=5)
     rows: list[tuple[str, str, str, int, datetime, str, str]] = []
     for number, (customer, day) in enumerate(visits(random, 200, 730, (25, 90)).iter_rows()):
         when = start + timedelta(days=day, minutes=int(random.integers(0, 600)))
         invoice = str(500_000 + number)
-        who = (str(12_000 + customer), "app" if random.random() < customer % 3 / 3 else "web")
-        chosen = random.choice(products, size=3, p=taste[customer % 5])
+        buyer = (
+            str(12_000 + customer),
+            "app" if random.random() < customer % 3 / 3 else "web",
+        )
+        chosen = random.choice(products, size=3, p=preferences[customer % 5])
         lines = [(f"A{p:03d}", f"THING {p}", int(random.integers(1, 7))) for p in chosen]
-        rows += [(invoice, *line, when, *who) for line in lines]
+        rows += [(invoice, *line, when, *buyer) for line in lines]
         if number % 9 == 0:
-            rows.append((invoice, "POST", "POSTAGE", 1, when, *who))
+            rows.append((invoice, "POST", "POSTAGE", 1, when, *buyer))
         if number % 15 == 0:
             code, name, units = lines[0]
             later = when + timedelta(hours=20)
-            rows.append((f"C{invoice}", code, name, -units, later, *who))
+            rows.append((f"C{invoice}", code, name, -units, later, *buyer))
         if number % 50 == 0:
             rows.append((f"9{invoice}", "TEST001", "a test of the till", 1, when, "", "web"))
     names = ["Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Customer ID"]
     written = pl.DataFrame(rows, [*names, "Channel"], orient="row").with_columns(
         pl.col("InvoiceDate").dt.strftime("%m/%d/%Y %H:%M")
     )
-    cut = written.height // 2
-    written.head(cut + 200).write_csv(folder / "web-1.csv")
-    written.slice(cut).write_csv(folder / "web-2.csv")
+    middle = written.height // 2
+    written.head(middle + 200).write_csv(folder / "web-1.csv")
+    written.slice(middle).write_csv(folder / "web-2.csv")
     return WEB_SHOP
 
 
 def log(folder: Path) -> str:
-    """Write thirty-nine weeks of nothing but who, on what date, for how much."""
+    """Write 39 weeks of customer, date and amount alone."""
     random = np.random.default_rng(4)
-    came = visits(random, 200, 273, (7, 40))
+    rows = visits(random, 200, 273, (7, 40))
     day = pl.lit(date(2023, 2, 6)) + pl.duration(days=pl.col("day"))
-    amount = pl.Series(random.gamma(3.0, 12.0, came.height).round(2))
-    came.select(client="customer", date=day, amount=amount).write_csv(folder / "log.csv")
+    amount = pl.Series(random.gamma(3.0, 12.0, rows.height).round(2))
+    rows.select(client="customer", date=day, amount=amount).write_csv(folder / "log.csv")
     return LOG
 
 
 def shelf(folder: Path) -> str:
-    """Write two years of shelves, by the week: units, price, and whether it was on offer."""
+    """Write two years of weekly sales: units, price, and whether there was an offer."""
     random = np.random.default_rng(5)
     weeks = [f"{year}-W{week:02d}" for year in (2021, 2022) for week in range(1, 53)]
     frames = []
@@ -148,18 +151,18 @@ SHOPS = {"web-shop": web_shop, "log": log, "shelf": shelf}
 
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory):
-    """A home for each shop, with its files and its mapping beside it."""
-    found = {}
+    """A folder per shop with its files, its mapping and its home."""
+    folders = {}
     for name, write in SHOPS.items():
         folder = tmp_path_factory.mktemp(name)
         (folder / "shop.toml").write_text(write(folder))
-        found[name] = folder
-    return found
+        folders[name] = folder
+    return folders
 
 
 @pytest.fixture(scope="module")
 def run(homes, mlruns):
-    """Run a verb on a shop; returns what it prints as JSON."""
+    """Run a command on a shop; returns the JSON that it prints."""
     runner = CliRunner()
 
     def invoke(shop: str, *words: str):
@@ -177,7 +180,7 @@ def run(homes, mlruns):
 
 @pytest.fixture(scope="module")
 def imported(homes, run):
-    """What each import reported."""
+    """Report of each import."""
     return {
         name: run(name, "data", "import", str(folder / "shop.toml"))["tables"]
         for name, folder in homes.items()
@@ -186,7 +189,7 @@ def imported(homes, run):
 
 @pytest.fixture(scope="module")
 def shown(imported, run):
-    """What `data show` says of each model, by shop and model."""
+    """Rows of `data show` by shop and model."""
     return {
         name: {row["model"]: row for row in run(name, "data", "show", name)["models"]}
         for name in imported
@@ -195,26 +198,26 @@ def shown(imported, run):
 
 @pytest.fixture(scope="module")
 def nights(imported, run):
-    """Two nights of the log's job: it was never trained by hand."""
+    """Reports of the nightly job on two nights, for a shop without earlier training."""
     return [run("log", "retrain", "--dataset", "log", "--folds", "1") for _ in range(2)]
 
 
 @pytest.fixture(scope="module")
 def trained(imported, nights, run):
-    """The figures of every model that was trained, by shop and model."""
-    by_hand = {
+    """Figures of every trained model, by shop and model."""
+    figures = {
         name: run(name, "train", "all", "--dataset", name, "--folds", "1")
         for name in ("web-shop", "shelf")
     }
     return {
         name: {row["version"].partition("/")[0]: row for row in rows}
-        for name, rows in by_hand.items()
+        for name, rows in figures.items()
     }
 
 
 @pytest.fixture(scope="module")
 def post(homes, trained):
-    """Ask a shop's published version over HTTP, in this process."""
+    """Post a request to a shop's published version, in this process."""
     apps = {}
     for name, folder in homes.items():
         predictor = VersionHolder([folder / "home"], READERS, poll_seconds=600)
@@ -222,19 +225,19 @@ def post(homes, trained):
         apps[name] = build_app(predictor)
 
     def send(shop: str, route: str, **body) -> httpx.Response:
-        async def asked() -> httpx.Response:
+        async def request() -> httpx.Response:
             transport = httpx.ASGITransport(apps[shop])
             async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
                 return await http.post(f"/v1/{route}", json=body)
 
-        return anyio.run(asked)
+        return anyio.run(request)
 
     return send
 
 
 @pytest.fixture(scope="module")
 def ask(post):
-    """Results of a request that is granted."""
+    """Results of a successful request."""
 
     def results(shop: str, route: str, **body):
         response = post(shop, route, **body)
@@ -246,22 +249,22 @@ def ask(post):
 
 @pytest.fixture(scope="module")
 def regulars(homes, imported):
-    """A customer of each shop who came often."""
-    found = {}
-    for name in OF_PEOPLE:
+    """The most frequent customer of each shop."""
+    customers = {}
+    for name in WITH_CUSTOMERS:
         stored = [*(homes[name] / f"home/datasets/{name}/tables").glob("orders-*")]
         counts = pl.read_parquet(stored).get_column("customer_id").value_counts()
-        found[name] = counts.sort("count", "customer_id").item(-1, "customer_id")
-    return found
+        customers[name] = counts.sort("count", "customer_id").item(-1, "customer_id")
+    return customers
 
 
 @pytest.mark.parametrize("shop", SHOPS)
-def test_nothing_that_was_read_vanishes(imported, shop):
+def test_every_row_that_is_read_is_counted(imported, shop):
     for table in imported[shop].values():
         assert table["read"] == table["accepted"] + table["quarantined"] + table["duplicates"]
 
 
-def test_test_lines_are_kept_out_and_cancellations_are_returns(imported, homes, run):
+def test_test_lines_are_quarantined_and_cancellations_are_returns(imported, homes, run):
     groups = run("web-shop", "data", "quarantine", "web-shop")["groups"]
     assert {group["reason"] for group in groups} == {"not a product", "a test line"}
     stored = [*(homes["web-shop"] / "home/datasets/web-shop/tables").glob("orders-*")]
@@ -274,7 +277,7 @@ def test_test_lines_are_kept_out_and_cancellations_are_returns(imported, homes, 
 
 
 @pytest.mark.parametrize("shop", SHOPS)
-def test_the_table_says_which_models_can_run_and_what_the_others_lack(shown, shop):
+def test_show_lists_which_models_can_run_and_what_others_lack(shown, shop):
     able = {model for model, row in shown[shop].items() if row["can_run"] == "yes"}
     assert able == ABLE[shop]
     for model, row in shown[shop].items():
@@ -286,33 +289,33 @@ def test_horizons_fit_the_gaps_of_the_shop(shown):
     assert shown["web-shop"]["churn"]["horizon_days"] > 2 * shown["log"]["churn"]["horizon_days"]
 
 
-def test_weekly_records_are_asked_for_by_the_week(shown):
-    asked = shown["shelf"]["demand"]
-    assert asked["grain"] == "product,location:week"
-    assert asked["horizon_days"] % 7 == 0
-    assert "weeks" in asked["reason"]
+def test_weekly_records_get_a_weekly_grain(shown):
+    setup = shown["shelf"]["demand"]
+    assert setup["grain"] == "product,location:week"
+    assert setup["horizon_days"] % 7 == 0
+    assert "weeks" in setup["reason"]
 
 
 @pytest.mark.parametrize("shop", ["web-shop", "shelf"])
-def test_what_is_said_to_run_is_trained_and_judged(trained, shop):
+def test_models_that_can_run_are_trained_and_evaluated(trained, shop):
     assert trained[shop].keys() == ABLE[shop]
     for row in trained[shop].values():
         assert math.isfinite(row["foresell"])
         assert math.isfinite(row["baseline"])
-        # A small shop leaves little to learn; to be far behind a simple method is a fault.
+        # A small shop leaves little to learn, but no model may be far behind a simple method.
         assert row["ratio"] < 1.25 if row["metric"] != "ndcg_10" else row["ratio"] > 0.8
 
 
-def test_the_first_night_trains_and_serves_and_the_second_finds_nothing_to_do(nights):
+def test_the_first_night_trains_and_serves_and_the_second_changes_nothing(nights):
     first, second = nights
-    done = {one["task"] for one in first["outcomes"] if one["promoted"]}
-    assert done == ABLE["log"]
-    assert not any(one["trained"] for one in second["outcomes"])
+    promoted = {row["task"] for row in first["outcomes"] if row["promoted"]}
+    assert promoted == ABLE["log"]
+    assert not any(row["trained"] for row in second["outcomes"])
     assert (second["snapshot"], second["published"]) == (first["snapshot"], first["published"])
 
 
 @pytest.mark.parametrize("shop", SHOPS)
-def test_what_was_trained_is_published(homes, trained, shop):
+def test_trained_models_are_published(homes, trained, shop):
     served = published.read(published.current(homes[shop] / "home"))
     assert served.models.keys() == ABLE[shop]
     assert {model.as_of for model in served.models.values()} == {
@@ -322,19 +325,19 @@ def test_what_was_trained_is_published(homes, trained, shop):
 
 @pytest.mark.parametrize(
     ("shop", "model"),
-    [(shop, model) for shop in OF_PEOPLE for model in sorted(ABLE[shop] & ROUTES.keys())],
+    [(shop, model) for shop in WITH_CUSTOMERS for model in sorted(ABLE[shop] & ROUTES.keys())],
 )
-def test_a_known_customer_and_a_stranger_are_answered(ask, regulars, shop, model):
+def test_a_known_and_an_unknown_customer_are_answered(ask, regulars, shop, model):
     route, body = ROUTES[model]
-    known, stranger = ask(shop, route, customer_ids=[regulars[shop], "nobody"], **body)
+    known, unknown = ask(shop, route, customer_ids=[regulars[shop], "nobody"], **body)
     assert known["basis"] == "history"
-    assert stranger["basis"] == "population"
-    for answer in (known, stranger):
+    assert unknown["basis"] == "population"
+    for answer in (known, unknown):
         for name, value in answer.items():
             if isinstance(value, float):
                 assert math.isfinite(value), name
     if model == "recommender":
-        assert len(known["items"]) == len(stranger["items"]) == 5
+        assert len(known["items"]) == len(unknown["items"]) == 5
         assert not any(item["product_id"].startswith(("POST", "TEST")) for item in known["items"])
     if model == "churn":
         assert 0 < known["churn_probability"] < 1
@@ -347,23 +350,23 @@ def test_a_known_customer_and_a_stranger_are_answered(ask, regulars, shop, model
     ("shop", "series", "usual"),
     [("web-shop", {"product_id": "A007"}, None), ("shelf", {"product_id": "i03"}, 7)],
 )
-def test_demand_is_answered_in_the_periods_of_the_records(ask, shown, shop, series, usual):
-    asked = shown[shop]["demand"]
-    if "location" in asked["grain"]:
+def test_forecasts_have_the_periods_of_the_records(ask, shown, shop, series, usual):
+    setup = shown[shop]["demand"]
+    if "location" in setup["grain"]:
         series = {**series, "location_id": "north"}
     (answer,) = ask(shop, "forecast", series=[series])
     days = [date.fromisoformat(point["date"]) for point in answer["forecast"]]
-    step = 7 if asked["grain"].endswith("week") else 1
+    step = 7 if setup["grain"].endswith("week") else 1
     assert step == (usual or step)
-    assert len(days) == asked["horizon_days"] // step
+    assert len(days) == setup["horizon_days"] // step
     assert {(b - a).days for a, b in itertools.pairwise(days)} == {step}
     for point in answer["forecast"]:
         assert 0 <= point["q10"] <= point["q50"] <= point["q90"]
         assert 0 < point["mean"] < 100
 
 
-@pytest.mark.parametrize("shop", OF_PEOPLE)
-def test_a_profile_shows_what_there_is_and_null_for_the_rest(ask, regulars, shop):
+@pytest.mark.parametrize("shop", WITH_CUSTOMERS)
+def test_a_profile_has_null_for_what_is_missing(ask, regulars, shop):
     (profile,) = ask(shop, "customer", customer_ids=[regulars[shop]])
     assert profile["visits"] > 0
     assert profile["churn"]["churn_probability"] > 0
@@ -378,7 +381,7 @@ def test_a_posted_history_of_one_channel_is_answered_where_there_are_several(ask
     assert 0 < answer["churn_probability"] < 1
 
 
-def test_a_model_that_cannot_run_is_refused_in_a_sentence(post):
+def test_a_model_that_cannot_run_is_refused_with_a_message(post):
     response = post("log", "recommend", customer_ids=["7"])
     assert response.status_code == 503
     assert "no recommender model" in response.json()["message"]

@@ -1,4 +1,4 @@
-"""The same customers at the same instant: as trained on, as scored in batch, as served."""
+"""Features and predictions are equal in training, in batch scoring and in serving."""
 
 import polars as pl
 import pytest
@@ -9,6 +9,7 @@ from features.dataset import open_dataset
 from serving.http.rounding import DECIMALS
 from serving.recommender.batch import batch_list
 from training.customers.cutoffs import features_at_cutoff
+from training.customers.published import FEATURES
 from training.published import versions as published
 
 # Answers are rounded; a value close to halfway between two steps may go either way.
@@ -18,7 +19,7 @@ CLOSE = 0.6 * STEP
 
 @pytest.fixture
 def fresh(home, journey):
-    """The records opened anew, so that nothing computed before is found again."""
+    """Opens the records without any cached feature."""
     return lambda: open_dataset(home, journey.name)
 
 
@@ -35,10 +36,10 @@ def results(client, route, **body):
 
 
 @pytest.mark.parametrize("name", ["churn", "next-purchase"])
-def test_features_are_the_same_bits_in_training_batch_and_serving(
+def test_features_are_bitwise_equal_in_training_batch_and_serving(
     fresh, as_of, models, published_home, name
 ):
-    served = pl.read_parquet(published.current(published_home) / name / "features.parquet")
+    served = pl.read_parquet(published.current(published_home) / name / FEATURES)
     batch = models[name].features(fresh(), as_of)
     assert_frame_equal(batch, served, check_exact=True)
 
@@ -47,14 +48,14 @@ def test_features_are_the_same_bits_in_training_batch_and_serving(
     assert_frame_equal(trained, served.select(trained.columns), check_exact=True)
 
 
-def test_churn_is_answered_as_it_is_scored(fresh, as_of, models, customers, client):
+def test_churn_is_served_as_scored(fresh, as_of, models, customers, client):
     answers = results(client, "churn", customer_ids=customers)
     scored = models["churn"].predict(fresh(), as_of, pl.DataFrame({"customer_id": customers}))
-    answered = pl.DataFrame(answers).select(scored.columns)
-    assert_frame_equal(answered, scored, check_dtypes=False, rel_tol=0, abs_tol=CLOSE)
+    served_rows = pl.DataFrame(answers).select(scored.columns)
+    assert_frame_equal(served_rows, scored, check_dtypes=False, rel_tol=0, abs_tol=CLOSE)
 
 
-def test_the_next_purchase_is_answered_as_it_is_scored(fresh, as_of, models, customers, client):
+def test_the_next_purchase_is_served_as_scored(fresh, as_of, models, customers, client):
     answers = results(client, "next_purchase", customer_ids=customers)
     ids = pl.DataFrame({"customer_id": customers})
     scored = models["next-purchase"].predict(fresh(), as_of, ids)
@@ -69,18 +70,18 @@ def test_the_next_purchase_is_answered_as_it_is_scored(fresh, as_of, models, cus
     )
 
 
-def test_recommendations_are_answered_as_they_are_scored(fresh, as_of, models, customers, client):
+def test_recommendations_are_served_as_scored(fresh, as_of, models, customers, client):
     answers = results(client, "recommend", customer_ids=customers, k=10)
     scored = batch_list(models["recommender"], fresh(), as_of, "for_you").filter(
         pl.col("rank") <= 10
     )
     columns = ["customer_id", "rank", "product_id", "score", "reason", "explanations"]
-    answered = pl.DataFrame(
-        [{"customer_id": one["customer_id"], **item} for one in answers for item in one["items"]]
+    served_rows = pl.DataFrame(
+        [{"customer_id": row["customer_id"], **item} for row in answers for item in row["items"]]
     )
     key = ["customer_id", "rank"]
     assert_frame_equal(
-        answered.select(columns).sort(key),
+        served_rows.select(columns).sort(key),
         scored.select(columns).sort(key),
         check_dtypes=False,
         rel_tol=0,
@@ -88,15 +89,15 @@ def test_recommendations_are_answered_as_they_are_scored(fresh, as_of, models, c
     )
 
 
-def test_forecasts_are_answered_as_they_are_scored(scored_demand, client):
+def test_forecasts_are_served_as_scored(scored_demand, client):
     values = ["date", "mean", "q10", "q50", "q90"]
     keys = [name for name in scored_demand.columns if name not in values]
     series = scored_demand.select(keys).unique(maintain_order=True).head(200)
-    answered = pl.DataFrame(
+    served_rows = pl.DataFrame(
         [
-            {**{key: one[key] for key in keys}, **point}
-            for one in results(client, "forecast", series=series.to_dicts())
-            for point in one["forecast"]
+            {**{key: row[key] for key in keys}, **point}
+            for row in results(client, "forecast", series=series.to_dicts())
+            for point in row["forecast"]
         ]
     )
     scored = scored_demand.join(series, on=keys, how="semi").select(
@@ -104,7 +105,7 @@ def test_forecasts_are_answered_as_they_are_scored(scored_demand, client):
     )
     order = [*keys, "date"]
     assert_frame_equal(
-        answered.select(scored.columns).sort(order),
+        served_rows.select(scored.columns).sort(order),
         scored.sort(order),
         check_dtypes=False,
         rel_tol=0,

@@ -1,4 +1,4 @@
-"""Plans, totals, reasons and anomalies of demand, from the command line and from Python."""
+"""Plans, totals, explanations and anomalies of demand, from the command line and Python."""
 
 from datetime import date, timedelta
 from functools import partial
@@ -29,17 +29,17 @@ constants = { kind = "discount" }
 
 @pytest.fixture(scope="module")
 def score(home, mlruns, tmp_path_factory):
-    """Score demand of departments by week with further words; returns (exit code, rows, stderr)."""
+    """Score demand of departments by week with further flags; returns (exit code, rows, stderr)."""
     folder = tmp_path_factory.mktemp("scores")
     env = {"FORESELL_HOME": str(home), "FORESELL_MLRUNS": str(mlruns), "COLUMNS": "200"}
 
     def invoke(*words, model="demand"):
         out = folder / "out.parquet"
         out.unlink(missing_ok=True)
-        asked = ["score", model, "--as-of", AS_OF, "--out", str(out), *words]
+        command = ["score", model, "--as-of", AS_OF, "--out", str(out), *words]
         if model == "demand":
-            asked += ["--grain", "department:week", "--horizon", "28"]
-        result = CliRunner().invoke(app, asked, env=env, catch_exceptions=False)
+            command += ["--grain", "department:week", "--horizon", "28"]
+        result = CliRunner().invoke(app, command, env=env, catch_exceptions=False)
         rows = pl.read_parquet(out) if out.exists() else None
         return result.exit_code, rows, result.stderr
 
@@ -53,17 +53,17 @@ def test_a_country_without_known_holidays_is_refused(score, monkeypatch):
     assert "country = 'XX'" in err
 
 
-def test_another_country_is_learned_with_its_own_holidays(score, booked, monkeypatch):
+def test_another_country_trains_a_version_with_its_own_holidays(score, recorded, monkeypatch):
     monkeypatch.setenv("FORESELL_COUNTRY", "DE")
     code, rows, err = score()
     assert code == 0, err
-    assert not rows["mean"].equals(booked["mean"])
+    assert not rows["mean"].equals(recorded["mean"])
     monkeypatch.delenv("FORESELL_COUNTRY")
-    assert score()[1]["mean"].equals(booked["mean"])
+    assert score()[1]["mean"].equals(recorded["mean"])
 
 
 @pytest.fixture(scope="module")
-def booked(score):
+def recorded(score):
     code, rows, err = score()
     assert code == 0, err
     return rows
@@ -71,26 +71,26 @@ def booked(score):
 
 @pytest.fixture(scope="module")
 def product(journey):
-    """A product of the bakery, of which the plan is."""
+    """A bakery product that plans promote."""
     those = journey.table("products").to_native().filter(pl.col("department") == "PASTRY")
     sold = journey.table("orders").to_native().join(those, on="product_id", how="semi")
     return sold.collect()["product_id"].mode().sort()[0]
 
 
-def test_a_plan_in_a_file_moves_only_the_weeks_and_departments_it_covers(
-    score, booked, product, tmp_path
+def test_a_plan_changes_only_the_weeks_and_departments_that_it_covers(
+    score, recorded, product, tmp_path
 ):
     plan = tmp_path / "plan.csv"
     plan.write_text(f"product_id,kind,from_date,to_date\n{product},display,2017-12-11,2017-12-18\n")
     code, rows, err = score("--plan", str(plan))
     assert code == 0, err
-    assert rows["mean_recorded_plan"].equals(booked["mean"].alias("mean_recorded_plan"))
+    assert rows["mean_recorded_plan"].equals(recorded["mean"].alias("mean_recorded_plan"))
     assert (rows["mean"] - rows["mean_recorded_plan"]).equals(rows["difference"].alias("mean"))
     covered = (pl.col("department") == "PASTRY") & (pl.col("date").cast(pl.String) == "2017-12-11")
     assert rows.filter(~covered, pl.col("difference") != 0).is_empty()
 
 
-def test_a_deeper_discount_in_a_file_never_lowers_what_is_written(tmp_path, mlruns):
+def test_a_deeper_discount_never_lowers_the_forecast(tmp_path, mlruns):
     weeks, products = 40, [f"p{n:02d}" for n in range(30)]
     days = [date(2024, 1, 1) + timedelta(weeks=week) for week in range(weeks)]
     rng = np.random.default_rng(3)
@@ -137,7 +137,7 @@ def test_a_deeper_discount_in_a_file_never_lowers_what_is_written(tmp_path, mlru
     assert means[2].sum() > 1.2 * means[0].sum()
 
 
-def test_a_plan_that_cannot_be_used_is_named_by_row_and_field(score, product, tmp_path):
+def test_an_invalid_plan_is_named_by_row_and_field(score, product, tmp_path):
     plan = tmp_path / "plan.csv"
     plan.write_text(f"product_id,kind,from_date,to_date\n{product},radio,2017-12-11,2017-12-18\n")
     code, rows, err = score("--plan", str(plan))
@@ -145,24 +145,24 @@ def test_a_plan_that_cannot_be_used_is_named_by_row_and_field(score, product, tm
     assert "plan[0].kind = 'radio'" in err
 
 
-def test_totals_are_the_sums_of_what_score_writes(score, booked):
+def test_totals_are_the_sums_of_forecasts(score, recorded):
     code, rows, err = score("--totals", "department,all", "--quantiles", "0.1,0.975")
     assert code == 0, err
     assert rows.columns == [
         "total", "department", "date", "mean", "q10", "q97.5", "series"
     ]  # fmt: skip
-    daily = booked.group_by("date").agg(pl.col("mean").sum()).sort("date")["mean"].to_list()
+    daily = recorded.group_by("date").agg(pl.col("mean").sum()).sort("date")["mean"].to_list()
     for total in ("department", "all"):
-        own = rows.filter(pl.col("total") == total).group_by("date").agg(pl.col("mean").sum())
-        assert own.sort("date")["mean"].to_list() == pytest.approx(daily, abs=1e-9)
+        sums = rows.filter(pl.col("total") == total).group_by("date").agg(pl.col("mean").sum())
+        assert sums.sort("date")["mean"].to_list() == pytest.approx(daily, abs=1e-9)
 
 
-def test_series_that_are_named_are_answered_as_among_all(score, booked, tmp_path):
+def test_given_series_are_forecast_as_among_all(score, recorded, tmp_path):
     wanted = tmp_path / "series.csv"
     wanted.write_text("department\nPASTRY\n")
     code, rows, err = score("--series", str(wanted))
     assert code == 0, err
-    assert rows.equals(booked.filter(pl.col("department") == "PASTRY"))
+    assert rows.equals(recorded.filter(pl.col("department") == "PASTRY"))
     wanted.write_text("department\nPASTRY\nROCKETS\n")
     code, rows, err = score("--series", str(wanted))
     assert (code, rows) == (2, None)
@@ -171,16 +171,16 @@ def test_series_that_are_named_are_answered_as_among_all(score, booked, tmp_path
     assert "lacks the column 'department'" in score("--series", str(wanted))[2]
 
 
-def test_reasons_add_up_to_what_score_writes(score, booked):
+def test_contributions_add_up_to_forecasts(score, recorded):
     code, rows, err = score("--explain")
     assert code == 0, err
     sums = rows.group_by(KEYS).agg(pl.col("units").sum()).sort(KEYS)
-    said = sums.join(booked, on=KEYS, how="left")
+    joined = sums.join(recorded, on=KEYS, how="left")
     assert sums.height >= 4 * 5
-    assert sums["units"].to_list() == pytest.approx(said["mean"].to_list(), rel=1e-9)
+    assert sums["units"].to_list() == pytest.approx(joined["mean"].to_list(), rel=1e-9)
 
 
-def test_any_quantile_can_be_asked_for(score):
+def test_any_quantile_can_be_written(score):
     code, rows, err = score("--quantiles", "0.025,0.33")
     assert code == 0, err
     assert rows.columns == ["department", "date", "mean", "q2.5", "q33"]
@@ -188,7 +188,7 @@ def test_any_quantile_can_be_asked_for(score):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (("--explain", "--anomalies"), "different rows"),
         (("--quantiles", "many"), "quantiles = 'many'"),
@@ -196,13 +196,13 @@ def test_any_quantile_can_be_asked_for(score):
         (("--plan", "nowhere.csv"), "no such file"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(score, words, said):
+def test_options_that_do_not_go_together_are_refused(score, words, expected):
     code, rows, err = score(*words)
     assert (code, rows) == (2, None)
-    assert said in err.replace("\n", " ")
+    assert expected in err.replace("\n", " ")
 
 
-def test_a_plan_is_refused_for_other_models(score):
+def test_an_option_of_demand_is_refused_for_other_models(score):
     code, _, err = score("--explain", model="churn")
     assert code == 2
     assert "--explain is an option of demand" in err
@@ -219,7 +219,7 @@ def model(shop):
     return foresell.train("demand", shop, AS_OF, grain="department:week", horizon_days=28, **quick)
 
 
-def test_python_answers_under_a_plan(model, shop, product):
+def test_python_predicts_under_a_plan(model, shop, product):
     plan = pd.DataFrame(
         {
             "product_id": [product],
@@ -234,17 +234,17 @@ def test_python_answers_under_a_plan(model, shop, product):
     assert (answers[answers["department"] != "PASTRY"]["difference"] == 0).all()
 
 
-def test_python_explains_and_adds_up(model, shop):
+def test_python_contributions_add_up(model, shop):
     ids = pd.DataFrame({"department": ["PASTRY"]})
     reasons = foresell.explain(model, shop, AS_OF, ids=ids)
     mean = foresell.predict(model, shop, AS_OF, ids)["mean"]
     assert reasons.groupby("date")["units"].sum().to_list() == pytest.approx(mean.to_list())
 
 
-def test_python_finds_what_was_not_as_expected(model, shop):
-    found = foresell.anomalies(model, shop, AS_OF)
-    assert list(found.columns[:3]) == ["department", "date", "units"]
-    assert (found["date"] < pd.Timestamp(AS_OF)).all()
+def test_python_returns_recent_anomalies(model, shop):
+    anomalies = foresell.anomalies(model, shop, AS_OF)
+    assert list(anomalies.columns[:3]) == ["department", "date", "units"]
+    assert (anomalies["date"] < pd.Timestamp(AS_OF)).all()
 
 
 def test_a_plan_is_for_demand_in_python_too(shop):

@@ -1,4 +1,4 @@
-"""What `train` takes on and what it passes over, with stores and fits that take no time."""
+"""Which tasks `train` trains and skips, and what `serve` publishes, with fake stores and fits."""
 
 from datetime import datetime
 from pathlib import Path
@@ -34,13 +34,13 @@ class Store:
 
 
 @pytest.fixture
-def desk(home, journey, monkeypatch):
-    """Train by `desk.train(model, ...)`; what was fitted and how often was published."""
-    store, found = Store(), SimpleNamespace(trained=[], published=0, lacking="", settings=None)
+def jobs_run(home, journey, monkeypatch):
+    """Train by `jobs_run.train(model, ...)`; records fitted tasks and counts publications."""
+    store, run = Store(), SimpleNamespace(trained=[], published=0, lacking="", settings=None)
 
     def fit(task, dataset, tracker, *, as_of, options, **_):
-        if task.name == found.lacking:
-            raise MissingData("nothing happened in the judged windows")
+        if task.name == run.lacking:
+            raise MissingData("nothing happened in the evaluated windows")
         version = Version(
             task=task.name,
             number=1,
@@ -55,66 +55,66 @@ def desk(home, journey, monkeypatch):
             created=datetime(2024, 1, 1),
         )
         store.champions[task.name] = version
-        found.trained.append(task.name)
+        run.trained.append(task.name)
         return SimpleNamespace(version=version, report=None)
 
     def publish(*_, **__):
-        found.published += 1
+        run.published += 1
 
     def train(*words, **options):
-        found.trained.clear()
-        return jobs.train(found.settings, *words, **options)
+        run.trained.clear()
+        return jobs.train(run.settings, *words, **options)
 
     monkeypatch.setattr("training.tracking.Tracker", store)
     monkeypatch.setattr("training.publish.publish", publish)
     monkeypatch.setattr("training.train.train", fit)
     monkeypatch.setattr("training.tuning.best_params", lambda *_: {})
-    found.settings, found.train, found.store = Settings(home=home), train, store
-    return found
+    run.settings, run.train, run.store = Settings(home=home), train, store
+    return run
 
 
-def test_of_all_that_cannot_be_judged_is_left_out_and_the_others_go_on(desk, capsys):
-    desk.lacking = "churn"
-    rows = desk.train("all")
-    assert desk.trained == [name for name in TASKS if name != "churn"]
+def test_with_all_a_task_that_cannot_be_evaluated_is_skipped(jobs_run, capsys):
+    jobs_run.lacking = "churn"
+    rows = jobs_run.train("all")
+    assert jobs_run.trained == [name for name in TASKS if name != "churn"]
     assert len(rows) == 5
-    assert desk.published == 1
+    assert jobs_run.published == 1
     assert "churn is left out: nothing happened" in capsys.readouterr().err
 
 
-def test_one_that_cannot_be_judged_is_refused_where_it_was_named(desk):
-    desk.lacking = "churn"
+def test_a_named_task_that_cannot_be_evaluated_is_refused(jobs_run):
+    jobs_run.lacking = "churn"
     with pytest.raises(MissingData, match="nothing happened"):
-        desk.train("churn")
-    assert desk.published == 0
+        jobs_run.train("churn")
+    assert jobs_run.published == 0
 
 
-def test_what_is_missing_is_trained_and_all_is_published(desk):
-    desk.train("all")
-    del desk.store.champions["value"]
-    assert [row["version"] for row in desk.train("all", if_missing=True)] == ["value/1"]
-    assert desk.trained == ["value"]
-    desk.train("churn", if_missing=True)
-    assert desk.trained == []
-    assert desk.published == 3
+def test_missing_champions_are_trained_and_all_are_published(jobs_run):
+    jobs_run.train("all")
+    del jobs_run.store.champions["value"]
+    assert [row["version"] for row in jobs_run.train("all", if_missing=True)] == ["value/1"]
+    assert jobs_run.trained == ["value"]
+    jobs_run.train("churn", if_missing=True)
+    assert jobs_run.trained == []
+    assert jobs_run.published == 3
 
 
-def test_a_champion_of_another_instant_or_question_is_missing(desk):
-    desk.train("churn")
+def test_a_champion_of_another_instant_or_horizon_counts_as_missing(jobs_run):
+    jobs_run.train("churn")
     for other in ({"as_of": "2017-12-01"}, {"horizon": 14}):
-        desk.train("churn", if_missing=True, **other)
-        assert desk.trained == ["churn"]
+        jobs_run.train("churn", if_missing=True, **other)
+        assert jobs_run.trained == ["churn"]
 
 
-def test_nothing_is_trained_while_somebody_is_being_forgotten(desk):
-    with job_lock(desk.settings.home, "retrain"), pytest.raises(Unavailable):
-        desk.train("churn")
-    assert desk.train("churn")
+def test_nothing_is_trained_while_a_customer_is_being_forgotten(jobs_run):
+    with job_lock(jobs_run.settings.home, "retrain"), pytest.raises(Unavailable):
+        jobs_run.train("churn")
+    assert jobs_run.train("churn")
 
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """A home that serves a shop; serve it and say which datasets were published for that."""
+    """Serve a home with a published version; returns the datasets that were published for it."""
     draft = published.root(tmp_path) / ".draft"
     draft.mkdir(parents=True)
     record = published.PublishedVersion(
@@ -122,26 +122,33 @@ def served(tmp_path, monkeypatch):
     )
     published.finish(tmp_path, draft, record)
     published.switch(tmp_path, "v1")
-    made = []
+    datasets = []
     monkeypatch.setattr("training.tracking.Tracker", lambda _: None)
-    monkeypatch.setattr("training.publish.publish", lambda *words, **_: made.append(words[2]))
+    monkeypatch.setattr("training.publish.publish", lambda *words, **_: datasets.append(words[2]))
     monkeypatch.setattr("serving.launch.serve", lambda **_: 0)
 
     def serve(**options):
-        made.clear()
+        datasets.clear()
         assert jobs.serve(Settings(home=tmp_path, **options)) == 0
-        return made
+        return datasets
 
     return serve
 
 
-def test_what_is_published_is_served_unless_another_dataset_is_asked_for(served, monkeypatch):
+def test_the_published_version_is_served_unless_another_dataset_is_named(served, monkeypatch):
     monkeypatch.delenv("FORESELL_DATASET", raising=False)
     assert served() == []
     assert served(dataset="my-shop") == []
     assert served(dataset="complete-journey") == ["complete-journey"]
 
 
-def test_a_published_version_that_cannot_be_read_is_published_anew(served, tmp_path):
+def test_an_unreadable_version_is_published_again(served, tmp_path):
     (published.root(tmp_path) / "v1" / published.RECORD).write_text("{")
     assert served() == ["complete-journey"]
+
+
+def test_a_champion_of_another_country_counts_as_missing_for_demand_alone(jobs_run):
+    jobs_run.train("all")
+    jobs_run.settings = jobs_run.settings.model_copy(update={"country": "NL"})
+    jobs_run.train("all", if_missing=True)
+    assert jobs_run.trained == ["demand"]

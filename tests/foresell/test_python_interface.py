@@ -1,4 +1,4 @@
-"""The verbs of the Python face, on 300 real households."""
+"""Functions of the Python interface, on 300 real households."""
 
 import pandas as pd
 import pytest
@@ -27,41 +27,41 @@ def test_features_come_as_pandas_in_the_order_of_their_key(shop, builder, key):
     assert frame[key].sort_values(key).equals(frame[key])
 
 
-def test_an_unknown_builder_is_refused_and_the_known_are_named(shop):
+def test_an_unknown_builder_is_refused_and_known_ones_are_named(shop):
     with pytest.raises(NotFound, match="customers, interactions, demand"):
         foresell.features("weather", shop, "2017-06-01")
 
 
-@pytest.mark.parametrize("verb", [foresell.evaluate, foresell.train])
-def test_an_unknown_task_is_refused_and_the_known_are_named(shop, verb):
+@pytest.mark.parametrize("function", [foresell.evaluate, foresell.train])
+def test_an_unknown_task_is_refused_and_known_ones_are_named(shop, function):
     with pytest.raises(NotFound, match="churn, next-purchase"):
-        verb("chrun", shop)
+        function("chrun", shop)
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "function",
     [
         lambda shop: foresell.train("churn", shop, as_of="2031-01-01"),
         *(
-            lambda shop, verb=verb: verb(None, shop, as_of="2031-01-01")
-            for verb in (foresell.predict, foresell.totals, foresell.anomalies)
+            lambda shop, function=function: function(None, shop, as_of="2031-01-01")
+            for function in (foresell.predict, foresell.totals, foresell.anomalies)
         ),
         lambda shop: foresell.explain(None, shop, "2031-01-01", ids=pd.DataFrame()),
     ],
 )
-def test_an_instant_after_the_last_record_is_refused_by_every_verb(shop, verb):
+def test_an_instant_after_the_last_record_is_refused_everywhere(shop, function):
     with pytest.raises(InvalidInput, match="as_of = 2031-01-01"):
-        verb(shop)
+        function(shop)
 
 
-def test_a_model_trained_in_a_notebook_answers_for_those_asked(shop):
+def test_a_model_predicts_for_the_given_ids(shop):
     model = foresell.train("churn", shop, as_of="2017-12-01", rounds=20)
     ids = pd.DataFrame(
         {"customer_id": foresell.features("customers", shop, "2017-12-01").iloc[:3, 0]}
     )
-    answers = foresell.predict(model, shop, "2017-12-01", ids)
-    assert list(answers["customer_id"]) == list(ids["customer_id"])
-    assert answers["churn_probability"].between(0, 1).all()
+    predictions = foresell.predict(model, shop, "2017-12-01", ids)
+    assert list(predictions["customer_id"]) == list(ids["customer_id"])
+    assert predictions["churn_probability"].between(0, 1).all()
 
 
 def test_a_report_ranks_the_methods_and_draws_its_figures(shop):

@@ -1,4 +1,4 @@
-"""From the command line to a campaign's file, and what kinds of customers there are."""
+"""Commands `audience` and `segments`, from a published version to rows and files."""
 
 import json
 from datetime import datetime
@@ -22,7 +22,7 @@ AS_OF = datetime(2017, 12, 4)
 
 @pytest.fixture(scope="module")
 def served(journey, tmp_path_factory):
-    """A home in which churn and value are published."""
+    """A home with published churn and value."""
     home = tmp_path_factory.mktemp("served")
     draft = published.root(home) / ".draft"
     models = (ChurnModel(rounds=20), ValueModel(rounds=20))
@@ -55,42 +55,42 @@ def run(served, monkeypatch):
     return lambda *args: CliRunner().invoke(app, list(args))
 
 
-def test_a_campaigns_csv_has_a_row_a_customer_and_no_lists(run, tmp_path):
+def test_an_audience_csv_has_one_row_per_customer_and_no_lists(run, tmp_path):
     out = tmp_path / "audience.csv"
     result = run("audience", "churn_probability > 0.3", "--out", str(out), "--json")
     assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
+    summary = json.loads(result.stdout)
     written = pl.read_csv(out, schema_overrides={"customer_id": pl.String})
-    assert written.height == said["size"] > 0
+    assert written.height == summary["size"] > 0
     assert (written["churn_probability"] > 0.3).all()
-    assert written["expected_loss"].sum() == pytest.approx(said["expected_loss"])
+    assert written["expected_loss"].sum() == pytest.approx(summary["expected_loss"])
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_parquet_holds_what_json_prints(run, tmp_path):
+def test_parquet_has_the_rows_that_json_prints(run, tmp_path):
     out = tmp_path / "audience.parquet"
     where = "stage = 'slipping' and value_30 > 1"
     assert run("audience", where, "--out", str(out)).exit_code == 0
     printed = json.loads(run("audience", where, "--json").stdout)["customers"]
     written = pl.read_parquet(out)
-    assert written.get_column("customer_id").to_list() == [one["customer_id"] for one in printed]
+    assert written.get_column("customer_id").to_list() == [row["customer_id"] for row in printed]
     assert written.schema["explanations"] == pl.List(pl.String)
 
 
-def test_an_audience_tells_the_instants_that_it_rests_on(served, run, monkeypatch):
-    """Where value's former champion stayed, its answers are of a week before."""
+def test_an_audience_reports_instants_that_differ_between_models(served, run, monkeypatch):
+    """The former champion of value stayed, with predictions of the week before."""
     assert json.loads(run("audience", "visits > 1", "--json").stdout)["models_as_of"] == {}
     record = published.read(published.current(served))
     former = record.models["value"].model_copy(update={"as_of": datetime(2017, 11, 27)})
     mixed = record.model_copy(update={"models": {**record.models, "value": former}})
     monkeypatch.setattr(published, "read", lambda _: mixed)
-    said = json.loads(run("audience", "visits > 1", "--json").stdout)
-    assert said["as_of"] == "2017-12-04T00:00:00"
-    assert said["models_as_of"] == {"value": "2017-11-27T00:00:00"}
+    summary = json.loads(run("audience", "visits > 1", "--json").stdout)
+    assert summary["as_of"] == "2017-12-04T00:00:00"
+    assert summary["models_as_of"] == {"value": "2017-11-27T00:00:00"}
     assert "value predicts as of 2017-11-27" in run("audience", "visits > 1").output
 
 
-def test_an_unknown_field_ends_with_exit_code_2_and_the_fields_there_are(run):
+def test_an_unknown_field_exits_with_code_2_and_lists_the_known_fields(run):
     result = run("audience", "likelihood > 0.4")
     assert result.exit_code == 2
     assert "likelihood" in result.output
@@ -98,13 +98,13 @@ def test_an_unknown_field_ends_with_exit_code_2_and_the_fields_there_are(run):
 
 
 @pytest.mark.parametrize("out", ["audience.txt", "no/such/folder/audience.csv"])
-def test_a_file_that_cannot_be_written_is_refused_and_nothing_is_left(run, tmp_path, out):
+def test_an_unwritable_file_is_refused_and_leaves_nothing(run, tmp_path, out):
     result = run("audience", "visits > 1", "--out", str(tmp_path / out))
     assert result.exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_audience_that_fails_to_write_leaves_the_former_file(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_former_file(tmp_path, monkeypatch):
     out = tmp_path / "audience.csv"
     out.write_text("former")
 
@@ -117,28 +117,28 @@ def test_an_audience_that_fails_to_write_leaves_the_former_file(tmp_path, monkey
     assert out.read_text() == "former"
 
 
-def test_before_anything_is_published_it_says_what_to_run(tmp_path, monkeypatch):
+def test_without_a_published_version_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("FORESELL_HOME", str(tmp_path))
     result = CliRunner().invoke(app, ["audience", "visits > 1"])
     assert result.exit_code == 2
     assert "foresell train all" in result.output
 
 
-def test_another_dataset_than_the_published_one_is_refused(run):
+def test_a_dataset_that_is_not_published_is_refused(run):
     result = run("audience", "visits > 1", "--dataset", "my-shop")
     assert result.exit_code == 2
     assert "my-shop" in result.output
 
 
-def test_segments_count_everyone_three_times_over(home, journey):
-    found = audiences.segments(Settings(home=home, dataset=journey.name), "2017-12-04")
+def test_segments_count_every_customer_by_three_groupings(home, journey):
+    counts = audiences.segments(Settings(home=home, dataset=journey.name), "2017-12-04")
     for name in ("stage", "rfm_segment", "cluster"):
-        assert sum(row["customers"] for row in found[name]) == found["customers"] == 300
-    assert [one["as_of"][:10] for one in found["stability"]] == ["2017-11-06", "2017-09-04"]
-    assert set(found["centres"]) == {row["cluster"] for row in found["cluster"]}
+        assert sum(row["customers"] for row in counts[name]) == counts["customers"] == 300
+    assert [row["as_of"][:10] for row in counts["stability"]] == ["2017-11-06", "2017-09-04"]
+    assert set(counts["centres"]) == {row["cluster"] for row in counts["cluster"]}
 
 
-def test_segments_of_an_early_instant_are_told_by_the_horizon_that_was_usual_then(home, journey):
+def test_segments_of_an_early_instant_use_the_horizon_of_that_instant(home, journey):
     settings = Settings(home=home, dataset=journey.name)
     early = audiences.segments(settings, "2017-03-06")["horizon_days"]
     assert early < audiences.segments(settings)["horizon_days"]

@@ -1,4 +1,4 @@
-"""The command line as a program and a person meet it, on 300 real households."""
+"""Commands end to end, as text and as JSON, on 300 real households."""
 
 import json
 from datetime import timedelta
@@ -21,7 +21,7 @@ ROW = {"model", "dataset", "fold", "as_of", "method", "slice", "metric", "value"
 
 @pytest.fixture(scope="module")
 def run(home, mlruns):
-    """Run a verb against the small data set; returns (exit code, stdout, stderr)."""
+    """Run a command on the small data set; returns (exit code, stdout, stderr)."""
     runner = CliRunner()
     env = {"FORESELL_HOME": str(home), "FORESELL_MLRUNS": str(mlruns), "COLUMNS": "200"}
 
@@ -40,9 +40,9 @@ def trained(run):
     return json.loads(out)
 
 
-def test_every_verb_explains_itself_with_an_example(run):
-    for verb in ("train", "evaluate", "tune", "score", "retrain", "serve", "status"):
-        code, out, _ = run(verb, "--help")
+def test_the_help_of_every_command_has_an_example(run):
+    for name in ("train", "evaluate", "tune", "score", "retrain", "serve", "status"):
+        code, out, _ = run(name, "--help")
         assert code == 0
         assert "Example" in out
 
@@ -55,7 +55,7 @@ def test_list_names_the_datasets(run):
     assert run("data", "list")[1].split() == ["complete-journey"]
 
 
-def test_show_says_which_models_can_run(run):
+def test_show_lists_which_models_can_run(run):
     shown = json.loads(run("data", "show", "complete-journey", "--json")[1])
     assert {row["model"]: row["can_run"] for row in shown["models"]} == {
         "demand": "yes",
@@ -67,21 +67,21 @@ def test_show_says_which_models_can_run(run):
     }
 
 
-def test_show_says_how_much_of_each_grain_is_noise(run):
+def test_show_lists_the_noise_floor_of_each_grain(run):
     shown = json.loads(run("data", "show", "complete-journey", "--json")[1])["grains"]
     noise = {row["grain"]: row["noise_floor"] for row in shown}
     assert noise["product:day"] > noise["product:week"] > noise["category:week"]
     assert [row["grain"] for row in shown if row["default"]] == ["product:week"]
 
 
-def test_importing_what_is_there_already_does_nothing_when_asked_so(run):
+def test_import_if_missing_does_nothing_for_a_known_dataset(run):
     code, _, err = run("data", "import", "complete-journey", "--if-missing")
     assert code == 0
     assert "there already" in err
 
 
 @pytest.mark.parametrize(
-    ("words", "named"),
+    ("words", "expected"),
     [
         (("train", "weather"), "weather"),
         (("evaluate", "churn", "--dataset", "nowhere"), "nowhere"),
@@ -105,15 +105,15 @@ def test_importing_what_is_there_already_does_nothing_when_asked_so(run):
         (("data", "import", "nothing.toml"), "nothing.toml"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_exit_code_2(run, words, named):
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(run, words, expected):
     code, out, err = run(*words)
     assert code == 2
-    assert named in err.replace("\n", "")
+    assert expected in err.replace("\n", "")
     assert "Traceback" not in err + out
 
 
 @pytest.mark.parametrize("words", [("status",), ("data", "list"), ("train", "churn")])
-def test_an_option_in_the_environment_that_cannot_be_is_named(run, words, monkeypatch):
+def test_an_invalid_environment_variable_is_named(run, words, monkeypatch):
     monkeypatch.setenv("FORESELL_PORT", "abc")
     code, out, err = run(*words)
     assert code == 2
@@ -121,7 +121,7 @@ def test_an_option_in_the_environment_that_cannot_be_is_named(run, words, monkey
     assert "Traceback" not in err + out
 
 
-def test_evaluate_prints_rows_that_other_programs_read(run):
+def test_evaluate_prints_rows_with_the_public_keys(run):
     code, out, _ = run("evaluate", "churn", "--folds", "1", "--json")
     rows = json.loads(out)
     assert code == 0
@@ -129,13 +129,13 @@ def test_evaluate_prints_rows_that_other_programs_read(run):
     assert {"foresell", "bg_nbd"} <= {row["method"] for row in rows}
 
 
-def test_train_reports_its_figure_beside_the_best_baseline(trained):
+def test_train_reports_the_ratio_to_the_best_baseline(trained):
     assert trained[0]["version"] == "churn/1"
     assert trained[0]["metric"] == "log_loss"
     assert trained[0]["ratio"] == pytest.approx(trained[0]["foresell"] / trained[0]["baseline"])
 
 
-def test_score_writes_the_same_answers_that_the_trained_model_gives(run, trained, tmp_path):
+def test_score_writes_the_predictions_of_the_trained_model(run, trained, tmp_path):
     out, text = tmp_path / "churn.parquet", tmp_path / "churn.csv"
     for file in (out, text):
         code, _, err = run("score", "churn", "--as-of", "2017-12-01", "--out", str(file))
@@ -150,23 +150,25 @@ def test_score_writes_the_same_answers_that_the_trained_model_gives(run, trained
 
 
 def test_status_says_what_is_served_and_what_is_missing(run, trained):
-    found = json.loads(run("status", "--json")[1])
-    assert [row["model"] for row in found["champions"]] == ["churn"]
-    assert found["champions"][0]["served"] == "churn/1"
-    failing = {check["check"] for check in found["checks"] if not check["ok"]}
+    state = json.loads(run("status", "--json")[1])
+    assert [row["model"] for row in state["champions"]] == ["churn"]
+    assert state["champions"][0]["served"] == "churn/1"
+    failing = {check["check"] for check in state["checks"] if not check["ok"]}
     assert failing == {"every runnable model has a champion"}
 
 
-def test_another_dataset_that_is_served_is_not_taken_for_this_one(run, trained, home, monkeypatch):
+def test_a_served_version_of_another_dataset_is_not_reported(run, trained, home, monkeypatch):
     _, record = published.served(home)
     other = record.model_copy(update={"dataset": "my-shop"})
     monkeypatch.setattr(published, "read_complete", lambda folder: other)
-    found = json.loads(run("status", "--json")[1])
-    assert (found["published"], found["champions"][0]["served"]) == (None, None)
-    assert "champions are served" in {one["check"] for one in found["checks"] if not one["ok"]}
+    state = json.loads(run("status", "--json")[1])
+    assert (state["published"], state["champions"][0]["served"]) == (None, None)
+    assert "champions are served" in {
+        check["check"] for check in state["checks"] if not check["ok"]
+    }
 
 
-def test_tuning_goes_on_where_it_stopped_and_the_next_training_uses_it(run, journey, mlruns):
+def test_tuning_resumes_and_the_next_training_uses_its_best_options(run, journey, mlruns):
     first = json.loads(run("tune", "value", "--trials", "1", "--json")[1])[0]
     second = json.loads(run("tune", "value", "--trials", "1", "--json")[1])[0]
     assert (first["trials"], second["trials"]) == (1, 2)

@@ -1,4 +1,4 @@
-"""Personal data as a person meets it on the command line."""
+"""Pseudonyms, consent and withdrawal of consent on the command line."""
 
 import json
 from datetime import datetime
@@ -24,7 +24,7 @@ KEY = {"FORESELL_PSEUDONYM_KEY": "a secret of sixteen letters"}
 
 @pytest.fixture
 def shop(tmp_path):
-    """A shop's folder with one export and its mapping."""
+    """A folder with one export and its mapping."""
     lines = "".join(f"70{n % 3},2024-01-{n:02d},{n}.5\n" for n in range(1, 29))
     (tmp_path / "lines.csv").write_text("who,when,paid\n" + lines + "709,soon,1\n")
     (tmp_path / "shop.toml").write_text(MAPPING)
@@ -43,7 +43,7 @@ def run(shop):
     return invoke
 
 
-def test_an_import_that_hashes_ids_asks_for_the_key_by_name(run, shop):
+def test_an_import_with_pseudonyms_names_the_missing_key(run, shop):
     code, _, err = run("data", "import", str(shop / "shop.toml"), env={})
     assert code == 2
     assert "FORESELL_PSEUDONYM_KEY" in err
@@ -51,7 +51,7 @@ def test_an_import_that_hashes_ids_asks_for_the_key_by_name(run, shop):
     assert code == 0, err
 
 
-def test_the_id_that_a_person_is_looked_up_by_is_printed(run, shop):
+def test_the_pseudonym_of_an_id_is_printed(run, shop):
     run("data", "import", str(shop / "shop.toml"))
     code, out, err = run("data", "pseudonym", "701", "--dataset", "corner-shop")
     assert code == 0, err
@@ -62,7 +62,7 @@ def test_the_id_that_a_person_is_looked_up_by_is_printed(run, shop):
     assert (code, "is not the one" in err) == (2, True)
 
 
-def test_quarantined_rows_of_hashed_ids_are_read_again_by_the_kept_mapping(run, shop):
+def test_quarantined_rows_with_pseudonyms_are_replayed_by_the_stored_mapping(run, shop):
     run("data", "import", str(shop / "shop.toml"))
     code, out, err = run("data", "quarantine", "corner-shop", "--replay", "--json")
     assert code == 0, err
@@ -70,7 +70,7 @@ def test_quarantined_rows_of_hashed_ids_are_read_again_by_the_kept_mapping(run, 
     assert '"709"' not in run("data", "quarantine", "corner-shop", "--json")[1]
 
 
-def test_consent_is_told_by_show_and_doubtful_answers_by_the_import(run, shop):
+def test_show_counts_consents_and_the_import_notes_unclear_values(run, shop):
     people = "id,agreed\n700,yes\n701,no\n702,perhaps\n"
     (shop / "people.csv").write_text(people)
     table = '[customers]\npath = "people.csv"\ncolumns = { customer_id = "id", consent = "agreed" }'
@@ -87,8 +87,8 @@ def test_consent_is_told_by_show_and_doubtful_answers_by_the_import(run, shop):
 PEOPLE = '[customers]\npath = "people.csv"\ncolumns = { customer_id = "id", consent = "agreed" }'
 
 
-def served_by_hand(home):
-    """Publish answers about everybody who is known."""
+def publish_all(home):
+    """Publish a version with predictions for every known customer."""
     dataset = open_dataset(home, "corner-shop")
     ids = dataset.table("orders").collect().to_polars()["customer_id"].drop_nulls().unique().sort()
     draft = published.root(home) / ".draft"
@@ -107,19 +107,19 @@ def served_by_hand(home):
     published.switch(home, "v1")
 
 
-def answered_about(home):
-    """Say of how many customers there are answers in what is served."""
+def served_customers(home):
+    """Count the customers in the served version."""
     return pl.read_parquet(published.current(home) / "churn" / ANSWERS).height
 
 
 @pytest.mark.parametrize("verb", ["import", "retrain", "replay"])
-def test_a_withdrawal_is_out_of_what_is_served_by_whatever_brings_it_in(
+def test_a_withdrawn_consent_is_redacted_by_every_command_that_imports_it(
     run, shop, mlruns, monkeypatch, verb
 ):
     def lacks(*args, **kwargs):
         raise MissingData("nothing to learn from")
 
-    # The job trains nothing here, and says so.
+    # The job has nothing to train here, and exits with code 2.
     monkeypatch.setattr("training.retrain.set_up", lacks)
     env = {**KEY, "FORESELL_MLRUNS": str(mlruns)}
     (shop / "people.csv").write_text("id,agreed\n700,yes\n701,yes\n701,no\n")
@@ -127,8 +127,8 @@ def test_a_withdrawal_is_out_of_what_is_served_by_whatever_brings_it_in(
     (shop / "shop.toml").write_text(MAPPING + PEOPLE + unread)
     code, _, err = run("data", "import", str(shop / "shop.toml"), env=env)
     assert code == 0, err
-    served_by_hand(shop / "home")
-    assert answered_about(shop / "home") == 2
+    publish_all(shop / "home")
+    assert served_customers(shop / "home") == 2
     kept = shop / "home" / "sources" / "corner-shop.toml"
     for mapping in (shop / "shop.toml", kept):
         mapping.write_text(mapping.read_text().replace(unread, ""))
@@ -139,14 +139,14 @@ def test_a_withdrawal_is_out_of_what_is_served_by_whatever_brings_it_in(
     }[verb]
     code, _, err = run(*words, env=env)
     assert code == (2 if verb == "retrain" else 0), err
-    assert answered_about(shop / "home") == 1
+    assert served_customers(shop / "home") == 1
 
 
-def test_what_is_served_and_cannot_be_read_goes_with_a_withdrawal(run, shop):
+def test_an_unreadable_served_version_is_deleted_with_a_withdrawal(run, shop):
     (shop / "people.csv").write_text("id,agreed\n700,yes\n701,yes\n")
     (shop / "shop.toml").write_text(MAPPING + PEOPLE)
     run("data", "import", str(shop / "shop.toml"))
-    served_by_hand(shop / "home")
+    publish_all(shop / "home")
     (published.current(shop / "home") / published.RECORD).write_text("{")
     (shop / "people.csv").write_text("id,agreed\n700,yes\n701,no\n")
     code, _, err = run("data", "import", str(shop / "shop.toml"))
