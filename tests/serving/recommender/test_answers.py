@@ -227,11 +227,11 @@ def test_more_variety_shows_more_kinds(answers, customers):
 
 # What each sentence says moved the ranker, or proposed the product.
 SAID = {
-    "you buy this every": {"habit", "rhythm", "repeat"},
-    "you bought this": {"habit", "rhythm", "repeat"},
+    "you buy this every": {"cadence", "repeat"},
+    "you bought this": {"cadence", "repeat"},
     "you buy this": {"repeat"},
-    "about time again": {"rhythm"},
-    "you often buy": {"kind", "same_kind", "similar"},
+    "about time again": {"cadence"},
+    "you often buy": {"category", "same_kind", "similar"},
     "goes with": {"neighbours", "similar", "new", "same_kind", "basket"},
     "like ": {"neighbours", "similar", "new", "same_kind"},
     "customers who": {"neighbours", "similar"},

@@ -1,4 +1,4 @@
-"""What each baseline recommends, and that they are judged as published."""
+"""Lists of the baselines, and their order by accuracy on real households."""
 
 from datetime import datetime
 
@@ -24,8 +24,8 @@ def ids(journey):
 @pytest.fixture(scope="module")
 def answers(journey, ids):
     return {
-        name: build(**OPTIONS).fit(journey, AS_OF).predict(journey, AS_OF, ids)
-        for name, build in RECOMMENDER.baselines.items()
+        name: baseline(**OPTIONS).fit(journey, AS_OF).predict(journey, AS_OF, ids)
+        for name, baseline in RECOMMENDER.baselines.items()
     }
 
 
@@ -39,15 +39,15 @@ def ndcg(journey, answers):
 
 
 @pytest.mark.parametrize("name", list(RECOMMENDER.baselines))
-def test_lists_are_ranked_and_hold_no_product_twice(answers, name):
+def test_lists_are_ranked_and_products_are_distinct(answers, name):
     frame = answers[name]
-    assert frame.schema == {name: SCHEMA[name] for name in frame.columns}
+    assert frame.schema == {column: SCHEMA[column] for column in frame.columns}
     assert frame.columns == COLUMNS
     assert frame.select("customer_id", "product_id").is_duplicated().sum() == 0
-    falls = frame.sort("customer_id", "rank").select(
+    steps = frame.sort("customer_id", "rank").select(
         pl.col("score").diff().over("customer_id").max()
     )
-    assert falls.item() <= 0
+    assert steps.item() <= 0
 
 
 @pytest.mark.parametrize("name", list(RECOMMENDER.baselines))
@@ -56,7 +56,7 @@ def test_the_same_input_gives_the_same_lists(journey, ids, answers, name):
     assert_frame_equal(again.predict(journey, AS_OF, ids), answers[name], check_exact=True)
 
 
-def test_popularity_is_what_sold_in_28_days(journey, answers):
+def test_popularity_ranks_by_baskets_of_28_days(journey, answers):
     orders = journey.known("orders", AS_OF).to_native()
     day = (AS_OF - datetime(1970, 1, 1)).days
     sold = (
@@ -70,30 +70,32 @@ def test_popularity_is_what_sold_in_28_days(journey, answers):
     assert baskets.get_column("baskets").to_list() == top.to_list()
 
 
-def test_personal_frequency_is_what_the_customer_bought_most(journey, ids, answers):
-    known = interactions_at(journey, AS_OF)
+def test_personal_frequency_ranks_by_the_customers_own_baskets(journey, ids, answers):
+    interactions = interactions_at(journey, AS_OF)
     customer = ids.get_column("customer_id")[7]
-    row = known.customer_codes(pl.Series([customer]))[0]
-    most = np.sort(known.features["baskets"][known.rows == row])[::-1][:20]
+    row = interactions.customer_codes(pl.Series([customer]))[0]
+    most = np.sort(interactions.features["baskets"][interactions.rows == row])[::-1][:20]
     shown = answers["personal_frequency"].filter(
         pl.col("customer_id") == customer, pl.col("rank") <= 20
     )
     assert np.floor(shown.get_column("score").to_numpy()).tolist() == most.tolist()
 
 
-def test_collaborative_methods_may_repeat_what_was_bought(journey, answers):
-    known = interactions_at(journey, AS_OF)
+def test_collaborative_methods_include_repeat_purchases(journey, answers):
+    interactions = interactions_at(journey, AS_OF)
     for name in ("als", "item_knn", "up_cf", "tifu_knn"):
         shown = answers[name].filter(pl.col("rank") <= 20)
-        rows = known.customer_codes(shown.get_column("customer_id"))
-        cols = find_sorted(known.products, shown.get_column("product_id").to_numpy().astype(str))
-        assert (known.find(rows, cols) >= 0).mean() > 0.1
+        rows = interactions.customer_codes(shown.get_column("customer_id"))
+        cols = find_sorted(
+            interactions.products, shown.get_column("product_id").to_numpy().astype(str)
+        )
+        assert (interactions.find(rows, cols) >= 0).mean() > 0.1
 
 
-def test_own_habits_beat_popularity_and_factors(ndcg):
+def test_personal_frequency_beats_popularity_and_factors(ndcg):
     assert ndcg["decayed_frequency"] > 1.5 * ndcg["popularity"]
     assert ndcg["decayed_frequency"] > 1.2 * ndcg["als"]
 
 
-def test_recency_beats_plain_frequency(ndcg):
+def test_decayed_frequency_beats_plain_frequency(ndcg):
     assert ndcg["decayed_frequency"] > ndcg["personal_frequency"]
