@@ -1,4 +1,4 @@
-"""What a grain is, and what is refused."""
+"""Grains: parsing, keys and periods."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from features.errors import InvalidInput
     "text",
     ["product:week", "product,location:day", "category,location:week", "location:day"],
 )
-def test_a_grain_survives_being_written_and_read(text):
+def test_a_grain_equals_its_text(text):
     assert str(Grain.parse(text)) == text
 
 
@@ -21,7 +21,7 @@ def test_product_and_location_stand_for_their_ids():
 @pytest.mark.parametrize(
     "text", ["product", "product:month", "colour:week", ":week", "product,product:day", ""]
 )
-def test_what_is_no_grain_is_refused_with_what_is_allowed(text):
+def test_an_invalid_grain_is_refused_with_the_allowed_keys_and_periods(text):
     with pytest.raises(InvalidInput, match=r"subcategory.*day, week") as caught:
         Grain.parse(text)
     assert caught.value.field == "grain"

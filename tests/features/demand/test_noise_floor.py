@@ -1,4 +1,4 @@
-"""How much of a grain is noise."""
+"""The noise floor of a grain."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ AS_OF = datetime(1970, 1, 1) + timedelta(days=FIRST + DAYS)
 
 
 def shop(rates, seed=0):
-    """Generate sales that arrive one by one at known daily rates."""
+    """Generate Poisson sales at known daily rates."""
     sold = np.random.default_rng(seed).poisson(np.array(rates)[:, None], (len(rates), DAYS))
     row, day = np.nonzero(sold)
     frame = pl.DataFrame(
@@ -48,7 +48,7 @@ def test_a_coarser_grain_has_less_noise():
     assert by_week < 0.7 * by_day
 
 
-def test_buying_many_at_a_time_is_more_noise():
+def test_larger_lines_raise_the_floor():
     lines = [(str(i), i, f"p{i % 20}", FIRST + i % DAYS) for i in range(4_000)]
     orders = pl.DataFrame(
         lines, schema=["order_id", "line", "product_id", "day"], orient="row"

@@ -1,4 +1,4 @@
-"""What another plan than the booked one changes in the features, and what it leaves alone."""
+"""Scenarios: which features another plan changes, and which it does not."""
 
 import numpy as np
 import polars as pl
@@ -27,15 +27,15 @@ def date(day):
 
 @pytest.fixture(scope="module")
 def shop():
-    """Ten products at four locations, with a mailer and a display now and then, and prices."""
+    """Ten products at four locations, with some mailers and displays, and prices."""
     rng = np.random.default_rng(3)
     days = np.arange(FIRST, TODAY + 40)
     keys = [(f"p{i}", str(k)) for i in range(10) for k in range(4)]
     sales = [(*key, int(day), float(rng.poisson(2))) for key in keys for day in days]
     plan = [
-        (f"p{i}", where, kind, int(start), int(start + 7), depth)
+        (f"p{i}", location, kind, int(start), int(start + 7), depth)
         for i in range(9)
-        for where, kind, depth in (
+        for location, kind, depth in (
             ("0", "mailer", 0.2),
             ("1", "mailer", 0.2),
             (None, "display", None),
@@ -90,7 +90,7 @@ def features(dataset, grain):
     return demand(dataset, Grain.parse(grain), AS_OF, HORIZON).collect().to_polars()
 
 
-def under(shop, grain, *rows):
+def scenario_features(shop, grain, *rows):
     return features(apply_plan(shop, read_plan(rows, AS_OF), Grain.parse(grain)), grain)
 
 
@@ -103,51 +103,53 @@ PLANS = {
     "nothing": [],
     "promotion": [mailer()],
     "at_one_location": [mailer(location_id="2"), mailer("p5", location_id="0", depth=0.5)],
-    "taken_off": [{**mailer(days=21), "kind": "none"}, mailer("p9", days=3)],
+    "cancelled": [{**mailer(days=21), "kind": "none"}, mailer("p9", days=3)],
     "price": [{"product_id": "p4", "from_date": date(TODAY + 3), "price": 0.7}],
     "both": [mailer(price=0.9), mailer("p0", start=TODAY - 20, days=30)],
 }
 
 
 @pytest.mark.parametrize("grain", GRAINS)
-def test_the_booked_plan_once_more_changes_nothing(shop, grain):
+def test_the_existing_plan_as_a_scenario_changes_nothing(shop, grain):
     plan = shop.table("promotions").to_native().collect().filter(pl.col("to_day") > TODAY)
     rows = [
         {
-            **{name: one[name] for name in ("product_id", "location_id", "kind", "depth")},
-            "from_date": date(one["from_day"]),
-            "to_date": date(one["to_day"]),
+            **{name: promotion[name] for name in ("product_id", "location_id", "kind", "depth")},
+            "from_date": date(promotion["from_day"]),
+            "to_date": date(promotion["to_day"]),
         }
-        for one in plan.iter_rows(named=True)
+        for promotion in plan.iter_rows(named=True)
     ]
     prices = shop.table("prices").to_native().collect().filter(pl.col("from_day") >= TODAY)
     prices = prices.with_columns(pl.col("from_day").cast(pl.Date).alias("from_date"))
     rows += prices.drop("from_day").to_dicts()
     assert len(rows) > 10
-    assert_frame_equal(under(shop, grain, *rows), features(shop, grain), check_exact=True)
+    assert_frame_equal(
+        scenario_features(shop, grain, *rows), features(shop, grain), check_exact=True
+    )
 
 
 @pytest.mark.parametrize("name", PLANS)
 @pytest.mark.parametrize("grain", GRAINS)
-def test_the_published_books_give_the_features_that_the_whole_dataset_gives(
-    shop, tmp_path, grain, name
-):
-    asked = Grain.parse(grain)
-    PublishedRecords.write(shop, asked, AS_OF, tmp_path)
-    books = PublishedRecords(tmp_path, asked, AS_OF.isoformat())
-    rows = list(range(0, books.index.height, 2))
-    ids = books.index[rows].select(asked.keys)
+def test_published_records_give_the_features_of_the_whole_dataset(shop, tmp_path, grain, name):
+    keys = Grain.parse(grain)
+    PublishedRecords.write(shop, keys, AS_OF, tmp_path)
+    records = PublishedRecords(tmp_path, keys, AS_OF.isoformat())
+    rows = list(range(0, records.index.height, 2))
+    ids = records.index[rows].select(keys.keys)
     plan = read_plan(PLANS[name], AS_OF)
-    served, whole = (
-        demand(one, asked, AS_OF, HORIZON, ids).collect().to_polars()
-        for one in (books.dataset(rows, plan), apply_plan(shop, plan, asked))
+    served, expected = (
+        demand(dataset, keys, AS_OF, HORIZON, ids).collect().to_polars()
+        for dataset in (records.dataset(rows, plan), apply_plan(shop, plan, keys))
     )
-    assert_frame_equal(served, whole, check_exact=True)
+    assert_frame_equal(served, expected, check_exact=True)
 
 
 def test_a_planned_promotion_covers_its_days_and_locations_and_no_others(shop):
     before = features(shop, "product,location:day")
-    after = under(shop, "product,location:day", {**mailer(location_id="2"), "kind": "mailer"})
+    after = scenario_features(
+        shop, "product,location:day", {**mailer(location_id="2"), "kind": "mailer"}
+    )
     planned = "promotion_planned_mailer"
     covered = (
         (pl.col("product_id") == "p3")
@@ -160,40 +162,40 @@ def test_a_planned_promotion_covers_its_days_and_locations_and_no_others(shop):
 
 def test_a_promotion_at_a_location_that_never_had_one_leaves_other_products_alone(shop):
     others = pl.col("product_id") != "p3"
-    after = under(shop, "product:week", mailer(location_id="3"))
+    after = scenario_features(shop, "product:week", mailer(location_id="3"))
     assert_frame_equal(
         after.filter(others), features(shop, "product:week").filter(others), check_exact=True
     )
 
 
-def test_a_promotion_that_is_taken_off_leaves_none(shop):
+def test_a_cancelled_promotion_is_not_planned(shop):
     row = {**mailer("p1", start=TODAY, days=HORIZON), "kind": "none"}
-    after = under(shop, "product:week", row).filter(pl.col("product_id") == "p1")
+    after = scenario_features(shop, "product:week", row).filter(pl.col("product_id") == "p1")
     assert after["promotion_planned_any"].to_list() == [0.0] * 4
 
 
-def test_a_planned_price_holds_on_its_days_and_the_booked_one_returns(shop):
+def test_a_planned_price_is_valid_on_its_days_and_the_existing_one_returns(shop):
     row = {
         "product_id": "p4",
         "from_date": date(TODAY + 2),
         "to_date": date(TODAY + 5),
         "price": 0.5,
     }
-    own = (pl.col("product_id") == "p4") & (pl.col("location_id") == "1")
-    before = features(shop, "product,location:day").filter(own)["price_planned"]
-    after = under(shop, "product,location:day", row).filter(own)["price_planned"]
+    series = (pl.col("product_id") == "p4") & (pl.col("location_id") == "1")
+    before = features(shop, "product,location:day").filter(series)["price_planned"]
+    after = scenario_features(shop, "product,location:day", row).filter(series)["price_planned"]
     assert after[2:5].to_list() == [0.5] * 3
     assert after[:2].to_list() + after[5:].to_list() == before[:2].to_list() + before[5:].to_list()
 
 
-def test_a_kind_that_never_was_in_the_books_is_refused_with_those_that_were(shop):
+def test_an_unknown_kind_of_promotion_is_refused_with_the_known_kinds(shop):
     plan = read_plan([{**mailer(), "kind": "television"}], AS_OF)
     with pytest.raises(InvalidInput, match="there is display, mailer") as caught:
         apply_plan(shop, plan, Grain.parse("product:week"))
     assert caught.value.field == "plan[0].kind"
 
 
-def test_a_price_without_a_price_list_is_refused(shop):
+def test_a_price_is_refused_if_the_dataset_has_no_prices(shop):
     bare = Dataset(shop.name, "bare", {"sales": shop.table("sales")})
     plan = read_plan([{"product_id": "p1", "from_date": date(TODAY), "price": 1}], AS_OF)
     with pytest.raises(MissingData, match="no table 'prices'") as caught:

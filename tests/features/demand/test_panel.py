@@ -1,4 +1,4 @@
-"""What the demand features know of plans, covariates and stock, and what they do not."""
+"""Which values of plans, covariates and stock reach the demand features."""
 
 from datetime import datetime, timedelta
 
@@ -52,12 +52,12 @@ def covariates(name, known_ahead):
 
 
 def changed(table):
-    """Change all values at or after the instant."""
+    """Change all values from the origin on."""
     later = pl.col("day") >= DAY
     return table.with_columns(pl.when(later).then(9.0).otherwise("value").alias("value"))
 
 
-def test_a_covariate_that_is_not_known_ahead_is_not_used_ahead(sales):
+def test_future_values_of_a_covariate_that_is_not_known_ahead_are_not_read(sales):
     weather = covariates("weather", known_ahead=False)
     assert_frame_equal(
         features({"sales": sales, "covariates": changed(weather)}),
@@ -66,29 +66,29 @@ def test_a_covariate_that_is_not_known_ahead_is_not_used_ahead(sales):
     )
 
 
-def test_a_covariate_that_is_not_known_ahead_is_known_up_to_as_of(sales):
+def test_past_values_of_a_covariate_that_is_not_known_ahead_are_read(sales):
     weather = covariates("weather", known_ahead=False)
     before = pl.when(pl.col("day") == DAY - 1).then(9.0).otherwise("value").alias("value")
-    found = [
+    values = [
         features({"sales": sales, "covariates": table})["covariate_last_weather"][0]
         for table in (weather, weather.with_columns(before))
     ]
-    assert found[0] != found[1]
+    assert values[0] != values[1]
 
 
-def test_a_covariate_that_is_known_ahead_stands_at_its_day(sales):
+def test_a_covariate_that_is_known_ahead_has_the_value_of_the_day(sales):
     frame = features({"sales": sales, "covariates": covariates("fair", known_ahead=True)})
-    one = frame.filter(pl.col("product_id") == "p0", pl.col("location_id") == "0")
-    assert one["covariate_fair"].to_list() == pytest.approx(np.sin((DAY + np.arange(14)) / 5))
+    series = frame.filter(pl.col("product_id") == "p0", pl.col("location_id") == "0")
+    assert series["covariate_fair"].to_list() == pytest.approx(np.sin((DAY + np.arange(14)) / 5))
 
 
-def test_one_value_that_is_not_known_ahead_makes_the_covariate_so(sales):
+def test_a_covariate_with_one_value_not_known_ahead_is_not_known_ahead(sales):
     mixed = covariates("mixed", known_ahead=True).with_columns(known_ahead=pl.col("day") != DAY - 3)
     assert "covariate_mixed" not in features({"sales": sales, "covariates": mixed}).columns
 
 
-def test_no_table_but_plans_moves_any_feature_at_the_target_day(sales):
-    """Every table is changed at and after the instant but for what is marked as a plan."""
+def test_no_future_value_except_plans_changes_any_feature(sales):
+    """All tables are changed from the origin on, except values that are known ahead."""
     stock = pl.DataFrame(
         {
             "product_id": "p1",
@@ -116,7 +116,7 @@ def test_no_table_but_plans_moves_any_feature_at_the_target_day(sales):
         assert_frame_equal(after, before, check_exact=True)
 
 
-def test_days_without_stock_are_no_demand_of_zero(sales):
+def test_days_without_stock_are_not_zero_demand(sales):
     empty = [DAY - k for k in range(1, 15)]
     gone = (pl.col("product_id") == "p0") & (pl.col("location_id") == "0")
     without = sales.filter(~(gone & pl.col("day").is_in(empty)))
@@ -128,18 +128,18 @@ def test_days_without_stock_are_no_demand_of_zero(sales):
             "on_hand": 0.0,
         }
     )
-    own = pl.col("product_id") == "p0", pl.col("location_id") == "0"
-    censored = features({"sales": without, "stock": stock}).filter(*own).row(0, named=True)
-    zero = features({"sales": without}).filter(*own).row(0, named=True)
+    series = pl.col("product_id") == "p0", pl.col("location_id") == "0"
+    censored = features({"sales": without, "stock": stock}).filter(*series).row(0, named=True)
+    zero = features({"sales": without}).filter(*series).row(0, named=True)
     assert 2.2 < censored["level_now"] < 3.8
     assert zero["level_now"] < 0.7 * censored["level_now"]
-    # Of a week in which nothing could sell nothing is known: it is taken to be as usual.
+    # Periods without stock take the level instead of zero.
     for mean in ("trend_mean_7", "trend_mean_14", "trend_last_1"):
         assert (zero[mean], censored[mean]) == (0.0, 1.0)
     assert zero["trend_gap"] == 14 + censored["trend_gap"]
 
 
-def test_a_deeper_promotion_is_told_from_a_flat_one(sales):
+def test_depth_is_a_feature_by_product_and_location(sales):
     plan = pl.DataFrame(
         {
             "product_id": ["p0", "p1"],
@@ -151,10 +151,10 @@ def test_a_deeper_promotion_is_told_from_a_flat_one(sales):
         }
     )
     frame = features({"sales": sales, "promotions": plan})
-    found = frame.filter(pl.col("step") == 0).select(
+    planned = frame.filter(pl.col("step") == 0).select(
         "product_id", "location_id", "promotion_planned_the_price_off"
     )
-    assert dict(zip(zip(found[:, 0], found[:, 1], strict=True), found[:, 2], strict=True)) == {
+    assert {(product, location): depth for product, location, depth in planned.iter_rows()} == {
         ("p0", "0"): 0.5,
         ("p0", "1"): 0.5,
         ("p1", "0"): 0.25,
@@ -163,7 +163,7 @@ def test_a_deeper_promotion_is_told_from_a_flat_one(sales):
     }
 
 
-def test_a_covariate_gains_what_it_did_to_a_series_within_its_weekdays(sales):
+def test_the_gain_of_a_covariate_is_its_effect_within_weekdays(sales):
     fair = np.arange(DAYS) % 14 < 5
     rows = covariates("fair", known_ahead=True).with_columns(value=pl.Series(fair * 1.0))
     at_fair = (pl.col("product_id") == "p0") & pl.col("day").is_in(FIRST + np.flatnonzero(fair))
@@ -176,7 +176,7 @@ def test_a_covariate_gains_what_it_did_to_a_series_within_its_weekdays(sales):
     assert max(abs(by_product[p]) for p in ("p1", "p2", "p3")) < 0.2
 
 
-def test_what_is_always_planned_for_one_weekday_says_nothing_of_the_plan(sales):
+def test_a_covariate_that_follows_one_weekday_has_no_gain(sales):
     monday = np.arange(FIRST, FIRST + DAYS) % 7 == 0
     rows = covariates("market", known_ahead=True).with_columns(value=pl.Series(monday * 1.0))
     busy = pl.col("day").is_in(FIRST + np.flatnonzero(monday))

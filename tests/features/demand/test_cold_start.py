@@ -1,4 +1,4 @@
-"""What is expected of series without a past."""
+"""Forecasts of series without sales."""
 
 from datetime import datetime, timedelta
 
@@ -24,7 +24,7 @@ def sales(rows):
 
 @pytest.fixture(scope="module")
 def tables():
-    """Twelve launches in two categories: teas sell 10 a week at first, then 4; jams always 1."""
+    """Twelve new products: teas sell 10 a week at first, then 4; jams always sell 1."""
     rows = [("old", "1", FIRST + k, 1.0) for k in range(0, 280, 7)]
     for i in range(6):
         start = FIRST + 7 * (10 + i)
@@ -38,35 +38,35 @@ def tables():
     return {"sales": sales(rows), "products": products}
 
 
-def look_alikes(dataset, grain, as_of, steps, series):
-    return Analogues.fit(dataset, grain, as_of, steps).forecast(series)
+def forecast(dataset, grain, as_of, steps, keys):
+    return Analogues.fit(dataset, grain, as_of, steps).forecast(keys)
 
 
-def asked(*products):
+def series(*products):
     return pl.DataFrame({"product_id": list(products)})
 
 
-def test_a_new_product_follows_the_launches_of_its_category(tables):
-    found = look_alikes(
-        Dataset.from_frames("x", tables), WEEKLY, AS_OF, 4, asked("tea-new", "jam-new")
+def test_a_new_product_follows_new_products_of_its_category(tables):
+    sales_ahead = forecast(
+        Dataset.from_frames("x", tables), WEEKLY, AS_OF, 4, series("tea-new", "jam-new")
     )
-    tea, jam = found.mean
+    tea, jam = sales_ahead.mean
     assert (tea[:2] > 1.5 * tea[2:]).all()
     assert (tea > 1.5 * jam).all()
 
 
-def test_what_is_in_no_catalogue_and_no_plan_is_left_out(tables):
-    found = look_alikes(Dataset.from_frames("x", tables), WEEKLY, AS_OF, 4, asked("nobody"))
-    assert not len(found.rows)
+def test_products_without_catalogue_or_plan_are_left_out(tables):
+    sales_ahead = forecast(Dataset.from_frames("x", tables), WEEKLY, AS_OF, 4, series("nobody"))
+    assert not len(sales_ahead.rows)
 
 
-def test_a_product_sells_nothing_before_its_first_booked_price(tables):
+def test_a_product_sells_nothing_before_its_first_price(tables):
     prices = pl.DataFrame(
         {"product_id": ["tea-new"], "location_id": ["1"], "from_day": [DAY + 14], "price": [2.0]},
         schema_overrides={"from_day": pl.Int32},
     )
     dataset = Dataset.from_frames("x", {**tables, "prices": prices})
-    mean = look_alikes(dataset, WEEKLY, AS_OF, 4, asked("tea-new")).mean[0]
+    mean = forecast(dataset, WEEKLY, AS_OF, 4, series("tea-new")).mean[0]
     assert mean[:2].tolist() == [0.0, 0.0]
     assert (mean[2:] > 5).all()
 
@@ -74,21 +74,21 @@ def test_a_product_sells_nothing_before_its_first_booked_price(tables):
 def test_sales_at_or_after_as_of_change_nothing(tables):
     later = sales([("tea-new", "1", DAY + k, 99.0) for k in range(20)])
     more = {**tables, "sales": pl.concat([tables["sales"], later])}
-    wanted = asked("tea-new", "jam-new")
+    new = series("tea-new", "jam-new")
     before, after = (
-        look_alikes(Dataset.from_frames("x", t), WEEKLY, AS_OF, 4, wanted) for t in (tables, more)
+        forecast(Dataset.from_frames("x", t), WEEKLY, AS_OF, 4, new) for t in (tables, more)
     )
     assert np.array_equal(before.mean, after.mean)
     assert np.array_equal(before.ratio, after.ratio)
 
 
-def test_a_new_location_sells_what_others_do_by_its_size():
+def test_a_new_location_sells_the_rate_of_others_scaled_by_its_size():
     rows = [
         (p, w, FIRST + k, n) for p, w, n in (("a", "1", 4.0), ("a", "2", 2.0)) for k in range(280)
     ]
     rows += [("b", "3", FIRST + k, 3.0) for k in range(280)]
     grain = Grain.parse("product,location:week")
     new = pl.DataFrame({"product_id": ["a", "b"], "location_id": ["3", "1"]})
-    found = look_alikes(Dataset.from_frames("x", {"sales": sales(rows)}), grain, AS_OF, 2, new)
+    sales_ahead = forecast(Dataset.from_frames("x", {"sales": sales(rows)}), grain, AS_OF, 2, new)
     # Location 3 is as large as the mean of the three; 1 is a third larger.
-    assert found.mean[:, 0] == pytest.approx([21.0, 28.0])
+    assert sales_ahead.mean[:, 0] == pytest.approx([21.0, 28.0])

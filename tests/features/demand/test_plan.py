@@ -1,4 +1,4 @@
-"""Rows of a plan as somebody gives them in: which are read, and which are refused."""
+"""Rows of a user's plan: which are read, and which are refused."""
 
 import polars as pl
 import pytest
@@ -16,17 +16,17 @@ MAILER = {
 }
 
 
-def test_what_lies_before_the_instant_is_cut_off():
+def test_days_before_as_of_are_dropped():
     (row,) = read_plan([{**MAILER, "from_date": "2023-12-01"}], AS_OF)
     assert (row.start, row.end) == (19_723, 19_737)
 
 
-def test_an_empty_cell_is_left_out():
+def test_an_empty_cell_is_a_missing_field():
     assert read_plan(pl.DataFrame([{**MAILER, "depth": None}]), AS_OF) == read_plan([MAILER], AS_OF)
 
 
 @pytest.mark.parametrize(
-    ("change", "field", "said"),
+    ("change", "field", "message"),
     [
         ({"product_id": None}, "product_id", "lacks product_id"),
         ({"kind": None}, "kind", "plans nothing"),
@@ -39,14 +39,14 @@ def test_an_empty_cell_is_left_out():
         ({"colour": "red"}, "colour", "not a field"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_named_with_its_field(change, field, said):
-    with pytest.raises(InvalidInput, match=said) as caught:
+def test_an_invalid_row_is_named_with_its_field(change, field, message):
+    with pytest.raises(InvalidInput, match=message) as caught:
         read_plan([MAILER, {**MAILER, **change}], AS_OF)
     assert caught.value.field == f"plan[1].{field}"
 
 
 @pytest.mark.parametrize("field", ["product_id", "location_id"])
-def test_what_never_sold_is_refused(field):
+def test_products_and_locations_without_sales_are_refused(field):
     sales = {"product_id": ["tea"], "location_id": ["1"], "day": [19_000], "quantity": [1.0]}
     shop = Dataset.from_frames("shop", {"sales": pl.DataFrame(sales)})
     check_known(read_plan([MAILER], AS_OF), *sold_ids(shop))
