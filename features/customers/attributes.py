@@ -1,10 +1,8 @@
-"""Customer: what is known of a customer apart from how they buy: age, household, region, ...
+"""Attributes of customers apart from purchases: age group, household, region, ...
 
-The table `customers` goes in, one row a customer comes out; `features.customers.builder` joins it
-where a
-retailer keeps such facts. They have no date: what is recorded is taken to have held all along, so
-nothing belongs there that buying changes (`docs/personal-data.md`). Words stay words: models learn
-what they mean from the customers they are fitted to.
+In: the table `customers`. Out: one row per customer, texts or numbers. Attributes have no date and
+are taken to hold at all times, so columns that depend on purchases do not belong in the table
+(`docs/personal-data.md`).
 """
 
 from typing import Any
@@ -18,15 +16,16 @@ from features.privacy.consent import consent_columns
 from features.typing import Frame
 
 PREFIX = "attribute_"
-# A column of more values tells customers from each other (a name, an address, a number) rather
-# than kinds of customers.
+# A column with more distinct values identifies customers (name, address, number) instead of
+# describing them.
 MOST_VALUES = 100
 
 
 def attribute_columns(dataset: Dataset) -> list[str]:
-    """Name the columns of `customers` that describe: of words or numbers, few of them.
+    """Return the columns of `customers` that are attributes.
 
-    A dataset that holds only some customers takes them from its population's statistics.
+    They are of texts, numbers or truth values, of two to `MOST_VALUES` distinct values. A dataset
+    that holds a part of a population takes them from the population's statistics.
     """
     if dataset.population is not None:
         return list(dataset.population.attributes)
@@ -38,19 +37,21 @@ def _attribute_columns(dataset: Dataset) -> list[str]:
     frame = dataset.table("customers")
     schema = frame.collect_schema()
     excluded = {CUSTOMER_ID, *consent_columns(schema.names())}
-    named = [
+    candidates = [
         name
         for name, dtype in schema.items()
         if name not in excluded and (_is_text(dtype) or dtype.is_numeric() or dtype == nw.Boolean)
     ]
-    if not named:
+    if not candidates:
         return []
-    counts = frame.select(nw.col(*named).n_unique()).collect().row(0)
-    return [name for name, count in zip(named, counts, strict=True) if 1 < count <= MOST_VALUES]
+    counts = frame.select(nw.col(*candidates).n_unique()).collect().row(0)
+    return [
+        name for name, count in zip(candidates, counts, strict=True) if 1 < count <= MOST_VALUES
+    ]
 
 
 def attributes(dataset: Dataset) -> Frame:
-    """Return customer_id and `attribute_...` of each column, text or a number."""
+    """Return customer_id and `attribute_<column>` for each attribute, text or float64."""
     frame = dataset.table("customers")
     schema = frame.collect_schema()
     return frame.select(

@@ -1,19 +1,19 @@
-"""Customer x as_of: through which channels a customer buys, and how that changes.
+"""Channels that each customer buys through, and how their shares change.
 
-Order lines go in, one row a customer comes out; `customers` joins it where there is more than one
-channel. Channels are whatever the records call so: no name is known here, so that a customer's
-features do not depend on which channels others use.
+In: order lines. Out: one row per customer. Values of the column `channel` are taken as they are:
+features are shares of the customer's own channels and do not depend on the channels of others.
 """
 
 import narwhals as nw
 
 from features.calendar import AsOf, to_day
-from features.columns import CUSTOMER_ID
+from features.columns import CUSTOMER_ID, DAY
 from features.dataset import Dataset
 from features.memo import memo
 from features.typing import Frame
 
-LATELY_DAYS = 84
+# Window of recent purchases.
+RECENT_DAYS = 84
 
 
 def several_channels(dataset: Dataset) -> bool:
@@ -25,85 +25,85 @@ def several_channels(dataset: Dataset) -> bool:
 
 @memo("orders")
 def _several_channels(dataset: Dataset) -> bool:
-    named = dataset.table("orders").filter(
+    orders = dataset.table("orders").filter(
         ~nw.col(CUSTOMER_ID).is_null(), ~nw.col("channel").is_null()
     )
-    return bool(named.select("channel").unique().head(2).collect().shape[0] > 1)
+    return bool(orders.select("channel").unique().head(2).collect().shape[0] > 1)
 
 
 def channel_mix(dataset: Dataset, as_of: AsOf) -> Frame:
-    """Describe each customer's channels by the days before that of `as_of`.
+    """Describe each customer's channels from the days before that of `as_of`.
 
-    A day counts once for each channel that was bought through. The main channel is that of most
-    days, of equals the one used last.
+    A day counts once for each channel that was bought through. The main channel is the one with
+    the most days; among equals, the one used last.
 
     Returns
     -------
     narwhals.LazyFrame
-        customer_id and, as numbers, channel_main_share (of days), channel_main_share_lately (of
-        those of the last 84; null without any), channel_spread (how many equally used channels it
-        would be: the inverse of the sum of squared shares), channel_last_is_main, and
-        channel_other_recency (days since another than the main was used; null if never).
+        customer_id and, as float64, channel_main_share (share of days), channel_main_share_lately
+        (of the days of the last 84; null without any), channel_spread (effective number of
+        channels: the inverse of the sum of squared shares), channel_last_is_main, and
+        channel_other_recency (days since a channel other than the main one; null if never).
     """
-    today = to_day(as_of)
-    used = (
-        _days(dataset).filter(nw.col("day") < today).with_columns(age=nw.lit(today) - nw.col("day"))
-    )
-    lately = (nw.col("age") <= LATELY_DAYS).cast(nw.Int64).alias("lately")
-    each = (
-        used.with_columns(lately)
-        .group_by(CUSTOMER_ID, "channel")
-        .agg(
-            nw.len().cast(nw.Int64).alias("days"),
-            nw.col("age").min().cast(nw.Int64),
-            nw.col("lately").sum(),
-        )
-        .with_columns(
-            (-nw.col("days")).alias("fewest"), (nw.col("days") * nw.col("days")).alias("squared")
-        )
-        .with_columns(
-            nw.col("fewest")
-            .cum_count()
-            .over(CUSTOMER_ID, order_by=["fewest", "age", "channel"])
-            .alias("place")
-        )
-    )
-    main = nw.col("place") == 1
+    ranked = _ranked_channels(dataset, to_day(as_of))
+    main = nw.col("rank") == 1
     sums = (
-        each.with_columns(
+        ranked.with_columns(
             nw.when(main).then(nw.col("days")).alias("days_main"),
-            nw.when(main).then(nw.col("lately")).alias("lately_main"),
+            nw.when(main).then(nw.col("recent")).alias("recent_main"),
             nw.when(main).then(nw.col("age")).alias("age_main"),
             nw.when(~main).then(nw.col("age")).alias("age_other"),
         )
         .group_by(CUSTOMER_ID)
         .agg(
-            nw.col("days", "squared", "lately").sum(),
-            nw.col("days_main", "lately_main", "age_main").max(),
+            nw.col("days", "squared", "recent").sum(),
+            nw.col("days_main", "recent_main", "age_main").max(),
             nw.col("age", "age_other").min(),
         )
     )
-    sums = sums.with_columns(
-        nw.col(name).cast(nw.Float64)
-        for name in sums.collect_schema().names()
-        if name != CUSTOMER_ID
-    )
-    share = nw.col("lately_main") / nw.col("lately")
+    numbers = [name for name in sums.collect_schema().names() if name != CUSTOMER_ID]
+    sums = sums.with_columns(nw.col(*numbers).cast(nw.Float64))
+    recent_share = nw.col("recent_main") / nw.col("recent")
     return sums.select(
         CUSTOMER_ID,
         (nw.col("days_main") / nw.col("days")).alias("channel_main_share"),
-        nw.when(nw.col("lately") > 0).then(share).alias("channel_main_share_lately"),
+        nw.when(nw.col("recent") > 0).then(recent_share).alias("channel_main_share_lately"),
         (nw.col("days") * nw.col("days") / nw.col("squared")).alias("channel_spread"),
         (nw.col("age_main") <= nw.col("age")).cast(nw.Float64).alias("channel_last_is_main"),
         nw.col("age_other").alias("channel_other_recency"),
     )
 
 
+def _ranked_channels(dataset: Dataset, today: int) -> Frame:
+    """Return each customer's channels with their days before `today`, ranked, 1 the main one."""
+    used = _channel_days(dataset).filter(nw.col(DAY) < today)
+    used = used.with_columns(age=nw.lit(today) - nw.col(DAY))
+    recent = (nw.col("age") <= RECENT_DAYS).cast(nw.Int64).alias("recent")
+    return (
+        used.with_columns(recent)
+        .group_by(CUSTOMER_ID, "channel")
+        .agg(
+            nw.len().cast(nw.Int64).alias("days"),
+            nw.col("age").min().cast(nw.Int64),
+            nw.col("recent").sum(),
+        )
+        .with_columns(
+            (-nw.col("days")).alias("order"), (nw.col("days") * nw.col("days")).alias("squared")
+        )
+        .with_columns(
+            nw.col("order")
+            .cum_count()
+            .over(CUSTOMER_ID, order_by=["order", "age", "channel"])
+            .alias("rank")
+        )
+    )
+
+
 @memo("orders")
-def _days(dataset: Dataset) -> Frame:
-    """Return customers, channels and days of purchases, each once."""
+def _channel_days(dataset: Dataset) -> Frame:
+    """Return the distinct customers, channels and days of purchases."""
     bought = dataset.table("orders").filter(
         ~nw.col(CUSTOMER_ID).is_null(), ~nw.col("channel").is_null(), nw.col("kind") != "return"
     )
-    days = bought.select(CUSTOMER_ID, "channel", "day").unique()
+    days = bought.select(CUSTOMER_ID, "channel", DAY).unique()
     return nw.from_native(days.collect().to_polars().lazy())

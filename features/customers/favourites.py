@@ -1,70 +1,70 @@
-"""Customer x as_of: what, where and when a customer mostly buys, by name.
+"""What, where and through which channel each customer buys most, by name.
 
-Order lines go in, one row a customer comes out; profiles, audiences and clusters read it.
+In: order lines and the catalogue. Out: one row per customer.
 """
 
 import narwhals as nw
 
 from features.calendar import AsOf
-from features.columns import CUSTOMER_ID
+from features.columns import CUSTOMER_ID, DAY, LOCATION_ID, PRODUCT_ID
 from features.dataset import Dataset
 from features.typing import Frame
 
 TOP_CATEGORIES = 3
-# The column of a habit, by the column of `orders` whose most frequent value it names.
-FAVOURITES = {"channel": "favourite_channel", "location_id": "favourite_location"}
+# Columns of favourites by the column of `orders` whose most frequent value they hold.
+FAVOURITES = {"channel": "favourite_channel", LOCATION_ID: "favourite_location"}
 
 
 def favourites(dataset: Dataset, as_of: AsOf) -> Frame:
-    """Name what each customer mostly buys, and where, from what was known at `as_of`.
+    """Return each customer's favourite categories, channel and location, known at `as_of`.
 
     Parameters
     ----------
     dataset
-        Needs `orders` with `customer_id`; uses channel, location_id, product_id and the table
+        Requires `orders` with `customer_id`; uses channel, location_id, product_id and the table
         `products` where there are any.
     as_of
-        Everything before it is used, nothing at or after it.
+        Records before it are read; records at or after it are not.
 
     Returns
     -------
     narwhals.LazyFrame
         customer_id, first_day, last_day, and, where the records have them, favourite_channel,
-        favourite_location and top_category_1 to 3. What is bought on the most days comes first;
-        of equals, the first by name.
+        favourite_location and top_category_1 to 3. Values are ranked by days with a purchase, ties
+        by name.
 
     Raises
     ------
     MissingData
         If there are no order lines with a customer.
     """
-    dataset.require("orders", CUSTOMER_ID, by="The builder of habits")
+    dataset.require("orders", CUSTOMER_ID, by="The builder of favourites")
     bought = dataset.known("orders", as_of).filter(
         ~nw.col(CUSTOMER_ID).is_null(), nw.col("kind") != "return"
     )
-    found = bought.group_by(CUSTOMER_ID).agg(
-        nw.col("day").min().alias("first_day"), nw.col("day").max().alias("last_day")
+    customers = bought.group_by(CUSTOMER_ID).agg(
+        nw.col(DAY).min().alias("first_day"), nw.col(DAY).max().alias("last_day")
     )
     columns = dataset.columns("orders")
     for column, name in FAVOURITES.items():
         if column in columns:
-            first = _ranked(bought, column).filter(nw.col("place") == 1)
+            first = _ranked(bought, column).filter(nw.col("rank") == 1)
             favourite = first.select(CUSTOMER_ID, nw.col(column).alias(name))
-            found = found.join(favourite, on=CUSTOMER_ID, how="left")
-    if "product_id" in columns and dataset.has("products", "category"):
-        catalogue = dataset.table("products").select("product_id", "category")
-        ranked = _ranked(bought.join(catalogue, on="product_id"), "category")
-        for place in range(1, TOP_CATEGORIES + 1):
-            here = ranked.filter(nw.col("place") == place)
-            named = here.select(CUSTOMER_ID, nw.col("category").alias(f"top_category_{place}"))
-            found = found.join(named, on=CUSTOMER_ID, how="left")
-    return found
+            customers = customers.join(favourite, on=CUSTOMER_ID, how="left")
+    if PRODUCT_ID in columns and dataset.has("products", "category"):
+        catalogue = dataset.table("products").select(PRODUCT_ID, "category")
+        ranked = _ranked(bought.join(catalogue, on=PRODUCT_ID), "category")
+        for rank in range(1, TOP_CATEGORIES + 1):
+            top = ranked.filter(nw.col("rank") == rank)
+            named = top.select(CUSTOMER_ID, nw.col("category").alias(f"top_category_{rank}"))
+            customers = customers.join(named, on=CUSTOMER_ID, how="left")
+    return customers
 
 
 def _ranked(bought: Frame, column: str) -> Frame:
-    """Rank each customer's values of a column, the one bought on the most days first."""
-    days = bought.filter(~nw.col(column).is_null()).select(CUSTOMER_ID, column, "day").unique()
+    """Rank each customer's values of a column by days with a purchase, most days first."""
+    days = bought.filter(~nw.col(column).is_null()).select(CUSTOMER_ID, column, DAY).unique()
     counts = days.group_by(CUSTOMER_ID, column).agg(nw.len().cast(nw.Int64).alias("days"))
-    return counts.with_columns((-nw.col("days")).alias("fewest")).with_columns(
-        nw.col("fewest").cum_count().over(CUSTOMER_ID, order_by=["fewest", column]).alias("place")
+    return counts.with_columns((-nw.col("days")).alias("order")).with_columns(
+        nw.col("order").cum_count().over(CUSTOMER_ID, order_by=["order", column]).alias("rank")
     )

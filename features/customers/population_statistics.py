@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PopulationStatistics:
-    """What a customer's features are measured against.
+    """Values of the population that customers' features depend on.
 
     Attributes
     ----------
     typical_spend
-        Median spend of the visits that have any, in units of `builder.MONEY_UNIT`; None if the
+        Median spend of visits with any, in units of `integer_sums.MONEY_UNIT`; None if the
         records have no money.
     several_channels
         Whether customers buy through more than one channel.
     attributes
-        Columns of `customers` that serve as features.
+        Columns of `customers` that are attributes.
     """
 
     typical_spend: float | None = None

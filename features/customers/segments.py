@@ -1,8 +1,8 @@
-"""Where a customer stands: lifecycle stage and RFM segment, by rules that stand here alone.
+"""Lifecycle stages and RFM segments of customers, by fixed rules.
 
-Customer features go in, names that a marketer uses come out; scores, answers, audiences and
-notebooks read them. No model is asked: the rules are the customer's own gaps between visits
-and a comparison with all other customers.
+In: customer features. Out: the names of each customer's stage and segment. Stages compare a
+customer with their own gaps between visits, RFM segments with all other customers; no model is
+involved.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,22 @@ import narwhals as nw
 
 from features.calendar import AsOf
 from features.columns import CUSTOMER_ID
-from features.customers.builder import COMEBACK_DAYS, customers
+from features.customers.builder import customers
+from features.customers.visit_features import COMEBACK_DAYS
 from features.dataset import Dataset
 from features.typing import Frame
 
 NEW, GROWING, LOYAL = "new", "growing", "loyal"
 SLIPPING, LAPSED, WON_BACK = "slipping", "lapsed", "won back"
 
-# With fewer visits a customer's own gaps say little.
+# Visits from which on a customer's own gaps are used.
 FEW_VISITS = 3
-# Visits of the last 28 days over those of 84, both a day, from which a customer grows.
+# Daily visits of the last 28 days over those of the last 84, from which a customer is growing.
 GROWTH = 4 / 3
 
 SCORES = (1, 2, 3, 4, 5)
-# Rows: how recently, 5 is the most recent fifth of all customers. Columns: how often and how
-# much, the mean of both scores.
+# Rows: recency score, 5 for the most recent fifth of all customers. Columns: mean of the frequency
+# and the money score.
 RFM_SEGMENTS = {
     #    1              2                  3                     4             5
     5: ("new",         "promising",       "potential loyalist", "champion",   "champion"),
@@ -39,14 +40,14 @@ RFM_SEGMENTS = {
 
 
 def segments(dataset: Dataset, as_of: AsOf, horizon_days: int = 28) -> Frame:
-    """Name where each customer stands, from what was known at `as_of`.
+    """Return the stage and the RFM segment of each customer, from what was known at `as_of`.
 
     Parameters
     ----------
     dataset, as_of
         As for `customers`.
     horizon_days
-        How long a silence matters: what counts as usual for who has too few gaps of their own.
+        Length of inactivity that matters; the usual gap of customers with too few gaps.
 
     Returns
     -------
@@ -59,51 +60,52 @@ def segments(dataset: Dataset, as_of: AsOf, horizon_days: int = 28) -> Frame:
         If there are no order lines with a customer.
     """
     frame = customers(dataset, as_of)
-    named = Rfm.fit(frame).name(frame)
-    return named.select(CUSTOMER_ID, stage(horizon_days).alias("stage"), "rfm_segment", "rfm_score")
+    segmented = Rfm.fit(frame).with_segments(frame)
+    return segmented.select(
+        CUSTOMER_ID, stage(horizon_days).alias("stage"), "rfm_segment", "rfm_score"
+    )
 
 
 def stage(horizon_days: int) -> nw.Expr:
-    """Return the rule that names a customer's lifecycle stage.
+    """Return the expression of a customer's lifecycle stage.
 
-    `usual` is the gap between visits that nine in ten of the customer's own do not exceed; for
-    who has fewer than three visits, the horizon.
+    The usual gap is the 0.9 quantile of the customer's gaps between visits; for customers with
+    fewer than three visits, the horizon. The first rule that holds names the stage:
 
     - new: fewer than three visits, the first of them within two horizons.
-    - lapsed: silent for longer than twice the usual; slipping: for longer than usual.
-    - won back: back, within the last 84 days, after a silence of over two horizons that was
-      also over twice what a quarter of the own gaps exceed least.
-    - growing: customer for no longer than four horizons, or three visits or more in the last 28
-      days and a third more of them a day than in the last 84.
-    - loyal: all others, who come as they always have.
+    - lapsed: inactive for longer than twice the usual gap; slipping: for longer than it.
+    - won back: returned within the last 84 days after a gap of over two horizons and over twice
+      the 0.25 quantile of the customer's gaps.
+    - growing: first visit within four horizons, or three visits or more in the last 28 days at a
+      daily rate at least a third above that of the last 84.
+    - loyal: all others.
     """
     few = nw.col("visits") < FEW_VISITS
     usual = nw.when(few).then(nw.lit(float(horizon_days))).otherwise(nw.col("gap_q90"))
-    silent = nw.col("recency")
-    own = nw.when(few).then(nw.lit(0.0)).otherwise(nw.col("gap_q25"))
-    back = nw.col(f"gap_max_{COMEBACK_DAYS}").fill_null(0.0)
-    returned = (back > 2 * horizon_days) & (back > 2 * own)
+    inactive = nw.col("recency")
+    short_gap = nw.when(few).then(nw.lit(0.0)).otherwise(nw.col("gap_q25"))
+    ended_gap = nw.col(f"gap_max_{COMEBACK_DAYS}").fill_null(0.0)
+    returned = (ended_gap > 2 * horizon_days) & (ended_gap > 2 * short_gap)
     faster = (nw.col("visits_28") >= FEW_VISITS) & (nw.col("visits_trend") >= GROWTH)
-    rising = (nw.col("tenure") <= 4 * horizon_days) | faster
     rules: list[tuple[nw.Expr, str]] = [
         (few & (nw.col("tenure") <= 2 * horizon_days), NEW),
-        (silent > 2 * usual, LAPSED),
-        (silent > usual, SLIPPING),
+        (inactive > 2 * usual, LAPSED),
+        (inactive > usual, SLIPPING),
         (returned, WON_BACK),
-        (rising, GROWING),
+        ((nw.col("tenure") <= 4 * horizon_days) | faster, GROWING),
     ]
     return _first_that_holds(rules, LOYAL)
 
 
 @dataclass(frozen=True)
 class Rfm:
-    """Recency, frequency and money in fifths of a population.
+    """Edges of recency, frequency and money between the fifths of a population.
 
     Attributes
     ----------
     recency, frequency, money
-        The four edges between the fifths: days since the last visit, visits, spend (empty where
-        the records have no money).
+        Four edges each: of days since the last visit, of visits, and of spend (empty where the
+        records have no money).
     """
 
     recency: tuple[float, ...]
@@ -112,30 +114,29 @@ class Rfm:
 
     @classmethod
     def fit(cls, features: Frame) -> Self:
-        """Measure the edges on what `customers` returns for a population."""
-        measured = {"recency": nw.col("recency"), "frequency": nw.col("visits")}
+        """Compute the edges from the features of a population, as `customers` returns them."""
+        values = {"recency": nw.col("recency"), "frequency": nw.col("visits")}
         if "spend_per_visit" in features.collect_schema().names():
-            measured["money"] = _spend()
+            values["money"] = _spend()
         levels = [number / len(SCORES) for number in SCORES[:-1]]
-        edges = features.select(
+        quantiles = features.select(
             expression.quantile(level, interpolation="linear").alias(f"{name}_{level}")
-            for name, expression in measured.items()
+            for name, expression in values.items()
             for level in levels
         )
-        row = edges.collect().rows(named=True)[0]
-
-        def of(name: str) -> tuple[float, ...]:
-            return tuple(float(row[f"{name}_{level}"] or 0.0) for level in levels)
-
-        return cls(of("recency"), of("frequency"), of("money") if "money" in measured else ())
+        row = quantiles.collect().rows(named=True)[0]
+        edges = {
+            name: tuple(float(row[f"{name}_{level}"] or 0.0) for level in levels) for name in values
+        }
+        return cls(edges["recency"], edges["frequency"], edges.get("money", ()))
 
     @classmethod
     def from_edges(cls, edges: Mapping[str, Sequence[float]]) -> Self:
-        """Rebuild from what `dataclasses.asdict` wrote."""
+        """Return the edges from the dictionary that `dataclasses.asdict` returns for them."""
         return cls(**{name: tuple(values) for name, values in edges.items()})
 
-    def name(self, features: Frame) -> Frame:
-        """Add `rfm_score` and `rfm_segment` to what `customers` returns."""
+    def with_segments(self, features: Frame) -> Frame:
+        """Add `rfm_score` and `rfm_segment` to customer features."""
         recent = len(SCORES) - _exceeded(nw.col("recency"), self.recency)
         frequent = 1 + _exceeded(nw.col("visits"), self.frequency)
         money = 1 + _exceeded(_spend(), self.money) if self.money else frequent

@@ -14,7 +14,7 @@ from typing import Any, Self
 import polars as pl
 
 from features.calendar import parse_as_of, to_day
-from features.customers.builder import MONEY_UNIT
+from features.customers.integer_sums import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import InvalidInput
 from features.tables import TABLES

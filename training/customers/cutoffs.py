@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
 from features.customers.builder import (
-    MONEY_UNIT,
     customer_days,
     customers,
     summarise,
     typical_spend_units,
 )
+from features.customers.integer_sums import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.memo import memo

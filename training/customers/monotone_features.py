@@ -7,7 +7,7 @@ to come for having waited longer. Churn and next purchase rest on it.
 
 import polars as pl
 
-from features.customers.builder import HALF_LIVES_DAYS, SPEND_HALF_LIVES_DAYS, WINDOWS_DAYS
+from features.customers.visit_features import HALF_LIVES_DAYS, SPEND_HALF_LIVES_DAYS, WINDOWS_DAYS
 from training.estimators.bg_nbd import ModifiedBgNbd, purchases
 
 # Grow with silence and shrink with a visit: the first of these names, or names that begin so.

@@ -35,7 +35,7 @@ def segment_counts(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]
     """
     features = customer_features(dataset, as_of)
     frame = nw.from_native(features).lazy()
-    named = Rfm.fit(frame).name(frame)
+    named = Rfm.fit(frame).with_segments(frame)
     named = named.with_columns(stage(options["horizon_days"]).alias("stage"))
     found = Clusters.fit(features)
     laid = named.collect().to_polars().with_columns(found.named(features))

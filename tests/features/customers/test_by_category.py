@@ -1,3 +1,5 @@
+"""Customer x category features."""
+
 from datetime import datetime
 
 import polars as pl
@@ -19,7 +21,7 @@ def features_of(dataset, categories=None):
 
 
 def shop(purchases):
-    """One customer's lines: (days before AS_OF, product) at noon."""
+    """Return the lines of one customer at noon: (days before AS_OF, product)."""
     orders = pl.DataFrame(
         {
             "customer_id": ["a"] * len(purchases),
@@ -38,17 +40,17 @@ def shop(purchases):
     return Dataset.from_frames("shop", {"orders": orders, "products": products})
 
 
-def test_the_days_of_a_category_are_those_of_all_its_products():
-    found = features_of(shop([(2, "m1"), (2, "m2"), (9, "m2"), (23, "m1"), (5, "b")]))
-    assert found["category"].to_list() == ["BREAD", "MILK"]
-    milk = found.row(1, named=True)
+def test_purchases_of_a_category_are_the_days_of_all_its_products():
+    features = features_of(shop([(2, "m1"), (2, "m2"), (9, "m2"), (23, "m1"), (5, "b")]))
+    assert features["category"].to_list() == ["BREAD", "MILK"]
+    milk = features.row(1, named=True)
     assert (milk["purchases"], milk["recency"], milk["tenure"]) == (3, 2, 23)
     assert (milk["gap_mean"], milk["gap_median"], milk["gap_last"]) == (10.5, 10.5, 7)
     assert milk["lines_per_purchase"] == pytest.approx(4 / 3)
-    assert found.row(0, named=True)["gap_mean"] is None
+    assert features.row(0, named=True)["gap_mean"] is None
 
 
-def test_orders_at_or_after_as_of_move_no_bit(journey, rewritten):
+def test_orders_at_or_after_as_of_do_not_change_any_bit(journey, rewritten):
     names = ["FLUID MILK PRODUCTS", "BAKED BREAD/BUNS/ROLLS"]
     orders = journey.table("orders").to_native().collect()
     future = pl.col("ts") >= AS_OF
@@ -59,8 +61,8 @@ def test_orders_at_or_after_as_of_move_no_bit(journey, rewritten):
     expected = features_of(journey, names)
     assert expected.height > 100
     for frame in (orders.filter(~future), pl.concat([orders, more]), changed):
-        found = features_of(rewritten(journey, orders=frame), names)
-        assert_frame_equal(found, expected, check_exact=True)
+        features = features_of(rewritten(journey, orders=frame), names)
+        assert_frame_equal(features, expected, check_exact=True)
 
 
 def test_a_catalogue_without_categories_is_refused_by_column(journey):

@@ -1,3 +1,5 @@
+"""Favourite categories, channels and locations of customers."""
+
 from datetime import datetime
 
 import polars as pl
@@ -13,12 +15,12 @@ AS_OF = datetime(2017, 9, 4)
 TODAY = to_day(AS_OF)
 
 
-def habits_of(dataset, as_of=AS_OF):
+def favourites_of(dataset, as_of=AS_OF):
     return favourites(dataset, as_of).collect().to_polars().sort("customer_id")
 
 
 def lines(*rows, **columns):
-    """One customer's lines: (days before AS_OF, product_id, channel)."""
+    """Return the lines of one customer: (days before AS_OF, product_id, channel)."""
     days = [TODAY - row[0] for row in rows]
     return pl.DataFrame(
         {
@@ -39,24 +41,24 @@ PRODUCTS = pl.DataFrame({"product_id": ["1", "2", "3"], "category": ["TEA", "TEA
 
 def row(orders, **frames):
     dataset = Dataset.from_frames("shop", {"orders": orders, **frames})
-    return habits_of(dataset).row(0, named=True)
+    return favourites_of(dataset).row(0, named=True)
 
 
-def test_what_is_bought_on_the_most_days_comes_first_however_many_lines():
+def test_values_are_ranked_by_days_and_not_by_lines():
     orders = lines((9, "3", "web"), (9, "3", "web"), (8, "1", "shop"), (7, "2", "shop"))
-    found = row(orders, products=PRODUCTS)
-    assert (found["top_category_1"], found["top_category_2"]) == ("TEA", "SOUP")
-    assert found["top_category_3"] is None
-    assert found["favourite_channel"] == "shop"
+    favourite = row(orders, products=PRODUCTS)
+    assert (favourite["top_category_1"], favourite["top_category_2"]) == ("TEA", "SOUP")
+    assert favourite["top_category_3"] is None
+    assert favourite["favourite_channel"] == "shop"
 
 
-def test_of_equals_the_first_by_name_comes_first():
-    found = row(lines((9, "3", "web"), (8, "1", "app")), products=PRODUCTS)
-    assert found["top_category_1"] == "SOUP"
-    assert found["favourite_channel"] == "app"
+def test_ties_are_ranked_by_name():
+    favourite = row(lines((9, "3", "web"), (8, "1", "app")), products=PRODUCTS)
+    assert favourite["top_category_1"] == "SOUP"
+    assert favourite["favourite_channel"] == "app"
 
 
-def test_what_was_returned_is_no_habit():
+def test_returns_do_not_count():
     orders = lines(
         (9, "3", "web"), (8, "1", "app"), (7, "2", "app"), kind=["sale", "return", "return"]
     )
@@ -64,12 +66,12 @@ def test_what_was_returned_is_no_habit():
 
 
 def test_without_a_catalogue_there_are_no_categories():
-    found = row(lines((9, "3", "web")))
-    assert "top_category_1" not in found
-    assert (found["first_day"], found["last_day"]) == (TODAY - 9, TODAY - 9)
+    favourite = row(lines((9, "3", "web")))
+    assert "top_category_1" not in favourite
+    assert (favourite["first_day"], favourite["last_day"]) == (TODAY - 9, TODAY - 9)
 
 
-def test_orders_at_or_after_as_of_move_nothing(journey, rewritten):
+def test_orders_at_or_after_as_of_do_not_change_favourites(journey, rewritten):
     orders = journey.table("orders").to_native().collect()
     future = pl.col("ts") >= AS_OF
     changed = pl.concat(
@@ -79,8 +81,8 @@ def test_orders_at_or_after_as_of_move_nothing(journey, rewritten):
             orders.filter(future).with_columns(pl.lit("someone").alias("customer_id")),
         ]
     )
-    other = habits_of(rewritten(journey, orders=changed))
-    assert_frame_equal(other, habits_of(journey), check_exact=True)
+    other = favourites_of(rewritten(journey, orders=changed))
+    assert_frame_equal(other, favourites_of(journey), check_exact=True)
 
 
 def test_a_dataset_without_customers_is_refused_by_column():

@@ -1,3 +1,5 @@
+"""Usual behaviour: unchanged by inactivity and by the content of the last visit."""
+
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -12,56 +14,58 @@ AS_OF = datetime(2017, 9, 4)
 
 @pytest.fixture
 def row_of(one_customer):
-    """Features of one customer with one line so many days before AS_OF, or what columns say."""
+    """Return the features of a customer with lines so many days before AS_OF."""
 
     def row_of(ages: list[int], **columns: list[float]) -> dict[str, float | None]:
-        found = customers(one_customer(ages, **columns), AS_OF)
-        return found.collect().to_polars().row(0, named=True)
+        features = customers(one_customer(ages, **columns), AS_OF)
+        return features.collect().to_polars().row(0, named=True)
 
     return row_of
 
 
-def routine(row, prefix=PREFIX):
+def usual(row, prefix=PREFIX):
     return {name[len(prefix) :]: value for name, value in row.items() if name.startswith(prefix)}
 
 
-def test_a_routine_is_of_all_visits_but_the_last(row_of):
-    found = routine(row_of([5, 9, 16, 30]))
-    assert (found["visits"], found["tenure"]) == (3, 21)
-    assert (found["gap_mean"], found["gap_max"], found["gap_last"]) == (10.5, 14, 7)
+def test_usual_behaviour_is_of_all_visits_but_the_last(row_of):
+    features = usual(row_of([5, 9, 16, 30]))
+    assert (features["visits"], features["tenure"]) == (3, 21)
+    assert (features["gap_mean"], features["gap_max"], features["gap_last"]) == (10.5, 14, 7)
 
 
 @pytest.mark.parametrize("days", [1, 45, 400])
-def test_silence_changes_nothing_in_a_routine(journey, rewritten, days):
+def test_inactivity_does_not_change_usual_behaviour(journey, rewritten, days):
     orders = journey.table("orders").to_native().collect()
     past = rewritten(journey, orders=orders.filter(pl.col("ts") < AS_OF))
 
-    def at(as_of):
+    def features_at(as_of):
         frame = customers(past, as_of).collect().to_polars().sort("customer_id")
         return frame.select("customer_id", pl.col(f"^{PREFIX}.*$"))
 
-    assert_frame_equal(at(AS_OF + timedelta(days=days)), at(AS_OF), check_exact=True)
+    assert_frame_equal(
+        features_at(AS_OF + timedelta(days=days)), features_at(AS_OF), check_exact=True
+    )
 
 
-def test_a_visit_yesterday_leaves_what_the_routine_was_beside_what_it_is(row_of):
+def test_after_a_visit_yesterday_the_behaviour_before_it_is_kept(row_of):
     money = {"revenue": [7.0, 10.0, 30.0, 20.0], "discount": [1.0, 0.0, 5.0, 0.0]}
     without = row_of([4, 9, 30], **{name: values[1:] for name, values in money.items()})
-    came = row_of([1, 4, 9, 30], **money)
-    assert routine(came, BEFORE) == routine(without)
-    assert routine(came) != routine(without)
+    with_visit = row_of([1, 4, 9, 30], **money)
+    assert usual(with_visit, BEFORE) == usual(without)
+    assert usual(with_visit) != usual(without)
 
 
-def test_who_bought_more_yesterday_has_the_same_routine(row_of):
-    assert routine(row_of([1, 1, 1, 9, 30])) == routine(row_of([1, 9, 30]))
+def test_lines_of_the_last_visit_do_not_change_usual_behaviour(row_of):
+    assert usual(row_of([1, 1, 1, 9, 30])) == usual(row_of([1, 9, 30]))
 
 
-def test_whose_last_visit_is_days_ago_has_no_earlier_routine_and_who_came_once_has_none(row_of):
-    assert set(routine(row_of([2, 9, 30]), BEFORE).values()) == {None}
-    assert set(routine(row_of([2])).values()) == {None}
+def test_behaviour_before_the_last_visit_needs_a_visit_yesterday(row_of):
+    assert set(usual(row_of([2, 9, 30]), BEFORE).values()) == {None}
+    assert set(usual(row_of([2])).values()) == {None}
 
 
-def test_money_in_a_routine_is_relative_to_the_customers_own(row_of):
-    found = routine(row_of([1, 3, 9, 30], revenue=[99.0, 10.0, 2.0, 18.0]))
-    assert found["spend_small"] == pytest.approx(1 / 3)
-    assert found["spend_large"] == pytest.approx(1 / 3)
-    assert found["spend_cv"] == pytest.approx((128 / 3) ** 0.5 / 10)
+def test_spend_is_relative_to_the_customers_mean(row_of):
+    features = usual(row_of([1, 3, 9, 30], revenue=[99.0, 10.0, 2.0, 18.0]))
+    assert features["spend_small"] == pytest.approx(1 / 3)
+    assert features["spend_large"] == pytest.approx(1 / 3)
+    assert features["spend_cv"] == pytest.approx((128 / 3) ** 0.5 / 10)

@@ -142,7 +142,7 @@ class ChurnModel:
         """Answer from rows of `features`; batch and serving both go through here."""
         reasons = top_explanations(self.stack_.contributions(features), features, REASONS)
         named = (
-            self.rfm_.name(nw.from_native(features).lazy())
+            self.rfm_.with_segments(nw.from_native(features).lazy())
             .select(stage(self.horizon_days).alias("stage"), "rfm_segment", "rfm_score")
             .collect()
             .to_polars()

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from features.calendar import day_start, to_day
-from features.customers.builder import MONEY_UNIT
+from features.customers.integer_sums import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.typing import Floats
