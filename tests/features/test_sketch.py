@@ -14,7 +14,7 @@ from features.dataset import open_dataset
 from features.errors import InvalidInput
 from features.ingest.mapping.file import read_mapping
 from features.ingest.mapping_draft import draft_mapping
-from features.ingest.mapping_draft.words import meaning
+from features.ingest.mapping_draft.column_names import interpret_name
 from features.ingest.pipeline import import_tables
 from features.ingest.sources.mapped import read_mapped
 
@@ -128,7 +128,7 @@ def test_numbered_weeks_need_one_line_to_be_mended_the_first_day_of_week_1(desk)
     ]
     desk.write("shelf.csv", ["store", "upc", "week", "move", "price"], rows)
     draft = desk.draft("shelf.csv")
-    assert "when week 1 began was not told" in draft
+    assert "Replace this by the first day of week 1" in draft
     tables, dataset = desk.bring(draft.replace("2000-01-03", "1991-02-07"))
     assert (tables["sales"].accepted, tables["sales"].quarantined) == (len(rows), 0)
     days = dataset.table("sales").collect().to_polars().get_column("day")
@@ -173,7 +173,7 @@ def test_the_bundled_data_written_out_as_csv_come_in_by_their_draft(desk):
     assert set(dataset.tables) == {"orders", "products", "customers", "touchpoints"}
     assert dataset.has("orders", "customer_id", "order_id", "location_id", "revenue", "discount")
     assert dataset.has("products", "department", "category", "brand")
-    assert "promotions.csv was not understood" in draft
+    assert "promotions.csv was not recognised" in draft
 
 
 def test_the_price_of_a_unit_and_the_revenue_of_a_line_are_told_apart_by_their_values(desk):
@@ -245,7 +245,7 @@ def test_a_file_that_is_not_there_is_said(desk):
 
 
 @pytest.mark.parametrize(
-    ("name", "things", "stated"),
+    ("name", "entities", "properties"),
     [
         ("Customer ID", ("customer",), ()),
         ("InvoiceDate", ("order",), ("date",)),
@@ -262,5 +262,6 @@ def test_a_file_that_is_not_there_is_said(desk):
         ("unit_sales", (), ("quantity",)),
     ],
 )
-def test_names_of_several_languages_are_understood(name, things, stated):
-    assert (meaning(name).things, meaning(name).stated) == (things, stated)
+def test_names_of_several_languages_are_understood(name, entities, properties):
+    meaning = interpret_name(name)
+    assert (meaning.entities, meaning.properties) == (entities, properties)

@@ -1,4 +1,9 @@
-"""A draft of a mapping from a look at some files: guesses, and what could not be told."""
+"""Draft of a mapping from sample files (`foresell data sketch`): paths in, TOML text out.
+
+Each file is sampled (`sample`), its columns are profiled (`profile`) and assigned roles (`roles`),
+and files become table sources (`draft`, `sections`) that `render` writes. Uncertain guesses are
+marked by comments in the text, for a person to check.
+"""
 
 from features.ingest.mapping_draft.draft import draft_mapping
 

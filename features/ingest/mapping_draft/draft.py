@@ -1,7 +1,4 @@
-"""The draft itself: files in, the text of a mapping out, to be read and mended by a person.
-
-Used by `foresell data sketch`. What could not be told stands beside the guess as a comment.
-"""
+"""Draft of a mapping: sample files in, the text of a mapping with comments on doubts out."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,20 +6,21 @@ from pathlib import Path
 
 import polars as pl
 
-from features.ingest.mapping_draft.odd_rows import find_oddities
-from features.ingest.mapping_draft.profile import Profile, profile
+from features.ingest.mapping_draft.column_names import interpret_name
+from features.ingest.mapping_draft.non_sales import find_non_sales
+from features.ingest.mapping_draft.profile import ColumnProfile, profile_column
+from features.ingest.mapping_draft.render import render_head, render_tables, render_unrecognised
 from features.ingest.mapping_draft.roles import find_roles
-from features.ingest.mapping_draft.sample import Sample, alike, pattern_of, take_sample
-from features.ingest.mapping_draft.sections import Look, Section
-from features.ingest.mapping_draft.words import meaning
-from features.ingest.mapping_draft.written import body, head, tail
+from features.ingest.mapping_draft.sample import Sample, glob_of, group_files, take_sample
+from features.ingest.mapping_draft.sections import FileProfile, Section
 from features.tables import TABLES
 
-_THINGS = {"products": "product", "customers": "customer", "locations": "location"}
-# A key that is unique to this share is one; a few lines may stand twice by mistake.
-_UNIQUE = 0.995
-# Quantities so many times above most others are weights or volumes.
-_FAR = 50
+_ENTITY_BY_TABLE = {"products": "product", "customers": "customer", "locations": "location"}
+# Minimum share of distinct keys; a few lines may be repeated by mistake.
+_KEY_SHARE = 0.995
+# Quantities that exceed the 99 % quantile by this factor are weights or volumes.
+_OUTLIER_FACTOR = 50
+_TIME_ROLES = ("ts", "week")
 
 
 def draft_mapping(
@@ -33,214 +31,251 @@ def draft_mapping(
     Parameters
     ----------
     folder
-        Where the draft will stand; paths are written relative to it where files lie in it.
+        Folder of the draft, to which paths are relative where possible.
     scratch
-        An empty folder for copies of what is looked at.
+        Empty folder for copies of the samples.
     name
-        Of the dataset; by default that of the file, or of the folder of several.
+        Name of the dataset; by default that of the file, or of the folder of several files.
 
     Raises
     ------
     InvalidInput
-        If a file is not there, empty, or of no known kind.
+        If a file does not exist, is empty, or is of an unknown type.
     """
-    looks = [look for group in alike(files) for look in _looks(group, scratch)]
-    sections, left = [], []
-    for look in looks:
-        found = _sections(look)
-        sections += found
-        if not found:
-            left.append(look)
+    profiles = [file for group in group_files(files) for file in _profile_group(group, scratch)]
+    sections, unrecognised = [], []
+    for file in profiles:
+        of_file = _sections(file)
+        sections += of_file
+        if not of_file:
+            unrecognised.append(file)
     sections = _without_repeats(sections)
     if name is None:
         name = files[0].resolve().parent.name if len(files) > 1 else files[0].name.split(".")[0]
-    return "\n".join([*head(name, looks, sections), *body(sections, folder), *tail(left)]) + "\n"
-
-
-def _looks(group: list[Path], scratch: Path) -> list[Look]:
-    """Look at files of one name but for its figures, as one where they have the same columns."""
-    chosen = sorted({0, len(group) // 2, len(group) - 1})
-    samples = [take_sample(group[number], scratch) for number in chosen]
-    if len({tuple(sample.frame.columns) for sample in samples}) > 1:
-        return [_look(take_sample(path, scratch)) for path in group]
-    frame = pl.concat([sample.frame for sample in samples], how="vertical_relaxed")
-    return [_look(replace(samples[0], path=pattern_of(group), frame=frame))]
-
-
-def _look(sample: Sample) -> Look:
-    roles = find_roles(_profiles(sample))
-    if sample.header is not None:
-        # Columns without names are called what they are.
-        names = {raw: role for role, raw in roles.columns.items()}
-        sample = sample.renamed(names)
-        roles = find_roles(_profiles(sample))
-    by_name = {one.name: one for one in _profiles(sample)}
-    return Look(sample, by_name, roles, find_oddities(roles, by_name))
-
-
-def _profiles(sample: Sample) -> list[Profile]:
-    return [profile(name, sample.frame.get_column(name)) for name in sample.frame.columns]
-
-
-def _sections(look: Look) -> list[Section]:
-    """Decide which tables a file holds."""
-    roles = look.roles.columns
-    dated = "ts" in roles or "week" in roles
-    described = [
-        Section(table, look, {f"{thing}_id": roles[f"{thing}_id"]})
-        for table, thing in _THINGS.items()
-        if f"{thing}_id" in roles
-        and (look.roles.attributes.get(thing) or (thing == "location" and not dated))
+    lines = [
+        *render_head(name, profiles, sections),
+        *render_tables(sections, folder),
+        *render_unrecognised(unrecognised),
     ]
-    for one in described:
-        one.columns |= look.roles.attributes.get(_THINGS[one.table], {})
-        if one.table == "locations" and not dated and "channel" in roles:
-            one.columns["channel"] = roles["channel"]
+    return "\n".join(lines) + "\n"
+
+
+def _profile_group(group: list[Path], scratch: Path) -> list[FileProfile]:
+    """Profile files with similar names: as one if they have the same columns."""
+    sampled = sorted({0, len(group) // 2, len(group) - 1})
+    samples = [take_sample(group[number], scratch) for number in sampled]
+    if len({tuple(sample.frame.columns) for sample in samples}) > 1:
+        return [_profile_file(take_sample(path, scratch)) for path in group]
+    frame = pl.concat([sample.frame for sample in samples], how="vertical_relaxed")
+    return [_profile_file(replace(samples[0], path=glob_of(group), frame=frame))]
+
+
+def _profile_file(sample: Sample) -> FileProfile:
+    roles = find_roles(_profile_columns(sample))
+    if sample.header is not None:
+        # Without a header, columns are named by their roles.
+        sample = sample.renamed({raw: role for role, raw in roles.columns.items()})
+        roles = find_roles(_profile_columns(sample))
+    columns = {column.name: column for column in _profile_columns(sample)}
+    return FileProfile(sample, columns, roles, find_non_sales(roles, columns))
+
+
+def _profile_columns(sample: Sample) -> list[ColumnProfile]:
+    return [profile_column(name, sample.frame.get_column(name)) for name in sample.frame.columns]
+
+
+def _sections(file: FileProfile) -> list[Section]:
+    """Decide which tables a file contains."""
+    roles = file.roles.columns
+    is_dated = bool(set(_TIME_ROLES) & set(roles))
     if "from_day" in roles:
-        return _spans(look)
-    if not dated:
-        # The thing that each row is about.
-        main = [one for one in described if look.unique(f"{_THINGS[one.table]}_id") >= _UNIQUE]
+        return _spans(file)
+    entities = _entity_sections(file, is_dated=is_dated)
+    if not is_dated:
+        # The entity that each row describes.
+        main = [
+            section
+            for section in entities
+            if file.distinct_share(f"{_ENTITY_BY_TABLE[section.table]}_id") >= _KEY_SHARE
+        ]
         return main[:1]
     if "on_hand" in roles and "product_id" in roles:
-        return [_section("stock", look, "product_id", "location_id", "on_hand")]
+        return [_section("stock", file, "product_id", "location_id", "on_hand")]
     if "campaign_id" in roles and "customer_id" in roles:
-        return [_touchpoints(look)]
+        return [_touchpoints(file)]
     if not {"quantity", "revenue", "unit_price"} & set(roles):
         return []
-    people = {"customer_id", "order_id"} & set(roles)
-    if not people and _is_shelf(look):
-        return [_sales(look), *described]
-    if not people and "product_id" not in roles:
+    has_orders = bool({"customer_id", "order_id"} & set(roles))
+    if not has_orders and _is_sales(file):
+        return [_sales(file), *entities]
+    if not has_orders and "product_id" not in roles:
         return []
-    return [_orders(look), *described]
+    return [_orders(file), *entities]
 
 
-def _is_shelf(look: Look) -> bool:
-    """Whether there is one row a product, location and day; a group may stand for a product."""
-    roles = look.roles.columns
-    key = [name for name in ("product_id", "location_id", "ts", "week") if name in roles]
+def _entity_sections(file: FileProfile, *, is_dated: bool) -> list[Section]:
+    """Return sections of the entities that a file describes."""
+    roles = file.roles.columns
+    sections = []
+    for table, entity in _ENTITY_BY_TABLE.items():
+        role = f"{entity}_id"
+        attributes = file.roles.attributes.get(entity, {})
+        is_list = entity == "location" and not is_dated
+        if role not in roles or not (attributes or is_list):
+            continue
+        section = Section(table, file, {role: roles[role], **attributes})
+        if is_list and "channel" in roles:
+            section.columns["channel"] = roles["channel"]
+        sections.append(section)
+    return sections
+
+
+def _is_sales(file: FileProfile) -> bool:
+    """Whether there is one row per product, location and day.
+
+    Without a product, a product group takes its place.
+    """
+    roles = file.roles.columns
+    key = [name for name in ("product_id", "location_id", *_TIME_ROLES) if name in roles]
     if len(key) < 2:
         return False
-    if look.unique(*key) >= _UNIQUE:
+    if file.distinct_share(*key) >= _KEY_SHARE:
         return True
-    for name, one in look.profiles.items():
-        group = {"department", "category", "subcategory"} & set(meaning(name).stated)
-        if "product_id" not in roles and group and one.distinct > 1:
+    for name, column in file.columns.items():
+        is_group = {"department", "category", "subcategory"} & set(interpret_name(name).properties)
+        if "product_id" not in roles and is_group and column.distinct > 1:
             roles["product_id"] = name
-            look.roles.spare.pop(name, None)
-            look.roles.notes["product_id"] = f"no product was found: {name} stands for it"
-            return look.unique("product_id", *key) >= _UNIQUE
+            file.roles.unused.pop(name, None)
+            file.roles.notes["product_id"] = f"no product was recognised; {name} is used instead"
+            return file.distinct_share("product_id", *key) >= _KEY_SHARE
     return False
 
 
-def _section(table: str, look: Look, *names: str) -> Section:
-    """Make a section of the roles that the file has, its day or instant among them."""
-    roles = look.roles.columns
+def _section(table: str, file: FileProfile, *names: str) -> Section:
+    """Return a section with the named roles that the file has, and its day or timestamp."""
+    roles = file.roles.columns
     columns = {name: roles[name] for name in names if name in roles}
-    when = "ts" if "ts" in TABLES[table].columns else "day"
-    for role in ("ts", "week"):
+    time_column = "ts" if "ts" in TABLES[table].columns else "day"
+    for role in _TIME_ROLES:
         if role in roles:
-            columns[when if role == "ts" else "day"] = roles[role]
-    notes = [look.roles.notes[role] for role in names if role in look.roles.notes]
-    return Section(table, look, columns, notes=notes)
+            columns[time_column if role == "ts" else "day"] = roles[role]
+    notes = [file.roles.notes[role] for role in names if role in file.roles.notes]
+    return Section(table, file, columns, notes=notes)
 
 
-def _orders(look: Look) -> Section:
+def _orders(file: FileProfile) -> Section:
     names = ("customer_id", "order_id", "line", "product_id", "location_id", "channel", "kind")
     amounts = ("quantity", "unit_price", "revenue", "discount")
-    section = _section("orders", look, *names, *amounts)
-    if "line" in section.columns and look.unique("order_id", "line") < _UNIQUE:
+    section = _section("orders", file, *names, *amounts)
+    notes = section.notes
+    if "line" in section.columns and file.distinct_share("order_id", "line") < _KEY_SHARE:
         del section.columns["line"]
-        section.notes.append("the column of line numbers repeats within orders and was left out")
+        notes.append("the column of line numbers repeats within orders and was left out")
     if "customer_id" not in section.columns:
-        section.notes.append("no customer was found: demand and what is bought together run")
+        notes.append(
+            "no customer was recognised: demand and products bought together can be computed"
+        )
     if "order_id" not in section.columns:
-        section.notes.append(
-            "no order id was found: what a customer buys in a place on a day is one order"
+        notes.append(
+            "no order id was recognised: the lines of a customer, location and day are one order"
         )
     if "product_id" not in section.columns:
-        groups = [
-            name
-            for name in look.roles.spare
-            if {"category", "subcategory", "name"} & set(meaning(name).stated)
-        ]
-        if groups:
-            section.columns["product_id"] = groups[0]
-            del look.roles.spare[groups[0]]
-            section.notes.append(f"no product was found: {groups[0]} stands for it")
+        _use_group_as_product(section)
     if "quantity" not in section.columns:
-        section.notes.append("no quantity was found: each row counts as one")
+        notes.append("no quantity was recognised: each row counts as one")
     else:
-        units = look.of("quantity").numbers
-        most, usual = units.max(), units.quantile(0.99)
-        if isinstance(most, float) and usual and most > _FAR * max(1.0, usual):
-            section.notes.append(
-                f"quantities reach {most:,g}, most are below {usual:,g}: are some weights or "
-                f"volumes? cap_quantity = {usual:g} would count them as so many"
-            )
+        notes += _quantity_notes(file.column("quantity").numbers)
     if not {"revenue", "unit_price"} & section.columns.keys():
-        section.notes.append("no amount of money was found: the value model cannot run")
+        notes.append("no amount of money was recognised: the value model cannot run")
     return section
 
 
-def _sales(look: Look) -> Section:
-    section = _section("sales", look, "product_id", "location_id", "quantity", "on_sale")
-    roles = look.roles.columns
+def _use_group_as_product(section: Section) -> None:
+    """Use the first unused column of product groups or names as the product."""
+    unused = section.file.roles.unused
+    groups = [
+        name
+        for name in unused
+        if {"category", "subcategory", "name"} & set(interpret_name(name).properties)
+    ]
+    if groups:
+        section.columns["product_id"] = groups[0]
+        del unused[groups[0]]
+        section.notes.append(f"no product was recognised; {groups[0]} is used instead")
+
+
+def _quantity_notes(units: pl.Series) -> list[str]:
+    """Return a note on quantities that may be weights or volumes."""
+    largest, usual = units.max(), units.quantile(0.99)
+    if not (isinstance(largest, float) and usual):
+        return []
+    if largest <= _OUTLIER_FACTOR * max(1.0, usual):
+        return []
+    return [
+        f"quantities reach {largest:,g}, 99 % are at most {usual:,g}; if the largest are weights "
+        f"or volumes, set cap_quantity = {usual:g}"
+    ]
+
+
+def _sales(file: FileProfile) -> Section:
+    section = _section("sales", file, "product_id", "location_id", "quantity", "on_sale")
+    roles = file.roles.columns
     if "product_id" not in roles:
         section.constants["product_id"] = "all"
-        section.notes.append("no product was found: all are taken as one")
+        section.notes.append("no product was recognised: all sales are of one product")
     if "quantity" not in roles and "revenue" in roles:
         section.columns["quantity"] = roles["revenue"]
-        section.notes.append(f"{roles['revenue']} stands for the units sold, which were not found")
+        section.notes.append(f"no units were recognised; {roles['revenue']} is used instead")
         return section
     for role in ("price", "unit_price"):
         if role in roles:
             section.columns["price"] = roles[role]
     if "revenue" in roles:
         section.notes.append(
-            f"{roles['revenue']} looks like revenue; sales want the price of a unit, so it was "
-            "left out"
+            f"{roles['revenue']} was taken for revenue and left out: sales need the price of a unit"
         )
     return section
 
 
-def _touchpoints(look: Look) -> Section:
-    section = _section("touchpoints", look, "customer_id", "campaign_id", "kind", "channel", "cost")
+def _touchpoints(file: FileProfile) -> Section:
+    section = _section("touchpoints", file, "customer_id", "campaign_id", "kind", "channel", "cost")
     if "kind" not in section.columns:
-        stem = look.sample.path.stem.lower()
-        words = {"redem": "redeemed", "click": "clicked", "open": "seen", "visit": "visited"}
-        kind = next((kind for part, kind in words.items() if part in stem), "sent")
+        stem = file.sample.path.stem.lower()
+        kinds = {"redem": "redeemed", "click": "clicked", "open": "seen", "visit": "visited"}
+        kind = next((kind for part, kind in kinds.items() if part in stem), "sent")
         section.constants["kind"] = kind
         section.notes.append(f"kind = {kind!r} is a guess by the file's name")
     return section
 
 
-def _spans(look: Look) -> list[Section]:
-    """Promotions or prices: something that holds from a day to a day."""
-    roles = look.roles.columns
+def _spans(file: FileProfile) -> list[Section]:
+    """Return a section of promotions or prices, which are valid from a day to a day."""
+    roles = file.roles.columns
     if "product_id" not in roles:
         return []
-    money = roles.get("unit_price") or roles.get("price") or roles.get("revenue")
-    names = ("product_id", "location_id")
+    price = roles.get("unit_price") or roles.get("price") or roles.get("revenue")
+    names = ("product_id", "location_id", "from_day")
     columns = {name: roles[name] for name in names if name in roles}
-    columns["from_day"] = roles["from_day"]
-    if money and "discount" not in roles:
-        return [Section("prices", look, {**columns, "price": money})]
+    if price and "discount" not in roles:
+        return [Section("prices", file, {**columns, "price": price})]
     columns["last_day"] = roles["last_day"]
-    depth = look.of("discount").numbers.max() if "discount" in roles else None
+    depth = file.column("discount").numbers.max() if "discount" in roles else None
     if isinstance(depth, float) and depth <= 1:
         columns["depth"] = roles["discount"]
-    section = Section("promotions", look, columns, {"kind": "discount"})
-    section.notes.append("kind = 'discount' is a guess; last_day counts as its last day")
+    section = Section("promotions", file, columns, {"kind": "discount"})
+    section.notes.append("kind = 'discount' is a guess; last_day is included in the promotion")
     return [section]
 
 
 def _without_repeats(sections: list[Section]) -> list[Section]:
-    """Describe a thing by the file that is about it, rather than by lines that mention it."""
-    about = {one.table for one in sections if one.table in _THINGS and _is_about(one)}
-    return [one for one in sections if one.table not in about or _is_about(one)]
+    """Drop entities taken from dated lines if another file lists the entities."""
+    listed = {
+        section.table
+        for section in sections
+        if section.table in _ENTITY_BY_TABLE and _is_list(section)
+    }
+    return [section for section in sections if section.table not in listed or _is_list(section)]
 
 
-def _is_about(section: Section) -> bool:
-    return not {"ts", "week"} & section.look.roles.columns.keys()
+def _is_list(section: Section) -> bool:
+    return not set(_TIME_ROLES) & section.file.roles.columns.keys()

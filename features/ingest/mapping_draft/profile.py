@@ -1,19 +1,17 @@
-"""What the values of a column look like: numbers, dates and their format, ids, words.
-
-A sample of a column in, a Profile out; used by `roles`.
-"""
+"""Profile of a column: a sample of its values in, numbers, dates and their format out."""
 
 from dataclasses import dataclass
 from itertools import product
 
 import polars as pl
 
-from features.ingest.mapping_draft.words import meaning
+from features.ingest.mapping_draft.column_names import interpret_name
 from features.ingest.sources import parse
 
-# A column is of a kind where so many of its values are.
-_MOST = 0.97
-_DATED = 0.9
+# Minimum share of values that are numbers in a column of numbers, and dates in one of dates.
+_NUMERIC_SHARE = 0.97
+_DATED_SHARE = 0.9
+# Values on which date formats are tried.
 _CHECKED = 4_000
 _DATES = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d",
@@ -22,35 +20,36 @@ _DATES = (
 )  # fmt: skip
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S")
 _FORMATS = tuple("".join(pair) for pair in product(_DATES, _TIMES))
-_EPOCH = (8e8, 4e9)  # seconds: 1995 to 2096
+_EPOCH_SECONDS = (8e8, 4e9)  # 1995 to 2096
+_MILLISECONDS_FROM = 1e11
 
 
 @dataclass(frozen=True)
-class Profile:
-    """What a column's sample shows.
+class ColumnProfile:
+    """Properties of a column's sample.
 
     Attributes
     ----------
     name
-        In the source.
+        Name in the source.
     values
-        The sample, as text or as its own type.
+        The sample, as text or in its own type.
     filled, distinct
-        Share of rows with a value; number of different values.
+        Share of rows with a value; number of distinct values.
     numeric, whole, negative
-        Share of values that are numbers; of numbers that are whole; that are below 0.
+        Share of values that are numbers; shares of numbers that are whole, and below 0.
     decimal
-        The decimal mark of its numbers.
+        Decimal mark of the numbers.
     numbers
-        Its numbers, null where there is none.
+        The values as numbers, null where a value is none.
     dates
-        Its instants, where it holds any.
+        The values as timestamps, for columns of dates.
     date_format
-        Of its dates; None where they are ISO or typed.
-    doubt
-        What else its dates could be.
+        Format of the dates; None for ISO and typed dates.
+    alternative_format
+        Another format that fits as well; empty if there is none.
     zoned
-        Whether instants carry a zone.
+        Whether timestamps carry a time zone.
     """
 
     name: str
@@ -64,58 +63,67 @@ class Profile:
     numbers: pl.Series
     dates: pl.Series | None = None
     date_format: str | None = None
-    doubt: str = ""
+    alternative_format: str = ""
     zoned: bool = False
 
     @property
-    def rows(self) -> int:
-        """Number of values in the sample."""
+    def count(self) -> int:
+        """Number of values in the sample, at least 1."""
         return max(1, len(self.values) - self.values.null_count())
 
     @property
     def is_number(self) -> bool:
-        """Whether it holds numbers."""
-        return self.numeric >= _MOST
+        """Whether the column holds numbers."""
+        return self.numeric >= _NUMERIC_SHARE
 
     @property
     def repeats(self) -> float:
-        """How often a value occurs, on average."""
-        return self.rows / max(1, self.distinct)
+        """Mean number of occurrences of a value."""
+        return self.count / max(1, self.distinct)
 
 
-def profile(name: str, values: pl.Series) -> Profile:
-    """Look at a column's sample."""
-    shown = parse.text(values) if values.dtype == pl.String else values
-    filled = 1 - shown.null_count() / max(1, len(shown))
-    decimal, numbers = _numbers(shown)
-    there = numbers.drop_nulls()
-    present = max(1, len(shown) - shown.null_count())
-    dates, date_format, doubt, zoned = _dates(shown, numbers)
-    if dates is None:
-        dates, date_format = _periods(shown, numbers, meaning(name).stated)
-    return Profile(
+@dataclass(frozen=True)
+class _Dates:
+    """Dates of a column, see `ColumnProfile`; without values if the column holds no dates."""
+
+    values: pl.Series | None = None
+    form: str | None = None
+    alternative: str = ""
+    zoned: bool = False
+
+
+def profile_column(name: str, values: pl.Series) -> ColumnProfile:
+    """Profile a column's sample."""
+    values = parse.text(values) if values.dtype == pl.String else values
+    filled = 1 - values.null_count() / max(1, len(values))
+    decimal, numbers = _numbers(values)
+    present = numbers.drop_nulls()
+    dates = _dates(values, numbers)
+    if dates.values is None:
+        dates = _periods(values, numbers, interpret_name(name).properties)
+    return ColumnProfile(
         name,
-        shown,
+        values,
         filled,
-        shown.drop_nulls().n_unique(),
-        len(there) / present,
-        float((there == there.round()).mean() or 0),  # type: ignore[arg-type]
-        float((there < 0).mean() or 0),  # type: ignore[arg-type]
+        values.drop_nulls().n_unique(),
+        len(present) / max(1, len(values) - values.null_count()),
+        float((present == present.round()).mean() or 0),  # type: ignore[arg-type]
+        float((present < 0).mean() or 0),  # type: ignore[arg-type]
         decimal,
         numbers,
-        dates,
-        date_format,
-        doubt,
-        zoned,
+        dates.values,
+        dates.form,
+        dates.alternative,
+        dates.zoned,
     )
 
 
 def _numbers(values: pl.Series) -> tuple[str, pl.Series]:
-    """Read numbers with the decimal mark that reads more of them."""
+    """Parse numbers with the decimal mark that fits more values; returns mark and numbers."""
     point = parse.number(values, ".")
     if values.dtype != pl.String:
         return ".", point
-    # A lone comma before three digits may part thousands; before others it is a decimal mark.
+    # A single comma before three digits may separate thousands; otherwise it is a decimal mark.
     commas = values.str.contains(r"\d,\d{1,2}$|\d,\d{4,}$").sum()
     points = values.str.contains(r"\d\.\d+$").sum()
     if commas > points:
@@ -123,70 +131,67 @@ def _numbers(values: pl.Series) -> tuple[str, pl.Series]:
     return ".", point
 
 
-def _dates(values: pl.Series, numbers: pl.Series) -> tuple[pl.Series | None, str | None, str, bool]:
-    """Find out how dates are written: instants, format, doubt, whether they carry a zone."""
+def _dates(values: pl.Series, numbers: pl.Series) -> _Dates:
+    """Detect dates and their format."""
     dtype = values.dtype
     if dtype in (pl.Date, pl.Datetime):
         zone = getattr(dtype, "time_zone", None)
-        return parse.timestamp(values, None, None, zone), None, "", zone is not None
+        return _Dates(parse.timestamp(values, None, None, zone), zoned=zone is not None)
     if not (dtype == pl.String or dtype.is_integer()):
-        return None, None, "", False
+        return _Dates()
     present = len(values) - values.null_count()
     if not present:
-        return None, None, "", False
-    iso = parse.timestamp(values, None, None, None) if dtype == pl.String else None
-    if iso is not None and iso.len() - iso.null_count() >= _DATED * present:
-        return iso, None, "", False
+        return _Dates()
     if dtype == pl.String:
-        zoned = parse.timestamp(values, None, None, "UTC")
-        if zoned.len() - zoned.null_count() >= _DATED * present:
-            return zoned, None, "", True
+        for zone in (None, "UTC"):
+            dates = parse.timestamp(values, None, None, zone)
+            if dates.len() - dates.null_count() >= _DATED_SHARE * present:
+                return _Dates(dates, zoned=zone is not None)
     whole = numbers.drop_nulls()
     if len(whole) == present:
-        seconds = (whole / 1000).zip_with(whole >= 1e11, whole)
-        if seconds.is_between(*_EPOCH).all():
-            return parse.timestamp(values, parse.EPOCH, None, "UTC"), parse.EPOCH, "", True
+        seconds = (whole / 1000).zip_with(whole >= _MILLISECONDS_FROM, whole)
+        if seconds.is_between(*_EPOCH_SECONDS).all():
+            dates = parse.timestamp(values, parse.EPOCH, None, "UTC")
+            return _Dates(dates, parse.EPOCH, zoned=True)
         if not whole.is_between(19900101, 21001231).all():
-            return None, None, "", False
-    return _written_dates(parse.text(values))
+            return _Dates()
+    return _formatted_dates(parse.text(values))
 
 
-def _periods(
-    values: pl.Series, numbers: pl.Series, stated: tuple[str, ...]
-) -> tuple[pl.Series | None, str | None]:
-    """Read figures such as 202405 as weeks or months, where the name says that they are."""
-    for word, layout, most in (("week", "%G%V", 53), ("month", "%Y%m", 12)):
-        there = numbers.drop_nulls()
-        last = there % 100
-        likely = there.is_between(199001, 210053) & last.is_between(1, most)
-        if word in stated and len(there) and likely.all():
-            return parse.timestamp(parse.text(values), layout, None, None), layout
-    return None, None
+def _periods(values: pl.Series, numbers: pl.Series, properties: tuple[str, ...]) -> _Dates:
+    """Parse numbers such as 202405 as weeks or months, if the column's name says so."""
+    for word, form, last_period in (("week", "%G%V", 53), ("month", "%Y%m", 12)):
+        present = numbers.drop_nulls()
+        period = present % 100
+        likely = present.is_between(199001, 210053) & period.is_between(1, last_period)
+        if word in properties and len(present) and likely.all():
+            return _Dates(parse.timestamp(parse.text(values), form, None, None), form)
+    return _Dates()
 
 
-def _written_dates(values: pl.Series) -> tuple[pl.Series | None, str | None, str, bool]:
+def _formatted_dates(values: pl.Series) -> _Dates:
+    """Parse dates with the format that fits best."""
     checked = values.drop_nulls()
-    step = max(1, len(checked) // _CHECKED)
-    checked = checked.gather_every(step)
-    fitting = [layout for layout in _FORMATS if _share(checked, layout) >= _DATED]
+    checked = checked.gather_every(max(1, len(checked) // _CHECKED))
+    fitting = [form for form in _FORMATS if _share_parsed(checked, form) >= _DATED_SHARE]
     if not fitting:
-        return None, None, "", False
-    # Of two ways to read the same figures, records stand in the order of time in one.
-    steps = {layout: _unrest(parse.timestamp(checked, layout, None, None)) for layout in fitting}
-    best = min(fitting, key=lambda layout: (steps[layout], _FORMATS.index(layout)))
+        return _Dates()
+    # Records are mostly in chronological order, so that the right one of two formats gives
+    # smaller steps between rows.
+    steps = {form: _mean_step(parse.timestamp(checked, form, None, None)) for form in fitting}
+    best = min(fitting, key=lambda form: (steps[form], _FORMATS.index(form)))
+    others = [form for form in fitting if form != best and steps[form] < 2 * steps[best]]
     dates = parse.timestamp(values, best, None, None)
-    others = [layout for layout in fitting if layout != best and steps[layout] < 2 * steps[best]]
-    return dates, best, others[0] if others else "", False
+    return _Dates(dates, best, others[0] if others else "")
 
 
-def _share(values: pl.Series, layout: str) -> float:
-    found = parse.timestamp(values, layout, None, None)
-    years = found.dt.year()
+def _share_parsed(values: pl.Series, form: str) -> float:
+    years = parse.timestamp(values, form, None, None).dt.year()
     return float((years.is_between(1970, 2100)).sum()) / max(1, len(values))
 
 
-def _unrest(dates: pl.Series) -> float:
-    """How far dates jump from row to row, and how far they reach, in days."""
+def _mean_step(dates: pl.Series) -> float:
+    """Return the mean absolute difference of neighbouring dates in days, plus one."""
     days = dates.drop_nulls().cast(pl.Date).cast(pl.Int32)
-    jumps = days.diff().abs().mean()
-    return float(jumps or 0) + 1  # type: ignore[arg-type]
+    steps = days.diff().abs().mean()
+    return float(steps or 0) + 1  # type: ignore[arg-type]

@@ -1,15 +1,17 @@
-"""Which column is what: profiles of a file's columns in, roles out, with what is in doubt.
+"""Roles of a file's columns: column profiles in, canonical columns and attributes out.
 
-Names count first, then what the values allow; where names say nothing, values decide alone.
+A column's name decides first, among the roles that its values allow; if no name is informative,
+values alone decide.
 """
 
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from features.ingest.mapping_draft.profile import Profile
-from features.ingest.mapping_draft.words import Meaning, meaning
+from features.ingest.mapping_draft.column_names import NameMeaning, interpret_name
+from features.ingest.mapping_draft.profile import ColumnProfile
 
+# Role of the id of each entity.
 IDS = {
     "customer": "customer_id",
     "order": "order_id",
@@ -17,330 +19,388 @@ IDS = {
     "location": "location_id",
     "campaign": "campaign_id",
 }
-# An amount that belongs to a whole line grows with its units by this or more, of at most 1.
-_GROWS = 0.5
-# A column is an attribute of a thing where it takes one value for so many of its ids.
-_FIXED = 0.97
+# Minimum elasticity of a line's revenue with respect to its units: 1 for a constant price, 0 for
+# the price of a unit.
+_REVENUE_ELASTICITY = 0.5
+# Minimum number of lines with several units, to estimate the elasticity.
+_MIN_LINES = 20
+# An attribute takes one value for this share of an entity's ids, or more.
+_CONSTANT_SHARE = 0.97
+# Largest week number of a continuous count.
+_MAX_WEEK = 10_000
 _AMOUNTS = {"quantity", "price", "money", "cost", "discount", "on_hand", "week", "day"}
 _KINDS = {"sale", "return", "sent", "seen", "clicked", "visited", "redeemed"}
-ATTRIBUTES = ("name", "department", "category", "subcategory", "brand")
+PRODUCT_ATTRIBUTES = ("name", "department", "category", "subcategory", "brand")
+_LOCATION_ATTRIBUTES = ("region", "channel")
+
+Meanings = dict[str, NameMeaning]
 
 
 @dataclass
 class Roles:
-    """What the columns of one file are.
+    """Roles of the columns of one file.
 
     Attributes
     ----------
     columns
         Source column by role: ids, ts, quantity, unit_price, revenue, and so on.
     attributes
-        Source column by attribute, by the thing (product, customer, location) it describes.
+        Source column by attribute, by the entity (product, customer, location) it describes.
     notes
-        What could not be told, by role or column.
-    spare
-        Columns that were not used, with why.
+        Doubts, by role.
+    unused
+        Reasons why columns are not used, by column.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
-    spare: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
+
+    def is_assigned(self, name: str) -> bool:
+        """Whether a column has a role or is unused."""
+        assigned = set(self.columns.values()) | set(self.unused)
+        attributes = self.attributes.values()
+        return name in assigned or any(name in columns.values() for columns in attributes)
+
+    def unassigned(self, profiles: list[ColumnProfile]) -> list[ColumnProfile]:
+        """Return the columns without a role."""
+        return [column for column in profiles if not self.is_assigned(column.name)]
+
+    def profile(self, role: str, profiles: list[ColumnProfile]) -> ColumnProfile | None:
+        """Return the profile of the column with a role; None if there is none."""
+        name = self.columns.get(role)
+        return next((column for column in profiles if column.name == name), None)
 
 
-def find_roles(profiles: list[Profile]) -> Roles:
-    """Decide what each column is."""
+def find_roles(profiles: list[ColumnProfile]) -> Roles:
+    """Assign a role to each column of a file."""
     roles = Roles()
-    said = {one.name: meaning(one.name) for one in profiles}
-    by_name = {one.name: one for one in profiles}
-    _dates(roles, profiles, said)
-    _ids(roles, profiles, said)
-    _amounts(roles, profiles, said)
+    meanings = {column.name: interpret_name(column.name) for column in profiles}
+    _assign_dates(roles, profiles, meanings)
+    _assign_ids(roles, profiles, meanings)
+    _assign_amounts(roles, profiles, meanings)
     if not roles.columns.keys() & set(IDS.values()):
-        _ids_by_content(roles, profiles)
-    _others(roles, profiles, said)
-    _attributes(roles, by_name, said)
+        _assign_customer_by_values(roles, profiles)
+    _assign_others(roles, profiles, meanings)
+    _assign_attributes(roles, profiles, meanings)
     return roles
 
 
-def _taken(roles: Roles, name: str) -> bool:
-    named = set(roles.columns.values()) | set(roles.spare)
-    return name in named or any(name in found.values() for found in roles.attributes.values())
-
-
-def _dates(roles: Roles, profiles: list[Profile], said: dict[str, Meaning]) -> None:
-    """Find the instant of a record, or the first and last day of a span."""
+def _assign_dates(roles: Roles, profiles: list[ColumnProfile], meanings: Meanings) -> None:
+    """Assign the timestamp of a record, or the first and last day of a span."""
     dated = [
-        one
-        for one in profiles
-        if one.dates is not None and (one.date_format != "%Y%m%d" or _is_day(said[one.name], one))
+        column
+        for column in profiles
+        if column.dates is not None
+        and (column.date_format != "%Y%m%d" or _is_day(meanings[column.name], column))
     ]
-    spans = {said[one.name].ends: one.name for one in dated if said[one.name].ends}
-    if {"first", "last"} <= spans.keys():
-        roles.columns |= {"from_day": spans["first"], "last_day": spans["last"]}
-        dated = [one for one in dated if one.name not in spans.values()]
-    # The record's own instant: named so, filled, and as fine as there is.
-    dated.sort(key=lambda one: (not said[one.name].stated, -one.filled, -_fineness(one)))
-    for one in dated:
+    bounds = {
+        meanings[column.name].boundary: column.name
+        for column in dated
+        if meanings[column.name].boundary
+    }
+    if {"first", "last"} <= bounds.keys():
+        roles.columns |= {"from_day": bounds["first"], "last_day": bounds["last"]}
+        dated = [column for column in dated if column.name not in bounds.values()]
+    # Preferably a column with a telling name, then the most filled, then the finest one.
+    dated.sort(
+        key=lambda column: (
+            not meanings[column.name].properties,
+            -column.filled,
+            -_distinct_dates(column),
+        )
+    )
+    for column in dated:
         if "ts" not in roles.columns and "from_day" not in roles.columns:
-            roles.columns["ts"] = one.name
+            roles.columns["ts"] = column.name
         else:
-            roles.spare[one.name] = "another date"
+            roles.unused[column.name] = "another date"
     if dated or "from_day" in roles.columns:
         return
-    for one in profiles:
-        weeks = "week" in said[one.name].stated and one.is_number and one.whole == 1
-        if weeks and float(one.numbers.max() or 0) < 10_000:  # type: ignore[arg-type]
-            roles.columns["week"] = one.name
+    for column in profiles:
+        is_week = "week" in meanings[column.name].properties
+        is_whole = column.is_number and column.whole == 1
+        if is_week and is_whole and float(column.numbers.max() or 0) < _MAX_WEEK:  # type: ignore[arg-type]
+            roles.columns["week"] = column.name
             return
 
 
-def _is_day(said: Meaning, one: Profile) -> bool:
-    """Whether figures such as 20240102 are days: by name, or since nothing else repeats so."""
-    return "date" in said.stated or not (said.things or said.stated) or one.repeats > 1.5
+def _is_day(meaning: NameMeaning, column: ColumnProfile) -> bool:
+    """Whether numbers such as 20240102 are days: by name, or by their repetition."""
+    is_unnamed = not (meaning.entities or meaning.properties)
+    return "date" in meaning.properties or is_unnamed or column.repeats > 1.5
 
 
-def _fineness(one: Profile) -> int:
-    assert one.dates is not None  # noqa: S101
-    return one.dates.n_unique()
+def _distinct_dates(column: ColumnProfile) -> int:
+    assert column.dates is not None  # noqa: S101
+    return column.dates.n_unique()
 
 
-def _ids(roles: Roles, profiles: list[Profile], said: dict[str, Meaning]) -> None:
-    """Find ids by name: about one thing, and nothing stated of it."""
-    for thing, role in IDS.items():
-        fitting = [
-            one
-            for one in profiles
-            if said[one.name].things[-1:] == (thing,)
-            and not said[one.name].stated
-            and not _taken(roles, one.name)
-            and (one.dates is None or one.date_format == "%Y%m%d")
-            and _could_be_id(one)
+def _assign_ids(roles: Roles, profiles: list[ColumnProfile], meanings: Meanings) -> None:
+    """Assign ids by name: the name mentions an entity and no property."""
+    for entity, role in IDS.items():
+        candidates = [
+            column
+            for column in roles.unassigned(profiles)
+            if meanings[column.name].entities[-1:] == (entity,)
+            and not meanings[column.name].properties
+            and (column.dates is None or column.date_format == "%Y%m%d")
+            and _may_be_id(column)
         ]
-        # Of several, the one that tells most of them apart.
-        fitting.sort(key=lambda one: (-one.distinct, one.filled))
-        for one in fitting[:1]:
-            roles.columns[role] = one.name
+        # The candidate with the most distinct values.
+        candidates.sort(key=lambda column: (-column.distinct, column.filled))
+        for column in candidates[:1]:
+            roles.columns[role] = column.name
 
 
-def _could_be_id(one: Profile) -> bool:
-    fractions = one.is_number and one.whole < 1 and not one.values.dtype.is_integer()
-    return not fractions and one.negative < 0.5
+def _may_be_id(column: ColumnProfile) -> bool:
+    is_integer = column.values.dtype.is_integer()
+    has_fractions = column.is_number and column.whole < 1 and not is_integer
+    return not has_fractions and column.negative < 0.5
 
 
-def _amounts(roles: Roles, profiles: list[Profile], said: dict[str, Meaning]) -> None:
-    """Find units and money among the numbers, by name and by how they go together."""
-    free = [one for one in profiles if one.is_number and not _taken(roles, one.name)]
-    free = [one for one in free if not said[one.name].things or said[one.name].stated]
-    free = [one for one in free if set(said[one.name].stated) <= _AMOUNTS]
+def _assign_amounts(roles: Roles, profiles: list[ColumnProfile], meanings: Meanings) -> None:
+    """Assign units and money among the numbers, by name and by their relation."""
+    numbers = [
+        column
+        for column in roles.unassigned(profiles)
+        if column.is_number
+        and (not meanings[column.name].entities or meanings[column.name].properties)
+        and set(meanings[column.name].properties) <= _AMOUNTS
+    ]
 
-    def named(*words: str) -> list[Profile]:
+    def named(property_: str) -> list[ColumnProfile]:
         return [
-            one
-            for one in free
-            if set(words) & set(said[one.name].stated) and not _taken(roles, one.name)
+            column
+            for column in roles.unassigned(numbers)
+            if property_ in meanings[column.name].properties
         ]
 
-    for one in named("cost"):
-        roles.spare[one.name] = "a cost"
-    for one in named("discount"):
-        if one.negative > 0:
-            roles.spare[one.name] = "a discount with a minus; Foresell wants it without"
+    for column in named("cost"):
+        roles.unused[column.name] = "a cost"
+    for column in named("discount"):
+        if column.negative > 0:
+            roles.unused[column.name] = "a negative discount; discounts have to be positive"
         elif "discount" in roles.columns:
-            roles.spare[one.name] = "a further discount"
+            roles.unused[column.name] = "a further discount"
         else:
-            roles.columns["discount"] = one.name
-    for one in named("on_hand")[:1]:
-        roles.columns["on_hand"] = one.name
+            roles.columns["discount"] = column.name
+    for column in named("on_hand")[:1]:
+        roles.columns["on_hand"] = column.name
     money, prices = named("money"), named("price")
-    counts = [one for one in named("quantity") if one not in money]
+    counts = [column for column in named("quantity") if column not in money]
     if not counts:
-        # A plain amount of whole numbers beside another one of money counts units.
-        whole = [one for one in money if one.whole == 1]
+        # An amount of whole numbers beside another amount counts units.
+        whole = [column for column in money if column.whole == 1]
         if whole and (len(money) + len(prices) > 1 or _is_units(whole[0])):
             counts = [whole[0]]
-    for one in counts[:1]:
-        roles.columns["quantity"] = one.name
-    left = [one for one in [*money, *prices] if not _taken(roles, one.name)]
-    if not left and not (named("quantity") or counts):
-        left = _nameless_amounts(roles, free, said)
-    units = _numbers_of(roles, profiles, "quantity")
-    paid = [one for one in left if one in money and one not in prices] or left
-    for one in paid[:1]:
-        role, sure = _money_role(one, units, _groups(roles, profiles), said[one.name])
-        roles.columns[role] = one.name
-        if not sure:
-            roles.notes[role] = f"{one.name} could be the {_other(role)}"
-        left.remove(one)
-    for one in left:
-        both = "revenue" in roles.columns or "unit_price" in roles.columns
-        role = "price" if both and one in prices else ""
-        if role and role not in roles.columns:
-            roles.columns[role] = one.name
+    for column in counts[:1]:
+        roles.columns["quantity"] = column.name
+    amounts = roles.unassigned([*money, *prices])
+    if not amounts and not (named("quantity") or counts):
+        amounts = _amounts_by_values(roles, numbers, meanings)
+    paid = [column for column in amounts if column in money and column not in prices] or amounts
+    for column in paid[:1]:
+        _assign_money(roles, profiles, column, meanings[column.name])
+        amounts.remove(column)
+    has_amount = bool({"revenue", "unit_price"} & roles.columns.keys())
+    for column in amounts:
+        if has_amount and column in prices and "price" not in roles.columns:
+            roles.columns["price"] = column.name
         else:
-            roles.spare[one.name] = "a further amount"
+            roles.unused[column.name] = "a further amount"
 
 
-def _other(role: str) -> str:
-    return "price of a unit" if role == "revenue" else "revenue of the whole line"
+def _assign_money(
+    roles: Roles, profiles: list[ColumnProfile], column: ColumnProfile, meaning: NameMeaning
+) -> None:
+    """Assign revenue or unit_price to a column, with a note if it is uncertain."""
+    quantity = roles.profile("quantity", profiles)
+    products = roles.profile("product_id", profiles)
+    role, certain = _money_role(column, quantity, products, meaning)
+    roles.columns[role] = column.name
+    if not certain:
+        other = "price of a unit" if role == "revenue" else "revenue of the whole line"
+        roles.notes[role] = f"{column.name} could be the {other}"
 
 
-def _is_units(one: Profile) -> bool:
-    """Whether whole numbers are such as counts of units are: small, and few different ones."""
-    high = one.numbers.quantile(0.9)
-    return one.whole == 1 and high is not None and abs(high) <= 100
+def _is_units(column: ColumnProfile) -> bool:
+    """Whether whole numbers are as small as counts of units."""
+    high = column.numbers.quantile(0.9)
+    return column.whole == 1 and high is not None and abs(high) <= 100
 
 
-def _nameless_amounts(roles: Roles, free: list[Profile], said: dict[str, Meaning]) -> list[Profile]:
-    """Take numbers without a telling name: fractions for money, small whole ones for units."""
-    open_ = [
-        one
-        for one in free
-        if not said[one.name].stated and not _taken(roles, one.name) and one.dates is None
+def _amounts_by_values(
+    roles: Roles, numbers: list[ColumnProfile], meanings: Meanings
+) -> list[ColumnProfile]:
+    """Return money among columns without a telling name, and assign units.
+
+    Fractions are money, small whole numbers are units.
+    """
+    unnamed = [
+        column
+        for column in roles.unassigned(numbers)
+        if not meanings[column.name].properties and column.dates is None
     ]
-    units = [one for one in open_ if _is_units(one) and one.repeats > 20]
-    money = [one for one in open_ if one.whole < 1]
+    units = [column for column in unnamed if _is_units(column) and column.repeats > 20]
+    money = [column for column in unnamed if column.whole < 1]
     if units and money:
-        roles.columns["quantity"] = units[-1].name
-        roles.notes["quantity"] = f"that {units[-1].name} counts units is a guess by its values"
+        name = units[-1].name
+        roles.columns["quantity"] = name
+        roles.notes["quantity"] = f"{name} was taken for units by its values"
     return money[-1:]
 
 
-def _numbers_of(roles: Roles, profiles: list[Profile], role: str) -> pl.Series | None:
-    name = roles.columns.get(role)
-    return next((one.numbers for one in profiles if one.name == name), None)
-
-
-def _groups(roles: Roles, profiles: list[Profile]) -> pl.Series | None:
-    name = roles.columns.get("product_id")
-    return next((one.values.cast(pl.String) for one in profiles if one.name == name), None)
-
-
 def _money_role(
-    one: Profile, units: pl.Series | None, products: pl.Series | None, said: Meaning
+    column: ColumnProfile,
+    quantity: ColumnProfile | None,
+    products: ColumnProfile | None,
+    meaning: NameMeaning,
 ) -> tuple[str, bool]:
-    """Tell a unit's price from a line's revenue by whether it grows with the units."""
-    by_name = "unit_price" if "price" in said.stated and "money" not in said.stated else "revenue"
-    if units is None:
+    """Decide between a unit's price and a line's revenue; returns role and certainty.
+
+    For each product, amounts of lines with several units are compared with the median amount of
+    a single unit: revenue grows with the units, a price does not.
+    """
+    is_price = "price" in meaning.properties and "money" not in meaning.properties
+    role_by_name = "unit_price" if is_price else "revenue"
+    if quantity is None:
         return "revenue", True
-    frame = pl.DataFrame({"units": units, "paid": one.numbers.abs()}).with_columns(
-        (products if products is not None else pl.Series([""] * len(units))).alias("product")
-    )
-    frame = frame.filter(pl.col("units") > 0, pl.col("paid") > 0)
-    single = frame.filter(pl.col("units") == 1).group_by("product").agg(one=pl.col("paid").median())
-    several = frame.filter(pl.col("units") > 1).join(single, on="product")
-    if several.height < 20:
-        return by_name, "unit" in one.name.lower() or by_name == "revenue"
-    growth = several.select(
-        ((pl.col("paid") / pl.col("one")).log() / pl.col("units").log()).median()
-    ).item()
-    return ("revenue" if growth > _GROWS else "unit_price"), True
+    no_products = pl.Series([""] * len(quantity.numbers))
+    product = no_products if products is None else products.values.cast(pl.String)
+    lines = pl.DataFrame(
+        {"units": quantity.numbers, "paid": column.numbers.abs(), "product": product}
+    ).filter(pl.col("units") > 0, pl.col("paid") > 0)
+    single = lines.filter(pl.col("units") == 1)
+    single = single.group_by("product").agg(pl.col("paid").median().alias("single"))
+    several = lines.filter(pl.col("units") > 1).join(single, on="product")
+    if several.height < _MIN_LINES:
+        return role_by_name, "unit" in column.name.lower() or role_by_name == "revenue"
+    ratio = (pl.col("paid") / pl.col("single")).log()
+    elasticity = several.select((ratio / pl.col("units").log()).median()).item()
+    return ("revenue" if elasticity > _REVENUE_ELASTICITY else "unit_price"), True
 
 
-def _ids_by_content(roles: Roles, profiles: list[Profile]) -> None:
-    """Without a name that tells, take a customer's id to be what repeats and is no amount."""
-    free = [
-        one
-        for one in profiles
-        if not _taken(roles, one.name)
-        and one.dates is None
-        and one.whole in (0, 1)
-        and (not one.is_number or one.whole == 1)
-        and one.filled > 0.5
-        and one.distinct > 20
+def _assign_customer_by_values(roles: Roles, profiles: list[ColumnProfile]) -> None:
+    """Assign the customer in a file without any named id: the first column of whole values."""
+    candidates = [
+        column
+        for column in roles.unassigned(profiles)
+        if column.dates is None
+        and column.whole in (0, 1)
+        and (not column.is_number or column.whole == 1)
+        and column.filled > 0.5
+        and column.distinct > 20
     ]
-    if free and "ts" in roles.columns:
-        roles.columns["customer_id"] = free[0].name
-        roles.notes["customer_id"] = f"that {free[0].name} is the customer is a guess by its values"
+    if candidates and "ts" in roles.columns:
+        name = candidates[0].name
+        roles.columns["customer_id"] = name
+        roles.notes["customer_id"] = f"{name} was taken for the customer by its values"
 
 
-def _others(roles: Roles, profiles: list[Profile], said: dict[str, Meaning]) -> None:
-    """Find line numbers, channels, kinds and flags by name."""
-    for one in profiles:
-        if _taken(roles, one.name):
-            continue
-        stated = said[one.name].stated
-        things = said[one.name].things
-        if (
-            "line" in stated and one.is_number and one.whole == 1 and "order_id" in roles.columns
-        ) or _is_line(roles, one, profiles):
-            roles.columns["line"] = one.name
-        elif "kind" not in roles.columns and _is_kind(one):
-            roles.columns["kind"] = one.name
-        elif "channel" in stated and not things and one.distinct <= 50:
-            roles.columns["channel"] = one.name
-        elif ("on_sale" in stated or set(stated) == {"discount"}) and one.distinct <= 2:
-            roles.columns["on_sale"] = one.name
-        elif things[-1:] == ("campaign",) and not stated and "campaign_id" not in roles.columns:
-            roles.columns["campaign_id"] = one.name
+def _assign_others(roles: Roles, profiles: list[ColumnProfile], meanings: Meanings) -> None:
+    """Assign line numbers, channels, kinds and flags."""
+    for column in roles.unassigned(profiles):
+        properties = meanings[column.name].properties
+        entities = meanings[column.name].entities
+        if _is_line(roles, column, profiles, properties):
+            roles.columns["line"] = column.name
+        elif "kind" not in roles.columns and _is_kind(column):
+            roles.columns["kind"] = column.name
+        elif "channel" in properties and not entities and column.distinct <= 50:
+            roles.columns["channel"] = column.name
+        elif ("on_sale" in properties or set(properties) == {"discount"}) and column.distinct <= 2:
+            roles.columns["on_sale"] = column.name
+        elif (
+            entities[-1:] == ("campaign",) and not properties and "campaign_id" not in roles.columns
+        ):
+            roles.columns["campaign_id"] = column.name
 
 
-def _is_kind(one: Profile) -> bool:
-    """Whether a column says sale or return, or what reached a customer."""
-    if one.is_number or one.distinct > len(_KINDS):
+def _is_kind(column: ColumnProfile) -> bool:
+    """Whether the values are kinds of order lines or touchpoints."""
+    if column.is_number or column.distinct > len(_KINDS):
         return False
-    return one.distinct > 0 and set(one.values.drop_nulls().cast(pl.String)) <= _KINDS
+    return column.distinct > 0 and set(column.values.drop_nulls().cast(pl.String)) <= _KINDS
 
 
-def _is_line(roles: Roles, one: Profile, profiles: list[Profile]) -> bool:
-    """Whether small whole numbers tell the rows of an order apart, beginning at 0 or 1."""
+def _is_line(
+    roles: Roles,
+    column: ColumnProfile,
+    profiles: list[ColumnProfile],
+    properties: tuple[str, ...],
+) -> bool:
+    """Whether a column numbers the lines of orders: by name, or by distinct numbers from 0 or 1."""
+    is_whole = column.is_number and column.whole == 1
+    if "line" in properties and is_whole and "order_id" in roles.columns:
+        return True
     if {"order_id", "product_id"} - roles.columns.keys() or "line" in roles.columns:
         return False
-    if not one.is_number or one.whole < 1 or one.filled < 1 or one.numbers.min() not in (0, 1):
+    if not is_whole or column.filled < 1 or column.numbers.min() not in (0, 1):
         return False
-    orders = next(other for other in profiles if other.name == roles.columns["order_id"])
-    pairs = pl.DataFrame({"order": orders.values.cast(pl.String), "line": one.numbers})
-    return orders.repeats > 1.1 and one.distinct > 1 and pairs.n_unique() == pairs.height
+    orders = roles.profile("order_id", profiles)
+    assert orders is not None  # noqa: S101
+    pairs = pl.DataFrame({"order": orders.values.cast(pl.String), "line": column.numbers})
+    return orders.repeats > 1.1 and column.distinct > 1 and pairs.n_unique() == pairs.height
 
 
-def _attributes(roles: Roles, by_name: dict[str, Profile], said: dict[str, Meaning]) -> None:
-    """Give what is left to the thing it is an attribute of: named so, and fixed for its ids."""
-    things = {
-        thing: by_name[roles.columns[IDS[thing]]]
-        for thing in ("product", "customer", "location")
-        if IDS[thing] in roles.columns
+def _assign_attributes(roles: Roles, profiles: list[ColumnProfile], meanings: Meanings) -> None:
+    """Assign the remaining columns to the entity whose ids determine their values."""
+    ids = {
+        entity: roles.profile(IDS[entity], profiles)
+        for entity in ("product", "customer", "location")
+        if IDS[entity] in roles.columns
     }
-    for name, one in by_name.items():
-        if _taken(roles, name):
+    for column in profiles:
+        name = column.name
+        if roles.is_assigned(name):
             continue
-        if one.distinct <= 1 and not set(said[name].stated) & set(ATTRIBUTES):
-            roles.spare[name] = "always the same" if one.distinct else "empty"
+        properties = meanings[name].properties
+        is_product_attribute = bool(set(properties) & set(PRODUCT_ATTRIBUTES))
+        if column.distinct <= 1 and not is_product_attribute:
+            roles.unused[name] = "constant" if column.distinct else "empty"
             continue
-        holders = [thing for thing, ids in things.items() if _is_fixed(ids, one)]
-        named = [thing for thing in said[name].things if thing in holders]
-        if not holders:
-            when = by_name.get(roles.columns.get("ts") or roles.columns.get("week", ""))
-            told = when is not None and when.repeats > 2 and _is_fixed(when, one)
-            roles.spare[name] = f"told by {when.name}" if told and when else "not known what it is"
+        owners = [entity for entity, id_ in ids.items() if id_ and _determines(id_, column)]
+        if not owners:
+            roles.unused[name] = _reason_unused(roles, profiles, column)
             continue
-        stated = said[name].stated
-        product = "product" in holders and set(stated) & set(ATTRIBUTES)
-        thing = named[0] if named else "product" if product else holders[-1]
-        here = roles.attributes.setdefault(thing, {})
-        here[_attribute(thing, name, stated, here)] = name
+        named = [entity for entity in meanings[name].entities if entity in owners]
+        is_product = "product" in owners and is_product_attribute
+        owner = named[0] if named else "product" if is_product else owners[-1]
+        attributes = roles.attributes.setdefault(owner, {})
+        attributes[_attribute_name(owner, name, properties, attributes)] = name
 
 
-def _is_fixed(ids: Profile, one: Profile) -> bool:
-    """Whether a column takes one value for nearly every id, and says more than the id itself."""
+def _reason_unused(roles: Roles, profiles: list[ColumnProfile], column: ColumnProfile) -> str:
+    role = "ts" if "ts" in roles.columns else "week"
+    time = roles.profile(role, profiles)
+    if time is not None and time.repeats > 2 and _determines(time, column):
+        return f"determined by {time.name}"
+    return "not recognised"
+
+
+def _determines(key: ColumnProfile, column: ColumnProfile) -> bool:
+    """Whether nearly every value of a key that repeats has one value of the column."""
     pairs = pl.DataFrame(
-        {"id": ids.values.cast(pl.String), "value": one.values.cast(pl.String)}
+        {"key": key.values.cast(pl.String), "value": column.values.cast(pl.String)}
     ).drop_nulls()
     if pairs.is_empty():
         return False
-    counts = pairs.group_by("id").agg(pl.col("value").n_unique(), pl.len().alias("rows"))
-    seen = counts if ids.repeats < 1.01 else counts.filter(pl.col("rows") > 1)
-    if seen.is_empty():
+    counts = pairs.group_by("key").agg(pl.col("value").n_unique(), pl.len().alias("rows"))
+    repeated = counts if key.repeats < 1.01 else counts.filter(pl.col("rows") > 1)
+    if repeated.is_empty():
         return False
-    return float((seen.get_column("value") == 1).mean() or 0) >= _FIXED  # type: ignore[arg-type]
+    constant = (repeated.get_column("value") == 1).mean()
+    return float(constant or 0) >= _CONSTANT_SHARE  # type: ignore[arg-type]
 
 
-def _attribute(thing: str, name: str, stated: tuple[str, ...], taken: dict[str, str]) -> str:
-    if thing == "product":
-        for role in stated:
-            if role in ATTRIBUTES and role not in taken:
-                return role
-    if thing == "location":
-        for role in stated:
-            if role in ("region", "channel") and role not in taken:
-                return role
+def _attribute_name(
+    entity: str, name: str, properties: tuple[str, ...], attributes: dict[str, str]
+) -> str:
+    """Return the canonical name of an attribute, or the column's name in lower case."""
+    known = {"product": PRODUCT_ATTRIBUTES, "location": _LOCATION_ATTRIBUTES}.get(entity, ())
+    for property_ in properties:
+        if property_ in known and property_ not in attributes:
+            return property_
     return "".join(letter if letter.isalnum() else "_" for letter in name.lower()).strip("_")

@@ -1,31 +1,40 @@
-"""What a draft is made of: files with what was found in them, and the sources they become.
-
-`draft` finds the sources, `written` says them in the words of a mapping.
-"""
+"""Data of a draft: the profile of each file, and the table sources that it becomes."""
 
 from dataclasses import dataclass, field
 
-from features.ingest.mapping_draft.odd_rows import Oddities
-from features.ingest.mapping_draft.profile import Profile
+from features.ingest.mapping_draft.non_sales import NonSales
+from features.ingest.mapping_draft.profile import ColumnProfile
 from features.ingest.mapping_draft.roles import Roles
 from features.ingest.mapping_draft.sample import Sample
 
 
 @dataclass
-class Look:
-    """One file, and what was found in it."""
+class FileProfile:
+    """A sampled file with its columns' profiles and roles.
+
+    Attributes
+    ----------
+    sample
+        The sample.
+    columns
+        Profiles by column name.
+    roles
+        Roles of the columns.
+    non_sales
+        Rows that are no sales.
+    """
 
     sample: Sample
-    profiles: dict[str, Profile]
+    columns: dict[str, ColumnProfile]
     roles: Roles
-    oddities: Oddities
+    non_sales: NonSales
 
-    def of(self, role: str) -> Profile:
-        """Return what was found of the column that plays a role."""
-        return self.profiles[self.roles.columns[role]]
+    def column(self, role: str) -> ColumnProfile:
+        """Return the profile of the column with a role."""
+        return self.columns[self.roles.columns[role]]
 
-    def unique(self, *roles: str) -> float:
-        """Share of rows that these columns tell apart."""
+    def distinct_share(self, *roles: str) -> float:
+        """Return the number of distinct combinations of columns, as a share of the rows."""
         names = [self.roles.columns[role] for role in roles]
         frame = self.sample.frame.select(names)
         return frame.n_unique() / max(1, frame.height)
@@ -33,10 +42,22 @@ class Look:
 
 @dataclass
 class Section:
-    """One source of one table, as it will be written."""
+    """One source of one table in the draft.
+
+    Attributes
+    ----------
+    table
+        The canonical table.
+    file
+        The file.
+    columns, constants
+        As in the mapping.
+    notes
+        Comments for the reader of the draft.
+    """
 
     table: str
-    look: Look
+    file: FileProfile
     columns: dict[str, str]
     constants: dict[str, object] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -1,7 +1,6 @@
-"""What the names of columns say: words of several languages, by what they mean to a retailer.
+"""Meaning of column names, in several languages: a name in, entities and properties out.
 
-A column's name in, what it is about (a customer, a product) and what it states of it (a date, a
-price) out; used by `roles`.
+An entity has ids (a customer, a product); a property describes it (a date, a price).
 """
 
 import re
@@ -9,8 +8,8 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 
-# Things that have ids.
-THINGS = {
+# Words by entity.
+ENTITIES = {
     "customer": """customer cust client kunde kunden kundin member email
         household households hh user shopper loyalty buyer cliente acheteur klant
         visitor consumer who wer patron panelist guest card karte carte tarjeta hshd kd""",
@@ -25,8 +24,8 @@ THINGS = {
         warehouse magasin tienda tiendas negozio winkel filial loja""",
     "campaign": "campaign campaigns kampagne campagne campana",
 }
-# What is stated of a thing.
-STATED = {
+# Words by property.
+PROPERTIES = {
     "date": """date datetime timestamp time ts dt datum zeit fecha jour tag created when
         when wann zeitpunkt heure hora uhrzeit zeitstempel day dates""",
     "week": "week weeks wk woche semaine semana kw settimana",
@@ -56,69 +55,86 @@ STATED = {
         feature featured display""",
     "region": "region city stadt state bundesland ville ciudad citta country land pays pais",
 }
-# Say that a thing's id is meant, or nothing.
+# Words that denote an id, or have no meaning of their own.
 _FILLERS = """id ids no nr number num nbr code key nummer numero cod codigo codice ref identifier
     n of de la du des le per in pro el di da x"""
-_THING_OF = {word: thing for thing, words in THINGS.items() for word in words.split()}
-_STATED_OF = {word: said for said, words in STATED.items() for word in words.split()}
-_VOCABULARY = {*_THING_OF, *_STATED_OF, *(word for word in _FILLERS.split() if len(word) > 1)}
+_ENTITY_BY_WORD = {word: entity for entity, words in ENTITIES.items() for word in words.split()}
+_PROPERTY_BY_WORD = {
+    word: property_ for property_, words in PROPERTIES.items() for word in words.split()
+}
+_VOCABULARY = {
+    *_ENTITY_BY_WORD,
+    *_PROPERTY_BY_WORD,
+    *(word for word in _FILLERS.split() if len(word) > 1),
+}
 _START = {"from", "start", "begin", "von", "ab", "valid", "debut", "inicio", "since"}
 _END = {"to", "until", "end", "till", "bis", "fin", "last", "ende"}
 
 
 @dataclass(frozen=True)
-class Meaning:
-    """What a name says: of which things, what is stated, and whether of a span's end."""
+class NameMeaning:
+    """Meaning of a column name.
 
-    things: tuple[str, ...]
-    stated: tuple[str, ...]
-    ends: str = ""  # "first" or "last"
-    plain: str = ""  # the name in lower case, letters and digits only
+    Attributes
+    ----------
+    entities, properties
+        Entities and properties that the name mentions, in order.
+    boundary
+        `first` or `last` for the boundary of a time span, otherwise empty.
+    """
+
+    entities: tuple[str, ...]
+    properties: tuple[str, ...]
+    boundary: str = ""
 
 
 @cache
-def meaning(name: str) -> Meaning:
-    """Read a column's name."""
+def interpret_name(name: str) -> NameMeaning:
+    """Interpret the words of a column name."""
     words = _words(name)
-    plain = "".join(words)
-    # One word for what two would say elsewhere.
-    if plain in ("stockcode", "stockid", "stockno"):
-        return Meaning(("product",), (), plain=plain)
-    ends = "first" if _START & set(words) else "last" if _END & set(words) else ""
-    things = [_THING_OF[word] for word in words if word in _THING_OF]
-    stated = [_STATED_OF[word] for word in words if word in _STATED_OF]
+    # One word for what other names say in two.
+    if "".join(words) in ("stockcode", "stockid", "stockno"):
+        return NameMeaning(("product",), ())
+    boundary = "first" if _START & set(words) else "last" if _END & set(words) else ""
+    entities = [_ENTITY_BY_WORD[word] for word in words if word in _ENTITY_BY_WORD]
+    properties = [_PROPERTY_BY_WORD[word] for word in words if word in _PROPERTY_BY_WORD]
     if ("stock" in words and len(words) == 1) or {"on", "hand"} <= set(words):
-        things, stated = [], ["on_hand"]
+        entities, properties = [], ["on_hand"]
     if "on" in words and "sale" in words:
-        things, stated = [], ["on_sale"]
-    if "product" in things and "line" in stated:
-        # A line item is what was bought.
-        stated.remove("line")
-    if "quantity" in stated:
-        # The price of a unit is a price; sales counted in units are units.
-        beside = "quantity" if "price" in stated else "money"
-        stated = [word for word in stated if word != beside]
-    if {"sub"} & set(words) and "category" in stated:
-        stated = ["subcategory" if word == "category" else word for word in stated]
-    return Meaning(tuple(dict.fromkeys(things)), tuple(dict.fromkeys(stated)), ends, plain)
+        entities, properties = [], ["on_sale"]
+    if "product" in entities and "line" in properties:
+        # A "line item" is a product.
+        properties.remove("line")
+    if "quantity" in properties:
+        # "Unit price" is a price; "unit sales" are units.
+        surplus = "quantity" if "price" in properties else "money"
+        properties = [property_ for property_ in properties if property_ != surplus]
+    if {"sub"} & set(words) and "category" in properties:
+        properties = [
+            "subcategory" if property_ == "category" else property_ for property_ in properties
+        ]
+    return NameMeaning(tuple(dict.fromkeys(entities)), tuple(dict.fromkeys(properties)), boundary)
 
 
 def _words(name: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    parted = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", plain)
-    words = re.findall(r"[a-z]+", parted.lower())
-    return [part for word in words for part in _parts(word)]
+    decomposed = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
+    plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    separated = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", plain)
+    words = re.findall(r"[a-z]+", separated.lower())
+    return [part for word in words for part in _split_compound(word)]
 
 
-def _parts(word: str) -> list[str]:
-    """Take a word apart where it is put together of known ones, such as kundennr."""
+def _split_compound(word: str) -> list[str]:
+    """Split a compound of known words, such as kundennr."""
     if word in _VOCABULARY or len(word) < 5:
         return [word]
-    for cut in range(len(word) - 2, 2, -1):
-        head, tail = word[:cut], word[cut:]
-        if head in _VOCABULARY and tail in _VOCABULARY:
+    for end in range(len(word) - 2, 2, -1):
+        head, tail = word[:end], word[end:]
+        if head not in _VOCABULARY:
+            continue
+        if tail in _VOCABULARY:
             return [head, tail]
-        if head in _VOCABULARY and (rest := _parts(tail)) and all(x in _VOCABULARY for x in rest):
-            return [head, *rest]
+        parts = _split_compound(tail)
+        if all(part in _VOCABULARY for part in parts):
+            return [head, *parts]
     return [word]
