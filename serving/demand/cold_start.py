@@ -14,7 +14,7 @@ from features.demand.series import GROUPS
 from features.errors import NotFound
 from features.typing import Floats
 from training.models.demand.distribution import negative_binomial_quantiles
-from training.models.demand.publish import load_cold_start
+from training.models.demand.publish import load_analogues
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ColdStartForecaster:
     @classmethod
     def load(cls, folder: Path, quantiles: Sequence[float]) -> Self:
         """Read a published demand folder."""
-        return cls(load_cold_start(folder), tuple(quantiles))
+        return cls(load_analogues(folder), tuple(quantiles))
 
     @property
     def attributes(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Forecasts that are computed on request for a few series: under another plan, or explained.
 
-Of the extract only keys are held in memory; the rest is read for the requested series.
+Of the published records only keys are held in memory; the rest is read for the requested series.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from features.typing import Floats
 from training.models.demand.contributions import REASONS
 from training.models.demand.distribution import level_name
 from training.models.demand.model import DemandModel
-from training.models.demand.publish import load_extract, load_model
+from training.models.demand.publish import load_model, load_records
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class Reforecaster:
     ----------
     model
         The model that made the published forecasts.
-    extract
+    records
         Sales, plans and attributes of the published series.
     """
 
     model: DemandModel
-    extract: PublishedRecords
+    records: PublishedRecords
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read a published demand folder."""
-        return cls(load_model(folder), load_extract(folder))
+        return cls(load_model(folder), load_records(folder))
 
     def features(self, rows: list[int], plan: list[PlanRow] | None = None) -> pl.DataFrame:
         """Compute the features of series under a plan.
@@ -55,9 +55,9 @@ class Reforecaster:
         NotFound, InvalidInput, MissingData
             If the plan cannot be used.
         """
-        ids = self.extract.index[rows].select(self.extract.grain.keys)
-        dataset = self.extract.dataset(rows, plan)
-        return self.model.features(dataset, parse_as_of(self.extract.as_of), ids)
+        ids = self.records.index[rows].select(self.records.grain.keys)
+        dataset = self.records.dataset(rows, plan)
+        return self.model.features(dataset, parse_as_of(self.records.as_of), ids)
 
     def forecast(self, frame: pl.DataFrame, levels: Sequence[float]) -> Floats:
         """Forecast from features: the mean and the quantiles of each row."""
@@ -66,6 +66,6 @@ class Reforecaster:
 
     def explain(self, frame: pl.DataFrame) -> Floats:
         """Split the mean of each row of features into units, a column for each of `REASONS`."""
-        keys = [*self.extract.grain.keys, "date"]
+        keys = [*self.records.grain.keys, "date"]
         rows = self.model.explain_features(frame)
         return rows.pivot(on="reason", index=keys, values="units").select(REASONS).to_numpy()

@@ -1,4 +1,4 @@
-"""What the published forecasts answer, and what they refuse."""
+"""Answers of the reader of a published demand folder, and what it refuses."""
 
 import polars as pl
 import pytest
@@ -17,7 +17,7 @@ QUANTILES = [0.1, 0.5, 0.9]
 
 @pytest.fixture(scope="module")
 def shop():
-    """Generate 12 products at two locations; `old` stopped long ago, `lone` is at one only."""
+    """Generate 12 products at two locations; `old` sold long ago, `lone` at one location only."""
     rows = [
         (f"p{i}", where, FIRST + k, float(1 + (i + k) % 3))
         for i in range(12)
@@ -43,7 +43,7 @@ def model(shop):
 
 
 @pytest.fixture(scope="module")
-def answers(model, shop, tmp_path_factory):
+def reader(model, shop, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     publish(model, shop, AS_OF, folder)
     return DemandReader.load(folder)
@@ -53,135 +53,135 @@ def series(product, location="1"):
     return {"product_id": product, "location_id": location}
 
 
-def test_answers_are_what_the_model_predicts(answers, model, shop):
-    said = answers.answer([series("p4", "2")])[0]["forecast"]
-    own = pl.DataFrame([series("p4", "2")])
-    expected = model.predict(shop, AS_OF, own).with_columns(pl.col("date").cast(pl.String))
-    assert said == expected.select("date", "mean", "q10", "q50", "q90").to_dicts()
+def test_answers_are_what_the_model_predicts(reader, model, shop):
+    forecast = reader.answer([series("p4", "2")])[0]["forecast"]
+    ids = pl.DataFrame([series("p4", "2")])
+    expected = model.predict(shop, AS_OF, ids).with_columns(pl.col("date").cast(pl.String))
+    assert forecast == expected.select("date", "mean", "q10", "q50", "q90").to_dicts()
 
 
-def test_answers_come_in_the_order_asked(answers):
-    asked = [series("p7"), series("p1"), series("p7", "2")]
-    found = answers.answer(asked)
-    assert [{k: one[k] for k in ("product_id", "location_id")} for one in found] == asked
+def test_answers_are_in_the_order_of_the_request(reader):
+    request = [series("p7"), series("p1"), series("p7", "2")]
+    answers = reader.answer(request)
+    assert [{k: row[k] for k in ("product_id", "location_id")} for row in answers] == request
 
 
-def test_the_first_period_begins_at_as_of(answers):
-    assert answers.answer([series("p1")])[0]["forecast"][0]["date"] == "2017-04-03"
+def test_the_first_period_begins_at_as_of(reader):
+    assert reader.answer([series("p1")])[0]["forecast"][0]["date"] == "2017-04-03"
 
 
-def test_a_shorter_horizon_gives_the_first_periods(answers):
-    whole = answers.answer([series("p1")])[0]["forecast"]
-    assert answers.answer([series("p1")], 14)[0]["forecast"] == whole[:2]
+def test_a_shorter_horizon_gives_the_first_periods(reader):
+    complete = reader.answer([series("p1")])[0]["forecast"]
+    assert reader.answer([series("p1")], 14)[0]["forecast"] == complete[:2]
 
 
-def test_only_the_quantiles_asked_for_are_given(answers):
-    point = answers.answer([series("p1")], quantiles=[0.9])[0]["forecast"][0]
+def test_only_the_requested_quantiles_are_returned(reader):
+    point = reader.answer([series("p1")], quantiles=[0.9])[0]["forecast"][0]
     assert list(point) == ["date", "mean", "q90"]
 
 
-def test_a_series_with_a_past_rests_on_it(answers):
-    assert answers.answer([series("p1")])[0]["basis"] == "own_history"
+def test_a_series_with_a_past_is_forecast_from_it(reader):
+    assert reader.answer([series("p1")])[0]["basis"] == "own_history"
 
 
-def test_a_series_that_stopped_long_ago_is_still_known_and_rests_on_look_alikes(answers):
-    found = answers.answer([series("old")])[0]
-    assert found["basis"] == "look_alikes"
-    assert len(found["forecast"]) == 4
+def test_a_series_that_stopped_long_ago_is_forecast_by_analogues(reader):
+    answer = reader.answer([series("old")])[0]
+    assert answer["basis"] == "look_alikes"
+    assert len(answer["forecast"]) == 4
 
 
-def test_an_unknown_product_is_named(answers):
+def test_an_unknown_product_is_named(reader):
     with pytest.raises(NotFound, match="'nothing'") as caught:
-        answers.answer([series("p1"), series("nothing")])
+        reader.answer([series("p1"), series("nothing")])
     assert caught.value.field == "series[1].product_id"
 
 
-def test_an_unknown_location_is_named(answers):
+def test_an_unknown_location_is_named(reader):
     with pytest.raises(NotFound, match="'99'") as caught:
-        answers.answer([series("p1", "99")])
+        reader.answer([series("p1", "99")])
     assert caught.value.field == "series[0].location_id"
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "keys",
     [
         series("fresh"),
         series("p1", "opening"),
         series("lone", "1"),
-        {**series("of no catalogue"), "category": "tea"},
+        {**series("unlisted"), "category": "tea"},
     ],
-    ids=["a new product", "a new location", "a new pair", "a product that is described"],
+    ids=["a new product", "a new location", "a new pair", "a described product"],
 )
-def test_what_has_not_sold_yet_is_answered_by_look_alikes_with_its_width(answers, asked):
-    alone = answers.answer([asked])[0]
+def test_a_series_without_sales_is_forecast_by_analogues_with_an_interval(reader, keys):
+    alone = reader.answer([keys])[0]
     assert alone["basis"] == "look_alikes"
-    assert {key: alone[key] for key in asked} == asked
+    assert {key: alone[key] for key in keys} == keys
     assert len(alone["forecast"]) == 4
     for point in alone["forecast"]:
         assert point["mean"] > 0
         assert point["q10"] <= point["q50"] <= point["q90"]
         assert point["q10"] < point["q90"]
-    assert answers.answer([series("p1"), asked])[1] == alone
+    assert reader.answer([series("p1"), keys])[1] == alone
 
 
-def test_a_new_series_is_answered_as_it_is_scored(answers, model, shop):
-    asked = [series("fresh"), {**series("of no catalogue", "2"), "category": "tea"}]
-    frame = pl.DataFrame(asked, schema=dict.fromkeys(asked[1], pl.String))
+def test_the_served_forecast_of_a_new_series_equals_the_batch_forecast(reader, model, shop):
+    request = [series("fresh"), {**series("unlisted", "2"), "category": "tea"}]
+    frame = pl.DataFrame(request, schema=dict.fromkeys(request[1], pl.String))
     scored = model.predict(shop, AS_OF, frame).with_columns(pl.col("date").cast(pl.String))
-    for one, found in zip(asked, answers.answer(asked), strict=True):
-        own = scored.filter(pl.col("product_id") == one["product_id"])
-        assert found["forecast"] == own.select("date", "mean", "q10", "q50", "q90").to_dicts()
+    for keys, answer in zip(request, reader.answer(request), strict=True):
+        rows = scored.filter(pl.col("product_id") == keys["product_id"])
+        assert answer["forecast"] == rows.select("date", "mean", "q10", "q50", "q90").to_dicts()
 
 
-def test_what_is_said_of_a_new_product_has_to_be_known_and_needed(answers):
+def test_the_attribute_of_a_new_product_has_to_be_known_and_necessary(reader):
     with pytest.raises(NotFound, match="no product has it") as caught:
-        answers.answer([{**series("of no catalogue"), "category": "cars"}])
+        reader.answer([{**series("unlisted"), "category": "cars"}])
     assert caught.value.field == "series[0].category"
     with pytest.raises(InvalidInput, match="leave it out") as caught:
-        answers.answer([{**series("p1"), "category": "tea"}])
+        reader.answer([{**series("p1"), "category": "tea"}])
     assert caught.value.field == "series[0].category"
 
 
-def test_a_plan_and_reasons_are_refused_for_what_has_not_sold(answers):
+def test_explanations_are_refused_for_a_series_without_sales(reader):
     with pytest.raises(InvalidInput, match="has not sold yet") as caught:
-        answers.answer([series("p1"), series("fresh")], explain=True)
+        reader.answer([series("p1"), series("fresh")], explain=True)
     assert caught.value.field == "series[1]"
 
 
-def test_a_product_without_its_location_is_answered_by_the_sum_over_locations(answers):
-    parts = answers.answer([series("p1", "1"), series("p1", "2")])
-    total = answers.answer([{"product_id": "p1"}])[0]
+def test_a_product_without_a_location_is_the_sum_over_locations(reader):
+    parts = reader.answer([series("p1", "1"), series("p1", "2")])
+    total = reader.answer([{"product_id": "p1"}])[0]
     assert (total["basis"], total["total_of"]) == ("total", 2)
-    for point, one, other in zip(*(found["forecast"] for found in (total, *parts)), strict=True):
-        assert point["mean"] == pytest.approx(one["mean"] + other["mean"], abs=1e-9)
+    for point, first, second in zip(
+        *(answer["forecast"] for answer in (total, *parts)), strict=True
+    ):
+        assert point["mean"] == pytest.approx(first["mean"] + second["mean"], abs=1e-9)
         assert point["q10"] <= point["q50"] <= point["q90"]
 
 
-def test_a_plan_and_reasons_are_refused_for_totals(answers):
+def test_explanations_are_refused_for_totals(reader):
     with pytest.raises(InvalidInput, match="is a total") as caught:
-        answers.answer([series("p1"), {"location_id": "1"}], explain=True)
+        reader.answer([series("p1"), {"location_id": "1"}], explain=True)
     assert caught.value.field == "series[1]"
 
 
-def test_a_key_that_is_not_the_grains_is_refused(answers):
+def test_a_key_that_is_not_of_the_grain_is_refused(reader):
     with pytest.raises(InvalidInput, match="not a key") as caught:
-        answers.answer([{**series("p1"), "colour": "red"}])
+        reader.answer([{**series("p1"), "colour": "red"}])
     assert caught.value.field == "series[0].colour"
 
 
 @pytest.mark.parametrize(("days", "allowed"), [(35, "28"), (10, "multiple of 7")])
-def test_a_horizon_that_is_not_forecast_is_refused_with_what_is(answers, days, allowed):
+def test_a_horizon_beyond_the_published_one_is_refused_with_the_allowed_one(reader, days, allowed):
     with pytest.raises(InvalidInput, match=allowed) as caught:
-        answers.answer([series("p1")], days)
+        reader.answer([series("p1")], days)
     assert caught.value.field == "horizon"
 
 
 @pytest.mark.parametrize("level", [0.975, 0.15, 0.995])
-def test_a_quantile_between_the_published_ones_is_what_the_model_predicts(
-    answers, model, shop, level
-):
-    asked = series("p4", "2")
-    points = answers.answer([asked], quantiles=[level])[0]["forecast"]
-    expected = model.predict(shop, AS_OF, pl.DataFrame([asked]), quantiles=[level])
+def test_a_quantile_between_published_levels_is_that_of_the_model(reader, model, shop, level):
+    keys = series("p4", "2")
+    points = reader.answer([keys], quantiles=[level])[0]["forecast"]
+    expected = model.predict(shop, AS_OF, pl.DataFrame([keys]), quantiles=[level])
     name = f"q{100 * level:g}"
     assert [point[name] for point in points] == pytest.approx(expected[name].to_list(), abs=1e-9)

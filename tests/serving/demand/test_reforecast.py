@@ -1,4 +1,4 @@
-"""Forecasts under another plan and with their reasons, from what was published."""
+"""Forecasts under another plan, and explanations, from a published folder."""
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ FIRST = 17_000
 WEEKS = 44
 TODAY = FIRST + 7 * (WEEKS - 4)
 AS_OF = day_start(TODAY)
-# The mailer triples sales of all but this product, which never had one.
+# The mailer triples sales of every product; this one never had a mailer.
 NEVER = "p07"
 
 
@@ -27,7 +27,7 @@ def date(week):
 
 @pytest.fixture(scope="module")
 def shop():
-    """Generate sales that a mailer triples and a display leaves alone, and lower prices lift."""
+    """Generate sales that a mailer triples, lower prices raise and a display does not change."""
     rng = np.random.default_rng(1)
     products = [f"p{i:02d}" for i in range(60)]
     rate = rng.uniform(4, 20, len(products))
@@ -43,9 +43,9 @@ def shop():
     days = np.tile(day, len(products))
     plan = [
         pl.DataFrame({**keys, "kind": kind, "from_day": days, "to_day": days + 7}).filter(
-            pl.Series(found.ravel())
+            pl.Series(promoted.ravel())
         )
-        for kind, found in (("mailer", mailer), ("display", display))
+        for kind, promoted in (("mailer", mailer), ("display", display))
     ]
     frames = {
         "sales": pl.DataFrame({**keys, "day": days, "quantity": sold.ravel().astype(float)}),
@@ -63,7 +63,7 @@ def model(shop):
 
 
 @pytest.fixture(scope="module")
-def answers(model, shop, tmp_path_factory):
+def reader(model, shop, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     publish(model, shop, AS_OF, folder)
     return DemandReader.load(folder)
@@ -79,17 +79,21 @@ def mailer(product, week=1, **more):
     }
 
 
-def asked(answers, products, **more):
-    return answers.answer([{"product_id": product} for product in products], **more)
+def answer(reader, products, **more):
+    return reader.answer([{"product_id": product} for product in products], **more)
 
 
-def frame(found):
+def frame(answers):
     return pl.DataFrame(
-        [{"product_id": one["product_id"], **point} for one in found for point in one["forecast"]]
+        [
+            {"product_id": answer["product_id"], **point}
+            for answer in answers
+            for point in answer["forecast"]
+        ]
     )
 
 
-def test_a_plan_is_answered_as_it_is_scored(answers, model, shop):
+def test_a_served_scenario_equals_the_batch_scenario(reader, model, shop):
     plan = [
         mailer("p03"),
         mailer("p05", 2, kind="display", location_id="1"),
@@ -98,7 +102,7 @@ def test_a_plan_is_answered_as_it_is_scored(answers, model, shop):
     ]
     products = ["p09", "p03", "p04", "p05", "p08"]
     levels = [0.1, 0.5, 0.9, 0.975]
-    served = frame(asked(answers, products, plan=plan, quantiles=levels)).sort("product_id", "date")
+    served = frame(answer(reader, products, plan=plan, quantiles=levels)).sort("product_id", "date")
     ids = pl.DataFrame({"product_id": products})
     scored = predict_scenario(model, shop, AS_OF, plan, ids, quantiles=levels)
     assert scored.filter(pl.col("difference") != 0)["product_id"].n_unique() >= 3
@@ -110,81 +114,81 @@ def test_a_plan_is_answered_as_it_is_scored(answers, model, shop):
     )
 
 
-def test_a_plan_that_is_booked_already_gives_the_booked_forecast(answers, shop):
-    booked = shop.table("promotions").to_native().collect().filter(pl.col("from_day") >= TODAY)
-    plan = booked.select(
+def test_the_recorded_plan_as_a_plan_gives_the_recorded_forecast(reader, shop):
+    recorded = shop.table("promotions").to_native().collect().filter(pl.col("from_day") >= TODAY)
+    plan = recorded.select(
         "product_id",
         "kind",
         pl.col("from_day").cast(pl.Date).cast(pl.String).alias("from_date"),
         pl.col("to_day").cast(pl.Date).cast(pl.String).alias("to_date"),
     )
     products = plan["product_id"].unique().sort().to_list()
-    found = frame(asked(answers, products, plan=plan.to_dicts()))
-    assert found["difference"].to_list() == [0.0] * found.height
-    assert found["mean"].equals(frame(asked(answers, products))["mean"])
+    rows = frame(answer(reader, products, plan=plan.to_dicts()))
+    assert rows["difference"].to_list() == [0.0] * rows.height
+    assert rows["mean"].equals(frame(answer(reader, products))["mean"])
 
 
-def test_a_promotion_moves_only_the_weeks_and_the_products_that_it_covers(answers):
-    found = frame(asked(answers, ["p20", "p21", "p22"], plan=[mailer("p21", 2)]))
-    moved = found.filter(pl.col("difference") != 0)
+def test_a_promotion_changes_only_the_weeks_and_products_that_it_covers(reader):
+    rows = frame(answer(reader, ["p20", "p21", "p22"], plan=[mailer("p21", 2)]))
+    moved = rows.filter(pl.col("difference") != 0)
     assert moved.select("product_id", "date").rows() == [("p21", date(2))]
     assert moved["difference"].item() > moved["mean_recorded_plan"].item()
 
 
-def test_a_kind_that_a_product_never_had_does_what_it_did_elsewhere(answers):
-    found = frame(asked(answers, [NEVER], plan=[mailer(NEVER, week) for week in range(4)]))
-    assert (found["mean"] / found["mean_recorded_plan"]).to_list() == pytest.approx(
+def test_a_kind_that_is_new_to_a_product_has_its_effect_on_other_products(reader):
+    rows = frame(answer(reader, [NEVER], plan=[mailer(NEVER, week) for week in range(4)]))
+    assert (rows["mean"] / rows["mean_recorded_plan"]).to_list() == pytest.approx(
         [3.0] * 4, rel=0.35
     )
 
 
-def test_a_kind_that_nobody_ever_had_does_what_any_promotion_did(answers):
+def test_the_kind_other_has_the_effect_of_any_promotion(reader):
     weeks = range(4)
-    said = {
-        kind: frame(asked(answers, ["p20"], plan=[mailer("p20", w, kind=kind) for w in weeks]))
+    scenarios = {
+        kind: frame(answer(reader, ["p20"], plan=[mailer("p20", w, kind=kind) for w in weeks]))
         for kind in ("mailer", "display", "other")
     }
     lift = {
-        kind: found["mean"].sum() / found["mean_recorded_plan"].sum()
-        for kind, found in said.items()
+        kind: rows["mean"].sum() / rows["mean_recorded_plan"].sum()
+        for kind, rows in scenarios.items()
     }
     assert lift["display"] <= lift["other"] <= lift["mailer"]
     assert lift["mailer"] > 2
 
 
-def test_a_promotion_that_is_taken_off_lowers_the_weeks_it_was_booked_for(answers, shop):
-    booked = shop.table("promotions").to_native().collect()
-    booked = booked.filter(pl.col("kind") == "mailer", pl.col("from_day") == TODAY)
-    product = booked["product_id"].sort()[0]
-    found = frame(asked(answers, [product], plan=[mailer(product, 0, kind="none")]))
-    assert found["difference"][0] < 0
-    assert found["difference"][1:].to_list() == [0.0] * 3
+def test_a_removed_promotion_lowers_the_weeks_for_which_it_was_recorded(reader, shop):
+    recorded = shop.table("promotions").to_native().collect()
+    recorded = recorded.filter(pl.col("kind") == "mailer", pl.col("from_day") == TODAY)
+    product = recorded["product_id"].sort()[0]
+    rows = frame(answer(reader, [product], plan=[mailer(product, 0, kind="none")]))
+    assert rows["difference"][0] < 0
+    assert rows["difference"][1:].to_list() == [0.0] * 3
 
 
-def test_a_lower_price_raises_the_weeks_on_which_it_holds(answers):
+def test_a_lower_price_raises_the_weeks_in_which_it_is_valid(reader):
     low = {"product_id": "p30", "price": 1.0, "from_date": date(0), "to_date": date(4)}
     high = {**low, "price": 2.0}
-    means = [frame(asked(answers, ["p30"], plan=[plan]))["mean"] for plan in (low, high)]
+    means = [frame(answer(reader, ["p30"], plan=[plan]))["mean"] for plan in (low, high)]
     assert (means[0] > means[1]).all()
 
 
-def test_the_same_question_has_the_same_answer(answers):
-    question = {"plan": [mailer("p21", 2)], "explain": True}
-    assert asked(answers, ["p21"], **question) == asked(answers, ["p21"], **question)
+def test_the_same_request_has_the_same_answer(reader):
+    request = {"plan": [mailer("p21", 2)], "explain": True}
+    assert answer(reader, ["p21"], **request) == answer(reader, ["p21"], **request)
 
 
-def test_a_plan_for_what_is_unknown_is_refused_by_its_row_and_field(answers):
+def test_an_unknown_id_in_a_plan_is_refused_by_row_and_field(reader):
     with pytest.raises(NotFound, match="nothing with it was sold") as caught:
-        asked(answers, ["p21"], plan=[mailer("p21"), mailer("none")])
+        answer(reader, ["p21"], plan=[mailer("p21"), mailer("none")])
     assert caught.value.field == "plan[1].product_id"
     with pytest.raises(InvalidInput, match="display, mailer") as caught:
-        asked(answers, ["p21"], plan=[mailer("p21", kind="radio")])
+        answer(reader, ["p21"], plan=[mailer("p21", kind="radio")])
     assert caught.value.field == "plan[0].kind"
 
 
 @pytest.mark.parametrize("plan", [[], [mailer("p21", week) for week in range(4)]])
-def test_reasons_are_those_of_the_model_and_add_up_to_the_mean(answers, model, shop, plan):
-    points = asked(answers, ["p21"], plan=plan, explain=True)[0]["forecast"]
+def test_explanations_are_those_of_the_model_and_sum_to_the_mean(reader, model, shop, plan):
+    points = answer(reader, ["p21"], plan=plan, explain=True)[0]["forecast"]
     for point in points:
         assert sum(point["explanation"].values()) == pytest.approx(point["mean"], rel=1e-9)
     if plan:

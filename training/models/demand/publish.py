@@ -30,8 +30,8 @@ TOTALS = "totals.parquet"
 ANOMALIES = "anomalies.parquet"
 HIERARCHY = "hierarchy.json"
 MODEL = "model"
-EXTRACT = "extract"
-COLD_START = "cold_start"
+RECORDS = "records"
+ANALOGUES = "analogues"
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def publish(model: DemandModel, dataset: Dataset, as_of: datetime, folder: Path)
     `mean`, a column per level of `LEVELS` (`q1` to `q99`) and `basis`. `totals.parquet` has the
     same columns for totals of the series that sold recently, and `anomalies.parquet` the recent
     periods outside their expected range; both are absent where the records are too short for
-    historical forecasts. `model` and `extract` hold what forecasts under another plan and
-    explanations are computed from; series are in the order of the answers. `cold_start` holds
+    historical forecasts. `model` and `records` hold what forecasts under another plan and
+    explanations are computed from; series are in the order of the answers. `analogues` holds
     what forecasts of series without sales are computed from.
     """
     grain = Grain.parse(model.grain)
@@ -79,12 +79,12 @@ def publish(model: DemandModel, dataset: Dataset, as_of: datetime, folder: Path)
     frames = model.frames(dataset, as_of, ever)
     answers = pl.concat(model.forecast(frame, LEVELS) for frame in frames)
     answers.write_parquet(folder / ANSWERS, compression="zstd")
-    for name in (MODEL, EXTRACT, COLD_START):
+    for name in (MODEL, RECORDS, ANALOGUES):
         (folder / name).mkdir()
     model.save(folder / MODEL)
     steps = grain.periods(model.horizon_days)
-    Analogues.fit(dataset, grain, as_of, steps).save(folder / COLD_START)
-    PublishedRecords.write(dataset, grain, as_of, folder / EXTRACT)
+    Analogues.fit(dataset, grain, as_of, steps).save(folder / ANALOGUES)
+    PublishedRecords.write(dataset, grain, as_of, folder / RECORDS)
     days = [to_day(as_of) + grain.days * step for step in range(steps)]
     about = PublishedAbout(
         grain=model.grain,
@@ -154,12 +154,12 @@ def load_model(folder: Path) -> DemandModel:
     return DemandModel.load(folder / MODEL)
 
 
-def load_extract(folder: Path) -> PublishedRecords:
-    """Open the extract of the records; its tables are read on demand."""
+def load_records(folder: Path) -> PublishedRecords:
+    """Open the published records; their tables are read on request."""
     about = load_about(folder)
-    return PublishedRecords(folder / EXTRACT, Grain.parse(about.grain), about.as_of)
+    return PublishedRecords(folder / RECORDS, Grain.parse(about.grain), about.as_of)
 
 
-def load_cold_start(folder: Path) -> Analogues:
+def load_analogues(folder: Path) -> Analogues:
     """Read what forecasts of series without sales are computed from."""
-    return Analogues.load(folder / COLD_START)
+    return Analogues.load(folder / ANALOGUES)

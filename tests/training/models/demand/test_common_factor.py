@@ -1,4 +1,4 @@
-"""Short records: what all series did in a few weeks is not taken for a law."""
+"""The common factor of all series has little weight in short records."""
 
 from datetime import datetime, timedelta
 
@@ -10,20 +10,20 @@ from features.dataset import Dataset
 from training.models.demand import model as demand_module
 from training.models.demand.common_factor import common_factor, credibility_weight
 from training.models.demand.model import DemandModel
-from training.models.demand.training_rows import assign_folds
 
 FIRST, WEEKS = 17_000, 18
 AS_OF = datetime(1970, 1, 1) + timedelta(days=FIRST + 7 * WEEKS)
-# A feast swells three weeks and empties the next two; then all is as before.
-SWING = np.array([1.0] * 11 + [1.2, 1.5, 1.9, 0.6, 0.6, 1.0, 1.0])
+# A holiday raises three weeks and lowers the next two; afterwards sales are as before.
+HOLIDAY = np.array([1.0] * 11 + [1.2, 1.5, 1.9, 0.6, 0.6, 1.0, 1.0])
 
 
 @pytest.fixture(scope="module")
 def shop():
+    """Return a dataset and the rate of each of its products."""
     rng = np.random.default_rng(5)
     rate = rng.uniform(2, 30, 250)
     product, week = np.indices((len(rate), WEEKS))
-    sold = rng.poisson(rate[:, None] * SWING)
+    sold = rng.poisson(rate[:, None] * HOLIDAY)
     sales = pl.DataFrame(
         {
             "product_id": [f"p{i:03d}" for i in product.ravel()],
@@ -32,23 +32,21 @@ def shop():
             "quantity": sold.ravel().astype(float),
         }
     )
-    return Dataset.from_frames("feast", {"sales": sales.filter(pl.col("quantity") > 0)}), rate
+    return Dataset.from_frames("holiday", {"sales": sales.filter(pl.col("quantity") > 0)}), rate
 
 
-def forecast(shop):
+def relative_error(shop):
+    """Return the error of the sum of two weeks' forecasts, relative to the true sum."""
     dataset, rate = shop
-    said = DemandModel(horizon_days=14, members=2).fit(dataset, AS_OF).predict(dataset, AS_OF)
-    mean = said["mean"].to_numpy().reshape(len(rate), 2)
-    return mean, rate
+    model = DemandModel(horizon_days=14, members=2).fit(dataset, AS_OF)
+    return abs(model.predict(dataset, AS_OF)["mean"].sum() / (2 * rate.sum()) - 1)
 
 
-def test_a_feast_once_seen_moves_the_forecasts_after_it_less_than_it_would(shop, monkeypatch):
-    mean, rate = forecast(shop)
-    error = abs(mean.sum() / (2 * rate.sum()) - 1)
+def test_a_single_holiday_moves_forecasts_less_than_at_full_weight(shop, monkeypatch):
+    error = relative_error(shop)
     monkeypatch.setattr(demand_module, "credibility_weight", lambda rows: 1.0)
-    believing, _ = forecast(shop)
     assert error < 0.08
-    assert error < abs(believing.sum() / (2 * rate.sum()) - 1)
+    assert error < relative_error(shop)
 
 
 def rows(weeks, units=2.0):
@@ -58,26 +56,20 @@ def rows(weeks, units=2.0):
     )
 
 
-def test_a_year_of_weeks_is_relied_upon_and_a_month_is_not():
+def test_the_credibility_weight_grows_with_the_number_of_weeks():
     assert credibility_weight(rows(4)) < 0.15
     assert credibility_weight(rows(10)) == pytest.approx(0.5)
     assert credibility_weight(rows(52)) > 0.95
 
 
-def test_what_all_did_together_is_given_as_far_as_it_is_not_believed():
-    usual = np.array([1.0, 1.0, 2.0])
-    assert common_factor(rows(3), usual, 0.0) == pytest.approx([2.0, 2.0, 1.0])
-    assert common_factor(rows(3), usual, 1.0) == pytest.approx([1.0, 1.0, 1.0])
+def test_the_common_factor_is_removed_as_far_as_it_has_no_weight():
+    expected = np.array([1.0, 1.0, 2.0])
+    assert common_factor(rows(3), expected, 0.0) == pytest.approx([2.0, 2.0, 1.0])
+    assert common_factor(rows(3), expected, 1.0) == pytest.approx([1.0, 1.0, 1.0])
 
 
-@pytest.mark.parametrize("weeks", [1, 2, 3, 4, 9, 60])
-def test_each_member_learns_from_some_rows_however_few_weeks_there_are(weeks):
-    dealt = assign_folds(pl.concat([rows(weeks)] * 2), 2, 7)
-    assert set(dealt.tolist()) == {0, 1}
-
-
-def test_records_that_hold_one_period_of_examples_are_forecast(shop):
+def test_records_with_one_period_of_training_rows_are_forecast(shop):
     dataset, rate = shop
     early = datetime(1970, 1, 1) + timedelta(days=FIRST + 7 * 9)
-    said = DemandModel(horizon_days=14).fit(dataset, early).predict(dataset, early)
-    assert said["mean"].sum() / 2 == pytest.approx(rate.sum(), rel=0.05)
+    forecasts = DemandModel(horizon_days=14).fit(dataset, early).predict(dataset, early)
+    assert forecasts["mean"].sum() / 2 == pytest.approx(rate.sum(), rel=0.05)

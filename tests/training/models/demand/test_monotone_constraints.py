@@ -1,4 +1,4 @@
-"""Deeper discounts and lower prices never lower the forecast of what answered to them."""
+"""Deeper discounts and lower prices never lower a forecast where demand responded to them."""
 
 from datetime import datetime, timedelta
 
@@ -21,8 +21,9 @@ SMALL = {"rows": 4_000, "rounds": 40, "members": 2, "min_data_in_leaf": 40}
 def shop():
     """Generate sales that grow with the depth of a discount, as (sales, promotions)."""
     rng = np.random.default_rng(1)
-    deep = np.where(rng.random((PRODUCTS, WEEKS)) < 0.3, rng.choice([0.1, 0.3, 0.5], (60, 40)), 0.0)
-    sold = rng.poisson(rng.uniform(4, 20, PRODUCTS)[:, None] * (1 + 3 * deep))
+    shape = (PRODUCTS, WEEKS)
+    depth = np.where(rng.random(shape) < 0.3, rng.choice([0.1, 0.3, 0.5], shape), 0.0)
+    sold = rng.poisson(rng.uniform(4, 20, PRODUCTS)[:, None] * (1 + 3 * depth))
     product, week = np.indices(sold.shape)
     names = np.array([f"p{i:02d}" for i in range(PRODUCTS)])
     sales = pl.DataFrame(
@@ -33,10 +34,10 @@ def shop():
             "quantity": sold.ravel().astype(float),
         }
     )
-    return sales, promotions(names[product.ravel()], FIRST + 7 * week.ravel(), deep.ravel())
+    return sales, discounts(names[product.ravel()], FIRST + 7 * week.ravel(), depth.ravel())
 
 
-def promotions(products, days, deep):
+def discounts(products, days, depth):
     plan = pl.DataFrame(
         {
             "product_id": products,
@@ -44,7 +45,7 @@ def promotions(products, days, deep):
             "kind": "discount",
             "from_day": np.asarray(days, dtype=np.int32),
             "to_day": np.asarray(days, dtype=np.int32) + 7,
-            "depth": deep,
+            "depth": depth,
         },
         schema_overrides={"to_day": pl.Int32},
     )
@@ -64,10 +65,9 @@ def test_a_deeper_planned_discount_never_lowers_a_forecast(shop, model):
     past = plan.filter(pl.col("from_day") < START)
     means = []
     for depth in (0.05, 0.15, 0.3, 0.4, 0.5, 0.7):
-        planned = promotions(products, [START + 7] * PRODUCTS, [depth] * PRODUCTS)
-        dataset = Dataset.from_frames(
-            "x", {"sales": sales, "promotions": pl.concat([past, planned])}
-        )
+        planned = discounts(products, [START + 7] * PRODUCTS, [depth] * PRODUCTS)
+        promotions = pl.concat([past, planned])
+        dataset = Dataset.from_frames("x", {"sales": sales, "promotions": promotions})
         forecast = model.predict(dataset, AS_OF)
         means.append(forecast.filter(pl.col("date").cast(pl.Int32) == START + 7)["mean"].to_numpy())
     steps = np.diff(np.stack(means), axis=0)
@@ -75,7 +75,7 @@ def test_a_deeper_planned_discount_never_lowers_a_forecast(shop, model):
     assert means[-1].sum() > 1.5 * means[0].sum()
 
 
-def test_forecasts_are_held_to_the_direction_that_the_data_show():
+def test_a_constraint_has_the_direction_of_the_data():
     rng = np.random.default_rng(0)
     price, level = rng.uniform(0.5, 1.0, 500), np.ones(500)
     features = pl.DataFrame({"price_relative": price})

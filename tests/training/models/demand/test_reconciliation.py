@@ -1,4 +1,4 @@
-"""Totals equal the sums below them, and their intervals hold as often as they say."""
+"""Totals equal the sums of their series, and their intervals have the stated coverage."""
 
 from datetime import timedelta
 
@@ -29,16 +29,16 @@ LEVELS = (0.1, 0.5, 0.9)
 
 @pytest.fixture(scope="module")
 def shop():
-    """40 products at two locations; days on which everything sells more or less than usual."""
+    """Generate 40 products at two locations with daily factors that all series share."""
     rng = np.random.default_rng(5)
     days = np.arange(FIRST, FIRST + 240)
-    weather = np.exp(rng.normal(0, 0.15, (2, len(days))))
+    common = np.exp(rng.normal(0, 0.15, (2, len(days))))
     rate = rng.uniform(1, 6, (40, 2))
-    sold = rng.poisson(rate[:, :, None] * weather[None])
-    product, place, day = np.indices(sold.shape)
+    sold = rng.poisson(rate[:, :, None] * common[None])
+    product, location, day = np.indices(sold.shape)
     sales = {
         "product_id": [f"p{i:02d}" for i in product.ravel()],
-        "location_id": [str(i) for i in place.ravel()],
+        "location_id": [str(i) for i in location.ravel()],
         "day": days[day.ravel()].astype(np.int32),
         "quantity": sold.ravel().astype(float),
     }
@@ -66,7 +66,7 @@ def forecasts(model, shop):
     return model.predict(shop, AS_OF)
 
 
-def test_the_levels_are_those_that_the_dataset_knows(shop):
+def test_levels_are_those_for_which_the_dataset_has_columns(shop):
     assert available_levels(shop, GRAIN) == [
         "all", "department", "product", "location", "department+location"
     ]  # fmt: skip
@@ -75,20 +75,20 @@ def test_the_levels_are_those_that_the_dataset_knows(shop):
 @pytest.mark.parametrize(
     "level", ["all", "department", "location", "product", "department+location"]
 )
-def test_totals_equal_the_sums_of_the_series_below_them(hierarchy, shop, forecasts, level):
+def test_totals_equal_the_sums_of_their_series(hierarchy, shop, forecasts, level):
     totals = hierarchy.totals(shop, forecasts, level, LEVELS)
     daily = forecasts.group_by("date").agg(pl.col("mean").sum()).sort("date")
-    found = totals.group_by("date").agg(pl.col("mean").sum(), pl.col("series").sum()).sort("date")
-    assert found["mean"].to_list() == pytest.approx(daily["mean"].to_list(), abs=1e-9, rel=1e-12)
-    assert set(found["series"]) == {80}
+    sums = totals.group_by("date").agg(pl.col("mean").sum(), pl.col("series").sum()).sort("date")
+    assert sums["mean"].to_list() == pytest.approx(daily["mean"].to_list(), abs=1e-9, rel=1e-12)
+    assert set(sums["series"]) == {80}
 
 
-def test_departments_equal_the_sums_of_their_parts_at_each_location(hierarchy, shop, forecasts):
-    whole = hierarchy.totals(shop, forecasts, "department", LEVELS)
+def test_departments_equal_their_sums_over_locations(hierarchy, shop, forecasts):
+    departments = hierarchy.totals(shop, forecasts, "department", LEVELS)
     parts = hierarchy.totals(shop, forecasts, "department+location", LEVELS)
     sums = parts.group_by("department", "date").agg(pl.col("mean").sum())
     assert_frame_equal(
-        whole.select("department", "date", "mean"),
+        departments.select("department", "date", "mean"),
         sums.sort("department", "date"),
         abs_tol=1e-9,
         rel_tol=0,
@@ -113,36 +113,36 @@ def test_quantiles_of_totals_are_in_order_and_narrower_than_sums_of_quantiles(
     assert (totals["q90"] < summed["q90"]).all()
 
 
-def test_what_all_series_share_widens_the_interval_beyond_that_of_independent_series(hierarchy):
+def test_the_common_error_is_that_of_the_shared_factors(hierarchy):
     assert hierarchy.errors["all"].common_error == pytest.approx(0.15 / np.sqrt(2), rel=0.5)
     assert hierarchy.errors["location"].common_error == pytest.approx(0.15, rel=0.5)
 
 
-def test_four_of_five_outcomes_to_come_fall_into_the_interval(model, hierarchy, shop):
+def test_eight_of_ten_later_outcomes_are_in_the_interval(model, hierarchy, shop):
     inside = []
-    for back in (0, 14):
-        origin = AS_OF + timedelta(days=back)
-        said = model.predict(shop, origin)
-        said = said.filter(pl.col("date") < (AS_OF + timedelta(days=28)).date())
+    for days in (0, 14):
+        origin = AS_OF + timedelta(days=days)
+        forecasts = model.predict(shop, origin)
+        forecasts = forecasts.filter(pl.col("date") < (AS_OF + timedelta(days=28)).date())
         sold = shop.table("sales").to_native().collect()
         sold = sold.with_columns(pl.col("day").cast(pl.Date).alias("date"))
         units = sold.group_by("product_id", "location_id", "date").agg(
             units=pl.col("quantity").sum()
         )
-        both = said.join(units, on=["product_id", "location_id", "date"], how="left")
+        both = forecasts.join(units, on=["product_id", "location_id", "date"], how="left")
         for level in ("location", "department+location"):
-            totals = hierarchy.totals(shop, said, level, (0.1, 0.9))
+            totals = hierarchy.totals(shop, forecasts, level, (0.1, 0.9))
             truth = aggregate(both, GRAIN, level, membership(shop, GRAIN, level))["units"]
             inside.append(((totals["q10"] <= truth) & (truth <= totals["q90"])).mean())
     assert np.mean(inside) == pytest.approx(0.8, abs=0.08)
 
 
-def test_the_coverage_that_is_reported_was_measured_at_origins_left_out(hierarchy):
+def test_the_reported_coverage_is_measured_at_origins_left_out(hierarchy):
     for level in ("location", "department+location"):
         assert hierarchy.errors[level].coverage_80 == pytest.approx(0.8, abs=0.06)
 
 
-def test_independent_errors_have_nothing_in_common():
+def test_independent_errors_have_no_common_error():
     rng = np.random.default_rng(0)
     mean = rng.uniform(50, 5_000, 2_000)
     past = pl.DataFrame(
@@ -153,16 +153,16 @@ def test_independent_errors_have_nothing_in_common():
             "units": rng.poisson(mean).astype(float),
         }
     )
-    misses = TotalErrors.fit(past)
-    assert misses.common_error < 0.01
-    assert misses.coverage_80 == pytest.approx(0.8, abs=0.03)
+    errors = TotalErrors.fit(past)
+    assert errors.common_error < 0.01
+    assert errors.coverage_80 == pytest.approx(0.8, abs=0.03)
 
 
-def test_a_saved_hierarchy_adds_up_as_before(hierarchy, shop, forecasts, tmp_path):
+def test_a_loaded_hierarchy_gives_the_same_totals(hierarchy, shop, forecasts, tmp_path):
     hierarchy.save(tmp_path / "hierarchy.json")
-    again = Hierarchy.load(tmp_path / "hierarchy.json")
+    loaded = Hierarchy.load(tmp_path / "hierarchy.json")
     for level in hierarchy.errors:
-        assert again.totals(shop, forecasts, level, LEVELS).equals(
+        assert loaded.totals(shop, forecasts, level, LEVELS).equals(
             hierarchy.totals(shop, forecasts, level, LEVELS)
         )
 

@@ -1,0 +1,50 @@
+"""What is published is read back by the module that wrote it."""
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from training.models.demand.publish import (
+    load_about,
+    load_anomalies,
+    load_model,
+    load_records,
+    publish,
+    scan_answers,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(mailer_model, mailer_shop, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    publish(mailer_model, mailer_shop.dataset, mailer_shop.as_of, folder)
+    return folder
+
+
+def test_a_published_folder_states_its_grain_horizon_and_dates(folder, mailer_shop):
+    about = load_about(folder)
+    assert (about.grain, about.horizon_days) == ("product:week", 28)
+    assert about.as_of == mailer_shop.as_of.isoformat()
+    assert about.dates[0] == mailer_shop.as_of.date().isoformat()
+    assert len(about.dates) == 4
+
+
+def test_published_forecasts_are_those_of_the_model(folder, mailer_forecast):
+    answers = scan_answers(folder).collect().sort("product_id", "date")
+    columns = ["product_id", "date", "mean", "q10", "q50", "q90"]
+    assert_frame_equal(answers.select(columns), mailer_forecast.select(columns))
+
+
+def test_a_published_model_forecasts_from_the_published_records(
+    folder, mailer_shop, mailer_forecast
+):
+    records, model = load_records(folder), load_model(folder)
+    ids = records.index[[3]].select("product_id")
+    frame = model.features(records.dataset([3]), mailer_shop.as_of, ids)
+    forecast = model.forecast(frame)
+    product = mailer_forecast.filter(pl.col("product_id") == ids.item())
+    assert forecast["mean"].to_list() == pytest.approx(product["mean"].to_list(), abs=1e-9)
+
+
+def test_anomalies_and_totals_are_published_where_there_are_historical_forecasts(folder):
+    assert (load_anomalies(folder) is not None) == bool(load_about(folder).total_levels)

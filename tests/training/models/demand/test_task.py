@@ -1,0 +1,29 @@
+"""Evaluation of demand forecasts by the task."""
+
+import polars as pl
+
+from training.models.demand.task import DEMAND
+
+
+def scores(shop, predictions):
+    rows = DEMAND.evaluate(shop.dataset, shop.as_of, shop.options, predictions)
+    return {score.metric: score.value for score in rows if score.slice == "all"}
+
+
+def test_eight_of_ten_outcomes_are_between_the_outer_deciles(mailer_shop, mailer_forecast):
+    assert 0.7 < scores(mailer_shop, mailer_forecast)["coverage_80"] < 0.92
+
+
+def test_the_model_with_a_known_plan_beats_the_baselines(mailer_shop, mailer_forecast):
+    shop = mailer_shop
+    ids = DEMAND.population(shop.dataset, shop.as_of, shop.options)
+    error = scores(shop, mailer_forecast)["wape"]
+    for name in ("naive", "recent_mean"):
+        baseline = DEMAND.baselines[name](**shop.options)
+        predictions = baseline.predict(shop.dataset, shop.as_of, ids)
+        assert error < 0.8 * scores(shop, predictions)["wape"]
+
+
+def test_a_series_without_a_forecast_counts_against_the_method(mailer_shop, mailer_forecast):
+    partial = mailer_forecast.filter(pl.col("product_id") > "p40")
+    assert scores(mailer_shop, partial)["wape"] > scores(mailer_shop, mailer_forecast)["wape"]
