@@ -4,7 +4,6 @@ Input: ids, one row per entity. Parameters: `home`, `dataset`, `as_of`. Output: 
 `foresell score` writes.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from features.calendar import parse_as_of
 from features.dataset import open_dataset
-from training.registry import TASKS
+from training.registry import load_task
 
 
 class ForesellModel(PythonModel):
@@ -24,8 +23,7 @@ class ForesellModel(PythonModel):
     def load_context(self, context: Any) -> None:
         """Load the native files."""
         folder = Path(context.artifacts["model"])
-        self.task = json.loads((folder / "task.json").read_text())["task"]
-        self.model = TASKS[self.task].model.load(folder)
+        self.model = load_task(folder).model.load(folder)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

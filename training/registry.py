@@ -1,5 +1,8 @@
 """Registry of prediction tasks by name. A further task is one more line."""
 
+import json
+from pathlib import Path
+
 from features.errors import NotFound
 from training.contract import Task
 from training.models.churn.task import CHURN
@@ -12,6 +15,8 @@ from training.models.value.task import VALUE
 TASKS: dict[str, Task] = {
     task.name: task for task in (DEMAND, CHURN, NEXT_PURCHASE, NEXT_CATEGORY, VALUE, RECOMMENDER)
 }
+# Stands beside the files of a registered model.
+_TASK_FILE = "task.json"
 
 
 def get_task(name: str) -> Task:
@@ -36,3 +41,13 @@ def select_tasks(name: str) -> list[Task]:
         If there is no such task.
     """
     return list(TASKS.values()) if name == "all" else [get_task(name)]
+
+
+def save_task(task: Task, folder: Path) -> None:
+    """Write which task a saved model is of, beside its files."""
+    (folder / _TASK_FILE).write_text(json.dumps({"task": task.name}))
+
+
+def load_task(folder: Path) -> Task:
+    """Read which task a saved model is of."""
+    return TASKS[json.loads((folder / _TASK_FILE).read_text())["task"]]

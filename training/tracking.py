@@ -24,6 +24,7 @@ from features.dataset import Dataset
 from features.errors import NotFound
 from training.backtest import FORESELL, Report
 from training.contract import DEFAULT_COUNTRY, Model, Task
+from training.registry import save_task
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -159,7 +160,7 @@ class Tracker:
             folder = Path(draft) / "model"
             folder.mkdir()
             model.save(folder)
-            (folder / "task.json").write_text(json.dumps({"task": task.name}))
+            save_task(task, folder)
             signature = infer_signature(ids.head(5).to_pandas(), sample.head(5).to_pandas())
             signature.params = ParamSchema(
                 [

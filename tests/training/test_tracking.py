@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import mlflow
 import numpy as np
 import polars as pl
 import pytest
@@ -43,13 +44,38 @@ def test_versions_from_before_the_country_was_an_option_are_read_alike(options, 
     assert further == {"rounds": 9}
 
 
-def test_no_file_of_the_tracking_store_names_a_customer(tmp_path, quick):
-    dataset = shop()
-    tracker = Tracker(tmp_path)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, quick):
+    """A tracking store with a churn model and a recommender of the shop, and their versions."""
+    folder = tmp_path_factory.mktemp("store")
+    dataset, tracker, versions = shop(), Tracker(folder), {}
     for name, params in (("churn", {"rounds": 20}), ("recommender", quick["recommender"])):
         options = TASKS[name].options(dataset)
         as_of = dataset.end - timedelta(days=1)
-        train(TASKS[name], dataset, tracker, as_of=as_of, folds=1, options=options, params=params)
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        trained = train(
+            TASKS[name], dataset, tracker, as_of=as_of, folds=1, options=options, params=params
+        )
+        versions[name] = trained.version
+    return folder, versions
+
+
+def test_no_file_of_the_tracking_store_names_a_customer(store):
+    folder, _ = store
+    files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} >= {".db", ".png", ".json"}
     assert [path for path in files if b"person-0" in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("name", ["churn", "recommender"])
+def test_a_registered_model_is_loaded_by_the_script_beside_it(store, name):
+    _, versions = store
+    loaded = mlflow.pyfunc.load_model(f"runs:/{versions[name].run_id}/model")
+    assert isinstance(loaded.unwrap_python_model().model, TASKS[name].model)
+
+
+def test_a_version_has_the_options_that_it_was_trained_with(store):
+    _, versions = store
+    churn = versions["churn"]
+    assert churn.params == {"rounds": 20}
+    assert churn.matches(churn.snapshot, churn.as_of, churn.options)
+    assert not churn.matches(churn.snapshot, churn.as_of, {"horizon_days": 1})
