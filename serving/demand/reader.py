@@ -177,12 +177,7 @@ class DemandReader:
         answers = []
         for i, (keys, target) in enumerate(zip(series, targets, strict=True)):
             values = new[i] if i in new else self._values(target, forecasts, quantiles)
-            points: list[dict[str, Any]] = [
-                {"date": date, **dict(zip(forecasts.names, numbers, strict=True))}
-                for date, numbers in zip(
-                    self.dates, _to_list(values[:periods], decimals), strict=False
-                )
-            ]
+            points = self._points(forecasts.names, values[:periods], decimals)
             if explain:
                 explanations = _to_list(forecasts.explanations[target.row], decimals)
                 for point, units in zip(points, explanations, strict=False):
@@ -254,6 +249,15 @@ class DemandReader:
         if target.kind == "series":
             return forecasts.values[target.row]
         return self._interpolated(self.totals.values[target.row], quantiles)
+
+    def _points(
+        self, names: Sequence[str], values: Floats, decimals: int | None
+    ) -> list[dict[str, Any]]:
+        """Return a dictionary per period of values of shape (periods, names)."""
+        return [
+            {"date": date, **dict(zip(names, numbers, strict=True))}
+            for date, numbers in zip(self.dates, _to_list(values, decimals), strict=False)
+        ]
 
     def _heading(self, keys: Keys, target: _Target) -> dict[str, Any]:
         """Name a series and the basis of its forecast."""

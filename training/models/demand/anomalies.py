@@ -35,7 +35,7 @@ REASONS = (
 _Z = stats.norm.ppf(LEVELS)
 # A location with at least this many expected units and no sales was closed.
 _CLOSURE_UNITS = 20.0
-# A series with at least this many expected units and no sales was out of stock or off the shelf.
+# A series with at least this many expected units and no sales was out of stock.
 _STOCK_OUT_UNITS = 3.0
 # A period counts as promoted from this planned share on.
 _PROMOTED_SHARE = 0.1

@@ -37,7 +37,7 @@ def common_factor(rows: pl.DataFrame, expected: Floats, weight: float) -> Floats
     expected
         Expected units of each row, from the recent level alone.
     weight
-        Credibility of the common movement: at 1 all factors are 1, at 0 they are whole.
+        Credibility of the common movement: at 1 all factors are 1, at 0 they are unreduced.
     """
     day, origin = (rows.get_column(c).to_numpy().astype(np.int64) for c in ("day", "origin"))
     weeks, cell = np.unique(
