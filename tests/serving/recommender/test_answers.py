@@ -299,7 +299,9 @@ def journey_promotions(answers):
     plan, week = answers.shelf.ranked.plan, (AS_OF - datetime(1970, 1, 1)).days
     ids = answers.shelf.ranked.products["product_id"].to_numpy()
     return {
-        one for kind in plan.kinds for one in ids[plan.chain(kind, week, week + 7) > 0].tolist()
+        one
+        for kind in plan.kinds
+        for one in ids[plan.chain_share(kind, week, week + 7) > 0].tolist()
     }
 
 

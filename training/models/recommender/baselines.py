@@ -1,4 +1,4 @@
-"""Baselines of the recommender: popularity, own frequency, neighbours and factorisation.
+"""Baselines of the recommender: popularity, personal frequency, neighbours and factorisation.
 
 Interactions at `as_of` in; lists with the columns of the recommender's answers out.
 """
@@ -159,8 +159,8 @@ def tifu_knn(inputs: RecommenderInputs, k: int = 100, alpha: float = 0.5) -> Sco
     generator = TifuKnn(k=k, unit_length=False).fit(inputs, products)
 
     def scorer(rows: Ints) -> Floats:
-        own = np.asarray(generator.vectors_[rows].toarray())
-        return alpha * own + (1 - alpha) * generator.scores(rows).values
+        frequency = np.asarray(generator.vectors_[rows].toarray())
+        return alpha * frequency + (1 - alpha) * generator.scores(rows).values
 
     return scorer
 

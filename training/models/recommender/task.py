@@ -41,16 +41,17 @@ from training.models.recommender.publish import publish
 from training.models.recommender.ranking.examples import MIN_HISTORY_DAYS
 
 NOTE = (
-    "Offline figures count what people bought without seeing the list: they reward guessing "
-    "habits, cannot tell whether a recommendation changed anything, and count as missed what was "
-    "not on the shelf or never seen. Only a trial with a control group shows what lists sell."
+    "Offline metrics count purchases that were made without seeing the list. They reward the "
+    "prediction of routine purchases, cannot show whether a recommendation changed anything, and "
+    "count products that were out of stock or never seen as misses. Only a trial with a control "
+    "group measures additional sales."
 )
 # Limits between slices by number of baskets.
 FEW, SOME, MANY = 3, 10, 50
 # Metrics whose interval over customers is reported.
 INTERVALS = ("ndcg_10", "recall_10", "window_ndcg_10", "explore_precision_10")
-# Most customers who return do so within their usual gap. The newest cutoff needs its horizon, and
-# the oldest one its history.
+# Most customers who return do so within their usual gap. The newest cutoff needs its horizon
+# after it, and the oldest one `MIN_HISTORY_DAYS` before it.
 HORIZON = CustomerHorizon(needed=lambda days: days + MIN_HISTORY_DAYS)
 
 

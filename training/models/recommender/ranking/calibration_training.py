@@ -32,7 +32,7 @@ def fit_calibration(
         Weight of each candidate, the inverse of the share of such candidates in the sample.
     """
     if bought.all() or not bought.any():
-        # One class has no maximum likelihood estimate: keep the score's own scale and shift it to
+        # One class has no maximum likelihood estimate: keep the scale of the score and shift it to
         # the share of purchases, half a candidate added to either class.
         positive, negative = weight[bought].sum() + 0.5, weight[~bought].sum() + 0.5
         shift = float(np.log(positive / negative) - np.average(score, weights=weight))

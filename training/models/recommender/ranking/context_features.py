@@ -52,7 +52,7 @@ ELAPSED_DAYS = ("recency_days", "type_recency_days", "kind_recency_days", "custo
 MIN_REMAINING_NEED = 0.1
 # Upper ends, in days, of the intervals in which repurchase hazards are constant.
 INTERVAL_ENDS = (3, 7, 14, 28, 56)
-# Gaps with the hazard of all products that each product's own gaps are averaged with.
+# Pseudo-observations with the hazard of all products, added to each product's gaps.
 PRIOR_GAPS = 20.0
 
 
