@@ -1,8 +1,7 @@
-"""How often things happen in a dataset's records; the one place where that is measured.
+"""Cadence of a dataset's records: how often customers buy, and the season of demand.
 
-A dataset and an instant in, the periods and the season of its sales, the gaps between its
-customers' visits and the horizons that suit them out. Tasks take their default questions from
-here, and `foresell data show` prints the reasons.
+A dataset and an instant go in; the gaps between visits, prediction horizons that suit them, and
+the season of sales come out, each with a reason. Tasks take their default horizons from them.
 """
 
 from collections.abc import Callable
@@ -21,41 +20,40 @@ from features.demand.series import units_by_period
 from features.memo import memo
 from features.typing import Floats
 
-# Horizons that people plan by: weeks up to six, two months, a quarter, half a year, ...
+# Common planning horizons: weeks up to six, then two months and whole quarters.
 LADDER_WEEKS = (1, 2, 3, 4, 5, 6, 8, 13, 26, 39, 52)
-# A horizon leaves room for so many judged windows of its own length.
+# Number of evaluation windows, each as long as the horizon, that the records must have room for.
 FOLDS = 3
-# The horizon holds the usual gap of so large a part of the customers who came back. A line at
-# the 90th percentile of gaps is the common rule of thumb for when silence means leaving; of
-# each customer's median, since of all gaps together those of the most frequent are the most.
-USUAL_FOR = 0.9
-# With fewer customers who came back there is no telling, and the horizon is four weeks.
-MIN_RETURNED = 30
+# Share of returning customers whose usual gap fits the horizon. The 90th percentile of gaps is a
+# common threshold for churn. It is taken over the customers' medians, because frequent customers
+# have most of the gaps.
+USUAL_GAP_QUANTILE = 0.9
+# With fewer returning customers the gap is unknown, and the horizon is four weeks.
+MIN_RETURNING = 30
 UNKNOWN_DAYS = 28
-# A week's course is read from the last year, once there are so many weeks; a year's from the
-# last three, once there are two.
+# A weekly season is tested on the last year, from MIN_WEEKS on; a yearly one on the last three
+# years, from two years on.
 WEEKDAYS, YEAR_WEEKS = 7, 52
-FEWEST_WEEKS = 8
-# A season is believed where chance would show one like it this seldom.
-BY_CHANCE = 0.001
+MIN_WEEKS = 8
+# Significance level of the tests for a season.
+SIGNIFICANCE = 0.001
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """What was measured of the records before an instant.
+    """Measures of the records before an instant.
 
     Attributes
     ----------
     history_days
         Days from the first record to the instant.
     customer_days
-        Days from the first purchase of a known customer to it; 0 where there is none.
+        Days from the first purchase of an identified customer to the instant; 0 without any.
     period_days
-        7 where records are dated by weeks, MONTH_DAYS where by months, else 1.
+        7 if records are dated by week, MONTH_DAYS if by month, else 1.
     usual_gap_days
-        The gap between visits that nine in ten of those who came back usually do not exceed: the
-        90th percentile, over customers, of the median of a customer's gaps. None where too few
-        came back to tell.
+        90th percentile, over returning customers, of the median gap between a customer's visits.
+        None with fewer than MIN_RETURNING of them.
     """
 
     history_days: int
@@ -66,7 +64,7 @@ class Cadence:
 
 @dataclass(frozen=True)
 class Horizon:
-    """A chosen horizon, and the sentence that says why."""
+    """A default horizon in days, and a sentence with its reason."""
 
     days: int
     reason: str
@@ -74,14 +72,14 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Season:
-    """What comes round in demand.
+    """The season of demand.
 
     Attributes
     ----------
     periods
-        Periods of the grain after which it does: 7 days, 52 weeks, or 1 where nothing does.
+        Length in periods of the grain: 7 days, 52 weeks, or 1 without a season.
     reason
-        What in the records says so.
+        Sentence with the measured evidence.
     """
 
     periods: int
@@ -89,7 +87,7 @@ class Season:
 
 
 def cadence(dataset: Dataset, as_of: datetime | None = None) -> Cadence:
-    """Measure what was known at `as_of`, by default the dataset's end."""
+    """Measure the records before `as_of`, by default all of them."""
     day = to_day(dataset.end if as_of is None else as_of)
     return _measure(dataset, day)
 
@@ -101,36 +99,36 @@ def purchase_horizon(
     gaps: int = 1,
     shortest_days: int = 7,
 ) -> Horizon:
-    """Choose how far ahead to look at a customer: a step of the ladder that fits their gaps.
+    """Choose a default horizon of customer models: a step of LADDER_WEEKS that fits the gaps.
 
     Parameters
     ----------
     known
-        The rhythm of the records.
+        The cadence of the records.
     history
-        Days of records that a model needs before the first judged window, by horizon.
+        Days of records that a model needs before the first evaluation window, by horizon.
     gaps
-        How many usual gaps the horizon holds.
+        Number of usual gaps that fit the horizon.
     shortest_days
-        The shortest horizon that the question allows.
+        The shortest horizon that the task allows.
 
     Returns
     -------
     Horizon
-        The least step of the ladder that holds so many usual gaps, but none that leaves too
-        little history for training and three judged windows.
+        The shortest step that covers the gaps and leaves history for training and for FOLDS
+        evaluation windows.
     """
     ladder = [7 * weeks for weeks in LADDER_WEEKS if 7 * weeks >= shortest_days]
     wanted = UNKNOWN_DAYS if known.usual_gap_days is None else _step_up(known.usual_gap_days)
     days = next((step for step in ladder if step >= gaps * wanted), ladder[-1])
     if known.usual_gap_days is None:
-        reason = "too few customers came back to measure their gaps"
+        reason = "too few returning customers to measure their gaps"
     else:
         reason = (
-            f"nine in ten customers who came back usually do within {known.usual_gap_days:.0f} days"
+            f"nine in ten returning customers usually return within {known.usual_gap_days:.0f} days"
         )
         if gaps > 1:
-            reason += f", and {gaps} times the horizon that holds this is followed"
+            reason += f", and the horizon covers {gaps} such gaps"
     fitting = [s for s in ladder if history(s) + FOLDS * s <= known.customer_days]
     if days > max(fitting, default=ladder[0]):
         reason += f"; {days} days would need more than {known.customer_days} days of history"
@@ -139,9 +137,9 @@ def purchase_horizon(
 
 
 def demand_season(dataset: Dataset, grain: Grain, as_of: datetime | None = None) -> Season:
-    """Say what season the units sold before `as_of` show.
+    """Test the units sold before `as_of` for a season.
 
-    In days it can be that of the week, in weeks that of the year; or there is none.
+    Daily units are tested for a weekly season, weekly units for a yearly one.
     """
     return _demand_season(dataset, grain, to_day(dataset.end if as_of is None else as_of))
 
@@ -155,55 +153,55 @@ def _demand_season(dataset: Dataset, grain: Grain, day: int) -> Season:
     block = sums.get_column("block").to_numpy()
     sold = np.zeros(day // grain.days - int(block.min()))
     sold[block - int(block.min())] = sums.get_column("units").to_numpy()
-    return _weekly_course(sold) if grain.freq == "day" else _yearly_course(sold)
+    return _weekly_season(sold) if grain.freq == "day" else _yearly_season(sold)
 
 
-def _weekly_course(sold: Floats) -> Season:
-    """Test whether weekdays differ (F test), each day taken against the week around it."""
+def _weekly_season(sold: Floats) -> Season:
+    """Test whether weekdays differ, as shares of the week around them (F test)."""
     sold = sold[-YEAR_WEEKS * WEEKDAYS :]
-    if len(sold) < FEWEST_WEEKS * WEEKDAYS:
-        return Season(1, f"no season: {len(sold)} days cannot tell that of the week")
+    if len(sold) < MIN_WEEKS * WEEKDAYS:
+        return Season(1, f"no season: {len(sold)} days are too few to test for a weekly one")
     around = np.convolve(sold, np.full(WEEKDAYS, 1 / WEEKDAYS), mode="valid")
     days = np.flatnonzero(around > 0)
     share = sold[days + WEEKDAYS // 2] / around[days]
     by_day = [share[days % WEEKDAYS == weekday] for weekday in range(WEEKDAYS)]
-    within = sum(float(((one - one.mean()) ** 2).sum()) for one in by_day if len(one))
+    within = sum(float(((part - part.mean()) ** 2).sum()) for part in by_day if len(part))
     explained = 1 - within / max(float(((share - share.mean()) ** 2).sum()), 1e-12)
     free = max(len(share) - WEEKDAYS, 1)
     ratio = explained / (WEEKDAYS - 1) / max((1 - explained) / free, 1e-12)
-    told = f"weekdays explain {max(explained, 0.0):.0%} of how days differ"
-    if stats.f.sf(ratio, WEEKDAYS - 1, free) < BY_CHANCE:
-        return Season(WEEKDAYS, f"season of 7 days: {told}")
-    return Season(1, f"no season: {told}, as chance would")
+    evidence = f"weekdays explain {max(explained, 0.0):.0%} of the variance between days"
+    if stats.f.sf(ratio, WEEKDAYS - 1, free) < SIGNIFICANCE:
+        return Season(WEEKDAYS, f"season of 7 days: {evidence}")
+    return Season(1, f"no season: {evidence}, which is not significant")
 
 
-def _yearly_course(sold: Floats) -> Season:
-    """Test whether weeks are like those of a year before, their common trend apart.
+def _yearly_season(sold: Floats) -> Season:
+    """Test whether detrended weeks correlate with those of a year before (t test).
 
-    Weeks that follow each other are alike, in both years and in what the former leaves of the
-    latter, and count for fewer (Bartlett 1935).
+    The effective number of weeks is reduced for the autocorrelation of the earlier year and of the
+    residuals (Bartlett 1935).
     """
     sold = sold[-3 * YEAR_WEEKS :]
     if len(sold) < 2 * YEAR_WEEKS:
-        return Season(1, f"no season: {len(sold)} weeks cannot tell that of the year")
+        return Season(1, f"no season: {len(sold)} weeks are too few to test for a yearly one")
     level, weeks = np.log1p(sold), np.arange(len(sold))
-    rest = level - np.polyval(np.polyfit(weeks, level, 1), weeks)
-    if rest.std() < 1e-9:
-        return Season(1, "no season: all weeks are alike")
-    now, before = rest[YEAR_WEEKS:], rest[:-YEAR_WEEKS]
-    alike = float(np.corrcoef(now, before)[0, 1])
-    left = now - np.polyval(np.polyfit(before, now, 1), before)
-    near = max(_near(left) * _near(before), 0.0)
-    count = max(len(now) * (1 - near) / (1 + near), 4.0)
-    score = alike * np.sqrt((count - 2) / max(1 - alike**2, 1e-12))
-    told = f"weeks resemble those of the year before with a correlation of {alike:.2f}"
-    if stats.t.sf(score, count - 2) < BY_CHANCE:
-        return Season(YEAR_WEEKS, f"season of 52 weeks: {told}")
-    return Season(1, f"no season: {told}, as chance would")
+    detrended = level - np.polyval(np.polyfit(weeks, level, 1), weeks)
+    if detrended.std() < 1e-9:
+        return Season(1, "no season: all weeks are equal")
+    now, before = detrended[YEAR_WEEKS:], detrended[:-YEAR_WEEKS]
+    correlation = float(np.corrcoef(now, before)[0, 1])
+    residuals = now - np.polyval(np.polyfit(before, now, 1), before)
+    dependence = max(_autocorrelation(residuals) * _autocorrelation(before), 0.0)
+    count = max(len(now) * (1 - dependence) / (1 + dependence), 4.0)
+    score = correlation * np.sqrt((count - 2) / max(1 - correlation**2, 1e-12))
+    evidence = f"weeks correlate with those of the year before by {correlation:.2f}"
+    if stats.t.sf(score, count - 2) < SIGNIFICANCE:
+        return Season(YEAR_WEEKS, f"season of 52 weeks: {evidence}")
+    return Season(1, f"no season: {evidence}, which is not significant")
 
 
-def _near(values: Floats) -> float:
-    """Correlation of neighbours; 0 where nothing varies."""
+def _autocorrelation(values: Floats) -> float:
+    """Return the autocorrelation at lag 1; 0 for constant values."""
     if values.std() < 1e-9:
         return 0.0
     return float(np.corrcoef(values[1:], values[:-1])[0, 1])
@@ -214,7 +212,7 @@ def _step_up(days: float) -> int:
     return next((7 * weeks for weeks in LADDER_WEEKS if 7 * weeks >= days), last)
 
 
-@memo()
+@memo("orders", "sales")
 def _measure(dataset: Dataset, day: int) -> Cadence:
     records = dataset.known(dataset.records, day_start(day))
     days = records.select("day").unique().collect().to_polars().get_column("day")
@@ -225,22 +223,24 @@ def _measure(dataset: Dataset, day: int) -> Cadence:
         history_days=max(day - dataset.days[0], 0),
         customer_days=0 if first is None else day - int(first),  # type: ignore[arg-type]
         period_days=step_days(days.to_list()),
-        usual_gap_days=gaps.quantile(USUAL_FOR, "linear") if gaps.len() >= MIN_RETURNED else None,
+        usual_gap_days=gaps.quantile(USUAL_GAP_QUANTILE, "linear")
+        if gaps.len() >= MIN_RETURNING
+        else None,
     )
 
 
 def _visits(dataset: Dataset, day: int) -> pl.DataFrame:
-    """Days on which known customers bought."""
+    """Return the days on which identified customers bought."""
     if not dataset.has("orders", "customer_id"):
         return pl.DataFrame(schema={"customer_id": pl.String, "day": pl.Int32})
-    bought = dataset.known("orders", day_start(day)).filter(
+    purchases = dataset.known("orders", day_start(day)).filter(
         ~nw.col("customer_id").is_null(), nw.col("kind") != "return"
     )
-    return bought.select("customer_id", "day").unique().collect().to_polars()
+    return purchases.select("customer_id", "day").unique().collect().to_polars()
 
 
 def _median_gaps(visits: pl.DataFrame) -> pl.Series:
-    """Median days between the visits of each customer with two or more."""
+    """Return the median days between visits of each customer with two or more."""
     gap = pl.col("day") - pl.col("day").shift(1).over("customer_id")
     gaps = visits.sort("customer_id", "day").with_columns(gap=gap).drop_nulls("gap")
     return gaps.group_by("customer_id").agg(pl.col("gap").median()).get_column("gap")

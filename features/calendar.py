@@ -1,7 +1,6 @@
-"""Instants and days: `as_of` values in, integer day counts out; used by every builder.
+"""Instants and days: `as_of` values in, whole day counts out.
 
-Days are int32 counts since 1970-01-01, because arithmetic on integers is the same in
-every engine.
+A day is an int32 count from 1970-01-01: arithmetic on integers is the same in every engine.
 """
 
 from collections.abc import Iterable
@@ -10,9 +9,9 @@ from datetime import date, datetime, time, timedelta
 from features.errors import InvalidInput
 
 EPOCH = date(1970, 1, 1)
-# Fewer days than this may lie weeks apart by chance.
-ENOUGH_DAYS = 4
-# What stands for a month, which is no number of days: the longest.
+# Fewer different days may be whole weeks apart by chance.
+MIN_DAYS = 4
+# Code for periods of a month: the length of the longest.
 MONTH_DAYS = 31
 
 AsOf = str | date | datetime
@@ -61,29 +60,28 @@ def day_start(day: int) -> datetime:
 
 
 def step_days(days: Iterable[int]) -> int:
-    """Return the days that one record covers, as far as the recorded days tell.
+    """Infer from the recorded days how many days one record covers.
 
     Returns
     -------
     int
-        7 where all days are whole weeks apart, MONTH_DAYS where all are the same day of their
-        months or all the last one, else 1. With fewer than four different days there is no
-        telling, and the answer is 1.
+        7 if all days are whole weeks apart; MONTH_DAYS if all are the same day of the month, or
+        the last day of a month; else 1. Also 1 if there are fewer than MIN_DAYS different days.
     """
     different = sorted(set(days))
-    if len(different) < ENOUGH_DAYS:
+    if len(different) < MIN_DAYS:
         return 1
     if all((day - different[0]) % 7 == 0 for day in different):
         return 7
-    of_month = {to_date(day).day for day in different}
-    ends = all(to_date(day + 1).day == 1 for day in different)
-    return MONTH_DAYS if ends or len(of_month) == 1 else 1
+    month_days = {to_date(day).day for day in different}
+    last_days = all(to_date(day + 1).day == 1 for day in different)
+    return MONTH_DAYS if last_days or len(month_days) == 1 else 1
 
 
 def covered_days(day: int, step: int) -> int:
-    """Count the days that a record covers from `day` on, a month where `step` says so."""
+    """Return the days that a record covers from `day` on; `step` is a result of `step_days`."""
     if step != MONTH_DAYS:
         return step
     after = (to_date(day).replace(day=1) + timedelta(days=MONTH_DAYS)).replace(day=1)
-    # A month that is dated by its last day has ended with it.
+    # A record dated by the last day of a month covers the month up to it.
     return max((after - to_date(day)).days, 1)

@@ -1,4 +1,4 @@
-"""Names of the columns that tables, features and answers share."""
+"""Names of columns that tables, features and answers share."""
 
 CUSTOMER_ID = "customer_id"
 PRODUCT_ID = "product_id"

@@ -1,6 +1,9 @@
-"""Dataset: a named, versioned set of canonical tables; the only way builders reach records."""
+"""Datasets: canonical tables of one snapshot, from disk or from frames in memory.
 
-from collections.abc import Iterable, Mapping
+Feature builders read records through `Dataset.known`, which excludes records from `as_of` on.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,42 +18,49 @@ from features.errors import InvalidInput, MissingData, NotFound
 from features.identity import unify
 from features.memo import Memo, Result, memo
 from features.privacy.consent import apply_consent, consenting_ids
-from features.storage.snapshots import dataset_folder, read_head, read_snapshot, scan_parts
+from features.storage.snapshots import (
+    dataset_folder,
+    list_datasets,
+    read_head,
+    read_snapshot,
+    scan_parts,
+)
 from features.tables import TABLES
+from features.typing import Frame
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A retailer's records at one moment; immutable.
+    """The records of a retailer in one snapshot; immutable.
 
     Attributes
     ----------
     name
         The dataset's name.
     snapshot
-        Its content hash.
+        Content hash of the snapshot.
     tables
-        Canonical tables as lazy frames of any engine that Narwhals knows.
+        Canonical tables as lazy frames of any engine that Narwhals supports.
     population
-        Statistics of the whole population, for a dataset that holds only some of its customers;
-        None if the tables hold everybody, and builders measure for themselves.
+        Population statistics, for a dataset with a part of the customers. None if the tables have
+        all customers: builders then compute the statistics.
     results
         Results of memoised functions (`features.memo`) by function and arguments.
     """
 
     name: str
     snapshot: str
-    tables: Mapping[str, nw.LazyFrame[Any]]
+    tables: Mapping[str, Frame]
     population: PopulationStatistics | None = None
-    results: dict[tuple[Memo[Any, Any], Any], Any] = field(
+    results: dict[tuple[Memo[Any, Any, Any], Hashable], Any] = field(
         default_factory=dict, repr=False, compare=False
     )
 
     @classmethod
     def from_frames(cls, name: str, frames: Mapping[str, IntoFrame]) -> Self:
-        """Wrap frames that are in memory already, of any engine; nothing is written.
+        """Make a dataset of frames of any engine; nothing is written.
 
-        A missing `day` is taken from `ts` (where the engine counts minutes; Spark does not).
+        A missing `day` is computed from `ts`, in engines that can count minutes (Spark cannot).
 
         Raises
         ------
@@ -86,17 +96,17 @@ class Dataset:
         return table in self.tables and set(columns) <= set(self.columns(table))
 
     def require(self, table: str, column: str, by: str) -> None:
-        """Refuse to go on without a column.
+        """Check that the dataset has a column.
 
         Parameters
         ----------
         by
-            Who needs it, as a sentence begins.
+            What needs the column: the subject of the error message.
 
         Raises
         ------
         MissingData
-            Naming the table and the column.
+            If the column is missing; names table and column.
         """
         if not self.has(table, column):
             raise MissingData(
@@ -109,7 +119,7 @@ class Dataset:
         """Names of a table's columns."""
         return self.table(table).collect_schema().names()
 
-    def table(self, name: str) -> nw.LazyFrame[Any]:
+    def table(self, name: str) -> Frame:
         """Return a table.
 
         Raises
@@ -119,33 +129,33 @@ class Dataset:
         """
         if name not in self.tables:
             raise MissingData(
-                f"Dataset {self.name} has no table {name!r}, which is needed here; "
+                f"Dataset {self.name} has no table {name!r}, which is required; "
                 f"it has {', '.join(self.tables)}. Import it, or choose another dataset.",
                 field=name,
             )
         return self.tables[name]
 
-    def known(self, table: str, as_of: AsOf) -> nw.LazyFrame[Any]:
-        """Return the rows of a time-stamped table that were known at `as_of`.
+    def known(self, table: str, as_of: AsOf) -> Frame:
+        """Return the rows of a dated table that were known at `as_of`.
 
-        Tables with an instant keep rows before it; tables with a day alone keep
-        rows of days that had ended, and of weeks or months where those date `sales`.
+        Of tables with `ts` these are the rows before `as_of`; of tables with `day` alone, the rows
+        of days that had ended, and of weeks or months that had ended if `sales` has such periods.
         """
         frame = self.table(table)
         if "ts" in frame.collect_schema().names():
             return frame.filter(nw.col("ts") < parse_as_of(as_of))
-        # Of a month as many as the longest has: none is known before it has ended.
+        # A period of a month counts as the longest month: none is known before it has ended.
         covered = self.period_days if table == "sales" else 1
         return frame.filter(nw.col("day") + covered <= to_day(as_of))
 
     @property
     def records(self) -> str:
-        """The table that says what was sold: `orders`, or `sales` where there are none."""
+        """Name of the table of records: `orders`, or `sales` if there are no orders."""
         return "orders" if "orders" in self.tables else "sales"
 
     @property
     def period_days(self) -> int:
-        """Days that a row of `sales` covers from its `day` on, as `calendar.step_days` tells."""
+        """Days that a row of `sales` covers from its `day` on; see `calendar.step_days`."""
         return _period_days(self) if "sales" in self.tables else 1
 
     @property
@@ -155,17 +165,17 @@ class Dataset:
 
     @property
     def end(self) -> datetime:
-        """The instant after the last recorded day: the latest `as_of` that knows it all."""
+        """The first instant after the last recorded day: the latest valid `as_of`."""
         return day_start(self.days[1] + 1)
 
     def instant(self, as_of: AsOf | None = None) -> datetime:
-        """Read an `as_of` that somebody gave; `end` where nobody did.
+        """Parse an `as_of`; None means `end`.
 
         Raises
         ------
         InvalidInput
-            If it cannot be read, or lies after `end`: days without records would count as days
-            on which nobody bought.
+            If it cannot be parsed, or is after `end`: days without records would count as days
+            without purchases.
         """
         instant = self.end if as_of is None else parse_as_of(as_of)
         if instant > self.end:
@@ -177,11 +187,11 @@ class Dataset:
         return instant
 
     def with_results(self, results: Iterable[Result]) -> Self:
-        """Return a copy that receives these results instead of computing them."""
-        received = {(result.memo, result.arguments): result.value for result in results}
-        return replace(self, results=self.results | received)
+        """Return a copy that uses these results instead of computing them."""
+        given = {(result.memo, result.arguments): result.value for result in results}
+        return replace(self, results=self.results | given)
 
-    def with_tables(self, snapshot: str, tables: Mapping[str, nw.LazyFrame[Any]]) -> Self:
+    def with_tables(self, snapshot: str, tables: Mapping[str, Frame]) -> Self:
         """Return a copy with some tables replaced; results that depend on them are dropped."""
         kept = {key: value for key, value in self.results.items() if key[0].survives(tables)}
         return replace(self, snapshot=snapshot, tables={**self.tables, **tables}, results=kept)
@@ -195,7 +205,7 @@ def _period_days(dataset: Dataset) -> int:
 
 @memo("orders", "sales")
 def covered_extent(dataset: Dataset) -> tuple[int, int]:
-    """Measure the first and the last day that the records cover."""
+    """Return the first and the last day that the records cover."""
     frame = dataset.table(dataset.records).select(
         nw.col("day").min().alias("first"), nw.col("day").max().alias("last")
     )
@@ -204,17 +214,11 @@ def covered_extent(dataset: Dataset) -> tuple[int, int]:
     return int(first), int(last) + covered_days(int(last), step) - 1
 
 
-def list_datasets(home: Path) -> list[str]:
-    """Names of the datasets under `home`."""
-    return sorted(path.parent.name for path in (home / "datasets").glob("*/HEAD"))
-
-
 def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
-    """Open a dataset at a snapshot, by default the newest; frames are Polars scans.
+    """Open a dataset at a snapshot, by default the newest; tables are Polars scans.
 
-    Who has not consented is nobody in it, see `features.privacy.consent`; ids that are one
-    person's or
-    one product's are one, see `features.identity`.
+    Customers without consent are anonymous (`features.privacy.consent`). Linked ids have one
+    canonical id (`features.identity`).
 
     Raises
     ------
@@ -225,8 +229,8 @@ def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
     try:
         newest = read_head(folder)
         snapshot = snapshot or newest
-        tables = _scanned(folder, snapshot)
-        asked = tables if snapshot == newest else _scanned(folder, newest)
+        tables = _scan_tables(folder, snapshot)
+        current = tables if snapshot == newest else _scan_tables(folder, newest)
     except FileNotFoundError as error:
         known = ", ".join(list_datasets(home)) or "none yet; run `foresell data import`"
         raise NotFound(
@@ -235,25 +239,25 @@ def open_dataset(home: Path, name: str, snapshot: str | None = None) -> Dataset:
             + f" under {home}; there is: {known}.",
             field="dataset",
         ) from error
-    return Dataset(name, snapshot, apply_consent(tables, asked))
+    return Dataset(name, snapshot, apply_consent(tables, current))
 
 
 def count_consenting(home: Path, name: str) -> tuple[int, int] | None:
-    """Count who has agreed, and of how many; None where customers were not asked."""
+    """Count consenting customers and all customers; None if no consent is recorded."""
     tables = newest_tables(home, name)
-    agreed = consenting_ids(tables)
-    if agreed is None:
+    ids = consenting_ids(tables)
+    if ids is None:
         return None
-    return len(agreed), tables["customers"].select(nw.len()).collect().item()
+    return len(ids), tables["customers"].select(nw.len()).collect().item()
 
 
-def newest_tables(home: Path, name: str) -> dict[str, nw.LazyFrame[Any]]:
-    """Return the newest tables with everybody in them, whether or not they consent."""
+def newest_tables(home: Path, name: str) -> dict[str, Frame]:
+    """Return the newest tables with all customers, whether or not they consent."""
     folder = dataset_folder(home, name)
-    return _scanned(folder, read_head(folder))
+    return _scan_tables(folder, read_head(folder))
 
 
-def _scanned(folder: Path, snapshot: str) -> dict[str, nw.LazyFrame[Any]]:
+def _scan_tables(folder: Path, snapshot: str) -> dict[str, Frame]:
     parts = read_snapshot(folder, snapshot)
     return unify(
         {table: nw.from_native(scan_parts(folder, names)) for table, names in parts.items()}

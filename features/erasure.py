@@ -1,7 +1,7 @@
-"""Take people out of what is stored of a dataset: all snapshots, the quarantine, crashes' drafts.
+"""Erasure of customers from a stored dataset: snapshots, quarantine and leftovers of imports.
 
-Used by `foresell forget`. Each step can be taken again: killed at any point, the next run ends
-what this one began.
+Ids go in, counts of erased rows come out. Every step is idempotent: after a crash, the next run
+completes the erasure.
 """
 
 from collections import Counter
@@ -36,25 +36,25 @@ from features.storage.snapshots import (
 )
 from features.tables import TABLES
 
-# Tables that tell of people, with what a person leaves there.
+# Tables with rows of customers.
 _LINKS = LINK_TABLES[CUSTOMER_ID]
 _TABLES = ("orders", "customers", "touchpoints", _LINKS)
 
 
 @dataclass
 class Erased:
-    """What was removed from a dataset.
+    """Counts of what was erased from a dataset.
 
     Attributes
     ----------
-    tables
-        Rows by table of the newest snapshot: order lines that became anonymous, the rest gone.
-    snapshots
-        Older snapshots that held the person and no longer do.
-    quarantine
-        Rows in quarantine of which only place and reason are left.
     known
-        Whether the person was forgotten before.
+        Whether the customers were erased before.
+    tables
+        Rows of the newest snapshot by table: order lines became anonymous, others were removed.
+    snapshots
+        Older snapshots that were rewritten.
+    quarantine
+        Quarantined rows of which only location and reason are left.
     """
 
     known: bool
@@ -64,7 +64,7 @@ class Erased:
 
 
 def is_known(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
-    """Whether anything stored of a dataset tells of one of these ids, or once did."""
+    """Whether a dataset stores data of one of these ids, or has erased it."""
     folder = dataset_folder(home, dataset)
     ids = pl.Series(CUSTOMER_ID, list(customer_ids), dtype=pl.String)
     if ForgottenCustomers.load(folder).contains(ids).any():
@@ -78,9 +78,9 @@ def is_known(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
 
 
 def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
-    """Take people out, and keep them out of whatever is imported later.
+    """Erase customers, and exclude them from later imports.
 
-    Ids that are linked to one of these are the same person's and go too.
+    Ids that are linked to these are erased too.
 
     Raises
     ------
@@ -89,25 +89,25 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
     """
     folder = dataset_folder(home, dataset)
     with job_lock(home, f"import-{dataset}"):
-        ids = _linked(folder, customer_ids)
+        ids = _with_linked_ids(folder, customer_ids)
         forgotten = ForgottenCustomers.load(folder)
-        found = Erased(known=bool(forgotten.contains(ids).any()))
-        # First of all: what is done below is not undone by an import.
+        erased = Erased(known=bool(forgotten.contains(ids).any()))
+        # Recorded first, so that no later import restores the customers after a crash.
         forgotten = forgotten.add(folder, ids.to_list())
         for path in quarantine_files(home, dataset):
             remove_draft(path)
-            found.quarantine += redact_customers(path, ids)
+            erased.quarantine += redact_customers(path, ids)
         head = read_head(folder)
         parts = read_snapshot(folder, head)
         cleaned = {}
         for table, names in parts.items():
             cleaned[table], rows = _without(folder, table, names, ids, forgotten)
             if rows:
-                found.tables[table] = rows
+                erased.tables[table] = rows
         if cleaned != parts:
             commit_snapshot(folder, cleaned)
-        # What runs and versions name as the records they rest on goes on under its old name. Until
-        # the last of them is clean, it also says which ids are one person's.
+        # Runs and published versions refer to snapshots by name, so names are kept. The links in
+        # them identify the customer until the last snapshot is rewritten.
         for snapshot in list_snapshots(folder):
             before = read_snapshot(folder, snapshot)
             after = {
@@ -116,31 +116,36 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
             }
             if after != before:
                 replace_snapshot(folder, snapshot, after)
-                found.snapshots += snapshot != head
+                erased.snapshots += snapshot != head
         remove_unreferenced(folder)
         remove_staging(folder)
     clean_up_scratch(home)
-    return found
+    return erased
 
 
-def _linked(folder: Path, customer_ids: Collection[str]) -> pl.Series:
-    """Return these ids and those that are the same people's, in any snapshot."""
+def _with_linked_ids(folder: Path, customer_ids: Collection[str]) -> pl.Series:
+    """Return these ids and the ids that are linked to them in any snapshot."""
     ids = pl.Series(CUSTOMER_ID, sorted(customer_ids), dtype=pl.String)
-    told = [read_snapshot(folder, one).get(_LINKS) for one in list_snapshots(folder)]
-    links = [scan_parts(folder, parts).collect() for parts in told if parts]
+    parts = [read_snapshot(folder, snapshot).get(_LINKS) for snapshot in list_snapshots(folder)]
+    links = [scan_parts(folder, names).collect() for names in parts if names]
     if not links:
         return ids
-    who = resolve(pl.concat(links).unique()).ids
-    one_person = pl.col("canonical_id").is_in(
-        who.filter(pl.col(CUSTOMER_ID).is_in(ids.implode())).get_column("canonical_id").implode()
-    )
-    return pl.concat([ids, who.filter(one_person).get_column(CUSTOMER_ID)]).unique().sort()
+    resolved = resolve(pl.concat(links).unique()).ids
+    given = resolved.filter(pl.col(CUSTOMER_ID).is_in(ids.implode()))
+    linked = pl.col("canonical_id").is_in(given.get_column("canonical_id").implode())
+    return pl.concat([ids, resolved.filter(linked).get_column(CUSTOMER_ID)]).unique().sort()
 
 
 def _without(
     folder: Path, table: str, names: list[str], ids: pl.Series, forgotten: ForgottenCustomers
 ) -> tuple[list[str], int]:
-    """Write the parts of a table that people are in anew; returns all parts and rows concerned."""
+    """Rewrite the parts of a table that hold customers.
+
+    Returns
+    -------
+    tuple
+        Names of all parts of the table, and the number of rows of the customers.
+    """
     if table not in _TABLES:
         return names, 0
     rows = _rows_of(folder, names, ids).collect()
@@ -148,14 +153,16 @@ def _without(
         return names, 0
     moved: dict[int, pl.DataFrame] = {}
     if table == "orders":
-        # An order that was named by its customer gets another name, and with it another part.
+        # An order id may contain the customer id. A new order id may belong to another part.
         anonymous = forgotten.anonymise_orders(rows, pl.lit(value=True))
         part = part_number(TABLES[table], anonymous.columns, len(names)).alias("#part")
-        placed = anonymous.with_columns(part).partition_by("#part", as_dict=True, include_key=False)
-        moved = {int(number): frame for (number,), frame in placed.items()}
+        by_part = anonymous.with_columns(part).partition_by(
+            "#part", as_dict=True, include_key=False
+        )
+        moved = {int(number): frame for (number,), frame in by_part.items()}
     kept = []
     for number, name in enumerate(names):
-        others = _parted(folder, name, ids)
+        others = _other_rows(folder, name, ids)
         if others is None and number not in moved:
             kept.append(name)
             continue
@@ -168,14 +175,15 @@ def _without(
 
 
 def _rows_of(folder: Path, names: list[str], ids: pl.Series) -> pl.LazyFrame:
+    """Scan the rows of some customers in parts of a table."""
     rows = scan_parts(folder, names)
     if CUSTOMER_ID not in rows.collect_schema():
         return rows.clear()
     return rows.filter(pl.col(CUSTOMER_ID).is_in(ids.implode()))
 
 
-def _parted(folder: Path, name: str, ids: pl.Series) -> pl.DataFrame | None:
-    """Return the rows of all others in a part; None where it holds nobody who goes."""
+def _other_rows(folder: Path, name: str, ids: pl.Series) -> pl.DataFrame | None:
+    """Return the rows of all other customers in a part; None if it has none of these."""
     if _rows_of(folder, [name], ids).head(1).collect().is_empty():
         return None
     other = ~pl.col(CUSTOMER_ID).is_in(ids.implode())

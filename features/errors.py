@@ -1,15 +1,15 @@
-"""The error tree. Every message names the field, the value, the cause and the remedy."""
+"""The error tree: messages name the field, its value, the cause and the remedy."""
 
 
 class ForesellError(Exception):
-    """Something a person can act on; shown as one sentence, without a traceback.
+    """An error that the user can correct; shown as one sentence, without a traceback.
 
     Parameters
     ----------
     message
         What is wrong and what to do about it.
     field
-        The input that is at fault, if there is one.
+        The invalid input, if there is one.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
@@ -19,20 +19,20 @@ class ForesellError(Exception):
 
 
 class InvalidInput(ForesellError):
-    """A value that the caller gave cannot be used."""
+    """A value from the caller is invalid."""
 
 
 class NotFound(ForesellError):
-    """A thing that the caller named does not exist."""
+    """A name from the caller does not exist."""
 
 
 class MissingData(ForesellError):
-    """A dataset lacks a table or a column that the work at hand needs."""
+    """A dataset lacks a required table or column."""
 
 
 class ImportRejected(ForesellError):
-    """Too many rows failed validation; the dataset stays as it was."""
+    """Too many rows failed validation; the dataset is unchanged."""
 
 
 class Unavailable(ForesellError):
-    """Nothing to answer from yet, or another job holds the lock; try again later."""
+    """Nothing is published yet, or another job holds the lock; try again later."""

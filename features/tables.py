@@ -1,6 +1,6 @@
-"""The canonical tables: every column, its type, unit and meaning, and what is required.
+"""Canonical tables: every column with its type, unit and meaning, and the required ones.
 
-Sources write frames of this shape, `quality` checks them, builders read them.
+Sources return frames of these tables, imports validate and store them, feature builders read them.
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ class Column:
     dtype
         The Polars type in which it is stored.
     meaning
-        What it says, with its unit.
+        Description, with the unit.
     required
-        Whether a row without it is quarantined.
+        Whether rows without a value are quarantined.
     minimum
-        The lowest value that can be true, if there is one.
+        The least valid value, if there is one.
     """
 
     dtype: pl.DataType | type[pl.DataType]
@@ -38,9 +38,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A canonical table: its key, by which an import is idempotent, and its columns.
+    """A canonical table: its columns, and the key that makes imports idempotent.
 
-    Columns beyond those named here are kept as attributes where `open_ended`.
+    An `open_ended` table keeps further columns as attributes.
     """
 
     name: str
@@ -50,29 +50,31 @@ class Table:
 
     @property
     def required(self) -> list[str]:
-        """The columns without which a row cannot be used."""
+        """Names of the required columns."""
         return [name for name, column in self.columns.items() if column.required]
 
 
-_PRODUCT = Column(ID, "what was sold", required=True)
-_LOCATION = Column(ID, "where; null means every location")
+_PRODUCT = Column(ID, "the product", required=True)
+_LOCATION = Column(ID, "the location; null means every location")
 
 
 def _links(name: str, column: str, meaning: str) -> Table:
-    """Define a table of links: by what values, seen in which source, ids are one."""
+    """Define a table of links: ids with a common value are one customer or product."""
     return Table(
         name,
         (column, "kind", "value", "source"),
         {
             column: Column(ID, meaning, required=True),
-            "kind": Column(ID, "what was seen with it: loyalty number, e-mail, ...", required=True),
-            "value": Column(ID, "its value; equal values, equal persons or things", required=True),
-            "source": Column(ID, "where both were seen together", required=True),
-            "since": Column(pl.Int32, "which import brought the link first", required=True),
-            "most": Column(pl.Int32, "how many ids may be one", required=True),
+            "kind": Column(ID, "kind of value: loyalty number, e-mail, ...", required=True),
+            "value": Column(ID, "the value; ids with equal values are linked", required=True),
+            "source": Column(ID, "source in which id and value occur together", required=True),
+            "since": Column(
+                pl.Int32, "number of the import that first had the link", required=True
+            ),
+            "most": Column(pl.Int32, "largest number of ids that may be linked", required=True),
             "undone": Column(
                 pl.Boolean,
-                "null for a link; in a rule, whether what it names is out of force",
+                "null for a link; in a rule, whether the matching links are undone",
             ),
         },
         open_ended=True,
@@ -88,17 +90,17 @@ TABLES: dict[str, Table] = {
             "orders",
             ("order_id", "line"),
             {
-                "customer_id": Column(ID, "who bought; null for anonymous"),
-                "order_id": Column(ID, "the order that the line belongs to", required=True),
-                "line": Column(pl.Int32, "the line's number within its order", required=True),
-                "product_id": Column(ID, "what was bought; null for what is no unit of a product"),
-                "location_id": Column(ID, "where"),
-                "channel": Column(ID, "through which channel: shop, web, app, social, live"),
-                "ts": Column(TS, "when, in the retailer's local time", required=True),
+                "customer_id": Column(ID, "the customer; null if anonymous"),
+                "order_id": Column(ID, "the order of the line", required=True),
+                "line": Column(pl.Int32, "number of the line within its order", required=True),
+                "product_id": Column(ID, "the product; null for lines without units of a product"),
+                "location_id": Column(ID, "the location"),
+                "channel": Column(ID, "channel: shop, web, app, social, live"),
+                "ts": Column(TS, "instant, in the retailer's local time", required=True),
                 "day": _DAY,
                 "quantity": Column(pl.Float64, "units; negative in returns", required=True),
                 "revenue": Column(MONEY, "paid, net of discounts"),
-                "discount": Column(MONEY, "given off the shelf price", minimum=0),
+                "discount": Column(MONEY, "discount off the list price", minimum=0),
                 "kind": Column(ID, "sale or return", required=True),
             },
         ),
@@ -119,7 +121,7 @@ TABLES: dict[str, Table] = {
             ("product_id",),
             {
                 "product_id": _PRODUCT,
-                "name": Column(ID, "what a person calls it"),
+                "name": Column(ID, "name of the product"),
                 "department": Column(ID, "first level of the assortment"),
                 "category": Column(ID, "second level"),
                 "subcategory": Column(ID, "third level"),
@@ -130,14 +132,14 @@ TABLES: dict[str, Table] = {
         Table(
             "customers",
             ("customer_id",),
-            {"customer_id": Column(ID, "who", required=True)},
+            {"customer_id": Column(ID, "the customer", required=True)},
             open_ended=True,
         ),
         Table(
             "locations",
             ("location_id",),
             {
-                "location_id": Column(ID, "where", required=True),
+                "location_id": Column(ID, "the location", required=True),
                 "channel": Column(ID, "shop, web, app, social, live"),
                 "region": Column(ID, "a group of locations"),
             },
@@ -160,7 +162,7 @@ TABLES: dict[str, Table] = {
                 "product_id": _PRODUCT,
                 "location_id": _LOCATION,
                 "kind": Column(ID, "display, mailer, discount, ...", required=True),
-                "placement": Column(ID, "where in shop or leaflet: front page, end of aisle, ..."),
+                "placement": Column(ID, "place in shop or leaflet: front page, end of aisle, ..."),
                 "from_day": Column(DAY, "first day", required=True),
                 "to_day": Column(DAY, "the day after the last", required=True),
                 "depth": Column(pl.Float64, "share of the price taken off, 0 to 1", minimum=0),
@@ -170,13 +172,13 @@ TABLES: dict[str, Table] = {
             "touchpoints",
             ("customer_id", "ts", "campaign_id", "kind"),
             {
-                "customer_id": Column(ID, "who was reached", required=True),
-                "ts": Column(TS, "when, local time", required=True),
+                "customer_id": Column(ID, "the customer", required=True),
+                "ts": Column(TS, "instant, in the retailer's local time", required=True),
                 "day": _DAY,
-                "campaign_id": Column(ID, "which campaign", required=True),
+                "campaign_id": Column(ID, "the campaign", required=True),
                 "kind": Column(ID, "sent, seen, clicked, visited, redeemed", required=True),
                 "channel": Column(ID, "mail, e-mail, app, social"),
-                "cost": Column(MONEY, "what it cost the retailer", minimum=0),
+                "cost": Column(MONEY, "cost to the retailer", minimum=0),
             },
         ),
         Table(
@@ -197,7 +199,7 @@ TABLES: dict[str, Table] = {
                 "location_id": _LOCATION,
                 "day": _DAY,
                 "value": Column(pl.Float64, "its value", required=True),
-                "known_ahead": Column(pl.Boolean, "whether the future is known", required=True),
+                "known_ahead": Column(pl.Boolean, "whether future values are known", required=True),
             },
         ),
         _links("customer_links", "customer_id", "an id of a customer"),

@@ -1,4 +1,4 @@
-"""Types that signatures share: arrays by element type, and a lazy frame of any engine."""
+"""Shared types of signatures: arrays by element type, and lazy frames of any engine."""
 
 from typing import Any
 

@@ -48,8 +48,9 @@ def load(name: str = "complete-journey", home: Path | None = None) -> Dataset:
     NotFound
         If there is no such dataset.
     """
-    from features.dataset import list_datasets, open_dataset
+    from features.dataset import open_dataset
     from features.ingest.sources import BUNDLED
+    from features.storage.snapshots import list_datasets
     from foresell import importing as imports
 
     settings = Settings() if home is None else Settings(home=home)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from features.dataset import list_datasets, open_dataset
+from features.dataset import open_dataset
 from features.erasure import erase, is_known
 from features.errors import NotFound
 from features.privacy.pseudonyms import KEY_VARIABLE, Pseudonyms, read_key_check
 from features.storage.locks import job_lock
-from features.storage.snapshots import dataset_folder
+from features.storage.snapshots import dataset_folder, list_datasets
 from foresell.settings import Settings
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from features.dataset import list_datasets, open_dataset
+from features.dataset import open_dataset
 from features.errors import InvalidInput, NotFound
 from features.ingest.mapping.file import read_mapping
 from features.ingest.mapping.schema import Mapping
@@ -19,7 +19,7 @@ from features.ingest.source_table import SourceTable
 from features.ingest.sources import BUNDLED
 from features.privacy.pseudonyms import Pseudonyms, read_key_check, require_same_key
 from features.storage.locks import scratch_folder
-from features.storage.snapshots import dataset_folder
+from features.storage.snapshots import dataset_folder, list_datasets
 from foresell.progress import console
 from foresell.progress import progress as progress_bar
 from foresell.settings import Settings

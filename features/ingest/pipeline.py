@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 
 from features.columns import PRODUCT_ID
-from features.dataset import list_datasets
 from features.errors import ImportRejected
 from features.identity import LINK_TABLES
 from features.ingest.forgotten import ForgottenCustomers
@@ -31,6 +30,7 @@ from features.storage.snapshots import (
     ROWS_PER_PART,
     commit_snapshot,
     dataset_folder,
+    list_datasets,
     read_head,
     read_snapshot,
     remove_unreferenced,

@@ -1,7 +1,7 @@
-"""How a dataset lies on disk: content-addressed parts, snapshots that name them, one HEAD.
+"""Snapshots of a dataset on disk: content-addressed parts, and manifests that name them.
 
-Under `<home>/datasets/<name>/`: `tables/` holds Parquet parts, `snapshots/<id>.json` says which
-of them make up each table, `HEAD` names the current snapshot. Imports write it, `dataset` reads.
+In `<home>/datasets/<name>/`, `tables/` has Parquet parts, `snapshots/<id>.json` the names of the
+parts of each table, and `HEAD` the name of the current snapshot.
 """
 
 import hashlib
@@ -15,42 +15,51 @@ import polars as pl
 from features.errors import InvalidInput
 from features.tables import ID, Table
 
-# About how many rows of a table are held in memory at once, when it is written.
+_DATASETS = "datasets"
+_TABLES = "tables"
+_SNAPSHOTS = "snapshots"
+_HEAD = "HEAD"
+
+# Approximate number of rows of a part, which an import holds in memory at once.
 ROWS_PER_PART = 1_000_000
 
 _PRIME = 2**31 - 1
 _FACTOR = 48271  # a full-period multiplier modulo this prime (Park, Miller and Stockmeyer 1993)
 _WORD = 8  # bytes
-_PAD = "\0" * _WORD  # goes before and behind, so that there is a first and a last word
-_WORDS = (8, 16, 24, 32, -16)  # the first 32 bytes and the last 8
+_PAD = "\0" * _WORD  # padding on both sides: texts have at least two words
+_WORDS = (8, 16, 24, 32, -16)  # offsets: the first 32 bytes and the last 8
 
 
 def dataset_folder(home: Path, name: str) -> Path:
-    """Where a dataset lies.
+    """Return the folder of a dataset.
 
     Raises
     ------
     InvalidInput
-        If the name could lead elsewhere.
+        If the name has other characters than letters, digits, - and _.
     """
     if not name or not all(part.isalnum() for part in name.replace("_", "-").split("-")):
         raise InvalidInput(
             f"Dataset name {name!r} may hold letters, digits, - and _ only.", field="dataset"
         )
-    return home / "datasets" / name
+    return home / _DATASETS / name
+
+
+def list_datasets(home: Path) -> list[str]:
+    """List the datasets under `home`."""
+    return sorted(path.parent.name for path in (home / _DATASETS).glob(f"*/{_HEAD}"))
 
 
 def part_count(rows: int, rows_per_part: int = ROWS_PER_PART) -> int:
-    """Into how many parts a table of so many rows is divided: a power of two."""
+    """Return the number of parts of a table with some number of rows: a power of two."""
     return 1 << max(0, -(-rows // rows_per_part) - 1).bit_length()
 
 
 def part_number(table: Table, columns: Sequence[str], count: int) -> pl.Expr:
-    """Say to which of `count` parts a row belongs, from the ids in its key.
+    """Return the part of a row among `count` parts, by a hash of the ids in its key.
 
-    The same on every machine and with every version of Polars, whose own hash is not; a
-    missing id counts as an empty one. With twice as many parts, the rows of part p are in p
-    and in p + count.
+    Unlike the hash of Polars, it is equal on every machine and in every version. A missing id is
+    hashed as an empty one. With twice as many parts, the rows of part p are in p and p + count.
     """
     ids = [name for name in table.key if table.columns[name].dtype == ID and name in columns]
     present = [pl.col(name).fill_null("") for name in ids]
@@ -63,8 +72,8 @@ def part_number(table: Table, columns: Sequence[str], count: int) -> pl.Expr:
 
 
 def write_part(folder: Path, table: str, frame: pl.DataFrame) -> str:
-    """Store rows under the name that their content gives them, and return it."""
-    tables = folder / "tables"
+    """Write rows to a part named by the hash of its content; return the name."""
+    tables = folder / _TABLES
     tables.mkdir(parents=True, exist_ok=True)
     draft = tables / f".{table}.{os.getpid()}.parquet"
     frame.rechunk().write_parquet(draft, compression="zstd", row_group_size=ROWS_PER_PART // 4)
@@ -77,62 +86,62 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame) -> str:
 
 
 def scan_parts(folder: Path, parts: Sequence[str]) -> pl.LazyFrame:
-    """Read the rows of some parts of one table."""
-    return pl.scan_parquet([folder / "tables" / part for part in parts])
+    """Scan the rows of some parts of one table."""
+    return pl.scan_parquet([folder / _TABLES / part for part in parts])
 
 
 def read_head(folder: Path) -> str:
-    """Name the current snapshot."""
-    return (folder / "HEAD").read_text().strip()
+    """Return the name of the current snapshot."""
+    return (folder / _HEAD).read_text().strip()
 
 
 def read_snapshot(folder: Path, snapshot: str) -> dict[str, list[str]]:
-    """Name the parts of each table in a snapshot."""
-    parts: dict[str, str | list[str]] = json.loads(_listing(folder, snapshot).read_text())
-    # Snapshots written before tables were divided name one file.
+    """Return the names of the parts of each table in a snapshot."""
+    parts: dict[str, str | list[str]] = json.loads(_manifest(folder, snapshot).read_text())
+    # Manifests of older versions name one file per table.
     return {table: [names] if isinstance(names, str) else names for table, names in parts.items()}
 
 
 def commit_snapshot(folder: Path, parts: Mapping[str, Sequence[str]]) -> str:
-    """Make these parts the current snapshot and return its content hash.
+    """Make some parts the current snapshot; return its name, a hash of the manifest.
 
-    `HEAD` moves last: a crash before that leaves the former snapshot current.
+    `HEAD` is written last: after a crash before that, the former snapshot stays current.
     """
-    (folder / "snapshots").mkdir(parents=True, exist_ok=True)
+    (folder / _SNAPSHOTS).mkdir(parents=True, exist_ok=True)
     content = json.dumps(parts, indent=1, sort_keys=True)
     snapshot = hashlib.sha256(content.encode()).hexdigest()[:16]
-    sync(folder / "tables")
-    write_durably(_listing(folder, snapshot), content)
-    write_durably(folder / "HEAD", snapshot)
+    sync(folder / _TABLES)
+    write_durably(_manifest(folder, snapshot), content)
+    write_durably(folder / _HEAD, snapshot)
     return snapshot
 
 
 def list_snapshots(folder: Path) -> list[str]:
-    """Name all snapshots."""
-    return sorted(listing.stem for listing in (folder / "snapshots").glob("*.json"))
+    """Return the names of all snapshots."""
+    return sorted(manifest.stem for manifest in (folder / _SNAPSHOTS).glob("*.json"))
 
 
 def replace_snapshot(folder: Path, snapshot: str, parts: Mapping[str, Sequence[str]]) -> None:
-    """Let a snapshot's name stand for other parts: its records without those of some people.
+    """Replace the parts of a snapshot under its name, to erase customers.
 
-    Its name is no longer the hash of its content; what rests on it finds it all the same.
+    The name is then no longer the hash of the manifest. References to the snapshot stay valid.
     """
-    sync(folder / "tables")
-    write_durably(_listing(folder, snapshot), json.dumps(parts, indent=1, sort_keys=True))
+    sync(folder / _TABLES)
+    write_durably(_manifest(folder, snapshot), json.dumps(parts, indent=1, sort_keys=True))
 
 
 def remove_unreferenced(folder: Path) -> None:
-    """Remove parts that no snapshot names; call it while no import runs beside."""
-    named: set[str] = set()
+    """Remove parts that are in no snapshot. No import may run at the same time."""
+    referenced: set[str] = set()
     for snapshot in list_snapshots(folder):
-        named.update(*read_snapshot(folder, snapshot).values())
-    for path in (folder / "tables").iterdir():
-        if path.name not in named:
+        referenced.update(*read_snapshot(folder, snapshot).values())
+    for path in (folder / _TABLES).iterdir():
+        if path.name not in referenced:
             path.unlink()
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Replace a file's content as a whole: readers see the old text or the new, never half."""
+    """Replace the content of a file atomically, and flush it to disk."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w") as stream:
         stream.write(text)
@@ -143,7 +152,7 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file's content, or the names in a folder, to the disk."""
+    """Flush the content of a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -151,5 +160,5 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _listing(folder: Path, snapshot: str) -> Path:
-    return folder / "snapshots" / f"{snapshot}.json"
+def _manifest(folder: Path, snapshot: str) -> Path:
+    return folder / _SNAPSHOTS / f"{snapshot}.json"

@@ -41,7 +41,7 @@ def import_(
 @exit_codes
 def list_(as_json: JSON = False) -> None:
     """Name the datasets. Example: `foresell data list`."""
-    from features.dataset import list_datasets
+    from features.storage.snapshots import list_datasets
 
     names = list_datasets(settings().home)
     if as_json:

@@ -9,12 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from features.dataset import list_datasets, open_dataset
+from features.dataset import open_dataset
 from features.errors import Unavailable
 from features.ingest.mapping.file import read_mapping
 from features.ingest.pipeline import import_tables
 from features.ingest.source_table import SourceTable
 from features.ingest.sources.mapped import read_mapped
+from features.storage.snapshots import list_datasets
 
 # Imports a file and kills itself, without any clean-up, just before the n-th time that it does
 # something (makes a folder, opens for writing, renames, removes) to a path with this in it.

@@ -4,9 +4,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from features.dataset import Dataset, list_datasets, open_dataset
+from features.dataset import Dataset, open_dataset
 from features.errors import InvalidInput, MissingData, NotFound
-from features.storage.snapshots import commit_snapshot, write_part
+from features.storage.snapshots import commit_snapshot, list_datasets, write_part
 
 
 @pytest.fixture
