@@ -20,7 +20,7 @@ from foresell.jobs import dataset_of
 from foresell.settings import Settings
 from training import metrics
 from training.customers.cutoffs import customer_features
-from training.estimators.bg_nbd import BgNbd, purchases
+from training.estimators.bg_nbd import BgNbd, purchase_history
 from training.models.churn.ensemble import EnsembleOptions
 from training.models.churn.ensemble_training import cut_at, learn
 from training.models.churn.model import ChurnModel
@@ -70,8 +70,8 @@ def _judge(shop: Dataset, end: datetime, found: dict[str, list[float]]) -> int:
     model = ChurnModel(horizon_days=HORIZON_DAYS)
     features, label = cut_at(shop, shop.end, to_day(end), HORIZON_DAYS)
     active = (features.get_column("recency") <= 2 * HORIZON_DAYS).to_numpy()
-    process = BgNbd.fit(*purchases(features))
-    chances = {"BG/NBD": process.silence(*purchases(features), HORIZON_DAYS)}
+    process = BgNbd.fit(*purchase_history(features))
+    chances = {"BG/NBD": process.inactivity(*purchase_history(features), HORIZON_DAYS)}
     count = 0
     for name, fewest in (("without trees", NEVER), ("with trees", 0)):
         boosting = replace(EnsembleOptions(), fewest_examples=fewest, fewest_of_each=min(fewest, 1))

@@ -16,7 +16,7 @@ from serving.customers.survival import Waits, lean
 from training.customers.population import Population
 from training.customers.published import KnownCustomers, basis
 from training.customers.survival import NEWCOMER, QUANTILES, WITHIN_DAYS, check_days
-from training.estimators.bg_nbd import purchases
+from training.estimators.bg_nbd import purchase_history
 from training.models.next_purchase.model import NextPurchaseModel
 
 
@@ -104,7 +104,7 @@ class NextPurchaseAnswers:
     ) -> list[dict[str, Any]]:
         features = self.model.features(who.dataset(self.population), who.as_of)
         answers = self.model.predict_from(features).with_columns(basis(features)).to_dicts()
-        waits = Waits(self.model.curves(features), self.model.process_, purchases(features))
+        waits = Waits(self.model.curves(features), self.model.process_, purchase_history(features))
         further = waits.read(within_days, quantiles)
         both = [lean(row) | more for row, more in zip(answers, further, strict=True)]
         return who.named(both, lambda one: self._unknown(one, within_days, quantiles))
@@ -133,7 +133,7 @@ class NextPurchaseAnswers:
     @cached_property
     def _history(self) -> tuple[Floats, Floats, Floats]:
         names = ["visits", "tenure", "recency"]
-        return purchases(pl.read_parquet(self.folder / "features.parquet", columns=names))
+        return purchase_history(pl.read_parquet(self.folder / "features.parquet", columns=names))
 
     @property
     def _newcomer(self) -> Waits:

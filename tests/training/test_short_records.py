@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from training.backtest import FORESELL, evaluate
 from training.customers.cutoffs import customer_features
-from training.estimators.bg_nbd import ModifiedBgNbd, purchases
+from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
 from training.models.churn.model import ChurnModel
 from training.models.next_purchase.model import NextPurchaseModel
 from training.models.value.model import ValueModel
@@ -32,8 +32,8 @@ def fitted(journey):
 @pytest.fixture(scope="module")
 def inactivity(journey):
     """Probability by MBG/NBD of no purchase in the next 42 days, by customer."""
-    history = purchases(customer_features(journey, AS_OF))
-    return ModifiedBgNbd.fit(*history).silence(*history, 42)
+    history = purchase_history(customer_features(journey, AS_OF))
+    return ModifiedBgNbd.fit(*history).inactivity(*history, 42)
 
 
 def test_churn_is_the_inactivity_of_the_process(fitted, journey, inactivity):

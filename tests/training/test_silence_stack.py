@@ -94,8 +94,8 @@ def test_money_itself_has_no_direction_and_no_part(journey):
 def test_under_the_modified_process_a_purchase_yesterday_never_lengthens_silence(x, span, silent):
     process = ModifiedBgNbd(1.1, 12.0, 0.05, 1.2)
     t = span + silent
-    before = process.silence(x, span if x else 0, t, 28)
-    after = process.silence(x + 1, t - 1, t, 28)
+    before = process.inactivity(x, span if x else 0, t, 28)
+    after = process.inactivity(x + 1, t - 1, t, 28)
     assert after <= before
 
 

@@ -8,13 +8,13 @@ to come for having waited longer. Churn and next purchase rest on it.
 import polars as pl
 
 from features.customers.visit_features import HALF_LIVES_DAYS, SPEND_HALF_LIVES_DAYS, WINDOWS_DAYS
-from training.estimators.bg_nbd import ModifiedBgNbd, purchases
+from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
 
 # Grow with silence and shrink with a visit: the first of these names, or names that begin so.
-RISING = ("recency", "recency_of_visit_", "silence_", "silences_", "process_silence")
+INCREASING = ("recency", "recency_of_visit_", "silence_", "silences_", "process_silence")
 # Shrink with silence and grow with a visit. Spend is among them: as much silence after more
 # spend is not worse. Offers sent are not: they come while a customer is silent.
-FALLING = (
+DECREASING = (
     "visits",
     *(f"visits_{days}" for days in WINDOWS_DAYS),
     *(f"visits_decayed_{days}" for days in HALF_LIVES_DAYS),
@@ -28,7 +28,7 @@ FALLING = (
     "visits_share_",
 )
 # Names that begin like one of those but have no direction.
-NEITHER = ("recency_over_",)
+UNDIRECTED = ("recency_over_",)
 # Visits of late as a share of those of long: (half-life of the part, of the whole), in days.
 SHARES = ((7, 28), (14, 56), (28, 112))
 # Weights are rounded (`features.customers.builder`): a smaller part is taken for none, so that
@@ -49,7 +49,7 @@ def monotone_features(
     process
         Whose chance of silence for `horizon_days` is one of the columns.
     """
-    silence = process.silence(*purchases(features), horizon_days)
+    silence = process.inactivity(*purchase_history(features), horizon_days)
     known = features.with_columns(
         pl.Series("process_silence", silence),
         *(
@@ -66,9 +66,9 @@ def monotone_features(
 
 def monotone_sign(name: str) -> int:
     """Return 1 where a column rises with silence, -1 where it falls, 0 where neither is known."""
-    if name.startswith(NEITHER):
+    if name.startswith(UNDIRECTED):
         return 0
-    for names, sign in ((RISING, 1), (FALLING, -1)):
+    for names, sign in ((INCREASING, 1), (DECREASING, -1)):
         if any(name == one or (one.endswith("_") and name.startswith(one)) for one in names):
             return sign
     return 0

@@ -120,7 +120,7 @@ def within(
     horizon = curves.shape[1]
     if days <= horizon:
         return np.asarray(curves[:, days - 1], dtype=np.float64)
-    longer, so_far = (process.silence(*history, ahead) for ahead in (days, horizon))
+    longer, so_far = (process.inactivity(*history, ahead) for ahead in (days, horizon))
     return np.asarray(1 - (1 - curves[:, -1]) * longer / np.maximum(so_far, TINY))
 
 

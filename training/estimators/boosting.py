@@ -1,7 +1,8 @@
-"""A LightGBM booster that remembers its columns and categories; shared by all models.
+"""Gradient boosted trees by LightGBM that keep the order of columns and the levels of categories.
 
-LightGBM matches features by position and treats unseen categories as missing, both in
-silence; here the order of columns and the levels of categories travel with the model.
+In: frames of numbers and texts. Out: a fitted booster, its predictions and their attributions.
+LightGBM matches features by position and treats unknown categories as missing, without an error;
+the booster therefore stores its columns and levels and matches them by name.
 """
 
 import json
@@ -19,8 +20,8 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from features.errors import InvalidInput
-from features.typing import Floats
-from training.estimators.path_attribution import Paths
+from features.typing import Float32s, Floats, Ints
+from training.estimators.path_attribution import PathAttribution
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -63,14 +64,14 @@ class BoostingOptions:
 
 @dataclass(frozen=True)
 class Booster:
-    """A fitted LightGBM model with the frame layout that it was fitted on.
+    """A fitted LightGBM model with the columns and categories that it was fitted on.
 
     Attributes
     ----------
     columns
         Feature names in the order of the matrix.
     categories
-        Levels of each feature of strings; a level's position is its code.
+        Levels of each text feature; the position of a level is its code.
     native
         The LightGBM booster.
     threads
@@ -93,38 +94,27 @@ class Booster:
         categorical: Sequence[str] = (),
         weight: Floats | None = None,
         init_score: Floats | None = None,
-        group: NDArray[np.int64] | None = None,
+        group: Ints | None = None,
         valid: tuple[pl.DataFrame, ArrayLike] | None = None,
         early_stopping_rounds: int | None = None,
         threads: int = 1,
         seed: int = 0,
     ) -> Self:
-        """Fit on a frame of numbers and, in the columns named `categorical`, strings.
+        """Fit on a frame of numbers and texts; the same input gives the same model.
 
-        Other strings are ordered by the first number in them, as steps of age and income are.
-        With `valid` and `early_stopping_rounds`, the number of rounds is the best on `valid`.
-        The same input gives the same model.
+        Parameters
+        ----------
+        features
+            Text columns named in `categorical` are categories. Levels of other text columns are
+            ordered by the first number in them, as those of age and income groups are.
+        params, rounds
+            LightGBM's parameters and the number of trees.
+        weight, init_score, group
+            As in `lightgbm.Dataset`.
+        valid, early_stopping_rounds
+            Features and labels; if both are given, the number of trees is the best on `valid`.
         """
-        categories = {
-            name: tuple(features.get_column(name).drop_nulls().unique().sort().to_list())
-            for name in categorical
-        }
-        categories |= {
-            name: _in_order(features.get_column(name).drop_nulls().unique().to_list())
-            for name, dtype in features.schema.items()
-            if dtype == pl.String and name not in categories
-        }
-        columns = tuple(features.columns)
-        settings = {
-            "verbosity": -1,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": threads,
-            "seed": seed,
-            **params,
-        }
-        if features.height == 1:  # LightGBM fails where nothing falls into a bag
-            settings["bagging_fraction"] = 1.0
+        columns, categories = tuple(features.columns), _categories(features, categorical)
         train = lgb.Dataset(
             matrix(features, columns, categories),
             np.asarray(label),
@@ -144,62 +134,47 @@ class Booster:
                 train.create_valid(matrix(valid[0], columns, categories), np.asarray(valid[1]))
             )
         native = lgb.train(
-            settings, train, num_boost_round=rounds, valid_sets=valid_sets, callbacks=callbacks
+            _settings(params, features.height, threads, seed),
+            train,
+            num_boost_round=rounds,
+            valid_sets=valid_sets,
+            callbacks=callbacks,
         )
         return cls(columns, categories, native, threads)
 
     def predict(self, features: pl.DataFrame, *, raw_score: bool = False) -> Floats:
-        """Predict for each row; columns are found by name.
+        """Predict each row; columns are matched by name.
 
         Raises
         ------
         InvalidInput
             If a feature is missing from the frame.
         """
-        found: Floats = np.asarray(
-            self.native.predict(
-                matrix(features, self.columns, self.categories),
-                raw_score=raw_score,
-                num_threads=self.threads,
-            )
-        )
-        return found
+        return np.asarray(self._predict(features, raw_score=raw_score), dtype=np.float64)
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Split each row's raw score into one part a feature and `base`; they add up to it.
+        """Split each row's raw score into one contribution per feature and `base`, by TreeSHAP.
 
-        Source: TreeSHAP (Lundberg et al. 2020) as LightGBM implements it.
+        Source: Lundberg et al. (2020), as implemented by LightGBM.
         """
-        if features.is_empty():  # LightGBM divides by the number of rows here
-            return pl.DataFrame(schema=dict.fromkeys([*self.columns, "base"], pl.Float64))
-        parts = self.native.predict(
-            matrix(features, self.columns, self.categories),
-            pred_contrib=True,
-            num_threads=self.threads,
-        )
-        return pl.DataFrame(np.asarray(parts), schema=[*self.columns, "base"], orient="row")
-
-    def path_contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Split each row's raw score as `contributions` does, at a twentieth of its cost.
-
-        See `training.estimators.path_attribution` for what a part means.
-        """
-        if features.is_empty():
-            return pl.DataFrame(schema=dict.fromkeys([*self.columns, "base"], pl.Float64))
-        leaves = self.native.predict(
-            matrix(features, self.columns, self.categories),
-            pred_leaf=True,
-            num_threads=self.threads,
-        )
-        parts = self._paths.contributions(np.asarray(leaves, dtype=np.int32))
+        if features.is_empty():  # LightGBM divides by the number of rows
+            return self._no_contributions()
+        parts = self._predict(features, pred_contrib=True)
         return pl.DataFrame(parts, schema=[*self.columns, "base"], orient="row")
 
-    @cached_property
-    def _paths(self) -> Paths:
-        return Paths.of(self.native)
+    def path_contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Split each row's raw score like `contributions`, at a twentieth of the cost.
+
+        See `training.estimators.path_attribution` for the definition of a contribution.
+        """
+        if features.is_empty():
+            return self._no_contributions()
+        leaves = self._predict(features, pred_leaf=True)
+        parts = self._paths.contributions(leaves.astype(np.int32))
+        return pl.DataFrame(parts, schema=[*self.columns, "base"], orient="row")
 
     def importance(self) -> dict[str, float]:
-        """Total gain by feature, the largest first."""
+        """Return the total gain of each feature, largest first."""
         gain = self.native.feature_importance("gain")
         pairs = sorted(zip(self.columns, gain, strict=True), key=lambda pair: -pair[1])
         return {name: float(value) for name, value in pairs}
@@ -209,20 +184,58 @@ class Booster:
         path.with_suffix(".txt").write_text(
             self.native.model_to_string(num_iteration=self.native.best_iteration or None)
         )
-        layout = {"columns": self.columns, "categories": dict(self.categories)}
-        path.with_suffix(".json").write_text(json.dumps(layout, indent=1))
+        content = {"columns": self.columns, "categories": dict(self.categories)}
+        path.with_suffix(".json").write_text(json.dumps(content, indent=1))
 
     @classmethod
     def load(cls, path: Path, threads: int = 1) -> Self:
-        """Read what `save` wrote."""
-        layout = json.loads(path.with_suffix(".json").read_text())
-        categories = {name: tuple(levels) for name, levels in layout["categories"].items()}
+        """Read the files that `save` writes."""
+        content = json.loads(path.with_suffix(".json").read_text())
+        categories = {name: tuple(levels) for name, levels in content["categories"].items()}
         native = lgb.Booster(model_str=path.with_suffix(".txt").read_text())
-        return cls(tuple(layout["columns"]), categories, native, threads)
+        return cls(tuple(content["columns"]), categories, native, threads)
+
+    @cached_property
+    def _paths(self) -> PathAttribution:
+        return PathAttribution.from_booster(self.native)
+
+    def _predict(self, features: pl.DataFrame, **options: bool) -> NDArray[Any]:
+        rows = matrix(features, self.columns, self.categories)
+        return np.asarray(self.native.predict(rows, num_threads=self.threads, **options))
+
+    def _no_contributions(self) -> pl.DataFrame:
+        return pl.DataFrame(schema=dict.fromkeys([*self.columns, "base"], pl.Float64))
 
 
-def _in_order(levels: Iterable[str]) -> tuple[str, ...]:
-    """Sort levels by the first number in each, those without one last."""
+def _settings(params: Mapping[str, Any], rows: int, threads: int, seed: int) -> dict[str, Any]:
+    settings = {
+        "verbosity": -1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads,
+        "seed": seed,
+        **params,
+    }
+    if rows == 1:  # LightGBM fails where the sample of a tree is empty
+        settings["bagging_fraction"] = 1.0
+    return settings
+
+
+def _categories(features: pl.DataFrame, categorical: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the levels of each text column in the order of their codes."""
+    categories = {
+        name: tuple(features.get_column(name).drop_nulls().unique().sort().to_list())
+        for name in categorical
+    }
+    return categories | {
+        name: _by_first_number(features.get_column(name).drop_nulls().unique().to_list())
+        for name, dtype in features.schema.items()
+        if dtype == pl.String and name not in categories
+    }
+
+
+def _by_first_number(levels: Iterable[str]) -> tuple[str, ...]:
+    """Sort levels by the first number in each, then by name; those without a number come last."""
 
     def key(level: str) -> tuple[float, str]:
         number = NUMBER.search(level)
@@ -233,8 +246,8 @@ def _in_order(levels: Iterable[str]) -> tuple[str, ...]:
 
 def matrix(
     features: pl.DataFrame, columns: Sequence[str], categories: Mapping[str, Sequence[str]]
-) -> NDArray[np.float32]:
-    """Lay a frame out as LightGBM wants it: columns in order, categories as codes.
+) -> Float32s:
+    """Convert a frame to LightGBM's matrix: columns in order, categories as codes, nulls as NaN.
 
     Raises
     ------
@@ -252,6 +265,6 @@ def matrix(
         pl.col(name).cast(pl.Enum(levels), strict=False).to_physical().cast(pl.Float32).alias(name)
         for name, levels in categories.items()
     ]
-    laid_out = features.select(columns).with_columns(codes).cast(pl.Float32)
-    found: NDArray[np.float32] = laid_out.fill_null(np.nan).to_numpy(order="c")
-    return found
+    numbers = features.select(columns).with_columns(codes).cast(pl.Float32)
+    rows: Float32s = numbers.fill_null(np.nan).to_numpy(order="c")
+    return rows

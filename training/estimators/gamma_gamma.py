@@ -1,8 +1,8 @@
-"""Gamma-Gamma: what a customer spends on an average purchase, from how many there were.
+"""Gamma-Gamma model: mean spend of a customer's further purchases.
 
-The number of purchases and their mean go in; the expected mean of further purchases comes out: the
-customer's own mean, drawn towards everyone's the more, the fewer purchases there are. Value reads
-it. Source: Fader and Hardie (2013), "The Gamma-Gamma Model of Monetary Value"; Colombo and Jiang
+In: number of purchases and their mean spend. Out: expected mean of further purchases, the
+customer's mean shrunk towards the population's; fewer purchases are shrunk more.
+Sources: Fader and Hardie (2013), "The Gamma-Gamma Model of Monetary Value"; Colombo and Jiang
 (1999), "A stochastic RFM model", Journal of Interactive Marketing 13.
 """
 
@@ -16,18 +16,18 @@ from scipy.special import digamma, gammaln
 
 from features.typing import Floats
 
-# At q = 1 and below, the mean over all customers does not exist.
+# Lower bound of q: the population mean does not exist for q of 1 or below.
 LEAST_Q = 1.05
 
 
 @dataclass(frozen=True)
 class GammaGamma:
-    """A purchase's spend is gamma(p, v), and v varies between customers as gamma(q, gamma).
+    """Spend of a purchase is gamma(p, v); v is gamma(q, gamma) distributed over customers.
 
     Attributes
     ----------
     p, q, gamma
-        As published; `gamma` in the unit of money.
+        As in the papers; `gamma` in the unit of money.
     """
 
     p: float
@@ -41,16 +41,16 @@ class GammaGamma:
         Parameters
         ----------
         purchases
-            Purchases of each customer; who has none or a mean spend of nothing says nothing here.
+            Number of purchases of each customer; customers without purchases or spend are left out.
         mean_spend
-            Their mean spend.
+            Mean spend of these purchases.
         """
         x, m = np.asarray(purchases, dtype=np.float64), np.asarray(mean_spend, dtype=np.float64)
-        told = (x > 0) & (m > 0)
-        x, m = x[told], m[told]
+        known = (x > 0) & (m > 0)
+        x, m = x[known], m[known]
         unit = float(np.median(m))
-        found = minimize(
-            loss,
+        solution = minimize(
+            negative_log_likelihood,
             np.log([2.0, 4.0, 3.0]),
             args=(x, m / unit),
             jac=True,
@@ -58,23 +58,23 @@ class GammaGamma:
             bounds=[(-6.0, 12.0), (np.log(LEAST_Q), 12.0), (-12.0, 12.0)],
             options={"maxiter": 500, "ftol": 1e-14, "gtol": 1e-8},
         )
-        p, q, gamma = np.exp(found.x)
+        p, q, gamma = np.exp(solution.x)
         return cls(float(p), float(q), float(gamma * unit))
 
     @property
     def population_mean(self) -> float:
-        """Mean spend of a purchase over all customers."""
+        """Return the mean spend of a purchase over all customers."""
         return self.gamma * self.p / (self.q - 1)
 
     def expected_spend(self, purchases: ArrayLike, mean_spend: ArrayLike) -> Floats:
-        """Mean spend of a customer's further purchases (their equation 5)."""
+        """Return the expected mean spend of further purchases (equation 5 of Fader and Hardie)."""
         x, m = np.asarray(purchases, dtype=np.float64), np.asarray(mean_spend, dtype=np.float64)
-        own = self.p * x / (self.p * x + self.q - 1)
-        return np.asarray((1 - own) * self.population_mean + own * m)
+        weight = self.p * x / (self.p * x + self.q - 1)
+        return np.asarray((1 - weight) * self.population_mean + weight * m)
 
 
-def loss(logs: Floats, x: Floats, m: Floats) -> tuple[float, Floats]:
-    """Mean negative log likelihood and its gradient in the logs of p, q and gamma."""
+def negative_log_likelihood(logs: Floats, x: Floats, m: Floats) -> tuple[float, Floats]:
+    """Return the mean negative log likelihood and its gradient in the logs of p, q and gamma."""
     p, q, gamma = np.exp(logs)
     shape, total = p * x, gamma + m * x
     likelihood = gammaln(shape + q) - gammaln(shape) - gammaln(q) + q * np.log(gamma)

@@ -1,9 +1,9 @@
-"""What each feature moved in a booster's answer, read off the paths through its trees.
+"""Attribution of a booster's predictions to features along the paths through its trees.
 
-A fitted LightGBM booster comes in; a table says for every leaf how much each feature on the way
-to it moved the score. Looking up a row's leaves costs little more than predicting it, where
-TreeSHAP costs twenty times as much: for answers of which a million are explained.
-Source: Saabas (2014), "Interpreting random forests"; Lundberg et al. (2020) compare it.
+In: a fitted LightGBM booster and the leaves of each row. Out: one contribution per feature. Looking
+up leaves costs little more than predicting; TreeSHAP costs twenty times as much.
+Source: Saabas (2014), "Interpreting random forests"; Lundberg et al. (2020) compare it with
+TreeSHAP.
 """
 
 from dataclasses import dataclass
@@ -11,43 +11,42 @@ from typing import Any, Self
 
 import lightgbm as lgb
 import numpy as np
-from numpy.typing import NDArray
 
-from features.typing import Floats
+from features.typing import Floats, Int32s
 
 
 @dataclass(frozen=True)
-class Paths:
-    """How far each leaf lies from its tree's root, feature by feature.
+class PathAttribution:
+    """Contribution of each feature to the score of each leaf.
 
     Attributes
     ----------
-    moved
-        Shape (trees, leaves, features): a node's value is the mean of the leaves below it,
-        weighted by their training rows; a step from a node to its child belongs to the feature
-        that the node splits on.
+    effects
+        Shape (trees, leaves, features). The value of a node is the mean of the leaves below it,
+        weighted by training rows; the difference between a child and its parent belongs to the
+        feature that the parent splits on.
     base
-        The sum of the roots' values: what is said before any feature is known.
+        Sum of the values of the roots.
     """
 
-    moved: Floats
+    effects: Floats
     base: float
 
     @classmethod
-    def of(cls, native: lgb.Booster) -> Self:
-        """Read the trees of a booster that predicts one number a row."""
+    def from_booster(cls, native: lgb.Booster) -> Self:
+        """Read the trees of a booster that predicts one number per row."""
         trees = native.dump_model(num_iteration=native.best_iteration or None)["tree_info"]
         leaves = max(tree["num_leaves"] for tree in trees)
-        moved = np.zeros((len(trees), leaves, native.num_feature()))
+        effects = np.zeros((len(trees), leaves, native.num_feature()))
         base = 0.0
-        for tree, table in zip(trees, moved, strict=True):
+        for tree, table in zip(trees, effects, strict=True):
             root = tree["tree_structure"]
             base += _mean(root)[0]
-            _walk(root, np.zeros(native.num_feature()), table)
-        return cls(moved, base)
+            _fill(root, np.zeros(native.num_feature()), table)
+        return cls(effects, base)
 
-    def contributions(self, leaves: NDArray[np.int32]) -> Floats:
-        """Add up what the features moved on the way to each row's leaves.
+    def contributions(self, leaves: Int32s) -> Floats:
+        """Sum the effects of each row's leaves over trees.
 
         Parameters
         ----------
@@ -57,34 +56,39 @@ class Paths:
         Returns
         -------
         numpy.ndarray
-            Shape (rows, features + 1), the last column the base; rows add up to the raw score.
+            Shape (rows, features + 1), the last column the base; rows sum to the raw score.
         """
-        found = np.zeros((len(leaves), self.moved.shape[2] + 1))
-        found[:, -1] = self.base
-        for number, table in enumerate(self.moved):
-            found[:, :-1] += table[leaves[:, number]]
-        return found
+        sums = np.zeros((len(leaves), self.effects.shape[2] + 1))
+        sums[:, -1] = self.base
+        for number, table in enumerate(self.effects):
+            sums[:, :-1] += table[leaves[:, number]]
+        return sums
 
 
-def _walk(node: dict[str, Any], so_far: Floats, table: Floats) -> None:
+def _fill(node: dict[str, Any], effects: Floats, table: Floats) -> None:
+    """Write the effects on the path to each leaf below a node into the tree's table."""
     if "split_feature" not in node:
-        table[node.get("leaf_index", 0)] = so_far
+        table[node.get("leaf_index", 0)] = effects
         return
-    here = _mean(node)[0]
+    value = _mean(node)[0]
     for side in ("left_child", "right_child"):
         child = node[side]
-        step = so_far.copy()
-        step[node["split_feature"]] += _mean(child)[0] - here
-        _walk(child, step, table)
+        further = effects.copy()
+        further[node["split_feature"]] += _mean(child)[0] - value
+        _fill(child, further, table)
 
 
 def _mean(node: dict[str, Any]) -> tuple[float, float]:
-    """Return the mean value of the leaves below a node and their weight; kept in the node."""
+    """Return the weighted mean of the leaves below a node and their weight; cached in the node."""
     if "mean" not in node:
         if "split_feature" not in node:
             node["mean"] = (float(node["leaf_value"]), float(node.get("leaf_count", 1)))
         else:
-            (left, many), (right, more) = _mean(node["left_child"]), _mean(node["right_child"])
-            node["mean"] = ((left * many + right * more) / (many + more), many + more)
-    found: tuple[float, float] = node["mean"]
-    return found
+            (left, left_weight), (right, right_weight) = (
+                _mean(node["left_child"]),
+                _mean(node["right_child"]),
+            )
+            weight = left_weight + right_weight
+            node["mean"] = ((left * left_weight + right * right_weight) / weight, weight)
+    mean: tuple[float, float] = node["mean"]
+    return mean

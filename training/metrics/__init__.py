@@ -1,9 +1,8 @@
-"""Measures of quality: pure functions on arrays; used by every task's judge.
+"""Metrics of predictions: pure functions on arrays.
 
-Arrays are one-dimensional and aligned; `y` is what happened, the other what was said.
+In: aligned arrays; `y` holds the actual values. Out: one number, or one per series or list.
 """
 
-from features.typing import Floats
 from training.metrics.beyond_accuracy import (
     catalogue_coverage,
     intra_list_distance,
@@ -15,8 +14,8 @@ from training.metrics.beyond_accuracy import (
 )
 from training.metrics.classification import brier, ece, lift, log_loss, pr_auc, roc_auc
 from training.metrics.demand import bias, coverage, pinball, rmsse, squared_step, wape
+from training.metrics.intervals import bootstrap_interval
 from training.metrics.ranking import (
-    bootstrap_interval,
     hit_rate_at_k,
     ndcg_at_k,
     precision_at_k,
@@ -26,7 +25,6 @@ from training.metrics.spend import decile_error, normalised_gini
 from training.metrics.survival import concordance, integrated_brier
 
 __all__ = [
-    "Floats",
     "bias",
     "bootstrap_interval",
     "brier",

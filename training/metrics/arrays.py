@@ -1,4 +1,4 @@
-"""The one shape in which measures take their numbers."""
+"""Conversion of the metrics' arguments to arrays of doubles."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,5 +7,5 @@ from features.typing import Floats
 
 
 def as_floats(values: ArrayLike) -> Floats:
-    """Return the values as an array of doubles."""
+    """Return the values as a float64 array."""
     return np.asarray(values, dtype=np.float64)

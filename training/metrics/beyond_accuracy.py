@@ -1,110 +1,109 @@
-"""What lists are like besides right or wrong: how varied, how new, whom they serve.
+"""Properties of lists besides accuracy: coverage, novelty, diversity, popularity and price.
 
-`shown` holds codes of products, one row a customer, best first; -1 for places left empty.
+In: `shown`, codes of products, one row per customer, best first, -1 for empty ranks. Out: one value
+per list, NaN for lists without known products.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from features.typing import Floats
+from features.typing import Bools, Floats, Ints
 from training.metrics.arrays import as_floats
 
-Codes = NDArray[np.int64]
 
-
-def catalogue_coverage(shown: Codes, products: int) -> float:
-    """Share of all products that anyone is shown."""
+def catalogue_coverage(shown: Ints, products: int) -> float:
+    """Return the share of all products that occur in any list."""
     return len(np.unique(shown[shown >= 0])) / products
 
 
-def novelty(shown: Codes, share: ArrayLike) -> Floats:
-    """Mean surprise of each list, in bits: -log2 of the share of baskets with the product.
+def novelty(shown: Ints, share: ArrayLike) -> Floats:
+    """Return the mean self-information of each list's products, in bits.
 
-    Source: Zhou et al. 2010 (PNAS 107). Products in no basket count as if they were in half
-    as many as the rarest.
+    -log2 of the share of baskets with the product; products in no basket get half the least
+    share. Source: Zhou et al. 2010 (PNAS 107).
     """
-    of = as_floats(share)
-    least = of[of > 0].min(initial=1.0) / 2
-    return _mean(shown, -np.log2(np.maximum(of, least)))
+    shares = as_floats(share)
+    least = shares[shares > 0].min(initial=1.0) / 2
+    return _mean(shown, -np.log2(np.maximum(shares, least)))
 
 
-def intra_list_distance(shown: Codes, groups: Sequence[tuple[float, Codes]]) -> Floats:
-    """Mean distance between the products of each list, 0 for all of one kind, 1 for none alike.
+def intra_list_distance(shown: Ints, groups: Sequence[tuple[float, Ints]]) -> Floats:
+    """Return the mean distance of pairs in each list: 0 if all are of one group, 1 if none are.
 
     Parameters
     ----------
     groups
-        Levels of the assortment: how alike two products of one group are, and the group of
-        each product (below zero for none). The most alike common group of a pair counts.
+        Levels of the assortment: similarity of products of one group, and the group of each
+        product (below zero for none). The highest similarity of a pair counts.
     """
     rows, length = shown.shape
     total, pairs = np.zeros(rows), np.zeros(rows)
-    for one in range(length):
-        for other in range(one + 1, length):
-            both = (shown[:, one] >= 0) & (shown[:, other] >= 0)
-            alike = np.zeros(rows)
-            for likeness, of in groups:
-                first, second = of[shown[:, one]], of[shown[:, other]]
-                alike = np.where(
-                    (first == second) & (first >= 0), np.maximum(alike, likeness), alike
+    for left in range(length):
+        for right in range(left + 1, length):
+            both = (shown[:, left] >= 0) & (shown[:, right] >= 0)
+            similar = np.zeros(rows)
+            for similarity, group in groups:
+                first, second = group[shown[:, left]], group[shown[:, right]]
+                similar = np.where(
+                    (first == second) & (first >= 0), np.maximum(similar, similarity), similar
                 )
-            total += both * (1 - alike)
+            total += both * (1 - similar)
             pairs += both
     return np.asarray(np.where(pairs > 0, total / np.maximum(pairs, 1), np.nan))
 
 
-def long_tail_share(shown: Codes, sales: ArrayLike, head: float = 0.8) -> Floats:
-    """Share of each list outside the best-selling products that make up `head` of all sales."""
+def long_tail_share(shown: Ints, sales: ArrayLike, head: float = 0.8) -> Floats:
+    """Return the share of each list in the long tail; see `long_tail`."""
     return _mean(shown, long_tail(sales, head).astype(np.float64))
 
 
-def long_tail(sales: ArrayLike, head: float = 0.8) -> NDArray[np.bool_]:
-    """Mark the products outside the best-selling ones that make up `head` of all sales."""
-    of = as_floats(sales)
-    order = np.argsort(-of, kind="stable")
-    before = np.cumsum(of[order]) - of[order]
-    marked = np.zeros(len(of), bool)
-    marked[order] = before >= head * of.sum()
+def long_tail(sales: ArrayLike, head: float = 0.8) -> Bools:
+    """Mark the products outside the best sellers that make up the share `head` of all sales."""
+    units = as_floats(sales)
+    order = np.argsort(-units, kind="stable")
+    before = np.cumsum(units[order]) - units[order]
+    marked = np.zeros(len(units), bool)
+    marked[order] = before >= head * units.sum()
     return marked
 
 
-def popularity_lift(shown: Codes, sales: ArrayLike, own: ArrayLike) -> Floats:
-    """How much more popular what each customer is shown is than what they buy; 0 for as much.
+def popularity_lift(shown: Ints, sales: ArrayLike, bought: ArrayLike) -> Floats:
+    """Return how much more popular each list is than the customer's purchases; 0 for equal.
 
-    In parts of what customers buy on average, so that the mean is the popularity lift of
-    Abdollahpouri et al. 2020; a ratio of each customer's own has no mean where somebody buys
-    what nobody else does.
+    The difference is divided by the mean over all customers, so that the mean of the values is the
+    popularity lift of Abdollahpouri et al. 2020. A ratio per customer is unbounded for customers
+    who buy products that nobody else buys.
 
     Parameters
     ----------
     sales
         Popularity of each product.
-    own
-        Mean popularity of what each customer bought.
+    bought
+        Mean popularity of each customer's purchases.
     """
-    bought = as_floats(own)
-    return np.asarray((_mean(shown, as_floats(sales)) - bought) / np.nanmean(bought))
+    usual = as_floats(bought)
+    return np.asarray((_mean(shown, as_floats(sales)) - usual) / np.nanmean(usual))
 
 
-def price_gap(shown: Codes, log_price: ArrayLike, own: ArrayLike) -> Floats:
-    """How much dearer what each customer is shown is than what they buy; 0 for as dear.
+def price_gap(shown: Ints, log_price: ArrayLike, bought: ArrayLike) -> Floats:
+    """Return how much dearer each list is than the customer's purchases; 0 for equal prices.
 
     Parameters
     ----------
     log_price
-        Log of each product's price over that of its kind; NaN where unknown.
-    own
-        Mean of it over what each customer bought.
+        Logarithm of each product's price relative to its group; NaN if unknown.
+    bought
+        Mean of it over each customer's purchases.
     """
-    return np.asarray(np.exp(_mean(shown, as_floats(log_price)) - as_floats(own)) - 1)
+    return np.asarray(np.exp(_mean(shown, as_floats(log_price)) - as_floats(bought)) - 1)
 
 
-def _mean(shown: Codes, values: Floats) -> Floats:
-    """Mean over each list, of the places that are filled and the values that are known."""
-    found = np.where(shown >= 0, values[shown], np.nan)
-    known = ~np.isnan(found)
+def _mean(shown: Ints, values: Floats) -> Floats:
+    """Return the mean of each list over filled ranks with known values."""
+    listed = np.where(shown >= 0, values[shown], np.nan)
+    known = ~np.isnan(listed)
     count = known.sum(axis=1)
-    total = np.where(known, found, 0.0).sum(axis=1)
+    total = np.where(known, listed, 0.0).sum(axis=1)
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))

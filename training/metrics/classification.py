@@ -1,4 +1,7 @@
-"""How good probabilities of a yes or no are: order, calibration, and what is found first."""
+"""Accuracy of predicted probabilities of a binary outcome: order, calibration and lift.
+
+In: outcomes (0 or 1) and probabilities, aligned. Out: one number.
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,29 +11,29 @@ from training.metrics.arrays import as_floats
 
 
 def roc_auc(y: ArrayLike, p: ArrayLike) -> float:
-    """Area under the ROC curve; NaN where only one class occurs."""
+    """Return the area under the ROC curve; NaN if only one class occurs."""
     y = as_floats(y)
     return float(sk.roc_auc_score(y, as_floats(p))) if 0 < y.mean() < 1 else float("nan")
 
 
 def pr_auc(y: ArrayLike, p: ArrayLike) -> float:
-    """Average precision."""
+    """Return the average precision."""
     return float(sk.average_precision_score(as_floats(y), as_floats(p)))
 
 
 def log_loss(y: ArrayLike, p: ArrayLike) -> float:
-    """Mean negative log likelihood, in nats; probabilities are kept 1e-6 away from 0 and 1."""
+    """Return the mean negative log likelihood, in nats; p is clipped to [1e-6, 1 - 1e-6]."""
     p = np.clip(as_floats(p), 1e-6, 1 - 1e-6)
     return float(sk.log_loss(as_floats(y), p, labels=[0.0, 1.0]))
 
 
 def brier(y: ArrayLike, p: ArrayLike) -> float:
-    """Mean squared error of a probability."""
+    """Return the mean squared error of the probabilities."""
     return float(((as_floats(p) - as_floats(y)) ** 2).mean())
 
 
 def ece(y: ArrayLike, p: ArrayLike, bins: int = 10) -> float:
-    """Return the expected calibration error, bins of equal count (Naeini et al. 2015)."""
+    """Return the expected calibration error, with bins of equal count (Naeini et al. 2015)."""
     y, p = as_floats(y), as_floats(p)
     order = np.argsort(p, kind="stable")
     parts = np.array_split(order, bins)
@@ -38,7 +41,7 @@ def ece(y: ArrayLike, p: ArrayLike, bins: int = 10) -> float:
 
 
 def lift(y: ArrayLike, p: ArrayLike, share: float = 0.1) -> float:
-    """Rate among the `share` with the highest scores over the rate among all."""
+    """Return the rate among the `share` of cases with the highest p over the rate of all."""
     y, p = as_floats(y), as_floats(p)
     top = np.argsort(-p, kind="stable")[: max(1, round(share * len(y)))]
     return float(y[top].mean() / y.mean())

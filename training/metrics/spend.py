@@ -1,4 +1,7 @@
-"""How well predicted spend sorts customers, and whether its level is right all along."""
+"""Accuracy of predicted spend: order of customers, and level along the predictions.
+
+In: actual and predicted values, aligned. Out: one number.
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,10 +11,9 @@ from training.metrics.arrays import as_floats
 
 
 def normalised_gini(y: ArrayLike, forecast: ArrayLike) -> float:
-    """Gini coefficient of `y` sorted by the forecast, over that of `y` sorted by itself.
+    """Return the Gini coefficient of `y` in the order of the forecast over that in its own order.
 
-    1 where the forecast sorts as the truth does, 0 where it sorts at random; NaN where all are
-    alike.
+    1 for the true order, 0 for a random one; NaN if all values are equal.
     """
     y, forecast = as_floats(y), as_floats(forecast)
     best = _gini(y, y)
@@ -25,7 +27,7 @@ def _gini(y: Floats, forecast: Floats) -> float:
 
 
 def decile_error(y: ArrayLike, forecast: ArrayLike, bins: int = 10) -> float:
-    """Sum over tenths of the customers, by forecast, of |what was said - what came| / all came."""
+    """Return sum |sum y - sum forecast| over `bins` of equal count by forecast, over sum y."""
     y, forecast = as_floats(y), as_floats(forecast)
     parts = np.array_split(np.argsort(forecast, kind="stable"), bins)
     return float(sum(abs(y[part].sum() - forecast[part].sum()) for part in parts) / y.sum())

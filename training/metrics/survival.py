@@ -1,22 +1,25 @@
-"""How good predicted times to an event are, where some are not seen to end."""
+"""Accuracy of predicted times to an event under right-censoring.
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+In: times, whether the event was observed, and predictions, aligned. Out: one number.
+"""
 
+from numpy.typing import ArrayLike
+
+from features.typing import Floats
 from training.metrics.arrays import as_floats
 
 
 def concordance(time: ArrayLike, event: ArrayLike, expected: ArrayLike) -> float:
-    """Share of comparable pairs in the right order (Harrell 1982); right-censored times.
+    """Return the share of comparable pairs in the right order (Harrell 1982).
 
-    NaN where no two are comparable, as where nobody bought.
+    NaN if no pair is comparable, as without any event.
 
     Parameters
     ----------
     time
-        Days to the purchase, or to the end of follow-up.
+        Days to the event, or to the end of follow-up.
     event
-        Whether the purchase was seen.
+        Whether the event was observed.
     expected
         Predicted days: larger means later.
     """
@@ -28,19 +31,17 @@ def concordance(time: ArrayLike, event: ArrayLike, expected: ArrayLike) -> float
         return float("nan")
 
 
-def integrated_brier(
-    time: ArrayLike, event: ArrayLike, survival: NDArray[np.float64], grid: ArrayLike
-) -> float:
-    """Brier score of the survival curve averaged over `grid` (Graf et al. 1999).
+def integrated_brier(time: ArrayLike, event: ArrayLike, survival: Floats, grid: ArrayLike) -> float:
+    """Return the Brier score of the survival curve averaged over `grid` (Graf et al. 1999).
 
-    All cases are followed to the end of the grid, so no weights for censoring are needed.
+    All cases have follow-up to the end of the grid, so no weights for censoring are needed.
 
     Parameters
     ----------
     time, event
-        Days to the purchase or to the end of follow-up; whether it was seen.
+        Days to the event or to the end of follow-up; whether the event was observed.
     survival
-        P(no purchase within d days), shape (cases, days of the grid).
+        P(no event within d days), shape (cases, days of the grid).
     grid
         Days, ascending.
     """

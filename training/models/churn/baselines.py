@@ -22,7 +22,7 @@ from training.customers.cutoffs import (
     days_to_next,
     features_at_cutoff,
 )
-from training.estimators.bg_nbd import BgNbd, purchases
+from training.estimators.bg_nbd import BgNbd, purchase_history
 
 RFM = ("recency", "visits", "visit_rate", "spend_per_visit", "tenure")
 
@@ -102,7 +102,7 @@ class BgNbdSilence:
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Fit the four parameters to what was known at `as_of`."""
         features = customer_features(dataset, as_of)
-        self.process_ = BgNbd.fit(*purchases(features))
+        self.process_ = BgNbd.fit(*purchase_history(features))
         return self
 
     def predict(
@@ -110,5 +110,5 @@ class BgNbdSilence:
     ) -> pl.DataFrame:
         """Answer at `as_of`."""
         features = customer_features(dataset, as_of)
-        p = self.process_.silence(*purchases(features), self.horizon_days)
+        p = self.process_.inactivity(*purchase_history(features), self.horizon_days)
         return _answer(features, p, ids)

@@ -23,7 +23,7 @@ from features.typing import Floats
 from training.customers.cutoffs import Cutoff, half_horizon
 from training.customers.monotone_features import monotone_features
 from training.customers.monotone_inputs import min_over_last_visit, monotone_inputs
-from training.estimators.bg_nbd import ModifiedBgNbd, purchases
+from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
 from training.estimators.boosting import Booster, BoostingOptions
 from training.models.churn.monotone_logistic import MonotoneLogit
 from training.models.churn.seasonal_calibration import Line
@@ -236,7 +236,7 @@ class ChurnEnsemble:
         return min_over_last_visit(mean, columns, features)
 
     def _by_process(self, features: pl.DataFrame) -> Floats:
-        p = self.process.silence(*purchases(features), self.horizon_days)
+        p = self.process.inactivity(*purchase_history(features), self.horizon_days)
         p = np.clip(p, 1e-12, 1 - 1e-12)
         return np.asarray(np.clip(np.log(p / (1 - p)), -MOST_CERTAIN, MOST_CERTAIN))
 

@@ -25,7 +25,7 @@ from training.customers.cutoffs import (
     has_enough_history,
     known_customer_days,
 )
-from training.estimators.bg_nbd import ModifiedBgNbd, purchases
+from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
 from training.models.churn.ensemble import (
     ChurnEnsemble,
     EnsembleOptions,
@@ -74,7 +74,7 @@ def learn(
     MissingData
         If there are too few days before `as_of` for the process.
     """
-    process = ModifiedBgNbd.fit(*purchases(customer_features(dataset, as_of)))
+    process = ModifiedBgNbd.fit(*purchase_history(customer_features(dataset, as_of)))
     if not has_enough_history(dataset, as_of, horizon_days, 2 * horizon_days):
         return ChurnEnsemble.of_process(process, horizon_days), []
     days = cutoff_days(
@@ -154,7 +154,7 @@ def _as_of(
     before = [one.censored_at(cut.day) for one in followed if one.day < cut.day]
     if not any(one.follow_up_days >= horizon_days for one in before):
         return None
-    process = ModifiedBgNbd.fit(*purchases(cut.features))
+    process = ModifiedBgNbd.fit(*purchase_history(cut.features))
     return ChurnEnsemble.fit(process, horizon_days, before, replace(options, members=1))
 
 

@@ -77,7 +77,7 @@ class ModifiedBgNbdCurve:
         features = pairs(dataset, as_of, self.names_)
         frequency, recency, age = (values[:, None] for values in _numbers(features))
         days = np.arange(1, self.horizon_days + 1)[None, :]
-        return _answer(features, 1 - self.process_.silence(frequency, recency, age, days), ids)
+        return _answer(features, 1 - self.process_.inactivity(frequency, recency, age, days), ids)
 
 
 def _numbers(features: pl.DataFrame) -> tuple[Floats, Floats, Floats]:

@@ -55,7 +55,7 @@ def expand(
         for name in ("recency", "gap_mean", "gap_median", "gap_sd", "customer_gap_median")
     }
     x, t_x, t = (values[rows] for values in process_input(features))
-    silent = process.silence(x, t_x, t, np.stack([start, end]))
+    silent = process.inactivity(x, t_x, t, np.stack([start, end]))
     chance = np.clip(1 - silent[1] / np.maximum(silent[0], 1e-12), 1e-5, 1 - 1e-5)
     silence = of["recency"] + middle
     columns = {

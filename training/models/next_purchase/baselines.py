@@ -15,7 +15,7 @@ from features.dataset import Dataset
 from features.typing import Floats
 from training.customers.cutoffs import Cutoff, customer_features, past_cutoffs
 from training.customers.survival import answers_from
-from training.estimators.bg_nbd import BgNbd, purchases
+from training.estimators.bg_nbd import BgNbd, purchase_history
 
 CUTS, STEP_DAYS = 8, 14
 COVARIATES = (
@@ -103,7 +103,7 @@ class BgNbdCurve:
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Fit the four parameters to what was known at `as_of`."""
-        self.process_ = BgNbd.fit(*purchases(customer_features(dataset, as_of)))
+        self.process_ = BgNbd.fit(*purchase_history(customer_features(dataset, as_of)))
         return self
 
     def predict(
@@ -111,9 +111,9 @@ class BgNbdCurve:
     ) -> pl.DataFrame:
         """Answer at `as_of`."""
         features = customer_features(dataset, as_of)
-        frequency, recency, age = (values[:, None] for values in purchases(features))
+        frequency, recency, age = (values[:, None] for values in purchase_history(features))
         days = np.arange(1, self.horizon_days + 1)[None, :]
-        silence = self.process_.silence(frequency, recency, age, days)
+        silence = self.process_.inactivity(frequency, recency, age, days)
         return _answer(features, 1 - silence, ids)
 
 

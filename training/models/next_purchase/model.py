@@ -34,7 +34,7 @@ from training.customers.survival import (
     life_table,
     lived_bins,
 )
-from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchases
+from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchase_history
 from training.estimators.boosting import Booster, BoostingOptions
 from training.models.next_purchase.monotone_surrogate import MonotoneSurrogate
 from training.models.next_purchase.person_periods import bin_edges, expand, inputs_of
@@ -113,7 +113,7 @@ class NextPurchaseModel:
         """
         self.needs.check(dataset, self.name)
         check_follow_up(self.horizon_days)
-        history = purchases(customer_features(dataset, as_of))
+        history = purchase_history(customer_features(dataset, as_of))
         if not has_enough_history(
             dataset, as_of, self.horizon_days, self.horizon_days + self.cut_step_days
         ):
@@ -180,14 +180,14 @@ class NextPurchaseModel:
     def curves(self, features: pl.DataFrame) -> Floats:
         """Return P(purchase within d days) for d = 1 to the horizon, shape (customers, horizon)."""
         if self.booster_ is None or self.anchor_ is None:
-            return self._by_process(purchases(features))
+            return self._by_process(purchase_history(features))
         curves = self._free_curves(self.booster_, features)
         return anchored(curves, self.anchor_.horizon_days, self.anchor_.log_odds(features))
 
     def _by_process(self, history: tuple[Floats, Floats, Floats]) -> Floats:
         """Return what the process alone says, shape (customers, horizon)."""
         x, t_x, t = (values[:, None] for values in history)
-        return 1 - self.process_.silence(x, t_x, t, np.arange(1, self.horizon_days + 1))
+        return 1 - self.process_.inactivity(x, t_x, t, np.arange(1, self.horizon_days + 1))
 
     def _bound(self, booster: Booster, frames: list[pl.DataFrame]) -> MonotoneSurrogate:
         """Fit the twin that binds the chance within two months to what the hazard says of it."""
@@ -196,7 +196,7 @@ class NextPurchaseModel:
             [self._free_curves(booster, frame)[:, days - 1] for frame in frames]
         )
         silent = np.clip(1 - bought, 1e-6, 1 - 1e-6)
-        process = ModifiedBgNbd.fit(*purchases(frames[0]))
+        process = ModifiedBgNbd.fit(*purchase_history(frames[0]))
         return MonotoneSurrogate.fit(
             process,
             days,

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from features.typing import Floats, Ints
-from training.estimators.bg_nbd import BgNbd, purchases
+from training.estimators.bg_nbd import BgNbd, purchase_history
 
 # Features that tell one customer from another rather than how they buy: the same customers
 # stand in every cut, and trees would learn them by heart.
@@ -117,8 +117,8 @@ def _process_hazard(
     features: pl.DataFrame, process: BgNbd, rows: Ints, start: Floats, end: Floats
 ) -> Floats:
     """Log-odds under BG/NBD of a purchase in the bin, if there was none before it."""
-    frequency, recency, age = (values[rows] for values in purchases(features))
-    silent = process.silence(frequency, recency, age, np.stack([start, end]))
+    frequency, recency, age = (values[rows] for values in purchase_history(features))
+    silent = process.inactivity(frequency, recency, age, np.stack([start, end]))
     hazard = np.clip(1 - silent[1] / np.maximum(silent[0], 1e-12), 1e-4, 1 - 1e-4)
     return np.asarray(np.log(hazard / (1 - hazard)))
 

@@ -13,7 +13,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.typing import Floats
 from training.customers.cutoffs import customer_features, orders_and_spend, typical_spend
-from training.estimators.bg_nbd import BgNbd, purchases
+from training.estimators.bg_nbd import BgNbd, purchase_history
 from training.estimators.gamma_gamma import GammaGamma
 
 
@@ -38,7 +38,7 @@ class Processes:
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Fit both processes to what was known at `as_of`."""
         known = customer_features(dataset, as_of)
-        self.process_ = BgNbd.fit(*purchases(known))
+        self.process_ = BgNbd.fit(*purchase_history(known))
         self.spend_ = GammaGamma.fit(
             known.get_column("visits"), known.get_column("spend_per_visit")
         )
@@ -49,7 +49,7 @@ class Processes:
     ) -> pl.DataFrame:
         """Answer at `as_of`."""
         features = customer_features(dataset, as_of)
-        orders = self.process_.expected_purchases(*purchases(features), self.horizon_days)
+        orders = self.process_.expected_purchases(*purchase_history(features), self.horizon_days)
         basket = features.get_column("spend_per_visit").to_numpy()
         if self.shrunk:
             basket = self.spend_.expected_spend(features.get_column("visits"), basket)

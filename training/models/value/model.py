@@ -35,7 +35,7 @@ from training.customers.cutoffs import (
 )
 from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
 from training.customers.survival import MOST_DAYS
-from training.estimators.bg_nbd import BgNbd, purchases
+from training.estimators.bg_nbd import BgNbd, purchase_history
 from training.estimators.boosting import Booster, BoostingOptions
 from training.estimators.gamma_gamma import GammaGamma
 from training.models.value.prediction_interval import MoneyRange
@@ -146,7 +146,7 @@ class ValueModel:
         )
         known = customer_features(dataset, as_of)
         self.typical_spend_ = typical_spend(dataset, as_of)
-        self.process_ = BgNbd.fit(*purchases(known))
+        self.process_ = BgNbd.fit(*purchase_history(known))
         self.spend_ = GammaGamma.fit(
             known.get_column("visits"), known.get_column("spend_per_visit")
         )
@@ -237,7 +237,7 @@ class ValueModel:
         columns["average_order_value"] = historic / features.get_column("visits").to_numpy()
         columns["days_between_orders"] = features.get_column("gap_mean")
         columns["expected_next_order"] = _dates(
-            as_of, self.process_.median_wait(*purchases(features))
+            as_of, self.process_.median_time_to_purchase(*purchase_history(features))
         )
         reasons = top_explanations(self._contributions(features), features, REASONS)
         return pl.DataFrame(columns).with_columns(explanation_columns(reasons))
@@ -257,7 +257,7 @@ class ValueModel:
         columns["total_value"] = year * self.spend_.population_mean * money
         columns["average_order_value"] = pl.Series([None] * len(one), dtype=pl.Float64)
         columns["days_between_orders"] = pl.Series([None] * len(one), dtype=pl.Float64)
-        wait = self.process_.median_wait(0 * one, 0 * one, one)
+        wait = self.process_.median_time_to_purchase(0 * one, 0 * one, one)
         columns["expected_next_order"] = _dates(as_of, wait)
         reasons = [[(NEWCOMER_REASON, 0.0)]] * len(one)
         return pl.DataFrame(columns).with_columns(explanation_columns(reasons))
@@ -321,7 +321,7 @@ class ValueModel:
 
     def _by_processes(self, features: pl.DataFrame, days: int) -> tuple[Floats, Floats]:
         """Return expected orders and spend, in units of the typical spend, over `days`."""
-        orders = self.process_.expected_purchases(*purchases(features), days)
+        orders = self.process_.expected_purchases(*purchase_history(features), days)
         basket = self.spend_.expected_spend(
             features.get_column("visits"), features.get_column("spend_per_visit")
         )

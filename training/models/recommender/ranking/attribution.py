@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from features.typing import Float32s
 from training.estimators.boosting import Booster
-from training.estimators.path_attribution import Paths
+from training.estimators.path_attribution import PathAttribution
 
 REASON_GROUPS = (
     "repeat",
@@ -114,7 +114,7 @@ class GroupAttribution:
     def from_booster(cls, booster: Booster, reasons: Mapping[str, str] | None = None) -> Self:
         """Sum the path attribution of a booster by group; `reasons` as in `reason_group`."""
         groups = [reason_group(feature, reasons or {}) for feature in booster.columns]
-        effects = Paths.of(booster.native).moved @ group_indicators(groups)
+        effects = PathAttribution.from_booster(booster.native).effects @ group_indicators(groups)
         return cls(booster.native, booster.columns, effects.astype(np.float32))
 
     def by_group(self, inputs: NDArray[Any], threads: int = 1) -> Float32s:

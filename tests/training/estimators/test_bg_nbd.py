@@ -1,3 +1,5 @@
+"""BG/NBD and MBG/NBD, against published values and simulated customers."""
+
 import time
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import check_grad
 from scipy.special import hyp2f1
 
-from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, loss
+from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, negative_log_likelihood
 
 CDNOW = Path(__file__).parent / "data" / "cdnow_sample_summary.csv"
 
@@ -35,61 +37,61 @@ def test_the_expected_purchases_are_those_published_for_the_first_customer(fitte
     assert fitted.expected_purchases(2, 30.43, 38.86, 39) == pytest.approx(1.226, abs=1e-3)
 
 
-def test_who_came_once_is_alive_for_certain_under_this_model(fitted):
+def test_customers_with_one_purchase_are_alive_with_certainty_under_bg_nbd(fitted):
     assert fitted.alive(0, 0, 30) == 1
 
 
-def drawn(kind, customers, weeks, further_weeks=0.0):
-    """Frequency, recency and age of customers drawn from a process, and purchases thereafter."""
+def simulate(kind, customers, weeks, further_weeks=0.0):
+    """Return frequency, recency and age of simulated customers, and their later purchases."""
     rng = np.random.default_rng(5)
     rows = []
     rate = rng.gamma(kind.r, 1 / kind.alpha, customers)
-    quits = rng.beta(kind.a, kind.b, customers)
-    for speed, quit_chance in zip(rate, quits, strict=True):
-        at, count, last, later = 0.0, 0, 0.0, 0
-        left = kind.FIRST == 1 and rng.random() < quit_chance
-        while not left and (at := at + rng.exponential(1 / speed)) <= weeks + further_weeks:
-            if at <= weeks:
-                count, last = count + 1, at
+    dropouts = rng.beta(kind.a, kind.b, customers)
+    for speed, dropout in zip(rate, dropouts, strict=True):
+        now, count, last, later = 0.0, 0, 0.0, 0
+        inactive = kind.EXTRA_DROPOUTS == 1 and rng.random() < dropout
+        while not inactive and (now := now + rng.exponential(1 / speed)) <= weeks + further_weeks:
+            if now <= weeks:
+                count, last = count + 1, now
             else:
                 later += 1
-            left = rng.random() < quit_chance
+            inactive = rng.random() < dropout
         rows.append((count, last, weeks, later))
     return np.array(rows).T
 
 
 @pytest.mark.parametrize("kind", [BgNbd, ModifiedBgNbd])
-def test_parameters_are_found_again_in_customers_drawn_from_them(kind):
+def test_parameters_are_recovered_from_simulated_customers(kind):
     true = kind(0.8, 3.0, 0.8, 2.5)
-    *summary, _ = drawn(true, 6000, 60.0)
-    found = kind.fit(*summary)
-    assert found.r / found.alpha == pytest.approx(true.r / true.alpha, rel=0.1)
+    *summary, _ = simulate(true, 6000, 60.0)
+    fitted = kind.fit(*summary)
+    assert fitted.r / fitted.alpha == pytest.approx(true.r / true.alpha, rel=0.1)
     share = true.a / (true.a + true.b)
-    assert found.a / (found.a + found.b) == pytest.approx(share, rel=0.1)
+    assert fitted.a / (fitted.a + fitted.b) == pytest.approx(share, rel=0.1)
 
 
 @pytest.mark.parametrize("kind", [BgNbd, ModifiedBgNbd])
-def test_what_is_expected_is_what_comes(kind):
+def test_expected_purchases_and_inactivity_match_simulated_ones(kind):
     true = kind(0.8, 3.0, 0.8, 2.5)
-    *summary, later = drawn(true, 6000, 60.0, further_weeks=30.0)
+    *summary, later = simulate(true, 6000, 60.0, further_weeks=30.0)
     expected = true.expected_purchases(*summary, 30.0)
     assert expected.mean() == pytest.approx(later.mean(), rel=0.04)
-    assert true.silence(*summary, 30.0).mean() == pytest.approx((later == 0).mean(), rel=0.02)
+    assert true.inactivity(*summary, 30.0).mean() == pytest.approx((later == 0).mean(), rel=0.02)
     often = summary[0] >= 10
     assert expected[often].mean() == pytest.approx(later[often].mean(), rel=0.06)
 
 
-@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("extra_dropouts", [0, 1])
 @pytest.mark.parametrize("logs", [[0.0, -0.7, 0.0, 0.7], [1.0, 1.5, -3.0, 2.0]])
-def test_the_gradient_is_that_of_finite_differences(cdnow, first, logs):
+def test_the_gradient_is_that_of_finite_differences(cdnow, extra_dropouts, logs):
     x, t_x, t = (cdnow[name].to_numpy().astype(float) for name in ("frequency", "recency", "T"))
     weight = np.full(len(x), 1 / len(x))
-    off = check_grad(
-        lambda at: loss(at, x, t_x, t, weight, first)[0],
-        lambda at: loss(at, x, t_x, t, weight, first)[1],
+    error = check_grad(
+        lambda point: negative_log_likelihood(point, x, t_x, t, weight, extra_dropouts)[0],
+        lambda point: negative_log_likelihood(point, x, t_x, t, weight, extra_dropouts)[1],
         np.array(logs),
     )
-    assert off < 1e-6
+    assert error < 1e-6
 
 
 @pytest.mark.parametrize("parameters", [(0.243, 4.414, 0.793, 2.426), (1.5, 8.0, 0.01, 0.5)])
@@ -100,8 +102,8 @@ def test_expected_purchases_are_the_published_hypergeometric_ones(parameters):
     gauss = hyp2f1(r + x, b + x, a + b + x - 1, 90 / (alpha + t + 90))
     published = (a + b + x - 1) / (a - 1) * (1 - ratio ** (r + x) * gauss)
     model = BgNbd(*parameters)
-    found = model.expected_purchases(x, t, t, 90) / model.alive(x, t, t)
-    np.testing.assert_allclose(found, published, rtol=1e-6)
+    computed = model.expected_purchases(x, t, t, 90) / model.alive(x, t, t)
+    np.testing.assert_allclose(computed, published, rtol=1e-6)
 
 
 def test_expected_purchases_of_very_frequent_buyers_are_finite():
@@ -109,7 +111,7 @@ def test_expected_purchases_of_very_frequent_buyers_are_finite():
     assert model.expected_purchases(900, 365, 365, 365) == pytest.approx(900 / 375 * 365, rel=0.8)
 
 
-def test_one_time_buyers_may_have_left_under_the_modified_process(cdnow):
+def test_customers_with_one_purchase_may_be_inactive_under_mbg_nbd(cdnow):
     modified = ModifiedBgNbd.fit(cdnow["frequency"], cdnow["recency"], cdnow["T"])
     soon, late = modified.alive(0, 0, [1, 30])
     assert late < soon < 1
@@ -130,10 +132,10 @@ customers = st.tuples(st.integers(0, 60), st.floats(0, 1), st.floats(1, 400))
 
 @settings(max_examples=50, deadline=None)
 @given(customers, st.floats(0.1, 200), st.floats(0.1, 200))
-def test_longer_silence_ahead_is_never_likelier(one, shorter, more):
-    frequency, share, age = one
+def test_longer_inactivity_is_never_more_probable(customer, shorter, more):
+    frequency, share, age = customer
     model = BgNbd(0.243, 4.414, 0.793, 2.426)
-    first, second = model.silence(
+    first, second = model.inactivity(
         frequency, share * age if frequency else 0, age, [shorter, shorter + more]
     )
     assert 0 <= second <= first <= 1
@@ -141,7 +143,7 @@ def test_longer_silence_ahead_is_never_likelier(one, shorter, more):
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 60), st.floats(1, 200), st.floats(1, 200))
-def test_the_longer_ago_the_last_purchase_the_less_alive(frequency, recency, more):
+def test_alive_falls_with_time_since_the_last_purchase(frequency, recency, more):
     model = BgNbd(0.243, 4.414, 0.793, 2.426)
     soon, late = model.alive(frequency, recency, [recency + 1, recency + 1 + more])
     assert late <= soon
