@@ -1,65 +1,67 @@
-"""Consent: who has not said yes is nobody to personal models, and what they bought still counts.
+"""Consent: canonical tables in, the same tables without data of customers who did not consent out.
 
-Applied where a dataset is opened, so that features, models, batch answers and what is published
-all know the same people, and none of them has to ask.
+It is applied when a dataset is opened, so that features, models and published answers all follow
+it. Purchases of customers without consent stay in the tables as anonymous ones.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import narwhals as nw
 
 from features.columns import CUSTOMER_ID
+from features.typing import Frame
 
-# Of a column of flags or of words, in capitals or not; everything else, and nothing, is a no.
+# Values of consent columns, case-insensitive. Any other value, and a missing one, counts as no.
 YES = ("true", "yes", "y", "t", "1", "1.0")
 NO = ("false", "no", "n", "f", "0", "0.0")
-Tables = Mapping[str, nw.LazyFrame[Any]]
+Tables = Mapping[str, Frame]
 
 
 def consent_columns(columns: list[str]) -> list[str]:
-    """Return those columns of `customers` that say who agreed: `consent`, `consent_...`."""
+    """Return the columns of `customers` that record consent: `consent`, `consent_...`."""
     return [name for name in columns if name == "consent" or name.startswith("consent_")]
 
 
-def apply_consent(tables: Tables, asked: Tables | None = None) -> Tables:
-    """Leave out whoever has not agreed, in every column that asks.
+def apply_consent(tables: Tables, newest: Tables | None = None) -> Tables:
+    """Remove data of customers who have not consented in every consent column.
 
-    Their order lines become anonymous; their rows of `customers` and `touchpoints` go. Tables
-    of a retailer who records no consent are returned as they are.
+    Their order lines become anonymous. Their rows of `customers` and `touchpoints` are removed.
+    Without a consent column the tables are returned as they are.
 
     Parameters
     ----------
-    asked
-        The newest tables, where `tables` are older: a withdrawal holds for the past too.
+    tables
+        Tables of a snapshot.
+    newest
+        Tables of the newest snapshot, if `tables` are older: a withdrawal applies to the past too.
     """
-    agreed = consenting_ids(tables if asked is None else asked)
-    if agreed is None:
+    ids = consenting_ids(tables if newest is None else newest)
+    if ids is None:
         return tables
-    said_yes = nw.col(CUSTOMER_ID).is_in(agreed)
+    consents = nw.col(CUSTOMER_ID).is_in(ids)
     kept = dict(tables)
     if CUSTOMER_ID in columns_of(tables, "orders"):
-        known = nw.when(said_yes).then(nw.col(CUSTOMER_ID)).otherwise(None)
+        known = nw.when(consents).then(nw.col(CUSTOMER_ID)).otherwise(None)
         kept["orders"] = tables["orders"].with_columns(known.alias(CUSTOMER_ID))
     for name in ("customers", "touchpoints"):
         if name in tables:
-            kept[name] = tables[name].filter(said_yes)
+            kept[name] = tables[name].filter(consents)
     return kept
 
 
 def consenting_ids(tables: Tables) -> list[str] | None:
-    """Return the ids of those who agreed; None where nobody was asked."""
-    asked = consent_columns(columns_of(tables, "customers"))
-    if not asked:
+    """Return the ids of consenting customers; None without a consent column."""
+    columns = consent_columns(columns_of(tables, "customers"))
+    if not columns:
         return None
-    yes = nw.all_horizontal(*(_word(name).is_in(YES) for name in asked), ignore_nulls=False)
-    found = tables["customers"].filter(yes).select(CUSTOMER_ID).collect().get_column(CUSTOMER_ID)
-    ids: list[str] = found.to_list()
+    yes = nw.all_horizontal(*(_word(name).is_in(YES) for name in columns), ignore_nulls=False)
+    customers = tables["customers"].filter(yes).select(CUSTOMER_ID).collect()
+    ids: list[str] = customers.get_column(CUSTOMER_ID).to_list()
     return ids
 
 
 def is_unclear(columns: list[str]) -> nw.Expr:
-    """Say where an answer is neither a yes nor a no; at least one column has to be given."""
+    """Return whether a value in one of the columns is neither a yes nor a no."""
     unclear = (~_word(name).is_in((*YES, *NO)) for name in columns)
     return nw.any_horizontal(*unclear, ignore_nulls=True)
 
@@ -69,5 +71,5 @@ def _word(column: str) -> nw.Expr:
 
 
 def columns_of(tables: Tables, name: str) -> list[str]:
-    """Return the names of a table's columns; none where there is no such table."""
+    """Return the names of a table's columns; empty if there is no such table."""
     return tables[name].collect_schema().names() if name in tables else []

@@ -1,4 +1,4 @@
-"""Pseudonymised imports: no customer's id is stored anywhere, and yet one person stays one."""
+"""Pseudonymised imports: no customer id is stored, and a customer has one pseudonym."""
 
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +71,7 @@ class Shop:
         return scan_quarantine(quarantine_file(self.home, "shop", stopped=stopped)).collect()
 
     def mentions(self, *words: str) -> set[str]:
-        """Words that stand in any value of any file under the home."""
+        """Return the words that occur in any value of any file under the home."""
         texts = []
         for path in self.home.rglob("*.parquet"):
             frame = pl.read_parquet(path)
@@ -89,14 +89,14 @@ def shop(tmp_path):
     return Shop(tmp_path)
 
 
-def test_no_file_under_the_home_holds_an_id_a_column_not_mapped_or_the_key(shop):
+def test_no_file_contains_an_id_an_unmapped_column_or_the_key(shop):
     shop.bring()
     assert shop.kept().height == 3
     assert shop.mentions(*IDS, "email", "ada@example.org", KEY.key.decode()) == set()
     assert shop.mentions("age", "tea") == {"age", "tea"}
 
 
-def test_one_person_has_one_pseudonym_in_every_table_and_nobody_stays_nobody(shop):
+def test_a_customer_has_one_pseudonym_in_every_table_and_a_missing_id_stays_missing(shop):
     shop.bring()
     ada, bob = KEY.pseudonym("7001"), KEY.pseudonym("7002")
     assert shop.table("orders").sort("order_id")["customer_id"].to_list() == [ada, bob, None]
@@ -133,7 +133,7 @@ def test_the_same_files_again_are_duplicates(shop):
     assert again.tables["orders"].accepted == 0
 
 
-def test_rows_from_quarantine_keep_the_pseudonym_they_have(shop):
+def test_rows_from_quarantine_keep_their_pseudonym(shop):
     shop.bring()
     mended = shop.kept().with_columns(pl.col("record").str.replace("soon", "2024-01-05"))
     mended.write_parquet(quarantine_file(shop.home, "shop"))
@@ -141,15 +141,15 @@ def test_rows_from_quarantine_keep_the_pseudonym_they_have(shop):
     assert KEY.pseudonym("7003") in shop.table("orders")["customer_id"].to_list()
 
 
-def test_an_import_that_stops_shows_no_id(shop):
+def test_a_rejected_import_shows_no_id(shop):
     with pytest.raises(ImportRejected) as stopped:
         shop.bring(share=0.1)
     assert shop.kept(stopped=True).height == 3
     assert shop.mentions(*IDS) == set()
-    assert [one for one in IDS if one in stopped.value.message] == []
+    assert [id_ for id_ in IDS if id_ in stopped.value.message] == []
 
 
-def test_an_id_that_cannot_be_one_is_kept_out_without_being_shown(shop):
+def test_an_invalid_id_is_quarantined_without_being_shown(shop):
     (shop.folder / "till.csv").write_text(
         f"bon,who,sku,when,qty\n1,70\ufffd01,tea,2024-01-02,1\n2,{'7001' * 200},tea,2024-01-02,1\n"
     )
@@ -163,23 +163,23 @@ def test_an_id_that_cannot_be_one_is_kept_out_without_being_shown(shop):
 
 
 @pytest.mark.parametrize("key", [None, "", "too short"])
-def test_a_key_that_is_missing_or_short_is_asked_for(key):
+def test_a_missing_or_short_key_is_refused(key):
     with pytest.raises(InvalidInput, match="FORESELL_PSEUDONYM_KEY") as refused:
         Pseudonyms.from_key(key)
     assert "too short" not in refused.value.message
 
 
 @pytest.mark.parametrize(
-    ("first", "then", "says"),
+    ("first", "then", "message"),
     [
         (KEY, Pseudonyms.from_key("another secret, as long"), "is not the one"),
-        (KEY, None, "holds pseudonyms"),
-        (None, KEY, "under their own ids"),
+        (KEY, None, "has pseudonyms"),
+        (None, KEY, "without pseudonyms"),
     ],
 )
-def test_a_dataset_stays_with_the_key_it_was_begun_with(shop, first, then, says):
+def test_a_dataset_keeps_the_key_of_its_first_import(shop, first, then, message):
     before = shop.bring(first)
-    with pytest.raises(InvalidInput, match=says):
+    with pytest.raises(InvalidInput, match=message):
         shop.bring(then)
     assert open_dataset(shop.home, "shop").snapshot == before.snapshot
 
@@ -204,7 +204,7 @@ def test_a_customer_given_as_a_constant_is_refused(shop):
         read_mapping(shop.folder / "shop.toml")
 
 
-def test_a_row_whose_fields_have_slipped_shows_none_of_them(shop):
+def test_an_unreadable_row_shows_none_of_its_fields(shop):
     (shop.folder / "till.csv").write_text(
         "bon,who,sku,when,qty\n1,7001,tea,2024-01-02,1\n2,x,7002,tea,2024-01-02,1\n3,y,7003\n"
     )
