@@ -1,4 +1,4 @@
-"""CSV files as they come: whatever is broken is marked in its own row, and the rest is read."""
+"""CSV files: detection of delimiter and encoding; broken rows are marked, others are read."""
 
 import csv
 import gzip
@@ -18,7 +18,7 @@ from features.ingest.sources.files import scan_files
 
 @pytest.fixture
 def read(tmp_path):
-    """Write bytes to a file and read columns a, b, c back."""
+    """Writes bytes to a file and reads the columns a, b, c."""
 
     def write_and_read(content: bytes, name: str = "x.csv", **options) -> pl.DataFrame:
         (tmp_path / name).write_bytes(content)
@@ -39,13 +39,15 @@ def values(frame: pl.DataFrame) -> list[tuple]:
     return frame.filter(pl.col(FAULT).is_null()).select("a", "b", "c").rows()
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
-def test_the_delimiter_is_found_out(read, mark):
-    assert values(read(f"a{mark}b{mark}c\n1{mark}2{mark}3\n".encode())) == [("1", "2", "3")]
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_detected(read, delimiter):
+    assert values(read(f"a{delimiter}b{delimiter}c\n1{delimiter}2{delimiter}3\n".encode())) == [
+        ("1", "2", "3")
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
-def test_the_encoding_is_found_out(read, encoding):
+def test_the_encoding_is_detected(read, encoding):
     assert values(read("a,b,c\nKäse,2,3\n".encode(encoding))) == [("Käse", "2", "3")]
 
 
@@ -53,7 +55,7 @@ def test_a_given_encoding_is_used(read):
     assert values(read("a,b,c\nчай,2,3\n".encode("cp1251"), encoding="cp1251"))[0][0] == "чай"
 
 
-def test_a_few_damaged_letters_do_not_change_how_the_others_are_read(read):
+def test_damaged_characters_do_not_change_the_detected_encoding(read):
     frame = read("a,b,c\nKäse,Brötchen,3\n".encode() + b"K\xe4,2,3\n")
     assert values(frame) == [("Käse", "Brötchen", "3"), ("K\ufffd", "2", "3")]
 
@@ -71,7 +73,7 @@ def test_a_gzipped_file_is_read(read):
         (b"1," + b"x" * 200_000 + b",3\n", "a field of more than"),
     ],
 )
-def test_a_broken_line_is_marked_and_its_neighbours_are_read(read, line, fault):
+def test_a_broken_line_is_marked_and_other_lines_are_read(read, line, fault):
     frame = read(b"a,b,c\n0,0,0\n" + line + b"9,9,9\n")
     assert values(frame) == [("0", "0", "0"), ("9", "9", "9")]
     bad = frame.filter(pl.col(FAULT).is_not_null())
@@ -79,24 +81,24 @@ def test_a_broken_line_is_marked_and_its_neighbours_are_read(read, line, fault):
     assert bad.get_column(SOURCE_ROW).to_list() == [3]
 
 
-def test_a_file_cut_off_in_its_last_line_loses_that_line_alone(read):
+def test_a_truncated_file_loses_its_last_line_only(read):
     frame = read(b"a,b,c\n1,2,3\n4,5")
     assert values(frame) == [("1", "2", "3")]
     assert frame.height == 2
 
 
-def test_line_breaks_within_quotes_are_kept_and_lines_are_counted_as_they_stand(read):
+def test_line_breaks_within_quotes_are_preserved_and_counted(read):
     frame = read(b'a,b,c\n1,"two\nlines",3\n4,5,6\n')
     assert values(frame) == [("1", "two\nlines", "3"), ("4", "5", "6")]
     assert frame.get_column(SOURCE_ROW).to_list() == [2, 4]
 
 
-def test_a_last_line_without_its_end_is_read(read):
+def test_a_last_line_without_a_line_feed_is_read(read):
     assert values(read(b"a,b,c\r\n1,2,3")) == [("1", "2", "3")]
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "said"),
+    ("content", "name", "message"),
     [
         (b"", "x.csv", "empty"),
         (b"\n", "x.csv", "empty"),
@@ -112,20 +114,20 @@ def test_a_last_line_without_its_end_is_read(read):
         (b"abc", "x.docx", "of an unknown type"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named_with_the_cause(read, content, name, said):
-    with pytest.raises(InvalidInput, match=said) as caught:
+def test_an_unreadable_file_is_named_with_the_cause(read, content, name, message):
+    with pytest.raises(InvalidInput, match=message) as caught:
         read(content, name)
     assert name in caught.value.message
 
 
-def test_a_sheet_is_read_as_it_is_shown(read, tmp_path):
+def test_a_sheet_is_read_as_displayed(read, tmp_path):
     frame = pl.DataFrame({"a": ["x", "7"], "b": [17850.0, None], "c": [1.5, 2.0]})
     frame.write_excel(tmp_path / "made.xlsx")
     read_back = read((tmp_path / "made.xlsx").read_bytes(), "x.xlsx")
     assert values(read_back) == [("x", "17850", "1.5"), ("7", None, "2")]
 
 
-def test_files_of_a_glob_are_read_in_the_order_of_their_names(read, tmp_path):
+def test_files_of_a_glob_are_sorted_by_name(read, tmp_path):
     (tmp_path / "part2.csv").write_text("a,b,c\n2,2,2\n")
     (tmp_path / "part1.csv").write_text("c,b,a\n0,0,1\n")
     (tmp_path / "scratch").mkdir()
@@ -146,18 +148,18 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_siz
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     st.sampled_from(["\n", "\r\n"]),
 )
-def test_what_a_csv_writer_wrote_is_read_as_it_was(rows, mark, quoting, end):
+def test_the_output_of_a_csv_writer_is_read_unchanged(rows, delimiter, quoting, end):
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "scratch").mkdir()
         with (folder / "x.csv").open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, delimiter=mark, quoting=quoting, lineterminator=end)
+            writer = csv.writer(stream, delimiter=delimiter, quoting=quoting, lineterminator=end)
             writer.writerows([("a", "b", "c"), *rows])
-        options = CsvOptions(encoding="utf-8", delimiter=mark)
+        options = CsvOptions(encoding="utf-8", delimiter=delimiter)
         frame = scan_files(
             folder, "x.csv", ["a", "b", "c"], options=options, scratch=folder / "scratch"
         ).collect()
     assert frame.get_column(FAULT).null_count() == frame.height
-    found = frame.select(pl.col("a", "b", "c").fill_null("")).rows()
-    assert found == rows
+    values_read = frame.select(pl.col("a", "b", "c").fill_null("")).rows()
+    assert values_read == rows

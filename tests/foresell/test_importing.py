@@ -1,4 +1,4 @@
-"""`data import MAPPING.toml` as a person meets it, and what the nightly job finds of it."""
+"""Imports by a mapping on the command line: report, stored mapping, quarantine, draft, links."""
 
 import json
 from datetime import date, timedelta
@@ -19,7 +19,7 @@ columns = { customer_id = "who", ts = "when", revenue = "paid" }
 
 @pytest.fixture
 def shop(tmp_path):
-    """A shop's folder with one export and its mapping."""
+    """A folder with one export and its mapping."""
     (tmp_path / "lines").mkdir()
     lines = "".join(f"{n % 3},2024-01-{n:02d},{n}.5\n" for n in range(1, 29))
     (tmp_path / "lines" / "1.csv").write_text("who,when,paid\n" + lines + "9,soon,1\n")
@@ -48,24 +48,28 @@ def test_the_report_is_printed_as_json(run, shop):
     assert (orders["read"], orders["accepted"], orders["quarantined"]) == (29, 28, 1)
 
 
-def test_a_log_of_customer_date_and_amount_can_have_its_customers_predicted(run, shop):
+def test_customer_models_can_run_on_a_log_of_customer_date_and_amount(run, shop):
     year = [date(2023, 1, 1) + timedelta(days=n) for n in range(365)]
     lines = "".join(f"{n % 40},{day},{n}.5\n" for n, day in enumerate(year))
     (shop / "lines" / "0.csv").write_text("who,when,paid\n" + lines)
     run("data", "import", str(shop / "shop.toml"))
     shown = json.loads(run("data", "show", "corner-shop", "--json")[1])
-    able = {row["model"]: row["can_run"] for row in shown["models"]}
-    assert (able["churn"], able["next-purchase"], able["recommender"]) == ("yes", "yes", "no")
+    can_run = {row["model"]: row["can_run"] for row in shown["models"]}
+    assert (can_run["churn"], can_run["next-purchase"], can_run["recommender"]) == (
+        "yes",
+        "yes",
+        "no",
+    )
 
 
-def test_the_mapping_is_kept_readable_by_its_owner_alone_and_means_the_same(run, shop):
+def test_the_stored_mapping_is_equal_and_readable_by_its_owner_only(run, shop):
     run("data", "import", str(shop / "shop.toml"))
-    kept = shop / "home" / "sources" / "corner-shop.toml"
-    assert read_mapping(kept) == read_mapping(shop / "shop.toml")
-    assert kept.stat().st_mode & 0o077 == 0
+    stored = shop / "home" / "sources" / "corner-shop.toml"
+    assert read_mapping(stored) == read_mapping(shop / "shop.toml")
+    assert stored.stat().st_mode & 0o077 == 0
 
 
-def test_the_kept_mapping_brings_in_what_was_added_since(run, shop):
+def test_an_import_by_the_stored_mapping_adds_new_files(run, shop):
     run("data", "import", str(shop / "shop.toml"))
     (shop / "lines" / "2.csv").write_text("who,when,paid\n1,2024-02-01,5\n")
     code, out, err = run("data", "import", str(shop / "home/sources/corner-shop.toml"), "--json")
@@ -83,7 +87,7 @@ def test_the_kept_mapping_brings_in_what_was_added_since(run, shop):
         (MAPPING.replace("path", "pth"), "line 3"),
     ],
 )
-def test_a_mistake_in_a_mapping_is_one_sentence_and_exit_code_2(run, shop, text, named):
+def test_an_invalid_mapping_gives_one_message_and_exit_code_2(run, shop, text, named):
     (shop / "bad.toml").write_text(text)
     code, out, err = run("data", "import", str(shop / "bad.toml"))
     assert code == 2
@@ -91,7 +95,7 @@ def test_a_mistake_in_a_mapping_is_one_sentence_and_exit_code_2(run, shop, text,
     assert "Traceback" not in err + out
 
 
-def test_the_quarantine_is_shown_and_read_again_by_the_mended_mapping(run, shop):
+def test_the_quarantine_is_shown_and_replayed_by_the_corrected_mapping(run, shop):
     run("data", "import", str(shop / "shop.toml"))
     code, out, err = run("data", "quarantine", "corner-shop", "--json")
     assert code == 0, err
@@ -99,7 +103,7 @@ def test_the_quarantine_is_shown_and_read_again_by_the_mended_mapping(run, shop)
     (example,) = group["examples"]
     assert (group["reason"][:13], example["value"]) == ("ts is not a d", "soon")
     assert (example["file"], example["row"]) == ("lines/1.csv", 30)
-    # The mapping that a person mends is the one that they wrote, not the copy that was kept.
+    # The original file is corrected, not the stored copy.
     (shop / "shop.toml").write_text(MAPPING + 'date_format = "%Y-%m-%d"\n')
     (shop / "lines" / "1.csv").unlink()
     report = json.loads(run("data", "quarantine", "corner-shop", "--replay", "--json")[1])
@@ -109,7 +113,7 @@ def test_the_quarantine_is_shown_and_read_again_by_the_mended_mapping(run, shop)
     assert "row 30: 'soon'" in shown
 
 
-def test_a_draft_is_printed_or_written_and_never_over_a_file(run, shop):
+def test_a_draft_is_printed_or_written_and_never_replaces_a_file(run, shop):
     export, out = str(shop / "lines" / "1.csv"), str(shop / "draft.toml")
     printed = run("data", "sketch", export)[1]
     assert 'customer_id = "who"' in printed
@@ -121,18 +125,18 @@ def test_a_draft_is_printed_or_written_and_never_over_a_file(run, shop):
     assert run("data", "list")[1].split() == ["draft"]
 
 
-def test_a_table_that_a_message_names_in_brackets_is_shown(run, shop):
+def test_brackets_in_a_message_are_printed(run, shop):
     (shop / "bad.toml").write_text(MAPPING.replace("ts =", "tss ="))
     assert "[orders] has no column 'tss'" in run("data", "import", str(shop / "bad.toml"))[2]
 
 
-def test_retraining_a_dataset_without_a_source_says_how_to_bring_it_in(run):
+def test_retraining_a_dataset_without_a_source_names_the_import_command(run):
     code, _, err = run("retrain", "--dataset", "elsewhere")
     assert code == 2
     assert "data import MAPPING.toml" in err
 
 
-WHO = """name = "corner-shop"
+LINKED = """name = "corner-shop"
 [[orders]]
 path = "lines/*.csv"
 columns = { customer_id = "who", ts = "when", revenue = "paid" }
@@ -145,31 +149,31 @@ most = 2
 """
 
 
-def test_who_is_who_is_shown_and_undone_and_brought_back(run, shop):
+def test_links_are_shown_undone_and_restored(run, shop):
     cards = "0,a1\n1,a1\n4,b2\n5,b2\n6,b2\n"
     (shop / "cards.csv").write_text("who,phone\n" + cards)
-    (shop / "shop.toml").write_text(WHO)
+    (shop / "shop.toml").write_text(LINKED)
     run("data", "import", str(shop / "shop.toml"))
 
-    def shown(*words: str):
+    def identity(*words: str):
         code, out, err = run("data", "identity", "corner-shop", *words, "--json")
         assert code == 0, err
         return json.loads(out)[0]
 
-    first = shown()
-    joined = {"canonical_id": "0", "ids": ["0", "1"], "by": ["phone in cards.csv"]}
-    assert (first["column"], first["links"], first["groups"]) == ("customer_id", 5, [joined])
+    first = identity()
+    group = {"canonical_id": "0", "ids": ["0", "1"], "by": ["phone in cards.csv"]}
+    assert (first["column"], first["links"], first["groups"]) == ("customer_id", 5, [group])
     assert first["suspicious"] == [
         {"kind": "phone", "value": "b2", "ids": 3, "examples": ["4", "5", "6"]}
     ]
-    undone = shown("--undo", "phone=a1")
+    undone = identity("--undo", "phone=a1")
     assert (undone["groups"], undone["undone"]) == ([], [{"kind": "phone", "value": "a1"}])
-    assert shown("--restore", "phone=a1") == first
+    assert identity("--restore", "phone=a1") == first
     text = run("data", "identity", "corner-shop")[2]
     assert "phone = b2 is shared by 3 ids, such as 4, 5, 6" in text
 
 
-def test_a_link_that_is_not_there_cannot_be_undone(run, shop):
+def test_a_missing_link_cannot_be_undone(run, shop):
     run("data", "import", str(shop / "shop.toml"))
     code, _, err = run("data", "identity", "corner-shop")
     assert (code, "no [identity] section" in err) == (2, True)

@@ -1,4 +1,4 @@
-"""An import that is killed: whatever it was doing, the dataset is the one from before."""
+"""A killed import leaves the dataset unchanged, at any point before its commit."""
 
 import signal
 import subprocess
@@ -17,8 +17,8 @@ from features.ingest.source_table import SourceTable
 from features.ingest.sources.mapped import read_mapped
 from features.storage.snapshots import list_datasets
 
-# Imports a file and kills itself, without any clean-up, just before the n-th time that it does
-# something (makes a folder, opens for writing, renames, removes) to a path with this in it.
+# Imports a file and kills itself without clean-up just before the n-th time that an action
+# (creating a folder, opening for writing, renaming, removing) applies to a path with a fragment.
 CHILD = """
 import os, signal, sys
 from pathlib import Path
@@ -37,7 +37,7 @@ def watch(event, args):
         return
     left -= 1
     if left == 0 and waits:
-        print("here", flush=True)
+        print("waiting", flush=True)
         sys.stdin.readline()
     elif left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -53,16 +53,16 @@ else:
 sys.addaudithook(watch)
 import_tables(home, "shop", tables(), 0.5, rows_per_part=20)
 """
-BEFORE_IT_COUNTS = {
-    "nothing done": ("os.mkdir", "staging", 1),
-    "rows being checked": ("os.mkdir", "staging/0/rejected", 1),
-    "rows being divided": ("os.mkdir", "staging/0/", 4),
-    "rows being divided further": ("os.remove", "staging/0/2/", 1),
-    "first part half stored": ("os.rename", "tables/.sales", 1),
-    "some parts stored": ("os.rename", "tables/.sales", 6),
-    "parts stored": ("os.rename", "quarantine/.shop", 1),
-    "list of parts being written": ("open", "snapshots/", 1),
-    "HEAD about to move": ("os.rename", ".HEAD", 1),
+BEFORE_COMMIT = {
+    "nothing is done": ("os.mkdir", "staging", 1),
+    "rows are validated": ("os.mkdir", "staging/0/rejected", 1),
+    "rows are partitioned": ("os.mkdir", "staging/0/", 4),
+    "rows are repartitioned": ("os.remove", "staging/0/2/", 1),
+    "the first part is half stored": ("os.rename", "tables/.sales", 1),
+    "some parts are stored": ("os.rename", "tables/.sales", 6),
+    "all parts are stored": ("os.rename", "quarantine/.shop", 1),
+    "the snapshot is written": ("open", "snapshots/", 1),
+    "HEAD is replaced": ("os.rename", ".HEAD", 1),
 }
 
 
@@ -72,7 +72,7 @@ def sales(products: range) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def bring(home: Path, frame: pl.DataFrame) -> str:
+def import_sales(home: Path, frame: pl.DataFrame) -> str:
     return import_tables(home, "shop", [SourceTable("sales", frame)], 0.5, 20).snapshot
 
 
@@ -81,7 +81,9 @@ def read(home: Path) -> pl.DataFrame:
     return frame.sort("product_id", "day")
 
 
-def killed(home: Path, frame: pl.DataFrame, action: str, fragment: str, times: int) -> None:
+def import_and_kill(
+    home: Path, frame: pl.DataFrame, action: str, fragment: str, times: int
+) -> None:
     file = home.parent / "arriving.parquet"
     frame.write_parquet(file)
     child = subprocess.run(
@@ -92,27 +94,27 @@ def killed(home: Path, frame: pl.DataFrame, action: str, fragment: str, times: i
     assert child.returncode == -signal.SIGKILL, child.stderr or "the import ended"
 
 
-@pytest.mark.parametrize("point", BEFORE_IT_COUNTS.values(), ids=BEFORE_IT_COUNTS)
+@pytest.mark.parametrize("point", BEFORE_COMMIT.values(), ids=BEFORE_COMMIT)
 def test_a_killed_import_leaves_the_dataset_and_the_next_one_succeeds(tmp_path, point):
     home = tmp_path / "home"
-    before = bring(home, sales(range(10)))
-    killed(home, sales(range(5, 30)), *point)
+    before = import_sales(home, sales(range(10)))
+    import_and_kill(home, sales(range(5, 30)), *point)
     assert open_dataset(home, "shop").snapshot == before
     assert read(home).equals(sales(range(10)).sort("product_id", "day"))
-    after = bring(home, sales(range(5, 30)))
-    assert after == bring(tmp_path / "undisturbed", sales(range(30)))
+    after = import_sales(home, sales(range(5, 30)))
+    assert after == import_sales(tmp_path / "undisturbed", sales(range(30)))
 
 
-def test_an_import_killed_while_it_tidies_up_has_happened_whole(tmp_path):
+def test_an_import_killed_while_it_removes_old_parts_is_complete(tmp_path):
     home = tmp_path / "home"
-    bring(home, sales(range(10)))
-    killed(home, sales(range(5, 30)), "os.remove", "tables/sales-", 2)
+    import_sales(home, sales(range(10)))
+    import_and_kill(home, sales(range(5, 30)), "os.remove", "tables/sales-", 2)
     assert read(home).equals(sales(range(30)).sort("product_id", "day"))
 
 
-def test_a_killed_first_import_leaves_no_dataset(tmp_path):
+def test_a_killed_first_import_creates_no_dataset(tmp_path):
     home = tmp_path / "home"
-    killed(home, sales(range(5)), "os.rename", "tables/.sales", 1)
+    import_and_kill(home, sales(range(5)), "os.rename", "tables/.sales", 1)
     assert list_datasets(home) == []
 
 
@@ -121,12 +123,12 @@ MAPPING = """name = "shop"
 path = "lines.csv"
 columns = { order_id = "bon", product_id = "sku", ts = "when", quantity = "qty" }
 """
-WHILE_STREAMED = {
-    "a batch being checked": ("os.mkdir", "staging/0/1/", 1),
-    "later batches being divided": ("os.mkdir", "staging/0/4/", 3),
-    "first batches being divided further": ("os.remove", "staging/0/1/", 1),
-    "lines numbered, some parts stored": ("os.rename", "tables/.orders", 2),
-    "HEAD about to move": ("os.rename", ".HEAD", 1),
+WHILE_STREAMING = {
+    "a batch is validated": ("os.mkdir", "staging/0/1/", 1),
+    "later batches are partitioned": ("os.mkdir", "staging/0/4/", 3),
+    "the first batches are repartitioned": ("os.remove", "staging/0/1/", 1),
+    "lines are numbered and some parts stored": ("os.rename", "tables/.orders", 2),
+    "HEAD is replaced": ("os.rename", ".HEAD", 1),
 }
 
 
@@ -137,43 +139,43 @@ def lines(folder: Path, orders: range) -> Path:
     return folder / "shop.toml"
 
 
-def bring_mapped(home: Path, mapping: Path) -> str:
+def import_mapped(home: Path, mapping: Path) -> str:
     tables = read_mapped(read_mapping(mapping), datetime(2024, 6, 1), home.parent)
     return import_tables(home, "shop", tables, 0.5, 20).snapshot
 
 
-@pytest.mark.parametrize("point", WHILE_STREAMED.values(), ids=WHILE_STREAMED)
+@pytest.mark.parametrize("point", WHILE_STREAMING.values(), ids=WHILE_STREAMING)
 def test_a_mapped_import_that_is_killed_leaves_the_dataset_and_the_next_one_succeeds(
     tmp_path, point
 ):
     home = tmp_path / "home"
-    before = bring_mapped(home, lines(tmp_path, range(3)))
+    before = import_mapped(home, lines(tmp_path, range(3)))
     mapping = lines(tmp_path, range(2, 20))
     child = start(home, mapping, *point)
-    _, told = child.communicate()
-    assert child.returncode == -signal.SIGKILL, told or "the import ended"
+    _, errors = child.communicate()
+    assert child.returncode == -signal.SIGKILL, errors or "the import ended"
     assert open_dataset(home, "shop").snapshot == before
-    after = bring_mapped(home, mapping)
+    after = import_mapped(home, mapping)
     undisturbed = tmp_path / "undisturbed"
-    bring_mapped(undisturbed, lines(tmp_path, range(20)))
+    import_mapped(undisturbed, lines(tmp_path, range(20)))
     assert after == open_dataset(undisturbed, "shop").snapshot
 
 
 def start(home: Path, file: Path, action: str, fragment: str, times: int, *more: str):
-    words = [sys.executable, "-c", CHILD, home, file, action, fragment, str(times), *more]
+    command = [sys.executable, "-c", CHILD, home, file, action, fragment, str(times), *more]
     pipe = subprocess.PIPE
-    return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
-def test_of_two_imports_at_once_one_works_and_the_other_says_so(tmp_path):
+def test_the_second_of_two_concurrent_imports_raises(tmp_path):
     home = tmp_path / "home"
     mapping = lines(tmp_path, range(10))
     first = start(home, mapping, "os.rename", "tables/.orders", 1, "waits")
-    assert first.stdout.readline() == "here\n"
+    assert first.stdout.readline() == "waiting\n"
     with pytest.raises(Unavailable, match=str(first.pid)):
-        bring_mapped(home, mapping)
-    _, told = first.communicate("go on\n")
-    assert first.returncode == 0, told
+        import_mapped(home, mapping)
+    _, errors = first.communicate("continue\n")
+    assert first.returncode == 0, errors
     assert read_orders(home) == 30
 
 

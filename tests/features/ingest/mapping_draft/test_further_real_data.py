@@ -1,4 +1,4 @@
-"""Two further real shops come in by the draft of a mapping: Ta-Feng's log, Walmart's shelf data."""
+"""Imports of two further real datasets by drafts of mappings: Ta-Feng, and Walmart (M5)."""
 
 import os
 from datetime import datetime
@@ -13,12 +13,12 @@ from features.ingest.mapping_draft import draft_mapping
 from features.ingest.pipeline import import_tables
 from features.ingest.sources.mapped import read_mapped
 
-FOLDER = Path(os.environ.get("FORESELL_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+FOLDER = Path(os.environ.get("FORESELL_SHARED_DATA", Path(__file__).parents[5] / "shared" / "data"))
 
 
 @pytest.fixture
-def bring(tmp_path):
-    """Sketch a file in the shared folder and import it by the draft as it is."""
+def import_file(tmp_path):
+    """Drafts a mapping of a file in the shared folder and imports the file by it."""
     if not FOLDER.is_dir():
         reason = f"the shared data are not at {FOLDER}; FORESELL_SHARED_DATA names their folder"
         if os.environ.get("CI") == "true":
@@ -37,8 +37,8 @@ def bring(tmp_path):
     return read
 
 
-def test_a_log_without_order_ids_has_one_order_a_customer_and_day(bring):
-    dataset = bring("ta_feng.parquet")
+def test_a_log_without_order_ids_has_one_order_per_customer_and_day(import_file):
+    dataset = import_file("ta_feng.parquet")
     stored = dataset.table("orders").collect().to_polars()
     raw = pl.read_parquet(FOLDER / "ta_feng.parquet")
     assert stored.height == raw.height
@@ -48,7 +48,7 @@ def test_a_log_without_order_ids_has_one_order_a_customer_and_day(bring):
     assert dataset.table("products").collect().shape[0] == 23_812
 
 
-def test_daily_sales_come_in_whole(bring):
-    stored = bring("m5_tx3_foods3.parquet").table("sales").collect().to_polars()
+def test_daily_sales_are_imported_completely(import_file):
+    stored = import_file("m5_tx3_foods3.parquet").table("sales").collect().to_polars()
     assert stored.height == 1_620_487
     assert stored.get_column("product_id").n_unique() == 823

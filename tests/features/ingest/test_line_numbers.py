@@ -1,4 +1,4 @@
-"""Lines without numbers of their own: which are known, which are corrected, which are new."""
+"""Numbering of order lines: known lines, corrected lines and new lines."""
 
 from collections import Counter
 from datetime import datetime
@@ -23,7 +23,7 @@ columns = {{ {order} product_id = "sku", ts = "when", quantity = "qty" }}
 
 
 class Shop:
-    """Imports exports of a till, one after the other, and tells what is stored."""
+    """A till whose exports are imported one after the other."""
 
     def __init__(self, folder: Path, *, order_ids: bool = True, mapping: str = MAPPING) -> None:
         self.folder = folder
@@ -34,7 +34,7 @@ class Shop:
         rows = [",".join(map(str, line)) for line in [TILL, *lines]]
         (self.folder / name).write_text("\n".join(rows) + "\n")
 
-    def bring(self, lines: list[tuple] | None = None, path: str = "lines.csv"):
+    def import_lines(self, lines: list[tuple] | None = None, path: str = "lines.csv"):
         if lines is not None:
             self.export(lines)
         file = self.folder / "shop.toml"
@@ -57,9 +57,9 @@ def shop(tmp_path):
     return Shop(tmp_path)
 
 
-def test_two_exports_that_cut_an_order_in_the_middle_hold_it_whole(shop):
-    shop.bring([line(1, "tea", 1), line(2, "tea", 1), line(2, "milk", 2)])
-    report = shop.bring([line(2, "jam", 3), line(3, "tea", 1)])
+def test_an_order_split_between_two_imports_is_stored_completely(shop):
+    shop.import_lines([line(1, "tea", 1), line(2, "tea", 1), line(2, "milk", 2)])
+    report = shop.import_lines([line(2, "jam", 3), line(3, "tea", 1)])
     assert (report.accepted, report.replaced, report.duplicates) == (2, 0, 0)
     assert [row[1:] for row in shop.stored() if row[0] == "2"] == [
         ("tea", 1.0),
@@ -68,52 +68,52 @@ def test_two_exports_that_cut_an_order_in_the_middle_hold_it_whole(shop):
     ]
 
 
-def test_two_files_of_one_import_that_cut_an_order_hold_it_whole(shop):
+def test_an_order_split_between_two_files_of_an_import_is_stored_completely(shop):
     shop.export([line(1, "tea", 1), line(2, "tea", 1)], "a.csv")
     shop.export([line(2, "tea", 1), line(2, "jam", 3)], "b.csv")
-    report = shop.bring(path="*.csv")
+    report = shop.import_lines(path="*.csv")
     assert (report.accepted, report.duplicates) == (3, 1)
     assert Counter(shop.stored()) == Counter([("1", "tea", 1), ("2", "tea", 1), ("2", "jam", 3)])
 
 
-def test_a_line_that_stands_twice_in_an_order_is_two_lines_and_stays_two(shop):
+def test_two_equal_lines_of_an_order_are_two_lines_in_repeated_imports(shop):
     lines = [line(1, "tea", 1), line(1, "tea", 1)]
-    assert shop.bring(lines).accepted == 2
-    assert shop.bring(lines).duplicates == 2
-    assert shop.bring([*lines, line(1, "tea", 1)]).accepted == 1
+    assert shop.import_lines(lines).accepted == 2
+    assert shop.import_lines(lines).duplicates == 2
+    assert shop.import_lines([*lines, line(1, "tea", 1)]).accepted == 1
 
 
-def test_a_corrected_quantity_replaces_the_line_and_leaves_its_neighbours(shop):
-    shop.bring([line(1, "tea", 1), line(1, "milk", 2), line(1, "tea", 5)])
-    report = shop.bring([line(1, "tea", 1), line(1, "milk", 9), line(1, "tea", 5)])
+def test_a_corrected_quantity_replaces_its_line_only(shop):
+    shop.import_lines([line(1, "tea", 1), line(1, "milk", 2), line(1, "tea", 5)])
+    report = shop.import_lines([line(1, "tea", 1), line(1, "milk", 9), line(1, "tea", 5)])
     assert (report.accepted, report.replaced, report.duplicates) == (1, 1, 2)
     assert sorted(shop.stored()) == [("1", "milk", 9), ("1", "tea", 1), ("1", "tea", 5)]
 
 
-def test_lines_in_another_order_are_the_same_lines(shop):
+def test_permuted_lines_are_duplicates(shop):
     lines = [line(1, "tea", 1), line(1, "milk", 2), line(2, "jam", 1)]
-    shop.bring(lines)
-    assert shop.bring(lines[::-1]).duplicates == 3
+    shop.import_lines(lines)
+    assert shop.import_lines(lines[::-1]).duplicates == 3
 
 
-def test_a_return_does_not_correct_the_sale_of_the_product(shop):
-    shop.bring([line(1, "tea", 2)])
-    assert shop.bring([line(1, "tea", -2)]).replaced == 0
+def test_a_return_does_not_replace_the_sale_of_the_same_product(shop):
+    shop.import_lines([line(1, "tea", 2)])
+    assert shop.import_lines([line(1, "tea", -2)]).replaced == 0
     assert len(shop.stored()) == 2
 
 
-def test_without_order_ids_a_purchase_at_another_time_of_the_day_is_another(tmp_path):
+def test_without_order_ids_a_purchase_at_another_time_of_day_is_a_new_line(tmp_path):
     shop = Shop(tmp_path, order_ids=False)
-    shop.bring([line("", "tea", 1, "2024-01-02 10:00")])
-    later = shop.bring([line("", "tea", 2, "2024-01-02 17:00")])
-    corrected = shop.bring([line("", "tea", 3, "2024-01-02 17:00")])
+    shop.import_lines([line("", "tea", 1, "2024-01-02 10:00")])
+    later = shop.import_lines([line("", "tea", 2, "2024-01-02 17:00")])
+    corrected = shop.import_lines([line("", "tea", 3, "2024-01-02 17:00")])
     assert (later.replaced, corrected.replaced) == (0, 1)
 
 
-def test_in_a_log_of_amounts_alone_another_amount_is_another_purchase(tmp_path):
+def test_in_a_log_of_amounts_another_amount_is_a_new_line(tmp_path):
     shop = Shop(tmp_path, mapping=MAPPING.replace("{order} product_id", "customer_id"))
-    shop.bring([line("", "anne", 5)])
-    report = shop.bring([line("", "anne", 5), line("", "anne", 7)])
+    shop.import_lines([line("", "anne", 5)])
+    report = shop.import_lines([line("", "anne", 5), line("", "anne", 7)])
     assert (report.accepted, report.replaced, report.duplicates) == (1, 0, 1)
 
 
@@ -122,7 +122,7 @@ orders = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 6)), max_size=25, 
 
 @settings(max_examples=25, deadline=None)
 @given(orders, st.data())
-def test_wherever_exports_cut_and_overlap_together_they_give_every_line_once(rows, data):
+def test_overlapping_exports_store_every_line_once_wherever_they_are_split(rows, data):
     lines = [line(order, f"p{product}", product) for order, product in sorted(rows)]
     end = data.draw(st.integers(0, len(lines)))
     start = data.draw(st.integers(0, end))
@@ -130,9 +130,9 @@ def test_wherever_exports_cut_and_overlap_together_they_give_every_line_once(row
     with TemporaryDirectory() as one, TemporaryDirectory() as two:
         in_turn, at_once = Shop(Path(one)), Shop(Path(two))
         for portion in (lines[:end], lines[start:]):
-            in_turn.bring(portion)
+            in_turn.import_lines(portion)
         at_once.export(lines[:end], "a.csv")
         at_once.export(lines[start:], "b.csv")
-        report = at_once.bring(path="*.csv")
+        report = at_once.import_lines(path="*.csv")
         assert Counter(in_turn.stored()) == Counter(at_once.stored()) == expected
         assert report.duplicates == end - start

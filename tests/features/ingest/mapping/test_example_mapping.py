@@ -1,4 +1,4 @@
-"""The commented example holds every key and column, and imports what it describes."""
+"""The example mapping contains every key and column, and imports the files it describes."""
 
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from features.ingest.pipeline import import_tables
 from features.ingest.sources.mapped import read_mapped
 from features.tables import TABLES
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "mapping.toml"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "mapping.toml"
 FILES = {
     "till/1.csv": "Bon;Kunde;Artikel;Zeit;Menge;Preis\n"
     "1;7;Käse;02.01.2024 09:30;2;1.234,50\n"
@@ -33,7 +33,7 @@ FILES = {
 
 @pytest.fixture
 def shop(tmp_path):
-    """A folder with what the example names; returns the mapping file in it."""
+    """The example mapping in a folder with the files that it names."""
     for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -85,6 +85,6 @@ def test_the_example_explains_every_key_and_every_column():
         for model in (Mapping, TableSource, Returns, Drop, Identity)
         for name, field in model.model_fields.items()
     } - {"tables", "text"}
-    read = set(TABLES) - set(LINK_TABLES.values())
-    columns = {column for table in read for column in TABLES[table].columns}
-    assert [word for word in sorted(keys | columns | read) if word not in text] == []
+    tables = set(TABLES) - set(LINK_TABLES.values())
+    columns = {column for table in tables for column in TABLES[table].columns}
+    assert [word for word in sorted(keys | columns | tables) if word not in text] == []

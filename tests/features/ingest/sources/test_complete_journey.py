@@ -1,4 +1,4 @@
-"""The bundled source, whole: facts that its publisher states, and the rules of this source."""
+"""The bundled source: canonical types, facts stated by its publisher, and its rules."""
 
 import polars as pl
 import pytest
@@ -29,7 +29,7 @@ def test_every_table_has_the_canonical_columns_and_types(tables):
                 assert dtype == TABLES[name].columns[column].dtype, f"{name}.{column}"
 
 
-def test_local_time_agrees_with_the_weeks_that_the_data_states(orders):
+def test_local_days_agree_with_the_week_numbers_of_the_data(orders):
     raw = complete_journey._scan("transactions").select(
         pl.col("basket_id").cast(pl.String).alias("order_id"), "week"
     )
@@ -43,20 +43,20 @@ def test_fuel_and_coupons_are_no_products(orders, tables):
     assert not set(departments.get_column("department")) & set(complete_journey.NOT_PRODUCTS)
 
 
-def test_who_fills_a_tank_has_come_and_spent(orders, tables):
+def test_fuel_is_a_purchase_without_a_product(orders, tables):
     raw = complete_journey._scan("transactions").filter(pl.col("sales_value") > 0)
     raw = raw.join(complete_journey._scan("products"), on="product_id")
     fuel = raw.filter(pl.col("department") == "FUEL").select(
         pl.col("basket_id").cast(pl.String).alias("order_id"), "sales_value"
     )
-    ours = fuel.collect().join(orders.select("order_id").unique(), on="order_id", how="semi")
-    without = orders.filter(pl.col("product_id").is_null())
-    assert ours.height > 1000
-    assert set(without["quantity"].unique()) == {1.0}
-    assert without["revenue"].min() > 0
-    assert without["revenue"].sum() >= ours["sales_value"].sum()
+    fuel_orders = fuel.collect().join(orders.select("order_id").unique(), on="order_id", how="semi")
+    productless = orders.filter(pl.col("product_id").is_null())
+    assert fuel_orders.height > 1000
+    assert set(productless["quantity"].unique()) == {1.0}
+    assert productless["revenue"].min() > 0
+    assert productless["revenue"].sum() >= fuel_orders["sales_value"].sum()
     rule = "paid for no units of a product, counted as one without a product"
-    assert tables["orders"].touched[rule] == without.height
+    assert tables["orders"].touched[rule] == productless.height
 
 
 def test_quantities_are_counts_of_units(orders):
@@ -64,13 +64,13 @@ def test_quantities_are_counts_of_units(orders):
     assert orders.get_column("quantity").max() <= complete_journey.MAX_UNITS
 
 
-def test_promotions_are_whole_weeks_of_the_retailers_year(tables):
+def test_promotions_are_complete_weeks(tables):
     promotions = tables["promotions"].frame
     assert ((promotions["to_day"] - promotions["from_day"]) % 7 == 0).all()
     assert promotions["from_day"].min() == to_day("2016-12-26")
     assert set(promotions["kind"].unique()) == {"display", "mailer"}
 
 
-def test_reading_twice_gives_the_same_rows_in_the_same_order(tables):
-    again = {table.name: table for table in complete_journey.read(households=300)}
-    assert again["orders"].frame.equals(tables["orders"].frame)
+def test_repeated_reads_give_the_same_rows_in_the_same_order(tables):
+    repeated = {table.name: table for table in complete_journey.read(households=300)}
+    assert repeated["orders"].frame.equals(tables["orders"].frame)

