@@ -77,7 +77,7 @@ def test_show_lists_the_noise_floor_of_each_grain(run):
 def test_import_if_missing_does_nothing_for_a_known_dataset(run):
     code, _, err = run("data", "import", "complete-journey", "--if-missing")
     assert code == 0
-    assert "there already" in err
+    assert "exists already" in err
 
 
 @pytest.mark.parametrize(
