@@ -90,7 +90,7 @@ def server() -> sa.Engine:
     return sa.create_engine(sa.make_url(SERVER).set(drivername="postgresql+psycopg"))
 
 
-def bring_in(folder: Path, kind: str) -> None:
+def import_lines(folder: Path, kind: str) -> None:
     """Import by a mapping and print a line of the table."""
     path = folder / "shop.toml"
     clock, cpu = time.perf_counter(), time.process_time()
@@ -129,7 +129,7 @@ def main(sizes: dict[str, tuple[int, ...]]) -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--import", folder, kind]:
-            bring_in(Path(folder), kind)
+            import_lines(Path(folder), kind)
         case [kind, *numbers]:
             main({kind: tuple(map(int, numbers)) or SIZES[kind]})
         case _:

@@ -10,7 +10,7 @@ from features.ingest.mapping_draft.column_names import interpret_name
 from features.ingest.mapping_draft.non_sales import find_non_sales
 from features.ingest.mapping_draft.profile import ColumnProfile, profile_column
 from features.ingest.mapping_draft.render import render_head, render_tables, render_unrecognised
-from features.ingest.mapping_draft.roles import find_roles
+from features.ingest.mapping_draft.role_assignment import find_roles
 from features.ingest.mapping_draft.sample import Sample, glob_of, group_files, take_sample
 from features.ingest.mapping_draft.sections import FileProfile, Section
 from features.tables import TABLES
