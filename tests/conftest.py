@@ -1,12 +1,12 @@
-"""Real records, small enough for seconds: a fixed part of the bundled households."""
+"""Shared fixtures: a fixed sample of the bundled households, and options of quick training."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# As the command line has it, before any library reads it: threads that share small products
-# take longer than one.
+# As on the command line, and before any library reads them: several threads are slower than one
+# on small matrices.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -21,7 +21,7 @@ from features.ingest.sources import complete_journey
 
 @pytest.fixture(scope="session")
 def quick() -> dict[str, dict[str, Any]]:
-    """Options under which a model fits in seconds, where how well it fits is not the question."""
+    """Options that train a model in seconds, for tests that do not measure its accuracy."""
     return {
         "demand": {"rounds": 15, "members": 1},
         "next-category": {"rounds": 30, "periods": 30_000, "cuts": 3},
@@ -58,7 +58,7 @@ def orders(journey: Dataset) -> pl.DataFrame:
 
 @pytest.fixture(scope="session")
 def mlruns(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tracking store for all that may share one: to make one takes longer than to use it."""
+    """A shared tracking store: creating one takes longer than using it."""
     return tmp_path_factory.mktemp("mlruns")
 
 

@@ -1,4 +1,4 @@
-"""The rhythm of records: what is measured, and the horizons that follow from it."""
+"""Cadence: measured gaps, default horizons and seasons of demand."""
 
 from datetime import date, datetime, timedelta
 
@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from features.cadence import LADDER_WEEKS, cadence, demand_season, purchase_horizon
-from features.calendar import day_start, step_days, to_day
+from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 
@@ -15,7 +15,7 @@ START = datetime(2022, 1, 3)
 
 
 def visits(gap_days: int, days: int, customers: int = 60) -> Dataset:
-    """Customers who each come every `gap_days`, begun on different days."""
+    """Customers who visit every `gap_days`, from different days on."""
     rows = [
         (str(c), f"{c}-{day}", START + timedelta(days=day))
         for c in range(customers)
@@ -35,7 +35,7 @@ def _lines(frame: pl.DataFrame) -> pl.DataFrame:
 def weekly(weeks: int) -> Dataset:
     days = [to_day(START) + 7 * week for week in range(weeks)]
     frame = pl.DataFrame({"product_id": ["tea"] * weeks, "day": days, "quantity": [3.0] * weeks})
-    return Dataset.from_frames("shelf", {"sales": frame.cast({"day": pl.Int32})})
+    return Dataset.from_frames("weekly", {"sales": frame.cast({"day": pl.Int32})})
 
 
 def twice(horizon: int) -> int:
@@ -46,17 +46,17 @@ def twice(horizon: int) -> int:
     ("gap_days", "days", "horizon"),
     [(5, 365, 7), (20, 365, 21), (27, 365, 28), (80, 730, 91), (180, 730, 91), (180, 1600, 182)],
 )
-def test_the_horizon_holds_the_usual_gap_and_leaves_room_for_three_windows(gap_days, days, horizon):
-    found = purchase_horizon(cadence(visits(gap_days, days)), twice)
-    assert found.days == horizon
-    assert f"within {gap_days} days" in found.reason
-    assert twice(found.days) + 3 * found.days <= days
+def test_the_horizon_covers_the_usual_gap_and_leaves_three_windows(gap_days, days, horizon):
+    default = purchase_horizon(cadence(visits(gap_days, days)), twice)
+    assert default.days == horizon
+    assert f"within {gap_days} days" in default.reason
+    assert twice(default.days) + 3 * default.days <= days
 
 
-def test_a_horizon_that_history_cuts_short_says_so():
-    found = purchase_horizon(cadence(visits(180, 400)), twice)
-    assert found.days == 56
-    assert "182 days would need more than 400 days of history" in found.reason
+def test_a_horizon_limited_by_history_has_that_reason():
+    default = purchase_horizon(cadence(visits(180, 400)), twice)
+    assert default.days == 56
+    assert "182 days would need more than 400 days of history" in default.reason
 
 
 def test_every_horizon_is_a_step_of_the_ladder():
@@ -65,47 +65,27 @@ def test_every_horizon_is_a_step_of_the_ladder():
         assert purchase_horizon(known, twice).days / 7 in LADDER_WEEKS
 
 
-def test_the_horizon_never_falls_below_what_the_question_allows():
+def test_the_horizon_is_not_shorter_than_the_task_allows():
     assert purchase_horizon(cadence(visits(5, 365)), twice, gaps=2, shortest_days=30).days == 35
 
 
-def test_without_customers_who_came_back_the_horizon_is_four_weeks():
-    found = purchase_horizon(cadence(visits(500, 365), START + timedelta(days=365)), twice)
-    assert (found.days, "too few" in found.reason) == (28, True)
+def test_without_returning_customers_the_horizon_is_four_weeks():
+    default = purchase_horizon(cadence(visits(500, 365), START + timedelta(days=365)), twice)
+    assert (default.days, "too few" in default.reason) == (28, True)
 
 
-def test_the_bundled_grocer_is_asked_about_four_weeks_and_followed_for_eight(journey):
+def test_the_bundled_grocer_has_horizons_of_four_and_eight_weeks(journey):
     known = cadence(journey)
     assert purchase_horizon(known, twice).days == 28
     assert purchase_horizon(known, lambda h: h + 14, gaps=2, shortest_days=30).days == 56
 
 
-def test_what_is_recorded_later_does_not_change_the_rhythm(journey, rewritten):
+def test_later_records_do_not_change_the_cadence(journey, rewritten):
     as_of = journey.end - timedelta(days=60)
     past = rewritten(
         journey, orders=journey.table("orders").to_native().filter(pl.col("ts") < as_of)
     )
     assert cadence(past, as_of) == cadence(journey, as_of)
-
-
-FIRSTS = [to_day(date(2023, month, 1)) for month in range(1, 7)]
-
-
-@pytest.mark.parametrize(
-    ("days", "step"),
-    [
-        ([0, 7, 14, 21], 7),
-        ([3, 10, 31, 24, 10], 7),
-        ([0, 7, 14, 15], 1),
-        ([0, 7, 14], 1),
-        ([], 1),
-        (FIRSTS, 31),
-        ([first - 1 for first in FIRSTS], 31),
-        ([*FIRSTS, FIRSTS[0] + 3], 1),
-    ],
-)
-def test_days_that_are_whole_weeks_or_months_apart_are_weeks_or_months(days, step):
-    assert step_days(days) == step
 
 
 @pytest.mark.parametrize("shift", [0, -1], ids=["by the first day", "by the last"])
@@ -118,13 +98,13 @@ def test_a_monthly_table_ends_with_its_last_month(shift):
 
 
 def sold(units) -> Dataset:
-    """So many units a day of one product, from a Monday on."""
+    """Units of one product by day, from a Monday on."""
     days = pl.Series(range(len(units)), dtype=pl.Int32) + to_day(START)
     frame = pl.DataFrame({"product_id": "tea", "day": days, "quantity": units.astype(float)})
     return Dataset.from_frames("shop", {"sales": frame})
 
 
-def course(weeks: int, week_swing: float, year_swing: float) -> Dataset:
+def seasonal(weeks: int, week_swing: float, year_swing: float) -> Dataset:
     day = np.arange(7 * weeks)
     rate = 60 * (1 + week_swing * (day % 7 == 5)) * (1 + year_swing * np.sin(day * 2 * np.pi / 364))
     return sold(np.random.default_rng(2).poisson(rate) + 1)
@@ -133,32 +113,32 @@ def course(weeks: int, week_swing: float, year_swing: float) -> Dataset:
 @pytest.mark.parametrize(
     ("dataset", "of_days", "of_weeks"),
     [
-        (course(120, 0.5, 0.4), 7, 52),
-        (course(120, 0.0, 0.4), 1, 52),
-        (course(120, 0.5, 0.0), 7, 1),
-        (course(60, 0.5, 0.4), 7, 1),
-        (course(7, 0.5, 0.0), 1, 1),
+        (seasonal(120, 0.5, 0.4), 7, 52),
+        (seasonal(120, 0.0, 0.4), 1, 52),
+        (seasonal(120, 0.5, 0.0), 7, 1),
+        (seasonal(60, 0.5, 0.4), 7, 1),
+        (seasonal(7, 0.5, 0.0), 1, 1),
     ],
     ids=["both", "of the year", "of the week", "one year alone", "seven weeks"],
 )
-def test_the_season_of_demand_is_the_one_that_the_records_show(dataset, of_days, of_weeks):
+def test_a_season_is_found_in_long_enough_records(dataset, of_days, of_weeks):
     for grain, periods in (("product:day", of_days), ("product:week", of_weeks)):
-        found = demand_season(dataset, Grain.parse(grain))
-        assert found.periods == periods, found.reason
-        assert found.reason.startswith("season of" if periods > 1 else "no season")
+        season = demand_season(dataset, Grain.parse(grain))
+        assert season.periods == periods, season.reason
+        assert season.reason.startswith("season of" if periods > 1 else "no season")
 
 
-def test_chance_is_seldom_taken_for_a_season():
-    random = np.random.default_rng(8)
+def test_random_demand_rarely_has_a_season():
+    generator = np.random.default_rng(8)
     seasons = [
-        demand_season(sold(random.poisson(20, 7 * 120)), Grain.parse(grain)).periods
+        demand_season(sold(generator.poisson(20, 7 * 120)), Grain.parse(grain)).periods
         for _ in range(20)
         for grain in ("product:day", "product:week")
     ]
     assert sum(periods > 1 for periods in seasons) <= 1
 
 
-def test_what_sells_later_does_not_change_the_season(journey, rewritten):
+def test_later_sales_do_not_change_the_season(journey, rewritten):
     as_of = journey.end - timedelta(days=60)
     orders = journey.table("orders").to_native().filter(pl.col("ts") < as_of)
     for grain in (Grain.parse("product:day"), Grain.parse("product:week")):

@@ -1,4 +1,4 @@
-"""A person who asked to be forgotten: gone from every file, counted as nobody, gone for good."""
+"""Erased customers: absent from every file, anonymous in demand, excluded from later imports."""
 
 import re
 import signal
@@ -41,7 +41,7 @@ FILES = {
     "people.csv": f"id,age\n{ADA},30\n7002,40\n",
     "mails.csv": f"id,at,mail\n{ADA},2024-01-01,m1\n7002,2024-01-01,m1\n{ADA},never,m1\n",
 }
-# Runs `erase` and kills itself just before the n-th time that it does something to such a path.
+# Runs `erase` and kills itself before the n-th operation of a kind on a matching path.
 CHILD = """
 import os, signal, sys
 from pathlib import Path
@@ -84,10 +84,10 @@ class Shop:
         return scan_quarantine(quarantine_file(self.home, "shop")).collect()
 
     def mentions(self, word: str = ADA) -> list[Path]:
-        """Files under the home in which the word stands; within a hash it does by chance."""
-        alone = re.compile(f"(?<![0-9a-f]){re.escape(word)}(?![0-9a-f])")
+        """Return the files with the word, except within a hash, where it occurs by chance."""
+        pattern = re.compile(f"(?<![0-9a-f]){re.escape(word)}(?![0-9a-f])")
         files = (path for path in self.home.rglob("*") if path.is_file())
-        return [path for path in files if alone.search(_text(path))]
+        return [path for path in files if pattern.search(_text(path))]
 
 
 def _text(path: Path) -> str:
@@ -101,7 +101,7 @@ def shop(tmp_path, request):
     return shop
 
 
-def test_no_file_holds_the_person_and_what_they_bought_still_counts(shop):
+def test_no_file_has_the_customer_and_demand_is_unchanged(shop):
     before = shop.table("orders")
     assert shop.mentions()
     erased = erase(shop.home, "shop", [ADA])
@@ -116,31 +116,31 @@ def test_no_file_holds_the_person_and_what_they_bought_still_counts(shop):
     assert after.drop_nulls("customer_id").sort("order_id").equals(others.sort("order_id"))
 
 
-def test_rows_in_quarantine_keep_place_and_reason_alone(shop):
+def test_rows_in_quarantine_keep_only_location_and_reason(shop):
     before = shop.kept()
     assert erase(shop.home, "shop", [ADA]).quarantine == 3
-    where = ["table", "file", "row", "column", "reason", "source"]
+    kept = ["table", "file", "row", "column", "reason", "source"]
     after = shop.kept()
-    assert after.select(where).equals(before.select(where))
+    assert after.select(kept).equals(before.select(kept))
     assert after["record"].null_count() == 3
     assert after.filter(customer_id="7002").height == before.filter(customer_id="7002").height > 0
 
 
-def test_the_same_files_again_bring_nobody_back_and_change_nothing(shop):
+def test_a_repeated_import_restores_no_customer_and_changes_nothing(shop):
     erase(shop.home, "shop", [ADA])
     stored = shop.table("orders")
     report = shop.bring()
     assert shop.mentions() == []
     assert shop.table("orders").equals(stored)
-    orders, people = report.tables["orders"], report.tables["customers"]
+    orders, customers = report.tables["orders"], report.tables["customers"]
     assert (orders.accepted, orders.duplicates) == (0, 100)
     assert orders.touched == {"customer asked to be forgotten: the line is anonymous": 25}
-    for one in report.tables.values():
-        assert one.read == one.accepted + one.quarantined + one.duplicates
-    assert (people.dropped, people.quarantined) == (1, 1)
+    for table in report.tables.values():
+        assert table.read == table.accepted + table.quarantined + table.duplicates
+    assert (customers.dropped, customers.quarantined) == (1, 1)
 
 
-def test_lines_that_come_later_are_anonymous_from_the_start(shop):
+def test_lines_of_later_imports_are_anonymous(shop):
     erase(shop.home, "shop", [ADA])
     more = f"bon,who,sku,when,qty\nd1,{ADA},tea,2024-03-01,1\nd2,7002,tea,2024-03-01,1\n"
     assert shop.bring(till3=more).tables["orders"].accepted == 2
@@ -149,7 +149,7 @@ def test_lines_that_come_later_are_anonymous_from_the_start(shop):
     assert set(late["customer_id"]) == {None, "7002"}
 
 
-def test_older_snapshots_keep_their_names_and_hold_nobody(shop):
+def test_older_snapshots_keep_their_names_without_the_customer(shop):
     older = open_dataset(shop.home, "shop").snapshot
     shop.bring(till3="bon,who,sku,when,qty\nd1,7002,tea,2024-03-01,1\n")
     assert erase(shop.home, "shop", [ADA]).snapshots == 1
@@ -159,7 +159,7 @@ def test_older_snapshots_keep_their_names_and_hold_nobody(shop):
     assert ADA not in orders["customer_id"].to_list()
 
 
-def test_nobody_is_found_who_never_was_and_who_is_forgotten_is_remembered_as_that(shop):
+def test_unknown_ids_are_not_known_and_erased_ids_stay_known(shop):
     assert is_known(shop.home, "shop", [ADA])
     assert not is_known(shop.home, "shop", ["4711"])
     erase(shop.home, "shop", [ADA])
@@ -168,7 +168,7 @@ def test_nobody_is_found_who_never_was_and_who_is_forgotten_is_remembered_as_tha
     assert (again.known, again.tables, again.quarantine) == (True, {}, 0)
 
 
-def test_ids_that_are_one_persons_are_forgotten_together(tmp_path):
+def test_linked_ids_are_erased_together(tmp_path):
     mapping = MAPPING.replace('name = "shop"', 'name = "shop"\n[identity]\ncustomer_id = ["card"]')
     shop = Shop(tmp_path, mapping.replace('age = "age"', 'age = "age", card = "card"'))
     shop.bring(people=f"id,age,card\n{ADA},30,c9\n7002,40,c2\n7003,30,c9\n")
@@ -179,9 +179,9 @@ def test_ids_that_are_one_persons_are_forgotten_together(tmp_path):
 
 POINTS = {
     "nothing done": ("os.rename", "forgotten", 1),
-    "remembered, nothing removed": ("os.rename", "tables/.customers", 1),
+    "recorded, nothing removed": ("os.rename", "tables/.customers", 1),
     "some parts written": ("os.rename", "tables/.orders", 3),
-    "HEAD about to move": ("os.rename", ".HEAD", 1),
+    "HEAD not written": ("os.rename", ".HEAD", 1),
     "older snapshots left": ("os.rename", "snapshots/.", 2),
     "old parts being removed": ("os.remove", "tables/", 2),
     "rows in quarantine left": ("os.rename", "quarantine/.shop", 1),
@@ -189,7 +189,7 @@ POINTS = {
 
 
 @pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
-def test_killed_anywhere_the_dataset_is_whole_and_the_next_run_ends_it(tmp_path, point):
+def test_after_a_crash_the_dataset_is_complete_and_the_next_run_erases(tmp_path, point):
     shop = Shop(tmp_path)
     shop.bring()
     words = [sys.executable, "-c", CHILD, shop.home, *map(str, point)]

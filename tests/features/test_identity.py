@@ -1,4 +1,4 @@
-"""Who is who: components with a cap, ids that stay, and links that can be undone."""
+"""Identity resolution: groups of linked ids, canonical ids and undone links."""
 
 from datetime import datetime
 
@@ -23,53 +23,53 @@ SCHEMA = {name: column.dtype for name, column in TABLES["customer_links"].column
 
 
 def links(*rows: tuple[str, str, str], since: int = 0, most: int = 4) -> pl.DataFrame:
-    """Links of (id, kind, value), all of one source and one import."""
+    """Make links of (id, kind, value) of one source and one import."""
     frame = pl.DataFrame(rows, ["customer_id", "kind", "value"], orient="row")
     further = {"source": "a.csv", "since": since, "most": most, "undone": None}
     return frame.with_columns(**{k: pl.lit(v) for k, v in further.items()}).cast(SCHEMA)
 
 
-def who(frame: pl.DataFrame) -> dict[str, str]:
+def canonical_ids(frame: pl.DataFrame) -> dict[str, str]:
     return dict(resolve(frame).ids.select("customer_id", "canonical_id").iter_rows())
 
 
-def test_ids_that_share_a_value_are_one_and_so_are_all_that_hang_together():
+def test_ids_are_linked_by_common_values_directly_and_through_other_ids():
     chain = links(("a", "mail", "1"), ("b", "mail", "1"), ("b", "card", "9"), ("c", "card", "9"))
     alone = links(("d", "mail", "2"), ("e", "card", "1"))
-    found = who(pl.concat([chain, alone]))
-    assert found == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
+    canonical = canonical_ids(pl.concat([chain, alone]))
+    assert canonical == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
 
 
-def test_the_id_that_was_known_first_stays():
+def test_the_canonical_id_is_the_one_imported_first():
     known = links(("m", "mail", "1"), ("z", "mail", "2"))
     later = links(("a", "mail", "1"), ("b", "mail", "2"), since=1)
-    assert who(pl.concat([known, later])) == {"m": "m", "z": "z", "a": "m", "b": "z"}
+    assert canonical_ids(pl.concat([known, later])) == {"m": "m", "z": "z", "a": "m", "b": "z"}
 
 
-def test_a_value_that_too_many_share_joins_nobody_and_is_reported():
+def test_a_value_with_too_many_ids_links_none_and_is_suspicious():
     shared = links(*((f"c{n}", "card", "till") for n in range(5)))
     pair = links(("c0", "mail", "1"), ("c1", "mail", "1"))
-    found = resolve(pl.concat([shared, pair]))
-    assert found.merged.rows() == [("c1", "c0")]
-    assert found.suspicious.drop("examples").rows() == [("card", "till", 5)]
+    resolved = resolve(pl.concat([shared, pair]))
+    assert resolved.merged.rows() == [("c1", "c0")]
+    assert resolved.suspicious.drop("examples").rows() == [("card", "till", 5)]
 
 
-def test_a_group_that_is_too_large_is_none_and_is_reported():
+def test_a_group_that_is_too_large_is_dissolved_and_is_suspicious():
     chain = [(f"c{n}", "card", str(n + step)) for n in range(6) for step in (0, 1)]
-    found = resolve(links(*chain))
-    assert found.merged.is_empty()
-    assert found.suspicious.rows() == [(None, None, 6, ["c0", "c1", "c2"])]
+    resolved = resolve(links(*chain))
+    assert resolved.merged.is_empty()
+    assert resolved.suspicious.rows() == [(None, None, 6, ["c0", "c1", "c2"])]
 
 
-def test_a_rule_takes_what_it_names_out_of_force_and_another_brings_it_back():
+def test_a_rule_undoes_the_matching_links_and_another_restores_them():
     frame = links(("a", "mail", "1"), ("b", "mail", "1"), ("b", "card", "9"), ("c", "card", "9"))
-    for field, value, left in (
+    for field, value, remaining in (
         ("mail", "1", {"c": "b"}),
         ("id", "b", {}),
         ("source", "a.csv", {}),
     ):
         undone = pl.concat([frame, undo_rule(frame, field, value, undone=True)])
-        assert dict(resolve(undone).merged.iter_rows()) == left
+        assert dict(resolve(undone).merged.iter_rows()) == remaining
         restored = pl.concat([frame, undo_rule(frame, field, value, undone=False)])
         assert resolve(restored).ids.equals(resolve(frame).ids)
     with pytest.raises(NotFound, match="card, mail"):
@@ -81,40 +81,40 @@ LINK = st.tuples(
 )
 
 
-def joined(rows: list[tuple[str, str, str]]) -> dict[str, set[str]]:
-    """Who hangs together, by joining sets until nothing changes."""
+def components(rows: list[tuple[str, str, str]]) -> dict[str, set[str]]:
+    """Find the groups of linked ids by merging sets until nothing changes."""
     groups = {row[0]: {row[0]} for row in rows}
     for _ in groups:
-        for one, kind, value in rows:
-            for other, *same in rows:
-                if same == [kind, value]:
-                    groups[one] = groups[one] | groups[other]
-                    for each in groups[one]:
-                        groups[each] = groups[one]
+        for left, kind, value in rows:
+            for right, *key in rows:
+                if key == [kind, value]:
+                    groups[left] = groups[left] | groups[right]
+                    for member in groups[left]:
+                        groups[member] = groups[left]
     return groups
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LINK, min_size=1, max_size=14), st.randoms())
-def test_components_are_those_of_the_graph_whatever_the_order_of_links(rows, random):
-    found = who(links(*rows, most=100))
-    groups = joined(rows)
-    for one in groups:
-        assert {other for other in groups if found[other] == found[one]} == groups[one]
-        assert found[one] == min(groups[one])
+def test_groups_are_the_components_of_the_graph_in_any_order_of_links(rows, random):
+    canonical = canonical_ids(links(*rows, most=100))
+    groups = components(rows)
+    for id_ in groups:
+        assert {other for other in groups if canonical[other] == canonical[id_]} == groups[id_]
+        assert canonical[id_] == min(groups[id_])
     random.shuffle(rows)
-    assert who(links(*rows, most=100)) == found
+    assert canonical_ids(links(*rows, most=100)) == canonical
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LINK, min_size=1, max_size=8), st.lists(LINK, max_size=8))
-def test_later_links_give_nobody_another_id_but_by_joining_two_known_persons(first, later):
-    known = who(links(*first, most=100))
-    both = who(pl.concat([links(*first, most=100), links(*later, since=1, most=100)]))
-    for one, canonical in known.items():
-        assert both[one] in known.values()
-        # Who got another id was joined to somebody who was known before them.
-        assert both[one] == canonical or both[one] < canonical
+def test_later_links_change_a_canonical_id_only_by_merging_two_groups(first, later):
+    known = canonical_ids(links(*first, most=100))
+    both = canonical_ids(pl.concat([links(*first, most=100), links(*later, since=1, most=100)]))
+    for id_, canonical in known.items():
+        assert both[id_] in known.values()
+        # A changed id is that of a group known before.
+        assert both[id_] == canonical or both[id_] < canonical
     for canonical in both.values():
         assert both[canonical] == canonical
 
@@ -155,7 +155,7 @@ AS_OF = datetime(2024, 1, 9)
 
 @pytest.fixture
 def bring(tmp_path):
-    """Import the shop's files, some of them changed; returns report and dataset."""
+    """Import the shop's files, with changes to some; returns report and dataset."""
 
     def read(text: str = MAPPING, pseudonyms: Pseudonyms | None = None, **changed: str):
         for name, content in {**FILES, **changed}.items():
@@ -179,7 +179,7 @@ def rows(dataset, table, *columns):
     return dataset.table(table).select(*columns).collect().to_polars().sort(*columns).rows()
 
 
-def test_a_person_of_two_channels_is_one_and_so_is_a_product_of_two_catalogues(bring):
+def test_customers_of_two_channels_and_products_of_two_catalogues_are_merged(bring):
     report, dataset = bring()
     for table in report.tables.values():
         assert table.read == table.accepted + table.quarantined + table.duplicates
@@ -195,13 +195,13 @@ def test_a_person_of_two_channels_is_one_and_so_is_a_product_of_two_catalogues(b
         ("i2", "Rum"),
         ("s2", "Jam"),
     ]
-    # What tells who somebody is is no attribute of theirs.
+    # Values of links are no attributes.
     assert dataset.columns("customers") == ["customer_id", "town"]
     known = features(dataset)
     assert known.filter(pl.col("customer_id") == "c1").get_column("visits").item() == 2
 
 
-def test_the_same_files_again_change_nothing_and_a_later_file_moves_no_id(bring):
+def test_a_repeated_import_changes_nothing_and_a_later_file_changes_no_id(bring):
     _, first = bring()
     report, again = bring()
     assert again.snapshot == first.snapshot
@@ -211,7 +211,7 @@ def test_the_same_files_again_change_nothing_and_a_later_file_moves_no_id(bring)
     assert rows(later, "orders", "order_id", "customer_id")[-1] == ("w4", "u9")
 
 
-def test_undoing_a_source_gives_the_answers_of_the_dataset_without_it(bring, tmp_path):
+def test_undoing_a_source_gives_the_features_of_the_dataset_without_it(bring, tmp_path):
     without = MAPPING.replace(' mail = "mail", product_id = "item"', ' product_id = "item"')
     _, dataset = bring(without)
     plain = features(dataset)
@@ -222,19 +222,19 @@ def test_undoing_a_source_gives_the_answers_of_the_dataset_without_it(bring, tmp
     undone = open_dataset(tmp_path, "shop")
     assert undone.snapshot != dataset.snapshot
     assert_frame_equal(features(undone), plain)
-    # It stays undone when the source brings more.
+    # Later links of the source are undone too.
     _, later = bring(web_csv=FILES["web.csv"] + "w4,u2,2024-01-07,9,h1,i1\n")
     assert ("w4", "u2") in rows(later, "orders", "order_id", "customer_id")
 
 
-def test_orders_that_come_later_change_nothing_known_of_joined_customers_before(bring):
+def test_later_orders_do_not_change_features_of_merged_customers(bring):
     _, dataset = bring()
     before = features(dataset)
     _, later = bring(web_csv=FILES["web.csv"] + "w4,u1,2024-02-10,9,h1,i1\n")
     assert_frame_equal(features(later), before)
 
 
-def test_values_are_hashed_where_ids_are(bring):
+def test_values_are_hashed_if_ids_are(bring):
     pseudonyms = Pseudonyms.from_key("a key that is long enough")
     _, dataset = bring(MAPPING.replace('"shop"\n', '"shop"\npseudonymise = true\n', 1), pseudonyms)
     stored = dataset.table("customer_links").collect().to_polars()
@@ -245,17 +245,17 @@ def test_values_are_hashed_where_ids_are(bring):
     assert rows(dataset, "orders", "order_id", "customer_id")[2][1] == pseudonyms.pseudonym("c1")
 
 
-def test_a_no_to_consent_holds_for_the_whole_person_and_a_yes_covers_their_other_ids(bring):
+def test_consent_needs_a_yes_and_no_no_among_linked_ids(bring):
     text = MAPPING.replace('town = "town"', 'consent = "agreed"')
     cards = "card,mail,agreed\nc1,h1,yes\nc2,h9,yes\nc3,h9,no\n"
     _, dataset = bring(text, cards_csv=cards)
     stored = dataset.table("orders").collect().to_polars().sort("order_id")
-    # c1 is u1 of the web shop; u9 is c2 and c3, of whom one said no.
+    # c1 is linked to u1 of the web shop; u9 to c2 and c3, and c3 has a no.
     assert stored.get_column("customer_id").to_list() == ["c1", None, "c1", None, "c1"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (MAPPING.replace('["mail"]', '["mail", "phone"]'), "names phone, which no table has"),
         (MAPPING.replace("most = 3", "most = 1"), "most = 1"),
@@ -264,6 +264,6 @@ def test_a_no_to_consent_holds_for_the_whole_person_and_a_yes_covers_their_other
         (MAPPING + '[customer_links]\npath = "x.csv"\n', "there is no key 'customer_links'"),
     ],
 )
-def test_a_mistake_is_told_with_the_line_of_the_mapping(bring, text, said):
-    with pytest.raises(InvalidInput, match=f"shop.toml(, line .*)?: .*{said}"):
+def test_a_mistake_is_reported_with_the_line_of_the_mapping(bring, text, message):
+    with pytest.raises(InvalidInput, match=f"shop.toml(, line .*)?: .*{message}"):
         bring(text)
