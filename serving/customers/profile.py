@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.customers.posted_history import PostedCustomers, key_of
-from training.customers.profile import NAMES, describe
+from training.customers.profile import FAVOURITE_COLUMNS, describe
 
 Rows = list[dict[str, Any]]
 
@@ -27,7 +27,7 @@ NOBODY: dict[str, Any] = {
     "usual_gap_days": None,
     "spend_per_visit": None,
     "top_categories": [],
-    **dict.fromkeys(NAMES),
+    **dict.fromkeys(FAVOURITE_COLUMNS),
 }
 
 
@@ -83,7 +83,7 @@ def _habits(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) -> 
         said = {row["customer_id"]: row for row in frame.iter_rows(named=True)}
         keys: Sequence[str] = [key_of(number) for number in range(len(who.names))]
     else:
-        said, keys = profile.of(who), who
+        said, keys = profile.select(who), who
     return [said.get(key) or NOBODY for key in keys]
 
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from training.customers.cutoffs import Cutoff, customer_features, follow_up
-from training.customers.monotone_features import monotone_features, monotone_sign
+from training.customers.cutoffs import customer_features, follow_up
 from training.customers.monotone_inputs import monotone_inputs
 from training.estimators.bg_nbd import ModifiedBgNbd
 from training.models.churn.ensemble import ChurnEnsemble, EnsembleOptions, best_weights
@@ -72,31 +71,6 @@ def test_a_shop_of_one_customer_is_answered(customer):
     stack, _ = learn(shop, shop.end, 14, QUICK, cuts=4, step_days=14)
     assert stack.boosters == ()
     assert stack.chance(customer_features(shop, shop.end))[0] < 0.5
-
-
-def test_money_itself_has_no_direction_and_no_part(journey):
-    features = customer_features(journey, AS_OF)
-    columns, signs = monotone_features(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
-    assert set(signs) == {1, -1}
-    assert columns.null_count().sum_horizontal()[0] == 0
-    assert [
-        monotone_sign(n) for n in ("recency", "visits_28", "gap_mean", "recency_over_gap_mean")
-    ] == [
-        1,
-        -1,
-        0,
-        0,
-    ]
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 40), st.integers(0, 300), st.integers(2, 300))
-def test_under_the_modified_process_a_purchase_yesterday_never_lengthens_silence(x, span, silent):
-    process = ModifiedBgNbd(1.1, 12.0, 0.05, 1.2)
-    t = span + silent
-    before = process.inactivity(x, span if x else 0, t, 28)
-    after = process.inactivity(x + 1, t - 1, t, 28)
-    assert after <= before
 
 
 @settings(max_examples=20, deadline=None)
@@ -177,18 +151,3 @@ def test_trees_for_half_the_horizon_speak_at_the_level_of_the_others(learnt):
     )
     assert stack.shifts[0] == 0 > stack.shifts[1]
     assert half.mean() == pytest.approx(whole.mean(), abs=1e-6)
-
-
-def test_what_was_followed_is_known_as_far_as_it_had_happened():
-    frame = pl.DataFrame({"customer_id": ["a", "b", "c", "d"]})
-    bought = np.array([True, True, True, False])
-    cut = Cutoff(100, frame, np.array([3, 10, 27, 28]), bought, 28)
-    assert cut.churned(28).tolist() == [0, 0, 0, 1]
-    assert cut.churned(14).tolist() == [0, 0, 1, 1]
-    early = cut.censored_at(110)
-    assert early.follow_up_days == 10
-    assert early.days_to_purchase.tolist() == [3, 10, 10, 10]
-    assert early.purchased.tolist() == [True, False, False, False]
-    assert early.churned(10).tolist() == [0, 1, 1, 1]
-    assert cut.censored_at(90).follow_up_days == 0
-    assert cut.select(early.purchased).features.get_column("customer_id").to_list() == ["a"]

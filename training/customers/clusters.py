@@ -1,13 +1,12 @@
-"""Behavioural clusters: customers who buy alike, each group named by what sets it apart.
+"""Behavioural clusters of customers with similar purchases, named by their distinctive traits.
 
-Customer features go in, a cluster's name a customer comes out; profiles, audiences and
-`foresell segments` read it. Recency and tenure play no part: a cluster says how somebody buys,
-the lifecycle stage says where they stand.
+In: customer features. Out: the cluster of each customer. Recency and tenure are left out: clusters
+describe how customers buy, lifecycle stages describe where they stand.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from features.columns import CUSTOMER_ID
 from features.dataset import Dataset
 from features.typing import Floats, Ints
 from training.customers.cutoffs import customer_features
@@ -22,7 +22,17 @@ from training.customers.cutoffs import customer_features
 
 @dataclass(frozen=True)
 class Trait:
-    """One way in which customers differ, from their features, with the words for both ends."""
+    """A property in which customers differ.
+
+    Attributes
+    ----------
+    value
+        Its expression of customer features.
+    reads
+        The features that it requires.
+    low, high
+        Words for a low and a high value.
+    """
 
     value: pl.Expr
     reads: tuple[str, ...]
@@ -30,7 +40,7 @@ class Trait:
     high: str
 
 
-# Counts and money are compared by their ratios, hence the logs.
+# Counts and money are compared by ratios, hence logarithms.
 TRAITS = {
     "frequency": Trait(
         ((pl.col("visits") + 1) / (pl.col("tenure") + 7)).log(),
@@ -64,34 +74,36 @@ TRAITS = {
         "wide choice",
     ),
 }
+# Numbers of clusters that are tried.
 NUMBERS = range(3, 8)
+# Name of the only cluster.
 EVERYONE = "everyone"
-# With fewer customers than this there are no groups to tell apart.
-FEWEST = 100
-# Enough to find the centres; everyone is assigned.
-MOST_FITTED = 20_000
-MOST_JUDGED = 2_000
-# Beyond so many standard deviations a value is an outlier, not a group.
+# With fewer customers there is one cluster.
+MIN_CUSTOMERS = 100
+# Customers that k-means is fitted on and that the silhouette is computed on.
+MAX_FITTED = 20_000
+MAX_EVALUATED = 2_000
+# Standardised values are clipped, so that outliers do not form clusters.
 CLIP = 3.0
-# A centre this far from the mean, in standard deviations, sets a group apart.
-APART = 0.5
+# Distance of a centre from the mean, in standard deviations, from which a trait is distinctive.
+DISTINCT = 0.5
 NAMED_TRAITS = 2
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Centres of groups in standardised traits.
+    """Centres of clusters in standardised traits.
 
     Attributes
     ----------
     traits
-        What was compared: those of `TRAITS` that the features allow.
+        Names of the traits compared: those of `TRAITS` whose features are known.
     mean, scale
-        Of each trait, to standardise it; a customer who lacks one is taken as the mean.
+        Mean and standard deviation of each trait; missing values are set to the mean.
     centres
-        Shape (groups, traits).
+        Shape (clusters, traits).
     names
-        Of each group, from the traits that lead it.
+        Name of each cluster, from its distinctive traits.
     """
 
     traits: tuple[str, ...]
@@ -102,20 +114,17 @@ class Clusters:
 
     @classmethod
     def fit(cls, features: pl.DataFrame, seed: int = 0, numbers: Sequence[int] = NUMBERS) -> Self:
-        """Find groups by k-means, as many as the mean silhouette likes best.
+        """Fit k-means with the number of clusters that has the highest mean silhouette.
 
         Parameters
         ----------
         features
             What `features.customers.builder.customers` returns for a population.
         seed
-            Same seed, same groups.
+            The same seed gives the same clusters.
         numbers
-            How many groups there may be.
+            Numbers of clusters to try.
         """
-        from sklearn.cluster import KMeans
-        from sklearn.metrics import silhouette_score
-
         traits = tuple(
             name for name, trait in TRAITS.items() if set(trait.reads) <= set(features.columns)
         )
@@ -125,76 +134,59 @@ class Clusters:
         scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
         base = cls(traits, _tuple(mean), _tuple(scale), (), ())
         centres = np.zeros((1, len(traits)))
-        if len(values) >= FEWEST:
-            points = base._standard(features)
-            chosen = np.random.default_rng(seed).permutation(len(points))
-            fitted, judged = points[chosen[:MOST_FITTED]], points[chosen[:MOST_JUDGED]]
-            # Customers who are all alike are one group, and those of few kinds no more than that.
-            kinds = len(np.unique(fitted, axis=0))
-            tried = [
-                KMeans(k, n_init=4, random_state=seed).fit(fitted)
-                for k in numbers
-                if 1 < k <= kinds
-            ]
-            labels = [one.predict(judged) for one in tried]
-            apart = [silhouette_score(judged, of) if np.ptp(of) else -1.0 for of in labels]
-            if max(apart, default=-1.0) > -1:
-                found = tried[int(np.argmax(apart))]
-                centres = np.asarray(found.cluster_centers_, dtype=np.float64)
+        if len(values) >= MIN_CUSTOMERS:
+            points = base._standardised(features)
+            centres = _centres(points, np.random.default_rng(seed), seed, numbers)
         centres = centres[np.argsort(-centres[:, 0], kind="stable")]
-        return cls(
-            traits,
-            base.mean,
-            base.scale,
-            tuple(_tuple(centre) for centre in centres),
-            tuple(_names(traits, centres)),
+        return replace(
+            base,
+            centres=tuple(_tuple(centre) for centre in centres),
+            names=tuple(_names(traits, centres)),
         )
 
     def assign(self, features: pl.DataFrame) -> Ints:
-        """Return each customer's group: the nearest centre."""
-        points, centres = self._standard(features), np.array(self.centres)
+        """Return the number of each customer's cluster: the nearest centre."""
+        points, centres = self._standardised(features), np.array(self.centres)
         distance = ((points[:, None, :] - centres[None]) ** 2).sum(axis=2)
         return np.asarray(distance.argmin(axis=1))
 
-    def named(self, features: pl.DataFrame) -> pl.Series:
-        """Return the name of each customer's group."""
+    def name_of_each(self, features: pl.DataFrame) -> pl.Series:
+        """Return the name of each customer's cluster, as the column `cluster`."""
         names = np.array(self.names, dtype=object)
         return pl.Series("cluster", names[self.assign(features)].tolist(), dtype=pl.String)
 
     def save(self, path: Path) -> None:
-        """Write them as JSON."""
+        """Write the clusters as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1))
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
+        """Read the file that `save` writes."""
         content: dict[str, Any] = json.loads(path.read_text())
         centres = tuple(tuple(centre) for centre in content.pop("centres"))
         lists = {name: tuple(values) for name, values in content.items()}
         return cls(**lists, centres=centres)
 
-    def _standard(self, features: pl.DataFrame) -> Floats:
+    def _standardised(self, features: pl.DataFrame) -> Floats:
         scaled = (_values(features, self.traits) - self.mean) / self.scale
         return np.asarray(np.nan_to_num(scaled, nan=0.0).clip(-CLIP, CLIP))
 
 
 @dataclass(frozen=True)
 class Stability:
-    """How much of the groups at one instant was there before.
+    """Agreement of clusters with those fitted at an earlier instant.
 
     Attributes
     ----------
     as_of
         The earlier instant.
     customers
-        Known at both.
+        Number of customers known at both instants.
     adjusted_rand
-        Agreement of the groups found at both instants, as many as now, on the later features: 1
-        where they are the same but for their names, 0 where they agree by chance. Hubert and
-        Arabie (1985).
+        Adjusted Rand index (Hubert and Arabie 1985) of the later features' clusters by both fits,
+        with the same number of clusters: 1 for the same partition, 0 for agreement by chance.
     stayed
-        Share of customers whom the later groups, laid over both instants' features, leave where
-        they were.
+        Share of customers in the same cluster of the later fit by their features at both instants.
     """
 
     as_of: datetime
@@ -204,41 +196,62 @@ class Stability:
 
 
 def stability(dataset: Dataset, as_of: datetime, days_before: tuple[int, ...]) -> list[Stability]:
-    """Compare the groups found at `as_of` with those found so many days before."""
+    """Compare the clusters at `as_of` with those fitted so many days before."""
     from sklearn.metrics import adjusted_rand_score
 
-    now = customer_features(dataset, as_of)
-    groups = Clusters.fit(now)
-    found = []
+    features = customer_features(dataset, as_of)
+    clusters = Clusters.fit(features)
+    comparisons = []
     for days in days_before:
         earlier = as_of - timedelta(days=days)
         before = customer_features(dataset, earlier)
-        both = now.join(before, on="customer_id", how="semi", maintain_order="left")
-        old = both.select("customer_id").join(
-            before, on="customer_id", how="left", maintain_order="left"
+        both = features.join(before, on=CUSTOMER_ID, how="semi", maintain_order="left")
+        both_before = both.select(CUSTOMER_ID).join(
+            before, on=CUSTOMER_ID, how="left", maintain_order="left"
         )
-        labels = groups.assign(both)
-        then = Clusters.fit(before, numbers=[len(groups.centres)])
-        found.append(
+        labels = clusters.assign(both)
+        refitted = Clusters.fit(before, numbers=[len(clusters.centres)])
+        comparisons.append(
             Stability(
                 earlier,
                 both.height,
-                float(adjusted_rand_score(labels, then.assign(both))),
-                float((labels == groups.assign(old)).mean()),
+                float(adjusted_rand_score(labels, refitted.assign(both))),
+                float((labels == clusters.assign(both_before)).mean()),
             )
         )
-    return found
+    return comparisons
+
+
+def _centres(points: Floats, rng: np.random.Generator, seed: int, numbers: Sequence[int]) -> Floats:
+    """Return the centres with the highest silhouette; one centre, 0, if there are no clusters."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
+    order = rng.permutation(len(points))
+    fitted, evaluated = points[order[:MAX_FITTED]], points[order[:MAX_EVALUATED]]
+    # There cannot be more clusters than distinct points.
+    distinct = len(np.unique(fitted, axis=0))
+    models = [
+        KMeans(number, n_init=4, random_state=seed).fit(fitted)
+        for number in numbers
+        if 1 < number <= distinct
+    ]
+    labels = [model.predict(evaluated) for model in models]
+    scores = [silhouette_score(evaluated, label) if np.ptp(label) else -1.0 for label in labels]
+    if max(scores, default=-1.0) == -1.0:
+        return np.zeros((1, points.shape[1]))
+    return np.asarray(models[int(np.argmax(scores))].cluster_centers_, dtype=np.float64)
 
 
 def _values(features: pl.DataFrame, traits: tuple[str, ...]) -> Floats:
     values = features.select(TRAITS[name].value.cast(pl.Float64).alias(name) for name in traits)
-    found = values.fill_null(np.nan).to_numpy(order="c")
-    return np.where(np.isfinite(found), found, np.nan)
+    numbers = values.fill_null(np.nan).to_numpy(order="c")
+    return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _names(traits: tuple[str, ...], centres: Floats) -> list[str]:
-    """Name each centre by the traits that lie furthest from the mean; no name comes twice."""
-    found: list[str] = []
+    """Name each centre by the traits furthest from the mean; names are distinct."""
+    names: list[str] = []
     for centre in centres:
         order = np.argsort(-np.abs(centre), kind="stable")
         words = [
@@ -246,17 +259,17 @@ def _names(traits: tuple[str, ...], centres: Floats) -> list[str]:
             for k in order
             if abs(centre[k]) > 0
         ]
-        leading = max(1, int((np.abs(centre) >= APART)[order[:NAMED_TRAITS]].sum()))
+        leading = max(1, int((np.abs(centre) >= DISTINCT)[order[:NAMED_TRAITS]].sum()))
         name = next(
             (
                 candidate
                 for count in range(leading, len(words) + 1)
-                if (candidate := ", ".join(words[:count])) not in found
+                if (candidate := ", ".join(words[:count])) not in names
             ),
-            f"{EVERYONE} {len(found) + 1}" if found else EVERYONE,
+            f"{EVERYONE} {len(names) + 1}" if names else EVERYONE,
         )
-        found.append(name)
-    return found
+        names.append(name)
+    return names
 
 
 def _tuple(values: Floats) -> tuple[float, ...]:

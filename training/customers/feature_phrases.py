@@ -1,8 +1,8 @@
-"""Words for what moved an answer about a customer: a theme and a sentence for every feature.
+"""Sentences that explain customer features, and the groups that features are explained by.
 
-The name of a customer's feature goes in, its theme and what to say of it come out; `reasons` picks
-the strongest themes and tells each in the words of its strongest feature. What only tells how far
-ahead is asked (elapsed days, the day's weekday) moves everybody alike and has none.
+In: the name of a feature and a customer's features. Out: the feature's group and a sentence.
+Features that only depend on the days ahead (elapsed days, weekday) are equal for all customers and
+have no sentence.
 """
 
 from collections.abc import Callable
@@ -14,57 +14,73 @@ import numpy as np
 
 from features.customers.attributes import PREFIX as ATTRIBUTE
 from features.customers.usual_behaviour import BEFORE, LINES
-from features.customers.usual_behaviour import PREFIX as ROUTINE
+from features.customers.usual_behaviour import PREFIX as USUAL
 
 Row = dict[str, Any]
-# Of a customer's features and the name of one of them; None where there is too little to tell.
-Say = Callable[[Row, str], str | None]
+# A sentence from a customer's features and the name of one; None where values are missing.
+Text = Callable[[Row, str], str | None]
 
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
-# A weekday is a habit from so large a share of visits on: twice what it would be by chance.
-HABIT = 2 / 7
-# What has changed by less is told as it is over all.
+# Share of visits from which a weekday is usual: twice the share by chance.
+USUAL_WEEKDAY = 2 / 7
+# Relative change from which recent behaviour is described as changed.
 CHANGED = 0.1
-# Columns that customers have in common, and those of the bin that is asked about.
+# Columns that are equal for all customers or describe the days ahead.
 UNEXPLAINED = ("customer_id", "elapsed", "weekday_now", "first_weekday", "typical_spend", "base")
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """Features whose names begin alike, their theme, and what is said of them."""
+    """The sentence of features with common prefixes.
+
+    Attributes
+    ----------
+    group
+        Group of features whose contributions are summed.
+    prefixes
+        Prefixes of the features' names.
+    text
+        Returns the sentence; None leaves it to `GROUP_TEXTS`.
+    """
 
     group: str
     prefixes: tuple[str, ...]
-    say: Say
+    text: Text
 
 
 @cache
 def phrase_of_feature(feature: str) -> Phrase | None:
-    """Return the first words that fit a feature, if it has any."""
+    """Return the first phrase that matches a feature's name, None without one."""
     if feature in UNEXPLAINED:
         return None
-    feature = feature.replace(BEFORE, ROUTINE)
-    return next((one for one in PHRASES if feature.startswith(one.prefixes)), None)
+    feature = feature.replace(BEFORE, USUAL)
+    return next((phrase for phrase in PHRASES if feature.startswith(phrase.prefixes)), None)
 
 
 def feature_text(row: Row, feature: str) -> str:
-    """Say what a feature says of a customer; `words_of` has to know it."""
-    words, name = phrase_of_feature(feature), feature.replace(BEFORE, ROUTINE)
-    if words is None:
+    """Return the sentence of a feature of a customer.
+
+    Raises
+    ------
+    KeyError
+        If the feature has no phrase.
+    """
+    phrase = phrase_of_feature(feature)
+    if phrase is None:
         raise KeyError(feature)
-    return words.say(row, name) or GROUP_TEXTS[words.group](row)
+    return phrase.text(row, feature.replace(BEFORE, USUAL)) or GROUP_TEXTS[phrase.group](row)
 
 
-def count_of(number: float, one: str, many: str = "") -> str:
+def count_of(number: float, singular: str, plural: str = "") -> str:
     """Return a number with its noun: 1 day, 2 days."""
-    return f"{number:.0f} {one if round(number) == 1 else many or one + 's'}"
+    return f"{number:.0f} {singular if round(number) == 1 else plural or singular + 's'}"
 
 
-def _rhythm(row: Row) -> str:
-    silent = count_of(row["recency"], "day")
+def _cadence(row: Row) -> str:
+    inactive = count_of(row["recency"], "day")
     if row["gap_median"] is None:
-        return f"one visit so far, {silent} ago"
-    return f"usually every {_days(row['gap_median'])}, now {silent}"
+        return f"one visit so far, {inactive} ago"
+    return f"usually every {_days(row['gap_median'])}, now {inactive}"
 
 
 def _days(number: float) -> str:
@@ -72,35 +88,35 @@ def _days(number: float) -> str:
 
 
 def _regularity(row: Row, _: str) -> str | None:
-    mean, spread = row.get(ROUTINE + "gap_mean"), row.get(ROUTINE + "gap_sd")
+    mean, spread = row.get(USUAL + "gap_mean"), row.get(USUAL + "gap_sd")
     if mean is None or spread is None:
         return None
     return f"comes every {_days(mean)}, give or take {count_of(spread, 'day')}"
 
 
-def _longest(row: Row, _: str) -> str | None:
+def _longest_gap(row: Row, _: str) -> str | None:
     longest = row["gap_max"]
     if longest is None:
         return None
     return f"longest break so far {_days(longest)}, now {count_of(row['recency'], 'day')}"
 
 
-def _long(row: Row, _: str) -> str | None:
+def _long_gap(row: Row, _: str) -> str | None:
     long = row["gap_q90"]
     if long is None:
         return None
     return f"nine breaks in ten end by day {max(long, 1):.0f}, now day {row['recency']:.0f}"
 
 
-def _lately(row: Row, _: str) -> str | None:
-    usual, late = row.get(ROUTINE + "gap_mean"), row.get(ROUTINE + "gap_later")
-    if usual is None or late is None:
+def _recent_gap(row: Row, _: str) -> str | None:
+    usual, recent = row.get(USUAL + "gap_mean"), row.get(USUAL + "gap_later")
+    if usual is None or recent is None:
         return None
-    if max(late, 1) < max(usual, 1) * (1 + CHANGED) and max(usual, 1) < max(late, 1) * (
+    if max(recent, 1) < max(usual, 1) * (1 + CHANGED) and max(usual, 1) < max(recent, 1) * (
         1 + CHANGED
     ):
         return f"came every {_days(usual)} of late as before"
-    return f"came every {_days(late)} of late, every {_days(usual)} over all"
+    return f"came every {_days(recent)} of late, every {_days(usual)} over all"
 
 
 def _trend(row: Row) -> str:
@@ -124,10 +140,10 @@ def _spend(row: Row) -> str:
     return f"spends {row['spend_per_visit']:.1f} times what a typical visit brings"
 
 
-def _share_of_visits(what: str) -> Say:
+def _share_of_visits(kind: str) -> Text:
     def text(row: Row, feature: str) -> str | None:
         share = row.get(feature)
-        return None if share is None else f"{share:.0%} of visits are {what}"
+        return None if share is None else f"{share:.0%} of visits are {kind}"
 
     return text
 
@@ -139,22 +155,24 @@ def _spread_of_spend(row: Row, feature: str) -> str | None:
     return f"what a visit brings varies by {spread:.0%} of the usual"
 
 
-def _spend_late(row: Row, feature: str) -> str | None:
-    late = row.get(feature)
-    if late is None or abs(late - 1) < CHANGED:
+def _spend_recent(row: Row, feature: str) -> str | None:
+    recent = row.get(feature)
+    if recent is None or abs(recent - 1) < CHANGED:
         return None
-    return f"spent {abs(late - 1):.0%} {'more' if late > 1 else 'less'} a visit of late than usual"
+    return (
+        f"spent {abs(recent - 1):.0%} {'more' if recent > 1 else 'less'} a visit of late than usual"
+    )
 
 
 def _basket(row: Row) -> str:
     return f"{count_of(row['lines_per_visit'], 'line')} a visit"
 
 
-def _lines_late(row: Row, _: str) -> str | None:
-    usual, late = row.get(ROUTINE + "lines"), row.get(ROUTINE + "lines_late")
-    if usual is None or late is None or round(usual) == round(late):
+def _lines_recent(row: Row, _: str) -> str | None:
+    usual, recent = row.get(USUAL + "lines"), row.get(USUAL + "lines_late")
+    if usual is None or recent is None or round(usual) == round(recent):
         return None
-    return f"{count_of(late, 'line')} a visit of late, {usual:.0f} over all"
+    return f"{count_of(recent, 'line')} a visit of late, {usual:.0f} over all"
 
 
 def _lines_share(row: Row, feature: str) -> str | None:
@@ -164,13 +182,13 @@ def _lines_share(row: Row, feature: str) -> str | None:
     return f"{share:.0%} of visits have {feature.rpartition('_')[2]} lines or more"
 
 
-def _variety(row: Row, feature: str) -> str | None:
-    many = row.get(feature)
+def _assortment(row: Row, feature: str) -> str | None:
+    count = row.get(feature)
     nouns = {"products": ("product", ""), "categories": ("category", "categories")}
-    return None if many is None else f"bought {count_of(many, *nouns[feature])} so far"
+    return None if count is None else f"bought {count_of(count, *nouns[feature])} so far"
 
 
-def _places(row: Row) -> str:
+def _locations(row: Row) -> str:
     if "locations" in row:
         return f"buys at {count_of(row['locations'], 'location')}"
     return f"buys through {count_of(row['channels'], 'channel')}"
@@ -185,14 +203,14 @@ def _discount(row: Row) -> str:
     return f"{row['discount_share'] or 0:.0%} of the shelf value is discount"
 
 
-def _discount_late(row: Row, feature: str) -> str | None:
-    late, usual = row.get(feature), row.get(ROUTINE + "discount")
-    if late is None or usual is None or round(100 * late) == round(100 * usual):
+def _discount_recent(row: Row, feature: str) -> str | None:
+    recent, usual = row.get(feature), row.get(USUAL + "discount")
+    if recent is None or usual is None or round(100 * recent) == round(100 * usual):
         return None
-    return f"{late:.0%} of the shelf value was discount of late, {usual:.0%} over all"
+    return f"{recent:.0%} of the shelf value was discount of late, {usual:.0%} over all"
 
 
-def _offers(row: Row) -> str:
+def _touchpoints(row: Row) -> str:
     sent, redeemed = row["touches_sent_84"], row["touches_redeemed_84"]
     return f"{count_of(sent, 'offer')} sent and {redeemed:.0f} redeemed in the last 84 days"
 
@@ -207,7 +225,7 @@ def _on_weekday(row: Row, feature: str) -> str | None:
     share, day = row.get(feature), WEEKDAYS[int(feature.rpartition("_")[2])]
     if share is None:
         return None
-    if share >= HABIT:
+    if share >= USUAL_WEEKDAY:
         return f"usually shops on {day}"
     return f"never shops on {day}" if share == 0 else f"seldom shops on {day}"
 
@@ -220,68 +238,68 @@ def _attribute(row: Row, feature: str) -> str:
 
 
 GROUP_TEXTS: dict[str, Callable[[Row], str]] = {
-    "rhythm": _rhythm,
+    "cadence": _cadence,
     "trend": _trend,
     "frequency": _frequency,
     "spend": _spend,
     "basket": _basket,
     "tenure": lambda row: f"customer for {count_of(row['tenure'], 'day')}",
-    "places": _places,
+    "locations": _locations,
     "discount": _discount,
     "returns": lambda row: f"{row['return_share']:.0%} of lines are returns",
     "weekday": _weekday,
-    "offers": _offers,
-    "who": lambda _: "what is known of the customer",
+    "offers": _touchpoints,
+    "attributes": lambda _: "what is known of the customer",
 }
 
 
-def _plain(_: Row, __: str) -> None:
-    """Say what the theme says."""
+def _group_text(_: Row, __: str) -> None:
+    """Leave the sentence to the group's own text."""
 
 
-def _routine(*names: str) -> tuple[str, ...]:
-    return tuple(ROUTINE + name for name in names)
+def _usual(*names: str) -> tuple[str, ...]:
+    return tuple(USUAL + name for name in names)
 
 
 PHRASES = (
-    Phrase("rhythm", _routine("gap_sd", "gap_cv", "gap_mean", "gap_median"), _regularity),
+    Phrase("cadence", _usual("gap_sd", "gap_cv", "gap_mean", "gap_median"), _regularity),
     Phrase(
-        "rhythm",
-        (*_routine("gap_trend", "gap_late", "gap_last"), "gap_last", "gap_max_84"),
-        _lately,
+        "cadence",
+        (*_usual("gap_trend", "gap_late", "gap_last"), "gap_last", "gap_max_84"),
+        _recent_gap,
     ),
-    Phrase("rhythm", (*_routine("gap_max"), "gap_max", "silence_longest"), _longest),
-    Phrase("rhythm", _routine("gap_q"), _long),
+    Phrase("cadence", (*_usual("gap_max"), "gap_max", "silence_longest"), _longest_gap),
+    Phrase("cadence", _usual("gap_q"), _long_gap),
     Phrase(
-        "rhythm",
+        "cadence",
         ("recency", "gap", "silent", "silence", "alive", "own_hazard", "process"),
-        _plain,
+        _group_text,
     ),
-    Phrase("trend", ("visits_trend", "visits_share"), _plain),
-    Phrase("frequency", ("visits_365", "visits_decayed_224", *_routine("visits")), _visits),
-    Phrase("frequency", ("visits", "visit_rate", "expected_orders"), _plain),
-    Phrase("spend", _routine("spend_small"), _share_of_visits("small ones for this customer")),
-    Phrase("spend", _routine("spend_large"), _share_of_visits("large ones for this customer")),
-    Phrase("spend", _routine("spend_very"), _share_of_visits("very large ones for this customer")),
-    Phrase("spend", _routine("spend_cv"), _spread_of_spend),
-    Phrase("spend", _routine("spend_late"), _spend_late),
-    Phrase("spend", ("spend", "expected_spend"), _plain),
-    Phrase("basket", tuple(f"{ROUTINE}lines_share_{n}" for n in LINES), _lines_share),
-    Phrase("basket", _routine("lines"), _lines_late),
-    Phrase("basket", ("products", "categories"), _variety),
-    Phrase("basket", ("lines",), _plain),
-    Phrase("tenure", ("tenure", *_routine("tenure")), _plain),
-    Phrase("places", ("channel_",), _channels),
-    Phrase("places", ("locations", "channels"), _plain),
-    Phrase("discount", _routine("discount_late"), _discount_late),
-    Phrase("discount", ("discount", *_routine("discount")), _plain),
-    Phrase("returns", ("return",), _plain),
+    Phrase("trend", ("visits_trend", "visits_share"), _group_text),
+    Phrase("frequency", ("visits_365", "visits_decayed_224", *_usual("visits")), _visits),
+    Phrase("frequency", ("visits", "visit_rate", "expected_orders"), _group_text),
+    Phrase("spend", _usual("spend_small"), _share_of_visits("small ones for this customer")),
+    Phrase("spend", _usual("spend_large"), _share_of_visits("large ones for this customer")),
+    Phrase("spend", _usual("spend_very"), _share_of_visits("very large ones for this customer")),
+    Phrase("spend", _usual("spend_cv"), _spread_of_spend),
+    Phrase("spend", _usual("spend_late"), _spend_recent),
+    Phrase("spend", ("spend", "expected_spend"), _group_text),
+    Phrase("basket", tuple(f"{USUAL}lines_share_{n}" for n in LINES), _lines_share),
+    Phrase("basket", _usual("lines"), _lines_recent),
+    Phrase("basket", ("products", "categories"), _assortment),
+    Phrase("basket", ("lines",), _group_text),
+    Phrase("tenure", ("tenure", *_usual("tenure")), _group_text),
+    Phrase("locations", ("channel_",), _channels),
+    Phrase("locations", ("locations", "channels"), _group_text),
+    Phrase("discount", _usual("discount_late"), _discount_recent),
+    Phrase("discount", ("discount", *_usual("discount")), _group_text),
+    Phrase("returns", ("return",), _group_text),
     Phrase(
         "weekday",
-        tuple(f"{start}_{k}" for start in ("weekday_share", ROUTINE + "weekday") for k in range(7)),
+        tuple(f"{start}_{k}" for start in ("weekday_share", USUAL + "weekday") for k in range(7)),
         _on_weekday,
     ),
-    Phrase("weekday", ("weekday", *_routine("weekday")), _plain),
-    Phrase("offers", ("touches",), _plain),
-    Phrase("who", (ATTRIBUTE,), _attribute),
+    Phrase("weekday", ("weekday", *_usual("weekday")), _group_text),
+    Phrase("offers", ("touches",), _group_text),
+    Phrase("attributes", (ATTRIBUTE,), _attribute),
 )

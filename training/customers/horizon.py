@@ -1,4 +1,7 @@
-"""How far ahead a question about customers looks, by the gaps between their purchases."""
+"""Horizons of tasks about customers, chosen by the gaps between purchases.
+
+In: a dataset and an instant. Out: the horizon in days, its reason and the records it requires.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,16 +15,16 @@ from training.customers.cutoffs import min_history_days
 
 @dataclass(frozen=True)
 class CustomerHorizon:
-    """Fills what a task says of its horizon; none depends on a grain.
+    """Functions of a task that depend on its horizon; none depends on a grain or a country.
 
     Attributes
     ----------
     needed
-        Days of records without which nothing can be learnt, by the horizon.
+        Days of records required for training, by the horizon.
     gaps
-        How many usual gaps the horizon holds.
+        Number of usual gaps that the horizon covers.
     shortest_days
-        The shortest horizon that the question allows.
+        Lower bound of the horizon.
     """
 
     needed: Callable[[int], int]
@@ -29,7 +32,7 @@ class CustomerHorizon:
     shortest_days: int = 7
 
     def usual(self, dataset: Dataset, as_of: datetime | None) -> Horizon:
-        """Choose by the gaps known at `as_of`."""
+        """Choose the horizon by the gaps known at `as_of`."""
         return purchase_horizon(
             cadence(dataset, as_of),
             self.needed,
@@ -46,17 +49,17 @@ class CustomerHorizon:
         as_of: datetime | None = None,
         country: str | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Ask about the usual horizon, or the days asked for."""
+        """Return the given horizon, by default the usual one."""
         return {"horizon_days": horizon_days or self.usual(dataset, as_of).days}
 
     def reason(self, dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str:  # noqa: ARG002
-        """Say why the horizon is what it is."""
+        """Return the reason of the usual horizon."""
         return self.usual(dataset, as_of).reason
 
     def needed_days(self, dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG002
-        """Count the days without which nothing can be learnt."""
+        """Return the days of records required for training."""
         return self.needed(options["horizon_days"])
 
     def least_days(self, dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG002
-        """Count the days without which nothing can be answered."""
+        """Return the days of records required for any prediction."""
         return min_history_days(options["horizon_days"], self.needed(options["horizon_days"]))

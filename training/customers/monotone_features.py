@@ -1,8 +1,8 @@
-"""Features whose direction is known: what a further visit and what a longer silence do to them.
+"""Monotone features: columns with a known direction in inactivity.
 
-Customer features go in; columns with a sign come out. A model that rises in each column as its
-sign says can never call a customer likelier to stay away for having come once more, or likelier
-to come for having waited longer. Churn and next purchase rest on it.
+In: customer features. Out: columns and signs. A model that is monotone in each column as its sign
+says cannot predict a higher probability of churn for one more visit, or a lower one for longer
+inactivity.
 """
 
 import polars as pl
@@ -10,10 +10,10 @@ import polars as pl
 from features.customers.visit_features import HALF_LIVES_DAYS, SPEND_HALF_LIVES_DAYS, WINDOWS_DAYS
 from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
 
-# Grow with silence and shrink with a visit: the first of these names, or names that begin so.
+# Names, or prefixes that end in "_", of columns that rise with inactivity and fall with a visit.
 INCREASING = ("recency", "recency_of_visit_", "silence_", "silences_", "process_silence")
-# Shrink with silence and grow with a visit. Spend is among them: as much silence after more
-# spend is not worse. Offers sent are not: they come while a customer is silent.
+# Columns that fall with inactivity and rise with a visit. Spend is one: equal inactivity after
+# more spend is no worse. Offers sent are not: they are sent while a customer is inactive.
 DECREASING = (
     "visits",
     *(f"visits_{days}" for days in WINDOWS_DAYS),
@@ -27,48 +27,54 @@ DECREASING = (
     "tenure_at_last_visit",
     "visits_share_",
 )
-# Names that begin like one of those but have no direction.
+# Prefixes of columns without a direction, in spite of the prefixes above.
 UNDIRECTED = ("recency_over_",)
-# Visits of late as a share of those of long: (half-life of the part, of the whole), in days.
+# Recent visits as a share of long-term ones: half-lives of numerator and denominator, in days.
 SHARES = ((7, 28), (14, 56), (28, 112))
-# Weights are rounded (`features.customers.builder`): a smaller part is taken for none, so that
-# rounding
-# does not make its share rise with silence.
-LEAST_PART = 2**-16
+# Smaller numerators count as 0: with weights rounded to 2^-30, the share would otherwise rise with
+# inactivity by rounding errors.
+MIN_NUMERATOR = 2**-16
 
 
 def monotone_features(
     features: pl.DataFrame, process: ModifiedBgNbd, horizon_days: int
 ) -> tuple[pl.DataFrame, list[int]]:
-    """Return the columns that have a direction, and 1 (rises with silence) or -1 for each.
+    """Return the columns with a direction, and the sign of each.
 
     Parameters
     ----------
     features
         Customer features.
     process
-        Whose chance of silence for `horizon_days` is one of the columns.
+        Its probability of inactivity for `horizon_days` is one of the columns.
+
+    Returns
+    -------
+    tuple
+        The columns; and 1 for each that rises with inactivity, -1 for each that falls.
     """
-    silence = process.inactivity(*purchase_history(features), horizon_days)
-    known = features.with_columns(
-        pl.Series("process_silence", silence),
+    inactivity = process.inactivity(*purchase_history(features), horizon_days)
+    columns = features.with_columns(
+        pl.Series("process_silence", inactivity),
         *(
-            pl.when(pl.col(f"visits_decayed_{part}") >= LEAST_PART)
-            .then(pl.col(f"visits_decayed_{part}") / pl.col(f"visits_decayed_{whole}"))
+            pl.when(pl.col(f"visits_decayed_{short}") >= MIN_NUMERATOR)
+            .then(pl.col(f"visits_decayed_{short}") / pl.col(f"visits_decayed_{long}"))
             .otherwise(0.0)
-            .alias(f"visits_share_{part}")
-            for part, whole in SHARES
+            .alias(f"visits_share_{short}")
+            for short, long in SHARES
         ),
     )
-    signs = {name: sign for name in known.columns if (sign := monotone_sign(name))}
-    return known.select(pl.col(name).cast(pl.Float64) for name in signs), list(signs.values())
+    signs = {name: sign for name in columns.columns if (sign := monotone_sign(name))}
+    return columns.select(pl.col(name).cast(pl.Float64) for name in signs), list(signs.values())
 
 
 def monotone_sign(name: str) -> int:
-    """Return 1 where a column rises with silence, -1 where it falls, 0 where neither is known."""
+    """Return 1 for a column that rises with inactivity, -1 for one that falls, else 0."""
     if name.startswith(UNDIRECTED):
         return 0
     for names, sign in ((INCREASING, 1), (DECREASING, -1)):
-        if any(name == one or (one.endswith("_") and name.startswith(one)) for one in names):
+        if any(
+            name == known or (known.endswith("_") and name.startswith(known)) for known in names
+        ):
             return sign
     return 0

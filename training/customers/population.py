@@ -1,7 +1,7 @@
-"""Customers whom the records do not hold: their orders become a dataset beside the population.
+"""The population that posted customers are compared with, and datasets of posted orders.
 
-The customer models publish a `Population`; serving lays posted orders out with it and asks the
-model for its features as it is asked in training and in batch. There is no second way.
+In: a dataset at an instant. Out: a `Population`, published beside each customer model. From it and
+posted orders it builds a dataset, whose features are computed by the same code as in training.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Self
 import narwhals as nw
 import polars as pl
 
+from features.columns import CUSTOMER_ID, LOCATION_ID, PRODUCT_ID
 from features.customers.attributes import PREFIX, attribute_columns, attributes
 from features.customers.builder import typical_spend_units
 from features.customers.channels import several_channels
@@ -22,72 +23,73 @@ from features.dataset import Dataset
 from features.tables import TABLES
 from training.customers.cutoffs import known_customer_days
 
-# Where or through what was bought, if that is recorded but not said: one place, nameless.
+# Files of a published population.
+POPULATION, CATALOGUE = "population.json", "catalogue.parquet"
+# Location and channel of posted orders that do not name them.
 UNNAMED = "unnamed"
-PLACES = ("location_id", "channel")
 
 
 @dataclass(frozen=True)
 class Population:
-    """What a single customer's orders are read with.
+    """Statistics and tables of the population that a single customer's features depend on.
 
     Attributes
     ----------
     statistics
-        What customers' features are measured against.
+        Values of the population that customers' features depend on.
     order_columns
-        The columns of `orders` that the population's features were computed from.
-    touched
+        Columns of `orders` that the population's features were computed from.
+    has_touchpoints
         Whether the population has touchpoints.
     attributes
-        The columns of `customers` that describe them, and whether each is of text, not numbers.
+        Attribute columns of `customers`, and whether each holds texts instead of numbers.
     catalogue
-        product_id and category of the products; without rows where there is no catalogue.
+        product_id and category of the products; no rows without a catalogue.
     """
 
     statistics: PopulationStatistics
     order_columns: tuple[str, ...]
-    touched: bool
+    has_touchpoints: bool
     attributes: Mapping[str, bool]
     catalogue: pl.DataFrame
 
     @classmethod
     def measure(cls, dataset: Dataset, as_of: datetime) -> Self:
         """Measure the population of a dataset at `as_of`."""
-        catalogue = pl.DataFrame(schema={"product_id": pl.String, "category": pl.String})
+        catalogue = pl.DataFrame(schema={PRODUCT_ID: pl.String, "category": pl.String})
         if dataset.has("products", "category"):
-            products = dataset.table("products").select("product_id", "category")
+            products = dataset.table("products").select(PRODUCT_ID, "category")
             catalogue = products.collect().to_polars().drop_nulls()
         canonical = TABLES["orders"].columns
-        described = attribute_columns(dataset)
-        schema = attributes(dataset).collect_schema() if described else {}
+        names = attribute_columns(dataset)
+        schema = attributes(dataset).collect_schema() if names else {}
         return cls(
             PopulationStatistics(
                 typical_spend_units(nw.from_native(known_customer_days(dataset, as_of)).lazy()),
                 several_channels(dataset),
-                tuple(described),
+                tuple(names),
             ),
             tuple(name for name in dataset.columns("orders") if name in canonical),
             "touchpoints" in dataset.tables,
-            {name: schema[PREFIX + name] == nw.String for name in described},
+            {name: schema[PREFIX + name] == nw.String for name in names},
             catalogue,
         )
 
     def save(self, folder: Path) -> None:
-        """Write `population.json` and `catalogue.parquet`."""
+        """Write the population into a published folder."""
         content = {
             "statistics": asdict(self.statistics),
             "order_columns": self.order_columns,
-            "touched": self.touched,
+            "touched": self.has_touchpoints,
             "attributes": dict(self.attributes),
         }
-        (folder / "population.json").write_text(json.dumps(content, indent=1))
-        self.catalogue.write_parquet(folder / "catalogue.parquet")
+        (folder / POPULATION).write_text(json.dumps(content, indent=1))
+        self.catalogue.write_parquet(folder / CATALOGUE)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        content = json.loads((folder / "population.json").read_text())
+        """Read the files that `save` writes."""
+        content = json.loads((folder / POPULATION).read_text())
         return cls(
             PopulationStatistics(
                 **content["statistics"] | {"attributes": tuple(content["statistics"]["attributes"])}
@@ -95,7 +97,7 @@ class Population:
             tuple(content["order_columns"]),
             content["touched"],
             content["attributes"],
-            pl.read_parquet(folder / "catalogue.parquet"),
+            pl.read_parquet(folder / CATALOGUE),
         )
 
     def dataset_of(
@@ -104,38 +106,38 @@ class Population:
         touchpoints: pl.DataFrame,
         described: Mapping[str, Mapping[str, str | float]],
     ) -> Dataset:
-        """Lay out orders as a dataset whose features are like the population's.
+        """Return a dataset of posted orders whose features are comparable with the population's.
 
         Parameters
         ----------
         orders
-            Columns of the canonical table `orders`, null where a thing was not said, and
-            `category`, which counts for a product that the catalogue does not know.
+            Columns of the canonical table `orders`, null where not given, and `category`, which
+            counts for products that are not in the catalogue.
         touchpoints
-            The canonical table; nothing known of a customer means nothing sent.
+            The canonical table; customers without rows have had no touchpoints.
         described
-            Attributes of customers by their ids, as far as they are known: text, or numbers.
+            Known attributes by customer id: texts or numbers.
         """
-        known = pl.col("product_id").is_in(self.catalogue.get_column("product_id").implode())
-        said = pl.col("category").is_not_null() & ~known.fill_null(value=False)
-        # A product without a number is its category's; with one, it is a product of its own.
-        product = pl.coalesce("product_id", pl.format("any of {}", "category"))
+        in_catalogue = pl.col(PRODUCT_ID).is_in(self.catalogue.get_column(PRODUCT_ID).implode())
+        by_category = pl.col("category").is_not_null() & ~in_catalogue.fill_null(value=False)
+        # All lines with a category and no product id count as one product of that category.
+        product = pl.coalesce(PRODUCT_ID, pl.format("any of {}", "category"))
         orders = orders.with_columns(
-            pl.when(said).then(product).otherwise("product_id").alias("product_id"),
-            pl.when(said).then("category").alias("category"),
-            *(pl.col(name).fill_null(UNNAMED) for name in PLACES),
+            pl.when(by_category).then(product).otherwise(PRODUCT_ID).alias(PRODUCT_ID),
+            pl.when(by_category).then("category").alias("category"),
+            *(pl.col(name).fill_null(UNNAMED) for name in (LOCATION_ID, "channel")),
         )
-        further = orders.select("product_id", "category").drop_nulls().unique("product_id")
+        further = orders.select(PRODUCT_ID, "category").drop_nulls().unique(PRODUCT_ID)
         frames = {"orders": orders.select(self.order_columns)}
         if self.catalogue.height:
             frames["products"] = pl.concat([self.catalogue, further])
-        if self.touched:
+        if self.has_touchpoints:
             frames["touchpoints"] = touchpoints
         if self.attributes:
             schema = {
                 name: pl.String if text else pl.Float64 for name, text in self.attributes.items()
             }
-            rows = [{"customer_id": who, **known} for who, known in described.items()]
-            frames["customers"] = pl.DataFrame(rows, schema={"customer_id": pl.String, **schema})
+            rows = [{CUSTOMER_ID: customer, **values} for customer, values in described.items()]
+            frames["customers"] = pl.DataFrame(rows, schema={CUSTOMER_ID: pl.String, **schema})
         tables = {name: nw.from_native(frame.lazy()) for name, frame in frames.items()}
         return Dataset("posted", "posted", tables, self.statistics)

@@ -1,7 +1,7 @@
-"""How a shop's customers divide: by stage, RFM segment and cluster, and how long clusters hold.
+"""Counts of customers by lifecycle stage, RFM segment and behavioural cluster.
 
-A dataset and an instant in, plain counts out; churn's runs keep them, `foresell segments` shows
-them.
+In: a dataset and an instant. Out: a document of counts, cluster centres and the stability of
+clusters over time.
 """
 
 from collections.abc import Mapping
@@ -16,17 +16,19 @@ from features.dataset import Dataset
 from training.customers.clusters import Clusters, stability
 from training.customers.cutoffs import customer_features
 
-# The clusters of today are compared with those of one and of three months before.
+# Days before the instant at which the clusters are compared: one and three months.
 DAYS_BEFORE = (28, 91)
 
 
 def segment_counts(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Count customers by stage, RFM segment and cluster, and say how stable the clusters are.
+    """Count customers by stage, RFM segment and cluster, and measure the stability of clusters.
 
     Parameters
     ----------
+    dataset, as_of
+        The records before `as_of` are known.
     options
-        Those of churn; the horizon tells the stages.
+        Options of churn; stages depend on the horizon.
 
     Raises
     ------
@@ -35,29 +37,31 @@ def segment_counts(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]
     """
     features = customer_features(dataset, as_of)
     frame = nw.from_native(features).lazy()
-    named = Rfm.fit(frame).with_segments(frame)
-    named = named.with_columns(stage(options["horizon_days"]).alias("stage"))
-    found = Clusters.fit(features)
-    laid = named.collect().to_polars().with_columns(found.named(features))
-    known = to_day(as_of) - dataset.days[0]
+    segmented = Rfm.fit(frame).with_segments(frame)
+    segmented = segmented.with_columns(stage(options["horizon_days"]).alias("stage"))
+    clusters = Clusters.fit(features)
+    customers = segmented.collect().to_polars().with_columns(clusters.name_of_each(features))
+    history_days = to_day(as_of) - dataset.days[0]
     return {
         "horizon_days": options["horizon_days"],
-        "customers": laid.height,
+        "customers": customers.height,
         **{
-            name: laid.get_column(name).value_counts(sort=True, name="customers").to_dicts()
+            name: customers.get_column(name).value_counts(sort=True, name="customers").to_dicts()
             for name in ("stage", "rfm_segment", "cluster")
         },
         "centres": {
-            name: dict(zip(found.traits, centre, strict=True))
-            for name, centre in zip(found.names, found.centres, strict=True)
+            name: dict(zip(clusters.traits, centre, strict=True))
+            for name, centre in zip(clusters.names, clusters.centres, strict=True)
         },
         "stability": [
             {
-                "as_of": one.as_of.isoformat(),
-                "customers": one.customers,
-                "adjusted_rand": one.adjusted_rand,
-                "stayed": one.stayed,
+                "as_of": comparison.as_of.isoformat(),
+                "customers": comparison.customers,
+                "adjusted_rand": comparison.adjusted_rand,
+                "stayed": comparison.stayed,
             }
-            for one in stability(dataset, as_of, tuple(d for d in DAYS_BEFORE if d < known))
+            for comparison in stability(
+                dataset, as_of, tuple(days for days in DAYS_BEFORE if days < history_days)
+            )
         ],
     }

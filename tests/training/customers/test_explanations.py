@@ -1,3 +1,5 @@
+"""Sentences and contributions that explain predictions about customers."""
+
 from datetime import datetime
 
 import numpy as np
@@ -21,8 +23,8 @@ def features(journey):
 
 
 @pytest.fixture(scope="module")
-def read(features):
-    """Every column that a customer model reads."""
+def columns(features):
+    """Return every column that a customer model reads."""
     rows = np.arange(features.height)
     periods = expand(
         inputs_of(features, 0), BgNbd(1, 10, 0.1, 1), bin_edges(56), rows, np.zeros_like(rows)
@@ -32,52 +34,62 @@ def read(features):
     return {*features.columns, *periods.columns, *trees.columns, *further}
 
 
-def test_no_feature_is_without_words(read):
+def test_every_feature_has_a_phrase(columns):
     assert [
-        name for name in sorted(read) if phrase_of_feature(name) is None and name not in UNEXPLAINED
+        name
+        for name in sorted(columns)
+        if phrase_of_feature(name) is None and name not in UNEXPLAINED
     ] == []
 
 
-def test_every_feature_can_be_told_of_every_customer(features):
-    told = [
+def test_every_feature_of_every_customer_has_a_sentence(features):
+    sentences = [
         feature_text(row, name)
         for row in features.sort("visits").gather_every(20).iter_rows(named=True)
         for name in features.columns
         if name != "customer_id"
     ]
-    assert not [one for one in told if not one or "None" in one or "nan" in one or "_" in one]
+    unwanted = ("None", "nan", "_")
+    assert all(sentences)
+    assert not [text for text in sentences if any(part in text for part in unwanted)]
 
 
-def said(feature, **row):
+def usual_text(feature, **row):
     return feature_text(row, PREFIX + feature)
 
 
-def test_routines_are_told_in_a_marketers_words():
-    assert said("weekday_5", routine_weekday_5=0.6) == "usually shops on Saturdays"
-    assert said("weekday_6", routine_weekday_6=0.05) == "seldom shops on Sundays"
-    assert said("weekday_0", routine_weekday_0=0.0) == "never shops on Mondays"
+def test_usual_behaviour_is_explained_in_a_marketers_words():
+    assert usual_text("weekday_5", routine_weekday_5=0.6) == "usually shops on Saturdays"
+    assert usual_text("weekday_6", routine_weekday_6=0.05) == "seldom shops on Sundays"
+    assert usual_text("weekday_0", routine_weekday_0=0.0) == "never shops on Mondays"
     assert (
-        said("gap_cv", routine_gap_mean=7.2, routine_gap_sd=2.6)
+        usual_text("gap_cv", routine_gap_mean=7.2, routine_gap_sd=2.6)
         == "comes every 7 days, give or take 3 days"
     )
     assert (
-        said("gap_trend", routine_gap_mean=7.0, routine_gap_later=12.0)
+        usual_text("gap_trend", routine_gap_mean=7.0, routine_gap_later=12.0)
         == "came every 12 days of late, every 7 days over all"
     )
-    assert said("lines_share_8", routine_lines_share_8=0.25) == "25% of visits have 8 lines or more"
     assert (
-        said("spend_small", routine_spend_small=0.4)
+        usual_text("lines_share_8", routine_lines_share_8=0.25)
+        == "25% of visits have 8 lines or more"
+    )
+    assert (
+        usual_text("spend_small", routine_spend_small=0.4)
         == "40% of visits are small ones for this customer"
     )
-    assert said("spend_late", routine_spend_late=0.8) == "spent 20% less a visit of late than usual"
+    assert (
+        usual_text("spend_late", routine_spend_late=0.8)
+        == "spent 20% less a visit of late than usual"
+    )
 
 
-def test_a_routine_of_before_is_told_as_the_routine():
+def test_behaviour_before_the_last_visit_is_explained_as_usual_behaviour():
     row = {"routine_weekday_5": 0.6}
     assert feature_text(row, "before_routine_weekday_5") == "usually shops on Saturdays"
 
 
-def test_what_is_known_of_somebody_is_told_by_name_and_value():
+def test_attributes_are_explained_by_name_and_value():
     assert feature_text({"attribute_household_size": "5+"}, "attribute_household_size") == (
         "household size: 5+"
     )
@@ -85,13 +97,13 @@ def test_what_is_known_of_somebody_is_told_by_name_and_value():
     assert feature_text({"attribute_children": 2.0}, "attribute_children") == "children: 2"
 
 
-def test_a_theme_speaks_in_the_words_of_what_moved_it_its_way():
+def test_a_group_is_explained_by_its_feature_with_the_largest_contribution_of_its_sign():
     parts = pl.DataFrame(
         {"routine_weekday_1": [-0.5], "routine_weekday_5": [0.9], "attribute_age": [-0.1]}
     )
     row = {"routine_weekday_1": 0.1, "routine_weekday_5": 0.7, "attribute_age": "65+"}
-    themes, sums, leading = group_contributions(parts)
-    assert (themes, leading.tolist()) == (["weekday", "who"], [[1, 2]])
+    groups, sums, leading = group_contributions(parts)
+    assert (groups, leading.tolist()) == (["weekday", "attributes"], [[1, 2]])
     np.testing.assert_allclose(sums, [[0.4, -0.1]])
     ((first, second),) = top_explanations(parts, pl.DataFrame([row]), 2)
     assert first == ("usually shops on Saturdays", pytest.approx(0.4))
