@@ -1,7 +1,7 @@
-"""The questions on which demand forecasts are compared: records, grain, origins, series.
+"""Cases on which demand forecasts are compared: records, grain, origins and series.
 
-Used by demand_peers.py. The bundled data are imported where they are not yet; the further real
-data are read from the folder that FORESELL_SHARED_DATA names.
+The bundled dataset is imported if it is missing. Other real data are read from the folder that
+FORESELL_SHARED_DATA names.
 """
 
 import os
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
+import narwhals as nw
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset, open_dataset
@@ -20,30 +19,31 @@ from features.demand.grain import Grain
 from features.demand.series import all_series, steady_series, units_matrix
 from features.ingest.pipeline import import_tables
 from features.ingest.sources import complete_journey
+from features.storage.snapshots import list_datasets
+from features.typing import Floats
 
-Floats = NDArray[np.float64]
 SHARED = Path(os.environ.get("FORESELL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FIRST_MONDAY = "2017-01-02"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison.
+    """A dataset and what is forecast from it.
 
     Attributes
     ----------
     title
-        Of its table.
+        Title of the table.
     dataset, grain, horizon_days, origins
-        The question.
+        Records, definition of a series, and what is forecast as of which instants.
     series
-        (origin) -> keys of the series that are judged.
+        (origin) -> keys of the evaluated series.
     weights
         (origin, keys) -> weight of each series in WRMSSE; equal by default.
     note
-        What a reader must know.
-    classics
-        How many series the models of statsforecast are run on; none by default.
+        Note below the table.
+    statsforecast_series
+        Number of series on which the models of statsforecast run.
     """
 
     title: str
@@ -54,23 +54,30 @@ class Case:
     series: Callable[[datetime], pl.DataFrame]
     weights: Callable[[datetime, pl.DataFrame], Floats] | None = None
     note: str = ""
-    classics: int = 0
+    statsforecast_series: int = 0
+
+
+def has_shared_data() -> bool:
+    """Return whether the folder of other real data exists; print how to name it if not."""
+    if not SHARED.is_dir():
+        print(f"{SHARED} does not exist; set FORESELL_SHARED_DATA to run the cases on other data.")
+    return SHARED.is_dir()
 
 
 def journey(home: Path) -> Dataset:
-    """Open the bundled data set; import it where it is not there yet."""
-    if not (home / "datasets" / complete_journey.NAME / "HEAD").exists():
-        import_tables(home, complete_journey.NAME, complete_journey.read(), 0.05)
+    """Open the bundled dataset; import it if it is missing."""
+    if complete_journey.NAME not in list_datasets(home):
+        import_tables(home, complete_journey.NAME, complete_journey.read(), max_bad_share=0.05)
     return open_dataset(home, complete_journey.NAME)
 
 
 def after_weeks(*weeks: int) -> list[datetime]:
-    """Return the ends of full weeks of the bundled year."""
+    """Return the instants after numbers of full weeks of the bundled year."""
     return [datetime.fromisoformat(FIRST_MONDAY) + timedelta(days=7 * week) for week in weeks]
 
 
 def journey_weeks(home: Path) -> Case:
-    """Products by week under the protocol of the recorded figures."""
+    """Products by week with their promotions."""
     dataset = journey(home)
     return Case(
         "Demand: bundled data, product by week, 8 weeks ahead, promotions known",
@@ -78,13 +85,14 @@ def journey_weeks(home: Path) -> Case:
         Grain.parse("product:week"),
         56,
         after_weeks(28, 36, 44),
-        lambda _: _sellers(dataset, 28.0, 2_500),
-        note="2,500 products with 28 units in the first 28 full weeks; ends of weeks 28, 36, 44.",
+        lambda _: _products_with_sales(dataset, 28.0, 2_500),
+        note="2,500 products with 28 units in the first 28 full weeks; origins after weeks 28, 36, "
+        "44.",
     )
 
 
 def journey_prices(home: Path) -> Case:
-    """Fast movers with the price of each week known, as it was paid."""
+    """Fast movers by week with their promotions and the prices paid."""
     dataset = with_paid_prices(journey(home))
     return Case(
         "Demand: bundled data, fast movers by week, promotions and prices known",
@@ -92,24 +100,25 @@ def journey_prices(home: Path) -> Case:
         Grain.parse("product:week"),
         56,
         after_weeks(28, 36, 44),
-        lambda _: _sellers(dataset, 8.5 * 28, 681),
-        note="Products with 8.5 units a week in the first 28 weeks (at most 681); the price plan "
-        "is the median price paid in each week, the last one where nothing sold.",
+        lambda _: _products_with_sales(dataset, 8.5 * 28, 681),
+        note="Products with 8.5 units a week in the first 28 weeks (at most 681). The known price "
+        "is the median price paid in the week, and the last one in a week without sales.",
     )
 
 
-def _sellers(dataset: Dataset, units: float, most: int) -> pl.DataFrame:
+def _products_with_sales(dataset: Dataset, units: float, maximum: int) -> pl.DataFrame:
+    """Return a sample of products with at least `units` sold in the first 28 full weeks."""
     grain = Grain.parse("product:week")
     day = to_day(after_weeks(28)[0])
     keys = all_series(dataset, grain).index.select("product_id").collect().to_polars()
     sold = units_matrix(dataset, grain, day, -28, keys).sum(axis=1)
     chosen = keys.filter(pl.Series(sold >= units))
-    return chosen.sort(pl.col("product_id").hash(seed=11)).head(most).sort("product_id")
+    return chosen.sort(pl.col("product_id").hash(seed=11)).head(maximum).sort("product_id")
 
 
 def with_paid_prices(dataset: Dataset) -> Dataset:
-    """Add a price list: the median price paid for a unit by product and week."""
-    orders = dataset.table("orders").filter(dataset_sale()).collect().to_polars()
+    """Add a table of prices: the median price paid for a unit by product and week."""
+    orders = dataset.table("orders").filter(nw.col("kind") == "sale").collect().to_polars()
     phase = to_day(FIRST_MONDAY) % 7
     week = ((pl.col("day") - phase) // 7 * 7 + phase).cast(pl.Int32).alias("from_day")
     paid = (pl.col("revenue") / pl.col("quantity")).round(2).median().alias("price")
@@ -119,15 +128,8 @@ def with_paid_prices(dataset: Dataset) -> Dataset:
     return Dataset(dataset.name, dataset.snapshot + "+prices", {**dataset.tables, **added})
 
 
-def dataset_sale() -> object:
-    """Select sales among order lines."""
-    import narwhals as nw
-
-    return nw.col("kind") == "sale"
-
-
 def walmart() -> Dataset:
-    """M5's store TX_3, department FOODS_3, with prices and the calendar of events."""
+    """Read store TX_3, department FOODS_3 of M5, with prices and the calendar of events."""
     raw = pl.read_parquet(SHARED / "m5_tx3_foods3.parquet")
     day = pl.col("date").cast(pl.Date).cast(pl.Int32)
     raw = raw.with_columns(day.alias("day"))
@@ -172,7 +174,7 @@ def walmart() -> Dataset:
 
 
 def walmart_days() -> Case:
-    """Items by day, 28 days ahead, as the competition asked."""
+    """Items by day, 28 days ahead, as in the M5 competition."""
     dataset = walmart()
     grain = Grain.parse("product,location:day")
     keys = all_series(dataset, grain).index.select(*grain.keys).collect().to_polars()
@@ -182,11 +184,11 @@ def walmart_days() -> Case:
         grain,
         28,
         [dataset.end - timedelta(days=28 * k) for k in (3, 2, 1)],
-        lambda origin: _begun(dataset, grain, keys, origin),
+        lambda origin: _started(dataset, grain, keys, origin),
         weights=revenue_weights(dataset, grain),
-        note="The last three windows of 28 days; WRMSSE weighs items by their revenue in the 28 "
-        "days before. Totals are sums over all items.",
-        classics=60,
+        note="The last three windows of 28 days. WRMSSE weights items by their revenue in the 28 "
+        "days before the origin. Totals are sums over all items.",
+        statsforecast_series=60,
     )
 
 
@@ -201,12 +203,12 @@ def walmart_weeks() -> Case:
         grain,
         56,
         [dataset.end - timedelta(days=56 * k) for k in (3, 2, 1)],
-        lambda origin: _begun(dataset, grain, keys, origin),
+        lambda origin: _started(dataset, grain, keys, origin),
     )
 
 
 def ta_feng() -> Dataset:
-    """Open Ta-Feng's log: four months, no promotions, no prices ahead."""
+    """Read the sales of Ta-Feng: four months, without promotions and planned prices."""
     raw = pl.read_parquet(SHARED / "ta_feng.parquet")
     sales = (
         raw.with_columns(
@@ -223,7 +225,7 @@ def ta_feng() -> Dataset:
 
 
 def ta_feng_case(text: str, horizon_days: int) -> Case:
-    """Forecast Ta-Feng at a grain, steady sellers only."""
+    """Steady series of Ta-Feng at a grain."""
     dataset, grain = ta_feng(), Grain.parse(text)
     return Case(
         f"Demand: Ta-Feng, {text}, {horizon_days} days ahead",
@@ -236,20 +238,20 @@ def ta_feng_case(text: str, horizon_days: int) -> Case:
 
 
 def journey_days(home: Path) -> Case:
-    """Forecast categories of the bundled data by day: dense daily series with promotions."""
+    """Categories by day: dense daily series with promotions."""
     return _journey_case(home, "category:day", "category by day, 28 days ahead")
 
 
 def journey_shops(home: Path) -> Case:
-    """Forecast categories by shop and week: sparse series with promotions by shop."""
+    """Categories by shop and week: sparse series with promotions by shop."""
     text = "category by shop and week, 4 weeks ahead"
     return _journey_case(home, "category,location:week", text)
 
 
-def _journey_case(home: Path, grain_text: str, question: str) -> Case:
+def _journey_case(home: Path, grain_text: str, description: str) -> Case:
     dataset, grain = journey(home), Grain.parse(grain_text)
     return Case(
-        f"Demand: bundled data, {question}, promotions known",
+        f"Demand: bundled data, {description}, promotions known",
         dataset,
         grain,
         28,
@@ -258,28 +260,29 @@ def _journey_case(home: Path, grain_text: str, question: str) -> Case:
     )
 
 
-def _begun(dataset: Dataset, grain: Grain, keys: pl.DataFrame, origin: datetime) -> pl.DataFrame:
-    """Keep the series that had sold before the origin."""
+def _started(dataset: Dataset, grain: Grain, keys: pl.DataFrame, origin: datetime) -> pl.DataFrame:
+    """Keep the series with a first sale more than 28 days before the origin."""
     index = all_series(dataset, grain).index.collect().to_polars()
-    begun = index.filter(pl.col("first_day") < to_day(origin) - 28)
-    return keys.join(begun, on=grain.keys, how="semi").sort(grain.keys)
+    started = index.filter(pl.col("first_day") < to_day(origin) - 28)
+    return keys.join(started, on=grain.keys, how="semi").sort(grain.keys)
 
 
-def _steady(dataset: Dataset, grain: Grain, origin: datetime, most: int = 1_500) -> pl.DataFrame:
+def _steady(dataset: Dataset, grain: Grain, origin: datetime, maximum: int = 1_500) -> pl.DataFrame:
+    """Return a sample of the series with steady sales before the origin."""
     steady = steady_series(dataset, grain, to_day(origin)).collect().to_polars()
     order = pl.concat_str(grain.keys, separator="|").hash(seed=11)
-    return steady.sort(order).head(most).sort(grain.keys)
+    return steady.sort(order).head(maximum).sort(grain.keys)
 
 
 def revenue_weights(dataset: Dataset, grain: Grain) -> Callable[[datetime, pl.DataFrame], Floats]:
-    """Weigh series by their revenue in the 28 days before an origin."""
+    """Return a function: weights of series by revenue in the 28 days before an origin."""
     sales = dataset.table("sales").collect().to_polars()
 
     def weights(origin: datetime, keys: pl.DataFrame) -> Floats:
         day = to_day(origin)
         recent = sales.filter(pl.col("day").is_between(day - 28, day - 1))
-        money = (pl.col("quantity") * pl.col("price")).sum().alias("money")
-        found = keys.join(recent.group_by(grain.keys).agg(money), on=grain.keys, how="left")
-        return found.get_column("money").fill_null(0.0).to_numpy()
+        revenue = (pl.col("quantity") * pl.col("price")).sum().alias("revenue")
+        joined = keys.join(recent.group_by(grain.keys).agg(revenue), on=grain.keys, how="left")
+        return joined.get_column("revenue").fill_null(0.0).to_numpy()
 
     return weights

@@ -1,4 +1,4 @@
-"""Seconds to import the bundled data and to compute every feature builder on all of it.
+"""Time to import the bundled dataset and to compute each feature table on all of it.
 
 Run: python benchmarks/features_speed.py
 """
@@ -17,27 +17,27 @@ from features.ingest.sources import complete_journey
 from features.interactions.builder import interactions
 
 
-def timed(name: str, work: Callable[[], object]) -> None:
-    """Print how long something takes, on the clock and on all processors together."""
+def print_time(name: str, run: Callable[[], object]) -> None:
+    """Print wall-clock seconds, and CPU seconds over all cores, of one call."""
     wall, cpu = time.perf_counter(), time.process_time()
-    work()
+    run()
     print(f"{name:<28}{time.perf_counter() - wall:8.2f} s{time.process_time() - cpu:10.2f} cpu-s")
 
 
 def main() -> None:
-    """Import into a fresh home, then run each builder as of the end of the data."""
+    """Import into an empty home, then compute each feature table as of the end of the records."""
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        timed(
-            "import complete-journey",
-            lambda: import_tables(home, complete_journey.NAME, complete_journey.read(), 0.05),
+        home, name = Path(folder), complete_journey.NAME
+        print_time(
+            f"import {name}",
+            lambda: import_tables(home, name, complete_journey.read(), max_bad_share=0.05),
         )
-        dataset = open_dataset(home, complete_journey.NAME)
+        dataset = open_dataset(home, name)
         as_of = dataset.end
         weekly = Grain.parse("product:week")
-        timed("customers", lambda: customers(dataset, as_of).collect())
-        timed("interactions", lambda: interactions(dataset, as_of).collect())
-        timed("demand, product:week", lambda: demand(dataset, weekly, as_of, 56).collect())
+        print_time("customers", lambda: customers(dataset, as_of).collect())
+        print_time("interactions", lambda: interactions(dataset, as_of).collect())
+        print_time("demand, product:week", lambda: demand(dataset, weekly, as_of, 56).collect())
 
 
 if __name__ == "__main__":

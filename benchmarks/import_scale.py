@@ -1,9 +1,8 @@
-"""Seconds, CPU and memory of `foresell data import MAPPING.toml` for 1, 10 and 30 million lines.
+"""Time and memory of `foresell data import MAPPING.toml` for 1, 10 and 30 million order lines.
 
-Order lines of a made-up shop as CSV, as Parquet and as a table of a PostgreSQL server come in by a
-mapping file, and the CSV once more, when all of its lines are known. Each import runs in a process
-of its own, whose largest resident memory is what is printed. FORESELL_TEST_DATABASE says where the
-server is.
+Generated order lines are imported by a mapping from CSV, from Parquet and from a table of a
+PostgreSQL server (its address: FORESELL_TEST_DATABASE). CSV is imported a second time, when all
+lines are duplicates. Each import runs in its own process, whose peak resident memory is printed.
 
 Run: python benchmarks/import_scale.py [csv 10, which measures one]
 """
@@ -31,22 +30,22 @@ FIRST_INSTANT = 1_600_000_000  # seconds since 1970
 SIZES = {"csv": (1, 10, 30), "parquet": (1, 10), "postgresql": (1,)}  # millions
 SERVER = os.environ.get("FORESELL_TEST_DATABASE", "postgresql://postgres@127.0.0.1:5432/test")
 TABLE = f"foresell_lines_{os.getpid()}"
-PLACES = {
+LOCATIONS = {
     "csv": 'path = "lines.csv"',
     "parquet": 'path = "lines-*.parquet"',
-    "postgresql": 'url = "{server}"\nquery = "select * from {table} order by place"',
+    "postgresql": 'url = "{server}"\nquery = "select * from {table} order by position"',
 }
-# Lines have no numbers of their own: they get theirs from the order in which they stand.
+# Without a column of line numbers, lines are numbered in their order.
 MAPPING = """name = "shop"
 [orders]
-{place}
+{location}
 columns = {{ customer_id = "customer", order_id = "invoice", product_id = "sku", location_id = "shop", ts = "sold", quantity = "units", unit_price = "price" }}
 constants = {{ channel = "shop" }}
 """  # noqa: E501
 
 
 def generate(folder: Path, kind: str, rows: int) -> None:
-    """Write order lines, a chunk at a time."""
+    """Write order lines in chunks."""
     random = np.random.default_rng(seed=1)
     with (folder / "lines.csv").open("wb") as file:
         for start in range(0, rows, CHUNK):
@@ -68,15 +67,15 @@ def generate(folder: Path, kind: str, rows: int) -> None:
             else:
                 lines.write_csv(file, include_header=start == 0, datetime_format="%F %T")
     if kind == "postgresql":
-        copy_in(folder / "lines.csv")
+        copy_to_server(folder / "lines.csv")
 
 
-def copy_in(path: Path) -> None:
-    """Have the server read a CSV of order lines into a table."""
+def copy_to_server(path: Path) -> None:
+    """Copy a CSV of order lines to a table of the server."""
     columns = "invoice int, customer int, sku int, shop int, sold timestamp, units int"
     with server().begin() as connection:
         connection.execute(
-            sa.text(f"create table {TABLE} ({columns}, price numeric(10, 2), place serial)")
+            sa.text(f"create table {TABLE} ({columns}, price numeric(10, 2), position serial)")
         )
         names = "invoice, customer, sku, shop, sold, units, price"
         command = f"copy {TABLE} ({names}) from stdin with (format csv, header)"
@@ -86,18 +85,18 @@ def copy_in(path: Path) -> None:
 
 
 def server() -> sa.Engine:
-    """Connect to the server that holds the table."""
+    """Return an engine for the PostgreSQL server."""
     return sa.create_engine(sa.make_url(SERVER).set(drivername="postgresql+psycopg"))
 
 
-def import_lines(folder: Path, kind: str) -> None:
-    """Import by a mapping and print a line of the table."""
+def measure(folder: Path, kind: str) -> None:
+    """Import by the mapping in `folder` and print one row of the table."""
     path = folder / "shop.toml"
-    clock, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         tables = read_mapped(read_mapping(path), datetime.now(), Path(scratch))
-        report = import_tables(folder / "home", "shop", tables, 0.05).tables["orders"]
-    seconds, cpu = time.perf_counter() - clock, time.process_time() - cpu
+        report = import_tables(folder / "home", "shop", tables, max_bad_share=0.05).tables["orders"]
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(
         f"{kind:>10}{report.read:>12,}{report.accepted:>12,}{report.duplicates:>12,}"
@@ -107,15 +106,15 @@ def import_lines(folder: Path, kind: str) -> None:
 
 
 def main(sizes: dict[str, tuple[int, ...]]) -> None:
-    """Generate each size, import it, and a CSV once more."""
-    heads = ("", "rows", "accepted", "duplicates", "seconds", "cpu s", "peak GiB")
-    print("{:>10}{:>12}{:>12}{:>12}{:>10}{:>10}{:>10}".format(*heads), flush=True)
+    """Generate and import each size; import CSV twice."""
+    columns = ("", "rows", "accepted", "duplicates", "seconds", "cpu s", "peak GiB")
+    print("{:>10}{:>12}{:>12}{:>12}{:>10}{:>10}{:>10}".format(*columns), flush=True)
     for kind, millions in sizes.items():
         for number in millions:
             with tempfile.TemporaryDirectory() as folder:
                 generate(Path(folder), kind, number * 1_000_000)
-                place = PLACES[kind].format(server=SERVER, table=TABLE)
-                (Path(folder) / "shop.toml").write_text(MAPPING.format(place=place))
+                location = LOCATIONS[kind].format(server=SERVER, table=TABLE)
+                (Path(folder) / "shop.toml").write_text(MAPPING.format(location=location))
                 try:
                     for _ in range(2 if kind == "csv" else 1):
                         child = [sys.executable, __file__, "--import", folder, kind]
@@ -129,7 +128,7 @@ def main(sizes: dict[str, tuple[int, ...]]) -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--import", folder, kind]:
-            import_lines(Path(folder), kind)
+            measure(Path(folder), kind)
         case [kind, *numbers]:
             main({kind: tuple(map(int, numbers)) or SIZES[kind]})
         case _:

@@ -1,7 +1,7 @@
-"""A measured table in, its section of RESULTS.md replaced; used by every benchmark.
+"""Results file of the benchmarks: a measured table in, its section of RESULTS.md replaced.
 
-`record("demand, product by week", frame, note="...")` prints the table and writes it, with the
-date, the machine's processors and the versions of the packages compared.
+`record("demand, product by week", table, note="...")` prints the table and writes it with the date,
+the Python version and the versions of the compared packages.
 """
 
 import platform
@@ -15,9 +15,9 @@ import polars as pl
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEAD = (
-    "# What was measured against peers\n\n"
-    "Written by `make bench`; each section is replaced by the run of its own command. Processor "
-    "seconds are of one machine: read them as ratios within a table.\n"
+    "# Benchmark results\n\n"
+    "Written by `make bench`; each command replaces the sections that it measures. CPU seconds "
+    "depend on the machine: compare them within a table.\n"
 )
 
 
@@ -30,20 +30,20 @@ def record(
     note: str = "",
     path: Path = RESULTS,
 ) -> None:
-    """Print a table and put it into the results file in place of the last one of its title.
+    """Print a table and write it to the results file, replacing the section of the same title.
 
     Parameters
     ----------
     title
-        Heading of the section; one title, one table.
+        Heading of the section.
     table
-        What was measured; floats are shown with three decimals.
+        Measured values; floats are written with three decimals.
     command
-        The command that prints the table.
+        The command that measures the table.
     packages
-        Distributions whose versions matter beside Python's.
+        Distributions whose versions are written next to that of Python.
     note
-        What a reader must know: protocol, subsamples, bars.
+        Protocol, samples and definitions that a reader needs.
     path
         The results file.
     """
@@ -58,8 +58,9 @@ def record(
 
 
 def _sections(text: str) -> dict[str, str]:
-    found = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
-    return {part.splitlines()[0][3:]: part.rstrip("\n") + "\n" for part in found}
+    """Split the text of a results file into sections by title."""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    return {part.splitlines()[0][3:]: part.rstrip("\n") + "\n" for part in parts}
 
 
 def _markdown(table: pl.DataFrame) -> str:
