@@ -148,7 +148,7 @@ def population(**attributes):
     catalogue = pl.DataFrame(schema={"product_id": pl.String, "category": pl.String})
     statistics = PopulationStatistics(typical_spend=200_000.0, attributes=tuple(attributes))
     return Population(
-        statistics, columns, touched=False, attributes=attributes, catalogue=catalogue
+        statistics, columns, has_touchpoints=False, attributes=attributes, catalogue=catalogue
     )
 
 
