@@ -1,10 +1,10 @@
-"""Serving a million customers: memory, files and time of a request, on generated data.
+"""Memory, files and time of a request with a million customers, on generated data.
 
 Run: python benchmarks/recommender_scale.py [--customers 1000000] [--products 100000]
 
-A small model is trained and published on generated shoppers; its files are then laid out for
-as many customers and products as asked. Candidate arrays are sparse files: only what is asked
-for is ever read, as in serving, where pages come from disk.
+Trains and publishes a small model on generated shoppers, and enlarges its files to the given
+numbers of customers and products. Candidate arrays are sparse files: only the pages of requested
+customers are read, as in serving.
 """
 
 import argparse
@@ -21,25 +21,35 @@ import psutil
 from results import record
 
 from features.dataset import Dataset
-from training.models.recommender.index.candidate_store import PublishedLists
+from training.models.recommender.index.candidate_scoring import score_candidates
+from training.models.recommender.index.candidate_store import (
+    CANDIDATE_ARRAYS,
+    LOCATIONS,
+    PRODUCTS,
+    PROMOTION_PLAN,
+    CandidateStore,
+    write_customers,
+)
+from training.models.recommender.inputs.promotions import SUMMARY
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.publish import publish
+from training.published import arrays
 
 AS_OF = datetime(2024, 6, 3)
 CANDIDATES = 300
-ASKED = 1000
+REQUESTS = 1000
 
 
 def shoppers(customers: int = 400, products: int = 1500, days: int = 150) -> Dataset:
-    """Households that buy their own favourites again and again, and now and then another's."""
+    """Generate households that buy their favourites repeatedly, and sometimes popular products."""
     rng = np.random.default_rng(0)
     favourites = rng.integers(0, products, (customers, 30))
     rows = []
     first = AS_OF - timedelta(days=days)
     for customer in range(customers):
         for day in range(int(rng.integers(0, 6)), days, int(rng.integers(3, 9))):
-            kept = favourites[customer][rng.random(30) < 0.2]
-            basket = {*kept.tolist(), int(rng.zipf(1.4)) % products}
+            repeated = favourites[customer][rng.random(30) < 0.2]
+            basket = {*repeated.tolist(), int(rng.zipf(1.4)) % products}
             when = first + timedelta(days=day)
             rows += [(customer, f"{customer}/{day}", product, when) for product in basket]
     orders = pl.DataFrame(
@@ -55,10 +65,10 @@ def shoppers(customers: int = 400, products: int = 1500, days: int = 150) -> Dat
 
 
 def widen(small: Path, large: Path, customers: int, products: int) -> None:
-    """Lay a published version out for more customers and products."""
+    """Enlarge a published folder to more customers and products."""
     shutil.copytree(small, large)
     rng = np.random.default_rng(1)
-    pl.DataFrame(
+    frame = pl.DataFrame(
         {
             "customer_id": [f"c{row:08d}" for row in range(customers)],
             "baskets": np.full(customers, 40, np.int32),
@@ -66,36 +76,38 @@ def widen(small: Path, large: Path, customers: int, products: int) -> None:
             "first": np.arange(customers) * CANDIDATES,
             "end": (np.arange(customers) + 1) * CANDIDATES,
         }
-    ).write_parquet(large / "customers.parquet")
-    catalogue = pl.read_parquet(small / "products.parquet")
+    )
+    write_customers(large, frame)
+    catalogue = pl.read_parquet(small / PRODUCTS)
     pick = rng.integers(0, catalogue.height, products)
     ids = pl.Series("product_id", [f"p{row:06d}" for row in range(products)])
-    catalogue[pick].with_columns(ids).write_parquet(large / "products.parquet")
-    for name in ("product_state", "hazard"):
-        np.save(large / f"{name}.npy", np.load(small / f"{name}.npy")[pick])
-    mine = np.load(small / "customer_state.npy")
-    np.save(large / "customer_state.npy", mine[rng.integers(0, len(mine), customers)])
-    with np.load(small / "places.npz") as places:
-        width = places["codes"].shape[1]
+    catalogue[pick].with_columns(ids).write_parquet(large / PRODUCTS)
+    for name in ("product_state", "hazards"):
+        arrays.write(large, {name: arrays.read(small, name)[pick]})
+    state = arrays.read(small, "customer_state")
+    arrays.write(large, {"customer_state": state[rng.integers(0, len(state), customers)]})
+    with np.load(small / LOCATIONS) as locations:
+        width = locations["codes"].shape[1]
     np.savez(
-        large / "places.npz",
+        large / LOCATIONS,
         ids=np.zeros(0, "U1"),
         codes=np.full((customers, width), -1, np.int32),
         weights=np.zeros((customers, width), np.float32),
     )
-    about = json.loads((small / "plan" / "kinds.json").read_text())
-    (large / "plan" / "kinds.json").write_text(json.dumps(about | {"products": products}))
-    chosen = rng.choice(customers, ASKED, replace=False)
-    for name in ("product", "source", "taste", "code", "state"):
-        kept = np.load(small / f"{name}.npy")
-        shape = (customers * CANDIDATES, *kept.shape[1:])
-        array = np.lib.format.open_memmap(large / f"{name}.npy", "w+", kept.dtype, shape)
+    summary = json.loads((small / PROMOTION_PLAN / SUMMARY).read_text())
+    (large / PROMOTION_PLAN / SUMMARY).write_text(json.dumps(summary | {"products": products}))
+    chosen = rng.choice(customers, REQUESTS, replace=False)
+    for name in CANDIDATE_ARRAYS:
+        values = arrays.read(small, name)
+        shape = (customers * CANDIDATES, *values.shape[1:])
+        path = arrays.path_of(large, name)
+        array = np.lib.format.open_memmap(path, "w+", values.dtype, shape)
         for row in chosen:
             span = slice(row * CANDIDATES, (row + 1) * CANDIDATES)
             if name == "product":
                 array[span] = np.sort(rng.choice(products, CANDIDATES, replace=False))
             else:
-                array[span] = kept[rng.integers(0, len(kept), CANDIDATES)]
+                array[span] = values[rng.integers(0, len(values), CANDIDATES)]
         array.flush()
     np.save(large / "chosen.npy", chosen)
 
@@ -117,17 +129,18 @@ def main() -> None:
         process = psutil.Process()
         before = process.memory_info().rss
         started = time.process_time()
-        lists = PublishedLists.load(large)
+        store = CandidateStore.load(large)
         loading = time.process_time() - started
         loaded = process.memory_info().rss
         times = []
         for row in chosen:
             started = time.thread_time()
-            lists.candidates(f"c{row:08d}", at=AS_OF + timedelta(days=2), kinds=("now",))
+            at = AS_OF + timedelta(days=2)
+            score_candidates(store, f"c{row:08d}", at=at, lists=("now",))
             times.append(time.thread_time() - started)
         after = process.memory_info().rss
-        arrays = [large / f"{name}.npy" for name in ("product", "source", "taste", "code", "state")]
-        on_disk = sum(path.stat().st_size for path in arrays)
+        files = [arrays.path_of(large, name) for name in CANDIDATE_ARRAYS]
+        on_disk = sum(path.stat().st_size for path in files)
         table = pl.DataFrame(
             [
                 {
@@ -135,7 +148,7 @@ def main() -> None:
                     "products": arguments.products,
                     "candidates each": CANDIDATES,
                     "memory when loaded, MB": (loaded - before) / 2**20,
-                    f"after {ASKED} customers, MB": (after - before) / 2**20,
+                    f"after {REQUESTS} customers, MB": (after - before) / 2**20,
                     "candidate files, GB": on_disk / 2**30,
                     "loading, CPU s": loading,
                     "request p50, CPU ms": float(np.quantile(times, 0.5) * 1e3),
@@ -148,9 +161,9 @@ def main() -> None:
         table,
         command="python benchmarks/recommender_scale.py",
         packages=("lightgbm",),
-        note="A request scores one customer's 300 candidates for a moment and one kind of list, "
+        note="A request scores one customer's 300 candidates in one context for one list, "
         "in process on one core. Candidate files are mapped, not read: memory holds the pages of "
-        "customers asked for lately, which the system takes back when it needs them.",
+        "recently requested customers, which the system reclaims when it needs them.",
     )
 
 

@@ -1,1 +1,1 @@
-"""Published models in, answers over HTTP."""
+"""Serving: published models in, answers over HTTP out."""

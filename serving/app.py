@@ -1,4 +1,4 @@
-"""The application: every task's routes, errors in one shape, bounds on what is asked."""
+"""The HTTP application: routes of all domains, error handling and limits."""
 
 from typing import Any
 
@@ -16,34 +16,34 @@ from serving.predictor import VersionHolder
 from serving.recommender import routes as recommender
 
 
-def build_app(predictor: VersionHolder, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
-    """Build the application that answers from what the predictor holds."""
+def build_app(versions: VersionHolder, max_body_bytes: int = MAX_BODY_BYTES) -> ASGIApp:
+    """Build the application that answers from the current version."""
     app = FastAPI(
         title="Foresell",
-        summary="What will sell, who is leaving, when they buy again, what they will want",
+        summary="Demand, churn, next purchase, value and recommendations",
         version="1",
         openapi_url="/v1/openapi.json",
         docs_url="/docs",
         redoc_url=None,
-        # Its records of failed validations quote what was sent.
+        # Telemetry of failed validations would quote request bodies.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
 
-    asking = Responder(predictor)
-    for room in (recommender, demand, customers, audience):
-        app.include_router(room.router(asking))
+    responder = Responder(versions)
+    for domain in (recommender, demand, customers, audience):
+        app.include_router(domain.router(responder))
 
     @app.get("/", include_in_schema=False)
     async def home() -> Response:
-        """Lead a browser to the description of the endpoints."""
+        """Redirect browsers to the description of the endpoints."""
         return RedirectResponse("/docs")
 
     handle_errors(app)
-    # Inside Starlette's own catch-all, so that every answer has the one shape.
+    # Within Starlette's own handler of exceptions, so that every response has the same shape.
     app.add_middleware(Guard, max_body_bytes=max_body_bytes)
 
-    # A plain function: BentoML passes the paths that it does not know itself to an
-    # application that it cannot look into, and unknown routes answer in our shape too.
+    # A plain function, which BentoML cannot inspect, receives all paths that BentoML does not
+    # serve itself, so unknown paths get an error of the same shape too.
     async def mounted(scope: Any, receive: Any, send: Any) -> None:
         await app(scope, receive, send)
 

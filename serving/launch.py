@@ -1,4 +1,4 @@
-"""Start the service from the sources, as `foresell serve` does, and end it whole."""
+"""Run the service from the sources as a subprocess, and stop all of its processes."""
 
 import contextlib
 import os
@@ -20,9 +20,9 @@ from features.errors import Unavailable
 
 SOURCES = Path(__file__).resolve().parents[1]
 READY_SECONDS = 60
-# What requests in flight get after an interrupt before they are cut.
+# Time for running requests after an interrupt.
 GRACE_SECONDS = 5
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def serve(
@@ -38,13 +38,13 @@ def serve(
     Parameters
     ----------
     home
-        Where published versions are found.
+        Folder of published versions.
     host, port
-        The address to listen on.
+        Address to listen on.
     workers
-        Serving processes.
+        Number of serving processes.
     when_ready
-        Called once with the service's URL when it answers, while it serves.
+        Called once with the URL when the service is ready.
 
     Returns
     -------
@@ -54,10 +54,10 @@ def serve(
     Raises
     ------
     Unavailable
-        If the address cannot be listened on.
+        If the address is in use or invalid.
     """
     _check_free(host, port)
-    # A session of its own: the terminal's Ctrl-C reaches the server once, through here.
+    # In a new session, so that Ctrl-C reaches the server once, through the handler below.
     server = subprocess.Popen(  # noqa: S603
         command(host, port),
         cwd=SOURCES,
@@ -66,28 +66,28 @@ def serve(
     )
     interrupted = threading.Event()
 
-    def end(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
         interrupted.set()
         if server.poll() is None:
-            # Not an interrupt: one that comes while it still imports shows a traceback.
+            # SIGTERM, because SIGINT during imports prints a traceback.
             server.terminate()
 
-    former = {kind: signal.signal(kind, end) for kind in ENDINGS}
+    former = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     url = f"http://{host}:{port}"
-    family: set[psutil.Process] = set()
+    processes: set[psutil.Process] = set()
     try:
         if when_ready is not None and _wait_until_ready(url, server):
             when_ready(url)
-        code = _wait(server, interrupted, family)
+        code = _wait(server, interrupted, processes)
     finally:
-        _end(server, family)
-        for kind, handler in former.items():
-            signal.signal(kind, handler)
+        _kill(server, processes)
+        for number, handler in former.items():
+            signal.signal(number, handler)
     return 0 if interrupted.is_set() else code
 
 
 def command(host: str, port: int) -> list[str]:
-    """Return the line that serves the sources."""
+    """Return the command that serves the sources."""
     return [
         sys.executable,
         "-m",
@@ -106,7 +106,7 @@ def command(host: str, port: int) -> list[str]:
 
 
 def environment(home: Path, workers: int) -> dict[str, str]:
-    """Return the environment that the server runs in."""
+    """Return the environment variables of the server."""
     return {
         **os.environ,
         "FORESELL_HOME": str(home.absolute()),
@@ -120,7 +120,7 @@ def _check_free(host: str, port: int) -> None:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:
-            # As the server does: connections of a former one that linger are no obstacle.
+            # As the server does, so that lingering connections of a former server do not matter.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
@@ -131,11 +131,11 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _wait(
-    server: subprocess.Popen[bytes], interrupted: threading.Event, family: set[psutil.Process]
+    server: subprocess.Popen[bytes], interrupted: threading.Event, processes: set[psutil.Process]
 ) -> int:
-    """Wait for the end, after an interrupt not for ever; note the workers on the way."""
+    """Wait for the server to exit, with a timeout after an interrupt; record its workers."""
     while server.poll() is None and not interrupted.is_set():
-        family.update(_children(server))
+        processes.update(_children(server))
         interrupted.wait(0.5)
     try:
         return server.wait(timeout=2 * GRACE_SECONDS)
@@ -143,13 +143,13 @@ def _wait(
         return -signal.SIGKILL
 
 
-def _end(server: subprocess.Popen[bytes], family: set[psutil.Process]) -> None:
-    """Kill what is left, normally nothing: workers lead groups of their own and would stay."""
-    family.update(_children(server))
+def _kill(server: subprocess.Popen[bytes], processes: set[psutil.Process]) -> None:
+    """Kill remaining processes: workers lead their own process groups and could stay."""
+    processes.update(_children(server))
     if server.poll() is None:
         server.kill()
         server.wait()
-    for worker in family:
+    for worker in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
 

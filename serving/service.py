@@ -1,7 +1,6 @@
-"""The BentoML service: published models in, HTTP out; started by `bentoml serve`.
+"""The BentoML service, started by `bentoml serve`.
 
-It reads `FORESELL_HOME/published`, and where nothing is published there, what was packed
-beside the sources when the Bento was built.
+It serves the version published in `FORESELL_HOME`, or else the one packed into the Bento.
 """
 
 import logging
@@ -15,34 +14,35 @@ from serving.predictor import VersionHolder
 from serving.readers import READERS
 
 SOURCES = Path(__file__).resolve().parents[1]
-# A Bento keeps its record above the sources that it packed; in a checkout what lies beside
-# the sources is some other home's state.
+# In a Bento, bento.yaml is above the sources. In a checkout, a .foresell beside the sources is not
+# packed, but the home of some other run.
 PACKED = [SOURCES / ".foresell"] if (SOURCES.parent / "bento.yaml").is_file() else []
 TIMEOUT_SECONDS = 30
 
 ENVIRONMENT = {
     "BENTOML_DO_NOT_TRACK": "True",
-    # One thread a library: to spread a small question over threads takes longer than to
-    # answer it (LightGBM, one row: 20 ms against 0.07). Cores are for workers.
+    # One thread per library: distributing a small request takes longer than computing it
+    # (LightGBM, one row: 20 ms with threads, 0.07 ms without). Workers use the other cores.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
 }
 
 
-def tell_operators() -> None:
-    """Let what the service says of its versions stand among the server's own lines."""
-    spoken = logging.getLogger("serving")
-    if not spoken.handlers:
-        shown = logging.StreamHandler()
-        shown.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] [foresell] %(message)s"))
-        spoken.addHandler(shown)
-        spoken.setLevel(logging.INFO)
-        spoken.propagate = False
+def configure_logging() -> None:
+    """Write the log of the service in the format of the server's log."""
+    logger = logging.getLogger("serving")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        form = "%(asctime)s [%(levelname)s] [foresell] %(message)s"
+        handler.setFormatter(logging.Formatter(form))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
 settings = Settings()
-predictor = VersionHolder([settings.home.absolute(), *PACKED], READERS, settings.poll_seconds)
+versions = VersionHolder([settings.home.absolute(), *PACKED], READERS, settings.poll_seconds)
 
 
 @bentoml.service(
@@ -50,23 +50,23 @@ predictor = VersionHolder([settings.home.absolute(), *PACKED], READERS, settings
     workers=settings.workers,
     traffic={"timeout": TIMEOUT_SECONDS},
     logging={"access": {"enabled": False}},
-    # Spans that nobody exports would be most of what a short answer costs.
+    # Spans, which are not exported, would be most of the cost of a short answer.
     tracing={"excluded_urls": ".*"},
     envs=[{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
 )
-@bentoml.asgi_app(build_app(predictor), path="/")
+@bentoml.asgi_app(build_app(versions), path="/")
 class Foresell:
     """Demand, churn, next purchase and recommendations over HTTP."""
 
     def __init__(self) -> None:
-        tell_operators()
-        predictor.start()
+        configure_logging()
+        versions.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
-        """End the watch for new versions."""
-        predictor.stop()
+        """Stop watching for new versions."""
+        versions.stop()
 
     def __is_ready__(self) -> bool:
-        """Whether there is a version to answer from: BentoML's `/readyz`."""
-        return predictor.ready
+        """Whether a version is loaded, for `/readyz`."""
+        return versions.ready

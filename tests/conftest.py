@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def quick() -> dict[str, dict[str, Any]]:
     """Options that train a model in seconds, for tests that do not measure its accuracy."""
     return {
         "demand": {"rounds": 15, "members": 1},
-        "next-category": {"rounds": 30, "periods": 30_000, "cutoffs": 3},
+        "next-category": {"rounds": 30, "periods": 30_000, "cuts": 3},
         "value": {"rounds": 40},
         "recommender": {
             "static_rounds": 15,
@@ -71,3 +72,24 @@ def rewritten() -> Callable[..., Dataset]:
         return Dataset(dataset.name, "rewritten", {**dataset.tables, **tables})
 
     return rewrite
+
+
+@pytest.fixture(scope="session")
+def shop() -> Callable[..., Dataset]:
+    """Return a function that builds a dataset of order lines, and of further tables.
+
+    A line is (customer, order, product, days before `as_of`, location).
+    """
+
+    def build(rows: list[tuple[Any, ...]], as_of: datetime, **tables: pl.DataFrame) -> Dataset:
+        names = ["customer_id", "order_id", "product_id", "age", "location_id"]
+        orders = pl.DataFrame(rows, names, orient="row").with_columns(
+            (pl.lit(as_of) - pl.duration(days="age")).alias("ts"),
+            pl.lit(1.0).alias("quantity"),
+            pl.lit(2.0).alias("revenue"),
+            pl.lit("sale").alias("kind"),
+            pl.int_range(pl.len(), dtype=pl.Int32).alias("line"),
+        )
+        return Dataset.from_frames("shop", {"orders": orders.drop("age"), **tables})
+
+    return build

@@ -1,7 +1,4 @@
-"""Locks between processes, and scratch folders that do not outlive their process.
-
-A home and the name of a job go in; a context manager holds the lock of the job.
-"""
+"""Between processes: one import a dataset, one retraining job a home, and each its own scratch."""
 
 import fcntl
 import os
@@ -16,10 +13,10 @@ from features.errors import Unavailable
 
 @contextmanager
 def job_lock(home: Path, name: str) -> Iterator[None]:
-    """Exclude other jobs of a name while this one runs.
+    """Keep a second job out for as long as the first lives.
 
-    The system releases the lock when its process ends, in whatever way. The file has the owner's
-    process id, for the error message alone.
+    The system holds the lock for the process and lets go of it when the process ends, however
+    it ends; what the file says is for people.
 
     Raises
     ------
@@ -39,8 +36,8 @@ def job_lock(home: Path, name: str) -> Iterator[None]:
                     f"{path}; wait for it to end.",
                     field="job",
                 ) from None
-            # The former owner may have removed the file after this process opened it.
-            if not _is_same_file(lock.fileno(), path):
+            # The holder before may have removed this very file between our open and our lock.
+            if not _is_at(lock.fileno(), path):
                 continue
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -52,7 +49,7 @@ def job_lock(home: Path, name: str) -> Iterator[None]:
             return
 
 
-def _is_same_file(descriptor: int, path: Path) -> bool:
+def _is_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -61,11 +58,11 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
 
 @contextmanager
 def scratch_folder(home: Path) -> Iterator[Path]:
-    """Create an empty folder for the duration of a context; remove those of killed processes."""
-    parent = home / "scratch"
-    with _scratch_turn(parent):
-        _remove_abandoned(parent)
-        scratch = TemporaryDirectory(dir=parent)
+    """Lend an empty folder for as long as a process works; what killed ones left behind goes."""
+    place = home / "scratch"
+    with _turn(place):
+        _sweep(place)
+        scratch = TemporaryDirectory(dir=place)
         held = os.open(scratch.name, os.O_RDONLY)
         fcntl.flock(held, fcntl.LOCK_EX)
     try:
@@ -76,24 +73,23 @@ def scratch_folder(home: Path) -> Iterator[Path]:
 
 
 def clean_up_scratch(home: Path) -> None:
-    """Remove the scratch folders of killed processes, which may hold records of customers."""
-    parent = home / "scratch"
-    with _scratch_turn(parent):
-        _remove_abandoned(parent)
+    """Remove what processes that were killed have left: it may hold people's records."""
+    place = home / "scratch"
+    with _turn(place):
+        _sweep(place)
 
 
 @contextmanager
-def _scratch_turn(parent: Path) -> Iterator[None]:
-    """Let one process at a time create and remove scratch folders."""
-    parent.mkdir(parents=True, exist_ok=True)
-    with (parent / ".lock").open("a") as lock:
+def _turn(place: Path) -> Iterator[None]:
+    """Let one process at a time make and remove scratch folders."""
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """Remove scratch folders without a live owner."""
-    for folder in parent.glob("*/"):
+def _sweep(place: Path) -> None:
+    for folder in place.glob("*/"):
         held = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,10 +1,11 @@
-"""Parser of audience conditions: a condition in, a Polars expression out.
+"""The small language in which an audience is asked for: a condition in, a Polars expression out.
 
     churn_probability > 0.4 and (stage = 'slipping' or value_90 >= 200)
     next_category in ('COFFEE', 'TEA') and not rfm_segment = 'lost'
     top_categories contains 'COFFEE' and average_order_value is not null
 
-Fields are compared with constants only. A comparison with a null field is false.
+Fields are compared with constants and with nothing else; nothing is evaluated that is not read
+here. A comparison with a field that is null does not hold.
 """
 
 import re
@@ -18,8 +19,8 @@ import polars as pl
 from features.errors import InvalidInput
 
 Constant = float | str | date | bool
-MAX_LENGTH = 2_000
-MAX_DEPTH = 50
+LONGEST = 2_000
+DEEPEST = 50
 
 TOKEN = re.compile(
     r"""\s*(?:
@@ -40,17 +41,17 @@ COMPARISONS = {
     ">": pl.Expr.gt,
     ">=": pl.Expr.ge,
 }
-ORDERINGS = ("<", "<=", ">", ">=")
+ORDERLY = ("<", "<=", ">", ">=")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A parsed condition.
+    """A condition that was understood.
 
     Attributes
     ----------
     expression
-        True for the rows that satisfy the condition.
+        Whether it holds, as a Polars expression.
     fields
         The fields that it reads.
     """
@@ -63,41 +64,39 @@ class Condition:
 class _Token:
     kind: str
     text: str
-    position: int
+    at: int
 
 
-def parse(where: str, schema: Mapping[str, pl.DataType]) -> Condition:
-    """Parse a condition on the fields of a table.
+def understand(where: str, schema: Mapping[str, pl.DataType]) -> Condition:
+    """Read a condition on the fields of a table.
 
     Parameters
     ----------
     where
         The condition.
     schema
-        The fields and their types.
+        The fields that may be named, with their types.
 
     Raises
     ------
     InvalidInput
-        If the condition is too long, too deeply nested or cannot be parsed (names the position),
-        names an unknown field (lists the fields), or compares a field with a constant of another
-        type.
+        Naming what is not understood and where, an unknown field with those that there are, or
+        a constant that a field cannot be compared with.
     """
-    if len(where) > MAX_LENGTH:
+    if len(where) > LONGEST:
         raise InvalidInput(
-            f"where has {len(where):,} characters; {MAX_LENGTH:,} are read at most; "
-            "write it shorter.",
+            f"where has {len(where):,} characters; {LONGEST:,} are read at most; write it shorter.",
             field="where",
         )
-    parser = _Parser(where, schema)
-    expression = parser.disjunction(0)
-    if parser.token.kind != "end":
-        parser.refuse("and, or, or the end")
-    return Condition(expression, frozenset(parser.fields))
+    reader = _Reader(where, schema)
+    expression = reader.either(0)
+    if reader.token.kind != "end":
+        reader.refuse("and, or, or the end")
+    return Condition(expression, frozenset(reader.fields))
 
 
-class _Parser:
-    """Recursive-descent parser of one condition; `or` binds weakest, `not` strongest."""
+class _Reader:
+    """Reads one condition from left to right; `or` binds weakest, `not` strongest."""
 
     def __init__(self, where: str, schema: Mapping[str, pl.DataType]) -> None:
         self.where = where
@@ -106,50 +105,50 @@ class _Parser:
         self.tokens = _tokens(where)
         self.token = next(self.tokens)
 
-    def disjunction(self, depth: int) -> pl.Expr:
-        if depth > MAX_DEPTH:
+    def either(self, depth: int) -> pl.Expr:
+        if depth > DEEPEST:
             raise InvalidInput(
-                f"where is nested more than {MAX_DEPTH} deep; write it flatter.", field="where"
+                f"where is nested more than {DEEPEST} deep; write it flatter.", field="where"
             )
-        expression = self.conjunction(depth)
-        while self.accept("or"):
-            expression = expression | self.conjunction(depth)
-        return expression
+        found = self.both(depth)
+        while self.takes("or"):
+            found = found | self.both(depth)
+        return found
 
-    def conjunction(self, depth: int) -> pl.Expr:
-        expression = self.negation(depth)
-        while self.accept("and"):
-            expression = expression & self.negation(depth)
-        return expression
+    def both(self, depth: int) -> pl.Expr:
+        found = self.one(depth)
+        while self.takes("and"):
+            found = found & self.one(depth)
+        return found
 
-    def negation(self, depth: int) -> pl.Expr:
+    def one(self, depth: int) -> pl.Expr:
         negated = False
-        while self.accept("not"):
+        while self.takes("not"):
             negated = not negated
-        if self.accept("("):
-            expression = self.disjunction(depth + 1)
-            if not self.accept(")"):
+        if self.takes("("):
+            found = self.either(depth + 1)
+            if not self.takes(")"):
                 self.refuse(")")
         else:
-            expression = self.comparison()
-        return ~expression if negated else expression
+            found = self.comparison()
+        return ~found if negated else found
 
     def comparison(self) -> pl.Expr:
         name = self.field()
         column = pl.col(name)
-        if self.accept("is"):
-            negated = self.accept("not")
-            if not self.accept("null"):
+        if self.takes("is"):
+            negated = self.takes("not")
+            if not self.takes("null"):
                 self.refuse("null")
             return column.is_not_null() if negated else column.is_null()
-        negated = self.accept("not")
-        if self.accept("in"):
+        negated = self.takes("not")
+        if self.takes("in"):
             self.refuse_list(name)
-            expression = self.membership_column(name).is_in(self.constants(name))
-            return (~expression if negated else expression).fill_null(value=False)
+            found = self.value(name).is_in(self.constants(name))
+            return (~found if negated else found).fill_null(value=False)
         if negated:
             self.refuse("in")
-        if self.accept("contains"):
+        if self.takes("contains"):
             if not isinstance(self.schema[name], pl.List):
                 self.mismatch(name, "contains is for lists")
             return column.list.contains(self.constant(name)).fill_null(value=False)
@@ -158,7 +157,7 @@ class _Parser:
             self.refuse("a comparison (=, !=, <, <=, >, >=, in, is null, contains)")
         self.advance()
         self.refuse_list(name)
-        if sign.text in ORDERINGS and self.schema[name] == pl.String:
+        if sign.text in ORDERLY and self.schema[name] == pl.String:
             self.mismatch(name, "text has no order here; use = or in")
         constant = self.constant(name)
         return COMPARISONS[sign.text](column, pl.lit(constant)).fill_null(value=False)
@@ -169,8 +168,8 @@ class _Parser:
             self.refuse("a field")
         if token.text not in self.schema:
             raise InvalidInput(
-                f"where: there is no field {token.text!r} (character {token.position + 1}); "
-                f"there is {', '.join(self.schema)}.",
+                f"where: there is no field {token.text!r} (character {token.at + 1}); there is "
+                f"{', '.join(self.schema)}.",
                 field="where",
             )
         self.fields.add(token.text)
@@ -181,23 +180,23 @@ class _Parser:
         if isinstance(self.schema[name], pl.List):
             self.mismatch(name, "a list is asked with: contains 'VALUE'")
 
-    def membership_column(self, name: str) -> pl.Expr:
-        """Return a field for `in`, in the type of constants: numbers are floats."""
+    def value(self, name: str) -> pl.Expr:
+        """Return a field as `in` compares it: constants are floats, also where it is not."""
         column = pl.col(name)
         return column.cast(pl.Float64) if self.schema[name].is_numeric() else column
 
     def constants(self, name: str) -> list[Constant]:
-        if not self.accept("("):
+        if not self.takes("("):
             self.refuse("(")
-        constants = [self.constant(name)]
-        while self.accept(","):
-            constants.append(self.constant(name))
-        if not self.accept(")"):
+        found = [self.constant(name)]
+        while self.takes(","):
+            found.append(self.constant(name))
+        if not self.takes(")"):
             self.refuse(") or ,")
-        return constants
+        return found
 
     def constant(self, name: str) -> Constant:
-        """Parse a constant of the field's type."""
+        """Read what a field is compared with, of the field's own type."""
         token, dtype = self.token, self.schema[name]
         inner = dtype.inner if isinstance(dtype, pl.List) else dtype
         if token.kind not in ("number", "text") and token.text.lower() not in ("true", "false"):
@@ -209,20 +208,21 @@ class _Parser:
         if token.kind == "text" and inner == pl.String:
             return text
         if token.kind == "text" and inner == pl.Date:
-            return self.date(name, text)
+            return self.day(name, text)
         if token.kind == "word" and inner == pl.Boolean:
             return token.text.lower() == "true"
         kinds = {pl.String: "a 'text'", pl.Date: "a '2017-12-01'", pl.Boolean: "true or false"}
-        expected = next((text for kind, text in kinds.items() if inner == kind), "a number")
+        expected = next((said for kind, said in kinds.items() if inner == kind), "a number")
         return self.mismatch(name, f"{token.text} is not {expected}")
 
-    def date(self, name: str, text: str) -> date:
+    def day(self, name: str, text: str) -> date:
         try:
-            return date.fromisoformat(text)
+            found = date.fromisoformat(text)
         except ValueError:
             return self.mismatch(name, f"{text!r} is not a date such as '2017-12-01'")
+        return found
 
-    def accept(self, text: str) -> bool:
+    def takes(self, text: str) -> bool:
         if self.token.kind == "text" or self.token.text.lower() != text:
             return False
         self.advance()
@@ -231,32 +231,32 @@ class _Parser:
     def advance(self) -> None:
         self.token = next(self.tokens)
 
-    def mismatch(self, name: str, reason: str) -> NoReturn:
-        raise InvalidInput(f"where: {name} cannot be compared so: {reason}.", field="where")
+    def mismatch(self, name: str, why: str) -> NoReturn:
+        raise InvalidInput(f"where: {name} cannot be compared so: {why}.", field="where")
 
     def refuse(self, expected: str) -> NoReturn:
-        actual = "its end" if self.token.kind == "end" else f"{self.token.text[:40]!r}"
+        found = "its end" if self.token.kind == "end" else f"{self.token.text[:40]!r}"
         raise InvalidInput(
-            f"where: expected {expected} at character {self.token.position + 1}, found {actual}.",
+            f"where: expected {expected} at character {self.token.at + 1}, found {found}.",
             field="where",
         )
 
 
 def _tokens(where: str) -> Iterator[_Token]:
-    position = 0
+    at = 0
     end = len(where.rstrip())
-    while position < end:
-        match = TOKEN.match(where, position)
-        if match is None:
-            start = position + len(where[position:]) - len(where[position:].lstrip())
+    while at < end:
+        found = TOKEN.match(where, at)
+        if found is None:
+            start = at + len(where[at:]) - len(where[at:].lstrip())
             hint = " (a text ends with a quote)" if where[start] == "'" else ""
             raise InvalidInput(
                 f"where: {where[start : start + 1]!r} at character {start + 1} is not understood"
                 f"{hint}.",
                 field="where",
             )
-        kind = str(match.lastgroup)
-        yield _Token(kind, match.group(kind), match.start(kind))
-        position = match.end()
+        kind = str(found.lastgroup)
+        yield _Token(kind, found.group(kind), found.start(kind))
+        at = found.end()
     while True:
         yield _Token("end", "", end)

@@ -1,1 +1,1 @@
-"""."""
+"""Responses, errors, rounding and middleware shared by all routes."""

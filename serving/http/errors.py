@@ -1,4 +1,4 @@
-"""Every error in the one shape that answers have: `code`, `message`, `field`, `request_id`."""
+"""Turn exceptions into responses of one shape: `code`, `message`, `field`, `request_id`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,25 +21,26 @@ STATUS: dict[type[ForesellError], tuple[int, str]] = {
 }
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 ERRORS: dict[int | str, dict[str, Any]] = {
-    404: {"model": Error, "description": "something named in the request is not known"},
+    404: {"model": Error, "description": "an id in the request is unknown"},
     413: {"model": Error, "description": "the body is too large"},
-    422: {"model": Error, "description": "the request cannot be used as it is"},
-    500: {"model": Error, "description": "a fault of the service"},
-    503: {"model": Error, "description": "nothing is published to answer from"},
+    422: {"model": Error, "description": "the request is invalid, or lacks data that it needs"},
+    500: {"model": Error, "description": "internal error"},
+    503: {"model": Error, "description": "no version is published"},
 }
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Answer every error of the application in the one shape."""
+    """Register handlers for all exceptions of the application."""
     app.add_exception_handler(ForesellError, _foresell_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
 
 
 async def _foresell_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ForesellError)  # noqa: S101 - registered for it alone
+    assert isinstance(error, ForesellError)  # noqa: S101 - registered for this type only
     status, code = next(
-        (found for kind, found in STATUS.items() if isinstance(error, kind)), (422, "invalid_input")
+        (answer for kind, answer in STATUS.items() if isinstance(error, kind)),
+        (422, "invalid_input"),
     )
     return error_response(
         status,
@@ -52,10 +53,10 @@ async def _foresell_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
     path, headers = request.url.path[:100], dict(error.headers or {})
     message = {
-        # The only cause that is left: what is no JSON is refused by its place.
+        # The only remaining cause: invalid JSON is reported as a validation error.
         400: "The body cannot be read as text; send JSON in UTF-8.",
         404: f"There is no {path}; see /docs.",
         405: f"{request.method} is not allowed on {path}, which takes {headers.get('Allow')}; "
@@ -71,15 +72,15 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
-    field, message = _explain(error.errors()[0])
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type only
+    field, message = _describe(error.errors()[0])
     return error_response(
         422, "invalid_input", message, field=field, request_id=request.state.request_id
     )
 
 
-def _explain(error: Any) -> tuple[str | None, str]:
-    """Name the field, its value and what is allowed, in one sentence."""
+def _describe(error: Any) -> tuple[str | None, str]:
+    """Return the field and a sentence with the field, its value and the cause."""
     if error["type"] == "json_invalid":
         where = error["ctx"]["error"]
         return None, f"The body is not JSON: {where} at character {error['loc'][1]}."
@@ -91,9 +92,9 @@ def _explain(error: Any) -> tuple[str | None, str]:
     if error["type"] == "missing":
         return field, f"{field} is required."
     if error["type"] == "extra_forbidden":
-        return field, f"{field} = {_shown(value)} is not a field of this request; see /docs."
+        return field, f"{field} = {_format(value)} is not a field of this request; see /docs."
     reason = error["msg"][0].lower() + error["msg"][1:]
-    return field, f"{field} = {_shown(value)}: {reason}."
+    return field, f"{field} = {_format(value)}: {reason}."
 
 
 def _path(parts: Sequence[str | int]) -> str:
@@ -102,15 +103,15 @@ def _path(parts: Sequence[str | int]) -> str:
         if isinstance(part, int):
             path += f"[{part}]"
         elif part == "[key]":
-            # The part before is a key that is no name; the path ends with it.
+            # The part before is the invalid key, which ends the path.
             break
         else:
             path += f".{part[:60]}" if path else part[:60]
     return path
 
 
-def _shown(value: Any) -> str:
-    """Show a value, but never a list of ids: what was sent may name people."""
+def _format(value: Any) -> str:
+    """Return a value as JSON, but only the size of a collection, which may hold customer ids."""
     if isinstance(value, list | dict):
         return f"<{len(value)} entries>"
     text = orjson.dumps(value, default=str).decode()

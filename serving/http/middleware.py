@@ -1,7 +1,7 @@
-"""What wraps every request: an id, a limit on its size, and an answer whatever happens.
+"""Middleware of every request: an id, a limit on the body, and a response after any exception.
 
-Plain ASGI around the whole application, because BentoML neither limits bodies nor answers
-when an exception passes it: the client would wait for the timeout.
+Plain ASGI around the whole application, because BentoML neither limits bodies nor responds to an
+unhandled exception: the client would wait for the timeout.
 """
 
 import logging
@@ -17,20 +17,20 @@ from serving.faults import describe_fault
 
 REQUEST_ID = "x-request-id"
 MAX_BODY_BYTES = 1_000_000
-_SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_VALID_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 log = logging.getLogger(__name__)
 
 
 class BodyTooLarge(HTTPException):
-    """More arrived than is accepted.
+    """The body exceeds the limit.
 
-    An HTTP exception, because FastAPI turns any other that is raised while it reads a
-    body into "error parsing the body".
+    An HTTP exception, because FastAPI reports any other that is raised while it reads a body as
+    "error parsing the body".
     """
 
     def __init__(self, limit: int) -> None:
-        # What is left of the body is not read, so the connection cannot be used again.
+        # The rest of the body is not read, so the connection cannot be reused.
         super().__init__(
             413,
             f"The body is larger than {limit:,} bytes; ask in parts.",
@@ -47,16 +47,16 @@ def error_response(
     field: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """Build the one shape that errors have."""
+    """Build an error response."""
     body = {"code": code, "message": message, "field": field, "request_id": request_id}
     return Response(orjson.dumps(body), status, headers, media_type="application/json")
 
 
 class Guard:
-    """Give a request its id, refuse a body that is too large, and never leave it unanswered.
+    """Assign a request id, limit the size of the body, and respond to unhandled exceptions.
 
-    The id is the header `X-Request-ID`, if it is one short word, or a new one; it is found
-    in `scope["state"]["request_id"]` and goes back in the same header.
+    The id is the header `X-Request-ID` if it is a short word, else a new one. It is stored in
+    `scope["state"]["request_id"]` and returned in the same header.
     """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES) -> None:
@@ -89,7 +89,7 @@ class Guard:
             return message
 
         try:
-            if _announced(scope) > self.max_body_bytes:
+            if _declared_length(scope) > self.max_body_bytes:
                 raise BodyTooLarge(self.max_body_bytes)
             await self.app(scope, receive_within_limit, send_with_id)
         except BodyTooLarge as error:
@@ -107,7 +107,7 @@ class Guard:
                 response = error_response(
                     500,
                     "internal",
-                    "Something went wrong here; the log has it under this request_id.",
+                    "An internal error occurred; see the log for this request_id.",
                     request_id=request_id,
                 )
                 await response(scope, receive, send_with_id)
@@ -115,12 +115,12 @@ class Guard:
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == REQUEST_ID.encode() and _SANE.fullmatch(value):
+        if name == REQUEST_ID.encode() and _VALID_ID.fullmatch(value):
             return str(value, "ascii")
     return uuid4().hex
 
 
-def _announced(scope: Scope) -> int:
+def _declared_length(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value)

@@ -1,4 +1,4 @@
-"""What all requests and answers share."""
+"""Fields and shapes shared by all requests and answers."""
 
 import datetime as dt
 from typing import Annotated, Generic, TypeVar
@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 MOST_IDS = 10_000
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
-# Fail fast: the first bad entry is reported, and ten thousand bad ones cost no more than one.
+# Fail fast: only the first invalid entry is reported, so many cost no more than one.
 CustomerIds = Annotated[
     list[Id],
     FailFast(),
     Field(
         min_length=1,
         max_length=MOST_IDS,
-        description="who to answer for, one or many; answers come in this order",
+        description="customers, one or many; results come in this order",
     ),
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -24,30 +24,30 @@ Days = Annotated[float, Field(ge=0, description="days from `as_of`")]
 ModelsAsOf = Annotated[
     dict[str, dt.datetime],
     Field(
-        description="the instants of other models that the answer may rest on, by name, where they "
-        "are not `as_of`, since a former champion stayed; absent where there is none"
+        description="instants of further models in the answer, by name, where they differ from "
+        "`as_of` because a former champion stayed; absent without any"
     ),
 ]
 
 
 class Request(BaseModel):
-    """What all requests share: nothing is accepted that is not named."""
+    """Base of all requests; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     as_of: str | None = Field(
         None,
         max_length=40,
-        description="the instant that the answer has to be as of, an ISO date or datetime: a "
-        "request for another than the published one is refused; by default the published one",
+        description="required instant of the answer, an ISO date or datetime; refused if it is not "
+        "the published one",
     )
 
 
 class Result(BaseModel):
-    """What every result says besides its answer."""
+    """Base of all results."""
 
     basis: str = Field(
-        description="what the answer rests on: `history`, `few_purchases`, `population`; "
+        description="data that the result rests on: `history`, `few_purchases`, `population`; "
         "for series `own_history`, `look_alikes`, `total`"
     )
 
@@ -58,10 +58,10 @@ AnyResult = TypeVar("AnyResult", bound=Result)
 class Answer(BaseModel, Generic[AnyResult]):
     """The shape of every answer."""
 
-    model_version: str = Field(description="the registered model that answered")
-    as_of: dt.datetime = Field(description="the instant up to which the answer knows the records")
+    model_version: str = Field(description="registered model")
+    as_of: dt.datetime = Field(description="instant up to which records are used")
     models_as_of: ModelsAsOf = {}
-    results: list[AnyResult] = Field(description="in the order asked")
+    results: list[AnyResult] = Field(description="in the order of the request")
 
 
 class Error(BaseModel):
@@ -82,5 +82,5 @@ class Error(BaseModel):
 
     code: str
     message: str
-    field: str | None = Field(description="the input at fault, such as `series[0].product_id`")
+    field: str | None = Field(description="field with the error, such as `series[0].product_id`")
     request_id: str = Field(description="as in the header `X-Request-ID`")

@@ -1,1 +1,1 @@
-"""."""
+"""Recommendations over HTTP and in batch, from a published index."""

@@ -1,7 +1,6 @@
-"""Lists of everyone at once: what a service would answer, as a frame.
+"""Lists of all customers or products as a frame, the same as served over HTTP.
 
-A fitted recommender and records in; rows out, from the same shelf and through the same code
-as one request after another.
+A fitted recommender and records in; rows out.
 """
 
 import tempfile
@@ -15,18 +14,19 @@ import polars as pl
 
 from features.dataset import Dataset
 from features.errors import InvalidInput
-from serving.recommender import item_to_item as goods
-from serving.recommender.query import LISTS, LONGEST, Filters, ListQuery
+from serving.recommender import item_to_item
+from serving.recommender.query import LISTS, MAX_LENGTH, Filters, ListQuery
 from serving.recommender.request import ListRequest
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.publish import publish
 
 PRODUCT_LISTS = ("similar", "together", "customers_for_product")
-COMPANIONS = 20
+# Products listed for each product.
+MAX_ITEMS = 20
 ROWS_AT_ONCE = 100_000
 
-LIST: dict[str, Any] = {
+CUSTOMER_COLUMNS: dict[str, Any] = {
     "customer_id": pl.String,
     "rank": pl.Int32,
     "product_id": pl.String,
@@ -34,14 +34,14 @@ LIST: dict[str, Any] = {
     "reason": pl.String,
     "explanations": pl.List(pl.String),
 }
-DUE: dict[str, Any] = {"due": pl.String, "expected_on": pl.String}
-SIMILAR = {
+REPLENISHMENT_COLUMNS: dict[str, Any] = {"due": pl.String, "expected_on": pl.String}
+SIMILAR_COLUMNS = {
     "product_id": pl.String,
     "rank": pl.Int32,
     "similar_product_id": pl.String,
     "score": pl.Float64,
 }
-TOGETHER = {
+TOGETHER_COLUMNS = {
     "product_id": pl.String,
     "rank": pl.Int32,
     "together_product_id": pl.String,
@@ -50,7 +50,7 @@ TOGETHER = {
     "support": pl.Float64,
     "confidence": pl.Float64,
 }
-BUYERS = {
+BUYER_COLUMNS = {
     "product_id": pl.String,
     "rank": pl.Int32,
     "customer_id": pl.String,
@@ -60,41 +60,46 @@ BUYERS = {
 
 
 def batch_list(
-    model: RecommenderModel, dataset: Dataset, as_of: datetime, list_name: str, *, k: int = LONGEST
+    model: RecommenderModel,
+    dataset: Dataset,
+    as_of: datetime,
+    list_name: str,
+    *,
+    k: int = MAX_LENGTH,
 ) -> pl.DataFrame:
-    """Answer for all customers, or with a kind of `PRODUCT_LISTS` for all products.
+    """Return a list of all customers, or one of `PRODUCT_LISTS` of all products.
 
     Raises
     ------
     InvalidInput
-        If there is no such kind.
+        If there is no list of that name.
     """
-    if list_name not in (*LISTS, *PRODUCT_LISTS):
+    names = (*LISTS, *PRODUCT_LISTS)
+    if list_name not in names:
         raise InvalidInput(
-            f"list = {list_name!r} is unknown; use one of {', '.join((*LISTS, *PRODUCT_LISTS))}.",
-            field="list",
+            f"list = {list_name!r} does not exist; use one of {', '.join(names)}.", field="list"
         )
     with tempfile.TemporaryDirectory() as folder:
         publish(model, dataset, as_of, Path(folder))
-        shelf = RecommenderIndex.load(Path(folder))
+        index = RecommenderIndex.load(Path(folder))
         if list_name in LISTS:
-            return _of_customers(shelf, list_name, k, _customers(dataset, as_of))
-        return PRODUCTS[list_name](
-            shelf, min(k, COMPANIONS) if list_name != "customers_for_product" else k
-        )
+            return _customer_list(index, list_name, k, _customers(dataset, as_of))
+        length = k if list_name == "customers_for_product" else min(k, MAX_ITEMS)
+        return _PRODUCT_LISTS[list_name](index, length)
 
 
 def _customers(dataset: Dataset, as_of: datetime) -> list[str]:
-    """Return all who bought before an instant, be it nothing that could be listed."""
+    """Return all customers with orders, including those without a known product."""
     ids = dataset.known("orders", as_of).select("customer_id").drop_nulls().unique()
     return ids.sort("customer_id").collect()["customer_id"].to_list()
 
 
-def _of_customers(
-    shelf: RecommenderIndex, list_name: str, k: int, customers: list[str]
+def _customer_list(
+    index: RecommenderIndex, list_name: str, k: int, customers: list[str]
 ) -> pl.DataFrame:
-    request = ListRequest(shelf, ListQuery(list_name=list_name, k=k))
-    schema = pl.Schema(LIST | (DUE if list_name == "buy_again" else {}))
+    request = ListRequest(index, ListQuery(list_name=list_name, k=k))
+    added = REPLENISHMENT_COLUMNS if list_name == "buy_again" else {}
+    schema = pl.Schema(CUSTOMER_COLUMNS | added)
     rows = (
         (answer["customer_id"], *(item.get(name) for name in list(schema)[1:]))
         for answer in map(request.answer, customers)
@@ -104,43 +109,51 @@ def _of_customers(
 
 
 def _frame(rows: Iterable[tuple[Any, ...]], schema: Mapping[str, Any]) -> pl.DataFrame:
-    """Lay rows out part by part: as tuples all of them would take ten times the memory."""
-    left = iter(rows)
+    """Build a frame in parts, because all rows as tuples take ten times its memory."""
+    remaining = iter(rows)
     parts = [pl.DataFrame(schema=schema)]
-    while some := list(islice(left, ROWS_AT_ONCE)):
-        parts.append(pl.DataFrame(some, schema, orient="row"))
+    while part := list(islice(remaining, ROWS_AT_ONCE)):
+        parts.append(pl.DataFrame(part, schema, orient="row"))
     return pl.concat(parts)
 
 
-def _rows(
-    shelf: RecommenderIndex, answer: Callable[[str], dict[str, Any]], items: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    for product in shelf.catalogue.ids:
+def _product_rows(
+    index: RecommenderIndex,
+    answer: Callable[[str], dict[str, Any]],
+    items: str,
+    names: tuple[str, ...],
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the product and some fields of each item of its answer."""
+    for product in index.catalogue.ids:
         for item in answer(product)[items]:
-            yield product, item
+            yield (product, *(item[name] for name in names))
 
 
-def _similar(shelf: RecommenderIndex, k: int) -> pl.DataFrame:
-    rows = _rows(shelf, lambda one: goods.similar(shelf, one, k, Filters()), "items")
-    found = ((one, item["rank"], item["product_id"], item["score"]) for one, item in rows)
-    return _frame(found, SIMILAR)
+def _similar(index: RecommenderIndex, k: int) -> pl.DataFrame:
+    def answer(product: str) -> dict[str, Any]:
+        return item_to_item.similar(index, product, k, Filters())
+
+    rows = _product_rows(index, answer, "items", ("rank", "product_id", "score"))
+    return _frame(rows, SIMILAR_COLUMNS)
 
 
-def _together(shelf: RecommenderIndex, k: int) -> pl.DataFrame:
-    rows = _rows(shelf, lambda one: goods.together(shelf, [one], k, Filters()), "items")
+def _together(index: RecommenderIndex, k: int) -> pl.DataFrame:
+    def answer(product: str) -> dict[str, Any]:
+        return item_to_item.bought_together(index, [product], k, Filters())
+
     names = ("rank", "product_id", "score", "lift", "support", "confidence")
-    found = ((one, *(item[name] for name in names)) for one, item in rows)
-    return _frame(found, TOGETHER)
+    return _frame(_product_rows(index, answer, "items", names), TOGETHER_COLUMNS)
 
 
-def _customers_for(shelf: RecommenderIndex, k: int) -> pl.DataFrame:
-    rows = _rows(shelf, lambda one: goods.customers_for(shelf, one, k), "customers")
+def _customers_for(index: RecommenderIndex, k: int) -> pl.DataFrame:
+    def answer(product: str) -> dict[str, Any]:
+        return item_to_item.customers_for(index, product, k)
+
     names = ("rank", "customer_id", "score", "bought_before")
-    found = ((one, *(item[name] for name in names)) for one, item in rows)
-    return _frame(found, BUYERS)
+    return _frame(_product_rows(index, answer, "customers", names), BUYER_COLUMNS)
 
 
-PRODUCTS: dict[str, Callable[[RecommenderIndex, int], pl.DataFrame]] = {
+_PRODUCT_LISTS: dict[str, Callable[[RecommenderIndex, int], pl.DataFrame]] = {
     "similar": _similar,
     "together": _together,
     "customers_for_product": _customers_for,

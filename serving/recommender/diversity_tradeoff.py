@@ -1,7 +1,6 @@
-"""What diversity costs: the same customers' lists at several settings, laid beside what came.
+"""Trade-off between the accuracy and the diversity of lists.
 
-A shelf and the records after its instant in; one row a setting out. The benchmark and the
-notebook show it.
+An index and the records after its instant in; one row of metrics per diversity setting out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,37 +11,38 @@ import polars as pl
 from features.dataset import Dataset
 from serving.recommender.query import ListQuery
 from serving.recommender.request import ListRequest
-from serving.recommender.rerank import Layout, arrange
+from serving.recommender.rerank import Slate, rerank
 from training.models.recommender.beyond_accuracy import list_metrics
 from training.models.recommender.hits import customer_metrics, list_hits
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.inputs.interactions import interactions_at
 
 SETTINGS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
-PLACES = 10
+LENGTH = 10
 
 
 def diversity_tradeoff(
-    shelf: RecommenderIndex, dataset: Dataset, settings: Sequence[float] = SETTINGS
+    index: RecommenderIndex, dataset: Dataset, settings: Sequence[float] = SETTINGS
 ) -> pl.DataFrame:
-    """Measure lists of ten, as they are served, at each setting of diversity.
+    """Evaluate lists of ten products, as served, at each setting.
 
     Returns
     -------
     polars.DataFrame
-        diversity; NDCG@10 and recall@10 of the next basket, precision@10 of the horizon; distance
-        within a list, coverage, share of the long tail, novelty in bits; popularity and price
-        of what is shown over what the customer buys, less one (NaN without prices).
+        diversity; NDCG@10 and recall@10 of the next basket, precision@10 of the horizon; mean
+        distance within a list, coverage, share of the long tail, novelty in bits; popularity and
+        price of the listed products relative to those the customer buys, minus one (NaN without
+        prices).
     """
-    as_of = shelf.ranked.as_of
+    as_of = index.candidates.as_of
     known = interactions_at(dataset, as_of)
-    options = {"horizon_days": shelf.ranked.about["horizon_days"]}
+    options = {"horizon_days": index.candidates.about.horizon_days}
     rows = []
-    for diversity, frame in _lists(shelf, settings):
-        laid = list_hits(dataset, as_of, options, frame)
-        top = np.where(laid.shown[:, :PLACES] < known.shape[1], laid.shown[:, :PLACES], -1)
+    for diversity, frame in _lists(index, settings):
+        hits = list_hits(dataset, as_of, options, frame)
+        top = np.where(hits.shown[:, :LENGTH] < known.shape[1], hits.shown[:, :LENGTH], -1)
         accuracy = customer_metrics(dataset, as_of, options, frame)
-        beyond = list_metrics(dataset, known, laid.rows, top)
+        beyond = list_metrics(dataset, known, hits.rows, top)
         means = {name: float(np.nanmean(values)) for name, values in beyond.items()}
         rows.append(
             {
@@ -62,17 +62,18 @@ def diversity_tradeoff(
 
 
 def _lists(
-    shelf: RecommenderIndex, settings: Sequence[float]
+    index: RecommenderIndex, settings: Sequence[float]
 ) -> Iterator[tuple[float, pl.DataFrame]]:
-    """Lay every customer's candidates, which are ranked once, out at each setting."""
-    request = ListRequest(shelf, ListQuery(k=PLACES))
-    pools = {customer: request.pool(customer) for customer in shelf.customer_ids}
+    """Yield the lists of all customers at each setting; candidates are scored once."""
+    request = ListRequest(index, ListQuery(k=LENGTH))
+    candidates = {customer: request.candidates(customer) for customer in index.customer_ids}
     schema = {"customer_id": pl.String, "rank": pl.Int32, "product_id": pl.String}
+    ids = index.catalogue.ids
     for diversity in settings:
-        layout = Layout(PLACES, diversity)
+        slate = Slate(LENGTH, diversity)
         rows = []
-        for customer, pool in pools.items():
-            chosen = arrange(pool.codes, pool.scores, request.allowed, shelf.catalogue, layout)
-            shown = [shelf.catalogue.ids[int(pool.codes[at])] for at in chosen]
+        for customer, own in candidates.items():
+            chosen = rerank(own.codes, own.scores, request.allowed, index.catalogue, slate)
+            shown = [ids[int(own.codes[i])] for i in chosen]
             rows += [(customer, rank, product) for rank, product in enumerate(shown, 1)]
         yield diversity, pl.DataFrame(rows, schema, orient="row")

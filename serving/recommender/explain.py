@@ -1,234 +1,261 @@
-"""Gathers what is known of a product on a list, and has it told in words."""
+"""Explain the products of a list: collect facts about each and put them into words.
+
+A customer's scored candidates in; a reason code and sentences by product out.
+"""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.typing import Int32s
-from serving.recommender.phrases import REGULAR, Facts, sentences
-from training.models.recommender.index.association import Towards
-from training.models.recommender.index.candidate_store import Candidates
+from features.typing import Int32s, Ints
+from serving.recommender.phrases import REGULAR_BASKETS, Facts, sentences
+from training.models.recommender.index.association import BasketPartners
+from training.models.recommender.index.candidate_scoring import Candidates, group_contributions
 from training.models.recommender.index.index import RecommenderIndex
-from training.models.recommender.index.replenishment import DUE, Clock
+from training.models.recommender.index.replenishment import DUE, ReplenishmentStatus
 from training.models.recommender.ranking.attribution import EXPLAINED_GROUPS
 
-# Part of the week, or of the customer's locations, that has to be on promotion to be told.
-MOST_OF_THE_WEEK = 0.5
+# Least share of the week, or of the customer's locations, with a promotion that is mentioned.
+LEAST_PROMOTED_SHARE = 0.5
 THIS_WEEK = "_this_week"
-# What moved the ranker less than this part of what moved it most is no reason.
-LEAST_PART = 0.1
+# Least contribution of a mentioned reason group, relative to the largest.
+LEAST_CONTRIBUTION = 0.1
 NEW_DAYS = 28
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Candidates that are on a list, and what there is to tell of them.
+class ShownCandidates:
+    """Candidates on a list, with what explains them.
 
     Attributes
     ----------
     candidates
-        All of the customer's.
-    place
-        By position among the candidates, that in the others.
-    motives
-        What moved the ranker towards each, the most first.
-    clock
-        How each that was bought before stands.
+        All candidates of the customer.
+    index
+        By position among the candidates, the index in `groups` and `replenishment`.
+    groups
+        Reason groups that raise each score, in descending order.
+    replenishment
+        State of each candidate; meaningful for products bought before.
     """
 
     candidates: Candidates
-    place: dict[int, int]
-    motives: list[tuple[str, ...]]
-    clock: Clock
+    index: dict[int, int]
+    groups: list[tuple[str, ...]]
+    replenishment: ReplenishmentStatus
 
 
 @dataclass(frozen=True)
-class Bought:
-    """What a customer bought before.
+class PurchasedProducts:
+    """Products that a customer bought before.
 
     Attributes
     ----------
-    codes, regularly
-        Products, and those of them that are bought again and again.
-    kinds
-        The kind of each product.
+    codes, regular
+        Product codes, and those of them that are bought regularly.
+    categories
+        Category code of each product.
     """
 
     codes: Set[int] = frozenset()
-    regularly: Set[int] = frozenset()
-    kinds: Sequence[int] = ()
+    regular: Set[int] = frozenset()
+    categories: Sequence[int] = ()
 
 
 class Explainer:
-    """Tells why, with one basket in hand."""
+    """Explains products for one basket and location.
+
+    Parameters
+    ----------
+    partners
+        Products associated with the basket.
+    location
+        Position of the location in `PopularProducts`; -1 for the chain.
+    location_id
+        Location of the request, if any.
+    """
 
     def __init__(
-        self, shelf: RecommenderIndex, with_basket: Towards, place: int, location_id: str | None
+        self,
+        index: RecommenderIndex,
+        partners: BasketPartners,
+        location: int,
+        location_id: str | None,
     ) -> None:
-        self.shelf = shelf
-        # Where nothing was sold lately, and nothing is planned, the chain's stands in.
-        self.here = place >= 0
-        code = -1 if location_id is None else shelf.ranked.locations.get(location_id, -1)
-        plan = shelf.ranked.plan.kinds
-        self.planned = {kind for kind, of in plan.items() if code >= 0 and of.planned[code]}
-        self.plain: dict[str, list[str]] = {}
-        self.popular = set(shelf.popular.top[place].tolist())
-        speakers = zip(with_basket.codes.tolist(), with_basket.speaker.tolist(), strict=True)
-        self.basket = dict(speakers)
-        self.kinds = [(kind, f"{kind}{THIS_WEEK}") for kind in plan]
+        self.index = index
+        self.at_location = location >= 0
+        self.popular = set(index.popular.top[location].tolist())
+        strongest = zip(partners.codes.tolist(), partners.strongest.tolist(), strict=True)
+        self.basket_partner = dict(strongest)
+        kinds = index.candidates.plan.kinds
+        code = -1 if location_id is None else index.candidates.location_codes.get(location_id, -1)
+        # Kinds of promotion that are planned for the location itself, not for the chain.
+        self.planned = {
+            kind for kind, periods in kinds.items() if code >= 0 and periods.planned[code]
+        }
+        self.promotion_features = [(kind, f"{kind}{THIS_WEEK}") for kind in kinds]
+        self._by_reason: dict[str, list[str]] = {}
 
-    def bought_by(self, candidates: Candidates | None) -> Bought:
-        """Return what a customer bought."""
+    def purchased(self, candidates: Candidates | None) -> PurchasedProducts:
+        """Return the products that a customer bought before."""
         if candidates is None:
-            return Bought()
-        codes = self.shelf.code_of_row[candidates.products[candidates.own]]
-        often = candidates.features["baskets"][candidates.own] >= REGULAR
-        kinds = self.shelf.catalogue.kinds[codes]
-        return Bought(set(codes.tolist()), set(codes[often].tolist()), kinds.tolist())
+            return PurchasedProducts()
+        bought = candidates.bought_before
+        codes = self.index.code_of_row[candidates.products[bought]]
+        regular = candidates.features["baskets"][bought] >= REGULAR_BASKETS
+        categories = self.index.catalogue.categories[codes]
+        return PurchasedProducts(
+            set(codes.tolist()), set(codes[regular].tolist()), categories.tolist()
+        )
 
-    def motives(
-        self, candidates: Candidates, at: NDArray[np.int64], kind: str
+    def groups(
+        self, candidates: Candidates, positions: Ints, score_name: str
     ) -> list[tuple[str, ...]]:
-        """Name what moved the ranker towards candidates on a list of a kind, the most first."""
-        moved = self.shelf.ranked.motives(candidates, at, kind)
-        order = np.argsort(-moved, axis=1, kind="stable")
-        falling = np.take_along_axis(moved, order, axis=1)
-        counts = (falling > np.maximum(LEAST_PART * falling[:, :1], 0.0)).sum(axis=1)
+        """Return the reason groups that raise scores, in descending order of contribution.
+
+        Parameters
+        ----------
+        positions
+            Positions among the candidates.
+        score_name
+            Score that orders the list: `now`, `month` or `explore`.
+        """
+        store = self.index.candidates
+        contributions = group_contributions(store, candidates, positions, score_name)
+        order = np.argsort(-contributions, axis=1, kind="stable")
+        falling = np.take_along_axis(contributions, order, axis=1)
+        least = np.maximum(LEAST_CONTRIBUTION * falling[:, :1], 0.0)
+        counts = (falling > least).sum(axis=1)
         return [
-            tuple(EXPLAINED_GROUPS[one] for one in row[:count])
+            tuple(EXPLAINED_GROUPS[group] for group in row[:count])
             for row, count in zip(order.tolist(), counts.tolist(), strict=True)
         ]
 
     def shown(
-        self, candidates: Candidates, at: NDArray[np.int64], motives: list[tuple[str, ...]]
-    ) -> Shown:
-        """Collect what there is to tell of some of a customer's candidates.
+        self, candidates: Candidates, positions: Ints, groups: list[tuple[str, ...]]
+    ) -> ShownCandidates:
+        """Collect what explains some candidates.
 
         Parameters
         ----------
-        at
+        positions
             Positions among the candidates.
-        motives
-            What speaks for each, the most first.
+        groups
+            Reason groups of each.
         """
         state = candidates.features
-        # What was never bought has none of these; nobody asks for its clock.
-        times, elapsed = np.fmax(state["baskets"][at], 1), np.fmax(state["recency_days"][at], 0)
-        gap = self.shelf.catalogue.gap[self.shelf.code_of_row[candidates.products[at]]]
-        clock = self.shelf.rhythm.at(
-            times, elapsed, state["gap_mean"][at], gap, self.shelf.due_days
+        # Products that were never bought get placeholders; their state is not used.
+        times = np.fmax(state["baskets"][positions], 1)
+        elapsed = np.fmax(state["recency_days"][positions], 0)
+        codes = self.index.code_of_row[candidates.products[positions]]
+        status = self.index.replenishment.status(
+            times,
+            elapsed,
+            state["gap_mean"][positions],
+            self.index.catalogue.gap[codes],
+            self.index.due_days,
         )
-        place = {one: number for number, one in enumerate(at.tolist())}
-        return Shown(candidates, place, motives, clock)
+        index = {position: i for i, position in enumerate(positions.tolist())}
+        return ShownCandidates(candidates, index, groups, status)
 
-    def tell(
+    def explain(
         self,
         code: int,
-        source: str,
-        shown: Shown | None,
-        at: int,
-        bought: Bought,
+        reason: str,
+        shown: ShownCandidates | None,
+        position: int,
+        purchased: PurchasedProducts,
     ) -> dict[str, Any]:
-        """Return `reason`, a word, `explanations`, sentences, and the product's name if it has one.
+        """Return `reason`, a code, `explanations`, sentences, and the product's name if it has one.
 
         Parameters
         ----------
-        source
-            What proposed a product that is not a candidate.
-        shown, at
-            The customer's candidates on the list and the product's position among all.
-        bought
-            What the customer bought.
+        reason
+            Reason of a product that is not among the candidates.
+        shown, position
+            Candidates on the list, if the product is one, and its position among all candidates.
         """
-        name = self.shelf.catalogue.names[code]
-        of_name = {"name": name} if name else {}
-        if shown is None and not bought.codes and code not in self.basket:
-            return {"reason": source, "explanations": self._plainly(source), **of_name}
-        times, age, gap, due, new = 0, None, 0.0, False, False
-        promoted: tuple[str, ...] = ()
-        motives: tuple[str, ...] = ()
+        name = self.index.catalogue.names[code]
+        named = {"name": name} if name else {}
+        if shown is None and not purchased.codes and code not in self.basket_partner:
+            return {"reason": reason, "explanations": self._by_reason_alone(reason), **named}
+        known: dict[str, Any] = {}
         if shown is not None:
-            candidates, place = shown.candidates, shown.place[at]
-            source = self.shelf.ranked.reasons[int(candidates.source[at])]
-            state = candidates.features
-            motives = shown.motives[place]
-            new = bool(self.shelf.first_days[candidates.products[at]] <= NEW_DAYS)
-            if candidates.own[at]:
-                times = max(int(_number(state["baskets"][at])), 1)
-                gap = _number(state["gap_mean"][at])
-                age = int(_number(state["recency_days"][at]))
-                due = bool(shown.clock.states[place] == DUE)
-            promoted = self._promoted(candidates, at)
-        goes_with = like = kind = None
-        if not times and bought.codes:
-            goes_with = self._partner(code, bought)
-            like = None if goes_with is not None else self._look_alike(code, bought)
-            kind = self._kind(code, bought)
-        in_basket = self.basket.get(code)
+            candidates = shown.candidates
+            reason = self.index.candidates.about.reasons[int(candidates.generator[position])]
+            known = self._candidate_facts(shown, position)
+        is_new_to_customer = not known.get("times", 0)
+        if is_new_to_customer and purchased.codes:
+            known |= self._purchase_facts(code, purchased)
         facts = Facts(
-            source,
-            motives,
-            times,
-            age,
-            gap,
-            due,
-            code in self.popular,
-            new,
-            promoted,
-            self._named(goes_with),
-            self._named(like),
-            self._named(in_basket),
-            kind,
-            goes_with in bought.regularly or like in bought.regularly,
-            here=self.here,
-            offered_here=bool(promoted) and promoted[0] in self.planned,
+            reason,
+            popular=code in self.popular,
+            basket=self._name(self.basket_partner.get(code)),
+            at_location=self.at_location,
+            **known,
         )
-        if in_basket is not None and not times:
-            source = "basket"
-        return {"reason": source, "explanations": sentences(facts), **of_name}
+        if facts.basket is not None and is_new_to_customer:
+            reason = "basket"
+        return {"reason": reason, "explanations": sentences(facts), **named}
 
-    def _plainly(self, source: str) -> list[str]:
-        """Tell of what nothing is known but its source, which is the same each time."""
-        if source not in self.plain:
-            self.plain[source] = sentences(Facts(source, here=self.here))
-        return self.plain[source]
+    def _by_reason_alone(self, reason: str) -> list[str]:
+        """Return sentences for products of which only the reason is known; they are reused."""
+        if reason not in self._by_reason:
+            self._by_reason[reason] = sentences(Facts(reason, at_location=self.at_location))
+        return self._by_reason[reason]
 
-    def _promoted(self, candidates: Candidates, at: int) -> tuple[str, ...]:
-        """Kinds of promotion that a candidate has for most of the week."""
-        return tuple(
+    def _candidate_facts(self, shown: ShownCandidates, position: int) -> dict[str, Any]:
+        candidates, i = shown.candidates, shown.index[position]
+        promotions = tuple(
             kind
-            for kind, name in self.kinds
-            if name in candidates.features and candidates.features[name][at] >= MOST_OF_THE_WEEK
+            for kind, name in self.promotion_features
+            if name in candidates.features
+            and candidates.features[name][position] >= LEAST_PROMOTED_SHARE
         )
+        facts: dict[str, Any] = {
+            "groups": shown.groups[i],
+            "new": bool(self.index.first_days[candidates.products[position]] <= NEW_DAYS),
+            "promotions": promotions,
+            "promoted_at_location": bool(promotions) and promotions[0] in self.planned,
+        }
+        if candidates.bought_before[position]:
+            state = candidates.features
+            facts["times"] = max(int(_or_zero(state["baskets"][position])), 1)
+            facts["gap_days"] = _or_zero(state["gap_mean"][position])
+            facts["age_days"] = int(_or_zero(state["recency_days"][position]))
+            facts["due"] = bool(shown.replenishment.states[i] == DUE)
+        return facts
 
-    def _named(self, code: int | None) -> str | None:
+    def _purchase_facts(self, code: int, purchased: PurchasedProducts) -> dict[str, Any]:
+        """Relate a product that is new to the customer to the products bought before."""
+        index = self.index
+        partners = index.association.partner[index.association.span(code)]
+        partner = _first_in(partners, purchased.codes)
+        neighbour = None
+        if partner is None:
+            neighbour = _first_in(index.similar.neighbours(code)[0], purchased.codes)
+        category = int(index.catalogue.categories[code])
+        is_bought_often = category >= 0 and purchased.categories.count(category) > 1
+        return {
+            "partner": self._name(partner),
+            "neighbour": self._name(neighbour),
+            "category": index.catalogue.category_names[code] if is_bought_often else None,
+            "is_regular": partner in purchased.regular or neighbour in purchased.regular,
+        }
+
+    def _name(self, code: int | None) -> str | None:
         if code is None:
             return None
-        return self.shelf.catalogue.names[code] or self.shelf.catalogue.ids[code]
-
-    def _partner(self, code: int, bought: Bought) -> int | None:
-        """Find what the customer buys that the product is most surely bought with."""
-        partners = self.shelf.association.partner[self.shelf.association.span(code)]
-        return _first(partners, bought.codes)
-
-    def _look_alike(self, code: int, bought: Bought) -> int | None:
-        return _first(self.shelf.similar.of(code)[0], bought.codes)
-
-    def _kind(self, code: int, bought: Bought) -> str | None:
-        """Name the product's kind if the customer buys several of it."""
-        kind = int(self.shelf.catalogue.kinds[code])
-        several = kind >= 0 and bought.kinds.count(kind) > 1
-        return self.shelf.catalogue.kind_names[code] if several else None
+        return self.index.catalogue.names[code] or self.index.catalogue.ids[code]
 
 
-def _number(value: np.float32) -> float:
-    """Return a plain number, zero for none."""
+def _or_zero(value: np.float32) -> float:
+    """Return a float, zero for NaN."""
     return 0.0 if value != value else float(value)
 
 
-def _first(wanted: Int32s, among: Set[int]) -> int | None:
-    """Return the first of the wanted that is among others."""
-    return next((one for one in wanted.tolist() if one in among), None)
+def _first_in(codes: Int32s, members: Set[int]) -> int | None:
+    """Return the first of the codes that is a member."""
+    return next((code for code in codes.tolist() if code in members), None)

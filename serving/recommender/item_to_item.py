@@ -1,6 +1,6 @@
-"""Lists about products: what is alike, what goes together, and who will buy.
+"""Lists about products: similar products, products bought together, likely buyers.
 
-A shelf and products in, items out; serving and batch both ask here.
+An index and products in; items of an answer out.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ import numpy as np
 from features.errors import NotFound
 from features.typing import Floats
 from serving.recommender.query import Filters
-from serving.recommender.rerank import Layout, arrange
-from training.models.recommender.index.association import Towards
+from serving.recommender.rerank import Slate, rerank
+from training.models.recommender.index.association import BasketPartners
 from training.models.recommender.index.index import RecommenderIndex
 
 
-def known(shelf: RecommenderIndex, product_id: str, field: str) -> int:
+def product_code(index: RecommenderIndex, product_id: str, field: str) -> int:
     """Return a product's code.
 
     Raises
@@ -24,7 +24,7 @@ def known(shelf: RecommenderIndex, product_id: str, field: str) -> int:
     NotFound
         If the product is not in the catalogue and was never sold.
     """
-    code = shelf.catalogue.codes.get(product_id)
+    code = index.catalogue.codes.get(product_id)
     if code is None:
         raise NotFound(
             f"{field} = {product_id!r} is not in the catalogue and was never sold; leave it out.",
@@ -33,46 +33,48 @@ def known(shelf: RecommenderIndex, product_id: str, field: str) -> int:
     return code
 
 
-def similar(shelf: RecommenderIndex, product_id: str, k: int, filters: Filters) -> dict[str, Any]:
-    """List what can stand for a product, the most alike first."""
-    code = known(shelf, product_id, "product_id")
-    others, likeness = shelf.similar.of(code)
-    shown = np.flatnonzero(filters.allowed(shelf.catalogue)[others])[:k].tolist()
-    bought = int(shelf.catalogue.frame.item(code, "buyers")) > 0
+def similar(index: RecommenderIndex, product_id: str, k: int, filters: Filters) -> dict[str, Any]:
+    """List substitutes of a product, the most similar first."""
+    code = product_code(index, product_id, "product_id")
+    neighbours, similarity = index.similar.neighbours(code)
+    shown = np.flatnonzero(filters.allowed(index.catalogue)[neighbours])[:k].tolist()
+    has_buyers = int(index.catalogue.frame.item(code, "buyers")) > 0
     return {
         "product_id": product_id,
-        "basis": "history" if bought else "attributes",
+        "basis": "history" if has_buyers else "attributes",
         "items": [
-            {"rank": rank, **named(shelf, int(others[at])), "score": float(likeness[at])}
-            for rank, at in enumerate(shown, 1)
+            {"rank": rank, **id_and_name(index, int(neighbours[i])), "score": float(similarity[i])}
+            for rank, i in enumerate(shown, 1)
         ],
     }
 
 
-def together(
-    shelf: RecommenderIndex, basket: Sequence[str], k: int, filters: Filters
+def bought_together(
+    index: RecommenderIndex, basket: Sequence[str], k: int, filters: Filters
 ) -> dict[str, Any]:
-    """List what is bought with the products of a basket, the likeliest to be wanted first.
+    """List products associated with those of a basket, in descending order of probability.
 
-    Only what goes with them significantly: where nothing does, the list is empty.
+    The list is empty if there is no significant association.
     """
-    codes = np.unique([known(shelf, one, f"product_ids[{at}]") for at, one in enumerate(basket)])
-    found = shelf.association.towards(codes)
-    scores = completing(shelf, found)
-    allowed = filters.allowed(shelf.catalogue)
+    codes = np.unique(
+        [product_code(index, product, f"product_ids[{i}]") for i, product in enumerate(basket)]
+    )
+    partners = index.association.basket_partners(codes)
+    scores = basket_probabilities(index, partners)
+    allowed = filters.allowed(index.catalogue)
     allowed[codes] = False
-    layout = Layout(k, allow_adjacent_category=True)
-    chosen = arrange(found.codes, scores, allowed, shelf.catalogue, layout)
-    association = shelf.association
+    slate = Slate(k, allow_adjacent_category=True)
+    chosen = rerank(partners.codes, scores, allowed, index.catalogue, slate)
+    association = index.association
     items = []
-    for rank, at in enumerate(chosen, 1):
-        pair = int(found.pair[at])
+    for rank, i in enumerate(chosen, 1):
+        pair = int(partners.pair[i])
         items.append(
             {
                 "rank": rank,
-                **named(shelf, int(found.codes[at])),
-                "score": float(scores[at]),
-                "with_product_id": shelf.catalogue.ids[int(found.speaker[at])],
+                **id_and_name(index, int(partners.codes[i])),
+                "score": float(scores[i]),
+                "with_product_id": index.catalogue.ids[int(partners.strongest[i])],
                 "lift": float(association.lift[pair]),
                 "support": float(association.support[pair]),
                 "confidence": float(association.confidence[pair]),
@@ -81,26 +83,27 @@ def together(
     return {"product_ids": list(basket), "basis": "baskets", "items": items}
 
 
-def completing(shelf: RecommenderIndex, found: Towards) -> Floats:
-    """Estimate the chance that the basket's owner wants each product too: share times lift."""
-    share = np.maximum(shelf.popular.share[found.codes], 1e-6)
-    return np.minimum(share.astype(np.float64) * np.exp(found.weight), 1.0)
+def basket_probabilities(index: RecommenderIndex, partners: BasketPartners) -> Floats:
+    """Estimate the probability that a basket also holds each partner: popularity times lift."""
+    share = np.maximum(index.popular.share[partners.codes], 1e-6)
+    return np.minimum(share.astype(np.float64) * np.exp(partners.weight), 1.0)
 
 
-def customers_for(shelf: RecommenderIndex, product_id: str, k: int) -> dict[str, Any]:
+def customers_for(index: RecommenderIndex, product_id: str, k: int) -> dict[str, Any]:
     """List the customers likeliest to buy a product within the horizon."""
-    code = known(shelf, product_id, "product_id")
-    buyers = shelf.buyers
+    code = product_code(index, product_id, "product_id")
+    buyers = index.buyers
     span = buyers.span(code)
-    columns = (buyers.customer[span][:k], buyers.chance[span][:k], buyers.again[span][:k])
+    columns = (buyers.customer, buyers.probability, buyers.bought_before)
+    rows = zip(*(values[span][:k] for values in columns), strict=True)
     customers = [
         {
             "rank": rank,
-            "customer_id": shelf.customer_ids[int(row)],
-            "score": float(chance),
-            "bought_before": bool(again),
+            "customer_id": index.customer_ids[int(row)],
+            "score": float(probability),
+            "bought_before": bool(bought_before),
         }
-        for rank, (row, chance, again) in enumerate(zip(*columns, strict=True), 1)
+        for rank, (row, probability, bought_before) in enumerate(rows, 1)
     ]
     return {
         "product_id": product_id,
@@ -109,7 +112,7 @@ def customers_for(shelf: RecommenderIndex, product_id: str, k: int) -> dict[str,
     }
 
 
-def named(shelf: RecommenderIndex, code: int) -> dict[str, str]:
-    """Give a product's id, and its name where it has one."""
-    name = shelf.catalogue.names[code]
-    return {"product_id": shelf.catalogue.ids[code], **({"name": name} if name else {})}
+def id_and_name(index: RecommenderIndex, code: int) -> dict[str, str]:
+    """Return a product's id, and its name if it has one."""
+    name = index.catalogue.names[code]
+    return {"product_id": index.catalogue.ids[code], **({"name": name} if name else {})}

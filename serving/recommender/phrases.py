@@ -1,29 +1,35 @@
-"""Why a product is on a list, in words: all sentences stand here.
+"""Sentences that explain why a product is on a list.
 
-Facts of a customer and a product in, sentences out. What moved the ranker, and else what
-proposed the product, says which facts are told first.
+Facts about a customer and a product in; sentences out. The reason groups that contribute most to
+the score, or else the candidate generator, decide which facts are stated.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-# What is told of what moved the ranker: facts, the first that holds.
-BY_MOTIVE: dict[str, tuple[str, ...]] = {
-    "repeat": ("rhythm",),
-    "cadence": ("due", "rhythm"),
-    "category": ("taste",),
+# By reason group, the phrases that explain it; the first that applies is used.
+PHRASES_OF_GROUP: dict[str, tuple[str, ...]] = {
+    "repeat": ("cadence",),
+    "cadence": ("due", "cadence"),
+    "category": ("category",),
     "neighbours": ("similar", "neighbours"),
     "popular": ("popular",),
     "new": ("new",),
-    "promotion": ("offer",),
+    "promotion": ("promotion",),
 }
-# What is told of what a source proposed; its motive, if it is one of its own.
-BY_SOURCE: dict[str, tuple[str, ...]] = {
-    "repeat": ("rhythm",),
-    "similar": ("similar", "taste", "neighbours"),
+# Groups that explain only products of the generator with this reason, by a phrase of their own.
+GENERATOR_OF_GROUP = {
+    "seasonal": "seasonal",
+    "popular_at_location": "popular_here",
+    "popular_in_segment": "popular_alike",
+}
+# By reason of the candidate generator, the phrases used if no group has one.
+PHRASES_OF_REASON: dict[str, tuple[str, ...]] = {
+    "repeat": ("cadence",),
+    "similar": ("similar", "category", "neighbours"),
     "neighbours": ("similar", "neighbours"),
-    "same_kind": ("taste", "similar"),
+    "same_kind": ("category", "similar"),
     "seasonal": ("seasonal",),
     "popular": ("popular",),
     "popular_here": ("popular_at_location",),
@@ -32,185 +38,186 @@ BY_SOURCE: dict[str, tuple[str, ...]] = {
     "basket": ("basket",),
     "pinned": ("pinned",),
 }
-OF_SOURCE = {
-    "seasonal": "seasonal",
-    "popular_at_location": "popular_here",
-    "popular_in_segment": "popular_alike",
-}
-MOST_SENTENCES = 2
-# From so many baskets on a customer buys a product, rather than has bought it.
-REGULAR = 3
+MAX_SENTENCES = 2
+# Baskets from which on purchases of a product count as regular.
+REGULAR_BASKETS = 3
 
-# What is said where nothing more is known.
-PLAINLY = {True: "you buy this", False: "customers who buy what you buy choose this"}
+NEIGHBOURS = "customers who buy what you buy choose this"
+# Used if no other phrase applies, by whether the customer bought the product before.
+DEFAULT = {True: "you buy this", False: NEIGHBOURS}
 
-PROMOTED = {
+PROMOTIONS = {
     "display": "on display {here}this week",
     "mailer": "in this week's leaflet",
     "discount": "reduced {here}this week",
 }
+OTHER_PROMOTION = "on offer {here}this week"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one product on one customer's list.
+    """What is known about one product on one customer's list.
 
     Attributes
     ----------
-    source
-        What proposed it.
-    motives
-        What moved the ranker towards it, the most first; none if that is not known.
+    reason
+        Reason of the candidate generator.
+    groups
+        Reason groups that raise the score, in descending order; empty if unknown.
     times, age_days, gap_days
-        How often the customer bought it, how long ago, and every how many days.
+        Baskets of the customer with the product, days since the last, mean days between them.
     due
-        Whether it is wanted about now, by the customer's and the product's rhythm.
+        Whether a repurchase is due.
     popular, new
-        Whether it is among what most buy; whether it was first sold within four weeks.
-    promoted
-        Kinds of promotion that it has.
-    goes_with, like
-        Name of a product that the customer bought and that it is bought with, or can stand for.
-    often
-        Whether they buy that product again and again.
+        Whether it is among the most popular products; whether it was first sold recently.
+    promotions
+        Kinds of its promotions.
+    partner, neighbour
+        Name of an associated or a similar product that the customer bought.
+    is_regular
+        Whether the customer buys that product regularly.
     basket
-        Name of the product in today's basket that it goes with.
-    kind
-        Name of its kind, where the customer buys of it.
-    here, offered_here
-        Whether what is popular is so at the location asked about; whether that location has
-        promotions of its own of the first kind of `promoted`.
+        Name of an associated product in the basket.
+    category
+        Name of its category, if the customer buys from it.
+    at_location, promoted_at_location
+        Whether `popular` refers to a location, and whether the first promotion does.
     """
 
-    source: str
-    motives: tuple[str, ...] = ()
+    reason: str
+    groups: tuple[str, ...] = ()
     times: int = 0
     age_days: int | None = None
     gap_days: float = 0.0
     due: bool = False
     popular: bool = False
     new: bool = False
-    promoted: tuple[str, ...] = ()
-    goes_with: str | None = None
-    like: str | None = None
+    promotions: tuple[str, ...] = ()
+    partner: str | None = None
+    neighbour: str | None = None
     basket: str | None = None
-    kind: str | None = None
-    often: bool = False
-    here: bool = False
-    offered_here: bool = False
+    category: str | None = None
+    is_regular: bool = False
+    at_location: bool = False
+    promoted_at_location: bool = False
 
 
 def sentences(facts: Facts) -> list[str]:
-    """Tell one or two reasons: what speaks for the product, then what is news about it."""
-    return list(_told(facts))
+    """Return one or two sentences, the most important first."""
+    return list(_sentences(facts))
 
 
 @lru_cache(maxsize=4096)
-def _told(facts: Facts) -> tuple[str, ...]:
-    found: list[str] = []
-    for groups in _order(facts):
-        said = _first_that_holds(facts, groups)
-        if said and said not in found:
-            found.append(said)
-        if len(found) == MOST_SENTENCES:
+def _sentences(facts: Facts) -> tuple[str, ...]:
+    chosen: list[str] = []
+    for phrases in _phrases(facts):
+        sentence = _first_that_applies(facts, phrases)
+        if sentence and sentence not in chosen:
+            chosen.append(sentence)
+        if len(chosen) == MAX_SENTENCES:
             break
-    if not found:
-        groups = BY_SOURCE.get(facts.source, ("neighbours",))
-        found = [
-            _first_that_holds(facts, groups) or PLAINLY[facts.times > 0 or facts.source == "repeat"]
-        ]
-    offer = _offer(facts) if "promotion" in facts.motives else None
-    if offer and offer not in found:
-        # That something is on offer is news; that it is bought often is not.
-        found[-1] = offer
-    return tuple(found)
+    if not chosen:
+        phrases = PHRASES_OF_REASON.get(facts.reason, ("neighbours",))
+        default = DEFAULT[facts.times > 0 or facts.reason == "repeat"]
+        chosen = [_first_that_applies(facts, phrases) or default]
+    promotion = _promotion(facts) if "promotion" in facts.groups else None
+    if promotion and promotion not in chosen:
+        # A promotion is news to the customer, and replaces the less important sentence.
+        chosen[-1] = promotion
+    return tuple(chosen)
 
 
-def _order(facts: Facts) -> list[tuple[str, ...]]:
-    """Facts that may be told, by what moved the ranker, what is in the basket before all."""
-    found: list[tuple[str, ...]] = [("basket",)] if facts.basket else []
-    for motive in facts.motives:
-        if motive not in OF_SOURCE:
-            found.append(BY_MOTIVE[motive])
-        elif facts.source == OF_SOURCE[motive]:
-            found.append((motive,))
-    return found
+def _phrases(facts: Facts) -> list[tuple[str, ...]]:
+    """Return alternatives of phrases in order: the basket, then groups by contribution."""
+    phrases: list[tuple[str, ...]] = [("basket",)] if facts.basket else []
+    for group in facts.groups:
+        if group not in GENERATOR_OF_GROUP:
+            phrases.append(PHRASES_OF_GROUP[group])
+        elif facts.reason == GENERATOR_OF_GROUP[group]:
+            phrases.append((group,))
+    return phrases
 
 
-def _first_that_holds(facts: Facts, groups: tuple[str, ...]) -> str | None:
-    return next((said for group in groups if (said := TOLD[group](facts))), None)
+def _first_that_applies(facts: Facts, phrases: tuple[str, ...]) -> str | None:
+    sentences = (PHRASES[phrase](facts) for phrase in phrases)
+    return next((sentence for sentence in sentences if sentence), None)
 
 
-def days(count: float) -> str:
-    """Name a number of days, in weeks where it is long."""
-    whole = max(1, round(count))
-    if whole >= 28:
-        return f"{round(whole / 7)} weeks"
-    return f"{whole} days" if whole > 1 else "day"
+def describe_days(count: float) -> str:
+    """Return a number of days in words, in weeks from 28 days on."""
+    days = max(1, round(count))
+    if days >= 28:
+        return f"{round(days / 7)} weeks"
+    return f"{days} days" if days > 1 else "day"
 
 
-def _rhythm(facts: Facts) -> str | None:
-    if facts.times >= REGULAR and facts.gap_days > 0:
-        return f"you buy this every {days(facts.gap_days)}"
-    return _habit(facts)
+def _cadence(facts: Facts) -> str | None:
+    if facts.times >= REGULAR_BASKETS and facts.gap_days > 0:
+        return f"you buy this every {describe_days(facts.gap_days)}"
+    return _last_purchase(facts)
 
 
-def _habit(facts: Facts) -> str | None:
+def _last_purchase(facts: Facts) -> str | None:
     if not facts.times or facts.age_days is None:
         return None
-    if facts.times >= REGULAR and facts.gap_days == 0:
+    if facts.times >= REGULAR_BASKETS and facts.gap_days == 0:
         return f"you bought this {facts.times} times"
     if facts.age_days <= 1:
         return "you bought this yesterday"
-    return f"you bought this {days(facts.age_days)} ago"
+    return f"you bought this {describe_days(facts.age_days)} ago"
 
 
-def _offer(facts: Facts) -> str | None:
-    if not facts.promoted:
+def _promotion(facts: Facts) -> str | None:
+    if not facts.promotions:
         return None
-    said = PROMOTED.get(facts.promoted[0], "on offer {here}this week")
-    return said.format(here="here " if facts.offered_here else "")
+    sentence = PROMOTIONS.get(facts.promotions[0], OTHER_PROMOTION)
+    return sentence.format(here="here " if facts.promoted_at_location else "")
 
 
 def _similar(facts: Facts) -> str | None:
-    which = "which you buy" if facts.often else "which you bought"
-    if facts.goes_with:
-        return f"goes with {facts.goes_with}, {which}"
-    if facts.like:
-        return f"like {facts.like}, {which}"
+    verb = "which you buy" if facts.is_regular else "which you bought"
+    if facts.partner:
+        return f"goes with {facts.partner}, {verb}"
+    if facts.neighbour:
+        return f"like {facts.neighbour}, {verb}"
     return None
 
 
-def _taste(facts: Facts) -> str | None:
-    return f"you often buy {facts.kind}" if facts.kind and not facts.times else None
-
-
-def _neighbours(facts: Facts) -> str | None:
-    return None if facts.times else "customers who buy what you buy choose this"
+def _category(facts: Facts) -> str | None:
+    return f"you often buy {facts.category}" if facts.category and not facts.times else None
 
 
 def _due(facts: Facts) -> str | None:
-    return "about time again" if facts.due and facts.times >= REGULAR else None
+    return "about time again" if facts.due and facts.times >= REGULAR_BASKETS else None
 
 
 def _popular(facts: Facts) -> str | None:
-    if facts.times or not (facts.popular or facts.source == "popular"):
+    if facts.times or not (facts.popular or facts.reason == "popular"):
         return None
-    return "popular here now" if facts.here else "popular now"
+    return "popular here now" if facts.at_location else "popular now"
 
 
-TOLD: dict[str, Callable[[Facts], str | None]] = {
-    "rhythm": _rhythm,
+def _basket(facts: Facts) -> str | None:
+    return f"goes with {facts.basket} in the basket" if facts.basket else None
+
+
+def _if_new_to_customer(sentence: str) -> Callable[[Facts], str | None]:
+    return lambda facts: None if facts.times else sentence
+
+
+# Each phrase returns a sentence, or None if it does not apply.
+PHRASES: dict[str, Callable[[Facts], str | None]] = {
+    "cadence": _cadence,
     "due": _due,
-    "offer": _offer,
+    "promotion": _promotion,
     "similar": _similar,
-    "taste": _taste,
-    "neighbours": _neighbours,
+    "category": _category,
+    "neighbours": _if_new_to_customer(NEIGHBOURS),
     "popular": _popular,
-    "seasonal": lambda facts: None if facts.times else "of the season",
-    "popular_at_location": lambda facts: None if facts.times else "popular where you shop",
-    "popular_in_segment": lambda facts: None if facts.times else "popular with customers like you",
+    "seasonal": _if_new_to_customer("of the season"),
+    "popular_at_location": _if_new_to_customer("popular where you shop"),
+    "popular_in_segment": _if_new_to_customer("popular with customers like you"),
     "new": lambda facts: "new in the range" if facts.new and not facts.times else None,
-    "basket": lambda facts: f"goes with {facts.basket} in the basket" if facts.basket else None,
+    "basket": _basket,
     "pinned": lambda _: "chosen for this place",
 }

@@ -1,9 +1,9 @@
-"""A list for a customer who comes with their own orders, known to the records or not.
+"""Candidates of a customer whose orders come with the request.
 
-Posted orders and a shelf in; candidates with scores out, as the published ones have them. No
-ranker speaks: what was bought is weighed by how often and lately, as the features of training
-have it, and by this week's promotions; what is new by how popular it is, the more so the more
-the customer buys of its kind and of what it is bought together with.
+Posted orders and an index in; scored candidates out, in the form of published ones. The learned
+ranker is not used. Products bought before are scored by how often and how recently they were
+bought, with the features of training, and by promotions of the week. New products are scored by
+popularity, by the customer's affinity for their category and by association with purchases.
 """
 
 from collections.abc import Mapping
@@ -19,152 +19,171 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.interactions.builder import baskets, interactions
-from features.typing import Floats, Int32s
-from training.models.recommender.index.candidate_store import Candidates
+from features.typing import Bools, Floats, Int32s, Ints
+from training.models.recommender.index.candidate_scoring import Candidates
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.ranking.attribution import GROUP_OF_REASON
 
-# The square root of how much more a promotion sells ranks best: on the bundled data .215 NDCG of
-# the next basket, against .209 without and .200 with all of it.
-OF_PROMOTION = 0.5
-# So far the customer's taste for a kind counts: .036 of ten new products were bought, against
-# .034 of the most popular.
-OF_KIND = 0.25
-# Baskets' worth of the average customer that a taste for kinds begins with.
-PRIOR = 2.0
+# Exponent of the promotion's sales factor. On the bundled data .5 gives an NDCG of the next basket
+# of .215, against .209 without promotions and .200 with an exponent of 1.
+PROMOTION_EXPONENT = 0.5
+# Exponent of the category affinity. On the bundled data .036 of ten new products were bought,
+# against .034 of the most popular products.
+CATEGORY_EXPONENT = 0.25
+# Shrinkage of the category affinity towards the average customer, in baskets.
+PRIOR_BASKETS = 2.0
 MOST_NEW = 300
 
-SOURCES = ("repeat", "popular", "same_kind")
-PAIR = ("baskets", "decay_basket", "recency_days", "gap_mean")
+REASONS = ("repeat", "popular", "same_kind")
+PAIR_FEATURES = ("baskets", "decay_basket", "recency_days", "gap_mean")
 
 
 @dataclass(frozen=True)
-class Posted:
-    """One customer's orders up to an instant.
+class PostedOrders:
+    """Orders of one customer before an instant.
 
     Attributes
     ----------
     baskets
-        How many there are.
-    bought
-        One row a product: product_id and the features `PAIR`.
+        Number of baskets.
+    products
+        One row per product: product_id and the columns `PAIR_FEATURES`.
     location_id
-        Where the last was bought, if that was said.
+        Location of the last order that names one.
     """
 
     baskets: int
-    bought: pl.DataFrame
+    products: pl.DataFrame
     location_id: str | None
 
 
-def read(orders: pl.DataFrame, as_of: datetime) -> dict[str, Posted]:
-    """Describe each customer's orders, by customer_id.
+def read(orders: pl.DataFrame, as_of: datetime) -> dict[str, PostedOrders]:
+    """Summarise the orders of each customer, by customer_id.
 
     Parameters
     ----------
     orders
-        The canonical table, null where a thing was not said.
+        The canonical table, with nulls for missing values.
     """
     table = nw.from_native(orders.drop_nulls("product_id").lazy())
     dataset = Dataset("posted", "posted", {"orders": table})
-    pairs = interactions(dataset, as_of).select("customer_id", "product_id", *PAIR)
-    bought = pairs.sort("customer_id", "product_id").collect().to_polars()
+    pairs = interactions(dataset, as_of).select("customer_id", "product_id", *PAIR_FEATURES)
+    products = pairs.sort("customer_id", "product_id").collect().to_polars()
     counts = baskets(dataset, as_of).collect().to_polars().group_by("customer_id").len()
     last = orders.drop_nulls("location_id").sort("ts").group_by("customer_id").last()
-    places = dict(last.select("customer_id", "location_id").iter_rows())
-    number = dict(counts.iter_rows())
+    locations = dict(last.select("customer_id", "location_id").iter_rows())
+    count = dict(counts.iter_rows())
     return {
-        str(customer): Posted(number[customer], rows, places.get(customer))
-        for (customer,), rows in bought.group_by("customer_id")
+        str(customer): PostedOrders(count[customer], rows, locations.get(customer))
+        for (customer,), rows in products.group_by("customer_id")
     }
 
 
-def candidates(
-    shelf: RecommenderIndex, posted: Posted, at: datetime, location_id: str | None
+def posted_candidates(
+    index: RecommenderIndex, orders: PostedOrders, at: datetime, location_id: str | None
 ) -> Candidates:
-    """Weigh what a customer bought, and what goes with it, for a moment and a place.
-
-    Products of which the shelf knows nothing are left out.
-    """
-    ranked = shelf.ranked
-    rows = [ranked.product_codes.get(one, -1) for one in posted.bought.get_column("product_id")]
-    known = np.array(rows, np.int64) >= 0
-    own = np.array(rows, np.int64)[known]
+    """Score bought and new products at a time and location; unknown products are left out."""
+    store = index.candidates
+    rows = np.array(
+        [store.product_rows.get(product, -1) for product in orders.products["product_id"]],
+        np.int64,
+    )
+    known = rows >= 0
+    bought = rows[known]
     state = {
-        name: posted.bought.get_column(name).fill_null(np.nan).to_numpy()[known] for name in PAIR
+        name: orders.products.get_column(name).fill_null(np.nan).to_numpy()[known]
+        for name in PAIR_FEATURES
     }
-    new, wanted, liked = _new(shelf, shelf.code_of_row[own], state["decay_basket"])
-    cols = np.concatenate([own, new])
-    is_own = np.arange(len(cols)) < len(own)
-    nothing = np.full(len(new), np.nan)
+    decay = state["decay_basket"]
+    new, new_scores, is_affine = _new_products(index, index.code_of_row[bought], decay)
+    products = np.concatenate([bought, new])
+    bought_before = np.arange(len(products)) < len(bought)
+    missing = np.full(len(new), np.nan)
     features: dict[str, Any] = {
-        name: np.concatenate([values, nothing]).astype(np.float32) for name, values in state.items()
+        name: np.concatenate([values, missing]).astype(np.float32) for name, values in state.items()
     }
-    features |= _promotions(shelf, cols, to_day(at), location_id or posted.location_id)
-    often = state["decay_basket"] * (1.0 + worth(features, len(cols))[is_own]) ** OF_PROMOTION
-    chance = np.concatenate([often / (1.0 + often), wanted])
-    repeat, popular, same_kind = (shelf.ranked.reasons.index(one) for one in SOURCES)
-    source = np.concatenate([np.full(len(own), repeat), np.where(liked, same_kind, popular)])
-    by_kind = {"now": chance, "month": chance, "explore": np.where(is_own, np.nan, chance)}
-    nothing_laid = np.zeros((len(cols), 0), np.float32)
-    return Candidates(-1, cols, by_kind, is_own, source.astype(np.int8), features, nothing_laid)
+    features |= _promotions(index, products, to_day(at), location_id or orders.location_id)
+    uplift = promotion_uplift(features, len(products))[bought_before]
+    odds = decay * (1.0 + uplift) ** PROMOTION_EXPONENT
+    score = np.concatenate([odds / (1.0 + odds), new_scores])
+    repeat, popular, same_kind = (store.about.reasons.index(reason) for reason in REASONS)
+    generator = np.concatenate(
+        [np.full(len(bought), repeat), np.where(is_affine, same_kind, popular)]
+    )
+    scores = {"now": score, "month": score, "explore": np.where(bought_before, np.nan, score)}
+    no_context = np.zeros((len(products), 0), np.float32)
+    return Candidates(
+        -1, products, scores, bought_before, generator.astype(np.int8), features, no_context
+    )
 
 
-def motives(
-    shelf: RecommenderIndex, found: Candidates, at: NDArray[np.int64]
+def reason_groups(
+    index: RecommenderIndex, candidates: Candidates, positions: Ints
 ) -> list[tuple[str, ...]]:
-    """Name what speaks for some of the candidates."""
-    promoted = worth(found.features, len(found.products)) > 0
-    said: list[tuple[str, ...]] = []
-    for one in at.tolist():
-        motive = GROUP_OF_REASON[shelf.ranked.reasons[int(found.source[one])]]
-        offer = found.own[one] and promoted[one]
-        said.append((motive, "promotion") if offer else (motive,))
-    return said
+    """Return the reason groups of some posted candidates."""
+    promoted = promotion_uplift(candidates.features, len(candidates.products)) > 0
+    groups: list[tuple[str, ...]] = []
+    for position in positions.tolist():
+        reason = index.candidates.about.reasons[int(candidates.generator[position])]
+        group = GROUP_OF_REASON[reason]
+        is_promoted = candidates.bought_before[position] and promoted[position]
+        groups.append((group, "promotion") if is_promoted else (group,))
+    return groups
 
 
-def worth(features: Mapping[str, NDArray[Any]], size: int) -> Floats:
-    """How much more each candidate sells for being promoted where and when it is shown."""
-    kinds = [values for name, values in features.items() if name.endswith("_uplift")]
-    return np.asarray(np.max([np.zeros(size), *kinds], axis=0), np.float64)
+def promotion_uplift(features: Mapping[str, NDArray[Any]], size: int) -> Floats:
+    """Return the largest sales uplift of each candidate's promotions, zero without any."""
+    uplifts = [values for name, values in features.items() if name.endswith("_uplift")]
+    return np.asarray(np.max([np.zeros(size), *uplifts], axis=0), np.float64)
 
 
-def _new(
-    shelf: RecommenderIndex, codes: Int32s, often: Floats
-) -> tuple[NDArray[np.int64], Floats, NDArray[np.bool_]]:
-    """Find popular products that go with what a customer buys, which they never bought.
+def _new_products(
+    index: RecommenderIndex, codes: Int32s, decay: Floats
+) -> tuple[Ints, Floats, Bools]:
+    """Score popular products that a customer never bought.
+
+    Parameters
+    ----------
+    codes, decay
+        Products that the customer bought, and their decayed numbers of baskets.
 
     Returns
     -------
     tuple
-        Rows of what is ranked, the chance of each, and whether its kind is bought more than
-        others buy it.
+        Product rows, scores, and whether the customer's affinity for the category is above
+        average.
     """
-    kinds, share = shelf.catalogue.kinds + 1, shelf.popular.share.astype(np.float64)
-    size = int(kinds.max(initial=0)) + 1
-    usual = np.bincount(kinds, weights=share, minlength=size)
+    categories = index.catalogue.categories + 1
+    share = index.popular.share.astype(np.float64)
+    size = int(categories.max(initial=0)) + 1
+    usual = np.bincount(categories, weights=share, minlength=size)
     usual = usual / max(usual.sum(), 1e-9)
-    mine = np.bincount(kinds[codes], weights=often, minlength=size)
-    lift = (mine + PRIOR * usual) / ((mine.sum() + PRIOR) * np.maximum(usual, 1e-9))
-    # Products without a kind are of none.
-    lift[0] = 1.0
-    # What goes with it adds a tenth to the new products that are bought: .040 of ten, from .036.
-    score = share * lift[kinds] ** OF_KIND * (1.0 + shelf.association.of_all(codes))
+    own = np.bincount(categories[codes], weights=decay, minlength=size)
+    affinity = (own + PRIOR_BASKETS * usual) / (
+        (own.sum() + PRIOR_BASKETS) * np.maximum(usual, 1e-9)
+    )
+    # Products without a category have no affinity.
+    affinity[0] = 1.0
+    # Association raises the share of ten new products that are bought from .036 to .040.
+    association = 1.0 + index.association.total_weights(codes)
+    score = share * affinity[categories] ** CATEGORY_EXPONENT * association
     score[codes] = 0.0
     best = np.lexsort((np.arange(len(score)), -score))[:MOST_NEW]
-    row = np.array([shelf.ranked.product_codes.get(shelf.catalogue.ids[one], -1) for one in best])
-    kept = (row >= 0) & (score[best] > 0)
+    ids = index.catalogue.ids
+    rows = np.array([index.candidates.product_rows.get(ids[code], -1) for code in best])
+    kept = (rows >= 0) & (score[best] > 0)
     return (
-        row[kept].astype(np.int64),
+        rows[kept].astype(np.int64),
         np.minimum(score[best][kept], 0.999),
-        lift[kinds[best]][kept] > 1,
+        affinity[categories[best]][kept] > 1,
     )
 
 
 def _promotions(
-    shelf: RecommenderIndex, cols: NDArray[np.int64], day: int, location_id: str | None
+    index: RecommenderIndex, products: Ints, day: int, location_id: str | None
 ) -> dict[str, Any]:
-    place = -1 if location_id is None else shelf.ranked.locations.get(location_id, -1)
-    where = np.full((len(cols), 1), place, np.int64)
-    weights = np.ones((len(cols), 1), np.float32)
-    return shelf.ranked.plan.exposure(where, weights, cols, day)
+    store = index.candidates
+    location = -1 if location_id is None else store.location_codes.get(location_id, -1)
+    codes = np.full((len(products), 1), location, np.int64)
+    weights = np.ones((len(products), 1), np.float32)
+    return store.plan.exposure(codes, weights, products, day)

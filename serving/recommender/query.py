@@ -1,4 +1,4 @@
-"""The kinds of list that a customer can be shown, and what may be wished of one."""
+"""Lists that a customer can be shown, and the options of a request for one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from training.models.recommender.index.catalogue import LEVELS, Catalogue
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.inputs.promotions import MAX_AHEAD_DAYS
 
-# By kind of list, what it is ranked by; what is popular is nobody's own.
+# The ranker's score that orders each list; popular products do not depend on the customer.
 RANKED_BY: Mapping[str, str | None] = {
     "for_you": "now",
     "this_month": "month",
@@ -22,23 +22,23 @@ RANKED_BY: Mapping[str, str | None] = {
     "popular": None,
 }
 LISTS = tuple(RANKED_BY)
-LONGEST = 100
+MAX_LENGTH = 100
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What may be shown at all.
+    """Constraints on the products of a list.
 
     Attributes
     ----------
     exclude_product_ids
-        Products that are not shown.
+        Products to leave out.
     only, exclude
-        Names of groups by level: products of no other groups, and products of none of these.
+        Names of groups by level: only products of these groups, no products of these groups.
     max_price
-        Products that cost more, or of which the price is not known, are not shown.
+        Highest price; products without a known price are left out.
     location_id
-        Where the products have to be in stock, as far as stock is known; anywhere by default.
+        Location where products must be in stock, as far as stock is known; by default anywhere.
     """
 
     exclude_product_ids: Sequence[str] = ()
@@ -48,33 +48,33 @@ class Filters:
     location_id: str | None = None
 
     def allowed(self, catalogue: Catalogue) -> Bools:
-        """Mark the products that may be shown.
+        """Return a mask of the products that pass the filters.
 
         Raises
         ------
         MissingData
-            If the catalogue lacks the level or the prices that are asked about.
+            If the catalogue lacks the level or the prices that are filtered by.
         InvalidInput
-            If there is no such level.
+            If a level does not exist.
         NotFound
-            If no table names the location, while others are named.
+            If no table names the location, although tables name others.
         """
         known = catalogue.locations
         if known and self.location_id is not None and self.location_id not in known:
             raise NotFound(
-                f"location_id = {self.location_id!r} is unknown: nothing was sold there, and no "
-                "table names it. Leave it out, and each customer's usual locations count; or "
-                "import a table that names it.",
+                f"location_id = {self.location_id!r} is unknown: it has no sales, and no table "
+                "names it. Leave it out to use each customer's usual locations, or import a table "
+                "that names it.",
                 field="location_id",
             )
-        marked = catalogue.anything.copy()
-        for field_name, wanted, groups in (
+        mask = catalogue.in_stock.copy()
+        for field_name, is_member, groups in (
             ("only", True, self.only),
             ("exclude", False, self.exclude),
         ):
             for level, names in groups.items():
                 _check_level(catalogue, field_name, level)
-                marked &= catalogue.among(level, names) == wanted
+                mask &= catalogue.in_groups(level, names) == is_member
         if self.max_price is not None:
             if np.isnan(catalogue.price).all():
                 raise MissingData(
@@ -82,35 +82,35 @@ class Filters:
                     "a price; leave it out.",
                     field="max_price",
                 )
-            marked &= catalogue.price <= self.max_price
+            mask &= catalogue.price <= self.max_price
         if self.location_id is not None:
-            marked[catalogue.out_of_stock(self.location_id)] = False
-        marked[catalogue.coded(self.exclude_product_ids)] = False
-        return marked
+            mask[catalogue.out_of_stock(self.location_id)] = False
+        mask[catalogue.codes_of(self.exclude_product_ids)] = False
+        return mask
 
 
 @dataclass(frozen=True)
 class ListQuery:
-    """What is asked for; the same for all customers of a request.
+    """Options of a list, the same for all customers of a request.
 
     Attributes
     ----------
     list_name
         One of `LISTS`.
     k
-        Products to show.
+        Number of products.
     filters
-        What may be shown, and where.
+        Constraints on products, and the location.
     diversity, allow_adjacent_category
-        As `Layout` has them.
+        See `Slate`.
     pinned, boosts
-        Products that get a place, by place from 1; factors on scores. By product id.
+        Product ids by rank from 1; factors on scores by product id.
     basket_product_ids
-        What is in the basket now: not shown again, and what goes with it comes forward.
+        Products in the basket: left out of the list, and products associated with them gain.
     recent_purchases
-        What was bought since the version's instant, and when.
+        Purchases since the index's `as_of`: time by product id.
     at
-        When the list is shown.
+        Time of the list, by default the index's `as_of`.
     """
 
     list_name: str = "for_you"
@@ -124,8 +124,8 @@ class ListQuery:
     recent_purchases: Mapping[str, datetime] = field(default_factory=dict)
     at: datetime | None = None
 
-    def check(self, shelf: RecommenderIndex) -> None:
-        """Refuse what cannot be answered.
+    def check(self, index: RecommenderIndex) -> None:
+        """Refuse options that cannot be applied.
 
         Raises
         ------
@@ -134,49 +134,49 @@ class ListQuery:
         """
         if self.list_name not in LISTS:
             raise InvalidInput(
-                f"list = {self.list_name!r} is no list; use one of {', '.join(LISTS)}.",
+                f"list = {self.list_name!r} does not exist; use one of {', '.join(LISTS)}.",
                 field="list",
             )
-        if not 1 <= self.k <= LONGEST:
+        if not 1 <= self.k <= MAX_LENGTH:
             raise InvalidInput(
-                f"k = {self.k} cannot be answered: lists hold 1 to {LONGEST} products; "
-                f"ask for k from 1 to {LONGEST}.",
+                f"k = {self.k} is out of range: lists hold 1 to {MAX_LENGTH} products; "
+                f"use k from 1 to {MAX_LENGTH}.",
                 field="k",
             )
         if not 0 <= self.diversity <= 1:
             raise InvalidInput(
-                f"diversity = {self.diversity} is out of range; give 0 (the best scores) to 1 "
-                "(as unlike each other as can be).",
+                f"diversity = {self.diversity} is out of range; use 0 (highest scores) to 1 "
+                "(products as different from each other as possible).",
                 field="diversity",
             )
-        if self.at is not None and not 0 <= to_day(self.at) - shelf.day < MAX_AHEAD_DAYS:
-            last = to_date(shelf.day + MAX_AHEAD_DAYS - 1)
+        last = index.day + MAX_AHEAD_DAYS - 1
+        if self.at is not None and not index.day <= to_day(self.at) <= last:
             raise InvalidInput(
-                f"at = {self.at.isoformat()} cannot be answered: what is published looks from "
-                f"{to_date(shelf.day)} to {last}.",
+                f"at = {self.at.isoformat()} is out of range: the published version covers "
+                f"{to_date(index.day)} to {to_date(last)}.",
                 field="at",
             )
-        shown = shelf.day + MAX_AHEAD_DAYS - 1 if self.at is None else to_day(self.at)
-        for product, when in self.recent_purchases.items():
-            if to_day(when) > shown:
-                field = f"recent_purchases.{product[:60]}"
+        day = last if self.at is None else to_day(self.at)
+        for product, time in self.recent_purchases.items():
+            if to_day(time) > day:
+                name = f"recent_purchases.{product[:60]}"
                 raise InvalidInput(
-                    f"{field} = {when.isoformat()} lies after {to_date(shown)}, the day that the "
-                    "list is for; give the day of the purchase, or a later `at`.",
-                    field=field,
+                    f"{name} = {time.isoformat()} lies after {to_date(day)}, the day of the list; "
+                    "give the day of the purchase, or a later `at`.",
+                    field=name,
                 )
 
 
 def _check_level(catalogue: Catalogue, field_name: str, level: str) -> None:
     if level not in LEVELS:
         raise InvalidInput(
-            f"{field_name} = {level!r} is no level of the assortment; there is "
+            f"{field_name} = {level!r} is no level of the assortment; use one of "
             f"{', '.join(LEVELS)}.",
             field=field_name,
         )
     if level not in catalogue.groups:
         raise MissingData(
-            f"{field_name} = {level!r} cannot be applied: the catalogue of products has no "
+            f"{field_name} = {level!r} cannot be applied: the table of products has no "
             f"{level}; it has {', '.join(catalogue.groups) or 'none of the levels'}.",
             field=field_name,
         )

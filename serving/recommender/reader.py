@@ -1,7 +1,7 @@
-"""Answers about what customers will want, from what the recommender published.
+"""Reader of a published recommender: answers requests for lists.
 
-Candidates, look-alikes and associations are computed when publishing; here they are weighed
-for the moment, filtered and arranged. The HTTP routes ask here.
+A published folder in; answers by customer or product out. Candidates and tables of products are
+computed at publishing; they are scored in context, filtered and re-ranked on request.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from serving.customers.posted_history import History, PostedCustomers, key_of
-from serving.recommender import item_to_item as goods
-from serving.recommender import posted_history as posted
+from serving.recommender import item_to_item, posted_history
 from serving.recommender.query import Filters, ListQuery
 from serving.recommender.request import ListRequest
 from training.models.recommender.index.index import RecommenderIndex
@@ -19,26 +18,26 @@ from training.models.recommender.index.index import RecommenderIndex
 
 @dataclass(frozen=True)
 class RecommenderAnswers:
-    """One published version, mapped into memory.
+    """Answers of one published version.
 
     Attributes
     ----------
-    shelf
-        What was published.
-    plain
-        By length, requests without any wish, which are the same each time.
+    index
+        The published recommender, memory-mapped.
+    default_requests
+        Requests without options, by length; they are reused.
     """
 
-    shelf: RecommenderIndex
-    plain: dict[int, ListRequest] = field(default_factory=dict, repr=False)
+    index: RecommenderIndex
+    default_requests: dict[int, ListRequest] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `RecommenderModel.publish` wrote."""
-        shelf = RecommenderIndex.load(folder)
-        answers = cls(shelf)
-        # The first request pays for nothing that all of them need.
-        answers.answer(["nobody", *shelf.customer_ids[:1]])
+        """Load a published folder."""
+        index = RecommenderIndex.load(folder)
+        answers = cls(index)
+        # Computes what all requests share, so that the first one is not slower.
+        answers.answer(["nobody", *index.customer_ids[:1]])
         return answers
 
     def answer(
@@ -46,97 +45,97 @@ class RecommenderAnswers:
         customer_ids: Sequence[str],
         k: int = 10,
         exclude_product_ids: Sequence[str] = (),
-        wish: ListQuery | None = None,
+        query: ListQuery | None = None,
     ) -> list[dict[str, Any]]:
-        """Answer for each customer, in the order asked.
+        """Return a list for each customer, in the order of the ids.
 
         Parameters
         ----------
         customer_ids
-            Customers; for an unknown one the basket speaks, or else what is popular, and the
-            answer says so.
+            Known or unknown customers. Lists of unknown ones rest on the basket, or else on
+            popularity.
         k
-            Products to recommend, 1 to 100; fewer come back where there are no more.
+            Number of products, 1 to 100; fewer are returned if there are no more.
         exclude_product_ids
-            Products that are not to be recommended, besides those that the wish excludes.
-        wish
-            What kind of list, and all that may be asked of it.
+            Products to leave out, besides those that the query excludes.
+        query
+            The list and its options; its `k` is replaced.
 
         Returns
         -------
         list of dict
-            customer_id, basis (`history`; `few_purchases`, below three baskets; `session`, the
-            basket alone; `population`, none known) and items: rank, product_id, score, reason,
+            customer_id, basis (`history`; `few_purchases`, fewer than three baskets; `session`,
+            the basket only; `population`, no data) and items: rank, product_id, score, reason,
             explanations.
 
         Raises
         ------
         InvalidInput, MissingData
-            If what is wished for cannot be answered.
+            If an option cannot be applied.
         """
-        if wish is None and not exclude_product_ids:
-            request = self._plain(k)
+        if query is None and not exclude_product_ids:
+            request = self._default_request(k)
         else:
-            request = self._request(k, exclude_product_ids, wish or ListQuery())
-        return [request.answer(one) for one in customer_ids]
+            request = self._request(k, exclude_product_ids, query or ListQuery())
+        return [request.answer(customer) for customer in customer_ids]
 
     def posted(
         self,
         histories: Sequence[History],
         k: int = 10,
         exclude_product_ids: Sequence[str] = (),
-        wish: ListQuery | None = None,
+        query: ListQuery | None = None,
     ) -> list[dict[str, Any]]:
-        """Answer for customers by their own orders, in the order posted.
+        """Return a list for each customer with posted orders, in the order of the histories.
 
-        Orders may come up to `wish.at`. Answers are like those of `answer`; without any order
-        of a product the basket speaks, or else what is popular, and the answer says so.
+        Orders may be as late as `query.at`. Without orders of a product, a list rests on the
+        basket, or else on popularity.
 
         Raises
         ------
         InvalidInput, MissingData
-            If what is wished for cannot be answered, or an order has no instant before `at`.
+            If an option cannot be applied, or an order is not before `query.at`.
         """
-        request = self._request(k, exclude_product_ids, wish or ListQuery())
-        read = PostedCustomers.read(histories, request.wish.at or self.shelf.ranked.as_of, "at")
-        known = posted.read(read.orders, read.as_of)
+        request = self._request(k, exclude_product_ids, query or ListQuery())
+        as_of = request.query.at or self.index.candidates.as_of
+        customers = PostedCustomers.read(histories, as_of, "at")
+        orders = posted_history.read(customers.orders, customers.as_of)
         return [
-            request.answer_posted(name, known.get(key_of(number)))
-            for number, name in enumerate(read.names)
+            request.answer_posted(name, orders.get(key_of(number)))
+            for number, name in enumerate(customers.names)
         ]
 
-    def _request(self, k: int, excluded: Sequence[str], wish: ListQuery) -> ListRequest:
-        products = [*wish.filters.exclude_product_ids, *excluded]
-        filters = replace(wish.filters, exclude_product_ids=products)
-        return ListRequest(self.shelf, replace(wish, k=k, filters=filters))
-
-    def _plain(self, k: int) -> ListRequest:
-        """Return the request without any wish, of which there are as many as lengths."""
-        if k not in self.plain:
-            self.plain[k] = ListRequest(self.shelf, ListQuery(k=k))
-        return self.plain[k]
-
     def rerank(
-        self, customer_ids: Sequence[str], product_ids: Sequence[str], wish: ListQuery
+        self, customer_ids: Sequence[str], product_ids: Sequence[str], query: ListQuery
     ) -> list[dict[str, Any]]:
-        """Put the products in the order in which each customer wants them.
+        """Order given products for each customer.
 
-        All come back but those that the filters forbid; products that are no candidates of
-        the customer stand behind, in the order of their popularity.
+        Products that the filters forbid are left out. Products that are no candidates of the
+        customer come last, by popularity.
         """
-        request = ListRequest(self.shelf, wish)
-        return [request.rerank(one, product_ids) for one in customer_ids]
+        request = ListRequest(self.index, query)
+        return [request.rerank(customer, product_ids) for customer in customer_ids]
 
     def similar(self, product_ids: Sequence[str], k: int, filters: Filters) -> list[dict[str, Any]]:
-        """List what can stand for each product."""
-        return [goods.similar(self.shelf, one, k, filters) for one in product_ids]
+        """Return substitutes of each product."""
+        return [item_to_item.similar(self.index, product, k, filters) for product in product_ids]
 
-    def together(
+    def bought_together(
         self, product_ids: Sequence[str], k: int, filters: Filters
     ) -> list[dict[str, Any]]:
-        """List what the basket lacks."""
-        return [goods.together(self.shelf, product_ids, k, filters)]
+        """Return products associated with a basket."""
+        return [item_to_item.bought_together(self.index, product_ids, k, filters)]
 
     def customers_for(self, product_ids: Sequence[str], k: int) -> list[dict[str, Any]]:
-        """List who is likeliest to buy each product."""
-        return [goods.customers_for(self.shelf, one, k) for one in product_ids]
+        """Return the likeliest buyers of each product."""
+        return [item_to_item.customers_for(self.index, product, k) for product in product_ids]
+
+    def _request(self, k: int, excluded: Sequence[str], query: ListQuery) -> ListRequest:
+        products = [*query.filters.exclude_product_ids, *excluded]
+        filters = replace(query.filters, exclude_product_ids=products)
+        return ListRequest(self.index, replace(query, k=k, filters=filters))
+
+    def _default_request(self, k: int) -> ListRequest:
+        if k not in self.default_requests:
+            self.default_requests[k] = ListRequest(self.index, ListQuery(k=k))
+        return self.default_requests[k]

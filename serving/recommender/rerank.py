@@ -1,7 +1,6 @@
-"""The last stage of a list: what may not be shown goes, what is left is laid out.
+"""Re-ranking, the last stage of a list: filters, diversity, pinned products and boosts.
 
-Scored candidates in, positions in the order in which they are shown out; the same code
-for a request and for a batch.
+Scored candidates in; positions of the shown candidates in order out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,23 +12,26 @@ from features.errors import InvalidInput
 from features.typing import Bools, Floats, Int32s
 from training.models.recommender.index.catalogue import SIMILARITY_BY_LEVEL, Catalogue
 
+# Lowers the value of a product whose category would repeat below that of all others.
+_REPEATED_CATEGORY = 10.0
+
 
 @dataclass(frozen=True)
-class Layout:
-    """How a list is laid out.
+class Slate:
+    """Layout of a list.
 
     Attributes
     ----------
     k
-        Places.
+        Number of products.
     diversity
-        0 for the best scores as they are, 1 for products as unlike each other as can be.
+        From 0, the highest scores, to 1, products as different from each other as possible.
     allow_adjacent_category
-        Whether two products of one kind may follow each other.
+        Whether two products of one category may be adjacent.
     pinned
-        Products (codes) that get a place whatever their score, by place, from 1.
+        Product codes by rank from 1, whatever their scores.
     boosts
-        Factors on scores, by product (code).
+        Factors on scores, by product code.
     """
 
     k: int
@@ -39,132 +41,139 @@ class Layout:
     boosts: Mapping[int, float] = field(default_factory=dict)
 
 
-def arrange(
-    codes: Int32s, scores: Floats, allowed: Bools, catalogue: Catalogue, layout: Layout
+def rerank(
+    codes: Int32s, scores: Floats, allowed: Bools, catalogue: Catalogue, slate: Slate
 ) -> list[int]:
-    """Choose and order the products of one list.
+    """Choose and order the products of a list.
 
-    The highest scores first, except that `diversity` takes off a product's score what it has
-    in common with those before it (maximal marginal relevance, Carbonell and Goldstein 1998)
-    and that no two products of a kind follow each other while there is another kind. A list
-    of k products begins with the list of fewer.
+    Products are taken by score. With `diversity`, their similarity to the products before them
+    is subtracted (maximal marginal relevance, Carbonell and Goldstein 1998). Unless
+    `allow_adjacent_category`, a product of the category of its neighbour is taken only if no
+    other category is left. A list of k products begins with the list of fewer products.
 
     Parameters
     ----------
     codes, scores
-        The candidates, each once; scores are above zero.
+        Candidates, each once, with scores above zero.
     allowed
-        Which products of the catalogue may be shown.
+        Mask over the catalogue.
 
     Returns
     -------
     list of int
-        Positions among the candidates; -1 - code for a pinned product that is not one.
+        Positions among the candidates; -1 - code for a pinned product that is none.
     """
-    pinned = {place: code for place, code in layout.pinned.items() if allowed[code]}
-    may = allowed[codes]
+    pinned = {rank: code for rank, code in slate.pinned.items() if allowed[code]}
+    eligible = allowed[codes]
     for code in pinned.values():
-        may &= codes != code
-    if layout.boosts:
-        scores = boosted(codes, scores, layout.boosts)
-    left = np.flatnonzero(may)
-    # Ties go to the lower code, so that the order does not depend on that of the candidates.
-    left = left[np.lexsort((codes[left], -scores[left]))]
-    chosen = _Queue(codes[left], scores[left], catalogue, layout)
-    at = {code: position for position, code in enumerate(codes.tolist())} if pinned else {}
-    found: list[int] = []
-    for place in range(1, layout.k + 1):
-        if place in pinned:
-            code = pinned[place]
-            found.append(at.get(code, -1 - code))
-            chosen.follow(code)
+        eligible &= codes != code
+    if slate.boosts:
+        scores = boost(codes, scores, slate.boosts)
+    order = np.flatnonzero(eligible)
+    # Ties go to the lower code, so that the result does not depend on the order of candidates.
+    order = order[np.lexsort((codes[order], -scores[order]))]
+    queue = _Queue(codes[order], scores[order], catalogue, slate)
+    positions = {code: i for i, code in enumerate(codes.tolist())} if pinned else {}
+    chosen: list[int] = []
+    for rank in range(1, slate.k + 1):
+        if rank in pinned:
+            code = pinned[rank]
+            chosen.append(positions.get(code, -1 - code))
+            queue.note_shown(code)
             continue
-        after = pinned.get(place + 1)
-        one = chosen.take(before=after)
-        # Where candidates run out, what is pinned further down follows.
-        if one is not None:
-            found.append(int(left[one]))
-    return found
+        candidate = queue.take(before=pinned.get(rank + 1))
+        # Without candidates, later pinned products move up.
+        if candidate is not None:
+            chosen.append(int(order[candidate]))
+    return chosen
 
 
-def boosted(codes: Int32s, scores: Floats, boosts: Mapping[int, float]) -> Floats:
-    """Multiply the scores of the products that are to be seen more, or less."""
-    factor = np.ones(len(codes))
-    for code, by in boosts.items():
-        factor[codes == code] = by
-    return scores * factor
+def boost(codes: Int32s, scores: Floats, boosts: Mapping[int, float]) -> Floats:
+    """Multiply the scores of boosted products."""
+    factors = np.ones(len(codes))
+    for code, factor in boosts.items():
+        factors[codes == code] = factor
+    return scores * factors
 
 
 class _Queue:
-    """Candidates in the order of their scores, handed out one by one."""
+    """Candidates in descending order of score, taken one by one."""
 
-    def __init__(self, codes: Int32s, scores: Floats, catalogue: Catalogue, layout: Layout) -> None:
+    def __init__(self, codes: Int32s, scores: Floats, catalogue: Catalogue, slate: Slate) -> None:
         self.codes: list[int] = codes.tolist()
-        self.kinds = catalogue.kinds[codes]
-        self.kind_list: list[int] = self.kinds.tolist()
-        self.kind_of = catalogue.kinds
-        self.apart = not layout.allow_adjacent_category
-        self.diversity = layout.diversity
-        self.last = -1
-        self.left = list(range(len(self.codes)))
+        self.categories = catalogue.categories[codes]
+        self.category_list: list[int] = self.categories.tolist()
+        self.category_of_code = catalogue.categories
+        self.separate = not slate.allow_adjacent_category
+        self.diversity = slate.diversity
+        self.last_category = -1
+        self.remaining = list(range(len(self.codes)))
         if self.diversity:
             top = float(scores[0]) if len(scores) else 1.0
-            self.worth = (1 - self.diversity) * (scores / max(top, 1e-12))
-            self.closest = np.zeros(len(self.codes))
-            # What is of no group is like nothing, not even like others of none.
+            self.relevance = (1 - self.diversity) * (scores / max(top, 1e-12))
+            self.similarity = np.zeros(len(self.codes))
+            # Products without a group are similar to none, not even to each other.
             self.groups = [
-                (SIMILARITY_BY_LEVEL[level], np.where(of[codes] < 0, -2, of[codes]), of)
-                for level, of in catalogue.groups.items()
+                (SIMILARITY_BY_LEVEL[level], np.where(group[codes] < 0, -2, group[codes]), group)
+                for level, group in catalogue.groups.items()
             ]
 
     def take(self, before: int | None) -> int | None:
-        """Hand out the next, not of the kind of the last one or of the product `before`."""
-        if not self.left:
-            return None
-        barred = {self.last} if self.apart else set()
-        if before is not None and self.apart:
-            barred.add(int(self.kind_of[before]))
-        barred.discard(-1)
-        one = self._best_of_most_unlike(barred) if self.diversity else self._first(barred)
-        self.left.remove(one)
-        self.follow(self.codes[one])
-        return one
+        """Take the best candidate whose category differs from the last one's and from `before`'s.
 
-    def follow(self, code: int) -> None:
-        """Take note of a product that is shown."""
-        self.last = int(self.kind_of[code])
+        Parameters
+        ----------
+        before
+            Code of the product that is shown next.
+        """
+        if not self.remaining:
+            return None
+        barred = {self.last_category} if self.separate else set()
+        if before is not None and self.separate:
+            barred.add(int(self.category_of_code[before]))
+        barred.discard(-1)
+        best = self._most_relevant(barred) if self.diversity else self._first(barred)
+        self.remaining.remove(best)
+        self.note_shown(self.codes[best])
+        return best
+
+    def note_shown(self, code: int) -> None:
+        """Update the state for a product that is shown."""
+        self.last_category = int(self.category_of_code[code])
         if self.diversity:
-            for likeness, mine, of in self.groups:
-                alike = mine == of[code]
-                np.maximum(self.closest, likeness, out=self.closest, where=alike)
+            for similarity, group_of_candidate, group in self.groups:
+                same = group_of_candidate == group[code]
+                np.maximum(self.similarity, similarity, out=self.similarity, where=same)
 
     def _first(self, barred: set[int]) -> int:
-        return next((one for one in self.left if self.kind_list[one] not in barred), self.left[0])
+        return next(
+            (i for i in self.remaining if self.category_list[i] not in barred), self.remaining[0]
+        )
 
-    def _best_of_most_unlike(self, barred: set[int]) -> int:
-        value = self.worth - self.diversity * self.closest
-        for kind in barred:
-            value[self.kinds == kind] -= 10.0
-        one = int(np.argmax(value))
-        self.worth[one] = -np.inf
-        return one
+    def _most_relevant(self, barred: set[int]) -> int:
+        value = self.relevance - self.diversity * self.similarity
+        for category in barred:
+            value[self.categories == category] -= _REPEATED_CATEGORY
+        best = int(np.argmax(value))
+        self.relevance[best] = -np.inf
+        return best
 
 
-def known_codes(catalogue: Catalogue, product_ids: Iterable[str], field_name: str) -> list[int]:
-    """Return the codes of products that have to be known.
+def require_codes(catalogue: Catalogue, product_ids: Iterable[str], field_name: str) -> list[int]:
+    """Return the codes of products.
 
     Raises
     ------
     InvalidInput
-        Naming the first that is not.
+        Naming the first unknown product.
     """
-    found = []
-    for position, one in enumerate(product_ids):
-        if one not in catalogue.codes:
+    codes = []
+    for position, product in enumerate(product_ids):
+        if product not in catalogue.codes:
             raise InvalidInput(
-                f"{field_name}[{position}] = {one!r} is not in the catalogue and was never "
+                f"{field_name}[{position}] = {product!r} is not in the catalogue and was never "
                 "sold; leave it out.",
                 field=f"{field_name}[{position}]",
             )
-        found.append(catalogue.codes[one])
-    return found
+        codes.append(catalogue.codes[product])
+    return codes

@@ -1,4 +1,4 @@
-"""What each customer will want, and which products belong to each other."""
+"""Routes for recommendations: lists of customers, and lists about products."""
 
 from typing import Annotated
 
@@ -14,156 +14,167 @@ from serving.recommender.query import Filters, ListQuery
 from serving.recommender.schemas import (
     BasketRequest,
     Buyers,
-    Choosing,
-    Companions,
     CustomersForProductRequest,
+    FilteredRequest,
     ListContext,
-    LookAlikes,
+    Partners,
     Recommendation,
     RecommendRequest,
     RerankRequest,
+    SimilarProducts,
     SimilarRequest,
 )
 
 TASK = "recommender"
-# To read one posted history takes as long as to answer for so many customers.
-HISTORY = 10
-# To tell of so many products takes as long as to answer for one more customer.
-PRODUCTS = 20
-# Customers times products that one request may have put in order.
-MOST_PAIRS = 100_000
+# Costs of a posted history, in customers with a short list.
+CUSTOMERS_PER_HISTORY = 10
+# Explained products that cost as much as one more customer.
+PRODUCTS_PER_CUSTOMER = 20
+# Largest number of customers times products of a request to /v1/rerank.
+MAX_PAIRS = 100_000
 
 
-def router(asking: Responder) -> APIRouter:
-    """Build the routes that ask through `asking`."""
+def router(responder: Responder) -> APIRouter:
+    """Build the routes."""
     router = APIRouter()
+    _add_customer_routes(router, responder)
+    _add_product_routes(router, responder)
+    return router
 
+
+def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
     @router.post("/v1/recommend", response_model=Answer[Recommendation], responses=ERRORS)
-    async def recommend(ask: Annotated[RecommendRequest, Body()]) -> Response:
-        """Choose products for each customer, best first, with reasons; `list` says which."""
-        if bool(ask.customer_ids) == bool(ask.histories):
+    async def recommend(request: Annotated[RecommendRequest, Body()]) -> Response:
+        """Recommend products to each customer, with explanations; `list` selects the list."""
+        if bool(request.customer_ids) == bool(request.histories):
             raise InvalidInput(
                 "customer_ids is required, or histories in its place, and not both.",
                 field="customer_ids",
             )
-        wish = _wish(
-            ask.model_copy(update={"exclude_product_ids": []}),
-            list_name=ask.list_name,
-            diversity=ask.diversity,
-            allow_adjacent_category=ask.allow_adjacent_category,
-            pinned=_places(ask),
-            boosts=ask.boosts,
-        )
-        if ask.histories:
-            posted = [one.model_dump(exclude_none=True) for one in ask.histories]
-            return await asking.answer(
+        query, excluded = _recommend_query(request), request.exclude_product_ids
+        if request.histories:
+            posted = [history.model_dump(exclude_none=True) for history in request.histories]
+            return await responder.answer(
                 TASK,
-                ask,
-                lambda answers: answers.posted(posted, ask.k, ask.exclude_product_ids, wish),
-                HISTORY * len(posted) + _size(len(posted), ask.k),
+                request,
+                lambda answers: answers.posted(posted, request.k, excluded, query),
+                CUSTOMERS_PER_HISTORY * len(posted) + _size(len(posted), request.k),
             )
-        wishes = () if wish == ListQuery() else (wish,)
-        return await asking.answer(
+        queries = () if query == ListQuery() else (query,)
+        return await responder.answer(
             TASK,
-            ask,
-            lambda answers: answers.answer(
-                ask.customer_ids, ask.k, ask.exclude_product_ids, *wishes
-            ),
-            _size(len(ask.customer_ids), ask.k),
+            request,
+            lambda answers: answers.answer(request.customer_ids, request.k, excluded, *queries),
+            _size(len(request.customer_ids), request.k),
         )
 
     @router.post("/v1/rerank", response_model=Answer[Recommendation], responses=ERRORS)
-    async def rerank(ask: Annotated[RerankRequest, Body()]) -> Response:
-        """Put given products in the order in which each customer wants them."""
-        customers, products = len(ask.customer_ids), len(ask.product_ids)
-        if customers * products > MOST_PAIRS:
+    async def rerank(request: Annotated[RerankRequest, Body()]) -> Response:
+        """Order given products for each customer."""
+        customers, products = len(request.customer_ids), len(request.product_ids)
+        if customers * products > MAX_PAIRS:
             raise InvalidInput(
                 f"customer_ids ({customers}) times product_ids ({products}) = "
-                f"{customers * products} is too many: at most {MOST_PAIRS} pairs are put in order "
+                f"{customers * products} is too many: at most {MAX_PAIRS} pairs are put in order "
                 "at a time. Ask in parts.",
                 field="customer_ids",
             )
-        wish = _wish(ask, list_name=ask.list_name)
-        return await asking.answer(
+        query = _query(request, list_name=request.list_name)
+        return await responder.answer(
             TASK,
-            ask,
-            lambda answers: answers.rerank(ask.customer_ids, ask.product_ids, wish),
+            request,
+            lambda answers: answers.rerank(request.customer_ids, request.product_ids, query),
             _size(customers, products),
         )
 
-    @router.post("/v1/similar", response_model=Answer[LookAlikes], responses=ERRORS)
-    async def similar(ask: Annotated[SimilarRequest, Body()]) -> Response:
-        """Say what can stand for each product."""
-        return await asking.answer(
+
+def _add_product_routes(router: APIRouter, responder: Responder) -> None:
+    @router.post("/v1/similar", response_model=Answer[SimilarProducts], responses=ERRORS)
+    async def similar(request: Annotated[SimilarRequest, Body()]) -> Response:
+        """List substitutes of each product."""
+        return await responder.answer(
             TASK,
-            ask,
-            lambda answers: answers.similar(ask.product_ids, ask.k, _filters(ask)),
-            len(ask.product_ids),
+            request,
+            lambda answers: answers.similar(request.product_ids, request.k, _filters(request)),
+            len(request.product_ids),
         )
 
     @router.post(
-        "/v1/frequently_bought_together", response_model=Answer[Companions], responses=ERRORS
+        "/v1/frequently_bought_together", response_model=Answer[Partners], responses=ERRORS
     )
-    async def basket(ask: Annotated[BasketRequest, Body()]) -> Response:
-        """Say what is bought together with a product, or completes a basket of several."""
-        return await asking.answer(
+    async def frequently_bought_together(request: Annotated[BasketRequest, Body()]) -> Response:
+        """List products that are bought together with a product or a basket."""
+        return await responder.answer(
             TASK,
-            ask,
-            lambda answers: answers.together(ask.product_ids, ask.k, _filters(ask)),
+            request,
+            lambda answers: answers.bought_together(
+                request.product_ids, request.k, _filters(request)
+            ),
             1,
         )
 
     @router.post("/v1/customers_for_product", response_model=Answer[Buyers], responses=ERRORS)
     async def customers_for_product(
-        ask: Annotated[CustomersForProductRequest, Body()],
+        request: Annotated[CustomersForProductRequest, Body()],
     ) -> Response:
-        """Say which customers are likeliest to buy each product within the horizon."""
-        return await asking.answer(
+        """List the customers likeliest to buy each product within the horizon."""
+        return await responder.answer(
             TASK,
-            ask,
-            lambda answers: answers.customers_for(ask.product_ids, ask.k),
-            len(ask.product_ids),
+            request,
+            lambda answers: answers.customers_for(request.product_ids, request.k),
+            len(request.product_ids),
         )
-
-    return router
 
 
 def _size(customers: int, products: int) -> int:
-    """How many customers with a short list take as long to answer."""
-    return customers * max(1, products // PRODUCTS)
+    """Return the size of a request, in customers with a short list."""
+    return customers * max(1, products // PRODUCTS_PER_CUSTOMER)
 
 
-def _filters(ask: Choosing) -> Filters:
+def _filters(request: FilteredRequest) -> Filters:
     return Filters(
-        exclude_product_ids=tuple(ask.exclude_product_ids),
-        only={str(level): names for level, names in ask.only.items()},
-        exclude={str(level): names for level, names in ask.exclude.items()},
-        max_price=ask.max_price,
-        location_id=ask.location_id,
+        exclude_product_ids=tuple(request.exclude_product_ids),
+        only={str(level): names for level, names in request.only.items()},
+        exclude={str(level): names for level, names in request.exclude.items()},
+        max_price=request.max_price,
+        location_id=request.location_id,
     )
 
 
-def _wish(ask: ListContext, **further: object) -> ListQuery:
+def _recommend_query(request: RecommendRequest) -> ListQuery:
+    """Return the query without excluded products, which are passed separately."""
+    return _query(
+        request.model_copy(update={"exclude_product_ids": []}),
+        list_name=request.list_name,
+        diversity=request.diversity,
+        allow_adjacent_category=request.allow_adjacent_category,
+        pinned=_pinned(request),
+        boosts=request.boosts,
+    )
+
+
+def _query(request: ListContext, **options: object) -> ListQuery:
     return ListQuery(
-        filters=_filters(ask),
-        basket_product_ids=tuple(ask.basket_product_ids),
+        filters=_filters(request),
+        basket_product_ids=tuple(request.basket_product_ids),
         recent_purchases={
             product: parse_as_of(when, field=f"recent_purchases.{product[:60]}")
-            for product, when in ask.recent_purchases.items()
+            for product, when in request.recent_purchases.items()
         },
-        at=None if ask.at is None else parse_as_of(ask.at, field="at"),
-        **further,  # type: ignore[arg-type]
+        at=None if request.at is None else parse_as_of(request.at, field="at"),
+        **options,  # type: ignore[arg-type]
     )
 
 
-def _places(ask: RecommendRequest) -> dict[int, str]:
-    places: dict[int, str] = {}
-    for position, pin in enumerate(ask.pinned):
-        if pin.rank in places or pin.product_id in places.values():
+def _pinned(request: RecommendRequest) -> dict[int, str]:
+    """Return pinned products by rank."""
+    pinned: dict[int, str] = {}
+    for position, pin in enumerate(request.pinned):
+        if pin.rank in pinned or pin.product_id in pinned.values():
             raise InvalidInput(
                 f"pinned[{position}] = {pin.product_id!r} at rank {pin.rank} is pinned twice; "
-                "give each place and each product once.",
+                "give each rank and each product once.",
                 field=f"pinned[{position}]",
             )
-        places[pin.rank] = pin.product_id
-    return places
+        pinned[pin.rank] = pin.product_id
+    return pinned

@@ -1,4 +1,4 @@
-"""Which products to show to whom, and which products belong to each other."""
+"""Requests and answers of recommendations."""
 
 from typing import Annotated, Literal
 
@@ -14,30 +14,30 @@ Diversity = Annotated[float, Field(ge=0, le=1)]
 Boost = Annotated[float, Field(gt=0, le=1000)]
 
 
-class Choosing(Request):
-    """What may be shown, whatever the question."""
+class FilteredRequest(Request):
+    """Constraints on the products of an answer."""
 
     exclude_product_ids: Annotated[
         list[Id],
         FailFast(),
-        Field(max_length=MOST_IDS, description="products not to show"),
+        Field(max_length=MOST_IDS, description="products to leave out"),
     ] = []
     only: Groups = Field(
-        default={}, description='nothing but these groups, such as {"category": ["CHEESE"]}'
+        default={}, description='only these groups, such as {"category": ["CHEESE"]}'
     )
-    exclude: Groups = Field(default={}, description="none of these groups")
+    exclude: Groups = Field(default={}, description="no products of these groups")
     max_price: float | None = Field(
-        None, gt=0, description="no products that are dearer, or of which no price is known"
+        None, gt=0, description="highest price; products without a known price are left out"
     )
     location_id: Id | None = Field(
         None,
-        description="where the list is shown: its stock, promotions and favourites count; by "
-        "default where the customer usually is",
+        description="location whose stock, promotions and popular products count; by default the "
+        "customer's usual locations",
     )
 
 
 class Pin(BaseModel):
-    """A product that gets a place whatever its score."""
+    """A product at a fixed rank, whatever its score."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -45,32 +45,32 @@ class Pin(BaseModel):
     product_id: Id
 
 
-class ListContext(Choosing):
-    """What is known of the moment in which a list is shown."""
+class ListContext(FilteredRequest):
+    """Context in which a list is shown."""
 
     basket_product_ids: Annotated[
         list[Id],
         FailFast(),
         Field(
             max_length=1000,
-            description="what is in the basket now: not shown again, and what goes with it "
-            "comes forward; for a customer without a history the list rests on it",
+            description="products in the basket: left out of the list, and products associated "
+            "with them rank higher; without a history the list rests on the basket",
         ),
     ] = []
     recent_purchases: dict[Id, str] = Field(
         default={},
         max_length=1000,
-        description="what was bought since `as_of`, with the date: wanted less until used up, and "
-        "new no more; it does not change what is `popular`, nor goes beside `histories`, which "
-        "tell it themselves",
+        description="products bought since `as_of`, with the date: they rank lower until they are "
+        "used up, and are no longer new; without effect on `popular`, and not allowed with "
+        "`histories`",
     )
     at: str | None = Field(
-        None, max_length=40, description="when the list is shown, an ISO date; by default `as_of`"
+        None, max_length=40, description="date of the list, ISO; by default `as_of`"
     )
 
 
 class RecommendRequest(ListContext):
-    """Which products to show."""
+    """Request for a list of each customer."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -87,25 +87,25 @@ class RecommendRequest(ListContext):
     list_name: ListName = Field(
         "for_you",
         alias="list",
-        description="`for_you`: for the next basket; `this_month`: within the model's horizon; "
-        "`buy_again`: bought before, by each product's clock; `new_to_you`: never bought before; "
-        "`popular`: what most buy, here and now",
+        description="`for_you`: likely in the next basket; `this_month`: likely within the "
+        "model's horizon; `buy_again`: bought before, with the date of replenishment; "
+        "`new_to_you`: never bought before; `popular`: most popular at the location and season",
     )
-    k: int = Field(10, ge=1, le=100, description="products a customer")
+    k: int = Field(10, ge=1, le=100, description="products per customer")
     diversity: Diversity = Field(
-        0.0, description="0 for the best scores, 1 for products as unlike each other as can be"
+        0.0, description="from 0, highest scores, to 1, products as different as possible"
     )
     allow_adjacent_category: bool = Field(
-        default=False, description="whether two products of one kind may follow each other"
+        default=False, description="whether two products of the same category may be adjacent"
     )
     pinned: Annotated[list[Pin], Field(max_length=100)] = []
     boosts: dict[Id, Boost] = Field(
-        default={}, max_length=1000, description="factors on products' scores"
+        default={}, max_length=1000, description="factors on scores, by product"
     )
 
 
 class RerankRequest(ListContext):
-    """In which order to show products that the caller chose."""
+    """Request to order given products for each customer."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -120,25 +120,25 @@ class RerankRequest(ListContext):
         Field(
             min_length=1,
             max_length=1000,
-            description="the products, in any order; times the customers 100,000 at most",
+            description="products in any order; at most 100,000 pairs of customer and product",
         ),
     ]
     list_name: Literal["for_you", "this_month", "new_to_you"] = Field("for_you", alias="list")
 
 
-class SimilarRequest(Choosing):
-    """What can stand for a product."""
+class SimilarRequest(FilteredRequest):
+    """Request for substitutes of products."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"product_ids": ["1082185"], "k": 5}]}
     )
 
     product_ids: Annotated[list[Id], FailFast(), Field(min_length=1, max_length=1000)]
-    k: int = Field(10, ge=1, le=100, description="products for each")
+    k: int = Field(10, ge=1, le=100, description="substitutes per product")
 
 
-class BasketRequest(Choosing):
-    """What is bought together with some products."""
+class BasketRequest(FilteredRequest):
+    """Request for products bought together with others."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"product_ids": ["1082185", "995242"], "k": 5}]}
@@ -147,20 +147,20 @@ class BasketRequest(Choosing):
     product_ids: Annotated[
         list[Id],
         FailFast(),
-        Field(min_length=1, max_length=1000, description="the basket, one product or more"),
+        Field(min_length=1, max_length=1000, description="the basket: one or more products"),
     ]
     k: int = Field(10, ge=1, le=100)
 
 
 class CustomersForProductRequest(Request):
-    """Who will buy a product."""
+    """Request for likely buyers of products."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"product_ids": ["1082185"], "k": 100}]}
     )
 
     product_ids: Annotated[list[Id], FailFast(), Field(min_length=1, max_length=100)]
-    k: int = Field(100, ge=1, le=1000, description="customers for each product")
+    k: int = Field(100, ge=1, le=1000, description="customers per product")
 
 
 class Item(BaseModel):
@@ -169,65 +169,67 @@ class Item(BaseModel):
     rank: int = Field(ge=1)
     product_id: str
     name: str | None = None
-    score: float = Field(description="higher is better; comparable within one list")
+    score: float = Field(description="higher ranks first; comparable within one list")
     reason: str = Field(description="`repeat`, `similar`, `popular`, `basket`, ...")
-    explanations: list[str] = Field(default=[], description="why, in words; the weightiest first")
+    explanations: list[str] = Field(default=[], description="sentences, the most important first")
     due: Literal["due", "soon", "not_yet", "lapsed"] | None = Field(
         None,
-        description="`buy_again` alone, by the customer's and the product's rhythm: `due`, likely "
-        "within a quarter of the horizon; `soon`, not unlikely, or just bought; `lapsed`, given up",
+        description="only for `buy_again`, by the repurchase gaps of customer and product: `due`, "
+        "likely within a quarter of the horizon; `soon`, less likely; `not_yet`; `lapsed`, "
+        "unlikely to be bought again",
     )
     expected_on: str | None = Field(
-        None, description="`buy_again` alone: when its usual gap has passed; none where it lapsed"
+        None, description="only for `buy_again`: date when the usual gap has passed; none if lapsed"
     )
 
 
 class Recommendation(Result):
-    """Products for one customer, best first.
+    """Products for one customer, in descending order.
 
-    `basis`, of a customer by id as of one by posted orders: `history`; `few_purchases`, below
-    three baskets; `session`, the basket in hand alone; `population`, nothing known, what is
-    popular.
+    `basis` is `history`; `few_purchases`, fewer than three baskets; `session`, only the basket;
+    `population`, no data, so popular products.
     """
 
     customer_id: str
     items: list[Item]
 
 
-class LookAlike(BaseModel):
-    """A product that can stand for another."""
+class SimilarProduct(BaseModel):
+    """A substitute."""
 
     rank: int
     product_id: str
     name: str | None = None
-    score: float = Field(ge=0, le=1, description="likeness: 1 is the same")
+    score: float = Field(ge=0, le=1, description="similarity; 1 for identical products")
 
 
-class LookAlikes(Result):
-    """`basis`: `history`, or `attributes` for a product that nobody bought yet."""
+class SimilarProducts(Result):
+    """Substitutes of one product; `basis` is `attributes` for products without purchases."""
 
     product_id: str
-    items: list[LookAlike]
+    items: list[SimilarProduct]
 
 
-class Companion(BaseModel):
-    """A product that is bought with the basket's."""
+class Partner(BaseModel):
+    """A product that is bought together with the basket."""
 
     rank: int
     product_id: str
     name: str | None = None
-    score: float = Field(description="estimated chance to be wanted beside the basket")
-    with_product_id: str = Field(description="the basket's product that speaks loudest for it")
-    lift: float = Field(description="times as often together as chance has it")
+    score: float = Field(description="estimated probability to be in the basket too")
+    with_product_id: str = Field(description="product of the basket with the strongest association")
+    lift: float = Field(description="observed over expected frequency of both together")
     support: float = Field(description="share of all baskets that hold both")
-    confidence: float = Field(description="share of that product's baskets that hold it too")
+    confidence: float = Field(
+        description="share of the baskets of `with_product_id` that also hold it"
+    )
 
 
-class Companions(Result):
-    """Significant companions; empty where there are none."""
+class Partners(Result):
+    """Significantly associated products; may be empty."""
 
     product_ids: list[str]
-    items: list[Companion]
+    items: list[Partner]
 
 
 class Buyer(BaseModel):
@@ -235,12 +237,12 @@ class Buyer(BaseModel):
 
     rank: int
     customer_id: str
-    score: float = Field(ge=0, le=1, description="chance to buy it within the horizon")
+    score: float = Field(ge=0, le=1, description="probability of a purchase within the horizon")
     bought_before: bool
 
 
 class Buyers(Result):
-    """Customers for one product, the likeliest first."""
+    """Likely buyers of one product, in descending order."""
 
     product_id: str
     customers: list[Buyer]

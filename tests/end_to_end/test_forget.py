@@ -71,7 +71,7 @@ def test_a_forgotten_customer_is_answered_as_unknown_and_all_others_as_before(
     ids = customers(served_home, journey.name)
     gone, others = ids[100], [other for other in ids[::6] if other != ids[100]]
     before = answers(predictor, others)
-    product = predictor.current().readers["recommender"].shelf.catalogue.ids[0]
+    product = predictor.current().readers["recommender"].index.catalogue.ids[0]
     buyers = predictor.current().readers["recommender"].customers_for([product], 1000)
     code, out, err = run("forget", gone, "--json")
     assert code == 0, err
@@ -168,4 +168,4 @@ def test_a_withdrawn_consent_is_redacted_from_the_import_on(served_home, journey
     bases = [json.loads(row)["basis"] for row in answers(predictor, ids[5:6])["churn"]]
     assert bases == ["population"]
     curves = np.load(predictor.current().folder / "next-purchase" / CURVES)
-    assert len(curves) == len(predictor.current().readers["next-purchase"].customers.positions)
+    assert len(curves) == len(predictor.current().readers["next-purchase"].customers.rows)

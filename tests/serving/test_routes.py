@@ -87,7 +87,7 @@ def test_an_answer_of_several_models_tells_whose_instant_is_another(
     predictor.refresh()
     nobody = Audience(pl.DataFrame({"customer_id": []}), None, None, 0)
     monkeypatch.setattr("serving.customers.routes.profiles", lambda *_: [])
-    monkeypatch.setattr("serving.audience.routes.find_audience", lambda *_: nobody)
+    monkeypatch.setattr("serving.audience.routes.audience", lambda *_: nobody)
     client = Client(build_app(predictor))
     profile = client.post("/v1/customer", json={"customer_ids": ["1"]}).json()
     members = client.post("/v1/audience", json={"where": "visits > 1"}).json()

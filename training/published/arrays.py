@@ -12,16 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def path_of(folder: Path, name: str) -> Path:
+    """Return the file of the array that is stored as `name`."""
+    return folder / f"{name}.npy"
+
+
 def write(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write each array to `<name>.npy`, without pickled objects."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, values in arrays.items():
-        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+        np.save(path_of(folder, name), values, allow_pickle=False)
 
 
 def read(folder: Path, name: str) -> NDArray[Any]:
     """Memory-map the array that `write` stored as `name`."""
-    path = folder / f"{name}.npy"
+    path = path_of(folder, name)
     # NumPy cannot map an empty array.
     try:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -52,6 +57,11 @@ class StoredArrays:
         """Write every field."""
         names = [item.name for item in fields(self)]  # type: ignore[arg-type]
         write(folder, {f"{self.prefix}_{name}": getattr(self, name) for name in names})
+
+    def replace(self, folder: Path) -> None:
+        """Write every field to a new file; mappings of the previous files stay valid."""
+        for item in fields(self):  # type: ignore[arg-type]
+            replace(path_of(folder, f"{self.prefix}_{item.name}"), getattr(self, item.name))
 
     @classmethod
     def load(cls, folder: Path) -> Self:

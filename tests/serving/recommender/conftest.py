@@ -1,4 +1,4 @@
-"""A recommender of the small households, published, and what it rests on."""
+"""A small recommender of real households, fitted and published."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ AS_OF = datetime(2017, 11, 6)
 
 @pytest.fixture(scope="session")
 def journey(journey, rewritten):
-    """The households; three products are out of stock everywhere, two in shop 367 alone."""
+    """The households; three products are out of stock everywhere, two in shop 367 only."""
     day = (AS_OF - datetime(1970, 1, 1)).days
     bought = journey.known("orders", AS_OF).to_native().drop_nulls("product_id")
     top = bought.group_by("product_id").len().collect()
@@ -24,7 +24,7 @@ def journey(journey, rewritten):
     rows += [
         (product, shop, day - 1, 9.0 * (shop != "367")) for product in top[:2] for shop in shops
     ]
-    # An older record does not count.
+    # An older stock record, which is ignored.
     rows.append((top[5], "367", day - 9, 50.0))
     schema = {
         "product_id": pl.String,
@@ -40,12 +40,14 @@ def journey(journey, rewritten):
 
 
 @pytest.fixture(scope="session")
-def out(journey):
+def out_of_stock(journey):
     stock = journey.table("stock").to_native().collect()
     newest = stock.filter(pl.col("day") == stock["day"].max(), pl.col("on_hand") == 0)
-    nowhere = newest.group_by("product_id").len().filter(pl.col("len") == 2)["product_id"].to_list()
-    here = newest.filter(pl.col("location_id") == "367")["product_id"].to_list()
-    return {"anywhere": set(nowhere), "367": set(here)}
+    everywhere = (
+        newest.group_by("product_id").len().filter(pl.col("len") == 2)["product_id"].to_list()
+    )
+    at_location = newest.filter(pl.col("location_id") == "367")["product_id"].to_list()
+    return {"everywhere": set(everywhere), "367": set(at_location)}
 
 
 @pytest.fixture(scope="session")
@@ -70,11 +72,14 @@ def lists(model, journey):
 
 @pytest.fixture(scope="session")
 def customers(answers):
-    return answers.shelf.customer_ids
+    return answers.index.customer_ids
 
 
 @pytest.fixture(scope="session")
 def bought(journey):
     orders = journey.known("orders", AS_OF).to_native()
     rows = orders.select("customer_id", "product_id").unique().collect()
-    return {customer: set(of["product_id"]) for (customer,), of in rows.group_by("customer_id")}
+    return {
+        customer: set(products["product_id"])
+        for (customer,), products in rows.group_by("customer_id")
+    }

@@ -11,10 +11,10 @@ from features.errors import MissingData
 from serving.recommender import batch
 from serving.recommender.query import LISTS, ListQuery
 from serving.recommender.request import ListRequest
-from training.models.recommender import publish as list_draft
-from training.models.recommender.index import erase
-from training.models.recommender.index import likely_buyers as buyers
-from training.models.recommender.index.index import RecommenderIndex
+from training.models.recommender import publish as publishing
+from training.models.recommender.index import likely_buyers
+from training.models.recommender.index.erase import erase
+from training.models.recommender.index.index import INDEX, RecommenderIndex
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.publish import publish
 from training.models.recommender.ranking import features as ranking_features
@@ -80,15 +80,15 @@ def small():
 
 def test_pruning_buyers_while_publishing_changes_nothing_published(small, tmp_path, monkeypatch):
     dataset, model = small
-    monkeypatch.setattr(buyers, "KEPT", 2)
+    monkeypatch.setattr(likely_buyers, "MOST_BUYERS", 2)
     monkeypatch.setattr(ranking_features, "BLOCK_CUSTOMERS", 1)
     for at_once in (10_000, 3):
-        monkeypatch.setattr(list_draft, "BUYERS_AT_ONCE", at_once)
+        monkeypatch.setattr(publishing, "PURCHASES_AT_ONCE", at_once)
         (tmp_path / str(at_once)).mkdir()
         publish(model, dataset, AS_OF, tmp_path / str(at_once))
     first, second = tmp_path / "10000", tmp_path / "3"
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert Path("shelf/buyer_customer.npy") in files
+    assert Path(INDEX, "buyer_customer.npy") in files
     assert [
         path for path in files if (first / path).read_bytes() != (second / path).read_bytes()
     ] == []
@@ -131,8 +131,7 @@ def test_without_products_to_recommend_the_instant_is_named(tmp_path):
 def test_without_a_ranking_model_a_customer_can_be_erased(tmp_path):
     dataset = shop(sold_once(20))
     publish(fitted(dataset), dataset, AS_OF, tmp_path)
-    customers = pl.read_parquet(tmp_path / erase.CUSTOMERS)
-    erase.keep(tmp_path, customers, (customers["customer_id"] != "c1").to_numpy())
+    assert erase(tmp_path, lambda ids: ids == "c1") == {"c1"}
     request = ListRequest(RecommenderIndex.load(tmp_path), ListQuery())
     assert request.answer("c1")["basis"] == "population"
     assert request.answer("c2")["basis"] == "history"

@@ -1,7 +1,7 @@
-"""Next-purchase baselines: Kaplan-Meier, the median gap, BG/NBD, and survival regressions.
+"""What next purchase must beat: a population curve, the own gap, BG/NBD, and classic survival.
 
-Kaplan-Meier and the regressions are fitted to past cutoffs with follow-up, as the model is; all
-return the columns of the model's predictions, without explanations.
+All but the first three learn from the same followed cuts as the model; all answer with the same
+columns.
 """
 
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ import polars as pl
 
 from features.dataset import Dataset
 from features.typing import Floats
-from training.customers.cutoffs import customer_features, past_cutoffs
-from training.customers.survival import CUTOFF_STEP_DAYS, answers_from_curves, kaplan_meier
+from training.customers.cutoffs import Cutoff, customer_features, past_cutoffs
+from training.customers.survival import answers_from
 from training.estimators.bg_nbd import BgNbd, purchase_history
 
-CUTOFFS = 8
+CUTS, STEP_DAYS = 8, 14
 COVARIATES = (
     "recency",
     "visits",
@@ -34,95 +34,92 @@ COVARIATES = (
 )
 
 
-def _predictions(features: pl.DataFrame, curves: Floats, ids: pl.DataFrame | None) -> pl.DataFrame:
-    answers = answers_from_curves(features.get_column("customer_id"), curves)
-    return answers if ids is None else ids.join(answers, on="customer_id", maintain_order="left")
+def _answer(features: pl.DataFrame, curves: Floats, ids: pl.DataFrame | None) -> pl.DataFrame:
+    answer = answers_from(features.get_column("customer_id"), curves)
+    return answer if ids is None else ids.join(answer, on="customer_id", maintain_order="left")
+
+
+def kaplan_meier(cuts: list[Cutoff], horizon_days: int) -> Floats:
+    """Share that has bought within d days, d = 1 to the horizon (Kaplan and Meier 1958)."""
+    days = np.concatenate([cut.days_to_purchase for cut in cuts])
+    bought = np.concatenate([cut.purchased for cut in cuts])
+    events = np.bincount(days[bought], minlength=horizon_days)[:horizon_days]
+    # Those followed to the end of day d at least: a purchase on it, or silence beyond it.
+    lived = np.array([(days > day).sum() for day in range(horizon_days)]) + events
+    return np.asarray(1 - np.cumprod(1 - events / np.maximum(lived, 1)))
 
 
 @dataclass
 class PopulationCurve:
-    """The Kaplan-Meier curve of all customers, the same for each."""
+    """The same curve for everyone."""
 
     horizon_days: int = 56
     curve_: Floats = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        """Estimate the curve on past cutoffs."""
-        cutoffs = past_cutoffs(
-            dataset, as_of, self.horizon_days, step=CUTOFF_STEP_DAYS, count=CUTOFFS
-        )
-        days = np.concatenate([cutoff.days_to_purchase for cutoff in cutoffs])
-        purchased = np.concatenate([cutoff.purchased for cutoff in cutoffs])
-        self.curve_ = kaplan_meier(days, purchased, self.horizon_days)
+        """Estimate the curve on followed cuts."""
+        cuts = past_cutoffs(dataset, as_of, self.horizon_days, step=STEP_DAYS, count=CUTS)
+        self.curve_ = kaplan_meier(cuts, self.horizon_days)
         return self
 
     def predict(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
     ) -> pl.DataFrame:
-        """Predict at `as_of`."""
+        """Answer at `as_of`."""
         features = customer_features(dataset, as_of)
-        return _predictions(features, np.tile(self.curve_, (features.height, 1)), ids)
+        return _answer(features, np.tile(self.curve_, (features.height, 1)), ids)
 
 
 @dataclass
-class MedianGap:
-    """The next visit is one median gap of the customer after `as_of`.
+class OwnMedianGap:
+    """The next visit comes one own median gap from now; better than from the last visit.
 
-    Counted from the last visit instead, predictions are worse. Customers without a gap get the
-    median of the other customers' medians.
+    Who has no gap yet gets the median of the others' medians.
     """
 
     horizon_days: int = 56
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:  # noqa: ARG002
-        """Fit nothing: gaps are features."""
+        """Learn nothing: the gaps are features."""
         return self
 
     def predict(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
     ) -> pl.DataFrame:
-        """Predict at `as_of`."""
+        """Answer at `as_of`."""
         features = customer_features(dataset, as_of)
         gap = pl.col("gap_median").fill_null(pl.col("gap_median").median())
-        predicted = features.select(gap.clip(0, self.horizon_days)).to_series().to_numpy()
+        left = features.select(gap.clip(0, self.horizon_days)).to_series()
         days = np.arange(1, self.horizon_days + 1)
-        return _predictions(features, (days > predicted[:, None]).astype(np.float64), ids)
+        return _answer(features, (days > left.to_numpy()[:, None]).astype(np.float64), ids)
 
 
 @dataclass
 class BgNbdCurve:
-    """The distribution of the next purchase under BG/NBD (Fader, Hardie and Lee 2005)."""
+    """The distribution of the next purchase under BG/NBD."""
 
     horizon_days: int = 56
     process_: BgNbd = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        """Fit the four parameters to what is known at `as_of`."""
+        """Fit the four parameters to what was known at `as_of`."""
         self.process_ = BgNbd.fit(*purchase_history(customer_features(dataset, as_of)))
         return self
 
     def predict(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
     ) -> pl.DataFrame:
-        """Predict at `as_of`."""
+        """Answer at `as_of`."""
         features = customer_features(dataset, as_of)
         frequency, recency, age = (values[:, None] for values in purchase_history(features))
         days = np.arange(1, self.horizon_days + 1)[None, :]
-        curves = 1 - self.process_.inactivity(frequency, recency, age, days)
-        return _predictions(features, curves, ids)
+        silence = self.process_.inactivity(frequency, recency, age, days)
+        return _answer(features, 1 - silence, ids)
 
 
 @dataclass
-class SurvivalRegression:
-    """A regression of lifelines on the logs of COVARIATES.
-
-    Attributes
-    ----------
-    fitter
-        Name of the class in lifelines.
-    horizon_days
-        Days of follow-up.
-    """
+class Survival:
+    """A regression of lifelines on logs of how a customer buys."""
 
     fitter: str
     horizon_days: int = 56
@@ -132,57 +129,53 @@ class SurvivalRegression:
     regression_: Any = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        """Fit on past cutoffs, censored at the end of follow-up."""
+        """Fit the regression on followed cuts, censored where follow-up ends."""
         import lifelines
 
-        cutoffs = past_cutoffs(
-            dataset, as_of, self.horizon_days, step=CUTOFF_STEP_DAYS, count=CUTOFFS
-        )
-        self.columns_ = [name for name in COVARIATES if name in cutoffs[0].features.columns]
-        logs = np.concatenate([self._logs(cutoff.features) for cutoff in cutoffs])
+        cuts = past_cutoffs(dataset, as_of, self.horizon_days, step=STEP_DAYS, count=CUTS)
+        self.columns_ = [name for name in COVARIATES if name in cuts[0].features.columns]
+        logs = np.concatenate([self._logs(cut.features) for cut in cuts])
         self.center_, self.scale_ = logs.mean(axis=0), logs.std(axis=0) + 1e-9
-        purchased = np.concatenate([cutoff.purchased for cutoff in cutoffs])
-        days = np.concatenate([cutoff.days_to_purchase for cutoff in cutoffs]) + 0.5 * purchased
-        table = self._table(logs).with_columns(
-            pl.Series("days", days), pl.Series("purchased", purchased)
-        )
+        bought = np.concatenate([cut.purchased for cut in cuts])
+        days = np.concatenate([cut.days_to_purchase for cut in cuts]) + 0.5 * bought
+        table = self._table(logs).with_columns(pl.Series("days", days), pl.Series("bought", bought))
         self.regression_ = getattr(lifelines, self.fitter)(penalizer=0.001)
-        self.regression_.fit(table.to_pandas(), "days", "purchased")
+        self.regression_.fit(table.to_pandas(), "days", "bought")
         return self
 
     def predict(
         self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
     ) -> pl.DataFrame:
-        """Predict at `as_of`."""
+        """Answer at `as_of`."""
         features = customer_features(dataset, as_of)
         survival = self.regression_.predict_survival_function(
             self._table(self._logs(features)).to_pandas(),
             times=np.arange(1, self.horizon_days + 1),
         )
-        return _predictions(features, 1 - survival.to_numpy().T, ids)
+        return _answer(features, 1 - survival.to_numpy().T, ids)
 
     def _logs(self, features: pl.DataFrame) -> Floats:
-        # A customer without a gap gets one as long as the follow-up.
-        filled = [
+        # A gap that was never seen is longer than the follow-up.
+        known = [
             pl.col(name).fill_null(self.horizon_days if name.startswith("gap") else 0)
             for name in self.columns_
         ]
-        return np.asarray(np.log1p(features.select(filled).to_numpy()))
+        return np.asarray(np.log1p(features.select(known).to_numpy()))
 
     def _table(self, logs: Floats) -> pl.DataFrame:
         return pl.DataFrame((logs - self.center_) / self.scale_, schema=self.columns_, orient="row")
 
 
-def cox(horizon_days: int = 56) -> SurvivalRegression:
+def cox(horizon_days: int = 56) -> Survival:
     """Proportional hazards (Cox 1972)."""
-    return SurvivalRegression("CoxPHFitter", horizon_days)
+    return Survival("CoxPHFitter", horizon_days)
 
 
-def weibull_aft(horizon_days: int = 56) -> SurvivalRegression:
+def weibull_aft(horizon_days: int = 56) -> Survival:
     """Accelerated failure time with Weibull errors."""
-    return SurvivalRegression("WeibullAFTFitter", horizon_days)
+    return Survival("WeibullAFTFitter", horizon_days)
 
 
-def lognormal_aft(horizon_days: int = 56) -> SurvivalRegression:
+def lognormal_aft(horizon_days: int = 56) -> Survival:
     """Accelerated failure time with log-normal errors."""
-    return SurvivalRegression("LogNormalAFTFitter", horizon_days)
+    return Survival("LogNormalAFTFitter", horizon_days)

@@ -1,23 +1,25 @@
-"""Writes what a published recommender holds, block of customers by block.
+"""Publish a recommender: score the candidates of all customers and build the index.
 
-A ranking and a fitted ranker in, the files of `published_lists` out.
+A fitted model and a dataset in; the folder that `RecommenderIndex` loads out.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.dataset import Dataset
+from features.typing import Bools, Float32s, Floats
 from training.estimators.boosting import matrix
-from training.models.recommender.index.candidate_store import MOTIVE_STEP
-from training.models.recommender.index.erase import CUSTOMERS, OF_CANDIDATES
-from training.models.recommender.index.index import stock
-from training.models.recommender.index.likely_buyers import first_of_each
+from training.models.recommender.index.candidate_store import (
+    ATTRIBUTION_STEP,
+    About,
+    CandidateWriter,
+)
+from training.models.recommender.index.index import build_index
+from training.models.recommender.index.likely_buyers import LIKELY_PURCHASES, top_buyers
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.ranking.attribution import (
     EXPLAINED_GROUPS,
@@ -33,219 +35,227 @@ from training.models.recommender.ranking.extrapolation import EXTRAPOLATED_FEATU
 from training.models.recommender.ranking.features import Block, Ranking
 from training.models.recommender.ranking.ranker import Ranker, StaticScores
 
-# So many candidates of each customer and learner are explained.
+# Candidates explained per customer and learner.
 EXPLAINED = 30
-# A chance below this to be bought within the horizon makes nobody a likely buyer.
-LEAST_CHANCE = 0.002
-# With more likely buyers in memory than this, those that no product keeps are dropped.
-BUYERS_AT_ONCE = 5_000_000
+# Least probability of a purchase within the horizon of a likely buyer.
+LEAST_PROBABILITY = 0.002
+# With more likely purchases in memory, those that no product keeps are dropped.
+PURCHASES_AT_ONCE = 5_000_000
 
 
 def publish(model: RecommenderModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-    """Write every customer's candidates with static scores, and the index of lists beside them."""
-    ranking = model.ranking(dataset, as_of)
-    draft = Draft(folder, ranking, model.ranker_)
+    """Write the candidates of all customers with static scores, and the index of products."""
+    ranking, ranker = model.ranking(dataset, as_of), model.ranker_
+    draft = Draft(folder, ranking, ranker)
     for block in ranking.blocks(np.arange(ranking.interactions.shape[0])):
         features = ranking.static_features(block)
-        taste = model.ranker_.score_static(features)
-        needed = model.ranker_.blend.learners_for(("month",))
-        raw = model.ranker_.log_odds(taste, ranking.context_features(block), needed)
-        draft.add(block, taste, features, model.probability(ranking, block, "month", raw))
+        static = ranker.score_static(features)
+        learners = ranker.blend.learners_for(("month",))
+        log_odds = ranker.log_odds(static, ranking.context_features(block), learners)
+        draft.add(block, static, features, model.probability(ranking, block, "month", log_odds))
     draft.finish(dataset, as_of, model.horizon_days, model.list_length)
-    stock(dataset, as_of, folder, draft.likeliest())
+    build_index(dataset, as_of, folder, draft.likely_purchases())
 
 
 class Draft:
-    """A published version in the making: blocks of candidates are added, then it is finished.
+    """A published folder in the making: add blocks of customers, then finish it.
 
-    Arrays grow on disk block by block, so that publishing never holds all candidates.
+    Candidates are written block by block, so that not all of them are in memory at once.
     """
 
     def __init__(self, folder: Path, ranking: Ranking, ranker: Ranker) -> None:
-        self.folder, self.ranking, self.ranker = folder, ranking, ranker
+        self.ranking, self.ranker = ranking, ranker
+        self.writer = CandidateWriter(folder)
         self.lengths = np.zeros(ranking.interactions.shape[0], np.int64)
-        self.written = self.explained = 0
-        self.buyers: list[pl.DataFrame] = []
-        self.most_buyers = BUYERS_AT_ONCE
-        self.parts = {name: (folder / f".{name}").open("wb") for name in OF_CANDIDATES}
-        self.pair: list[str] = []
-        reasons = {source.name: source.reason for source in ranking.generators}
-        self.movers = {
-            name: GroupAttribution.from_booster(one, reasons) for name, one in ranker.static.items()
+        self.interaction_state: list[str] = []
+        self._purchases = [pl.DataFrame(schema=LIKELY_PURCHASES)]
+        self._most_purchases = PURCHASES_AT_ONCE
+        reasons = {generator.name: generator.reason for generator in ranking.generators}
+        self.attributions = {
+            learner: GroupAttribution.from_booster(booster, reasons)
+            for learner, booster in ranker.static.items()
         }
-        self.motives = [reason_group(name, reasons) for name in ranker.neural.columns]
+        self.neural_groups = [reason_group(name, reasons) for name in ranker.neural.columns]
 
     def add(
-        self,
-        block: Block,
-        taste: StaticScores,
-        features: pl.DataFrame,
-        month: NDArray[np.float64],
+        self, block: Block, static: StaticScores, features: pl.DataFrame, month: Floats
     ) -> None:
-        """Write a block's candidates.
+        """Write a block of candidates.
 
         Parameters
         ----------
-        taste, features
-            What does not depend on the moment, and the features that it rests on.
+        static, features
+            Scores that do not depend on the context, and the features that they rest on.
         month
-            Chance to be bought within the horizon.
+            Probability of a purchase within the horizon.
         """
-        ranking = self.ranking
-        state = ranking.state(block.rows, block.cols)
-        fixed = {*CUSTOMER_STATE, *PRODUCT_STATE}
-        self.pair = [
+        state = self.ranking.state(block.rows, block.cols)
+        others = {*CUSTOMER_STATE, *PRODUCT_STATE}
+        self.interaction_state = [
             name
             for name in state
-            if name in INTERACTION_STATE or (name not in fixed and name.startswith("pair_"))
+            if name in INTERACTION_STATE or (name not in others and name.startswith("pair_"))
         ]
-        of_pair = np.column_stack([state[name] for name in self.pair])
-        odds = np.array([taste.log_odds[learner] for learner in self.ranker.learners]).T
-        self.parts["product"].write(block.cols.astype(np.int32).tobytes())
-        self.parts["source"].write(ranking.best_generators(block).tobytes())
-        self.parts["taste"].write(odds.astype(np.float64).tobytes())
-        self.parts["code"].write(taste.codes.tobytes())
-        self.parts["state"].write(of_pair.astype(np.float32).tobytes())
-        own = ~np.isnan(state["baskets"])
-        self._explain(block, taste.log_odds, features)
-        likely = month >= LEAST_CHANCE
-        kept = {"row": block.rows, "col": block.cols, "month": month, "again": own}
-        self.buyers.append(pl.DataFrame({name: of[likely] for name, of in kept.items()}))
-        if sum(one.height for one in self.buyers) > self.most_buyers:
-            first = first_of_each(pl.concat(self.buyers), "col")
-            self.buyers = [first]
-            # Twice what is kept, so that ever fewer blocks pay for it.
-            self.most_buyers = max(BUYERS_AT_ONCE, 2 * first.height)
+        log_odds = np.array([static.log_odds[learner] for learner in self.ranker.learners]).T
+        first = self.writer.rows["product"]
+        self.writer.append(
+            {
+                "product": block.cols,
+                "generator": self.ranking.best_generators(block),
+                "static_log_odds": log_odds.reshape(len(block.cols), len(self.ranker.learners)),
+                "static_codes": static.codes,
+                "interaction_state": np.column_stack(
+                    [state[name] for name in self.interaction_state]
+                ),
+            }
+        )
+        shown = _likely_shown(block, static.log_odds)
+        attributions = self._attributions(features, static.log_odds, shown)
+        steps = np.clip(np.rint(attributions / ATTRIBUTION_STEP), -127, 127)
+        self.writer.append({"explained": first + np.flatnonzero(shown), "attributions": steps})
+        self._add_purchases(block, month, ~np.isnan(state["baskets"]))
         customers, counts = np.unique(block.rows, return_counts=True)
         self.lengths[customers] += counts
-        self.written += len(block.rows)
 
-    def _explain(
-        self,
-        block: Block,
-        taste: Mapping[str, NDArray[np.float64]],
-        features: pl.DataFrame,
-    ) -> None:
-        """Write how far motives moved each customer's best candidates of each learner."""
-        likely = np.zeros(len(block.rows), bool)
-        for odds in taste.values():
-            # What a learner was not asked about comes last.
-            order = np.lexsort((-odds, block.rows))
-            place = np.arange(len(order)) - np.searchsorted(block.rows, block.rows)
-            first = order[place < EXPLAINED]
-            likely[first[~np.isnan(odds[first])]] = True
-        kept = features.filter(pl.Series(likely))
+    def _add_purchases(self, block: Block, month: Floats, bought_before: Bools) -> None:
+        likely = month >= LEAST_PROBABILITY
+        columns = (block.rows, block.cols, month, bought_before)
+        rows = {
+            name: values[likely] for name, values in zip(LIKELY_PURCHASES, columns, strict=True)
+        }
+        self._purchases.append(pl.DataFrame(rows, LIKELY_PURCHASES))
+        if sum(frame.height for frame in self._purchases) > self._most_purchases:
+            kept = top_buyers(pl.concat(self._purchases), "product")
+            self._purchases = [kept]
+            # Twice the kept rows, so that fewer and fewer blocks trigger a selection.
+            self._most_purchases = max(PURCHASES_AT_ONCE, 2 * kept.height)
+
+    def _attributions(
+        self, features: pl.DataFrame, log_odds: Mapping[str, Floats], shown: Bools
+    ) -> Float32s:
+        """Return contributions of the explained groups to static log-odds.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (shown candidates, learners * groups).
+        """
+        features = features.filter(pl.Series(shown))
         popular = EXPLAINED_GROUPS.index(reason_group(EXTRAPOLATED_FEATURE, {}))
-        moved = []
-        for learner, mover in self.movers.items():
-            # A kind of promotion that nobody met is zero.
-            absent = [name for name in mover.columns if name not in kept.columns]
-            asked = ~np.isnan(taste[learner][likely])
-            rows = kept.filter(pl.Series(asked)).with_columns(
+        by_learner = [np.zeros((features.height, 0), np.float32)]
+        for learner, attribution in self.attributions.items():
+            scored = ~np.isnan(log_odds[learner][shown])
+            # Kinds of promotion that do not occur at this instant are zero.
+            absent = [name for name in attribution.columns if name not in features.columns]
+            rows = features.filter(pl.Series(scored)).with_columns(
                 pl.lit(0.0).alias(name) for name in absent
             )
             threads = self.ranker.static[learner].threads
-            parts = np.zeros((len(asked), len(EXPLAINED_GROUPS)), np.float32)
-            by_group = mover.by_group(matrix(rows, mover.columns, {}), threads)
-            parts[asked] = by_group[:, : len(EXPLAINED_GROUPS)]
-            parts[asked, popular] += self.ranker.extrapolation.log_odds(rows)
-            moved.append(parts)
-        steps = (
-            np.concatenate([np.zeros((likely.sum(), 0), np.float32), *moved], axis=1) / MOTIVE_STEP
-        )
-        explained = self.written + np.flatnonzero(likely)
-        self.explained += len(explained)
-        self.parts["explained"].write(explained.astype(np.int64).tobytes())
-        self.parts["motive"].write(np.clip(np.rint(steps), -127, 127).astype(np.int8).tobytes())
+            by_group = attribution.by_group(matrix(rows, attribution.columns, {}), threads)
+            parts = np.zeros((len(scored), len(EXPLAINED_GROUPS)), np.float32)
+            parts[scored] = by_group[:, : len(EXPLAINED_GROUPS)]
+            parts[scored, popular] += self.ranker.extrapolation.log_odds(rows)
+            by_learner.append(parts)
+        return np.concatenate(by_learner, axis=1)
 
     def finish(
         self, dataset: Dataset, as_of: datetime, horizon_days: int, list_length: int
     ) -> None:
-        """Write the rest, and give the arrays their shapes."""
-        known, ranking = self.ranking.interactions, self.ranking
-        lengths = self.lengths
-        ends = np.cumsum(lengths)
-        learners = len(self.ranker.learners)
-        for name, dtype, shape in (
-            ("product", np.int32, (self.written,)),
-            ("source", np.int8, (self.written,)),
-            ("taste", np.float64, (self.written, learners)),
-            ("code", np.int8, (self.written, len(self.ranker.neural.static.columns))),
-            ("state", np.float32, (self.written, len(self.pair))),
-            ("explained", np.int64, (self.explained,)),
-            ("motive", np.int8, (self.explained, learners * len(EXPLAINED_GROUPS))),
-        ):
-            self.parts[name].close()
-            raw = self.folder / f".{name}"
-            flat = np.memmap(raw, dtype, "r") if raw.stat().st_size else np.zeros(0, dtype)
-            np.save(self.folder / f"{name}.npy", flat.reshape(shape))
-            raw.unlink()
-        nobody = ranking.state(np.zeros(0, np.int64), np.zeros(0, np.int64))
-        of_customer = [name for name in nobody if name.startswith("customer_")]
-        of_product = [name for name in nobody if name.startswith("product_")]
-        mine = [ranking.customer_features[name] for name in of_customer]
-        nan = np.full(known.shape[1], np.nan, np.float32)
-        theirs = [ranking.product_features.get(name, nan) for name in of_product]
-        np.save(self.folder / "customer_state.npy", np.column_stack(mine).astype(np.float32))
-        np.save(self.folder / "product_state.npy", np.column_stack(theirs).astype(np.float32))
-        np.save(self.folder / "hazard.npy", ranking.hazards.hazard)
-        places = ranking.locations
-        np.savez(
-            self.folder / "places.npz",
-            ids=places.ids,
-            codes=places.codes,
-            weights=places.weights,
-        )
-        ranking.plan.save(self.folder / "plan")
-        self.ranker.context.save(self.folder / "moment")
-        usual = [str(places.ids[code]) if code >= 0 else None for code in places.codes[:, 0]]
-        pl.DataFrame(
+        """Write everything but candidates."""
+        ranking, learners = self.ranking, self.ranker.learners
+        self.writer.close(
             {
-                "customer_id": pl.Series(known.customers.astype(object), dtype=pl.String),
-                "baskets": known.customer_features["customer_baskets"].astype(np.int32),
+                "static_log_odds": len(learners),
+                "static_codes": len(self.ranker.neural.static.columns),
+                "interaction_state": len(self.interaction_state),
+                "attributions": len(learners) * len(EXPLAINED_GROUPS),
+            }
+        )
+        none = np.zeros(0, np.int64)
+        names = list(ranking.state(none, none))
+        customer_state = tuple(name for name in names if name.startswith("customer_"))
+        product_state = tuple(name for name in names if name.startswith("product_"))
+        about = About(
+            as_of=as_of.isoformat(),
+            horizon_days=horizon_days,
+            list_length=list_length,
+            lists=tuple(self.ranker.blend.lists),
+            learners=tuple(learners),
+            reasons=tuple(generator.reason for generator in ranking.generators),
+            neural_groups=tuple(self.neural_groups),
+            interaction_state=tuple(self.interaction_state),
+            customer_state=customer_state,
+            product_state=product_state,
+        )
+        locations = ranking.locations
+        self.writer.write(
+            about,
+            self._customers(),
+            self._products(dataset),
+            {"ids": locations.ids, "codes": locations.codes, "weights": locations.weights},
+            {
+                "customer_state": _columns([ranking.customer_features[c] for c in customer_state]),
+                "product_state": _columns([self._product_feature(c) for c in product_state]),
+                "hazards": ranking.hazards.hazard,
+            },
+        )
+        self.writer.write_ranker(ranking.plan, self.ranker.context)
+
+    def likely_purchases(self) -> pl.DataFrame:
+        """Return likely purchases of all customers, with the columns of `LIKELY_PURCHASES`."""
+        return pl.concat(self._purchases)
+
+    def _customers(self) -> pl.DataFrame:
+        interactions, locations = self.ranking.interactions, self.ranking.locations
+        usual = [str(locations.ids[code]) if code >= 0 else None for code in locations.codes[:, 0]]
+        ends = np.cumsum(self.lengths)
+        return pl.DataFrame(
+            {
+                "customer_id": pl.Series(interactions.customers.astype(object), dtype=pl.String),
+                "baskets": interactions.customer_features["customer_baskets"].astype(np.int32),
                 "location_id": pl.Series(usual, dtype=pl.String),
-                "first": ends - lengths,
+                "first": ends - self.lengths,
                 "end": ends,
             }
-        ).write_parquet(self.folder / CUSTOMERS)
-        self._products(dataset).write_parquet(self.folder / "products.parquet")
-        about = {
-            "as_of": as_of.isoformat(),
-            "horizon_days": horizon_days,
-            "list_length": list_length,
-            "kinds": list(self.ranker.blend.lists),
-            "learners": list(self.ranker.learners),
-            "reasons": [source.reason for source in ranking.generators],
-            "motives": self.motives,
-            "moment": self.ranker.context.columns,
-            "state": {"pair": self.pair, "customer": of_customer, "product": of_product},
-        }
-        (self.folder / "about.json").write_text(json.dumps(about, indent=1))
-
-    def likeliest(self) -> pl.DataFrame:
-        """Return who may buy what: rows of customers and products, month, and again."""
-        return pl.concat(self.buyers)
+        )
 
     def _products(self, dataset: Dataset) -> pl.DataFrame:
-        known, ranking = self.ranking.interactions, self.ranking
-        levels = [group.group_of_product for group in ranking.groups.values()]
-        levels += [np.zeros(known.shape[1], np.int64)] * (2 - len(levels))
-        nan = np.full(known.shape[1], np.nan, np.float32)
+        interactions = self.ranking.interactions
+        groups = [group.group_of_product for group in self.ranking.groups.values()]
+        groups += [np.zeros(interactions.shape[1], np.int64)] * (2 - len(groups))
         frame = pl.DataFrame(
             {
-                "product_id": pl.Series(known.products.astype(object), dtype=pl.String),
-                "popularity": known.sum_by_product("baskets_28d"),
-                "price": ranking.product_features.get("product_price", nan),
-                "first_days": known.product_features["first_days"],
-                "type": levels[0],
-                "kind": levels[1],
+                "product_id": pl.Series(interactions.products.astype(object), dtype=pl.String),
+                "popularity": interactions.sum_by_product("baskets_28d"),
+                "price": self._product_feature("product_price"),
+                "first_days": interactions.product_features["first_days"],
+                "finest_group": groups[0],
+                "next_group": groups[1],
             }
         )
         if "products" not in dataset.tables:
             return frame
-        catalogue = dataset.table("products").collect().to_polars()
-        catalogue = catalogue.unique("product_id", keep="first", maintain_order=True)
-        free = ["product_id", *(name for name in catalogue.columns if name not in frame.columns)]
-        return frame.join(
-            catalogue.select(free), on="product_id", how="left", maintain_order="left"
-        )
+        listed = dataset.table("products").collect().to_polars()
+        listed = listed.unique("product_id", keep="first", maintain_order=True)
+        added = ["product_id", *(name for name in listed.columns if name not in frame.columns)]
+        return frame.join(listed.select(added), on="product_id", how="left", maintain_order="left")
+
+    def _product_feature(self, name: str) -> Float32s:
+        missing = np.full(self.ranking.interactions.shape[1], np.nan, np.float32)
+        return self.ranking.product_features.get(name, missing)
+
+
+def _likely_shown(block: Block, log_odds: Mapping[str, Floats]) -> Bools:
+    """Mark each customer's best candidates of each learner."""
+    shown = np.zeros(len(block.rows), bool)
+    for values in log_odds.values():
+        # Candidates that a learner does not score are NaN and sort last.
+        order = np.lexsort((-values, block.rows))
+        rank = np.arange(len(order)) - np.searchsorted(block.rows, block.rows)
+        best = order[rank < EXPLAINED]
+        shown[best[~np.isnan(values[best])]] = True
+    return shown
+
+
+def _columns(values: list[Float32s]) -> Float32s:
+    return np.column_stack(values).astype(np.float32)

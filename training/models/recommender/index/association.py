@@ -1,7 +1,7 @@
-"""Which products are bought together more often than chance has it, and how sure that is.
+"""Association rules: pairs of products bought together significantly more often than by chance.
 
-Baskets in; for each product its partners with lift, support and a significance that
-survives the number of pairs that were looked at.
+Baskets in; for each product its partners with lift, support and confidence out. Significance is
+corrected for the number of pairs tested.
 """
 
 from dataclasses import dataclass
@@ -15,50 +15,51 @@ from numpy.typing import NDArray
 from scipy.special import gammainc
 
 from features.dataset import Dataset
-from features.typing import Float32s, Int32s
+from features.typing import Bools, Float32s, Floats, Int32s, Ints
 from training.models.recommender.index.catalogue import Catalogue
 from training.models.recommender.inputs.top_k import group_boundaries
 from training.published import arrays
 
-# The newest baskets, and the products in enough of them, that are looked at.
+# Bounds on what is tested: the newest baskets, and the products that enough of them hold.
 MOST_BASKETS = 400_000
 MOST_PRODUCTS = 20_000
 MIN_BASKETS = 20
-# A pair that few customers put together tells of them, not of the products.
+# With fewer customers, a pair reflects individual habits rather than the products.
 MIN_CUSTOMERS = 3
-# A stock-up of everything says little about what goes together.
+# Larger baskets are left out: a stock-up says little about which products complement each other.
 MOST_LINES = 40
-FALSE_DISCOVERIES = 0.01
+FALSE_DISCOVERY_RATE = 0.01
+# Partners kept per product.
 PARTNERS = 40
-# So many baskets that are neither here nor there are added to what was seen and expected.
+# Baskets added to the observed and the expected count, which shrinks the log lift towards zero.
 SHRINK = 5.0
-# Pairs of lines that are held in memory at once.
+# Pairs of order lines in memory at once.
 ROWS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
 class Association(arrays.StoredArrays):
-    """Significant pairs, each product's strongest first.
+    """Significant pairs by product, the largest weight first.
 
     Attributes
     ----------
     ends
-        Where each product's partners end, with a zero in front.
+        Offsets: the pairs of product code p are `[ends[p], ends[p + 1])`.
     partner
-        The products that are bought with it.
+        Codes of the partners.
     lift
-        Times as often as chance has it, given how large baskets are.
+        Observed over expected number of baskets with both, given the sizes of baskets.
     support
-        Share of the baskets that hold both.
+        Share of all tested baskets that hold both.
     confidence
-        Share of the product's baskets that hold the partner too.
+        Share of the product's tested baskets that also hold the partner.
     weight
-        The log of the lift, shrunk towards none by how few baskets it rests on.
+        Log of the lift, shrunk towards zero where few baskets support it.
     """
 
     prefix: ClassVar[str] = "pair"
 
-    ends: NDArray[np.int64]
+    ends: Ints
     partner: Int32s
     lift: Float32s
     support: Float32s
@@ -67,107 +68,114 @@ class Association(arrays.StoredArrays):
 
     @classmethod
     def build(cls, dataset: Dataset, as_of: datetime, catalogue: Catalogue) -> Self:
-        """Test all pairs of products that were bought before `as_of`."""
-        return cls.of(_baskets(dataset, as_of, catalogue), catalogue.size)
+        """Test the pairs of products in baskets before `as_of`."""
+        return cls.from_baskets(_baskets(dataset, as_of, catalogue), catalogue.size)
 
     @classmethod
-    def of(cls, baskets: pl.DataFrame, products: int) -> Self:
-        """Test all pairs of products in baskets: basket, customer, code, each once."""
-        held = _often_bought(baskets)
-        rows = held.group_by("code").len()
+    def from_baskets(cls, baskets: pl.DataFrame, products: int) -> Self:
+        """Test the pairs of products in baskets.
+
+        Parameters
+        ----------
+        baskets
+            Distinct rows of basket, customer and product code.
+        products
+            Number of product codes.
+        """
+        tested = _often_bought(baskets)
+        rows = tested.group_by("code").len()
         count = np.zeros(products)
         count[rows.get_column("code").to_numpy()] = rows.get_column("len").to_numpy()
-        pairs = _pairs(held, count)
-        eligible = rows.height
+        pairs = _count_pairs(tested, count)
         p = p_values(pairs.both, pairs.customers, pairs.expected)
-        pairs = pairs[discoveries(p, eligible * (eligible - 1) // 2)]
-        total = max(held.get_column("basket").n_unique(), 1)
+        pairs = pairs[discoveries(p, rows.height * (rows.height - 1) // 2)]
+        total = max(tested.get_column("basket").n_unique(), 1)
 
         i, j = np.concatenate([pairs.i, pairs.j]), np.concatenate([pairs.j, pairs.i])
-        twice = np.concatenate([np.arange(len(pairs.i))] * 2)
-        weight = _weight(pairs)[twice]
+        pair = np.concatenate([np.arange(len(pairs.i))] * 2)
+        weight = _weight(pairs)[pair]
         order = np.lexsort((j, -weight, i))
-        i, j, twice, weight = i[order], j[order], twice[order], weight[order]
+        i, j, pair, weight = i[order], j[order], pair[order], weight[order]
         keep = np.arange(len(i)) - group_boundaries(i, products)[i] < PARTNERS
-        i, j, twice, weight = i[keep], j[keep], twice[keep], weight[keep]
+        i, j, pair, weight = i[keep], j[keep], pair[keep], weight[keep]
         return cls(
             group_boundaries(i, products),
             j.astype(np.int32),
-            pairs.lift[twice].astype(np.float32),
-            (pairs.both[twice] / total).astype(np.float32),
-            (pairs.both[twice] / count[i]).astype(np.float32),
+            pairs.lift[pair].astype(np.float32),
+            (pairs.both[pair] / total).astype(np.float32),
+            (pairs.both[pair] / count[i]).astype(np.float32),
             weight.astype(np.float32),
         )
 
     def span(self, code: int) -> slice:
-        """Where the partners of a product are."""
+        """Return the positions of a product's pairs."""
         return slice(int(self.ends[code]), int(self.ends[code + 1]))
 
-    def of_all(self, codes: Int32s) -> NDArray[np.float64]:
-        """Add up how strongly some products speak for each of all."""
-        pair = self._pairs(codes)[0]
+    def total_weights(self, codes: Int32s) -> Floats:
+        """Return for every product the sum of its weights as a partner of `codes`."""
+        pair = self._pairs_of(codes)[0]
         weight = self.weight[pair].astype(np.float64)
-        found = np.bincount(self.partner[pair], weights=weight, minlength=len(self.ends) - 1)
-        return np.asarray(found, np.float64)
+        totals = np.bincount(self.partner[pair], weights=weight, minlength=len(self.ends) - 1)
+        return np.asarray(totals, np.float64)
 
-    def _pairs(self, codes: Int32s) -> tuple[NDArray[np.int64], list[int]]:
-        """Find the pairs of products, and how many each has."""
+    def _pairs_of(self, codes: Int32s) -> tuple[Ints, list[int]]:
+        """Return positions of the pairs of some products, and the number of pairs of each."""
         spans = [np.arange(self.ends[code], self.ends[code + 1]) for code in codes.tolist()]
         pair = np.concatenate(spans) if spans else np.zeros(0, np.int64)
-        return pair, [len(one) for one in spans]
+        return pair, [len(span) for span in spans]
 
-    def towards(self, basket: Int32s) -> "Towards":
-        """Add up how strongly the products of a basket speak for each further one."""
-        pair, counts = self._pairs(basket)
+    def basket_partners(self, basket: Int32s) -> "BasketPartners":
+        """Add up the weights of all partners of the products in a basket."""
+        pair, counts = self._pairs_of(basket)
         if not len(pair):
-            return Towards(np.zeros(0, np.int32), np.zeros(0, np.float32), pair, pair)
-        speaker = np.repeat(basket, counts)
-        order = np.lexsort((speaker, -self.weight[pair], self.partner[pair]))
-        pair, speaker = pair[order], speaker[order]
+            return BasketPartners(np.zeros(0, np.int32), np.zeros(0, np.float32), pair, pair)
+        origin = np.repeat(basket, counts)
+        order = np.lexsort((origin, -self.weight[pair], self.partner[pair]))
+        pair, origin = pair[order], origin[order]
         codes, first, inverse = np.unique(
             self.partner[pair], return_index=True, return_inverse=True
         )
         total = np.bincount(inverse, weights=self.weight[pair]).astype(np.float32)
-        return Towards(codes.astype(np.int32), total, speaker[first], pair[first])
+        return BasketPartners(codes.astype(np.int32), total, origin[first], pair[first])
 
 
 @dataclass(frozen=True)
-class Towards:
-    """What a basket speaks for.
+class BasketPartners:
+    """Products associated with any product of a basket.
 
     Attributes
     ----------
     codes
-        Products that go with any of the basket, ascending.
+        Product codes, ascending.
     weight
-        How strongly, all products of the basket together.
-    speaker, pair
-        The product of the basket that speaks loudest, and the pair of both.
+        Sum of the weights over the products of the basket.
+    strongest, pair
+        The basket's product with the largest weight, and the position of that pair.
     """
 
     codes: Int32s
     weight: Float32s
-    speaker: NDArray[np.integer[Any]]
-    pair: NDArray[np.int64]
+    strongest: NDArray[np.integer[Any]]
+    pair: Ints
 
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Pairs of products, i before j, that were seen together, and what chance has it."""
+    """Pairs of products, i before j, with observed and expected numbers of baskets."""
 
-    i: NDArray[np.int64]
-    j: NDArray[np.int64]
-    both: NDArray[np.float64]
-    customers: NDArray[np.float64]
-    expected: NDArray[np.float64]
+    i: Ints
+    j: Ints
+    both: Floats
+    customers: Floats
+    expected: Floats
 
     @property
-    def lift(self) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = self.both / self.expected
-        return found
+    def lift(self) -> Floats:
+        lift: Floats = self.both / self.expected
+        return lift
 
-    def __getitem__(self, at: NDArray[Any]) -> "_Pairs":
-        return _Pairs(*(getattr(self, name)[at] for name in _Pairs.__annotations__))
+    def __getitem__(self, mask: NDArray[Any]) -> "_Pairs":
+        return _Pairs(*(getattr(self, name)[mask] for name in _Pairs.__annotations__))
 
 
 def _baskets(dataset: Dataset, as_of: datetime, catalogue: Catalogue) -> pl.DataFrame:
@@ -182,7 +190,7 @@ def _baskets(dataset: Dataset, as_of: datetime, catalogue: Catalogue) -> pl.Data
         .head(MOST_BASKETS)
         .with_row_index("basket")
     )
-    # An anonymous basket is its own customer.
+    # Each anonymous basket counts as a customer.
     customer = pl.coalesce("customer_id", pl.lit("\0") + pl.col("order_id"))
     newest = newest.with_columns((customer.rank("dense") - 1).cast(pl.Int32).alias("customer"))
     position = pl.Enum(catalogue.frame.get_column("product_id"))
@@ -198,7 +206,7 @@ def _baskets(dataset: Dataset, as_of: datetime, catalogue: Catalogue) -> pl.Data
 
 
 def _often_bought(baskets: pl.DataFrame) -> pl.DataFrame:
-    """Leave baskets of two and more products that are bought often enough to tell."""
+    """Keep frequent products in baskets that hold at least two of them."""
     small = baskets.filter(pl.len().over("basket") <= MOST_LINES)
     often = (
         small.group_by("code")
@@ -212,19 +220,24 @@ def _often_bought(baskets: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _pairs(held: pl.DataFrame, count: NDArray[np.float64]) -> _Pairs:
-    """Count the baskets and the customers with both, and what chance has it.
+def _count_pairs(baskets: pl.DataFrame, count: Floats) -> _Pairs:
+    """Count baskets and customers with both products of each pair, observed and expected.
 
-    Chance: products fall into baskets independently, as often as they are bought and in
-    proportion to how many products a basket holds. With equal baskets throughout, large ones
-    would make everything look as if it belonged together.
+    The expected count assumes that products are placed in baskets independently, in proportion
+    to their frequency and to the size of the basket. Under equal basket sizes, large baskets
+    would make all products look associated.
+
+    Parameters
+    ----------
+    count
+        Number of baskets by product code.
     """
-    size = held.group_by("basket").len().get_column("len").cast(pl.Float64)
-    crowding = float((size * (size - 1)).sum()) / max(float(size.sum()) ** 2, 1.0)
-    # Customers are apart from each other, so counts of parts of them add up.
+    size = baskets.group_by("basket").len().get_column("len").cast(pl.Float64)
+    size_factor = float((size * (size - 1)).sum()) / max(float(size.sum()) ** 2, 1.0)
+    # Rows are split by customer, so counts of the parts add up.
     weight = pl.len().over("basket")
     part = (weight.cum_sum() // ROWS_AT_ONCE).last().over("customer").alias("part")
-    parts = held.sort("customer", "basket", "code").with_columns(part).partition_by("part")
+    parts = baskets.sort("customer", "basket", "code").with_columns(part).partition_by("part")
     key = ["code", "other"]
     counted = [
         rows.join(rows.select("basket", pl.col("code").alias("other")), on="basket")
@@ -238,45 +251,48 @@ def _pairs(held: pl.DataFrame, count: NDArray[np.float64]) -> _Pairs:
     if not counted:
         none = np.zeros(0)
         return _Pairs(none.astype(np.int64), none.astype(np.int64), none, none, none)
-    seen = pl.concat(counted).group_by(key).agg(pl.col("both", "customers").sum())
-    seen = seen.filter(pl.col("customers") >= MIN_CUSTOMERS).sort(key)
-    i, j = (seen.get_column(name).cast(pl.Int64).to_numpy() for name in key)
+    observed = pl.concat(counted).group_by(key).agg(pl.col("both", "customers").sum())
+    observed = observed.filter(pl.col("customers") >= MIN_CUSTOMERS).sort(key)
+    i, j = (observed.get_column(name).cast(pl.Int64).to_numpy() for name in key)
     return _Pairs(
         i,
         j,
-        seen.get_column("both").cast(pl.Float64).to_numpy(),
-        seen.get_column("customers").cast(pl.Float64).to_numpy(),
-        count[i] * count[j] * crowding,
+        observed.get_column("both").cast(pl.Float64).to_numpy(),
+        observed.get_column("customers").cast(pl.Float64).to_numpy(),
+        count[i] * count[j] * size_factor,
     )
 
 
-def p_values(
-    both: NDArray[np.float64], customers: NDArray[np.float64], expected: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Chance of as many baskets with both, were the products bought independently.
+def p_values(both: Floats, customers: Floats, expected: Floats) -> Floats:
+    """Return the probability of at least as many baskets with both under independence.
 
-    The upper tail of a Poisson count, which is above that of Fisher's exact test. Baskets of
-    one customer repeat each other: they count as one, and what is expected shrinks alike.
+    The upper tail of a Poisson count, which exceeds that of Fisher's exact test. Baskets of one
+    customer are dependent, so customers are counted instead of baskets, and the expected count
+    is scaled by the same ratio.
     """
-    found: NDArray[np.float64] = gammainc(customers, expected * customers / both)
-    return found
+    p: Floats = gammainc(customers, expected * customers / both)
+    return p
 
 
-def discoveries(p: NDArray[np.float64], tests: int) -> NDArray[np.bool_]:
-    """Mark p-values of which at most `FALSE_DISCOVERIES` are false.
+def discoveries(p: Floats, tests: int) -> Bools:
+    """Mark the p-values to reject at a false discovery rate of `FALSE_DISCOVERY_RATE`.
 
-    Source: Benjamini and Hochberg 1995; `tests` counts those too that are not in `p`,
-    because nothing was there to test.
+    Source: Benjamini and Hochberg 1995.
+
+    Parameters
+    ----------
+    tests
+        Number of tests, including pairs that never occur and are not in `p`.
     """
     order = np.argsort(p, kind="stable")
-    bound = FALSE_DISCOVERIES * np.arange(1, len(p) + 1) / max(tests, 1)
+    bound = FALSE_DISCOVERY_RATE * np.arange(1, len(p) + 1) / max(tests, 1)
     below = np.flatnonzero(p[order] <= bound)
-    marked = np.zeros(len(p), bool)
+    rejected = np.zeros(len(p), bool)
     if len(below):
-        marked[order[: below[-1] + 1]] = True
-    return marked
+        rejected[order[: below[-1] + 1]] = True
+    return rejected
 
 
-def _weight(pairs: _Pairs) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.log((pairs.both + SHRINK) / (pairs.expected + SHRINK))
-    return found
+def _weight(pairs: _Pairs) -> Floats:
+    weight: Floats = np.log((pairs.both + SHRINK) / (pairs.expected + SHRINK))
+    return weight

@@ -1,360 +1,314 @@
-"""What a published recommender holds: every customer's candidates, as arrays on disk.
+"""Candidates of all customers on disk: the format, its writer and its reader.
 
-Written by `list_draft`, mapped into memory when serving, so that a million customers cost
-address space and not memory. Light imports only: serving loads this without the libraries
-of training.
-
-The folder holds:
+Arrays are memory-mapped, so a million customers cost address space and not memory. Imported by
+serving, so it loads no library that only training needs. A folder holds:
 
 about.json
-    as_of, horizon_days, list_length, kinds (of list), learners, reasons (by number), the
-    motive that each of the net's columns belongs to, moment (features of the moment's
-    boosters), and the names of the columns of the arrays.
+    See `About`.
 customers.parquet
-    customer_id ascending, baskets, location_id (the usual one; null where unknown), first and
-    end: rows of the candidate arrays.
+    customer_id, ascending; baskets; location_id, the usual one or null; first and end, the rows
+    of the customer in the candidate arrays. The row number is the customer's row elsewhere.
 products.parquet
-    product_id ascending; a row is the product's code. The catalogue's columns where there is
-    one, and popularity (baskets in 28 days), price, first_days (since first sold), type and
-    kind (codes of the catalogue's finest and next level).
-product.npy, source.npy, taste.npy, code.npy, state.npy
-    One row a candidate, ordered by customer and product: its code, what speaks for it, the
-    boosters' log-odds by learner before the moment corrects them, the taste as the net reads
-    it, what the moment is told of it.
-explained.npy, motive.npy
-    Rows of the candidates that are likely to be shown, ascending, and how far each of
-    `motives.TOLD` moved their taste, by learner and in steps of `MOTIVE_STEP`.
-customer_state.npy, product_state.npy, hazard.npy, places.npz, plan/, moment/
-    What else the moment needs: see `moment_features`, `place_plan` and `ranker`.
-shelf/
-    What lists need besides: see `lists.shelf`.
+    product_id, ascending; popularity (baskets in 28 days), price, first_days (days since the
+    first sale), finest_group and next_group (codes of the two finest levels), and the columns of
+    the products table. The row number is the product's row elsewhere.
+product.npy, generator.npy, static_log_odds.npy, static_codes.npy, interaction_state.npy
+    One row per candidate, ordered by customer and product: row of the product; position of the
+    best candidate generator in `About.reasons`; log-odds of the static boosters by learner;
+    static features as the neural network reads them; state of customer and product that context
+    features are computed from.
+explained.npy, attributions.npy
+    Rows of candidates that are likely to be shown, ascending; contributions of the explained
+    reason groups to their static log-odds, by learner, in steps of `ATTRIBUTION_STEP`.
+customer_state.npy, product_state.npy, hazards.npy
+    State by customer and by product, and repurchase hazards by product.
+locations.npz
+    Location ids; codes and weights of each customer's usual locations.
+promotion_plan/, context_ranker/
+    See `PromotionPlan` and `ContextRanker`.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from features.calendar import to_day
 from features.typing import Float32s, Ints
-from training.estimators.boosting import Booster
-from training.models.recommender.index.erase import CUSTOMERS, OF_CANDIDATES
 from training.models.recommender.inputs.promotions import PromotionPlan
 from training.models.recommender.ranking.attribution import (
     EXPLAINED_GROUPS,
     GroupAttribution,
     group_indicators,
 )
-from training.models.recommender.ranking.blend import (
-    NEURAL_OUTPUT,
-    WEIGHTS,
-    Blend,
-    average_log_odds,
-)
-from training.models.recommender.ranking.context_features import (
-    RepurchaseHazards,
-    advance_days,
-    context_features,
-    feature_matrix,
-    remaining_need,
-)
 from training.models.recommender.ranking.context_ranker import ContextRanker
-from training.models.recommender.ranking.neural import Codes, NeuralNet
-from training.published.arrays import read
+from training.published import arrays
 
-ARRAYS = (*OF_CANDIDATES, "customer_state", "product_state", "hazard")
-MOTIVE_STEP = 1 / 32
+ABOUT = "about.json"
+CUSTOMERS = "customers.parquet"
+PRODUCTS = "products.parquet"
+LOCATIONS = "locations.npz"
+PROMOTION_PLAN = "promotion_plan"
+CONTEXT_RANKER = "context_ranker"
 
+# Arrays with one row per candidate, and with one row per explained candidate.
+CANDIDATE_ARRAYS: Mapping[str, DTypeLike] = {
+    "product": np.int32,
+    "generator": np.int8,
+    "static_log_odds": np.float64,
+    "static_codes": np.int8,
+    "interaction_state": np.float32,
+}
+EXPLAINED_ARRAYS: Mapping[str, DTypeLike] = {"explained": np.int64, "attributions": np.int8}
+CUSTOMER_ARRAYS = ("customer_state",)
+OTHER_ARRAYS = ("product_state", "hazards")
+_APPENDED = {**CANDIDATE_ARRAYS, **EXPLAINED_ARRAYS}
 
-@dataclass(frozen=True)
-class Candidates:
-    """One customer's candidates at one moment, in the order of product codes.
-
-    Attributes
-    ----------
-    first
-        Row of the first in the arrays of candidates; -1 for what was not published.
-    products
-        Codes: rows of `PublishedLists.products`.
-    scores
-        By kind of list, the chance of being bought: in the next basket (`now`), within the
-        horizon (`month`; `explore` among what is new to the customer, NaN for the rest).
-    own
-        Whether the customer bought the product before.
-    source
-        Position in `PublishedLists.reasons` of what speaks for it.
-    features
-        What the moment's scores rest on, by name: clocks, promotions at the place; see
-        `moment_features`.
-    laid
-        The features that the net reads of the moment, side by side; nothing of what was not
-        published.
-    """
-
-    first: int
-    products: Ints
-    scores: Mapping[str, NDArray[np.float64]]
-    own: NDArray[np.bool_]
-    source: NDArray[np.int8]
-    features: Mapping[str, Float32s]
-    laid: Float32s
+# Contributions to log-odds are stored as small integers.
+ATTRIBUTION_STEP = 1 / 32
 
 
 @dataclass(frozen=True)
-class PublishedLists:
-    """One published version's candidates, mapped into memory.
+class About:
+    """Scalars of a published recommender, and names of array columns.
 
     Attributes
     ----------
-    about
-        As in the file.
-    customers, codes
-        As in the file; the row of each customer by id.
-    products, product_codes
-        As in the file; the row of each product by id.
-    locations
-        The code of each location by id.
-    spans, places
-        First and end row of each customer's candidates; their usual locations with weights.
-    arrays
-        Those of `ARRAYS`, by name.
-    plan
-        What is promoted where and when.
-    moment, movers, blend
-        What ranks for the moment, by learner; what moved it; how learners make a kind of list.
+    as_of
+        Instant that the answers are as of, ISO.
+    horizon_days, list_length
+        Options of the model.
+    lists
+        Lists that the ranker scores: `now`, `month`, `explore`.
+    learners
+        Columns of `static_log_odds`.
+    reasons
+        Reason of each candidate generator; the first is `repeat`.
+    neural_groups
+        Reason group of each column that the neural network reads.
+    interaction_state, customer_state, product_state
+        Columns of the arrays.
     """
 
-    about: Mapping[str, Any]
-    customers: pl.DataFrame
-    codes: Mapping[str, int]
-    products: pl.DataFrame
-    product_codes: Mapping[str, int]
-    locations: Mapping[str, int]
-    spans: Ints
-    places: tuple[Ints, Float32s]
-    arrays: Mapping[str, NDArray[Any]]
-    plan: PromotionPlan
-    moment: Mapping[str, Booster]
-    movers: Mapping[str, GroupAttribution]
-    net: NeuralNet
-    net_motives: Float32s
-    blend: Blend
+    as_of: str
+    horizon_days: int
+    list_length: int
+    lists: tuple[str, ...]
+    learners: tuple[str, ...]
+    reasons: tuple[str, ...]
+    neural_groups: tuple[str, ...]
+    interaction_state: tuple[str, ...]
+    customer_state: tuple[str, ...]
+    product_state: tuple[str, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write `about.json`."""
+        (folder / ABOUT).write_text(json.dumps(asdict(self), indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map what `Draft` wrote."""
-        about = json.loads((folder / "about.json").read_text())
-        customers = pl.read_parquet(folder / CUSTOMERS)
-        products = pl.read_parquet(folder / "products.parquet")
-        with np.load(folder / "places.npz", allow_pickle=False) as places:
-            names, codes, weights = places["ids"], places["codes"], places["weights"]
-        ranker = ContextRanker.load(folder / "moment")
+        """Read `about.json`."""
+        content: dict[str, Any] = json.loads((folder / ABOUT).read_text())
+        for name, value in content.items():
+            content[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**content)
+
+
+@dataclass(frozen=True)
+class CandidateStore:
+    """Candidates of one published version, memory-mapped.
+
+    Attributes
+    ----------
+    about, customers, products
+        As in the files.
+    customer_rows, product_rows
+        Row of each customer and product, by id.
+    location_codes
+        Code of each location, by id.
+    spans
+        First and end row of each customer's candidates; shape (customers, 2).
+    usual_locations
+        Codes and weights of each customer's usual locations; each of shape (customers, locations).
+    arrays
+        The arrays, by file name without suffix.
+    plan
+        Planned promotions.
+    ranker
+        Scores context features.
+    attributions
+        Splits the scores of the context boosters into reason groups, by learner.
+    neural_groups
+        Indicators of the explained reason group of each column of the neural network.
+    """
+
+    about: About
+    customers: pl.DataFrame
+    products: pl.DataFrame
+    customer_rows: Mapping[str, int]
+    product_rows: Mapping[str, int]
+    location_codes: Mapping[str, int]
+    spans: Ints
+    usual_locations: tuple[Ints, Float32s]
+    arrays: Mapping[str, NDArray[Any]]
+    plan: PromotionPlan
+    ranker: ContextRanker
+    attributions: Mapping[str, GroupAttribution]
+    neural_groups: Float32s
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Map the files that `CandidateWriter` wrote."""
+        about = About.load(folder)
+        customers, products = load_customers(folder), pl.read_parquet(folder / PRODUCTS)
+        locations = load_locations(folder)
+        ranker = ContextRanker.load(folder / CONTEXT_RANKER)
+        names = (*_APPENDED, *CUSTOMER_ARRAYS, *OTHER_ARRAYS)
         return cls(
             about,
             customers,
-            _numbered(customers.get_column("customer_id").to_list()),
             products,
-            _numbered(products.get_column("product_id").to_list()),
-            _numbered([str(name) for name in names]),
+            _number(customers.get_column("customer_id").to_list()),
+            _number(products.get_column("product_id").to_list()),
+            _number([str(name) for name in locations["ids"]]),
             customers.select("first", "end").to_numpy(),
-            (codes, weights),
-            {name: read(folder, name) for name in ARRAYS},
-            PromotionPlan.load(folder / "plan"),
-            ranker.boosters,
+            (locations["codes"], locations["weights"]),
+            {name: arrays.read(folder, name) for name in names},
+            PromotionPlan.load(folder / PROMOTION_PLAN),
+            ranker,
             {
-                name: GroupAttribution.from_booster(booster)
-                for name, booster in ranker.boosters.items()
+                learner: GroupAttribution.from_booster(booster)
+                for learner, booster in ranker.boosters.items()
             },
-            ranker.neural,
-            group_indicators(about["motives"])[:, : len(EXPLAINED_GROUPS)],
-            ranker.blend,
+            group_indicators(about.neural_groups)[:, : len(EXPLAINED_GROUPS)],
         )
 
     @property
     def as_of(self) -> datetime:
-        """The instant up to which it knows."""
-        return datetime.fromisoformat(self.about["as_of"])
+        """Instant up to which records are known."""
+        return datetime.fromisoformat(self.about.as_of)
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of list that it can rank."""
-        return tuple(self.about["kinds"])
 
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """What may speak for a product, by number; the first is `repeat`."""
-        return tuple(self.about["reasons"])
+class CandidateWriter:
+    """Writes a candidate store block by block, without holding all candidates in memory.
 
-    def candidates(
+    Parameters
+    ----------
+    folder
+        An empty folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows = dict.fromkeys(_APPENDED, 0)
+        self._files = {name: self._raw(name).open("wb") for name in self.rows}
+
+    def append(self, blocks: Mapping[str, NDArray[Any]]) -> None:
+        """Append rows to some of the arrays of `CANDIDATE_ARRAYS` and `EXPLAINED_ARRAYS`."""
+        for name, values in blocks.items():
+            self._files[name].write(values.astype(_APPENDED[name], copy=False).tobytes())
+            self.rows[name] += len(values)
+
+    def close(self, widths: Mapping[str, int]) -> None:
+        """Turn what was appended into arrays; `widths` has the columns of the two-dimensional."""
+        for name, dtype in _APPENDED.items():
+            self._files[name].close()
+            raw = self._raw(name)
+            flat = np.memmap(raw, dtype, "r") if raw.stat().st_size else np.zeros(0, dtype)
+            columns = (widths[name],) if name in widths else ()
+            arrays.write(self.folder, {name: flat.reshape((self.rows[name], *columns))})
+            raw.unlink()
+
+    def write(
         self,
-        customer_id: str,
-        *,
-        at: datetime | None = None,
-        location_id: str | None = None,
-        bought: Mapping[str, datetime] | None = None,
-        kinds: Sequence[str] | None = None,
-        own_alone: bool = False,
-    ) -> Candidates:
-        """Return a customer's candidates, scored for a time and a place.
+        about: About,
+        customers: pl.DataFrame,
+        products: pl.DataFrame,
+        locations: Mapping[str, NDArray[Any]],
+        state: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Write scalars, tables and the arrays of `CUSTOMER_ARRAYS` and `OTHER_ARRAYS`."""
+        about.save(self.folder)
+        write_customers(self.folder, customers)
+        products.write_parquet(self.folder / PRODUCTS)
+        _save_locations(self.folder, locations)
+        arrays.write(self.folder, state)
 
-        Parameters
-        ----------
-        at
-            The moment of the request, by default the version's `as_of`; earlier is `as_of`.
-        location_id
-            Where the customer is, by default where they usually are.
-        bought
-            Products bought since `as_of`, and when: wanted less until they are used up, see
-            `still_there`. An earlier purchase counts where the records lack it.
-        kinds
-            Kinds of list to score, all by default; each costs about a millisecond.
-        own_alone
-            Whether only what the customer bought before is scored, NaN for the rest.
+    def write_ranker(self, plan: PromotionPlan, ranker: ContextRanker) -> None:
+        """Write what scores candidates in a context."""
+        plan.save(self.folder / PROMOTION_PLAN)
+        ranker.save(self.folder / CONTEXT_RANKER)
 
-        Raises
-        ------
-        KeyError
-            If the customer is not known.
-        """
-        row = self.codes[customer_id]
-        first, end = self.spans[row]
-        cols = np.asarray(self.arrays["product"][first:end], np.int64)
-        today = max(to_day(at), to_day(self.as_of)) if at else to_day(self.as_of)
-        state = self._state(row, cols, slice(first, end))
-        state = advance_days(state, today - to_day(self.as_of))
-        promotions = self._promotions(row, location_id, cols, today)
-        features = context_features(
-            state, RepurchaseHazards(self.arrays["hazard"]), cols, promotions
-        )
-        laid = feature_matrix(features, self.net.context.columns, len(cols))
-        elapsed = self._elapsed(bought or {}, cols, state["recency_days"], today)
-        own = ~np.isnan(state["baskets"]) | ~np.isnan(elapsed)
-        asked = tuple(kind for kind in self.kinds if kinds is None or kind in kinds)
-        wanted: Ints | slice = slice(None)
-        if own_alone:
-            wanted = np.flatnonzero(own)
-        elif asked == ("explore",):
-            wanted = np.flatnonzero(~own)
-        scores = self._scores(asked, slice(first, end), wanted, laid, state["customer_size"])
-        if "explore" in scores:
-            scores["explore"][own] = np.nan
-        if bought:
-            left = remaining_need(state, elapsed)
-            scores = {kind: values * left for kind, values in scores.items()}
-            again = np.where(np.isnan(elapsed), state["recency_days"], elapsed)
-            features["recency_days"] = again.astype(np.float32)
-        source = np.asarray(self.arrays["source"][first:end])
-        return Candidates(int(first), cols, scores, own, source, features, laid)
-
-    def _scores(
-        self,
-        kinds: tuple[str, ...],
-        span: slice,
-        wanted: Ints | slice,
-        laid: Float32s,
-        size: Float32s,
-    ) -> dict[str, NDArray[np.float64]]:
-        """Score the wanted of a customer's candidates; NaN for the rest."""
-        found = {kind: np.full(len(laid), np.nan) for kind in kinds}
-        taste, inputs = self.arrays["taste"][span][wanted], laid[wanted]
-        if not len(inputs):  # LightGBM refuses no rows
-            return found
-        net = self.net.log_odds(self._codes(self.arrays["code"][span][wanted], inputs))
-        inputs = self._of_boosters(inputs)
-        raw = {}
-        for number, learner in enumerate(self.about["learners"]):
-            if learner in self.blend.learners_for(kinds):
-                moved = self.moment[learner].native.predict(inputs, raw_score=True, num_threads=1)
-                raw[learner] = average_log_odds(learner, taste[:, number] + np.asarray(moved), net)
-        for kind, values in found.items():
-            values[wanted] = self.blend.probability(kind, raw, size[wanted])
-        return found
-
-    def _codes(self, taste: Codes, laid: Float32s) -> Codes:
-        return np.concatenate([taste, self.net.context.encode_matrix(laid)], axis=1)
-
-    def _of_boosters(self, laid: Float32s) -> Float32s:
-        """Leave what boosters read; the net learned from older cuts too, and their promotions."""
-        columns, read_ = self.net.context.columns, tuple(self.about["moment"])
-        return laid if columns == read_ else laid[:, [columns.index(name) for name in read_]]
-
-    def motives(self, candidates: Candidates, at: Ints, kind: str) -> Float32s:
-        """Say how far each motive moved candidates' scores of a kind of list.
-
-        Parameters
-        ----------
-        at
-            Positions among the candidates.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (at, `motives.TOLD`), in parts of the blended log-odds; of what was not likely
-            to be shown, what the net and the moment moved alone.
-        """
-        explained, rows = self.arrays["explained"], candidates.first + np.asarray(at, np.int64)
-        place = np.searchsorted(explained, rows)
-        there = place < len(explained)
-        there[there] = explained[place[there]] == rows[there]
-        shape = (len(rows), len(self.about["learners"]), len(EXPLAINED_GROUPS))
-        taste = np.zeros(shape, np.float32)
-        taste[there] = self.arrays["motive"][place[there]].reshape(-1, *shape[1:])
-        laid = candidates.laid[at]
-        inputs = self._of_boosters(laid)
-        found = np.zeros((len(rows), len(EXPLAINED_GROUPS)), np.float32)
-        of_net = dict.fromkeys(self.net.outputs, 0.0)
-        for number, learner in enumerate(self.about["learners"]):
-            if learner not in WEIGHTS[kind]:
-                continue
-            worth = WEIGHTS[kind][learner] / self.blend.scale[learner] / 2
-            of_net[NEURAL_OUTPUT[learner]] += worth
-            moment = self.movers[learner].by_group(inputs)[:, : len(EXPLAINED_GROUPS)]
-            found += worth * (MOTIVE_STEP * taste[:, number] + moment)
-        codes = self._codes(self.arrays["code"][rows], laid)
-        found += self.net.attributions(codes, of_net) @ self.net_motives
-        return found
-
-    def _elapsed(
-        self, bought: Mapping[str, datetime], cols: Ints, recency: Float32s, today: int
-    ) -> Float32s:
-        """Days since candidates were bought, as far as the records do not know it; else NaN."""
-        found = np.full(len(cols), np.nan, np.float32)
-        for product, when in bought.items():
-            ago = max(today - to_day(when), 0)
-            told = cols == self.product_codes.get(product, -1)
-            if when < self.as_of:
-                # It is in the records, or a later purchase is.
-                told &= ~(recency <= ago)
-            found[told] = ago
-        return found
-
-    def _state(self, row: int, cols: Ints, span: slice) -> dict[str, Float32s]:
-        names = self.about["state"]
-        # Column by column, as all that follows reads them.
-        found = dict(zip(names["pair"], self.arrays["state"][span].T.copy(), strict=True))
-        for name, value in zip(names["customer"], self.arrays["customer_state"][row], strict=True):
-            found[name] = np.full(len(cols), value, np.float32)
-        theirs = self.arrays["product_state"][cols].T.copy()
-        return found | dict(zip(names["product"], theirs, strict=True))
-
-    def _promotions(
-        self, row: int, location_id: str | None, cols: Ints, today: int
-    ) -> dict[str, Float32s]:
-        codes, weights = self.places[0][row], self.places[1][row]
-        if location_id is not None:
-            codes = np.array([self.locations.get(location_id, -1)])
-            weights = np.ones(1, np.float32)
-        shape = (len(cols), len(codes))
-        return self.plan.exposure(
-            np.broadcast_to(codes, shape), np.broadcast_to(weights, shape), cols, today
-        )
+    def _raw(self, name: str) -> Path:
+        return self.folder / f".{name}"
 
 
-def _numbered(names: Sequence[str]) -> dict[str, int]:
-    return {name: at for at, name in enumerate(names)}
+def write_customers(folder: Path, customers: pl.DataFrame) -> None:
+    """Write the customers of a store."""
+    customers.write_parquet(folder / CUSTOMERS)
+
+
+def load_customers(folder: Path) -> pl.DataFrame:
+    """Read the customers of a store."""
+    return pl.read_parquet(folder / CUSTOMERS)
+
+
+def load_product_ids(folder: Path) -> list[str]:
+    """Read the ids of the products of a store, by row."""
+    return pl.read_parquet(folder / PRODUCTS, columns=["product_id"]).to_series().to_list()
+
+
+def load_locations(folder: Path) -> dict[str, NDArray[Any]]:
+    """Read the locations of a store: `ids`, `codes` and `weights`."""
+    with np.load(folder / LOCATIONS, allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def keep_customers(folder: Path, kept: NDArray[np.bool_]) -> None:
+    """Rewrite a store for some of its customers; files are replaced, not changed.
+
+    Parameters
+    ----------
+    kept
+        Mask over the rows of the customers.
+    """
+    customers = load_customers(folder)
+    (folder / CUSTOMERS).unlink()
+    spans = customers.select("first", "end").to_numpy()
+    lengths = spans[:, 1] - spans[:, 0]
+    candidates_kept = np.repeat(kept, lengths)
+    explained = arrays.read(folder, "explained")
+    explained_kept = candidates_kept[explained]
+    rows = np.cumsum(candidates_kept) - 1
+    for name in CANDIDATE_ARRAYS:
+        _replace(folder, name, arrays.read(folder, name)[candidates_kept])
+    _replace(folder, "attributions", arrays.read(folder, "attributions")[explained_kept])
+    _replace(folder, "explained", rows[explained[explained_kept]])
+    for name in CUSTOMER_ARRAYS:
+        _replace(folder, name, arrays.read(folder, name)[kept])
+    locations = load_locations(folder)
+    (folder / LOCATIONS).unlink()
+    for name in ("codes", "weights"):
+        locations[name] = locations[name][kept]
+    _save_locations(folder, locations)
+    ends = np.cumsum(lengths[kept])
+    first, end = pl.Series("first", ends - lengths[kept]), pl.Series("end", ends)
+    write_customers(folder, customers.filter(kept).with_columns(first, end))
+
+
+def _save_locations(folder: Path, locations: Mapping[str, NDArray[Any]]) -> None:
+    ids, codes, weights = (locations[name] for name in ("ids", "codes", "weights"))
+    np.savez(folder / LOCATIONS, ids=ids, codes=codes, weights=weights)
+
+
+def _replace(folder: Path, name: str, values: NDArray[Any]) -> None:
+    arrays.replace(arrays.path_of(folder, name), values)
+
+
+def _number(names: Sequence[str]) -> dict[str, int]:
+    return {name: row for row, name in enumerate(names)}

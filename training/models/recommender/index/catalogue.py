@@ -1,7 +1,7 @@
-"""What lists have to know of products: what kind each is, its price, whether there is any.
+"""Product catalogue of the index: groups, price, popularity and stock of each product.
 
-A dataset at an instant in; arrays by product out. Every other part of a list speaks of
-products by their code here.
+A dataset at an instant in; arrays indexed by product code out. All parts of the index share
+these codes, except candidates, which have rows of their own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,49 +19,54 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.typing import Bools, Float32s, Int32s
 
-# From the finest to the widest.
+# Levels of the assortment, finest first.
 LEVELS = ("subcategory", "category", "department")
 # Similarity of two products that share a group of the level; 1 for the same subcategory.
 SIMILARITY_BY_LEVEL = {"subcategory": 1.0, "category": 0.6, "department": 0.3}
 RECENT_DAYS = 28
 PRICE_DAYS = 91
 
+CATALOGUE = "catalogue.parquet"
+STOCKOUTS = "out_of_stock.parquet"
+LOCATIONS = "locations.parquet"
+
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Every product that was sold or is in the catalogue.
+    """Products that were sold, listed in the products table or planned for promotion.
 
     Attributes
     ----------
     frame
-        One row a product in the order of ids; a position is the code. product_id; name and
-        brand where the dataset has them; a column for each of `LEVELS` that it has; price
-        (paid for a unit lately, null if unknown); share (of the baskets of the last 28 days);
-        buyers; gap (days between two purchases of one customer, null if unknown).
-    out
-        Where the newest record of stock says that nothing is on hand: location_id (null for
-        products of which no location has any), product_id.
+        One row per product, ordered by product_id; the row number is the product's code.
+        Columns: product_id; name and brand if the dataset has them; those of `LEVELS` that it
+        has; price (mean paid per unit in the last 91 days, or else ever; null if unknown); share
+        (of the baskets of the last 28 days); buyers; gap (mean days between two purchases of a
+        customer, null if unknown).
+    stockouts
+        location_id and product_id where the newest stock record is zero or less; location_id
+        is null for products that are out of stock at all locations.
     locations
-        Every location that a table names; none where the records do not tell locations apart.
+        Locations named by any table; empty if no table has locations.
     """
 
     frame: pl.DataFrame
-    out: pl.DataFrame
+    stockouts: pl.DataFrame
     locations: frozenset[str] = frozenset()
 
     @classmethod
     def build(cls, dataset: Dataset, as_of: datetime) -> Self:
-        """Collect what is known at `as_of`."""
+        """Collect products from the records before `as_of`."""
         sold = _sold(dataset, as_of)
         if "products" not in dataset.tables:
             frame = sold
         else:
-            named = [c for c in ("name", "brand", *LEVELS) if dataset.has("products", c)]
-            listed = dataset.table("products").select("product_id", *named).collect().to_polars()
+            columns = [c for c in ("name", "brand", *LEVELS) if dataset.has("products", c)]
+            listed = dataset.table("products").select("product_id", *columns).collect().to_polars()
             listed = listed.unique("product_id", keep="first", maintain_order=True)
             frame = sold.join(listed, on="product_id", how="full", coalesce=True)
         if "promotions" in dataset.tables:
-            # What is promoted and neither listed nor sold so far may be a candidate all the same.
+            # Products that are only planned for promotion may be candidates too.
             planned = dataset.table("promotions").select("product_id").unique().collect()
             frame = frame.join(planned.to_polars(), on="product_id", how="full", coalesce=True)
         frame = frame.with_columns(
@@ -71,21 +76,21 @@ class Catalogue:
         return cls(frame, _out_of_stock(dataset, as_of), _locations(dataset, as_of))
 
     def save(self, folder: Path) -> None:
-        """Write it."""
+        """Write three files into `folder`, which is created if needed."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.frame.write_parquet(folder / "catalogue.parquet")
-        self.out.write_parquet(folder / "out_of_stock.parquet")
+        self.frame.write_parquet(folder / CATALOGUE)
+        self.stockouts.write_parquet(folder / STOCKOUTS)
         pl.DataFrame(
             {"location_id": sorted(self.locations)}, {"location_id": pl.String}
-        ).write_parquet(folder / "locations.parquet")
+        ).write_parquet(folder / LOCATIONS)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         return cls(
-            pl.read_parquet(folder / "catalogue.parquet"),
-            pl.read_parquet(folder / "out_of_stock.parquet"),
-            frozenset(pl.read_parquet(folder / "locations.parquet").to_series()),
+            pl.read_parquet(folder / CATALOGUE),
+            pl.read_parquet(folder / STOCKOUTS),
+            frozenset(pl.read_parquet(folder / LOCATIONS).to_series()),
         )
 
     @property
@@ -95,24 +100,24 @@ class Catalogue:
 
     @cached_property
     def ids(self) -> list[str]:
-        """Ids by code."""
+        """Product ids, by code."""
         return self.frame.get_column("product_id").to_list()
 
     @cached_property
     def codes(self) -> dict[str, int]:
-        """Codes by id."""
+        """Codes, by product id."""
         return dict(zip(self.ids, range(self.size), strict=True))
 
     @cached_property
     def names(self) -> list[str | None]:
-        """What a person calls each product, where that is known."""
+        """Product names by code; None if unknown."""
         if "name" not in self.frame.columns:
             return [None] * self.size
         return self.frame.get_column("name").to_list()
 
     @cached_property
     def groups(self) -> dict[str, Int32s]:
-        """By level: the code of each product's group; -1 for products that have none."""
+        """By level, the group code of each product; -1 if the product has no group."""
         return {
             level: (self.frame.get_column(level).rank("dense").cast(pl.Int32) - 1)
             .fill_null(-1)
@@ -122,82 +127,82 @@ class Catalogue:
         }
 
     @cached_property
-    def kinds(self) -> Int32s:
-        """The group of the finest level by which each product is told apart; -1 without any."""
+    def categories(self) -> Int32s:
+        """Group codes of the finest level that the dataset has; -1 if there is none."""
         return next(iter(self.groups.values()), np.full(self.size, -1, np.int32))
 
     @cached_property
-    def kind_names(self) -> list[str | None]:
-        """The name of each product's group of the finest level."""
+    def category_names(self) -> list[str | None]:
+        """Names of the groups in `categories`; None if unknown."""
         level = next(iter(self.groups), None)
         return [None] * self.size if level is None else self.frame.get_column(level).to_list()
 
     @cached_property
     def price(self) -> Float32s:
-        """Paid for a unit lately; NaN where unknown."""
+        """Recent price per unit; NaN if unknown."""
         return self.frame.get_column("price").cast(pl.Float32).fill_null(np.nan).to_numpy()
 
     @cached_property
     def share(self) -> Float32s:
-        """Share of the last 28 days' baskets."""
+        """Share of the baskets of the last 28 days."""
         return self.frame.get_column("share").to_numpy()
 
     @cached_property
     def gap(self) -> Float32s:
-        """Days between two purchases of one customer; NaN where unknown."""
+        """Mean days between two purchases of a customer; NaN if unknown."""
         return self.frame.get_column("gap").cast(pl.Float32).fill_null(np.nan).to_numpy()
 
     @cached_property
-    def _out_by_location(self) -> Mapping[str | None, Int32s]:
-        rows = self.out.filter(pl.col("product_id").is_in(self.ids))
+    def _stockouts_by_location(self) -> Mapping[str | None, Int32s]:
+        rows = self.stockouts.filter(pl.col("product_id").is_in(self.ids))
         return {
-            location: self.coded(products.get_column("product_id").to_list())
+            location: self.codes_of(products.get_column("product_id").to_list())
             for (location,), products in rows.group_by("location_id")
         }
 
     @cached_property
-    def anything(self) -> Bools:
-        """Marks the products that are in stock somewhere."""
-        marked = np.ones(self.size, bool)
-        marked[self.out_of_stock(None)] = False
-        return marked
+    def in_stock(self) -> Bools:
+        """Mask of products that are not out of stock at all locations."""
+        mask = np.ones(self.size, bool)
+        mask[self.out_of_stock(None)] = False
+        return mask
 
     def out_of_stock(self, location_id: str | None) -> Int32s:
-        """Codes of the products that cannot be had at the location, or at none of them."""
-        everywhere = self._out_by_location.get(None, np.zeros(0, np.int32))
-        if location_id is None or location_id not in self._out_by_location:
+        """Return codes of products out of stock at a location, or at all locations for None."""
+        everywhere = self._stockouts_by_location.get(None, np.zeros(0, np.int32))
+        if location_id is None or location_id not in self._stockouts_by_location:
             return everywhere
-        return np.concatenate([everywhere, self._out_by_location[location_id]])
+        return np.concatenate([everywhere, self._stockouts_by_location[location_id]])
 
-    def coded(self, product_ids: Iterable[str]) -> Int32s:
-        """Codes of the products that are known; the others are left out."""
-        found = [self.codes[one] for one in product_ids if one in self.codes]
-        return np.array(found, dtype=np.int32)
+    def codes_of(self, product_ids: Iterable[str]) -> Int32s:
+        """Return the codes of products, skipping unknown ids."""
+        codes = [self.codes[product] for product in product_ids if product in self.codes]
+        return np.array(codes, dtype=np.int32)
 
-    def among(self, level: str, names: Iterable[str]) -> Bools:
-        """Mark the products of the named groups of a level."""
+    def in_groups(self, level: str, names: Iterable[str]) -> Bools:
+        """Return a mask of the products in the named groups of a level."""
         if level not in self.frame.columns:
             return np.zeros(self.size, bool)
         return self.frame.get_column(level).is_in(list(names)).fill_null(value=False).to_numpy()
 
 
 def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-    """Describe each product that was sold."""
+    """Return price, share of baskets, buyers and repurchase gap of each sold product."""
     today = to_day(as_of)
     lines = dataset.known("orders", as_of).filter(
         nw.col("kind") == "sale", ~nw.col("product_id").is_null()
     )
-    money = dataset.has("orders", "revenue")
-    paid = nw.col("revenue") if money else nw.col("quantity") * 0.0
-    late = nw.col("day") >= today - PRICE_DAYS
-    # One row a basket and product first: a product on two lines was bought once.
+    has_revenue = dataset.has("orders", "revenue")
+    paid = nw.col("revenue") if has_revenue else nw.col("quantity") * 0.0
+    is_late = nw.col("day") >= today - PRICE_DAYS
+    # Aggregated per basket and product first: a product on two lines counts as one purchase.
     bought = (
         lines.with_columns(paid.alias("paid"))
         .group_by("order_id", "customer_id", "product_id")
         .agg(nw.col("day").min(), nw.col("paid").sum(), nw.col("quantity").sum())
         .with_columns(
-            nw.when(late).then(nw.col("paid")).otherwise(0.0).alias("late_paid"),
-            nw.when(late).then(nw.col("quantity")).otherwise(0.0).alias("late_units"),
+            nw.when(is_late).then(nw.col("paid")).otherwise(0.0).alias("late_paid"),
+            nw.when(is_late).then(nw.col("quantity")).otherwise(0.0).alias("late_units"),
             (nw.col("day") >= today - RECENT_DAYS).cast(nw.Int64).alias("recent"),
         )
         .collect()
@@ -214,8 +219,8 @@ def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
             (pl.col("span").sum() / (pl.col("times") - 1).sum().replace(0, None)).alias("gap"),
         )
     )
-    unit = pl.when(pl.col("late_units") > 0).then(pl.col("late_paid") / pl.col("late_units"))
-    ever = pl.when(pl.col("quantity") > 0).then(pl.col("paid") / pl.col("quantity"))
+    late_price = pl.when(pl.col("late_units") > 0).then(pl.col("late_paid") / pl.col("late_units"))
+    price = pl.when(pl.col("quantity") > 0).then(pl.col("paid") / pl.col("quantity"))
     return (
         bought.group_by("product_id")
         .agg(
@@ -223,7 +228,9 @@ def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         )
         .with_columns(
             (pl.col("recent") / max(recent, 1)).alias("share"),
-            pl.coalesce(unit, ever).alias("price") if money else pl.lit(None).alias("price"),
+            pl.coalesce(late_price, price).alias("price")
+            if has_revenue
+            else pl.lit(None).alias("price"),
         )
         .join(by_customer, on="product_id", how="left")
         .select(
@@ -237,14 +244,14 @@ def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
 
 
 def _locations(dataset: Dataset, as_of: datetime) -> frozenset[str]:
-    found: set[str] = set()
-    for name in ("orders", "stock", "locations", "promotions"):
-        if dataset.has(name, "location_id"):
-            dated = name in ("orders", "stock")
-            rows = dataset.known(name, as_of) if dated else dataset.table(name)
+    locations: set[str] = set()
+    for table in ("orders", "stock", "locations", "promotions"):
+        if dataset.has(table, "location_id"):
+            is_dated = table in ("orders", "stock")
+            rows = dataset.known(table, as_of) if is_dated else dataset.table(table)
             ids = rows.select("location_id").unique().collect().get_column("location_id")
-            found.update(ids.drop_nulls().to_list())
-    return frozenset(found)
+            locations.update(ids.drop_nulls().to_list())
+    return frozenset(locations)
 
 
 def _out_of_stock(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
@@ -253,15 +260,15 @@ def _out_of_stock(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         return pl.DataFrame(schema=schema)
     records = dataset.known("stock", as_of).collect().to_polars()
     if "location_id" not in records.columns:
-        # Of one shop that has no name: what it lacks is to be had nowhere.
+        # A single location without a name: its stockouts hold everywhere.
         records = records.with_columns(pl.lit(None, pl.String).alias("location_id"))
     key = ["location_id", "product_id"]
     newest = records.sort("day").group_by(key).agg(pl.col("on_hand").last())
-    nowhere = newest.group_by("product_id").agg((pl.col("on_hand") <= 0).all().alias("out"))
+    everywhere = newest.group_by("product_id").agg((pl.col("on_hand") <= 0).all().alias("out"))
     return pl.concat(
         [
             newest.filter(pl.col("on_hand") <= 0, pl.col("location_id").is_not_null()).select(key),
-            nowhere.filter("out").select(
+            everywhere.filter("out").select(
                 pl.lit(None, pl.String).alias("location_id"), "product_id"
             ),
         ]

@@ -1,77 +1,47 @@
-"""Customers leave a published recommender: its files without their rows. Light imports only.
+"""Erase customers from a published recommender.
 
-See `training.models.recommender.index.candidate_store` and `buyers` for what the files hold.
+See `candidate_store` and `likely_buyers` for the files that hold customers.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from training.models.recommender.inputs.top_k import group_boundaries
-from training.published import arrays
-
-CUSTOMERS = "customers.parquet"
-OF_CANDIDATES = ("product", "source", "taste", "code", "state", "explained", "motive")
-SHELF = "shelf"
+from features.typing import Bools
+from training.models.recommender.index import candidate_store
+from training.models.recommender.index.index import INDEX
+from training.models.recommender.index.likely_buyers import LikelyBuyers
 
 
-def erase(folder: Path, erased: Callable[[pl.Series], pl.Series]) -> set[str]:
-    """Drop customers from a published recommender; returns the ids that were in it."""
-    customers = pl.read_parquet(folder / CUSTOMERS)
-    gone = erased(customers.get_column("customer_id"))
-    if gone.any():
-        (folder / CUSTOMERS).unlink()
-        keep(folder, customers, (~gone).to_numpy())
-    return set(customers.get_column("customer_id").filter(gone))
-
-
-def keep(folder: Path, customers: pl.DataFrame, kept: NDArray[np.bool_]) -> None:
-    """Write a published recommender's files for some of the customers alone.
+def erase(folder: Path, is_erased: Callable[[pl.Series], pl.Series]) -> set[str]:
+    """Drop customers from a published folder.
 
     Parameters
     ----------
-    customers, kept
-        The customers as in the file, and who of them stays.
+    is_erased
+        Given customer ids, marks those to drop.
+
+    Returns
+    -------
+    set of str
+        The ids that were dropped.
     """
-    spans = customers.select("first", "end").to_numpy()
-    lengths = spans[:, 1] - spans[:, 0]
-    # Candidates lie in the order of their customers; some of them are explained.
-    stays = np.repeat(kept, lengths)
-    explained = np.load(folder / "explained.npy")
-    told = stays[explained]
-    numbers = np.cumsum(stays) - 1
-    for name in OF_CANDIDATES:
-        path = folder / f"{name}.npy"
-        of = told if name in ("explained", "motive") else stays
-        arrays.replace(path, arrays.read(folder, name)[of])
-    arrays.replace(folder / "explained.npy", numbers[explained[told]])
-    state = folder / "customer_state.npy"
-    arrays.replace(state, np.load(state)[kept])
-    places = folder / "places.npz"
-    with np.load(places, allow_pickle=False) as stored:
-        found = dict(stored)
-    places.unlink()
-    for name in ("codes", "weights"):
-        found[name] = found[name][kept]
-    np.savez(places, **found)
-    ends = np.cumsum(lengths[kept])
-    customers.filter(kept).with_columns(
-        pl.Series("first", ends - lengths[kept]), pl.Series("end", ends)
-    ).write_parquet(folder / CUSTOMERS)
-    _from_buyers(folder / SHELF, kept)
+    ids = candidate_store.load_customers(folder).get_column("customer_id")
+    erased = is_erased(ids)
+    if erased.any():
+        keep_customers(folder, (~erased).to_numpy())
+    return set(ids.filter(erased))
 
 
-def _from_buyers(folder: Path, kept: NDArray[np.bool_]) -> None:
-    found = {name: arrays.read(folder, f"buyer_{name}") for name in ("ends", "customer")}
-    stays = kept[found["customer"]]
-    products = len(found["ends"]) - 1
-    owners = np.repeat(np.arange(products), np.diff(found["ends"]))[stays]
-    numbers = (np.cumsum(kept) - 1).astype(np.int32)
-    arrays.replace(folder / "buyer_ends.npy", group_boundaries(owners, products))
-    arrays.replace(folder / "buyer_customer.npy", numbers[found["customer"][stays]])
-    for name in ("chance", "again"):
-        path = folder / f"buyer_{name}.npy"
-        arrays.replace(path, np.load(path)[stays])
+def keep_customers(folder: Path, kept: Bools) -> None:
+    """Rewrite a published folder for some of its customers; files are replaced, not changed.
+
+    Parameters
+    ----------
+    kept
+        Mask over the rows of the customers.
+    """
+    candidate_store.keep_customers(folder, kept)
+    buyers = LikelyBuyers.load(folder / INDEX)
+    buyers.keep(kept).replace(folder / INDEX)

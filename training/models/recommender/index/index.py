@@ -1,7 +1,6 @@
-"""All that lists are made from at one instant: candidates, catalogue, and what goes with what.
+"""Index of a published recommender: candidates of customers, and tables of products.
 
-Publishing writes it, a batch and serving map it into memory; both ask it through `request`
-and `goods`.
+A dataset and published candidates in; the index on disk out, memory-mapped by serving and batch.
 """
 
 from dataclasses import dataclass
@@ -12,19 +11,20 @@ from typing import Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.typing import Int32s
+from features.typing import Float32s, Int32s
 from training.models.recommender.index.association import Association
-from training.models.recommender.index.candidate_store import PublishedLists
+from training.models.recommender.index.candidate_store import CandidateStore, load_product_ids
 from training.models.recommender.index.catalogue import Catalogue
-from training.models.recommender.index.erase import SHELF
-from training.models.recommender.index.likely_buyers import Buyers
-from training.models.recommender.index.popularity import PopularNow
+from training.models.recommender.index.likely_buyers import LikelyBuyers
+from training.models.recommender.index.popularity import PopularProducts
 from training.models.recommender.index.replenishment import ReplenishmentCurve
-from training.models.recommender.index.similar_products import Similar
+from training.models.recommender.index.similar_products import SimilarProducts
+
+# Folder, within the published one, of all parts but the candidates.
+INDEX = "index"
 
 
 @dataclass(frozen=True)
@@ -33,90 +33,93 @@ class RecommenderIndex:
 
     Attributes
     ----------
-    ranked
-        Every customer's candidates, which a moment ranks anew.
+    candidates
+        Candidates of every customer.
     catalogue
-        What is known of products; its codes are used everywhere on the shelf.
+        Products; its codes identify products in all other parts but the candidates.
     association, similar, popular, buyers
-        What goes together, what is alike, what many buy, and who will.
-    rhythm
-        When what was bought is wanted again.
+        Products bought together, similar products, popular products, likely buyers of products.
+    replenishment
+        Hazard of repurchase.
     """
 
-    ranked: PublishedLists
+    candidates: CandidateStore
     catalogue: Catalogue
     association: Association
-    similar: Similar
-    popular: PopularNow
-    buyers: Buyers
-    rhythm: ReplenishmentCurve
+    similar: SimilarProducts
+    popular: PopularProducts
+    buyers: LikelyBuyers
+    replenishment: ReplenishmentCurve
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map what was published into memory."""
-        own = folder / SHELF
+        """Map a published folder into memory."""
+        index = folder / INDEX
         return cls(
-            PublishedLists.load(folder),
-            Catalogue.load(own),
-            Association.load(own),
-            Similar.load(own),
-            PopularNow.load(own),
-            Buyers.load(own),
-            ReplenishmentCurve.load(own),
+            CandidateStore.load(folder),
+            Catalogue.load(index),
+            Association.load(index),
+            SimilarProducts.load(index),
+            PopularProducts.load(index),
+            LikelyBuyers.load(index),
+            ReplenishmentCurve.load(index),
         )
 
     @cached_property
     def day(self) -> int:
-        """The day that answers are about where no other is asked for."""
-        return to_day(self.ranked.as_of)
+        """Day of `as_of`, the default day of requests."""
+        return to_day(self.candidates.as_of)
 
     @cached_property
     def code_of_row(self) -> Int32s:
-        """The catalogue's code of each product that candidates are among."""
+        """Catalogue code of each product row of the candidates."""
         codes = self.catalogue.codes
-        ids = self.ranked.products.get_column("product_id").to_list()
-        return np.array([codes[one] for one in ids], dtype=np.int32)
+        ids = self.candidates.products.get_column("product_id").to_list()
+        return np.array([codes[product] for product in ids], dtype=np.int32)
 
     @cached_property
-    def first_days(self) -> NDArray[np.float32]:
-        """Days since each product that candidates are among was first sold; NaN if never."""
-        days = self.ranked.products.get_column("first_days")
+    def first_days(self) -> Float32s:
+        """Days since the first sale of each product row of the candidates; NaN if never sold."""
+        days = self.candidates.products.get_column("first_days")
         return days.cast(pl.Float32).fill_null(np.nan).to_numpy()
 
     @cached_property
     def due_days(self) -> int:
-        """Days within which what is due is likely to be bought: a week in a month."""
-        horizon: int = self.ranked.about["horizon_days"]
-        return max(round(horizon / 4), 1)
+        """Days ahead within which a due product is likely to be bought: a quarter of the horizon.
+
+        A week for a horizon of 28 days.
+        """
+        return max(round(self.candidates.about.horizon_days / 4), 1)
 
     @cached_property
     def baskets(self) -> list[int]:
-        """How many baskets each customer has had."""
-        found: list[int] = self.ranked.customers.get_column("baskets").to_list()
-        return found
+        """Number of baskets, by customer row."""
+        baskets: list[int] = self.candidates.customers.get_column("baskets").to_list()
+        return baskets
 
     @cached_property
     def customer_ids(self) -> list[str]:
-        """Ids of the customers by their row."""
-        found: list[str] = self.ranked.customers.get_column("customer_id").to_list()
-        return found
+        """Customer ids, by row."""
+        ids: list[str] = self.candidates.customers.get_column("customer_id").to_list()
+        return ids
 
 
-def stock(dataset: Dataset, as_of: datetime, folder: Path, likeliest: pl.DataFrame) -> None:
-    """Write what lists need besides the candidates, into the folder that holds those.
+def build_index(
+    dataset: Dataset, as_of: datetime, folder: Path, likely_purchases: pl.DataFrame
+) -> None:
+    """Write all parts of the index but the candidates, which are in `folder`.
 
     Parameters
     ----------
-    likeliest
-        Who may buy what, as `Buyers.build` has it.
+    likely_purchases
+        Columns as in `likely_buyers.LIKELY_PURCHASES`.
     """
-    own = folder / SHELF
+    index = folder / INDEX
     catalogue = Catalogue.build(dataset, as_of)
-    catalogue.save(own)
-    ReplenishmentCurve.learn(dataset, as_of, catalogue).save(own)
-    Association.build(dataset, as_of, catalogue).save(own)
-    Similar.build(dataset, as_of, catalogue).save(own)
-    PopularNow.build(dataset, as_of, catalogue).save(own)
-    products = pl.read_parquet(folder / "products.parquet", columns=["product_id"])
-    codes = np.array([catalogue.codes[one] for one in products.to_series()], np.int32)
-    Buyers.build(likeliest, codes, catalogue).save(own)
+    catalogue.save(index)
+    ReplenishmentCurve.fit(dataset, as_of, catalogue).save(index)
+    Association.build(dataset, as_of, catalogue).save(index)
+    SimilarProducts.build(dataset, as_of, catalogue).save(index)
+    PopularProducts.build(dataset, as_of, catalogue).save(index)
+    codes = np.array([catalogue.codes[product] for product in load_product_ids(folder)], np.int32)
+    LikelyBuyers.build(likely_purchases, codes, catalogue).save(index)

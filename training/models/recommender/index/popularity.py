@@ -1,7 +1,6 @@
-"""What is popular, in the whole chain and at each location, at this time of the year.
+"""Popular products of the chain and of each location, adjusted for the season.
 
-Order lines before an instant in; for every location the products that most of its next
-baskets will hold out.
+Order lines before an instant in; expected shares of the next baskets by product and location out.
 """
 
 from dataclasses import dataclass
@@ -15,69 +14,69 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
-from features.typing import Float32s, Int32s
+from features.typing import Bools, Float32s, Floats, Int32s, Ints
 from training.models.recommender.index.catalogue import Catalogue
 from training.models.recommender.inputs.top_k import group_boundaries
 from training.published import arrays
 
 RECENT_DAYS = 28
 YEAR_DAYS = 364
-KEPT = 300
-# A location's own baskets count fully when it has many more than these.
+# Most popular products kept per location.
+MOST_POPULAR = 300
+# Shrinkage of a location's shares towards the chain's, in baskets.
 PRIOR_BASKETS = 100.0
-# A product's season is believed when it has many more than so many baskets.
+# Shrinkage of a product's seasonal factor towards 1, in baskets, and the largest factor.
 PRIOR_SEASON = 20.0
 MOST_SEASON = 5.0
 
 
 @dataclass(frozen=True)
-class PopularNow(arrays.StoredArrays):
-    """Popular products by location.
+class PopularProducts(arrays.StoredArrays):
+    """Expected shares of baskets, by product and location.
 
     Attributes
     ----------
     share
-        By product: the share of the chain's next baskets that is expected to hold it.
+        Expected share of the chain's next baskets with the product, by product code.
     locations
-        Ids as UTF-8, ascending.
+        Location ids in UTF-8, ascending.
     ends
-        Where each location's products end, with a zero in front.
+        Offsets: the products of location l are `[ends[l], ends[l + 1])`.
     codes, shares
-        Each location's products, in the order of their codes, with their shares of its
-        baskets; products that were not sold there lately are left out.
+        Products sold at each location in the last 28 days, in ascending order, and their
+        expected shares of its baskets.
     baskets
         Baskets of each location in the last 28 days.
     top
-        The most popular products of each location, best first, and in the last row those of
-        the chain.
+        The most popular products of each location in descending order; the last row is the chain.
     seasonal
-        Whether there is a year of records, so that the season is taken into account.
+        Whether the records span a year, so that shares are adjusted for the season.
     """
 
     prefix: ClassVar[str] = "popular"
 
     share: Float32s
     locations: NDArray[np.bytes_]
-    ends: NDArray[np.int64]
+    ends: Ints
     codes: Int32s
     shares: Float32s
     baskets: Int32s
     top: Int32s
-    seasonal: NDArray[np.bool_]
+    seasonal: Bools
 
     @classmethod
     def build(cls, dataset: Dataset, as_of: datetime, catalogue: Catalogue) -> Self:
-        """Count baskets of the last four weeks, and those of the season a year ago."""
+        """Count baskets of the last 28 days, adjusted by those of a year ago."""
         today = to_day(as_of)
-        located = dataset.has("orders", "location_id")
-        near = (nw.col("day") >= today - RECENT_DAYS) | (
+        has_locations = dataset.has("orders", "location_id")
+        counted_days = (nw.col("day") >= today - RECENT_DAYS) | (
             (nw.col("day") >= today - YEAR_DAYS - RECENT_DAYS)
             & (nw.col("day") < today - YEAR_DAYS + RECENT_DAYS)
         )
         lines = dataset.known("orders", as_of).filter(
-            nw.col("kind") == "sale", ~nw.col("product_id").is_null(), near
+            nw.col("kind") == "sale", ~nw.col("product_id").is_null(), counted_days
         )
-        columns = ["order_id", "product_id", "day", *(["location_id"] if located else [])]
+        columns = ["order_id", "product_id", "day", *(["location_id"] if has_locations else [])]
         position = pl.Enum(catalogue.frame.get_column("product_id"))
         rows = (
             lines.select(*columns)
@@ -86,48 +85,56 @@ class PopularNow(arrays.StoredArrays):
             .with_columns(pl.col("product_id").cast(position).to_physical().cast(pl.Int64))
         )
         recent = rows.filter(pl.col("day") >= today - RECENT_DAYS)
-        season = _season(rows, today, catalogue.size)
+        season = _seasonal_factors(rows, today, catalogue.size)
         factor = np.ones(catalogue.size) if season is None else season
         baskets = max(recent.get_column("order_id").n_unique(), 1)
         counted = recent.group_by("product_id").agg(pl.col("order_id").n_unique().alias("n"))
         share = np.zeros(catalogue.size)
         share[counted.get_column("product_id").to_numpy()] = counted.get_column("n").to_numpy()
         share = share * factor / baskets
-        chain = np.lexsort((np.arange(catalogue.size), -share))[:KEPT].astype(np.int32)
-        here = _by_location(recent, share, factor, chain) if located else _nowhere(chain)
-        return cls(share=share.astype(np.float32), seasonal=np.array([season is not None]), **here)
+        chain = np.lexsort((np.arange(catalogue.size), -share))[:MOST_POPULAR].astype(np.int32)
+        locations = (
+            _by_location(recent, share, factor, chain) if has_locations else _no_locations(chain)
+        )
+        seasonal = np.array([season is not None])
+        return cls(share=share.astype(np.float32), seasonal=seasonal, **locations)
 
-    def find(self, location_id: str) -> int:
-        """Return the position of a location; -1 where nothing was sold lately."""
+    def position(self, location_id: str) -> int:
+        """Return the position of a location; -1 if it has no sales in the last 28 days."""
         key = location_id.encode()
         if not len(self.locations) or len(key) > self.locations.dtype.itemsize:
             return -1
-        at = int(self.locations.searchsorted(np.bytes_(key)))
-        return at if at < len(self.locations) and bytes(self.locations[at]) == key else -1
+        position = int(self.locations.searchsorted(np.bytes_(key)))
+        if position < len(self.locations) and bytes(self.locations[position]) == key:
+            return position
+        return -1
 
-    def here(self, position: int, codes: Int32s) -> Float32s:
-        """Return the shares of a location's next baskets that hold each product.
+    def location_shares(self, position: int, codes: Int32s) -> Float32s:
+        """Return the expected shares of a location's next baskets with each product.
 
-        What was not sold there lately counts by the chain, as the location's prior does.
+        Products without recent sales there get the chain's share, weighted as the prior.
         """
-        own = slice(int(self.ends[position]), int(self.ends[position + 1]))
-        sold = self.codes[own]
+        span = slice(int(self.ends[position]), int(self.ends[position + 1]))
+        sold = self.codes[span]
         weight = PRIOR_BASKETS / (PRIOR_BASKETS + float(self.baskets[position]))
-        found: Float32s = (self.share[codes] * weight).astype(np.float32)
+        shares: Float32s = (self.share[codes] * weight).astype(np.float32)
         if len(sold):
-            at = np.minimum(np.searchsorted(sold, codes), len(sold) - 1)
-            found = np.where(sold[at] == codes, self.shares[own][at], found)
-        return found
+            index = np.minimum(np.searchsorted(sold, codes), len(sold) - 1)
+            shares = np.where(sold[index] == codes, self.shares[span][index], shares)
+        return shares
 
-    def popular(self, position: int) -> tuple[Int32s, Float32s]:
-        """Return the most popular products of a location, or with -1 of the chain."""
+    def most_popular(self, position: int) -> tuple[Int32s, Float32s]:
+        """Return the most popular products of a location, or of the chain for -1, with shares."""
         codes = self.top[position]
-        shares = self.share[codes] if position < 0 else self.here(position, codes)
+        shares = self.share[codes] if position < 0 else self.location_shares(position, codes)
         return codes, shares
 
 
-def _season(rows: pl.DataFrame, today: int, products: int) -> NDArray[np.float64] | None:
-    """Say by how much each product's sales changed a year ago, from now on; shrunk to none."""
+def _seasonal_factors(rows: pl.DataFrame, today: int, products: int) -> Floats | None:
+    """Return by what factor each product's share changed at this date a year ago.
+
+    None if the records do not reach back a year.
+    """
     then = today - YEAR_DAYS
     old = rows.filter(pl.col("day") < then + RECENT_DAYS)
     if old.is_empty() or old.get_column("day").min() > then - RECENT_DAYS // 2:  # type: ignore[operator]
@@ -139,14 +146,14 @@ def _season(rows: pl.DataFrame, today: int, products: int) -> NDArray[np.float64
     before, after = halves
     total = max(old.get_column("order_id").n_unique() / 2, 1.0)
     ratio = (after + PRIOR_SEASON / total) / (before + PRIOR_SEASON / total)
-    found: NDArray[np.float64] = np.clip(ratio, 1 / MOST_SEASON, MOST_SEASON)
-    return found
+    factors: Floats = np.clip(ratio, 1 / MOST_SEASON, MOST_SEASON)
+    return factors
 
 
 def _by_location(
-    recent: pl.DataFrame, share: NDArray[np.float64], factor: NDArray[np.float64], chain: Int32s
+    recent: pl.DataFrame, share: Floats, factor: Floats, chain: Int32s
 ) -> dict[str, Any]:
-    """Count baskets by location and product, shrunk towards the chain's shares."""
+    """Return the fields by location, with shares shrunk towards the chain's."""
     rows = recent.filter(pl.col("location_id").is_not_null())
     baskets = (
         rows.group_by("location_id")
@@ -169,12 +176,12 @@ def _by_location(
     sizes = baskets.get_column("baskets").to_numpy()
     top = []
     for position, size in enumerate(sizes):
-        own = slice(int(ends[position]), int(ends[position + 1]))
-        among, place = np.unique(np.concatenate([codes[own], chain]), return_index=True)
+        span = slice(int(ends[position]), int(ends[position + 1]))
+        products, first = np.unique(np.concatenate([codes[span], chain]), return_index=True)
         unsold = share[chain] * PRIOR_BASKETS / (size + PRIOR_BASKETS)
-        of = np.concatenate([shares[own], unsold])[place]
-        top.append(among[np.lexsort((among, -of))[: len(chain)]])
-    ids = [one.encode() for one in baskets.get_column("location_id")]
+        expected = np.concatenate([shares[span], unsold])[first]
+        top.append(products[np.lexsort((products, -expected))[: len(chain)]])
+    ids = [location.encode() for location in baskets.get_column("location_id")]
     return {
         "locations": np.array(ids, dtype=np.bytes_) if ids else np.zeros(0, "S1"),
         "ends": ends,
@@ -185,8 +192,8 @@ def _by_location(
     }
 
 
-def _nowhere(chain: Int32s) -> dict[str, Any]:
-    """Say that no records name a location."""
+def _no_locations(chain: Int32s) -> dict[str, Any]:
+    """Return the fields by location for records without locations."""
     none = np.zeros(0, np.int32)
     return {
         "locations": np.zeros(0, "S1"),

@@ -1,0 +1,87 @@
+import time
+from datetime import datetime
+
+import pytest
+
+from features.errors import InvalidInput
+from serving.customers.churn import ChurnAnswers
+from serving.customers.next_purchase import NextPurchaseAnswers
+from training.models.churn.model import ChurnModel
+from training.models.churn.publish import publish
+from training.models.next_purchase.model import NextPurchaseModel
+from training.models.next_purchase.publish import publish as publish_next_purchase
+
+AS_OF = datetime(2017, 12, 4)
+
+
+@pytest.fixture(scope="module")
+def model(journey):
+    return ChurnModel().fit(journey, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def served(model, journey, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("churn")
+    publish(model, journey, AS_OF, folder)
+    return ChurnAnswers.load(folder)
+
+
+@pytest.fixture(scope="module")
+def next_purchase(journey, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("next-purchase")
+    fitted = NextPurchaseModel(rounds=20).fit(journey, AS_OF)
+    publish_next_purchase(fitted, journey, AS_OF, folder)
+    return NextPurchaseAnswers.load(folder)
+
+
+def test_served_answers_are_those_of_the_batch(served, model, journey):
+    batch = {row["customer_id"]: row for row in model.predict(journey, AS_OF).to_dicts()}
+    for answer in served.answer(list(batch)):
+        expected = batch[answer["customer_id"]]
+        assert answer["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-9)
+        assert answer["explanations"] == expected["explanations"]
+        assert {name: answer[name] for name in expected} == expected
+
+
+def test_an_unknown_customer_is_answered_from_the_population(served, model):
+    answer = served.answer(["nobody"])[0]
+    assert answer["basis"] == "population"
+    assert answer["churn_probability"] == model.newcomer_rate_
+    assert "no purchase known" in answer["explanations"][0]
+
+
+def test_another_horizon_is_refused_naming_what_is_allowed(served):
+    with pytest.raises(InvalidInput, match="ask for 28") as error:
+        served.answer(["1"], 30)
+    assert error.value.field == "horizon_days"
+    assert served.answer(["nobody"], 28)
+
+
+def test_another_horizon_is_answered_from_the_days_to_the_next_purchase(served, next_purchase):
+    asked = [*sorted(served.customers.rows)[:5], "nobody"]
+    own = served.answer(asked, 28, next_purchase)
+    other = served.answer(asked, 40, next_purchase)
+    chances = next_purchase.answer(asked, [40])
+    for ours, answer, chance in zip(own, other, chances, strict=True):
+        assert ours["answered_by"] == "churn"
+        assert answer["answered_by"] == "next-purchase"
+        assert answer["horizon_days"] == 40
+        assert answer["churn_probability"] == pytest.approx(1 - chance["p_within_40"])
+        assert answer["stage"] == ours["stage"]
+
+
+def test_a_horizon_beyond_the_follow_up_is_extrapolated_and_says_so(served, next_purchase):
+    asked = [*sorted(served.customers.rows)[:5], "nobody"]
+    inside = served.answer(asked, 56, next_purchase)
+    for near, far in zip(inside, served.answer(asked, 120, next_purchase), strict=True):
+        assert far["answered_by"] == "next-purchase, extrapolated"
+        assert 0 < far["churn_probability"] < near["churn_probability"]
+
+
+def test_one_customer_takes_a_few_milliseconds(served):
+    customer = next(iter(served.customers.rows))
+    served.answer([customer])
+    started = time.process_time()
+    for _ in range(50):
+        served.answer([customer])
+    assert (time.process_time() - started) / 50 < 0.02

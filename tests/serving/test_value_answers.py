@@ -1,0 +1,65 @@
+from datetime import datetime
+
+import pytest
+
+from features.errors import InvalidInput
+from serving.customers.value import ValueAnswers
+from training.models.value.model import ValueModel
+from training.models.value.publish import publish
+
+AS_OF = datetime(2017, 11, 6)
+
+
+@pytest.fixture(scope="module")
+def model(journey):
+    return ValueModel(rounds=60).fit(journey, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def served(model, journey, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("value")
+    publish(model, journey, AS_OF, folder)
+    return ValueAnswers.load(folder)
+
+
+def test_served_answers_are_those_of_the_batch(served, model, journey):
+    batch = {row["customer_id"]: row for row in model.predict(journey, AS_OF).to_dicts()}
+    for answer in served.answer(list(batch)):
+        expected = batch[answer["customer_id"]]
+        assert {name: answer[name] for name in expected} == expected
+
+
+def test_other_days_ahead_are_answered_as_the_batch_answers_them(served, model, journey):
+    features = model.features(journey, AS_OF)
+    batch = model.predict_from(features, AS_OF, [45]).row(3, named=True)
+    answer = served.answer([batch["customer_id"]], [45])[0]
+    for name in ("orders_45", "value_45", "value_45_q10", "value_45_q90", "total_value"):
+        assert answer[name] == pytest.approx(batch[name], abs=1e-9)
+    assert "value_30" not in answer
+
+
+def test_more_days_bring_no_less(served):
+    for answer in served.answer(sorted(served.customers.rows)[:20], [10, 60, 200]):
+        assert answer["value_10"] <= answer["value_60"] <= answer["value_200"]
+        assert answer["value_60_q10"] <= answer["value_60_q90"]
+
+
+def test_an_unknown_customer_is_answered_as_a_new_one_and_is_told_so(served):
+    (answer,) = served.answer(["nobody"])
+    assert answer["basis"] == "population"
+    assert answer["historic_value"] == 0
+    assert answer["value_90"] > 0
+    assert "no purchase known" in answer["explanations"][0]
+
+
+def test_other_days_are_answered_in_the_order_asked(served):
+    one, other = sorted(served.customers.rows)[:2]
+    asked = [other, one, "nobody", other]
+    assert [answer["customer_id"] for answer in served.answer(asked, [5])] == asked
+
+
+@pytest.mark.parametrize("days", [0, 3651, 2.5, True])
+def test_days_that_cannot_be_answered_are_named(served, days):
+    with pytest.raises(InvalidInput, match="from 1 to 3650") as error:
+        served.answer(["1"], [30, days])
+    assert error.value.field == "horizons_days[1]"
