@@ -1,14 +1,20 @@
-"""Published folders small enough to write by hand, and readers that read them."""
+"""Small published folders written by hand, their readers, and clients of the application."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
+from serving.app import build_app
+from serving.http.schemas import Error
+from serving.predictor import VersionHolder
 from serving.readers import READERS as SERVED
 from training.models.churn.model import ChurnModel
 from training.models.next_category.model import NextCategoryModel
@@ -20,8 +26,8 @@ from training.registry import TASKS
 AS_OF = datetime(2018, 1, 1)
 
 
-class Lists:
-    """Reads what `publish_by_hand` wrote for the recommender: one product a line."""
+class ListReader:
+    """Reads the recommender that `publish_by_hand` wrote: one product per line."""
 
     def __init__(self, folder: Path) -> None:
         self.products = (folder / "products.txt").read_text().split()
@@ -38,8 +44,8 @@ class Lists:
         ]
 
 
-class Series:
-    """Reads the products that have a forecast, from a file of one product a line."""
+class SeriesReader:
+    """Reads the products that have a forecast: one product per line."""
 
     def __init__(self, folder: Path) -> None:
         self.products = (folder / "products.txt").read_text().split()
@@ -59,8 +65,8 @@ class Series:
         return [{**one, "basis": "own_history", "forecast": [point]} for one in series]
 
 
-class Broken:
-    """Fails on every question, with an id in the message."""
+class BrokenReader:
+    """Fails on every request, with a customer id in the message."""
 
     def __init__(self, folder: Path) -> None: ...
 
@@ -97,12 +103,12 @@ def people(
     return found
 
 
-READERS = {"recommender": Lists, "demand": Series, "churn": Broken}
+READERS = {"recommender": ListReader, "demand": SeriesReader, "churn": BrokenReader}
 
 
 @pytest.fixture
 def publish_by_hand() -> Callable[..., Path]:
-    """Publish a version of a recommender that shows given products, and make it current."""
+    """Publish a version with the given products, and make it current."""
 
     def publish(
         home: Path, name: str, products: str = "milk bread", *, tasks: str = "recommender"
@@ -130,5 +136,66 @@ def publish_by_hand() -> Callable[..., Path]:
 
 @pytest.fixture
 def readers() -> dict[str, Callable[[Path], Any]]:
-    """What reads the folders that `publish_by_hand` writes."""
+    """Loaders of the folders that `publish_by_hand` writes."""
     return dict(READERS)
+
+
+class Client:
+    """Sends requests to an application in this process, each on an event loop of its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    def request(
+        self, method: str, path: str, content: bytes | Iterable[bytes] | None = None, **options: Any
+    ) -> httpx.Response:
+        parts = content if content is None or isinstance(content, bytes) else _stream(content)
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+                return await http.request(method, path, content=parts, **options)
+
+        return anyio.run(send)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+
+async def _stream(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+@pytest.fixture
+def client_of() -> Callable[[ASGIApp], Client]:
+    """Build a client of an application."""
+    return Client
+
+
+@pytest.fixture
+def client(
+    tmp_path: Path, publish_by_hand: Callable[..., Path], readers: dict[str, Callable[[Path], Any]]
+) -> Client:
+    """A client of an application that serves what `publish_by_hand` wrote."""
+    publish_by_hand(tmp_path, "v1", tasks="recommender demand churn")
+    versions = VersionHolder([tmp_path], readers, poll_seconds=60)
+    versions.refresh()
+    return Client(build_app(versions, max_body_bytes=100_000))
+
+
+@pytest.fixture
+def error_of() -> Callable[..., Error]:
+    """Check the status, code and field of an error response, and return its body."""
+
+    def check(response: httpx.Response, status: int, code: str, field: str | None = None) -> Error:
+        assert response.status_code == status, response.text
+        error = Error.model_validate_json(response.content)
+        assert (error.code, error.field) == (code, field)
+        assert error.request_id == response.headers["x-request-id"]
+        return error
+
+    return check

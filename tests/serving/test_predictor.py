@@ -1,3 +1,5 @@
+"""Loading and replacing published versions."""
+
 import shutil
 import time
 
@@ -7,120 +9,118 @@ from features.errors import Unavailable
 from serving.predictor import VersionHolder
 
 
-def shown(predictor):
-    _, answers = predictor.reader_of("recommender")
-    return [item["product_id"] for item in answers.answer(["1"], 10, [])[0]["items"]]
+def shown(versions):
+    _, reader = versions.reader_of("recommender")
+    return [item["product_id"] for item in reader.answer(["1"], 10, [])[0]["items"]]
 
 
 @pytest.fixture
-def predictor(tmp_path, readers):
+def versions(tmp_path, readers):
     return VersionHolder([tmp_path / "home", tmp_path / "packed"], readers, poll_seconds=0.02)
 
 
-def test_nothing_published_is_not_ready(predictor):
-    predictor.refresh()
-    assert not predictor.ready
+def test_without_a_published_version_it_is_not_ready(versions):
+    versions.refresh()
+    assert not versions.ready
     with pytest.raises(Unavailable, match="foresell train all"):
-        predictor.reader_of("recommender")
+        versions.reader_of("recommender")
 
 
-def test_a_new_version_replaces_the_old_one_as_a_whole(tmp_path, predictor, publish_by_hand):
+def test_a_new_version_replaces_the_old_one(tmp_path, versions, publish_by_hand):
     publish_by_hand(tmp_path / "home", "v1", "milk")
-    assert predictor.refresh()
+    assert versions.refresh()
     publish_by_hand(tmp_path / "home", "v2", "bread")
-    assert predictor.refresh()
-    assert shown(predictor) == ["bread"]
+    assert versions.refresh()
+    assert shown(versions) == ["bread"]
 
 
-def test_an_unchanged_version_is_not_loaded_again(tmp_path, predictor, publish_by_hand):
+def test_an_unchanged_version_is_not_loaded_again(tmp_path, versions, publish_by_hand):
     publish_by_hand(tmp_path / "home", "v1")
-    predictor.refresh()
-    assert not predictor.refresh()
+    versions.refresh()
+    assert not versions.refresh()
 
 
-def test_who_holds_an_answerer_keeps_it_while_the_version_changes(
-    tmp_path, predictor, publish_by_hand
-):
+def test_a_reader_in_use_stays_valid_while_the_version_changes(tmp_path, versions, publish_by_hand):
     folder = publish_by_hand(tmp_path / "home", "v1", "milk")
-    predictor.refresh()
-    _, held = predictor.reader_of("recommender")
+    versions.refresh()
+    _, reader = versions.reader_of("recommender")
     publish_by_hand(tmp_path / "home", "v2", "bread")
-    predictor.refresh()
+    versions.refresh()
     shutil.rmtree(folder)
-    assert held.answer(["1"], 1, [])[0]["items"][0]["product_id"] == "milk"
+    assert reader.answer(["1"], 1, [])[0]["items"][0]["product_id"] == "milk"
 
 
-@pytest.mark.parametrize("broken", ["version.json", "recommender/products.txt"])
-def test_a_bad_version_is_refused_once_and_the_old_one_goes_on_answering(
-    tmp_path, predictor, publish_by_hand, caplog, broken
+@pytest.mark.parametrize("deleted", ["version.json", "recommender/products.txt"])
+def test_an_invalid_version_is_refused_once_and_the_old_one_stays_in_service(
+    tmp_path, versions, publish_by_hand, caplog, deleted
 ):
     publish_by_hand(tmp_path / "home", "v1", "milk")
-    predictor.refresh()
+    versions.refresh()
     folder = publish_by_hand(tmp_path / "home", "v2", "bread")
-    (folder / broken).unlink()
-    assert not predictor.refresh()
-    assert not predictor.refresh()
-    assert shown(predictor) == ["milk"]
+    (folder / deleted).unlink()
+    assert not versions.refresh()
+    assert not versions.refresh()
+    assert shown(versions) == ["milk"]
     assert caplog.text.count("refused published version v2") == 1
 
 
-def test_why_a_version_is_refused_is_logged_without_what_stands_in_it(
+def test_the_cause_of_a_refusal_is_logged_without_the_content_of_files(
     tmp_path, publish_by_hand, caplog
 ):
-    def read(folder):
+    def load(folder):
         raise ValueError(f"cannot read {(folder / 'products.txt').read_text()}")
 
     publish_by_hand(tmp_path, "v1", "secret-1")
-    assert not VersionHolder([tmp_path], {"recommender": read}, poll_seconds=60).refresh()
+    assert not VersionHolder([tmp_path], {"recommender": load}, poll_seconds=60).refresh()
     assert "ValueError" in caplog.text
     assert "secret" not in caplog.text
 
 
-def test_what_a_refused_version_lacks_is_logged(tmp_path, predictor, publish_by_hand, caplog):
+def test_the_missing_record_of_a_refused_version_is_logged(
+    tmp_path, versions, publish_by_hand, caplog
+):
     folder = publish_by_hand(tmp_path / "home", "v1")
     (folder / "version.json").unlink()
-    predictor.refresh()
+    versions.refresh()
     assert "There is no complete published version 'v1'" in caplog.text
 
 
-def test_a_version_that_was_still_being_copied_is_served_once_it_is_whole(
-    tmp_path, predictor, publish_by_hand
-):
+def test_a_version_is_served_once_its_copy_is_complete(tmp_path, versions, publish_by_hand):
     folder = publish_by_hand(tmp_path / "home", "v1", "milk")
     copied_last = (folder / "version.json").rename(tmp_path / "version.json")
-    assert not predictor.refresh()
+    assert not versions.refresh()
     copied_last.rename(folder / "version.json")
     end = time.monotonic() + 5
-    while not predictor.refresh() and time.monotonic() < end:
+    while not versions.refresh() and time.monotonic() < end:
         time.sleep(0.01)
-    assert shown(predictor) == ["milk"]
+    assert shown(versions) == ["milk"]
 
 
-def test_a_good_version_after_a_bad_one_is_served(tmp_path, predictor, publish_by_hand):
+def test_a_valid_version_after_an_invalid_one_is_served(tmp_path, versions, publish_by_hand):
     folder = publish_by_hand(tmp_path / "home", "v1")
     (folder / "version.json").write_text("{")
-    predictor.refresh()
+    versions.refresh()
     publish_by_hand(tmp_path / "home", "v2", "bread")
-    predictor.refresh()
-    assert shown(predictor) == ["bread"]
+    versions.refresh()
+    assert shown(versions) == ["bread"]
 
 
-def test_what_was_packed_answers_until_the_home_has_a_version(tmp_path, predictor, publish_by_hand):
+def test_the_packed_version_is_served_until_the_home_has_one(tmp_path, versions, publish_by_hand):
     publish_by_hand(tmp_path / "packed", "v1", "packed")
-    predictor.refresh()
-    assert shown(predictor) == ["packed"]
+    versions.refresh()
+    assert shown(versions) == ["packed"]
     publish_by_hand(tmp_path / "home", "v1", "fresh")
-    predictor.refresh()
-    assert shown(predictor) == ["fresh"]
+    versions.refresh()
+    assert shown(versions) == ["fresh"]
 
 
-def test_a_version_published_while_serving_is_picked_up(tmp_path, predictor, publish_by_hand):
-    predictor.start()
+def test_a_version_published_while_serving_is_picked_up(tmp_path, versions, publish_by_hand):
+    versions.start()
     try:
         publish_by_hand(tmp_path / "home", "v1", "milk")
         end = time.monotonic() + 5
-        while not predictor.ready and time.monotonic() < end:
+        while not versions.ready and time.monotonic() < end:
             time.sleep(0.01)
-        assert shown(predictor) == ["milk"]
+        assert shown(versions) == ["milk"]
     finally:
-        predictor.stop()
+        versions.stop()
