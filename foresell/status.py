@@ -67,10 +67,10 @@ def _grains(dataset: Dataset) -> list[dict[str, Any]]:
 def _personal(settings: Settings, name: str) -> dict[str, Any]:
     """Return whether ids of customers are pseudonyms, and how many customers consent."""
     given = count_consenting(settings.home, name)
-    consenting, asked = given if given is not None else (None, None)
+    consenting, customers = given if given is not None else (None, None)
     return {
         "pseudonymised": read_key_check(dataset_folder(settings.home, name)) is not None,
-        "customers_asked": asked,
+        "customers_asked": customers,
         "customers_consenting": consenting,
     }
 

@@ -68,8 +68,8 @@ def show_dataset(name: NAME, as_json: JSON = False) -> None:
     if personal["pseudonymised"]:
         console.print("customers have pseudonyms; foresell data pseudonym ID prints one")
     if personal["customers_asked"] is not None:
-        consenting, asked = personal["customers_consenting"], personal["customers_asked"]
-        console.print(f"{consenting:,} of {asked:,} customers consent; the others are anonymous")
+        consenting, total = personal["customers_consenting"], personal["customers_asked"]
+        console.print(f"{consenting:,} of {total:,} customers consent; the others are anonymous")
     grid = Grid("table", "rows", "columns")
     for table in description["tables"]:
         grid.add_row(table["name"], f"{table['rows']:,}", ", ".join(table["columns"]))
