@@ -207,7 +207,7 @@ def _shares(
 
 @memo("promotions")
 def main_kinds(dataset: Dataset) -> list[str]:
-    """Name the kinds of promotion that have features of their own: the `MOST_KINDS` largest."""
+    """Return the `MAX_KINDS` most frequent kinds of promotion, sorted by name."""
     names = promotion_kinds(dataset)
     if len(names) <= MAX_KINDS:
         return names

@@ -93,7 +93,7 @@ def promotion_intervals(dataset: Dataset, grain: Grain) -> Frame:
 
 @memo("promotions", "products", "locations")
 def intervals_by_keys(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
-    """Reduce the plan for the groups that columns name; see `promotion_stretches`."""
+    """Aggregate promotions by some keys; see `promotion_intervals`."""
     return materialise(_intervals(dataset, Grain(keys, "day")))
 
 

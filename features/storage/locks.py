@@ -1,4 +1,7 @@
-"""Between processes: one import a dataset, one retraining job a home, and each its own scratch."""
+"""Locks between processes, and scratch folders that do not outlive their process.
+
+A home and the name of a job go in; a context manager holds the lock of the job.
+"""
 
 import fcntl
 import os
@@ -13,10 +16,10 @@ from features.errors import Unavailable
 
 @contextmanager
 def job_lock(home: Path, name: str) -> Iterator[None]:
-    """Keep a second job out for as long as the first lives.
+    """Exclude other jobs of a name while this one runs.
 
-    The system holds the lock for the process and lets go of it when the process ends, however
-    it ends; what the file says is for people.
+    The system releases the lock when its process ends, in whatever way. The file has the owner's
+    process id, for the error message alone.
 
     Raises
     ------
@@ -36,8 +39,8 @@ def job_lock(home: Path, name: str) -> Iterator[None]:
                     f"{path}; wait for it to end.",
                     field="job",
                 ) from None
-            # The holder before may have removed this very file between our open and our lock.
-            if not _is_at(lock.fileno(), path):
+            # The former owner may have removed the file after this process opened it.
+            if not _is_same_file(lock.fileno(), path):
                 continue
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -49,7 +52,7 @@ def job_lock(home: Path, name: str) -> Iterator[None]:
             return
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
+def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -58,11 +61,11 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 @contextmanager
 def scratch_folder(home: Path) -> Iterator[Path]:
-    """Lend an empty folder for as long as a process works; what killed ones left behind goes."""
-    place = home / "scratch"
-    with _turn(place):
-        _sweep(place)
-        scratch = TemporaryDirectory(dir=place)
+    """Create an empty folder for the duration of a context; remove those of killed processes."""
+    parent = home / "scratch"
+    with _scratch_turn(parent):
+        _remove_abandoned(parent)
+        scratch = TemporaryDirectory(dir=parent)
         held = os.open(scratch.name, os.O_RDONLY)
         fcntl.flock(held, fcntl.LOCK_EX)
     try:
@@ -73,23 +76,24 @@ def scratch_folder(home: Path) -> Iterator[Path]:
 
 
 def clean_up_scratch(home: Path) -> None:
-    """Remove what processes that were killed have left: it may hold people's records."""
-    place = home / "scratch"
-    with _turn(place):
-        _sweep(place)
+    """Remove the scratch folders of killed processes, which may hold records of customers."""
+    parent = home / "scratch"
+    with _scratch_turn(parent):
+        _remove_abandoned(parent)
 
 
 @contextmanager
-def _turn(place: Path) -> Iterator[None]:
-    """Let one process at a time make and remove scratch folders."""
-    place.mkdir(parents=True, exist_ok=True)
-    with (place / ".lock").open("a") as lock:
+def _scratch_turn(parent: Path) -> Iterator[None]:
+    """Let one process at a time create and remove scratch folders."""
+    parent.mkdir(parents=True, exist_ok=True)
+    with (parent / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _sweep(place: Path) -> None:
-    for folder in place.glob("*/"):
+def _remove_abandoned(parent: Path) -> None:
+    """Remove scratch folders without a live owner."""
+    for folder in parent.glob("*/"):
         held = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
