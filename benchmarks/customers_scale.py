@@ -73,7 +73,7 @@ def measure(folder: Path) -> dict[str, float]:
     of_features = time.perf_counter() - started
     some = features.get_column("customer_id").head(TAUGHT)
     part = orders.filter(pl.col("customer_id").is_in(some.to_list())).collect()
-    model = ChurnModel(cuts=4, members=1).fit(Dataset.from_frames("part", {"orders": part}), END)
+    model = ChurnModel(cutoffs=4, members=1).fit(Dataset.from_frames("part", {"orders": part}), END)
     started = time.perf_counter()
     model.predict_from(features)
     return {

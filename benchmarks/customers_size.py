@@ -2,7 +2,7 @@
 
 Random parts of the bundled households are taken for whole shops. The stack of churn with trees,
 the same without (logit and MBG/NBD), and BG/NBD are fitted to each at rolling origins; the smallest
-shop from which on trees are not behind is where `EnsembleOptions.fewest_examples` belongs.
+shop from which on trees are not behind is where `EnsembleOptions.min_examples` belongs.
 
 Run: python benchmarks/customers_size.py
 """
@@ -22,7 +22,7 @@ from training import metrics
 from training.customers.cutoffs import customer_features
 from training.estimators.bg_nbd import BgNbd, purchase_history
 from training.models.churn.ensemble import EnsembleOptions
-from training.models.churn.ensemble_training import cut_at, learn
+from training.models.churn.ensemble_training import examples_at, train_ensemble
 from training.models.churn.model import ChurnModel
 
 SIZES = (25, 50, 100, 200, 400, 800, 1600)
@@ -68,20 +68,20 @@ def main() -> None:
 def _judge(shop: Dataset, end: datetime, found: dict[str, list[float]]) -> int:
     """Fit at one origin, add each method's log loss; return the number of examples."""
     model = ChurnModel(horizon_days=HORIZON_DAYS)
-    features, label = cut_at(shop, shop.end, to_day(end), HORIZON_DAYS)
+    features, label = examples_at(shop, shop.end, to_day(end), HORIZON_DAYS)
     active = (features.get_column("recency") <= 2 * HORIZON_DAYS).to_numpy()
     process = BgNbd.fit(*purchase_history(features))
     chances = {"BG/NBD": process.inactivity(*purchase_history(features), HORIZON_DAYS)}
     count = 0
     for name, fewest in (("without trees", NEVER), ("with trees", 0)):
-        boosting = replace(EnsembleOptions(), fewest_examples=fewest, fewest_of_each=min(fewest, 1))
-        stack, cuts = learn(
+        boosting = replace(EnsembleOptions(), min_examples=fewest, min_per_class=min(fewest, 1))
+        stack, cuts = train_ensemble(
             shop,
             end,
             HORIZON_DAYS,
             boosting,
-            cuts=model.cuts,
-            step_days=model.cut_step_days,
+            cutoffs=model.cutoffs,
+            step_days=model.cutoff_step_days,
         )
         chances[name] = stack.chance(features)
         count = sum(cut.features.height for cut in cuts)

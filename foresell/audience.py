@@ -32,7 +32,7 @@ def find(
     InvalidInput
         If the condition cannot be parsed, or names an unknown field.
     """
-    from serving.audience.reader import BESIDES, audience
+    from serving.audience.reader import FURTHER_MODELS, find_audience
     from serving.readers import READERS
 
     folder, record = published.served(settings.home) or (None, None)
@@ -47,10 +47,13 @@ def find(
             f"Version {record.version} has no churn model, which an audience needs; "
             "run `foresell train churn`."
         )
-    names = [name for name in ("churn", "profile", *BESIDES) if name in record.folders]
+    names = [name for name in ("churn", "profile", *FURTHER_MODELS) if name in record.folders]
     models = {name: READERS[name](folder / name) for name in names}
-    instants = {"churn": record.models["churn"].as_of, **record.other_instants("churn", BESIDES)}
-    return audience(models, where, value), instants
+    instants = {
+        "churn": record.models["churn"].as_of,
+        **record.other_instants("churn", FURTHER_MODELS),
+    }
+    return find_audience(models, where, value), instants
 
 
 def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:

@@ -25,10 +25,10 @@ def _loader(name: str) -> Loader:
 
 READERS: dict[str, Loader] = {
     "demand": _loader("serving.demand.reader:DemandReader"),
-    "churn": _loader("serving.customers.churn:ChurnAnswers"),
-    "next-purchase": _loader("serving.customers.next_purchase:NextPurchaseAnswers"),
-    "next-category": _loader("serving.customers.next_category:NextCategoryAnswers"),
-    "value": _loader("serving.customers.value:ValueAnswers"),
+    "churn": _loader("serving.customers.churn:ChurnReader"),
+    "next-purchase": _loader("serving.customers.next_purchase:NextPurchaseReader"),
+    "next-category": _loader("serving.customers.next_category:NextCategoryReader"),
+    "value": _loader("serving.customers.value:ValueReader"),
     "profile": _loader("training.customers.profile:Profiles"),
     "recommender": _loader("serving.recommender.reader:RecommenderAnswers"),
 }

@@ -25,7 +25,7 @@ def quick() -> dict[str, dict[str, Any]]:
     """Options that train a model in seconds, for tests that do not measure its accuracy."""
     return {
         "demand": {"rounds": 15, "members": 1},
-        "next-category": {"rounds": 30, "periods": 30_000, "cuts": 3},
+        "next-category": {"rounds": 30, "periods": 30_000, "cutoffs": 3},
         "value": {"rounds": 40},
         "recommender": {
             "static_rounds": 15,

@@ -42,7 +42,7 @@ def audience(
         "models_as_of": {name: instant.isoformat() for name, instant in others.items()},
         "size": chosen.customers.height,
         "expected_loss": chosen.expected_loss,
-        "value": chosen.worth,
+        "value": chosen.value_field,
         "unsure": chosen.unsure,
     }
     if out is not None:
@@ -53,7 +53,7 @@ def audience(
         return
     loss = "no value is published"
     if chosen.expected_loss is not None:
-        loss = f"expected loss {chosen.expected_loss:,.0f} of {chosen.worth}"
+        loss = f"expected loss {chosen.expected_loss:,.0f} of {chosen.value_field}"
     console.print(f"{chosen.customers.height:,} customers, {loss}, unsure of {chosen.unsure:,}")
     for name, instant in others.items():
         console.print(

@@ -1,11 +1,10 @@
-"""The small language in which an audience is asked for: a condition in, a Polars expression out.
+"""Parser of audience conditions: a condition in, a Polars expression out.
 
     churn_probability > 0.4 and (stage = 'slipping' or value_90 >= 200)
     next_category in ('COFFEE', 'TEA') and not rfm_segment = 'lost'
     top_categories contains 'COFFEE' and average_order_value is not null
 
-Fields are compared with constants and with nothing else; nothing is evaluated that is not read
-here. A comparison with a field that is null does not hold.
+Fields are compared with constants only. A comparison with a null field is false.
 """
 
 import re
@@ -19,8 +18,8 @@ import polars as pl
 from features.errors import InvalidInput
 
 Constant = float | str | date | bool
-LONGEST = 2_000
-DEEPEST = 50
+MAX_LENGTH = 2_000
+MAX_DEPTH = 50
 
 TOKEN = re.compile(
     r"""\s*(?:
@@ -41,17 +40,17 @@ COMPARISONS = {
     ">": pl.Expr.gt,
     ">=": pl.Expr.ge,
 }
-ORDERLY = ("<", "<=", ">", ">=")
+ORDERINGS = ("<", "<=", ">", ">=")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition that was understood.
+    """A parsed condition.
 
     Attributes
     ----------
     expression
-        Whether it holds, as a Polars expression.
+        True for the rows that satisfy the condition.
     fields
         The fields that it reads.
     """
@@ -64,39 +63,41 @@ class Condition:
 class _Token:
     kind: str
     text: str
-    at: int
+    position: int
 
 
-def understand(where: str, schema: Mapping[str, pl.DataType]) -> Condition:
-    """Read a condition on the fields of a table.
+def parse(where: str, schema: Mapping[str, pl.DataType]) -> Condition:
+    """Parse a condition on the fields of a table.
 
     Parameters
     ----------
     where
         The condition.
     schema
-        The fields that may be named, with their types.
+        The fields and their types.
 
     Raises
     ------
     InvalidInput
-        Naming what is not understood and where, an unknown field with those that there are, or
-        a constant that a field cannot be compared with.
+        If the condition is too long, too deeply nested or cannot be parsed (names the position),
+        names an unknown field (lists the fields), or compares a field with a constant of another
+        type.
     """
-    if len(where) > LONGEST:
+    if len(where) > MAX_LENGTH:
         raise InvalidInput(
-            f"where has {len(where):,} characters; {LONGEST:,} are read at most; write it shorter.",
+            f"where has {len(where):,} characters; {MAX_LENGTH:,} are read at most; "
+            "write it shorter.",
             field="where",
         )
-    reader = _Reader(where, schema)
-    expression = reader.either(0)
-    if reader.token.kind != "end":
-        reader.refuse("and, or, or the end")
-    return Condition(expression, frozenset(reader.fields))
+    parser = _Parser(where, schema)
+    expression = parser.disjunction(0)
+    if parser.token.kind != "end":
+        parser.refuse("and, or, or the end")
+    return Condition(expression, frozenset(parser.fields))
 
 
-class _Reader:
-    """Reads one condition from left to right; `or` binds weakest, `not` strongest."""
+class _Parser:
+    """Recursive-descent parser of one condition; `or` binds weakest, `not` strongest."""
 
     def __init__(self, where: str, schema: Mapping[str, pl.DataType]) -> None:
         self.where = where
@@ -105,50 +106,50 @@ class _Reader:
         self.tokens = _tokens(where)
         self.token = next(self.tokens)
 
-    def either(self, depth: int) -> pl.Expr:
-        if depth > DEEPEST:
+    def disjunction(self, depth: int) -> pl.Expr:
+        if depth > MAX_DEPTH:
             raise InvalidInput(
-                f"where is nested more than {DEEPEST} deep; write it flatter.", field="where"
+                f"where is nested more than {MAX_DEPTH} deep; write it flatter.", field="where"
             )
-        found = self.both(depth)
-        while self.takes("or"):
-            found = found | self.both(depth)
-        return found
+        expression = self.conjunction(depth)
+        while self.accept("or"):
+            expression = expression | self.conjunction(depth)
+        return expression
 
-    def both(self, depth: int) -> pl.Expr:
-        found = self.one(depth)
-        while self.takes("and"):
-            found = found & self.one(depth)
-        return found
+    def conjunction(self, depth: int) -> pl.Expr:
+        expression = self.negation(depth)
+        while self.accept("and"):
+            expression = expression & self.negation(depth)
+        return expression
 
-    def one(self, depth: int) -> pl.Expr:
+    def negation(self, depth: int) -> pl.Expr:
         negated = False
-        while self.takes("not"):
+        while self.accept("not"):
             negated = not negated
-        if self.takes("("):
-            found = self.either(depth + 1)
-            if not self.takes(")"):
+        if self.accept("("):
+            expression = self.disjunction(depth + 1)
+            if not self.accept(")"):
                 self.refuse(")")
         else:
-            found = self.comparison()
-        return ~found if negated else found
+            expression = self.comparison()
+        return ~expression if negated else expression
 
     def comparison(self) -> pl.Expr:
         name = self.field()
         column = pl.col(name)
-        if self.takes("is"):
-            negated = self.takes("not")
-            if not self.takes("null"):
+        if self.accept("is"):
+            negated = self.accept("not")
+            if not self.accept("null"):
                 self.refuse("null")
             return column.is_not_null() if negated else column.is_null()
-        negated = self.takes("not")
-        if self.takes("in"):
+        negated = self.accept("not")
+        if self.accept("in"):
             self.refuse_list(name)
-            found = self.value(name).is_in(self.constants(name))
-            return (~found if negated else found).fill_null(value=False)
+            expression = self.membership_column(name).is_in(self.constants(name))
+            return (~expression if negated else expression).fill_null(value=False)
         if negated:
             self.refuse("in")
-        if self.takes("contains"):
+        if self.accept("contains"):
             if not isinstance(self.schema[name], pl.List):
                 self.mismatch(name, "contains is for lists")
             return column.list.contains(self.constant(name)).fill_null(value=False)
@@ -157,7 +158,7 @@ class _Reader:
             self.refuse("a comparison (=, !=, <, <=, >, >=, in, is null, contains)")
         self.advance()
         self.refuse_list(name)
-        if sign.text in ORDERLY and self.schema[name] == pl.String:
+        if sign.text in ORDERINGS and self.schema[name] == pl.String:
             self.mismatch(name, "text has no order here; use = or in")
         constant = self.constant(name)
         return COMPARISONS[sign.text](column, pl.lit(constant)).fill_null(value=False)
@@ -168,8 +169,8 @@ class _Reader:
             self.refuse("a field")
         if token.text not in self.schema:
             raise InvalidInput(
-                f"where: there is no field {token.text!r} (character {token.at + 1}); there is "
-                f"{', '.join(self.schema)}.",
+                f"where: there is no field {token.text!r} (character {token.position + 1}); "
+                f"there is {', '.join(self.schema)}.",
                 field="where",
             )
         self.fields.add(token.text)
@@ -180,23 +181,23 @@ class _Reader:
         if isinstance(self.schema[name], pl.List):
             self.mismatch(name, "a list is asked with: contains 'VALUE'")
 
-    def value(self, name: str) -> pl.Expr:
-        """Return a field as `in` compares it: constants are floats, also where it is not."""
+    def membership_column(self, name: str) -> pl.Expr:
+        """Return a field for `in`, in the type of constants: numbers are floats."""
         column = pl.col(name)
         return column.cast(pl.Float64) if self.schema[name].is_numeric() else column
 
     def constants(self, name: str) -> list[Constant]:
-        if not self.takes("("):
+        if not self.accept("("):
             self.refuse("(")
-        found = [self.constant(name)]
-        while self.takes(","):
-            found.append(self.constant(name))
-        if not self.takes(")"):
+        constants = [self.constant(name)]
+        while self.accept(","):
+            constants.append(self.constant(name))
+        if not self.accept(")"):
             self.refuse(") or ,")
-        return found
+        return constants
 
     def constant(self, name: str) -> Constant:
-        """Read what a field is compared with, of the field's own type."""
+        """Parse a constant of the field's type."""
         token, dtype = self.token, self.schema[name]
         inner = dtype.inner if isinstance(dtype, pl.List) else dtype
         if token.kind not in ("number", "text") and token.text.lower() not in ("true", "false"):
@@ -208,21 +209,20 @@ class _Reader:
         if token.kind == "text" and inner == pl.String:
             return text
         if token.kind == "text" and inner == pl.Date:
-            return self.day(name, text)
+            return self.date(name, text)
         if token.kind == "word" and inner == pl.Boolean:
             return token.text.lower() == "true"
         kinds = {pl.String: "a 'text'", pl.Date: "a '2017-12-01'", pl.Boolean: "true or false"}
-        expected = next((said for kind, said in kinds.items() if inner == kind), "a number")
+        expected = next((text for kind, text in kinds.items() if inner == kind), "a number")
         return self.mismatch(name, f"{token.text} is not {expected}")
 
-    def day(self, name: str, text: str) -> date:
+    def date(self, name: str, text: str) -> date:
         try:
-            found = date.fromisoformat(text)
+            return date.fromisoformat(text)
         except ValueError:
             return self.mismatch(name, f"{text!r} is not a date such as '2017-12-01'")
-        return found
 
-    def takes(self, text: str) -> bool:
+    def accept(self, text: str) -> bool:
         if self.token.kind == "text" or self.token.text.lower() != text:
             return False
         self.advance()
@@ -231,32 +231,32 @@ class _Reader:
     def advance(self) -> None:
         self.token = next(self.tokens)
 
-    def mismatch(self, name: str, why: str) -> NoReturn:
-        raise InvalidInput(f"where: {name} cannot be compared so: {why}.", field="where")
+    def mismatch(self, name: str, reason: str) -> NoReturn:
+        raise InvalidInput(f"where: {name} cannot be compared so: {reason}.", field="where")
 
     def refuse(self, expected: str) -> NoReturn:
-        found = "its end" if self.token.kind == "end" else f"{self.token.text[:40]!r}"
+        actual = "its end" if self.token.kind == "end" else f"{self.token.text[:40]!r}"
         raise InvalidInput(
-            f"where: expected {expected} at character {self.token.at + 1}, found {found}.",
+            f"where: expected {expected} at character {self.token.position + 1}, found {actual}.",
             field="where",
         )
 
 
 def _tokens(where: str) -> Iterator[_Token]:
-    at = 0
+    position = 0
     end = len(where.rstrip())
-    while at < end:
-        found = TOKEN.match(where, at)
-        if found is None:
-            start = at + len(where[at:]) - len(where[at:].lstrip())
+    while position < end:
+        match = TOKEN.match(where, position)
+        if match is None:
+            start = position + len(where[position:]) - len(where[position:].lstrip())
             hint = " (a text ends with a quote)" if where[start] == "'" else ""
             raise InvalidInput(
                 f"where: {where[start : start + 1]!r} at character {start + 1} is not understood"
                 f"{hint}.",
                 field="where",
             )
-        kind = str(found.lastgroup)
-        yield _Token(kind, found.group(kind), found.start(kind))
-        at = found.end()
+        kind = str(match.lastgroup)
+        yield _Token(kind, match.group(kind), match.start(kind))
+        position = match.end()
     while True:
         yield _Token("end", "", end)

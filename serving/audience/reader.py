@@ -1,6 +1,6 @@
-"""Audiences: the customers for whom a condition holds, what stands to be lost, and how surely.
+"""Audiences: a condition and the readers of one published version in, customers out.
 
-Asks the readers of one published version; the command line and the HTTP routes ask here.
+The customers are ordered by expected loss: churn probability times value.
 """
 
 import re
@@ -13,144 +13,166 @@ import polars as pl
 
 from features.columns import CUSTOMER_ID
 from features.errors import InvalidInput
-from serving.audience.condition import understand
-from training.customers.survival import MOST_DAYS
+from serving.audience.condition import Condition, parse
+from training.customers.survival import MAX_DAYS
 
-# What an audience reads of a published version besides churn, as far as it is there.
-BESIDES = ("next-purchase", "next-category", "value")
-# Any number of days may be asked for, not only those that are published.
-CHANCE = re.compile(r"\bp_within_(\d{1,4})\b")
-# Of the values that are published, the first of these is what a customer is worth.
-WORTH = ("value_90", "value_30", "value_365")
-# The chances between which to call a customer leaving, or staying, is wrong more than one time
-# in three.
-UNSURE = (1 / 3, 2 / 3)
-# What of the published answers is no field: words, or said elsewhere.
-NO_FIELDS = ("explanations", "contributions", "horizon_days", "basis")
+# Tasks that an audience reads besides churn, as far as they are published.
+FURTHER_MODELS = ("next-purchase", "next-category", "value")
+# Probabilities of a purchase within any number of days, not only the published ones.
+PROBABILITY = re.compile(r"\bp_within_(\d{1,4})\b")
+# Value fields by preference; the first published one is the default.
+VALUE_FIELDS = ("value_90", "value_30", "value_365")
+# Churn probabilities between which either class is wrong in more than a third of cases.
+UNCERTAIN = (1 / 3, 2 / 3)
+# Columns of published answers that are no fields of a condition.
+EXCLUDED = ("explanations", "contributions", "horizon_days", "basis")
 SHOWN = ("churn_probability", "stage", "rfm_segment", "cluster", "next_category", "expected_days")
 
 
 @dataclass(frozen=True)
 class Audience:
-    """The customers for whom a condition holds.
+    """The customers that satisfy a condition.
 
     Attributes
     ----------
     customers
-        One row a customer, those first with whom most stands to be lost: customer_id, what the
-        condition reads, some fields besides, worth, expected_loss, unsure and reasons (of churn).
+        One row a customer, the largest expected loss first: customer_id, some fields and those of
+        the condition, the value field, expected_loss, unsure, basis and explanations (of churn).
     expected_loss
-        The sum over customers of the chance of churn times worth; None where no value is
-        published.
-    worth
-        The field that says what a customer is worth.
+        Sum over customers of churn probability times value; None where no value is published.
+    value_field
+        The value field.
     unsure
-        For how many of them the model is unsure: the chance of churn lies between one and two
-        thirds, or the answer rests on fewer than three visits.
+        Number of customers whose churn probability lies between one and two thirds or is based on
+        fewer than three visits.
     """
 
     customers: pl.DataFrame
     expected_loss: float | None
-    worth: str | None
+    value_field: str | None
     unsure: int
 
 
 def schema(models: Mapping[str, Any]) -> dict[str, pl.DataType]:
-    """Return the fields that a condition may name, with their types."""
-    found: dict[str, pl.DataType] = {CUSTOMER_ID: pl.String()}
+    """Return the fields of conditions, with their types."""
+    fields: dict[str, pl.DataType] = {CUSTOMER_ID: pl.String()}
     for frame in _frames(models).values():
-        found |= {name: kind for name, kind in frame.schema.items() if name not in NO_FIELDS}
-    return found
+        fields |= {name: dtype for name, dtype in frame.schema.items() if name not in EXCLUDED}
+    return fields
 
 
-def audience(models: Mapping[str, Any], where: str, worth: str | None = None) -> Audience:
-    """Find the customers for whom `where` holds.
+def find_audience(
+    models: Mapping[str, Any], where: str, value_field: str | None = None
+) -> Audience:
+    """Find the customers that satisfy a condition.
 
     Parameters
     ----------
     models
         Readers of one published version by folder; `churn` and `profile` are required.
     where
-        The condition, as `serving.audience.condition` reads it.
-    worth
-        The field that says what a customer is worth, by default the value of the next 90 days.
+        The condition, in the language of `serving.audience.condition`.
+    value_field
+        The field of a customer's value, by default the value of the next 90 days.
 
     Raises
     ------
     InvalidInput
-        If the condition is not understood or names a field that there is not.
+        If the condition cannot be parsed or names an unknown field, or if `value_field` is no
+        numeric field.
     """
     fields = schema(models)
-    fields |= {name: pl.Float64() for name in _further_chances(models, where)}
-    condition = understand(where, fields)
-    if worth is None:
-        worth = next((name for name in WORTH if name in fields), None)
-    elif worth not in fields or not fields[worth].is_numeric():
+    fields |= {name: pl.Float64() for name in _probabilities(models, where)}
+    condition = parse(where, fields)
+    value_field = _value_field(fields, value_field)
+    columns = _columns(fields, condition, value_field)
+    low, high = UNCERTAIN
+    probability = pl.col("churn_probability")
+    value = pl.col(value_field) if value_field else None
+    customers = (
+        _table(models, columns)
+        .filter(condition.expression)
+        .with_columns(
+            (probability * value).alias("expected_loss"),
+            (probability.is_between(low, high) | (pl.col("basis") != "history")).alias("unsure"),
+        )
+        .sort(
+            "expected_loss",
+            "churn_probability",
+            CUSTOMER_ID,
+            descending=[True, True, False],
+            nulls_last=True,
+        )
+    )
+    return Audience(
+        customers.select(CUSTOMER_ID, *columns, "expected_loss", "unsure", "basis", "explanations"),
+        float(customers.get_column("expected_loss").sum()) if value_field else None,
+        value_field,
+        int(customers.get_column("unsure").sum()),
+    )
+
+
+def _value_field(fields: Mapping[str, pl.DataType], requested: str | None) -> str | None:
+    """Return the requested value field or the default; None where no value is published."""
+    if requested is None:
+        return next((name for name in VALUE_FIELDS if name in fields), None)
+    if requested not in fields or not fields[requested].is_numeric():
         money = [name for name in fields if name.startswith(("value_", "orders_", "total_"))]
         raise InvalidInput(
-            f"value = {worth!r} is no field that a customer can be worth; there is "
+            f"value = {requested!r} is no field that a customer can be worth; there is "
             f"{', '.join(money) or 'none, for no value model is published'}.",
             field="value",
         )
+    return requested
+
+
+def _columns(
+    fields: Mapping[str, pl.DataType], condition: Condition, value_field: str | None
+) -> list[str]:
+    """Return the fields that an audience shows, without `customer_id`."""
     shown = [name for name in SHOWN if name in fields]
-    wanted = dict.fromkeys([*shown, *sorted(condition.fields), *([worth] if worth else [])])
-    table = _table(models, [name for name in wanted if name != CUSTOMER_ID])
-    low, high = UNSURE
-    leaves = pl.col("churn_probability")
-    table = table.filter(condition.expression).with_columns(
-        (leaves * (pl.col(worth) if worth else None)).alias("expected_loss"),
-        (leaves.is_between(low, high) | (pl.col("basis") != "history")).alias("unsure"),
-    )
-    table = table.sort(
-        "expected_loss",
-        "churn_probability",
-        CUSTOMER_ID,
-        descending=[True, True, False],
-        nulls_last=True,
-    )
-    columns = [CUSTOMER_ID, *(name for name in wanted if name != CUSTOMER_ID)]
-    loss = table.get_column("expected_loss").sum() if worth else None
-    return Audience(
-        table.select(*columns, "expected_loss", "unsure", "basis", "explanations"),
-        None if loss is None else float(loss),
-        worth,
-        int(table.get_column("unsure").sum()),
-    )
+    value = [value_field] if value_field else []
+    names = dict.fromkeys([*shown, *sorted(condition.fields), *value])
+    return [name for name in names if name != CUSTOMER_ID]
 
 
 def _frames(models: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
-    """Return what is published of customers, by where it comes from; churn's comes first."""
-    found = {"churn": models["churn"].customers.answers, "profile": models["profile"].frame}
+    """Return published columns of customers by folder, churn first."""
+    frames = {"churn": models["churn"].customers.answers, "profile": models["profile"].frame}
     for task in ("next-purchase", "value"):
         if task in models:
-            found[task] = models[task].customers.answers
+            frames[task] = models[task].customers.answers
     if "next-category" in models:
-        found["next-category"] = models["next-category"].likeliest
-    return found
+        frames["next-category"] = models["next-category"].most_likely
+    return frames
 
 
-def _table(models: Mapping[str, Any], wanted: Sequence[str]) -> pl.DataFrame:
-    """Lay the fields that are wanted side by side, in the order of churn's customers."""
+def _table(models: Mapping[str, Any], columns: Sequence[str]) -> pl.DataFrame:
+    """Join published columns and further probabilities, in the order of churn's customers."""
     frames = _frames(models)
     table = frames["churn"].select(CUSTOMER_ID, "basis", "explanations")
-    left = list(wanted)
+    missing = list(columns)
     for frame in frames.values():
-        here = [name for name in left if name in frame.columns]
-        left = [name for name in left if name not in here]
-        if here:
+        available = [name for name in missing if name in frame.columns]
+        missing = [name for name in missing if name not in available]
+        if available:
             table = table.join(
-                frame.select(CUSTOMER_ID, *here), on=CUSTOMER_ID, how="left", maintain_order="left"
+                frame.select(CUSTOMER_ID, *available),
+                on=CUSTOMER_ID,
+                how="left",
+                maintain_order="left",
             )
     ids = table.get_column(CUSTOMER_ID).to_list()
-    for name in left:
+    for name in missing:
         days = int(name.removeprefix("p_within_"))
-        chances = models["next-purchase"].chance(ids, days)
-        table = table.with_columns(pl.Series(name, np.asarray(chances)))
+        probabilities = models["next-purchase"].probability_within(ids, days)
+        table = table.with_columns(pl.Series(name, np.asarray(probabilities)))
     return table
 
 
-def _further_chances(models: Mapping[str, Any], where: str) -> list[str]:
+def _probabilities(models: Mapping[str, Any], where: str) -> list[str]:
+    """Return the columns of probabilities that a condition names."""
     if "next-purchase" not in models:
         return []
-    named = dict.fromkeys(int(days) for days in CHANCE.findall(where))
-    return [f"p_within_{days}" for days in named if 1 <= days <= MOST_DAYS]
+    days = dict.fromkeys(int(number) for number in PROBABILITY.findall(where))
+    return [f"p_within_{number}" for number in days if 1 <= number <= MAX_DAYS]

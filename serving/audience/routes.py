@@ -1,4 +1,4 @@
-"""For whom a condition holds."""
+"""HTTP route of audiences: a condition in, the customers that satisfy it out."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
-from serving.audience.reader import BESIDES, audience
+from serving.audience.reader import FURTHER_MODELS, find_audience
 from serving.audience.schemas import AudienceAnswer, AudienceRequest
 from serving.http.errors import ERRORS
 from serving.http.respond import Responder, check_as_of
@@ -15,38 +15,37 @@ from serving.http.rounding import round_answer
 from serving.predictor import ServedVersion
 
 
-def router(asking: Responder) -> APIRouter:
-    """Build the route that asks through `asking`."""
+def router(responder: Responder) -> APIRouter:
+    """Build the route that answers through `responder`."""
     router = APIRouter()
 
     @router.post("/v1/audience", response_model=AudienceAnswer, responses=ERRORS)
-    async def find(ask: Annotated[AudienceRequest, Body()]) -> Response:
-        """List the customers for whom a condition holds, with what stands to be lost."""
+    async def audience(ask: Annotated[AudienceRequest, Body()]) -> Response:
+        """List the customers that satisfy a condition, with the expected loss."""
 
-        async def asked(served: ServedVersion) -> Response:
+        async def answer(served: ServedVersion) -> Response:
             model, _ = served.reader_of("churn")
             check_as_of(ask, model.as_of)
-            others = served.record.other_instants("churn", BESIDES)
+            others = served.record.other_instants("churn", FURTHER_MODELS)
 
-            def answer() -> bytes:
-                found = audience(served.readers, ask.where, ask.value)
-                listed = found.customers.slice(ask.offset, ask.limit)
-                body: dict[str, Any] = {
+            def body() -> bytes:
+                members = find_audience(served.readers, ask.where, ask.value)
+                listed = members.customers.slice(ask.offset, ask.limit)
+                content: dict[str, Any] = {
                     "model_version": served.record.version,
                     "as_of": model.as_of,
                     **({"models_as_of": others} if others else {}),
-                    "size": found.customers.height,
-                    "expected_loss": round_answer(found.expected_loss),
-                    "value": round_answer(found.worth),
-                    "unsure": found.unsure,
+                    "size": members.customers.height,
+                    "expected_loss": round_answer(members.expected_loss),
+                    "value": members.value_field,
+                    "unsure": members.unsure,
                     "results": round_answer(listed.to_dicts()),
                 }
-                return orjson.dumps(body)
+                return orjson.dumps(content)
 
-            # Every customer is looked at, so this never holds up the short questions.
-            content = await to_thread.run_sync(answer)
-            return Response(content, media_type="application/json")
+            # The condition is evaluated for every customer: a thread keeps short requests going.
+            return Response(await to_thread.run_sync(body), media_type="application/json")
 
-        return await asking.with_current(asked)
+        return await responder.with_current(answer)
 
     return router

@@ -1,4 +1,4 @@
-"""For whom a condition holds: the list, what stands to be lost, and how surely."""
+"""Requests and answers of `/v1/audience`: a condition in, customers and expected loss out."""
 
 import datetime as dt
 from typing import Annotated
@@ -9,7 +9,7 @@ from serving.http.schemas import MOST_IDS, Id, ModelsAsOf, Probability, Request,
 
 
 class AudienceRequest(Request):
-    """The condition, and what of the audience to list."""
+    """A condition, and the part of the audience to list."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -26,19 +26,19 @@ class AudienceRequest(Request):
             min_length=1,
             max_length=2_000,
             description="comparisons (=, !=, <, <=, >, >=, in, is null, contains) of fields with "
-            "constants, joined by and, or, not and parentheses; an unknown field is answered with "
-            "those that there are",
+            "constants, joined by and, or, not and parentheses; the error for an unknown field "
+            "lists the fields",
         ),
     ]
     value: Id | None = Field(
-        None, description="the field that says what a customer is worth, by default `value_90`"
+        None, description="the field of a customer's value, by default `value_90`"
     )
     limit: int = Field(MOST_IDS, ge=0, le=MOST_IDS, description="customers to list")
-    offset: int = Field(0, ge=0, description="customers to leave out before the first listed")
+    offset: int = Field(0, ge=0, description="customers to skip before the first listed")
 
 
 class Member(Result):
-    """One customer of an audience, with the fields that its condition reads."""
+    """One customer of an audience, with the fields of its condition."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -46,20 +46,20 @@ class Member(Result):
     churn_probability: Probability
     expected_loss: float | None = Field(description="churn_probability times the value")
     unsure: bool = Field(
-        description="whether the chance of churn lies between 1/3 and 2/3, or rests on fewer than "
-        "three visits"
+        description="whether the churn probability lies between 1/3 and 2/3, or is based on fewer "
+        "than three visits"
     )
-    explanations: list[str] = Field(description="for the chance of churn, the heaviest first")
+    explanations: list[str] = Field(description="of the churn probability, strongest first")
 
 
 class AudienceAnswer(BaseModel):
-    """The customers for whom a condition holds, those first with whom most stands to be lost."""
+    """The customers that satisfy a condition, the largest expected loss first."""
 
     model_version: str = Field(description="the published version that answered")
     as_of: dt.datetime = Field(description="the instant up to which the answer knows the records")
     models_as_of: ModelsAsOf = {}
-    size: int = Field(description="for how many the condition holds, listed or not")
-    expected_loss: float | None = Field(description="of all of them; none without a value model")
-    value: str | None = Field(description="the field that said what a customer is worth")
-    unsure: int = Field(description="for how many of them the model is unsure")
+    size: int = Field(description="number of customers that satisfy the condition, listed or not")
+    expected_loss: float | None = Field(description="of all of them; null without a value model")
+    value: str | None = Field(description="the field of a customer's value")
+    unsure: int = Field(description="number of them that are `unsure`")
     results: list[Member]

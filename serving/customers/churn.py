@@ -1,100 +1,73 @@
-"""Answers about churn, from what the churn model published; the HTTP routes ask here."""
+"""Churn answers from a published churn model, and for other horizons from next purchase."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from features.errors import InvalidInput
-from serving.customers.next_purchase import NextPurchaseAnswers
+from serving.customers.next_purchase import NextPurchaseReader
 from serving.customers.posted_history import PostedCustomers
-from training.customers.population import Population
-from training.customers.published import KnownCustomers, basis
+from serving.customers.reader import CustomerReader, Customers, Row
+from training.customers.prediction import basis
+from training.customers.published import KnownCustomers
+from training.models.churn import publish
 from training.models.churn.model import ChurnModel
 
 
 @dataclass(frozen=True)
-class ChurnAnswers:
-    """One published version, in memory.
+class ChurnReader(CustomerReader[ChurnModel, None]):
+    """One published version of the churn model, in memory.
 
     Attributes
     ----------
-    model
-        The model, predicting with one thread, which is fastest for few customers.
     customers
-        Those that the version knows.
-    population
-        What those it does not know are scored with.
+        Published answers for known customers.
     """
 
-    model: ChurnModel
     customers: KnownCustomers
-    population: Population
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `ChurnModel.publish` wrote."""
-        model = ChurnModel.load(folder / "model", threads=1)
-        return cls(model, KnownCustomers.load(folder), Population.load(folder))
+        """Read a published folder of the churn task."""
+        published = publish.load(folder)
+        return cls(published, KnownCustomers.index(published.answers()))
 
     def answer(
         self,
-        who: Sequence[str] | PostedCustomers,
+        customers: Customers,
         horizon_days: int | None = None,
-        next_purchase: NextPurchaseAnswers | None = None,
-    ) -> list[dict[str, Any]]:
-        """Answer for each customer, in the order asked.
+        next_purchase: NextPurchaseReader | None = None,
+    ) -> list[Row]:
+        """Answer for each customer, in request order.
 
         Parameters
         ----------
-        who
-            Customers, by id or by their own orders; one of whom no purchase is known gets the
-            newcomers' rate and says so.
+        customers
+            Customers, by id or by their posted orders. A customer without a purchase gets the
+            rate of new customers.
         horizon_days
-            By default the horizon that the model was trained for.
+            By default the horizon of the churn model.
         next_purchase
-            Answers for another horizon: no purchase within it is what churn means.
+            The reader that answers for other horizons: churn is no purchase within the horizon.
 
         Returns
         -------
         list of dict
-            The columns that `ChurnModel.predict` names; basis, as
-            `training.customers.published.basis` has it; answered_by, `churn`, `next-purchase`,
-            or `next-purchase, extrapolated` beyond its follow-up.
+            The columns of `ChurnModel.predict`; `basis` (see
+            `training.customers.prediction.basis`); `answered_by`: `churn`, `next-purchase`, or
+            `next-purchase, extrapolated` beyond the follow-up of that model.
 
         Raises
         ------
         InvalidInput
-            If the horizon is another and nothing answers for it, or an order lacks what is needed.
+            If another horizon is requested and there is no `next_purchase`, or if a posted order
+            lacks a column that the model needs.
         """
-        rows = [row | {"answered_by": "churn"} for row in self._rows(who)]
+        rows = [row | {"answered_by": "churn"} for row in self.rows(customers, None)]
         if horizon_days is None or horizon_days == self.model.horizon_days:
             return rows
-        chances = self._instead(next_purchase, horizon_days).answer(who, [horizon_days])
-        return [
-            row
-            | {
-                "churn_probability": 1 - chance[f"p_within_{horizon_days}"],
-                "horizon_days": horizon_days,
-                "explanations": chance["explanations"],
-                # Of buying there, of leaving here.
-                "contributions": [0.0 - value for value in chance["contributions"]],
-                "answered_by": "next-purchase" + ", extrapolated" * bool(chance["extrapolated"]),
-            }
-            for row, chance in zip(rows, chances, strict=True)
-        ]
-
-    def _rows(self, who: Sequence[str] | PostedCustomers) -> list[dict[str, Any]]:
-        if isinstance(who, PostedCustomers):
-            features = self.model.features(who.dataset(self.population), who.as_of)
-            answers = self.model.predict_from(features).with_columns(basis(features))
-            return who.named(answers.iter_rows(named=True), self._unknown)
-        said, unknown = self.customers.of(who), self._unknown("")
-        return [said.get(one) or unknown | {"customer_id": one} for one in who]
-
-    def _instead(
-        self, next_purchase: NextPurchaseAnswers | None, horizon_days: int
-    ) -> NextPurchaseAnswers:
         if next_purchase is None:
             raise InvalidInput(
                 f"horizon_days = {horizon_days} is not served; this model was trained for "
@@ -102,8 +75,33 @@ class ChurnAnswers:
                 "out. Other horizons are answered where next-purchase is published.",
                 field="horizon_days",
             )
-        return next_purchase
+        purchases = next_purchase.answer(customers, [horizon_days])
+        return [
+            row | _churn_of(purchase, horizon_days)
+            for row, purchase in zip(rows, purchases, strict=True)
+        ]
 
-    def _unknown(self, customer_id: str) -> dict[str, Any]:
-        answer = self.model.newcomers([customer_id]).row(0, named=True)
-        return answer | {"basis": "population"}
+    def known_rows(self, customer_ids: Sequence[str], options: None) -> Mapping[str, Row]:  # noqa: ARG002
+        """Look up the published answers."""
+        return self.customers.rows(customer_ids)
+
+    def posted_rows(self, customers: PostedCustomers, options: None) -> list[Row]:  # noqa: ARG002
+        """Score posted customers."""
+        features = self.model.features(customers.dataset(self.population), customers.as_of)
+        return self.model.predict_from(features).with_columns(basis(features)).to_dicts()
+
+    def new_row(self, as_of: datetime, options: None) -> Row:  # noqa: ARG002
+        """Return the answer for a customer without a purchase."""
+        return self.model.predict_new([""]).row(0, named=True)
+
+
+def _churn_of(purchase: Row, horizon_days: int) -> Row:
+    """Turn an answer about the next purchase into churn at a horizon."""
+    return {
+        "churn_probability": 1 - purchase[f"p_within_{horizon_days}"],
+        "horizon_days": horizon_days,
+        "explanations": purchase["explanations"],
+        # Contributions to buying become contributions to churn.
+        "contributions": [0.0 - value for value in purchase["contributions"]],
+        "answered_by": "next-purchase" + ", extrapolated" * bool(purchase["extrapolated"]),
+    }

@@ -1,185 +1,188 @@
-"""Answers about the next purchase from a category, from what its model published."""
+"""Next-category answers from a published model: when customers buy from a category again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import polars as pl
 
 from features.typing import Floats
-from serving.customers.posted_history import PostedCustomers, key_of
-from serving.customers.survival import Waits, lean
-from training.customers.population import Population
-from training.customers.published import ANSWERS, CURVES, HISTORY
-from training.customers.survival import QUANTILES, WITHIN_DAYS, check_days
-from training.models.next_category.model import NORMS, NextCategoryModel, unknown_category
+from serving.customers.posted_history import PostedCustomers
+from serving.customers.reader import CustomerReader, Customers, Row
+from serving.customers.survival import PurchaseCurves, SurvivalOptions, with_options
+from training.customers.survival import QUANTILES, WITHIN_DAYS
+from training.models.next_category import publish
+from training.models.next_category.model import NextCategoryModel, unknown_category
 from training.models.next_category.person_periods import process_input
 
-# What makes a category the next: the day itself is out of reach, two weeks are not.
-SOON = "p_within_14"
+# Categories are ranked by the probability of a purchase within two weeks: day-exact rankings are
+# not predictable.
+RANKED_BY = "p_within_14"
+# Frequency, recency and age that extrapolate a category's own curve: two repeat purchases.
+POPULATION_HISTORY = (np.full(1, 2.0), np.zeros(1), np.ones(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CategoryOptions(SurvivalOptions):
+    """What a request chooses: the category, days and quantiles."""
+
+    category: str
 
 
 @dataclass(frozen=True)
-class NextCategoryAnswers:
-    """One published version; the distributions stay on disk and are read as they are asked for.
+class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
+    """One published version of the next-category model; curves are memory-mapped.
 
     Attributes
     ----------
-    model
-        The model, for the categories' own distributions.
     answers
-        What it says in batch, a row a customer and category.
-    rows
-        Each customer's and category's row in it.
+        The published answers, one row a customer and category, ordered by both.
+    positions
+        The row of each customer and category in `answers`.
     curves
         P(purchase within d days), d = 1 to the horizon, in the order of `answers`.
     history
-        What the process knows of each, in that order: frequency, recency and age.
-    norms
+        Frequency, recency and age, in the order of `answers`.
+    category_statistics
         What is usual in each category.
-    population
-        What customers whom the version does not know are scored with.
     """
 
-    model: NextCategoryModel
     answers: pl.DataFrame
-    rows: dict[tuple[str, str], int]
+    positions: dict[tuple[str, str], int]
     curves: Floats
     history: Floats
-    norms: pl.DataFrame
-    population: Population
+    category_statistics: pl.DataFrame
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `NextCategoryModel.publish` wrote."""
-        answers = pl.read_parquet(folder / ANSWERS)
+        """Read a published folder of the next-category task."""
+        published = publish.load(folder)
+        answers = published.answers()
         pairs = zip(answers.get_column("customer_id"), answers.get_column("category"), strict=True)
         return cls(
-            NextCategoryModel.load(folder / "model", threads=1),
+            published,
             answers,
             {pair: row for row, pair in enumerate(pairs)},
-            np.load(folder / CURVES, mmap_mode="r"),
-            np.load(folder / HISTORY, mmap_mode="r"),
-            pl.read_parquet(folder / NORMS),
-            Population.load(folder),
+            publish.load_curves(published),
+            publish.load_history(published),
+            publish.load_category_statistics(published),
         )
 
     def answer(
         self,
-        who: Sequence[str] | PostedCustomers,
+        customers: Customers,
         category: str,
         within_days: Sequence[int] = WITHIN_DAYS,
         quantiles: Sequence[float] = QUANTILES,
-    ) -> list[dict[str, Any]]:
-        """Answer for each customer and one category, in the order asked.
+    ) -> list[Row]:
+        """Answer for each customer and one category, in request order.
 
         Parameters
         ----------
-        who, within_days, quantiles
-            As for the next purchase of anything.
+        customers, within_days, quantiles
+            See `NextPurchaseReader.answer`.
         category
-            One of those that are answered for.
+            A category that the model predicts.
 
         Returns
         -------
         list of dict
-            As for the next purchase of anything, and category. Basis is `history` with three
-            purchases from the category or more, else `population`: the category's distribution.
+            The columns of `NextPurchaseReader.answer`, and category. `basis` is `history` from
+            three purchases from the category on, else `population`: the category's distribution.
 
         Raises
         ------
         InvalidInput
-            If the category is not answered for, a number of days is not a whole one from 1 to
-            3650, or an order lacks what is needed.
+            If the model does not predict the category, a number of days is not a whole one from 1
+            to 3650, or a posted order lacks a column that the model needs.
         """
-        if category not in self.model.names_:
-            raise unknown_category(category, self.model.names_)
-        check_days(within_days, "within_days")
-        others = self._others(category, within_days, quantiles)
-        if isinstance(who, PostedCustomers):
-            said, waits = self._posted(who)
-            further = waits.read(within_days, quantiles)
-            mine = [
-                lean(row) | more | {"basis": "history"}
-                for row, more in zip(said.to_dicts(), further, strict=True)
-                if row["category"] == category
-            ]
-            return who.named(mine, lambda one: others | {"customer_id": one})
-        known = {one: self.rows[one, category] for one in who if (one, category) in self.rows}
-        found = list(known.values())
-        history = np.asarray(self.history[found])
-        x, t_x, t = history.T
-        waits = Waits(np.asarray(self.curves[found], np.float64), self.model.process_, (x, t_x, t))
-        answers = {
-            row["customer_id"]: lean(row) | more | {"basis": "history"}
-            for row, more in zip(
-                self.answers[found].iter_rows(named=True),
-                waits.read(within_days, quantiles),
-                strict=True,
-            )
-        }
-        return [answers.get(one) or others | {"customer_id": one} for one in who]
+        if category not in self.model.categories_:
+            raise unknown_category(category, self.model.categories_)
+        options = CategoryOptions(within_days, quantiles, category=category)
+        options.check()
+        return self.rows(customers, options)
 
-    def _posted(self, who: PostedCustomers) -> tuple[pl.DataFrame, Waits]:
-        """Answer for posted customers and the categories of which they have enough history."""
-        features = self.model.features(who.dataset(self.population), who.as_of, self.norms)
-        curves = self.model.curves(features)
-        waits = Waits(curves, self.model.process_, process_input(features))
-        return self.model.answers(features, curves), waits
-
-    def _others(
-        self, category: str, within_days: Sequence[int], quantiles: Sequence[float]
-    ) -> dict[str, Any]:
-        """Answer for who has too little history of the category: as its others do."""
-        one = (np.full(1, 2.0), np.zeros(1), np.ones(1))
-        curve = self.model.curves_[[self.model.names_.index(category)]]
+    def known_rows(
+        self, customer_ids: Sequence[str], options: CategoryOptions
+    ) -> Mapping[str, Row]:
+        """Look up the published answers, and read the chosen columns off the curves."""
+        pairs = ((name, options.category) for name in customer_ids)
+        positions = sorted({self.positions[pair] for pair in pairs if pair in self.positions})
+        frequency, recency, age = np.asarray(self.history[positions]).T
+        curves = PurchaseCurves(
+            np.asarray(self.curves[positions], np.float64),
+            self.model.process_,
+            (frequency, recency, age),
+        )
+        rows = self.answers[positions].iter_rows(named=True)
         return {
-            **lean(self.model.of_category(category)),
-            **Waits(curve, self.model.process_, one).read(within_days, quantiles)[0],
-            "basis": "population",
+            row["customer_id"]: with_options(row, columns) | {"basis": "history"}
+            for row, columns in zip(rows, curves.rows(options), strict=True)
         }
 
-    def soonest(
-        self, who: Sequence[str] | PostedCustomers, count: int
-    ) -> list[list[dict[str, Any]]]:
-        """Return the categories that each customer likeliest buys from within two weeks.
+    def posted_rows(self, customers: PostedCustomers, options: CategoryOptions) -> list[Row]:
+        """Score posted customers; those with enough history of the category have a row."""
+        answers, curves = self._score(customers)
+        return [
+            with_options(row, columns) | {"basis": "history"}
+            for row, columns in zip(answers.to_dicts(), curves.rows(options), strict=True)
+            if row["category"] == options.category
+        ]
+
+    def new_row(self, as_of: datetime, options: CategoryOptions) -> Row:  # noqa: ARG002
+        """Return the category's distribution, for a customer without enough history of it."""
+        curve = self.model.curves_[[self.model.categories_.index(options.category)]]
+        curves = PurchaseCurves(curve, self.model.process_, POPULATION_HISTORY)
+        row = self.model.predict_category(options.category)
+        return with_options(row, curves.rows(options)[0])
+
+    def likely_categories(self, customers: Customers, count: int) -> list[list[Row]]:
+        """Return the categories that each customer most likely buys from within two weeks.
 
         Returns
         -------
         list of list of dict
-            For each customer, in the order asked, up to `count` rows of what is answered in batch,
-            the likeliest first; none without a category of enough history.
+            For each customer, in request order, up to `count` rows of published columns, the most
+            likely first; empty for customers without enough history of any category.
         """
-        if isinstance(who, PostedCustomers):
-            said, _ = self._posted(who)
-            mine = said.partition_by("customer_id", as_dict=True)
-            parts = [mine.get((key_of(number),)) for number in range(len(who.names))]
+        if isinstance(customers, PostedCustomers):
+            answers, _ = self._score(customers)
+            by_customer = answers.partition_by("customer_id", as_dict=True)
+            parts = [by_customer.get((key,), answers.clear()) for key in customers.keys]
         else:
-            spans = [self._spans.get(one, (0, 0)) for one in who]
+            spans = [self._spans.get(name, (0, 0)) for name in customers]
             parts = [self.answers.slice(*span) for span in spans]
         return [
-            []
-            if part is None
-            else part.sort(SOON, "category", descending=[True, False]).head(count).to_dicts()
+            part.sort(RANKED_BY, "category", descending=[True, False]).head(count).to_dicts()
             for part in parts
         ]
 
     @cached_property
-    def likeliest(self) -> pl.DataFrame:
-        """Each customer's likeliest category of the next two weeks, and its chance."""
-        ranked = self.answers.sort(SOON, "category", descending=[True, False])
+    def most_likely(self) -> pl.DataFrame:
+        """Each known customer's most likely category of the next two weeks, and its probability."""
+        ranked = self.answers.sort(RANKED_BY, "category", descending=[True, False])
         return ranked.unique("customer_id", keep="first", maintain_order=True).select(
             "customer_id",
             pl.col("category").alias("next_category"),
-            pl.col(SOON).alias(f"next_category_{SOON}"),
+            pl.col(RANKED_BY).alias(f"next_category_{RANKED_BY}"),
         )
+
+    def _score(self, customers: PostedCustomers) -> tuple[pl.DataFrame, PurchaseCurves]:
+        """Score posted customers for the categories of which they have enough history."""
+        features = self.model.features(
+            customers.dataset(self.population), customers.as_of, self.category_statistics
+        )
+        curves = self.model.curves(features)
+        answers = self.model.answers(features, curves)
+        return answers, PurchaseCurves(curves, self.model.process_, process_input(features))
 
     @cached_property
     def _spans(self) -> dict[str, tuple[int, int]]:
-        """Where each customer's rows begin, and how many there are: they lie side by side."""
+        """Return the first row and the number of rows of each customer: they are contiguous."""
         runs = self.answers.get_column("customer_id").rle().struct.unnest()
         starts = runs.get_column("len").cum_sum() - runs.get_column("len")
         lengths = zip(starts, runs.get_column("len"), strict=True)

@@ -1,116 +1,116 @@
-"""Answers about the next purchase, from what its model published; the HTTP routes ask here."""
+"""Next-purchase answers from a published model: when customers buy again, anything at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from features.typing import Floats
 from serving.customers.posted_history import PostedCustomers
-from serving.customers.survival import Waits, lean
-from training.customers.population import Population
-from training.customers.published import KnownCustomers, basis
-from training.customers.survival import NEWCOMER, QUANTILES, WITHIN_DAYS, check_days
+from serving.customers.reader import CustomerReader, Customers, Row
+from serving.customers.survival import PurchaseCurves, SurvivalOptions, with_options
+from training.customers.prediction import basis
+from training.customers.published import KnownCustomers
+from training.customers.survival import NEW_CUSTOMER, QUANTILES, WITHIN_DAYS, check_days
 from training.estimators.bg_nbd import purchase_history
+from training.models.next_purchase import publish
 from training.models.next_purchase.model import NextPurchaseModel
 
 
 @dataclass(frozen=True)
-class NextPurchaseAnswers:
-    """One published version; the distributions stay on disk and are read as they are asked for.
+class NextPurchaseReader(CustomerReader[NextPurchaseModel, SurvivalOptions]):
+    """One published version of the next-purchase model; curves are memory-mapped.
 
     Attributes
     ----------
-    model
-        The model, predicting with one thread, which is fastest for few customers.
     customers
-        Those that the version knows.
+        Published answers for known customers.
     curves
         P(purchase within d days), d = 1 to the horizon, in the order of `customers`.
-    population
-        What those it does not know are scored with.
-    folder
-        Where the features lie, which only chances beyond the follow-up are answered from.
     """
 
-    model: NextPurchaseModel
     customers: KnownCustomers
     curves: Floats
-    population: Population
-    folder: Path
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `NextPurchaseModel.publish` wrote."""
-        return cls(
-            NextPurchaseModel.load(folder / "model", threads=1),
-            KnownCustomers.load(folder),
-            np.load(folder / "curves.npy", mmap_mode="r"),
-            Population.load(folder),
-            folder,
-        )
+        """Read a published folder of the next-purchase task."""
+        published = publish.load(folder)
+        customers = KnownCustomers.index(published.answers())
+        return cls(published, customers, publish.load_curves(published))
 
     def answer(
         self,
-        who: Sequence[str] | PostedCustomers,
+        customers: Customers,
         within_days: Sequence[int] = WITHIN_DAYS,
         quantiles: Sequence[float] = QUANTILES,
-    ) -> list[dict[str, Any]]:
-        """Answer for each customer, in the order asked.
+    ) -> list[Row]:
+        """Answer for each customer, in request order.
 
         Parameters
         ----------
-        who
-            Customers, by id or by their own orders; one of whom no purchase is known gets the
-            newcomers' distribution.
+        customers
+            Customers, by id or by their posted orders. A customer without a purchase gets the
+            distribution of new customers.
         within_days
-            Answer the chance of a purchase within each of these many days. Beyond the follow-up
-            BG/NBD says how it goes on, and `extrapolated` names the chance.
+            For each, the probability of a purchase within so many days. Beyond the follow-up it
+            is extrapolated by BG/NBD, and `extrapolated` names it.
         quantiles
-            Answer these levels of the distribution of days, besides q10, q50 and q90.
+            Levels of the distribution of days, besides q10, q50 and q90.
 
         Returns
         -------
         list of dict
-            customer_id, expected_days, q10, q50, q90 and the quantiles asked (days from `as_of`,
-            at most the horizon), p_within_{n} for each n asked, extrapolated, reasons,
-            contributions, and basis, as `training.customers.published.basis` has it.
+            customer_id, expected_days, q10, q50, q90 and the chosen quantiles (days from `as_of`,
+            at most the horizon), the chosen p_within_{n}, extrapolated, explanations,
+            contributions, and basis (see `training.customers.prediction.basis`).
 
         Raises
         ------
         InvalidInput
-            If a number of days is not a whole one from 1 to 3650, or an order lacks what is
-            needed.
+            If a number of days is not a whole one from 1 to 3650, or if a posted order lacks a
+            column that the model needs.
         """
-        check_days(within_days, "within_days")
-        if isinstance(who, PostedCustomers):
-            return self._posted(who, within_days, quantiles)
-        said = self.customers.of(who)
-        rows = [self.customers.rows[one] for one in said]
-        further = self._waits(rows, within_days).read(within_days, quantiles)
-        answers = {
-            one: lean(row) | more for (one, row), more in zip(said.items(), further, strict=True)
+        options = SurvivalOptions(within_days, quantiles)
+        options.check()
+        return self.rows(customers, options)
+
+    def known_rows(
+        self, customer_ids: Sequence[str], options: SurvivalOptions
+    ) -> Mapping[str, Row]:
+        """Look up the published answers, and read the chosen columns off the curves."""
+        rows = self.customers.rows(customer_ids)
+        positions = [self.customers.positions[name] for name in rows]
+        chosen = self._curves(positions, options.within_days).rows(options)
+        return {
+            name: with_options(row, columns)
+            for (name, row), columns in zip(rows.items(), chosen, strict=True)
         }
-        unknown = self._unknown("", within_days, quantiles)
-        return [answers.get(one) or unknown | {"customer_id": one} for one in who]
 
-    def _posted(
-        self, who: PostedCustomers, within_days: Sequence[int], quantiles: Sequence[float]
-    ) -> list[dict[str, Any]]:
-        features = self.model.features(who.dataset(self.population), who.as_of)
-        answers = self.model.predict_from(features).with_columns(basis(features)).to_dicts()
-        waits = Waits(self.model.curves(features), self.model.process_, purchase_history(features))
-        further = waits.read(within_days, quantiles)
-        both = [lean(row) | more for row, more in zip(answers, further, strict=True)]
-        return who.named(both, lambda one: self._unknown(one, within_days, quantiles))
+    def posted_rows(self, customers: PostedCustomers, options: SurvivalOptions) -> list[Row]:
+        """Score posted customers."""
+        features = self.model.features(customers.dataset(self.population), customers.as_of)
+        rows = self.model.predict_from(features).with_columns(basis(features)).to_dicts()
+        curves = PurchaseCurves(
+            self.model.curves(features), self.model.process_, purchase_history(features)
+        )
+        return [
+            with_options(row, columns)
+            for row, columns in zip(rows, curves.rows(options), strict=True)
+        ]
 
-    def chance(self, customer_ids: Sequence[str], days: int) -> Floats:
-        """Return P(purchase within so many days) of each customer, in the order asked.
+    def new_row(self, as_of: datetime, options: SurvivalOptions) -> Row:  # noqa: ARG002
+        """Return the answer for a customer without a purchase."""
+        row = self.model.predict_new([""]).row(0, named=True)
+        return with_options(row, self._new_customer.rows(options)[0])
+
+    def probability_within(self, customer_ids: Sequence[str], days: int) -> Floats:
+        """Return P(purchase within so many days) of each customer, in request order.
 
         Raises
         ------
@@ -118,30 +118,25 @@ class NextPurchaseAnswers:
             If it is not a whole number of days from 1 to 3650.
         """
         check_days([days], "days")
-        rows = np.array([self.customers.rows.get(one, -1) for one in customer_ids])
-        chances = self._waits(rows, [days]).chance(days)
-        return np.where(rows < 0, self._newcomer.chance(days), chances)
+        positions = np.array([self.customers.positions.get(name, -1) for name in customer_ids])
+        known = self._curves(positions, [days]).probability_within(days)
+        return np.where(positions < 0, self._new_customer.probability_within(days), known)
 
-    def _waits(self, rows: Sequence[int] | NDArray[np.int64], days: Sequence[int]) -> Waits:
-        """Return the curves at some rows, with what goes on beyond them if it is asked for."""
-        curves = np.asarray(self.curves[rows])
-        if all(one <= self.model.horizon_days for one in days):
-            return Waits(curves, self.model.process_, NEWCOMER)
-        x, t_x, t = (values[rows] for values in self._history)
-        return Waits(curves, self.model.process_, (x, t_x, t))
+    def _curves(
+        self, positions: Sequence[int] | NDArray[np.int64], within_days: Sequence[int]
+    ) -> PurchaseCurves:
+        """Return the curves at positions, with their histories if days lie beyond the follow-up."""
+        curves = np.asarray(self.curves[positions])
+        if all(days <= self.model.horizon_days for days in within_days):
+            return PurchaseCurves(curves, self.model.process_, NEW_CUSTOMER)
+        frequency, recency, age = (values[positions] for values in self._history)
+        return PurchaseCurves(curves, self.model.process_, (frequency, recency, age))
 
     @cached_property
     def _history(self) -> tuple[Floats, Floats, Floats]:
-        names = ["visits", "tenure", "recency"]
-        return purchase_history(pl.read_parquet(self.folder / "features.parquet", columns=names))
+        return publish.load_history(self.published)
 
     @property
-    def _newcomer(self) -> Waits:
-        return Waits(self.model.newcomer_curve_[None, :], self.model.process_, NEWCOMER)
-
-    def _unknown(
-        self, customer_id: str, within_days: Sequence[int], quantiles: Sequence[float]
-    ) -> dict[str, Any]:
-        row = self.model.newcomers([customer_id]).row(0, named=True)
-        further = self._newcomer.read(within_days, quantiles)[0]
-        return lean(row) | further | {"basis": "population"}
+    def _new_customer(self) -> PurchaseCurves:
+        curve = self.model.new_customer_curve_[None, :]
+        return PurchaseCurves(curve, self.model.process_, NEW_CUSTOMER)

@@ -1,12 +1,11 @@
-"""Customers who come with their own orders: posted histories in, the model's features out.
+"""Customers with posted orders: the histories of a request in, a dataset of canonical tables out.
 
-Churn, next purchase, value and the profile ask here when a request brings histories instead of
-ids. The features are those of `training.customers.population`, so that a known customer's
-own orders, posted, are answered as their id is.
+Features are computed as for the population (`training.customers.population`), so the posted orders
+of a known customer get the answer of its id.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -25,8 +24,8 @@ Attribute = str | float | bool
 
 ORDERS = {name: column.dtype for name, column in TABLES["orders"].columns.items()}
 ORDERS["category"] = pl.String
-# A line that brings so many times what a visit typically brings is a slip, not a purchase.
-MOST_VISITS = 100_000
+# A line of so many times the typical spend of a visit is taken for a typing error.
+MAX_TYPICAL_VISITS = 100_000
 TOUCHPOINTS = {name: column.dtype for name, column in TABLES["touchpoints"].columns.items()}
 
 
@@ -37,13 +36,13 @@ class PostedCustomers:
     Attributes
     ----------
     names
-        What each is called in the answer: their id, or their place in the request.
+        The `customer_id` of each answer: the posted id, or the position in the request.
     orders, touchpoints
-        The canonical tables (`orders` with `category` besides), by `key_of` each.
+        The canonical tables, and `category` in `orders`; customers have their keys (`key_of`).
     attributes
-        What is said of each besides.
+        Attributes of each customer.
     as_of
-        The instant that they are answered at.
+        The instant of the prediction.
     """
 
     names: tuple[str, ...]
@@ -52,39 +51,48 @@ class PostedCustomers:
     attributes: tuple[Mapping[str, Attribute], ...]
     as_of: datetime
 
+    @property
+    def keys(self) -> list[str]:
+        """The key of each customer in the tables, in request order."""
+        return [key_of(number) for number in range(len(self.names))]
+
     @classmethod
-    def read(cls, histories: Sequence[History], as_of: datetime, given: str = "as_of") -> Self:
-        """Read histories as a request has them.
+    def read(cls, histories: Sequence[History], as_of: datetime, field: str = "as_of") -> Self:
+        """Read the histories of a request.
 
         Parameters
         ----------
-        given
-            The field of the request that may put `as_of` later.
+        histories
+            Orders, touchpoints and attributes of each customer.
+        as_of
+            The instant of the prediction.
+        field
+            The field of the request that sets `as_of`, for error messages.
 
         Raises
         ------
         InvalidInput
-            Naming the order whose time is none, has a zone, or is not before `as_of`, or whose
-            amounts contradict each other.
+            If the time of an order is no time, has a zone or is not before `as_of`, or if its
+            amounts contradict each other. The error names the order.
         """
         orders, touchpoints = [], []
         for number, history in enumerate(histories):
-            key, where = key_of(number), f"histories[{number}]"
+            key, parent = key_of(number), f"histories[{number}]"
             for line, order in enumerate(history.get("orders", ())):
-                place = f"{where}.orders[{line}]"
-                ts = _instant(order["ts"], as_of, f"{place}.ts", given)
+                path = f"{parent}.orders[{line}]"
+                ts = _instant(order["ts"], as_of, f"{path}.ts", field)
                 row = {
                     **{name: value for name, value in order.items() if value is not None},
-                    **_amounts(order, place),
+                    **_amounts(order, path),
                     "customer_id": key,
                     "line": line,
                     "ts": ts,
                     "day": to_day(ts),
                 }
                 orders.append(row | {"order_id": order.get("order_id") or f"day {row['day']}"})
-            for nth, touch in enumerate(history.get("touchpoints", ())):
-                ts = _instant(touch["ts"], as_of, f"{where}.touchpoints[{nth}].ts", given)
-                touchpoints.append({**touch, "customer_id": key, "ts": ts, "day": to_day(ts)})
+            for nth, touchpoint in enumerate(history.get("touchpoints", ())):
+                ts = _instant(touchpoint["ts"], as_of, f"{parent}.touchpoints[{nth}].ts", field)
+                touchpoints.append({**touchpoint, "customer_id": key, "ts": ts, "day": to_day(ts)})
         names = (
             history.get("customer_id") or f"histories[{k}]" for k, history in enumerate(histories)
         )
@@ -97,97 +105,86 @@ class PostedCustomers:
         )
 
     def dataset(self, population: Population) -> Dataset:
-        """Lay them out beside a population.
+        """Build a dataset whose features are comparable with those of a population.
 
         Raises
         ------
         InvalidInput
-            If an order lacks the money that the population's orders have or has absurdly much of
-            it, or an attribute is none of the population's.
+            If an order lacks revenue that the population's orders have, or its revenue is
+            implausibly high, or if the population has no such attribute.
         """
         if "revenue" in population.order_columns:
             self._check_revenue((population.statistics.typical_spend or 0.0) / MONEY_UNIT)
         described = {
             key_of(number): {
                 name: _attribute(value, population, f"histories[{number}].attributes.{name}")
-                for name, value in known.items()
+                for name, value in attributes.items()
             }
-            for number, known in enumerate(self.attributes)
+            for number, attributes in enumerate(self.attributes)
         }
         return population.dataset_of(self.orders, self.touchpoints, described)
 
     def _check_revenue(self, typical: float) -> None:
-        """Refuse a line without revenue, or with one that is out of all proportion."""
-        most = MOST_VISITS * typical if typical > 0 else math.inf
-        wrong = self.orders.filter(pl.col("revenue").is_null() | (pl.col("revenue").abs() > most))
+        """Check that every line has a plausible revenue."""
+        limit = MAX_TYPICAL_VISITS * typical if typical > 0 else math.inf
+        wrong = self.orders.filter(pl.col("revenue").is_null() | (pl.col("revenue").abs() > limit))
         if wrong.is_empty():
             return
         row = wrong.row(0, named=True)
-        where = f"histories[{int(row['customer_id'])}].orders[{row['line']}].revenue"
+        path = f"histories[{int(row['customer_id'])}].orders[{row['line']}].revenue"
         if row["revenue"] is None:
             raise InvalidInput(
-                f"{where} is missing: these models know what customers spend; say what was "
-                "paid for the line, net of discounts.",
-                field=where,
+                f"{path} is missing: these models read what customers spend; give what was paid "
+                "for the line, net of discounts.",
+                field=path,
             )
         raise InvalidInput(
-            f"{where} = {row['revenue']:g} is more than {MOST_VISITS:,} times what a visit "
+            f"{path} = {row['revenue']:g} is more than {MAX_TYPICAL_VISITS:,} times what a visit "
             f"typically brings ({typical:.2f}); is the unit of money right?",
-            field=where,
+            field=path,
         )
-
-    def named(
-        self, answers: Iterable[dict[str, Any]], unknown: Callable[[str], dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """Return the answers in the order posted, under the names; `unknown` has no purchase."""
-        said = {row["customer_id"]: row for row in answers}
-        found = []
-        for number, name in enumerate(self.names):
-            row = said.get(key_of(number))
-            found.append(unknown(name) if row is None else row | {"customer_id": name})
-        return found
 
 
 def key_of(number: int) -> str:
-    """Return the id under which the history at that place is scored; ids sort by place."""
+    """Return the key of the history at a position of the request; keys sort by position."""
     return f"{number:06d}"
 
 
-def _amounts(order: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Return quantity, revenue and kind of a line as the import has them: returns negative in both.
+def _amounts(order: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return quantity, revenue and kind of a line as the import does: returns are negative in both.
 
-    Without a quantity it is the revenue that tells a return, as in a source that has no units.
+    Without a quantity, the sign of the revenue tells a return.
     """
     units, money = order.get("quantity"), order.get("revenue")
     if units == 0:
         raise InvalidInput(
-            f"{place}.quantity = 0 is no purchase: leave the line out.", field=f"{place}.quantity"
+            f"{path}.quantity = 0 is no purchase: leave the line out.", field=f"{path}.quantity"
         )
-    tells = money if units is None else units
-    kind = "return" if tells is not None and tells < 0 else order.get("kind") or "sale"
+    signed = money if units is None else units
+    kind = "return" if signed is not None and signed < 0 else order.get("kind") or "sale"
     if kind == "return":
         units = -abs(1.0 if units is None else units)
         return {"kind": kind, "quantity": units, "revenue": None if money is None else -abs(money)}
     if money is not None and money < 0:
         raise InvalidInput(
-            f"{place}.revenue = {money:g} is negative on a sale; give a return a negative "
+            f"{path}.revenue = {money:g} is negative on a sale; give a return a negative "
             "quantity, or the kind return.",
-            field=f"{place}.revenue",
+            field=f"{path}.revenue",
         )
     return {"kind": kind, "quantity": 1.0 if units is None else units, "revenue": money}
 
 
 def _attribute(value: Attribute, population: Population, field: str) -> str | float:
-    """Return an attribute as the population has it: text or a number."""
+    """Return an attribute in the type of the population's: text or a number."""
     name = field.rpartition(".attributes.")[2]
-    text = population.attributes.get(name)
-    if text is None:
-        has = ", ".join(population.attributes) or "none"
+    is_text = population.attributes.get(name)
+    if is_text is None:
+        names = ", ".join(population.attributes) or "none"
         raise InvalidInput(
-            f"{field} is not known to these models: the attributes that they read are {has}.",
+            f"{field} is not known to these models: the attributes that they read are {names}.",
             field=field,
         )
-    if text and isinstance(value, str):
+    if is_text and isinstance(value, str):
         return value
     try:
         number = float(value)
@@ -195,20 +192,20 @@ def _attribute(value: Attribute, population: Population, field: str) -> str | fl
         number = math.nan
     if not math.isfinite(number):
         raise InvalidInput(f"{field} = {value!r} is no number.", field=field)
-    if not text:
+    if not is_text:
         return number
-    # As files have it where the column holds words besides: true, 2 and not 2.0.
+    # Spelled as in files whose column mixes words and numbers: true, and 2 rather than 2.0.
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(number)) if number.is_integer() else str(value)
 
 
-def _instant(value: str, as_of: datetime, field: str, given: str) -> datetime:
-    ts = parse_as_of(value, field=field)
+def _instant(value: str, as_of: datetime, path: str, as_of_field: str) -> datetime:
+    ts = parse_as_of(value, field=path)
     if ts >= as_of:
         raise InvalidInput(
-            f"{field} = {value!r} is not before {as_of.isoformat()}, the instant that is "
-            f"answered at: leave the order out, or ask for a later {given}.",
-            field=field,
+            f"{path} = {value!r} is not before {as_of.isoformat()}, the instant of the "
+            f"prediction: leave the order out, or ask for a later {as_of_field}.",
+            field=path,
         )
     return ts

@@ -1,24 +1,23 @@
-"""A customer's profile: how they buy, where they stand, and what every model says of them.
+"""Customer profiles: how customers buy, their segments, and the predictions of every model.
 
-Asks the readers of one published version; the HTTP routes ask here.
+Customers and the readers of one published version go in, one row a customer comes out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from serving.customers.posted_history import PostedCustomers, key_of
+from serving.customers.posted_history import PostedCustomers
+from serving.customers.reader import Customers, Row
 from training.customers.profile import FAVOURITE_COLUMNS, describe
 
-Rows = list[dict[str, Any]]
-
-# Said once, of the customer, and not again under each model.
+# Columns of the customer that are not repeated under each model.
 SHARED = ("customer_id", "basis")
-# What a profile reads of a published version besides churn, as far as it is there.
-BESIDES = ("next-purchase", "next-category", "value")
-# How many categories a profile shows.
-CATEGORIES = 5
-STANDING = ("stage", "rfm_segment", "rfm_score")
-NOBODY: dict[str, Any] = {
+# Tasks whose answers a profile shows besides churn, as far as they are published.
+FURTHER_MODELS = ("next-purchase", "next-category", "value")
+# Likely categories of a profile at most.
+MAX_CATEGORIES = 5
+SEGMENTS = ("stage", "rfm_segment", "rfm_score")
+WITHOUT_PURCHASE: Row = {
     "cluster": None,
     "first_purchase": None,
     "last_purchase": None,
@@ -31,61 +30,64 @@ NOBODY: dict[str, Any] = {
 }
 
 
-def profiles(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) -> Rows:
-    """Answer for each customer, in the order asked.
+def profiles(models: Mapping[str, Any], customers: Customers) -> list[Row]:
+    """Return the profile of each customer, in request order.
 
     Parameters
     ----------
     models
         Readers of one published version by folder; `churn` and `profile` are required.
-    who
-        Customers, by id or by their own orders.
+    customers
+        Customers, by id or by their posted orders.
 
     Returns
     -------
     list of dict
-        customer_id, basis, what `training.customers.profile.describe` returns, stage, rfm_segment
-        and rfm_score, and under churn, next_purchase and value what those models answer; null
-        where the version has no such model. next_categories has the categories that the customer
-        likeliest buys from within two weeks, those with enough history alone.
+        customer_id, basis, the columns of `training.customers.profile.describe`, stage,
+        rfm_segment and rfm_score, and under churn, next_purchase and value the answers of those
+        models; null where the version has no such model. next_categories has the categories that
+        the customer most likely buys from within two weeks, among those with enough history.
 
     Raises
     ------
     InvalidInput
-        If an order lacks what is needed.
+        If a posted order lacks a column that a model needs.
     """
-    churn = models["churn"]
-    answered: dict[str, Rows] = {
-        name: models[task].answer(who)
+    churn = models["churn"].answer(customers)
+    next_category = models.get("next-category")
+    categories: list[list[Row]] = (
+        [[] for _ in churn]
+        if next_category is None
+        else next_category.likely_categories(customers, MAX_CATEGORIES)
+    )
+    predictions: dict[str, list[Row]] = {
+        name: models[task].answer(customers)
         for name, task in (("next_purchase", "next-purchase"), ("value", "value"))
         if task in models
     }
-    by_category = models.get("next-category")
-    rows, habits = churn.answer(who), _habits(models, who)
-    soonest = [[]] * len(rows) if by_category is None else by_category.soonest(who, CATEGORIES)
-    found = []
-    for number, (row, own, next_categories) in enumerate(zip(rows, habits, soonest, strict=True)):
-        said = {name: _own(answer[number]) for name, answer in answered.items()}
-        found.append(
-            {name: row[name] for name in (*SHARED, *STANDING)}
-            | {name: value for name, value in own.items() if name != "customer_id"}
-            | {"churn": _own(row, STANDING), "next_purchase": None, "value": None}
-            | {"next_categories": [_own(one) for one in next_categories]}
-            | said
+    return [
+        {name: row[name] for name in (*SHARED, *SEGMENTS)}
+        | _without(described, ("customer_id",))
+        | {"churn": _without(row, (*SHARED, *SEGMENTS)), "next_purchase": None, "value": None}
+        | {"next_categories": [_without(category, SHARED) for category in likely]}
+        | {name: _without(rows[number], SHARED) for name, rows in predictions.items()}
+        for number, (row, described, likely) in enumerate(
+            zip(churn, _descriptions(models, customers), categories, strict=True)
         )
-    return found
+    ]
 
 
-def _habits(models: Mapping[str, Any], who: Sequence[str] | PostedCustomers) -> Rows:
+def _descriptions(models: Mapping[str, Any], customers: Customers) -> list[Row]:
+    """Return how each customer buys, by look-up or from posted orders."""
     profile = models["profile"]
-    if isinstance(who, PostedCustomers):
-        frame = describe(who.dataset(models["churn"].population), who.as_of, profile.clusters)
-        said = {row["customer_id"]: row for row in frame.iter_rows(named=True)}
-        keys: Sequence[str] = [key_of(number) for number in range(len(who.names))]
-    else:
-        said, keys = profile.select(who), who
-    return [said.get(key) or NOBODY for key in keys]
+    if isinstance(customers, PostedCustomers):
+        dataset = customers.dataset(models["churn"].population)
+        frame = describe(dataset, customers.as_of, profile.clusters)
+        rows = {row["customer_id"]: row for row in frame.iter_rows(named=True)}
+        return [rows.get(key, WITHOUT_PURCHASE) for key in customers.keys]
+    rows = profile.select(customers)
+    return [rows.get(name, WITHOUT_PURCHASE) for name in customers]
 
 
-def _own(row: dict[str, Any], besides: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in (*SHARED, *besides)}
+def _without(row: Row, names: Collection[str]) -> Row:
+    return {name: value for name, value in row.items() if name not in names}

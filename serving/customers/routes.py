@@ -1,4 +1,7 @@
-"""Who is leaving, and when customers buy again."""
+"""HTTP routes of customers: churn, next purchase, value and the profile.
+
+Requests name customers by id or bring their orders; answers come from one published version.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
@@ -9,7 +12,8 @@ from starlette.responses import Response
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
 from serving.customers.posted_history import PostedCustomers
-from serving.customers.profile import BESIDES, profiles
+from serving.customers.profile import FURTHER_MODELS, profiles
+from serving.customers.reader import Customers, Row
 from serving.customers.schemas import (
     Churn,
     ChurnRequest,
@@ -26,89 +30,122 @@ from serving.http.respond import Responder, check_as_of, reply
 from serving.http.schemas import Answer
 from serving.predictor import ServedVersion
 
-Who = Sequence[str] | PostedCustomers
-Of = Callable[[Mapping[str, Any], Who], list[dict[str, Any]]]
-# To score one posted history takes as long as to look up so many customers.
-HISTORY = 10
+# Answers for customers from the readers of one version, by folder.
+CustomerAnswers = Callable[[Mapping[str, Any], Customers], list[Row]]
+# Scoring one posted history takes as long as looking up so many customers.
+COST_OF_HISTORY = 10
 
 
-def router(asking: Responder) -> APIRouter:
-    """Build the routes that ask through `asking`."""
-    router = APIRouter()
+async def respond(
+    responder: Responder,
+    task: str,
+    request: CustomersRequest,
+    answers: CustomerAnswers,
+    further_models: Sequence[str] = (),
+) -> Response:
+    """Answer a request for customers by id or by posted orders.
 
-    async def about(
-        task: str, ask: CustomersRequest, of: Of, besides: Sequence[str] = ()
-    ) -> Response:
-        """Answer about those who are asked for; `of` gets all models of the one version.
+    Parameters
+    ----------
+    responder
+        Holds the published version.
+    task
+        The task whose model answers.
+    request
+        The request; exactly one of `customer_ids` and `histories` is set.
+    answers
+        Answers from the readers of the version.
+    further_models
+        Further tasks whose published answers take part; their instants are stated where they
+        differ.
 
-        `besides` are further models whose published answers are among these, if there are any.
-        """
+    Raises
+    ------
+    InvalidInput
+        If the request sets both `customer_ids` and `histories` or neither, or asks for another
+        instant than the published one.
+    """
 
-        async def asked(served: ServedVersion) -> Response:
-            model, _ = served.reader_of(task)
-            as_of, ids = model.as_of, ask.customer_ids
-            if bool(ids) == bool(ask.histories):
-                raise InvalidInput(
-                    "customer_ids is required, or histories in its place, and not both.",
-                    field="customer_ids",
-                )
-            if ids:
-                check_as_of(ask, as_of)
-                others = served.record.other_instants(task, besides)
-                return await reply(
-                    model.version, as_of, lambda: of(served.readers, ids), len(ids), others
-                )
-            as_of = as_of if ask.as_of is None else max(as_of, parse_as_of(ask.as_of))
-            check_as_of(ask, as_of)
-            posted = [one.model_dump(exclude_none=True) for one in ask.histories]
-            return await reply(
-                model.version,
-                as_of,
-                lambda: of(served.readers, PostedCustomers.read(posted, as_of)),
-                HISTORY * len(posted),
+    async def answer(served: ServedVersion) -> Response:
+        model, _ = served.reader_of(task)
+        as_of, ids = model.as_of, request.customer_ids
+        if bool(ids) == bool(request.histories):
+            raise InvalidInput(
+                "customer_ids is required, or histories in its place, and not both.",
+                field="customer_ids",
             )
+        if ids:
+            check_as_of(request, as_of)
+            others = served.record.other_instants(task, further_models)
+            return await reply(
+                model.version, as_of, lambda: answers(served.readers, ids), len(ids), others
+            )
+        as_of = as_of if request.as_of is None else max(as_of, parse_as_of(request.as_of))
+        check_as_of(request, as_of)
+        posted = [history.model_dump(exclude_none=True) for history in request.histories]
+        return await reply(
+            model.version,
+            as_of,
+            lambda: answers(served.readers, PostedCustomers.read(posted, as_of)),
+            COST_OF_HISTORY * len(posted),
+        )
 
-        return await asking.with_current(asked)
+    return await responder.with_current(answer)
+
+
+def router(responder: Responder) -> APIRouter:
+    """Build the routes that answer through `responder`."""
+    router = APIRouter()
 
     @router.post("/v1/churn", response_model=Answer[Churn], responses=ERRORS)
     async def churn(ask: Annotated[ChurnRequest, Body()]) -> Response:
-        """Say how likely each customer is not to buy within the horizon, and why."""
-        return await about(
+        """Predict the probability of no purchase within the horizon, with explanations."""
+        horizon = ask.horizon_days
+        return await respond(
+            responder,
             "churn",
             ask,
-            lambda models, who: models["churn"].answer(
-                who, ask.horizon_days, models.get("next-purchase")
+            lambda models, customers: models["churn"].answer(
+                customers, horizon, models.get("next-purchase")
             ),
-            () if ask.horizon_days is None else ("next-purchase",),
+            () if horizon is None else ("next-purchase",),
         )
 
     @router.post("/v1/next_purchase", response_model=Answer[NextPurchase], responses=ERRORS)
     async def next_purchase(ask: Annotated[NextPurchaseRequest, Body()]) -> Response:
-        """Say when each customer buys again, as a distribution over days, and why."""
+        """Predict the days to the next purchase as a distribution, with explanations."""
+        options = (ask.within_days, ask.quantiles)
         category = ask.category
         if category is not None:
-            return await about(
+            return await respond(
+                responder,
                 "next-category",
                 ask,
-                lambda models, who: models["next-category"].answer(
-                    who, category, ask.within_days, ask.quantiles
+                lambda models, customers: models["next-category"].answer(
+                    customers, category, *options
                 ),
             )
-        return await about(
+        return await respond(
+            responder,
             "next-purchase",
             ask,
-            lambda models, who: models["next-purchase"].answer(who, ask.within_days, ask.quantiles),
+            lambda models, customers: models["next-purchase"].answer(customers, *options),
         )
 
     @router.post("/v1/value", response_model=Answer[Value], responses=ERRORS)
     async def value(ask: Annotated[ValueRequest, Body()]) -> Response:
-        """Say what each customer will order and spend over any days ahead, and why."""
+        """Predict orders and spend over any days ahead, with explanations."""
         days = ask.horizons_days or None
-        return await about("value", ask, lambda models, who: models["value"].answer(who, days))
+        return await respond(
+            responder,
+            "value",
+            ask,
+            lambda models, customers: models["value"].answer(customers, days),
+        )
 
     @router.post("/v1/customer", response_model=Answer[Customer], responses=ERRORS)
     async def customer(ask: Annotated[CustomerRequest, Body()]) -> Response:
-        """Show all that is known and predicted of each customer, with reasons."""
-        return await about("churn", ask, profiles, BESIDES)
+        """Show the profile and the predictions of each customer, with explanations."""
+        return await respond(responder, "churn", ask, profiles, FURTHER_MODELS)
 
     return router

@@ -1,4 +1,4 @@
-"""What a request asks of days until a purchase, read off curves; anything or one category."""
+"""Probabilities and quantiles of the days to a purchase: published curves in, answers out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,45 +7,86 @@ from typing import Any
 import numpy as np
 
 from features.typing import Floats
-from training.customers.survival import WITHIN_DAYS, quantile_name, quantile_of, within
+from training.customers.survival import (
+    QUANTILES,
+    WITHIN_DAYS,
+    check_days,
+    probability_within,
+    quantile,
+    quantile_name,
+)
 from training.estimators.bg_nbd import BgNbd
 
-# Of the published answer; which chances and which further quantiles is the request's to say.
-CHANCES = tuple(f"p_within_{days}" for days in WITHIN_DAYS)
+# Columns of the published answers; a request chooses its own days.
+PUBLISHED_PROBABILITIES = tuple(f"p_within_{days}" for days in WITHIN_DAYS)
 
 
 @dataclass(frozen=True)
-class Waits:
-    """Curves of some customers, and the process that they go on by beyond the follow-up.
+class SurvivalOptions:
+    """What a request chooses to read off the distribution of days to the next purchase.
+
+    Attributes
+    ----------
+    within_days
+        For each, the probability of a purchase within so many days.
+    quantiles
+        Levels of the distribution, besides q10, q50 and q90.
+    """
+
+    within_days: Sequence[int] = WITHIN_DAYS
+    quantiles: Sequence[float] = QUANTILES
+
+    def check(self) -> None:
+        """Check the days.
+
+        Raises
+        ------
+        InvalidInput
+            If a number of days is not a whole one from 1 to 3650.
+        """
+        check_days(self.within_days, "within_days")
+
+
+@dataclass(frozen=True)
+class PurchaseCurves:
+    """Curves of some customers, extrapolated by a buy-till-you-die model beyond the follow-up.
 
     Attributes
     ----------
     curves
-        P(purchase within d days), d = 1 to the follow-up's end, one row each.
-    process, history
-        What each is known by: frequency, recency and age (`training.customers.survival.within`).
+        P(purchase within d days), d = 1 to the end of follow-up, one row each.
+    process
+        The model that extrapolates.
+    history
+        Frequency, recency and age of each (see `training.customers.survival.probability_within`).
     """
 
     curves: Floats
     process: BgNbd
     history: tuple[Floats, Floats, Floats]
 
-    def chance(self, days: int) -> Floats:
+    def probability_within(self, days: int) -> Floats:
         """Return P(purchase within so many days) of each."""
-        return within(self.curves, days, self.process, self.history)
+        return probability_within(self.curves, days, self.process, self.history)
 
-    def read(self, within_days: Sequence[int], quantiles: Sequence[float]) -> list[dict[str, Any]]:
-        """Read chances and quantiles: for each, what was asked by its name.
+    def rows(self, options: SurvivalOptions) -> list[dict[str, Any]]:
+        """Return the chosen probabilities and quantiles of each, by column.
 
-        `extrapolated` names the chances that lie beyond the follow-up.
+        `extrapolated` names the probabilities beyond the follow-up.
         """
-        columns = {f"p_within_{days}": self.chance(days) for days in within_days}
-        columns |= {quantile_name(level): quantile_of(self.curves, level) for level in quantiles}
+        columns = {
+            f"p_within_{days}": self.probability_within(days) for days in options.within_days
+        }
+        columns |= {
+            quantile_name(level): quantile(self.curves, level) for level in options.quantiles
+        }
         values = np.stack(list(columns.values()), axis=1).tolist()
-        beyond = [f"p_within_{days}" for days in within_days if days > self.curves.shape[1]]
+        follow_up_days = self.curves.shape[1]
+        beyond = [f"p_within_{days}" for days in options.within_days if days > follow_up_days]
         return [dict(zip(columns, row, strict=True)) | {"extrapolated": beyond} for row in values]
 
 
-def lean(row: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the published chances: which are answered is the request's to say."""
-    return {name: value for name, value in row.items() if name not in CHANCES}
+def with_options(row: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """Replace the published probabilities of an answer by those that a request chose."""
+    kept = {name: value for name, value in row.items() if name not in PUBLISHED_PROBABILITIES}
+    return kept | chosen

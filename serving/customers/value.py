@@ -1,112 +1,90 @@
-"""Answers about value, from what the value model published; the HTTP routes ask here."""
+"""Value answers from a published model: orders and spend of customers over days ahead."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import polars as pl
 
-from features.errors import InvalidInput
 from serving.customers.posted_history import PostedCustomers
-from training.customers.population import Population
-from training.customers.published import KnownCustomers, basis
+from serving.customers.reader import CustomerReader, Customers, Row
+from training.customers.prediction import basis
+from training.customers.published import KnownCustomers
+from training.customers.survival import check_days
+from training.models.value import publish
 from training.models.value.model import ValueModel
 
-# A process fitted to the past says nothing of what lies further ahead than this.
-MOST_DAYS = 3650
+# Days ahead that a request chooses; None stands for the published ones.
+HorizonsDays = Sequence[int] | None
 
 
 @dataclass(frozen=True)
-class ValueAnswers:
-    """One published version, in memory.
+class ValueReader(CustomerReader[ValueModel, HorizonsDays]):
+    """One published version of the value model.
 
     Attributes
     ----------
-    model
-        The model, predicting with one thread, which is fastest for few customers.
     customers
-        Those that the version knows.
-    population
-        What those it does not know are scored with.
-    folder
-        Where the features lie, which only horizons that are not published are answered from.
+        Published answers for known customers.
     """
 
-    model: ValueModel
     customers: KnownCustomers
-    population: Population
-    folder: Path
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `ValueModel.publish` wrote."""
-        model = ValueModel.load(folder / "model", threads=1)
-        return cls(model, KnownCustomers.load(folder), Population.load(folder), folder)
+        """Read a published folder of the value task."""
+        published = publish.load(folder)
+        return cls(published, KnownCustomers.index(published.answers()))
 
-    def answer(
-        self, who: Sequence[str] | PostedCustomers, horizons_days: Sequence[int] | None = None
-    ) -> list[dict[str, Any]]:
-        """Answer for each customer, in the order asked.
+    def answer(self, customers: Customers, horizons_days: HorizonsDays = None) -> list[Row]:
+        """Answer for each customer, in request order.
 
         Parameters
         ----------
-        who
-            Customers, by id or by their own orders; one of whom no purchase is known gets what
-            is expected of a new one.
+        customers
+            Customers, by id or by their posted orders. A customer without a purchase gets the
+            expectation of a new customer.
         horizons_days
-            Days ahead, by default those that `score` writes.
+            Days ahead, by default the published ones.
 
         Returns
         -------
         list of dict
-            The columns that `score` writes, and basis, as
-            `training.customers.published.basis` has it.
+            The columns of `ValueModel.predict`, and `basis` (see
+            `training.customers.prediction.basis`).
 
         Raises
         ------
         InvalidInput
-            If a number of days is not a whole one from 1 to 3650, or an order lacks what is
-            needed.
+            If a number of days is not a whole one from 1 to 3650, or if a posted order lacks a
+            column that the model needs.
         """
-        for number, days in enumerate(horizons_days or ()):
-            if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS:
-                where = f"horizons_days[{number}]"
-                raise InvalidInput(
-                    f"{where} = {days!r} cannot be answered: ask for whole days from 1 to "
-                    f"{MOST_DAYS}.",
-                    field=where,
-                )
-        if isinstance(who, PostedCustomers):
-            features = self.model.features(who.dataset(self.population), who.as_of)
-            rows = self._scored(features, who.as_of, horizons_days)
-            return who.named(rows, lambda one: self._unknown(one, who.as_of, horizons_days))
-        as_of = datetime.fromisoformat(self.customers.as_of)
-        if horizons_days is None or list(horizons_days) == self.model.horizons:
-            said = self.customers.of(who)
-        else:
-            places = sorted({self.customers.rows[one] for one in who if one in self.customers.rows})
-            rows = self._scored(self._features[places], as_of, horizons_days)
-            said = {row["customer_id"]: row for row in rows}
-        if all(one in said for one in who):
-            return [said[one] for one in who]
-        unknown = self._unknown("", as_of, horizons_days)
-        return [said.get(one) or unknown | {"customer_id": one} for one in who]
+        check_days(horizons_days or (), "horizons_days")
+        return self.rows(customers, horizons_days)
+
+    def known_rows(self, customer_ids: Sequence[str], options: HorizonsDays) -> Mapping[str, Row]:
+        """Look up the published answers, or score for other horizons."""
+        if options is None or list(options) == self.model.horizons:
+            return self.customers.rows(customer_ids)
+        features = self._features[self.customers.select(customer_ids)]
+        return {row["customer_id"]: row for row in self._score(features, self.as_of, options)}
+
+    def posted_rows(self, customers: PostedCustomers, options: HorizonsDays) -> list[Row]:
+        """Score posted customers."""
+        features = self.model.features(customers.dataset(self.population), customers.as_of)
+        return self._score(features, customers.as_of, options)
+
+    def new_row(self, as_of: datetime, options: HorizonsDays) -> Row:
+        """Return the answer for a customer without a purchase."""
+        return self.model.predict_new([""], as_of, options).row(0, named=True)
 
     @cached_property
     def _features(self) -> pl.DataFrame:
-        return pl.read_parquet(self.folder / "features.parquet")
+        return self.published.features()
 
-    def _scored(
-        self, features: pl.DataFrame, as_of: datetime, horizons: Sequence[int] | None
-    ) -> list[dict[str, Any]]:
+    def _score(self, features: pl.DataFrame, as_of: datetime, horizons: HorizonsDays) -> list[Row]:
         answers = self.model.predict_from(features, as_of, horizons)
         return answers.with_columns(basis(features)).to_dicts()
-
-    def _unknown(
-        self, customer_id: str, as_of: datetime, horizons: Sequence[int] | None
-    ) -> dict[str, Any]:
-        answers = self.model.newcomers(pl.Series([customer_id]), as_of, horizons)
-        return answers.row(0, named=True) | {"basis": "population"}

@@ -168,4 +168,4 @@ def test_a_withdrawn_consent_is_redacted_from_the_import_on(served_home, journey
     bases = [json.loads(row)["basis"] for row in answers(predictor, ids[5:6])["churn"]]
     assert bases == ["population"]
     curves = np.load(predictor.current().folder / "next-purchase" / CURVES)
-    assert len(curves) == len(predictor.current().readers["next-purchase"].customers.rows)
+    assert len(curves) == len(predictor.current().readers["next-purchase"].customers.positions)

@@ -39,7 +39,7 @@ def test_an_answer_of_several_models_names_those_of_another_instant(
     versions.refresh()
     nobody = Audience(pl.DataFrame({"customer_id": []}), None, None, 0)
     monkeypatch.setattr("serving.customers.routes.profiles", lambda *_: [])
-    monkeypatch.setattr("serving.audience.routes.audience", lambda *_: nobody)
+    monkeypatch.setattr("serving.audience.routes.find_audience", lambda *_: nobody)
     client = client_of(build_app(versions))
     profile = client.post("/v1/customer", json={"customer_ids": ["1"]}).json()
     members = client.post("/v1/audience", json={"where": "visits > 1"}).json()

@@ -1,8 +1,7 @@
-"""What the customer models publish beside themselves: everyone's features and answers.
+"""Published files of a customer model: the model, and the features and predictions of customers.
 
-Churn, next purchase and value write it, their answers over HTTP read it: who is known is looked
-up, in the very frame that batch prediction returns; who is not is scored from what is posted,
-with the `Population` published here.
+A fitted model and a dataset go in when publishing; predictions by customer, features, arrays in
+the order of the predictions and the population come out when reading.
 """
 
 import json
@@ -10,14 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import polars as pl
 
-from features.customers.segments import FEW_VISITS
 from features.dataset import Dataset
+from features.typing import Floats
 from training.customers.population import Population
+from training.customers.prediction import basis
 from training.published import arrays
 
 MODEL = "model"
@@ -28,58 +28,77 @@ ABOUT = "about.json"
 CURVES, HISTORY = "curves.npy", "history.npy"
 
 
-class CustomerModel(Protocol):
-    """A model that answers from one row of features a customer."""
+class SavedModel(Protocol):
+    """A model that can be saved and loaded."""
 
     horizon_days: int
-
-    def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-        """Return the frame that the model reads."""
-        ...
-
-    def predict(
-        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
-    ) -> pl.DataFrame:
-        """Answer in batch, in the order of `features`."""
-        ...
 
     def save(self, folder: Path) -> None:
         """Write the model."""
         ...
 
+    @classmethod
+    def load(cls, folder: Path, threads: int | None = None) -> Self:
+        """Read the model; predict with `threads`."""
+        ...
+
+
+class CustomerModel(SavedModel, Protocol):
+    """A model that predicts from one row of features a customer."""
+
+    def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+        """Return the features that the model reads."""
+        ...
+
+    def predict(
+        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """Predict in the order of `features`."""
+        ...
+
+
+AnyModel = TypeVar("AnyModel", bound=SavedModel)
+
 
 def publish(model: CustomerModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-    """Write the model, every customer's features and answers at `as_of`, and the population."""
-    model.save(folder / MODEL)
+    """Write the model, every customer's features and predictions at `as_of`, and the population."""
     features = model.features(dataset, as_of)
     features.write_parquet(folder / FEATURES)
-    said = model.predict(dataset, as_of)
-    said.with_columns(basis(features)).write_parquet(folder / ANSWERS)
+    predictions = model.predict(dataset, as_of)
+    predictions.with_columns(basis(features)).write_parquet(folder / ANSWERS)
+    publish_model(model, dataset, as_of, folder)
+
+
+def publish_model(model: SavedModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:
+    """Write the model, the population, and the instant and horizon of the predictions."""
+    model.save(folder / MODEL)
     Population.measure(dataset, as_of).save(folder)
-    write_about(folder, as_of, model.horizon_days)
-
-
-def write_about(folder: Path, as_of: datetime, horizon_days: int) -> None:
-    """Write the instant and the horizon that the answers are for."""
-    about = {"as_of": as_of.isoformat(), "horizon_days": horizon_days}
+    about = {"as_of": as_of.isoformat(), "horizon_days": model.horizon_days}
     (folder / ABOUT).write_text(json.dumps(about, indent=1))
 
 
+def write_array(folder: Path, name: str, values: Floats) -> None:
+    """Write an array whose rows are in the order of the answers: `CURVES` or `HISTORY`."""
+    np.save(folder / name, values)
+
+
 def erase(
-    folder: Path, erased: Callable[[pl.Series], pl.Series], beside: Sequence[str] = ()
+    folder: Path, erased: Callable[[pl.Series], pl.Series], array_names: Sequence[str] = ()
 ) -> set[str]:
     """Drop customers from the published files; returns the ids that were in them.
 
-    Files are replaced, not changed: other versions may share them.
+    Files are replaced rather than changed in place: other versions may share them by hard links.
 
     Parameters
     ----------
+    folder
+        The published folder.
     erased
-        Says of ids whether they are to be dropped.
-    beside
+        Returns for a series of ids whether each is to be dropped.
+    array_names
         Arrays in the order of the answers.
     """
-    found: set[str] = set()
+    dropped: set[str] = set()
     for path in (folder / FEATURES, folder / ANSWERS):
         if not path.exists():
             continue
@@ -87,85 +106,101 @@ def erase(
         gone = erased(rows.get_column("customer_id"))
         if not gone.any():
             continue
-        found.update(rows.get_column("customer_id").filter(gone))
+        dropped.update(rows.get_column("customer_id").filter(gone))
         path.unlink()
         rows.filter(~gone).write_parquet(path)
-        for name in beside if path.name == ANSWERS else ():
+        for name in array_names if path.name == ANSWERS else ():
             array = folder / name
             arrays.replace(array, np.load(array, mmap_mode="r")[(~gone).to_numpy()])
-    return found
+    return dropped
 
 
-def answers(
-    features: pl.DataFrame,
-    ids: pl.DataFrame | None,
-    known: Callable[[pl.DataFrame], pl.DataFrame],
-    unknown: Callable[[pl.Series], pl.DataFrame],
-) -> pl.DataFrame:
-    """Answer for `ids` in their order, by default for every customer of `features`.
+@dataclass(frozen=True)
+class PublishedCustomerModel(Generic[AnyModel]):
+    """A published customer model, with what it needs to predict for posted customers.
 
-    Parameters
+    Attributes
     ----------
-    features
-        One row a customer with a purchase.
-    known, unknown
-        Answer from rows of features, and for the ids of customers without a purchase.
+    folder
+        The published folder.
+    model
+        The model, predicting with one thread, which is fastest for few customers.
+    population
+        The population that posted customers are scored with.
+    as_of
+        The instant of the predictions.
     """
-    if ids is None:
-        return known(features)
-    wanted = ids.select("customer_id")
-    said = known(features.join(wanted.unique(), on="customer_id", how="semi"))
-    new = wanted.join(said, on="customer_id", how="anti").unique(maintain_order=True)
-    said = pl.concat([said, unknown(new.get_column("customer_id"))])
-    return wanted.join(said, on="customer_id", how="left", maintain_order="left")
 
+    folder: Path
+    model: AnyModel
+    population: Population
+    as_of: datetime
 
-def basis(features: pl.DataFrame) -> pl.Series:
-    """Say what each customer's answer rests on.
+    @classmethod
+    def load(cls, folder: Path, model: type[AnyModel]) -> Self:
+        """Read what `publish_model` wrote."""
+        about = json.loads((folder / ABOUT).read_text())
+        return cls(
+            folder,
+            model.load(folder / MODEL, threads=1),
+            Population.load(folder),
+            datetime.fromisoformat(about["as_of"]),
+        )
 
-    `history`: three visits or more; `few_purchases`: two. Who came once has no rhythm of their
-    own: `population`, the answer is what others did who had been customers for as long.
-    """
-    visits = pl.col("visits")
-    return features.select(
-        pl.when(visits >= FEW_VISITS)
-        .then(pl.lit("history"))
-        .when(visits >= FEW_VISITS - 1)
-        .then(pl.lit("few_purchases"))
-        .otherwise(pl.lit("population"))
-        .alias("basis")
-    ).to_series()
+    def features(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Read the customers' features from disk, in the order of the answers.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder was removed meanwhile.
+        """
+        return pl.read_parquet(
+            self.folder / FEATURES, columns=None if columns is None else list(columns)
+        )
+
+    def array(self, name: str) -> Floats:
+        """Map an array that `write_array` wrote into memory."""
+        values: Floats = np.load(self.folder / name, mmap_mode="r")
+        return values
+
+    def answers(self) -> pl.DataFrame:
+        """Read the published predictions."""
+        return pl.read_parquet(self.folder / ANSWERS)
 
 
 @dataclass(frozen=True)
 class KnownCustomers:
-    """The customers of one published version, in memory.
+    """Published predictions of one row a customer, in memory.
 
     Attributes
     ----------
     answers
-        What the model says in batch, with `basis`, one row a customer.
-    rows
-        Each customer's row in it.
-    as_of
-        The instant up to which it knows, ISO.
+        The predictions, with `basis`.
+    positions
+        Each customer's row in `answers`.
     """
 
     answers: pl.DataFrame
-    rows: dict[str, int]
-    as_of: str
+    positions: dict[str, int]
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `publish` wrote."""
-        about = json.loads((folder / ABOUT).read_text())
-        answers = pl.read_parquet(folder / ANSWERS)
-        rows = {customer: row for row, customer in enumerate(answers.get_column("customer_id"))}
-        return cls(answers, rows, about["as_of"])
+    def index(cls, answers: pl.DataFrame) -> Self:
+        """Index predictions by customer."""
+        ids = answers.get_column("customer_id")
+        return cls(answers, {customer: row for row, customer in enumerate(ids)})
 
-    def of(self, customer_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return the answers of those that are known, by id."""
-        found = sorted({self.rows[one] for one in customer_ids if one in self.rows})
-        # A slice of one row is a fifth of the cost of a selection.
-        part = self.answers[found[0] : found[0] + 1] if len(found) == 1 else self.answers[found]
+    def select(self, customer_ids: Iterable[str]) -> list[int]:
+        """Return the positions of the known ones among the customers, ascending."""
+        return sorted({self.positions[name] for name in customer_ids if name in self.positions})
+
+    def rows(self, customer_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the predictions of the known ones among the customers, by id."""
+        selected = self.select(customer_ids)
+        # Slicing a single row costs a fifth of selecting it.
+        part = (
+            self.answers[selected[0] : selected[0] + 1]
+            if len(selected) == 1
+            else self.answers[selected]
+        )
         return {row["customer_id"]: row for row in part.iter_rows(named=True)}

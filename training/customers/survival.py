@@ -1,8 +1,8 @@
-"""How long until a customer buys: curves of P(purchase within d days), and what is read off them.
+"""Survival analysis of the time to the next purchase: hazards, curves, quantiles, probabilities.
 
-Customers followed from a cut go in as bins that they lived through; hazards of bins become curves,
-curves become expectations, quantiles and chances. The next purchase, that from a category and their
-baselines share it. Beyond the follow-up a curve goes on as a process says (`within`).
+Bins at risk after a cutoff go in; hazards become curves P(purchase within d days), and curves
+become expectations, quantiles and probabilities. Beyond the follow-up, a buy-till-you-die model
+extrapolates (`probability_within`).
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from training.estimators.bg_nbd import BgNbd
 
 QUANTILES = (0.1, 0.5, 0.9)
 WITHIN_DAYS = (7, 14, 30)
-# Chances are answered for so many days ahead at most.
-MOST_DAYS = 3650
-# Days between the past cutoffs that the models learn from.
+# Longest horizon of a probability.
+MAX_DAYS = 3650
+# Days between the past cutoffs that the models are trained on.
 CUTOFF_STEP_DAYS = 14
 TINY = 1e-12
-# Who came for the first time yesterday, as a process of buying sees them; who has not come yet is
-# taken for one.
-NEWCOMER = (np.zeros(1), np.zeros(1), np.ones(1))
+# Frequency, recency and age of a customer with a first purchase yesterday; stands for customers
+# without a purchase.
+NEW_CUSTOMER = (np.zeros(1), np.zeros(1), np.ones(1))
 
 
-def check_follow_up(horizon_days: int) -> None:
-    """Refuse a follow-up that is shorter than the longest chance which is always answered.
+def check_horizon(horizon_days: int) -> None:
+    """Check that the follow-up reaches as far as the longest published probability.
 
     Raises
     ------
@@ -44,45 +44,63 @@ def check_follow_up(horizon_days: int) -> None:
         )
 
 
-def lived_bins(
-    days: Ints, bought: NDArray[np.bool_], until: int, edges: Ints
+def check_days(days: Sequence[int], field: str) -> None:
+    """Check numbers of days ahead.
+
+    Raises
+    ------
+    InvalidInput
+        If one is not a whole number from 1 to MAX_DAYS; names the position in `field`.
+    """
+    for position, value in enumerate(days):
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_DAYS:
+            raise InvalidInput(
+                f"{field}[{position}] = {value!r} cannot be answered: ask for whole days from 1 "
+                f"to {MAX_DAYS}.",
+                field=f"{field}[{position}]",
+            )
+
+
+def bins_at_risk(
+    days: Ints, purchased: NDArray[np.bool_], follow_up_days: int, edges: Ints
 ) -> tuple[Ints, Ints, Floats]:
-    """Lay out the bins that each lived through after a cut, and who bought in them.
+    """Return the bins in which each entity was at risk after a cutoff, and where it purchased.
+
+    Bins with incomplete follow-up are left out for all entities, whether they purchased or not.
 
     Parameters
     ----------
     days
-        Whole days to the next purchase or to the end of follow-up, one each.
-    bought
-        Whether the purchase was seen.
-    until
+        Whole days to the next purchase or to the end of follow-up.
+    purchased
+        Whether the purchase was observed.
+    follow_up_days
         Days of follow-up.
     edges
         First days of the bins, and the horizon.
 
     Returns
     -------
-    rows, bins, bought
-        One entry a bin lived through: whose, which, and 1 where they bought in it.
+    rows, bins, label
+        One entry a bin at risk: the entity, the bin, and 1 where it purchased in the bin.
     """
-    # A bin that was followed only in part counts for nobody, whether they bought or not.
-    at = np.searchsorted(edges, days, side="right") - 1
-    whole = edges[np.minimum(at + 1, len(edges) - 1)] <= until
-    lived = np.where(bought & whole, at + 1, at)
-    rows = np.repeat(np.arange(len(at)), lived)
-    bins = np.arange(len(rows)) - np.repeat(np.cumsum(lived) - lived, lived)
-    return rows, bins, (bought[rows] & (bins == at[rows])).astype(np.float64)
+    last = np.searchsorted(edges, days, side="right") - 1
+    complete = edges[np.minimum(last + 1, len(edges) - 1)] <= follow_up_days
+    count = np.where(purchased & complete, last + 1, last)
+    rows = np.repeat(np.arange(len(last)), count)
+    bins = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+    return rows, bins, (purchased[rows] & (bins == last[rows])).astype(np.float64)
 
 
-def life_table(bins: Ints, bought: Floats, edges: Ints) -> Floats:
-    """Return the share who have bought by each day up to the horizon, from bins lived through."""
-    lived = np.bincount(bins, minlength=len(edges) - 1)
-    events = np.bincount(bins, weights=bought, minlength=len(edges) - 1)
-    hazard = events / np.maximum(lived, 1)
-    return np.asarray(curve_of(hazard[None, :], edges)[0])
+def life_table(bins: Ints, label: Floats, edges: Ints) -> Floats:
+    """Return P(purchase within d days), d = 1 to the horizon, from bins at risk (life table)."""
+    at_risk = np.bincount(bins, minlength=len(edges) - 1)
+    events = np.bincount(bins, weights=label, minlength=len(edges) - 1)
+    hazard = events / np.maximum(at_risk, 1)
+    return np.asarray(curves_from_hazards(hazard[None, :], edges)[0])
 
 
-def curve_of(hazard: Floats, edges: NDArray[np.int64]) -> Floats:
+def curves_from_hazards(hazard: Floats, edges: NDArray[np.int64]) -> Floats:
     """Turn hazards of bins into P(purchase within d days), d = 1 to the horizon.
 
     Parameters
@@ -95,79 +113,93 @@ def curve_of(hazard: Floats, edges: NDArray[np.int64]) -> Floats:
     Returns
     -------
     numpy.ndarray
-        Shape (customers, horizon); within a bin the daily chance is the same.
+        Shape (customers, horizon); the daily hazard is constant within a bin.
     """
     widths = np.diff(edges)
-    a_day = np.log1p(-np.clip(hazard, 0, 1 - 1e-9)) / widths
-    return np.asarray(-np.expm1(np.cumsum(np.repeat(a_day, widths, axis=1), axis=1)))
+    daily = np.log1p(-np.clip(hazard, 0, 1 - 1e-9)) / widths
+    return np.asarray(-np.expm1(np.cumsum(np.repeat(daily, widths, axis=1), axis=1)))
 
 
-def within(
+def probability_within(
     curves: Floats, days: int, process: BgNbd, history: tuple[Floats, Floats, Floats]
 ) -> Floats:
     """Return P(purchase within so many days), one a curve.
 
-    Within the follow-up it is the curve's. Beyond it, who has been silent so far stays silent with
-    the chance that the process gives them: for longer, given the follow-up.
+    Beyond the follow-up, the survival at its end is multiplied by the process's probability of no
+    purchase in `days`, given none in the follow-up.
 
     Parameters
     ----------
     curves
         P(purchase within d days), d = 1 to the horizon.
+    days
+        Days ahead.
     process, history
-        What the process knows each by: frequency, recency and age at the instant of the curve.
+        The buy-till-you-die model; frequency, recency and age at the instant of the curves.
     """
     horizon = curves.shape[1]
     if days <= horizon:
         return np.asarray(curves[:, days - 1], dtype=np.float64)
-    longer, so_far = (process.inactivity(*history, ahead) for ahead in (days, horizon))
-    return np.asarray(1 - (1 - curves[:, -1]) * longer / np.maximum(so_far, TINY))
+    beyond, follow_up = (process.inactivity(*history, ahead) for ahead in (days, horizon))
+    return np.asarray(1 - (1 - curves[:, -1]) * beyond / np.maximum(follow_up, TINY))
 
 
-def check_days(days: Sequence[int], field: str) -> None:
-    """Refuse numbers of days that no chance can be answered for.
+def answers_from_curves(customer_ids: pl.Series, curves: Floats) -> pl.DataFrame:
+    """Return expectation, quantiles and probabilities of P(purchase within d days).
 
-    Raises
-    ------
-    InvalidInput
-        Naming the field's place and the value.
-    """
-    for number, one in enumerate(days):
-        if isinstance(one, bool) or not isinstance(one, int) or not 1 <= one <= MOST_DAYS:
-            raise InvalidInput(
-                f"{field}[{number}] = {one!r} cannot be answered: ask for whole days from 1 to "
-                f"{MOST_DAYS}.",
-                field=f"{field}[{number}]",
-            )
+    The purchase is uniformly distributed within its day; beyond the horizon it counts as at the
+    horizon.
 
-
-def answers_from(customer_ids: pl.Series, curves: Floats) -> pl.DataFrame:
-    """Read expectation, quantiles and chances off P(purchase within d days), d = 1 to the horizon.
-
-    Within a day, every moment is as likely as another.
+    Returns
+    -------
+    polars.DataFrame
+        customer_id, expected_days, q10, q50, q90, p_within_7, p_within_14, p_within_30.
     """
     horizon = curves.shape[1]
-    chance_of_day = np.diff(curves, axis=1, prepend=0.0)
+    density = np.diff(curves, axis=1, prepend=0.0)
     middles = np.arange(horizon) + 0.5
-    expected = (chance_of_day * middles).sum(axis=1) + (1 - curves[:, -1]) * horizon
+    expected = (density * middles).sum(axis=1) + (1 - curves[:, -1]) * horizon
     columns: dict[str, Any] = {"customer_id": customer_ids, "expected_days": expected}
-    columns |= {quantile_name(q): quantile_of(curves, q) for q in QUANTILES}
+    columns |= {quantile_name(level): quantile(curves, level) for level in QUANTILES}
     columns |= {f"p_within_{days}": curves[:, days - 1] for days in WITHIN_DAYS}
     return pl.DataFrame(columns)
 
 
-def quantile_of(curves: Floats, level: float) -> Floats:
-    """Read the days by which the purchase has come with the chance `level`; the horizon at most."""
+def quantile(curves: Floats, level: float) -> Floats:
+    """Return the days within which the purchase has probability `level`, at most the horizon."""
     horizon = curves.shape[1]
     customer = np.arange(len(curves))
-    before = (curves < level).sum(axis=1)
-    day = np.minimum(before, horizon - 1)
+    days_before = (curves < level).sum(axis=1)
+    day = np.minimum(days_before, horizon - 1)
     reached = curves[customer, day]
-    chance = np.where(day > 0, reached - curves[customer, np.maximum(day - 1, 0)], reached)
-    inside = np.clip(1 - (reached - level) / np.maximum(chance, 1e-12), 0, 1)
-    return np.asarray(np.where(before == horizon, horizon, day + inside))
+    density = np.where(day > 0, reached - curves[customer, np.maximum(day - 1, 0)], reached)
+    within_day = np.clip(1 - (reached - level) / np.maximum(density, TINY), 0, 1)
+    return np.asarray(np.where(days_before == horizon, horizon, day + within_day))
 
 
 def quantile_name(level: float) -> str:
-    """Return a quantile's column: q10 of 0.1, q2.5 of 0.025."""
+    """Return the column of a quantile: q10 of 0.1, q2.5 of 0.025."""
     return f"q{round(100 * level, 4):g}"
+
+
+def kaplan_meier(days: Ints, purchased: NDArray[np.bool_], horizon_days: int) -> Floats:
+    """Return P(purchase within d days), d = 1 to the horizon (Kaplan and Meier 1958).
+
+    Parameters
+    ----------
+    days
+        Whole days to the next purchase or to the end of follow-up.
+    purchased
+        Whether the purchase was observed.
+    horizon_days
+        Length of the curve; 0 throughout without entities.
+    """
+    from lifelines import KaplanMeierFitter
+
+    if len(days) == 0:
+        return np.zeros(horizon_days)
+    # Purchases happen within their day; follow-up ends before the first moment of its last day.
+    durations = days + 0.5 * purchased
+    fitter = KaplanMeierFitter().fit(durations, purchased)
+    survival = fitter.survival_function_at_times(np.arange(1, horizon_days + 1))
+    return np.asarray(1 - survival.to_numpy(), dtype=np.float64)

@@ -1,9 +1,54 @@
-"""Cutoffs with follow-up: labels, censoring and selection."""
+"""Cutoffs: their days and features, follow-up, labels, censoring and selection."""
+
+from datetime import datetime
 
 import numpy as np
 import polars as pl
+from polars.testing import assert_frame_equal
 
-from training.customers.cutoffs import Cutoff
+from features.calendar import day_start, to_day
+from training.customers.cutoffs import (
+    Cutoff,
+    customer_features,
+    cutoff_days,
+    days_to_next,
+    features_at_cutoff,
+    past_cutoffs,
+)
+
+AS_OF = datetime(2017, 12, 4)
+
+
+def test_features_at_a_cutoff_are_those_of_that_instant(journey, rewritten):
+    copy = rewritten(journey)
+    cutoff = to_day(AS_OF) - 42
+    expected = customer_features(copy, day_start(cutoff))
+    features = features_at_cutoff(rewritten(journey), AS_OF, cutoff)
+    assert_frame_equal(features, expected, check_exact=True)
+
+
+def test_follow_up_of_all_cutoffs_ends_by_as_of(journey):
+    days = cutoff_days(journey, AS_OF, latest=28, step=14, count=10, history=28)
+    assert max(days) + 28 == to_day(AS_OF)
+    assert np.diff(days).tolist() == [-14] * 9
+
+
+def test_days_to_next_read_nothing_from_as_of_on(journey):
+    ids = customer_features(journey, AS_OF).get_column("customer_id")
+    cutoff = to_day(AS_OF) - 10
+    days = days_to_next(journey, AS_OF, cutoff, ids).drop_nulls()
+    assert days.min() >= 0
+    assert days.max() < 10
+
+
+def test_follow_up_lasts_one_horizon_or_until_as_of(journey):
+    cutoffs = past_cutoffs(journey, datetime(2017, 11, 6), 56, step=14, count=6)
+    assert [cutoff.follow_up_days for cutoff in cutoffs] == [14, 28, 42, 56, 56, 56]
+    for cutoff in cutoffs:
+        assert cutoff.days_to_purchase[~cutoff.purchased].tolist() == [cutoff.follow_up_days] * int(
+            (~cutoff.purchased).sum()
+        )
+        assert cutoff.days_to_purchase[cutoff.purchased].max() < cutoff.follow_up_days
 
 
 def test_a_follow_up_that_ends_earlier_censors_later_purchases():

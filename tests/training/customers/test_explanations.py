@@ -12,7 +12,7 @@ from training.customers.explanations import group_contributions, top_explanation
 from training.customers.feature_phrases import UNEXPLAINED, feature_text, phrase_of_feature
 from training.customers.monotone_inputs import monotone_inputs
 from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd
-from training.models.next_purchase.person_periods import bin_edges, expand, inputs_of
+from training.models.next_purchase.person_periods import add_weekday, bin_edges, expand
 
 AS_OF = datetime(2017, 12, 4)
 
@@ -27,7 +27,7 @@ def columns(features):
     """Return every column that a customer model reads."""
     rows = np.arange(features.height)
     periods = expand(
-        inputs_of(features, 0), BgNbd(1, 10, 0.1, 1), bin_edges(56), rows, np.zeros_like(rows)
+        add_weekday(features, 0), BgNbd(1, 10, 0.1, 1), bin_edges(56), rows, np.zeros_like(rows)
     )
     trees, _ = monotone_inputs(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
     further = ["expected_orders", "expected_spend", "channel_main_share", "channel_spread"]

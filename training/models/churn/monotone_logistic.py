@@ -1,7 +1,7 @@
-"""Logistic regression that rises in every column: a sum of bent lines with slopes of one sign.
+"""Logistic regression that is monotone in every column: piecewise linear, slopes of one sign.
 
-Columns with a direction go in, log-odds come out. A member of the stack for churn beside trees:
-steadier where examples are few, and smooth where trees step.
+Columns with a sign and outcomes go in, log-odds come out. It is smooth where trees are steps, and
+has less variance than trees where examples are few.
 """
 
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from threadpoolctl import threadpool_limits
 
 from features.typing import Floats
 
-# Where the lines bend, as shares of the examples below.
-BENDS = (1 / 3, 2 / 3)
+# Quantiles of the examples at which the slopes may change.
+KNOT_QUANTILES = (1 / 3, 2 / 3)
 PENALTY = 0.01
 
 
 @dataclass(frozen=True)
 class MonotoneLogit:
-    """Log-odds that rise in each column times its sign.
+    """Log-odds that increase in each column times its sign.
 
     Attributes
     ----------
     signs
         1 or -1 a column.
     center, spread
-        Of the logs of the columns, over the examples.
-    bends
-        Where each column's line bends, shape (bends, columns).
+        Mean and standard deviation of the logs of the columns, over the examples.
+    knots
+        Where the slopes of each column change, shape (knots, columns).
     slopes
-        None below 0: of the whole line, and beyond and before each bend; shape
-        (1 + 2 bends, columns).
+        Not negative: of the line, and of its parts above and below each knot; shape
+        (1 + 2 knots, columns).
     intercept
         The log-odds where all columns are at their centers.
     """
@@ -40,41 +40,41 @@ class MonotoneLogit:
     signs: Floats
     center: Floats
     spread: Floats
-    bends: Floats
+    knots: Floats
     slopes: Floats
     intercept: float
 
     @classmethod
     def fit(cls, columns: Floats, signs: Floats, label: Floats) -> Self:
-        """Maximise the likelihood, less a penalty on the squares of the slopes."""
+        """Maximise the likelihood with a ridge penalty on the slopes."""
         logs = _logs(columns, signs)
         center, spread = logs.mean(axis=0), logs.std(axis=0) + 1e-9
-        bends = np.quantile((logs - center) / spread, BENDS, axis=0)
-        draft = cls(signs, center, spread, bends, np.zeros((1 + 2 * len(bends), len(signs))), 0.0)
+        knots = np.quantile((logs - center) / spread, KNOT_QUANTILES, axis=0)
+        draft = cls(signs, center, spread, knots, np.zeros((1 + 2 * len(knots), len(signs))), 0.0)
         basis = np.concatenate(list(draft._lines(columns)), axis=1)
         scale = basis.std(axis=0) + 1e-9
         basis /= scale
         rate = np.clip(label.mean(), 1e-6, 1 - 1e-6)
         start = np.append(np.log(rate / (1 - rate)), np.zeros(basis.shape[1]))
 
-        def loss(at: Floats) -> tuple[float, Floats]:
-            odds = basis @ at[1:] + at[0]
+        def loss(parameters: Floats) -> tuple[float, Floats]:
+            odds = basis @ parameters[1:] + parameters[0]
             error = (1 / (1 + np.exp(-odds)) - label) / len(label)
-            gradient = np.append(error.sum(), basis.T @ error + PENALTY * at[1:])
+            gradient = np.append(error.sum(), basis.T @ error + PENALTY * parameters[1:])
             value = (np.logaddexp(0, odds) - label * odds).mean()
-            return float(value + PENALTY / 2 * (at[1:] ** 2).sum()), gradient
+            return float(value + PENALTY / 2 * (parameters[1:] ** 2).sum()), gradient
 
         bounds = [(None, None), *[(0.0, None)] * basis.shape[1]]
-        # Products this small take longer shared out among threads than done by one.
+        # Products of this size are slower on several threads than on one.
         with threadpool_limits(1, user_api="blas"):
-            found = minimize(
+            optimum = minimize(
                 loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 150}
             )
-        slopes = (found.x[1:] / scale).reshape(draft.slopes.shape)
-        return cls(signs, center, spread, bends, slopes, float(found.x[0]))
+        slopes = (optimum.x[1:] / scale).reshape(draft.slopes.shape)
+        return cls(signs, center, spread, knots, slopes, float(optimum.x[0]))
 
     def contributions(self, columns: Floats) -> Floats:
-        """Return what each column adds to the log-odds; `intercept` is not among it."""
+        """Return the contribution of each column to the log-odds, without the intercept."""
         parts = zip(self._lines(columns), self.slopes, strict=True)
         return np.asarray(sum(line * slope for line, slope in parts))
 
@@ -83,19 +83,19 @@ class MonotoneLogit:
         return np.asarray(self.contributions(columns).sum(axis=1) + self.intercept)
 
     def _lines(self, columns: Floats) -> list[Floats]:
-        at = (_logs(columns, self.signs) - self.center) / self.spread
-        lines = [at]
-        for bend in self.bends:
-            lines += [np.maximum(at - bend, 0.0), np.minimum(at - bend, 0.0)]
+        scaled = (_logs(columns, self.signs) - self.center) / self.spread
+        lines = [scaled]
+        for knot in self.knots:
+            lines += [np.maximum(scaled - knot, 0.0), np.minimum(scaled - knot, 0.0)]
         return lines
 
     def to_json(self) -> dict[str, object]:
-        """Return what `from_json` reads."""
+        """Return plain values for a JSON file."""
         return {
             "signs": self.signs.tolist(),
             "center": self.center.tolist(),
             "spread": self.spread.tolist(),
-            "bends": self.bends.tolist(),
+            "knots": self.knots.tolist(),
             "slopes": self.slopes.tolist(),
             "intercept": self.intercept,
         }

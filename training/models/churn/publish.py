@@ -1,8 +1,16 @@
-"""Published churn: every customer's features and answers, the model and the population.
+"""Published folder of churn: a fitted model in, `PublishedCustomerModel` out.
 
 `training.customers.published` owns the files.
 """
 
-from training.customers.published import erase, publish
+from pathlib import Path
 
-__all__ = ["erase", "publish"]
+from training.customers.published import PublishedCustomerModel, erase, publish
+from training.models.churn.model import ChurnModel
+
+__all__ = ["erase", "load", "publish"]
+
+
+def load(folder: Path) -> PublishedCustomerModel[ChurnModel]:
+    """Read what `publish` wrote."""
+    return PublishedCustomerModel.load(folder, ChurnModel)

@@ -1,8 +1,7 @@
-"""Calibration that knows the season: said log-odds are moved to where what came lay.
+"""Calibration of log-odds on past predictions, of the newest cutoff or of the same season.
 
-Log-odds of answers that came true go in, a line through them comes out. Which past answers tell
-best of the next (the newest, those of the same season a year before, or none) is tried on the
-newest; churn and next purchase use it.
+Log-odds of past predictions and their outcomes go in, a Platt scaling comes out. Which past
+predictions calibrate best is tested on the newest outcomes.
 """
 
 from collections.abc import Mapping
@@ -14,79 +13,87 @@ from scipy.optimize import minimize
 
 from features.typing import Floats
 
-# How strongly the line is held to what was said: as if so many answers had come true as said.
-HELD = 25
-# Some other calibration than none must have been better by so many standard errors.
-MARGIN = 2.0
+# Weight of the prior towards the identity, in examples.
+PRIOR_EXAMPLES = 25
+# A calibration is chosen if it improves the log loss by so many standard errors.
+MIN_STANDARD_ERRORS = 2.0
 YEAR_DAYS = 364
-# A level that is off by so much is no trifle.
-OFF = 0.05
+# Difference between observed and predicted churn rate below which a level bias is ignored.
+MIN_LEVEL_BIAS = 0.05
 
 
 @dataclass(frozen=True)
-class Line:
-    """Log-odds times `slope`, which is not below 0, plus `shift` (Platt 1999)."""
+class PlattScaling:
+    """Log-odds times `slope`, which is positive, plus `intercept` (Platt 1999)."""
 
     slope: float = 1.0
-    shift: float = 0.0
+    intercept: float = 0.0
 
     @classmethod
     def fit(cls, log_odds: Floats, label: Floats) -> Self:
-        """Maximise the likelihood of answers that came true, held to what was said."""
-        # What an answer of a tenth or nine tenths weighs in the curvature of the likelihood.
-        pull = 0.09 * HELD / max(len(label), 1)
+        """Maximise the likelihood of outcomes, with a normal prior around the identity."""
+        # 0.09 is the curvature of the log loss, p (1 - p), at p = 0.1 or 0.9.
+        penalty = 0.09 * PRIOR_EXAMPLES / max(len(label), 1)
 
-        def loss(at: Floats) -> tuple[float, Floats]:
-            odds = at[0] * log_odds + at[1]
+        def loss(parameters: Floats) -> tuple[float, Floats]:
+            odds = parameters[0] * log_odds + parameters[1]
             error = (1 / (1 + np.exp(-odds)) - label) / len(label)
             gradient = np.array([error @ log_odds, error.sum()])
-            away = at - np.array([1.0, 0.0])
-            value = (np.logaddexp(0, odds) - label * odds).mean() + pull / 2 * away @ away
-            return float(value), gradient + pull * away
+            deviation = parameters - np.array([1.0, 0.0])
+            value = (np.logaddexp(0, odds) - label * odds).mean()
+            value += penalty / 2 * deviation @ deviation
+            return float(value), gradient + penalty * deviation
 
-        found = minimize(
+        optimum = minimize(
             loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0.1, 3), (-3, 3)]
         )
-        return cls(float(found.x[0]), float(found.x[1]))
+        return cls(float(optimum.x[0]), float(optimum.x[1]))
 
-    def of(self, log_odds: Floats) -> Floats:
+    def apply(self, log_odds: Floats) -> Floats:
         """Return the calibrated log-odds."""
-        return self.slope * log_odds + self.shift
+        return self.slope * log_odds + self.intercept
 
 
-def best_season(log_odds: Floats, label: Floats, candidates: Mapping[str, Line]) -> str:
-    """Name the line that fits these newest answers best, or `none` where none is clearly better.
+def best_calibration(
+    log_odds: Floats, label: Floats, candidates: Mapping[str, PlattScaling]
+) -> str | None:
+    """Return the name of the candidate that fits the newest outcomes best.
 
     Parameters
     ----------
     log_odds, label
-        Said and come true, of customers whom the candidates have not seen there.
+        Predictions and outcomes of customers that the candidates were not fitted to.
     candidates
-        Lines by name, each fitted to what had come true before.
+        Scalings by name, each fitted to earlier outcomes.
+
+    Returns
+    -------
+    str or None
+        None where no candidate is better than no calibration by MIN_STANDARD_ERRORS.
     """
-    plain = _losses(Line(), log_odds, label)
-    found, least = "none", 0.0
-    for name, line in candidates.items():
-        gain = plain - _losses(line, log_odds, label)
-        sure = gain.mean() - MARGIN * gain.std() / np.sqrt(len(gain))
-        if sure > least:
-            found, least = name, float(sure)
-    return found
+    uncalibrated = _losses(PlattScaling(), log_odds, label)
+    best, largest_gain = None, 0.0
+    for name, scaling in candidates.items():
+        gain = uncalibrated - _losses(scaling, log_odds, label)
+        lower_bound = gain.mean() - MIN_STANDARD_ERRORS * gain.std() / np.sqrt(len(gain))
+        if lower_bound > largest_gain:
+            best, largest_gain = name, float(lower_bound)
+    return best
 
 
-def is_worse(line: Line, log_odds: Floats, label: Floats) -> bool:
-    """Whether answers moved by the line were clearly worse than answers as they were said."""
-    loss = _losses(line, log_odds, label) - _losses(Line(), log_odds, label)
-    return bool(loss.mean() > MARGIN * loss.std() / np.sqrt(len(loss)))
+def is_worse(scaling: PlattScaling, log_odds: Floats, label: Floats) -> bool:
+    """Return whether a scaling increases the log loss by MIN_STANDARD_ERRORS."""
+    loss = _losses(scaling, log_odds, label) - _losses(PlattScaling(), log_odds, label)
+    return bool(loss.mean() > MIN_STANDARD_ERRORS * loss.std() / np.sqrt(len(loss)))
 
 
-def is_off(log_odds: Floats, label: Floats) -> bool:
-    """Whether the level of answers was off by more than chance and more than a trifle."""
+def has_level_bias(log_odds: Floats, label: Floats) -> bool:
+    """Return whether observed and predicted rate differ by MIN_LEVEL_BIAS and 3 standard errors."""
     p = 1 / (1 + np.exp(-log_odds))
     error = abs(float(label.mean() - p.mean()))
-    return error > max(OFF, 3 * float(np.sqrt((p * (1 - p)).sum())) / len(label))
+    return error > max(MIN_LEVEL_BIAS, 3 * float(np.sqrt((p * (1 - p)).sum())) / len(label))
 
 
-def _losses(line: Line, log_odds: Floats, label: Floats) -> Floats:
-    odds = line.of(log_odds)
+def _losses(scaling: PlattScaling, log_odds: Floats, label: Floats) -> Floats:
+    odds = scaling.apply(log_odds)
     return np.asarray(np.logaddexp(0, odds) - label * odds)

@@ -19,7 +19,7 @@ from training.customers import profile
 from training.customers.cutoffs import customer_features, days_to_next
 from training.customers.evaluation import HORIZON, activity, population, slices
 from training.customers.segment_counts import segment_counts
-from training.models.churn.baselines import BgNbdSilence, lightgbm_rfm, recency_only, rfm_logistic
+from training.models.churn.baselines import BgNbdChurn, lightgbm_rfm, recency_only, rfm_logistic
 from training.models.churn.model import ChurnModel
 from training.models.churn.plots import draw
 from training.models.churn.publish import erase, publish
@@ -105,7 +105,7 @@ CHURN = Task(
     baselines={
         "recency": recency_only,
         "rfm_logistic": rfm_logistic,
-        "bg_nbd": BgNbdSilence,
+        "bg_nbd": BgNbdChurn,
         "lightgbm_rfm": lightgbm_rfm,
     },
     options=HORIZON.options,

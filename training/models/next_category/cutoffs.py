@@ -1,8 +1,7 @@
-"""Past instants as examples of customer x category: how they bought, and when they did again.
+"""Customers and categories at past cutoffs, with follow-up to the next purchase from the category.
 
-A dataset and an `as_of` go in; frames of customers and categories at earlier cuts, with the
-customers' own rhythm beside, and the days to the next purchase come out. Nothing at or after
-`as_of` is read. The model of the next purchase from a category and its baselines learn from it.
+A dataset and an instant go in; features of customers and categories, and the days to the next
+purchase, come out. Nothing at or after the instant is read.
 """
 
 from collections.abc import Sequence
@@ -20,10 +19,10 @@ from features.dataset import Dataset
 from features.memo import memo
 from training.customers.cutoffs import customer_features, cutoff_days, features_at_cutoff
 
-# A rhythm needs two gaps to show.
-FEWEST_PURCHASES = 3
-# Of the customer, beside what is known of the pair.
-OF_CUSTOMER = (
+# Three purchases make two gaps, the fewest that show a cadence.
+MIN_PURCHASES = 3
+# Features of the customer that are added to those of customer and category.
+CUSTOMER_FEATURES = (
     "recency",
     "visits",
     "visits_28",
@@ -38,32 +37,32 @@ OF_CUSTOMER = (
 
 
 @dataclass(frozen=True)
-class FollowedPairs:
-    """Customers and categories as they were at a cut, followed to their next purchase.
+class CategoryCutoff:
+    """Customers and categories at a cutoff, with follow-up to their next purchase.
 
     Attributes
     ----------
     features
-        What `pairs` returns for the cut.
-    days
+        What `pairs` returns for the cutoff.
+    days_to_purchase
         Whole days to the next purchase or to the end of follow-up, one a row.
-    bought
-        Whether the purchase was seen.
-    until
+    purchased
+        Whether the purchase was observed.
+    follow_up_days
         Days of follow-up.
     """
 
     features: pl.DataFrame
-    days: NDArray[np.int64]
-    bought: NDArray[np.bool_]
-    until: int
+    days_to_purchase: NDArray[np.int64]
+    purchased: NDArray[np.bool_]
+    follow_up_days: int
 
 
 def leading_categories(dataset: Dataset, as_of: datetime, count: int) -> list[str]:
-    """Return the categories that most customers buy from time and again, in order of name."""
+    """Return the categories with the most customers of MIN_PURCHASES or more, sorted by name."""
     purchases = _days(dataset, as_of, None).group_by(KEY).agg(pl.len().alias("purchases"))
-    often = purchases.filter(pl.col("purchases") >= FEWEST_PURCHASES)
-    ranked = often.group_by("category").len().sort("len", "category", descending=[True, False])
+    repeated = purchases.filter(pl.col("purchases") >= MIN_PURCHASES)
+    ranked = repeated.group_by("category").len().sort("len", "category", descending=[True, False])
     return sorted(ranked.head(count).get_column("category").to_list())
 
 
@@ -71,27 +70,32 @@ def pairs(
     dataset: Dataset,
     as_of: datetime,
     categories: Sequence[str],
-    cut: int | None = None,
-    norms: pl.DataFrame | None = None,
+    cutoff: int | None = None,
+    statistics: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Return customers and categories with enough history, at `as_of` or at an earlier day `cut`.
+    """Return features of customers and categories with enough history, ordered by both.
 
-    Ordered by customer and category; columns of the customer begin with `customer_`, those of the
-    category over all customers with `category_`.
+    Columns of the customer begin with `customer_`, those of the category over all customers with
+    `category_`.
 
     Parameters
     ----------
-    norms
-        What `norms_of` returned for all customers, for a dataset that holds but a few.
+    dataset, as_of, categories
+        The records, the instant up to which they are known, and the categories.
+    cutoff
+        An earlier day at which features are computed; by default `as_of`.
+    statistics
+        `category_statistics` of all customers, for a dataset of only a few customers.
     """
     names = tuple(categories)
-    if cut is None and norms is None:
+    if cutoff is None and statistics is None:
         return pairs_at(dataset, as_of, names)
-    instant = as_of if cut is None else day_start(cut)
+    instant = as_of if cutoff is None else day_start(cutoff)
     stored = pairs_at.stored(dataset, instant, names)
     if stored is not None:
         return stored
-    return pairs_at.store(dataset, _pairs(dataset, as_of, categories, cut, norms), instant, names)
+    frame = _pairs(dataset, as_of, categories, cutoff, statistics)
+    return pairs_at.store(dataset, frame, instant, names)
 
 
 @memo()
@@ -100,8 +104,11 @@ def pairs_at(dataset: Dataset, as_of: datetime, categories: tuple[str, ...]) -> 
     return _pairs(dataset, as_of, categories, None, None)
 
 
-def norms_of(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return what is usual in each category, from customers with enough history."""
+def category_statistics(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return gap, recency and number of customers of each category, one row a category.
+
+    Gap and recency are medians over customers with enough history.
+    """
     return pairs.group_by("category").agg(
         pl.col("gap_mean").median().alias("category_gap"),
         pl.col("recency").median().alias("category_recency"),
@@ -113,23 +120,24 @@ def _pairs(
     dataset: Dataset,
     as_of: datetime,
     categories: Sequence[str],
-    cut: int | None,
-    norms: pl.DataFrame | None,
+    cutoff: int | None,
+    statistics: pl.DataFrame | None,
 ) -> pl.DataFrame:
     days = _days(dataset, as_of, categories)
-    if cut is None:
+    if cutoff is None:
         instant, customers = as_of, customer_features(dataset, as_of)
     else:
-        instant, customers = day_start(cut), features_at_cutoff(dataset, as_of, cut)
-        days = days.filter(pl.col("day") < cut)
-    found = summarise(nw.from_native(days).lazy(), instant).collect().to_polars()
-    found = found.filter(pl.col("purchases") >= FEWEST_PURCHASES)
-    of_customer = customers.select(
-        "customer_id", *(pl.col(name).alias(f"customer_{name}") for name in OF_CUSTOMER)
+        instant, customers = day_start(cutoff), features_at_cutoff(dataset, as_of, cutoff)
+        days = days.filter(pl.col("day") < cutoff)
+    by_pair = summarise(nw.from_native(days).lazy(), instant).collect().to_polars()
+    by_pair = by_pair.filter(pl.col("purchases") >= MIN_PURCHASES)
+    by_customer = customers.select(
+        "customer_id", *(pl.col(name).alias(f"customer_{name}") for name in CUSTOMER_FEATURES)
     )
+    by_category = category_statistics(by_pair) if statistics is None else statistics
     return (
-        found.join(norms_of(found) if norms is None else norms, on="category")
-        .join(of_customer, on="customer_id")
+        by_pair.join(by_category, on="category")
+        .join(by_customer, on="customer_id")
         .with_columns(
             (pl.col("purchases") / pl.col("customer_visits")).alias("share_of_visits"),
             (pl.col("recency") / pl.col("gap_mean")).alias("recency_over_gap_mean"),
@@ -139,7 +147,7 @@ def _pairs(
     )
 
 
-def followed_pairs(
+def past_cutoffs(
     dataset: Dataset,
     as_of: datetime,
     categories: Sequence[str],
@@ -147,40 +155,45 @@ def followed_pairs(
     *,
     step: int,
     count: int,
-) -> list[FollowedPairs]:
-    """Return up to `count` cuts, each followed for one horizon or until `as_of`, newest first.
+) -> list[CategoryCutoff]:
+    """Return up to `count` cutoffs, each with follow-up of one horizon or until `as_of`.
+
+    They are `step` days apart, newest first.
 
     Raises
     ------
     MissingData
-        If there is no cut with one horizon of records before it.
+        If no cutoff has one horizon of records before it.
     """
-    found = []
-    for day in cutoff_days(
-        dataset, as_of, latest=step, step=step, count=count, history=horizon_days
-    ):
-        features = pairs(dataset, as_of, categories, day)
-        follow = min(horizon_days, to_day(as_of) - day)
-        following = days_to_next_pair(dataset, as_of, categories, day, features)
-        days = following.fill_null(follow).clip(upper_bound=follow).to_numpy().astype(np.int64)
-        found.append(FollowedPairs(features, days, days < follow, follow))
-    return found
+    days = cutoff_days(dataset, as_of, latest=step, step=step, count=count, history=horizon_days)
+    return [_follow_up(dataset, as_of, categories, day, horizon_days) for day in days]
+
+
+def _follow_up(
+    dataset: Dataset, as_of: datetime, categories: Sequence[str], day: int, horizon_days: int
+) -> CategoryCutoff:
+    features = pairs(dataset, as_of, categories, day)
+    follow_up_days = min(horizon_days, to_day(as_of) - day)
+    following = days_to_next_pair(dataset, as_of, categories, day, features)
+    days = following.fill_null(follow_up_days).clip(upper_bound=follow_up_days)
+    whole_days = days.to_numpy().astype(np.int64)
+    return CategoryCutoff(features, whole_days, whole_days < follow_up_days, follow_up_days)
 
 
 def days_to_next_pair(
     dataset: Dataset,
     as_of: datetime,
     categories: Sequence[str],
-    cut: int,
-    wanted: pl.DataFrame,
+    cutoff: int,
+    keys: pl.DataFrame,
 ) -> pl.Series:
-    """Return whole days from the start of day `cut` to each pair's next purchase before `as_of`.
+    """Return whole days from the start of day `cutoff` to each pair's next purchase before `as_of`.
 
     A purchase on the day itself counts 0; null where there is none.
     """
-    ahead = _days(dataset, as_of, categories).filter(pl.col("day") >= cut)
-    following = ahead.group_by(KEY).agg(pl.col("day").min() - cut)
-    joined = wanted.select(KEY).join(following, on=KEY, how="left", maintain_order="left")
+    ahead = _days(dataset, as_of, categories).filter(pl.col("day") >= cutoff)
+    following = ahead.group_by(KEY).agg(pl.col("day").min() - cutoff)
+    joined = keys.select(KEY).join(following, on=KEY, how="left", maintain_order="left")
     return joined.get_column("day")
 
 

@@ -1,7 +1,7 @@
-"""Person-periods of categories: a customer's clock of a category, and how its silence grows.
+"""Person-periods of customers and categories: features at a cutoff in, one row a pair and bin out.
 
-Features of customers and categories go in, one row a pair and bin of days comes out; the next
-purchase from a category learns and predicts the hazard of each bin from it.
+A row has the pair's features and what changes with the bin, such as the days since the last
+purchase from the category.
 """
 
 import numpy as np
@@ -11,15 +11,16 @@ from features.customers.by_category import KEY
 from features.typing import Floats, Ints
 from training.estimators.bg_nbd import ModifiedBgNbd
 
-# Day-exact is out of reach of a category's clock: bins of two days, from four weeks on of four.
+# Purchases from a category are not predictable to the day: bins are two days wide, after four weeks
+# four days.
 BIN_DAYS, LATE_BIN_DAYS, LATE = 2, 4, 28
-# Not read, for they grow as records do: what stood for a heavy buyer at an early cut stands for
-# everybody at a late one, and chances come out too high.
+# Features that grow with the length of the records: a value of heavy buyers at an early cutoff is
+# that of all customers at a late one, and probabilities would be too high.
 UNUSED = ("purchases", "tenure", "customer_visits", "gap_max", "gaps_longer", "category_pairs")
 
 
 def bin_edges(horizon_days: int) -> Ints:
-    """Return the bins' first days and the horizon."""
+    """Return the first days of the bins, and the horizon."""
     edges = [*range(0, LATE, BIN_DAYS), *range(LATE, max(horizon_days, LATE), LATE_BIN_DAYS)]
     return np.array([day for day in edges if day < horizon_days] + [horizon_days])
 
@@ -35,39 +36,39 @@ def process_input(features: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
 def expand(
     features: pl.DataFrame, process: ModifiedBgNbd, edges: Ints, rows: Ints, bins: Ints
 ) -> pl.DataFrame:
-    """Return a row for each pair of row and bin: the features, and what the bin adds.
+    """Return one row for each row of `features` and bin: the features, and those of the bin.
 
     Parameters
     ----------
     features
-        One row a customer and category, as of `category_cuts.pairs`.
+        One row a customer and category, as `cutoffs.pairs` returns them.
     process
-        Whose hazard stands among the columns.
+        The buy-till-you-die model whose hazard is one of the columns.
     edges
         First days of the bins, and the horizon.
     rows, bins
-        The pairs: row of `features` and number of the bin.
+        Rows of `features` and numbers of the bins, of equal length.
     """
     start, end = edges[bins].astype(np.float64), edges[bins + 1].astype(np.float64)
     middle = (start + end) / 2
-    of = {
+    values = {
         name: features.get_column(name).to_numpy()[rows]
         for name in ("recency", "gap_mean", "gap_median", "gap_sd", "customer_gap_median")
     }
-    x, t_x, t = (values[rows] for values in process_input(features))
-    silent = process.inactivity(x, t_x, t, np.stack([start, end]))
-    chance = np.clip(1 - silent[1] / np.maximum(silent[0], 1e-12), 1e-5, 1 - 1e-5)
-    silence = of["recency"] + middle
+    frequency, recency, age = (column[rows] for column in process_input(features))
+    none = process.inactivity(frequency, recency, age, np.stack([start, end]))
+    hazard = np.clip(1 - none[1] / np.maximum(none[0], 1e-12), 1e-5, 1 - 1e-5)
+    inactive = values["recency"] + middle
     columns = {
         "elapsed": start,
-        "silence_now": silence,
-        "silence_over_gap_mean": silence / of["gap_mean"],
-        "silence_over_gap_median": silence / np.maximum(of["gap_median"], 0.5),
-        "silence_beyond_gap_mean": (silence - of["gap_mean"]) / (of["gap_sd"] + 1),
-        "elapsed_over_customer_gap": middle / np.maximum(of["customer_gap_median"], 0.5),
-        "process_hazard": np.log(chance / (1 - chance)),
+        "silence_now": inactive,
+        "silence_over_gap_mean": inactive / values["gap_mean"],
+        "silence_over_gap_median": inactive / np.maximum(values["gap_median"], 0.5),
+        "silence_beyond_gap_mean": (inactive - values["gap_mean"]) / (values["gap_sd"] + 1),
+        "elapsed_over_customer_gap": middle / np.maximum(values["customer_gap_median"], 0.5),
+        "process_hazard": np.log(hazard / (1 - hazard)),
         "width": end - start,
     }
     return features.drop(*KEY, *UNUSED)[rows].with_columns(
-        pl.Series(name, values) for name, values in columns.items()
+        pl.Series(name, column) for name, column in columns.items()
     )

@@ -22,7 +22,7 @@ from training.customers.survival import WITHIN_DAYS
 from training.customers.survival_evaluation import HORIZON, draw, join_outcomes, pinball
 from training.models.next_purchase.baselines import (
     BgNbdCurve,
-    OwnMedianGap,
+    MedianGap,
     PopulationCurve,
     cox,
     lognormal_aft,
@@ -110,7 +110,7 @@ NEXT_PURCHASE = Task(
     model=NextPurchaseModel,
     baselines={
         "kaplan_meier": PopulationCurve,
-        "own_median_gap": OwnMedianGap,
+        "own_median_gap": MedianGap,
         "bg_nbd": BgNbdCurve,
         "cox": cox,
         "weibull_aft": weibull_aft,
@@ -131,6 +131,6 @@ NEXT_PURCHASE = Task(
         "num_leaves": Space(4, 31, integer=True),
         "min_data_in_leaf": Space(50, 1000, log=True, integer=True),
         "feature_fraction": Space(0.2, 0.8),
-        "cuts": Space(4, 14, integer=True),
+        "cutoffs": Space(4, 14, integer=True),
     },
 )

@@ -1,7 +1,6 @@
-"""The range of what customers spend around what is expected, learnt from answers that came true.
+"""80 % prediction interval of spend: expected orders and spend in, 10 % and 90 % quantiles out.
 
-Expected orders, expected spend and what was spent go in; the 10 % and the 90 % quantile come out.
-Value reads it. How far spend strays depends on how many orders are expected: of few, none may come.
+The width depends on the expected orders: of few expected orders, none may be placed.
 """
 
 from dataclasses import dataclass
@@ -12,18 +11,18 @@ import numpy as np
 from features.typing import Floats
 
 LOW, HIGH = 0.1, 0.9
-# Customers alike in expected orders among whom a quantile is looked up.
-BINS, FEWEST_IN_A_BIN = 20, 60
+# Customers are binned by expected orders to estimate quantiles.
+BINS, MIN_PER_BIN = 20, 60
 
 
 @dataclass(frozen=True)
-class MoneyRange:
-    """Quantiles of spend over expected spend, by expected orders.
+class SpendInterval:
+    """Quantiles of spend relative to expected spend, by expected orders.
 
     Attributes
     ----------
     log_orders
-        Mean log of expected orders of each bin, ascending.
+        Mean log of the expected orders of each bin, ascending.
     low, high
         Quantiles of spend over expected spend in each bin.
     """
@@ -34,9 +33,17 @@ class MoneyRange:
 
     @classmethod
     def fit(cls, orders: Floats, spend: Floats, spent: Floats) -> Self:
-        """Read the quantiles off bins of customers with as many expected orders."""
+        """Estimate the quantiles in bins of customers with similar expected orders.
+
+        Parameters
+        ----------
+        orders, spend
+            Expected orders and spend.
+        spent
+            Observed spend.
+        """
         order = np.argsort(orders, kind="stable")
-        bins = int(np.clip(len(order) // FEWEST_IN_A_BIN, 1, BINS))
+        bins = int(np.clip(len(order) // MIN_PER_BIN, 1, BINS))
         parts = [part for part in np.array_split(order, bins) if len(part)]
         ratio = spent / np.maximum(spend, 1e-9)
         logs = np.log(np.maximum(orders, 1e-9))
@@ -46,8 +53,11 @@ class MoneyRange:
             tuple(float(np.quantile(ratio[part], HIGH)) for part in parts),
         )
 
-    def of(self, orders: Floats, spend: Floats) -> tuple[Floats, Floats]:
-        """Return both quantiles, the expectation between them; beyond the bins the last hold."""
+    def quantiles(self, orders: Floats, spend: Floats) -> tuple[Floats, Floats]:
+        """Return both quantiles of spend, with the expected spend between them.
+
+        Between bins, ratios are interpolated; outside them those of the outermost bin hold.
+        """
         logs = np.log(np.maximum(orders, 1e-9))
         low = np.interp(logs, self.log_orders, self.low)
         high = np.interp(logs, self.log_orders, self.high)

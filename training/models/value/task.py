@@ -18,9 +18,10 @@ from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, orders_and_spend, typical_spend
 from training.customers.evaluation import HORIZON, activity, population, slices
 from training.models.value.baselines import LastPeriod, bg_nbd_gamma_gamma, bg_nbd_mean_basket
-from training.models.value.model import ValueModel, check_money
+from training.models.value.model import ValueModel
 from training.models.value.plots import draw
 from training.models.value.publish import erase, publish
+from training.models.value.revenue import check_revenue
 
 METRICS = {
     "mae_over_mean": metrics.wape,
@@ -45,7 +46,7 @@ def options(
     MissingData
         If no purchase by a known customer has revenue.
     """
-    check_money(dataset, as_of or dataset.end)
+    check_revenue(dataset, as_of or dataset.end)
     return HORIZON.options(dataset, grain=grain, horizon_days=horizon_days, as_of=as_of)
 
 

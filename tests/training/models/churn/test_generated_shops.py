@@ -14,8 +14,8 @@ import pytest
 from features.calendar import to_day
 from features.dataset import Dataset
 from training import metrics
-from training.models.churn.baselines import BgNbdSilence, rfm_logistic
-from training.models.churn.ensemble_training import cut_at
+from training.models.churn.baselines import BgNbdChurn, rfm_logistic
+from training.models.churn.ensemble_training import examples_at
 from training.models.churn.model import ChurnModel
 
 FIRST = datetime(2023, 1, 1)
@@ -79,7 +79,7 @@ def by_bg_nbd(customers: int, weeks: int) -> Dataset:
 
 METHODS = {
     "foresell": lambda horizon: ChurnModel(horizon_days=horizon, members=1),
-    "bg_nbd": BgNbdSilence,
+    "bg_nbd": BgNbdChurn,
     "rfm": rfm_logistic,
 }
 
@@ -89,7 +89,7 @@ def evaluate(
 ) -> dict[str, tuple[float, float, float]]:
     """Log loss, AUC and calibration error of active customers, one horizon before the end."""
     as_of = dataset.end - timedelta(days=horizon)
-    features, left = cut_at(dataset, dataset.end, to_day(as_of), horizon)
+    features, left = examples_at(dataset, dataset.end, to_day(as_of), horizon)
     active = (features.get_column("recency") <= 2 * horizon).to_numpy()
     scores = {}
     for name in methods:

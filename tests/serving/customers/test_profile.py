@@ -13,7 +13,7 @@ from serving.customers.schemas import Customer
 
 @pytest.fixture(scope="module")
 def ids(people):
-    return sorted(people["churn"].customers.rows)[:5]
+    return sorted(people["churn"].customers.positions)[:5]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_next_categories_are_the_likeliest_of_the_household(shown, people, i
 
 
 def test_churn_and_next_purchase_agree_at_the_churn_horizon(people):
-    everyone = sorted(people["churn"].customers.rows)
+    everyone = sorted(people["churn"].customers.positions)
     leaving = people["churn"].answer(everyone)
     horizon = leaving[0]["horizon_days"]
     back = people["next-purchase"].answer(everyone, [horizon])

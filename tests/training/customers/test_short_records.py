@@ -49,7 +49,7 @@ def test_the_next_purchase_agrees_with_churn(fitted, journey, inactivity):
 
 
 def test_value_learns_from_as_many_days_as_there_are(fitted, journey):
-    assert fitted["value"].learnt_days_ == 25
+    assert fitted["value"].fitted_days_ == 25
     answers = fitted["value"].predict(journey, AS_OF)
     spent = answers.get_column("value_42")
     assert spent.is_finite().all()

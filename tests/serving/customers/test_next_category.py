@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from serving.customers.next_category import NextCategoryAnswers
+from serving.customers.next_category import NextCategoryReader
 from serving.customers.posted_history import PostedCustomers
 from training.models.next_category.model import NextCategoryModel
 from training.models.next_category.publish import publish
@@ -14,14 +14,14 @@ AS_OF = datetime(2017, 10, 9)
 
 @pytest.fixture(scope="module")
 def model(journey):
-    return NextCategoryModel(rounds=20, periods=20_000, cuts=2).fit(journey, AS_OF)
+    return NextCategoryModel(rounds=20, periods=20_000, cutoffs=2).fit(journey, AS_OF)
 
 
 @pytest.fixture(scope="module")
 def served(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("next-category")
     publish(model, journey, AS_OF, folder)
-    return NextCategoryAnswers.load(folder)
+    return NextCategoryReader.load(folder)
 
 
 def test_served_answers_are_those_of_the_batch(served, model, journey):
@@ -39,7 +39,7 @@ def test_served_answers_are_those_of_the_batch(served, model, journey):
 
 
 def test_any_days_and_quantiles_can_be_asked(served):
-    one = served.answer(["nobody"], served.model.names_[0], [3, 21], [0.25])[0]
+    one = served.answer(["nobody"], served.model.categories_[0], [3, 21], [0.25])[0]
     assert one["basis"] == "population"
     assert 0 < one["p_within_3"] < one["p_within_21"] < 1
     assert "q25" in one
@@ -49,12 +49,12 @@ def test_any_days_and_quantiles_can_be_asked(served):
 @pytest.mark.parametrize(
     ("ask", "field"),
     [
-        ({"who": ["1"], "category": "UNICORNS"}, "category"),
-        ({"who": ["1"], "category": None, "within_days": [0]}, "within_days[0]"),
+        ({"customers": ["1"], "category": "UNICORNS"}, "category"),
+        ({"customers": ["1"], "category": None, "within_days": [0]}, "within_days[0]"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_by_field(served, ask, field):
-    ask = ask | {"category": ask["category"] or served.model.names_[0]}
+    ask = ask | {"category": ask["category"] or served.model.categories_[0]}
     with pytest.raises(InvalidInput) as error:
         served.answer(**ask)
     assert error.value.field == field
@@ -79,7 +79,7 @@ def test_own_orders_are_answered_as_the_id_is(served, journey):
     for name in ("expected_days", "q10", "q50", "q90", "p_within_7", "p_within_90"):
         assert posted[name] == pytest.approx(known[name], abs=1e-5)  # curves are float32
     assert few["p_within_7"] < few["p_within_90"] < 1
-    mine, fewer = served.soonest(who, 3)
-    (known,) = served.soonest([customer], 3)
+    mine, fewer = served.likely_categories(who, 3)
+    (known,) = served.likely_categories([customer], 3)
     assert [one["category"] for one in mine] == [one["category"] for one in known]
     assert fewer == []

@@ -13,13 +13,13 @@ def served(request, people):
 
 
 def test_answers_come_in_the_order_asked_and_as_often(served):
-    one, other = sorted(served.customers.rows)[:2]
+    one, other = sorted(served.customers.positions)[:2]
     asked = [other, one, "nobody", other]
     assert [answer["customer_id"] for answer in served.answer(asked)] == asked
 
 
 def test_one_customer_alone_is_answered_as_among_many(served):
-    many = served.answer(sorted(served.customers.rows)[:50])
+    many = served.answer(sorted(served.customers.positions)[:50])
     for answer in many[::10]:
         assert served.answer([answer["customer_id"]]) == [answer]
 
@@ -34,7 +34,7 @@ def test_what_an_answer_rests_on_follows_the_number_of_visits(served, journey, p
 
 
 def test_ten_thousand_are_answered_in_two_seconds(served):
-    known = sorted(served.customers.rows)
+    known = sorted(served.customers.positions)
     asked = known * (5_000 // len(known) + 1) + [f"unknown {k}" for k in range(5_000)]
     started = time.process_time()
     assert len(served.answer(asked)) >= 10_000

@@ -4,8 +4,8 @@ from datetime import datetime
 import pytest
 
 from features.errors import InvalidInput
-from serving.customers.churn import ChurnAnswers
-from serving.customers.next_purchase import NextPurchaseAnswers
+from serving.customers.churn import ChurnReader
+from serving.customers.next_purchase import NextPurchaseReader
 from training.models.churn.model import ChurnModel
 from training.models.churn.publish import publish
 from training.models.next_purchase.model import NextPurchaseModel
@@ -23,7 +23,7 @@ def model(journey):
 def served(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("churn")
     publish(model, journey, AS_OF, folder)
-    return ChurnAnswers.load(folder)
+    return ChurnReader.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def next_purchase(journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("next-purchase")
     fitted = NextPurchaseModel(rounds=20).fit(journey, AS_OF)
     publish_next_purchase(fitted, journey, AS_OF, folder)
-    return NextPurchaseAnswers.load(folder)
+    return NextPurchaseReader.load(folder)
 
 
 def test_served_answers_are_those_of_the_batch(served, model, journey):
@@ -46,7 +46,7 @@ def test_served_answers_are_those_of_the_batch(served, model, journey):
 def test_an_unknown_customer_is_answered_from_the_population(served, model):
     answer = served.answer(["nobody"])[0]
     assert answer["basis"] == "population"
-    assert answer["churn_probability"] == model.newcomer_rate_
+    assert answer["churn_probability"] == model.new_customer_rate_
     assert "no purchase known" in answer["explanations"][0]
 
 
@@ -58,7 +58,7 @@ def test_another_horizon_is_refused_naming_what_is_allowed(served):
 
 
 def test_another_horizon_is_answered_from_the_days_to_the_next_purchase(served, next_purchase):
-    asked = [*sorted(served.customers.rows)[:5], "nobody"]
+    asked = [*sorted(served.customers.positions)[:5], "nobody"]
     own = served.answer(asked, 28, next_purchase)
     other = served.answer(asked, 40, next_purchase)
     chances = next_purchase.answer(asked, [40])
@@ -71,7 +71,7 @@ def test_another_horizon_is_answered_from_the_days_to_the_next_purchase(served, 
 
 
 def test_a_horizon_beyond_the_follow_up_is_extrapolated_and_says_so(served, next_purchase):
-    asked = [*sorted(served.customers.rows)[:5], "nobody"]
+    asked = [*sorted(served.customers.positions)[:5], "nobody"]
     inside = served.answer(asked, 56, next_purchase)
     for near, far in zip(inside, served.answer(asked, 120, next_purchase), strict=True):
         assert far["answered_by"] == "next-purchase, extrapolated"
@@ -79,7 +79,7 @@ def test_a_horizon_beyond_the_follow_up_is_extrapolated_and_says_so(served, next
 
 
 def test_one_customer_takes_a_few_milliseconds(served):
-    customer = next(iter(served.customers.rows))
+    customer = next(iter(served.customers.positions))
     served.answer([customer])
     started = time.process_time()
     for _ in range(50):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from features.errors import InvalidInput
-from serving.customers.next_purchase import NextPurchaseAnswers
+from serving.customers.next_purchase import NextPurchaseReader
 from training.models.next_purchase.model import NextPurchaseModel
 from training.models.next_purchase.publish import publish
 
@@ -21,7 +21,7 @@ def model(journey):
 def served(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("next-purchase")
     publish(model, journey, AS_OF, folder)
-    return NextPurchaseAnswers.load(folder)
+    return NextPurchaseReader.load(folder)
 
 
 def test_served_answers_are_those_of_the_batch(served, model, journey):
@@ -34,7 +34,7 @@ def test_served_answers_are_those_of_the_batch(served, model, journey):
 
 
 def test_the_chance_is_answered_for_every_number_of_days_asked_and_only_grows(served):
-    customer = sorted(served.customers.rows)[0]
+    customer = sorted(served.customers.positions)[0]
     answer = served.answer([customer], list(range(1, 57)))[0]
     chances = [answer[f"p_within_{days}"] for days in range(1, 57)]
     assert chances == sorted(chances)
@@ -44,11 +44,11 @@ def test_the_chance_is_answered_for_every_number_of_days_asked_and_only_grows(se
 def test_an_unknown_customer_is_answered_from_the_population(served, model):
     answer = served.answer(["nobody"], [14])[0]
     assert answer["basis"] == "population"
-    assert answer["p_within_14"] == model.newcomer_curve_[13]
+    assert answer["p_within_14"] == model.new_customer_curve_[13]
 
 
 def test_any_quantile_is_read_off_the_same_distribution(served):
-    customer = sorted(served.customers.rows)[0]
+    customer = sorted(served.customers.positions)[0]
     levels = [0.05, 0.1, 0.333, 0.5, 0.9, 0.99]
     answer = served.answer([customer], [7], quantiles=levels)[0]
     days = [answer[name] for name in ("q5", "q10", "q33.3", "q50", "q90", "q99")]
@@ -58,13 +58,13 @@ def test_any_quantile_is_read_off_the_same_distribution(served):
 
 
 def test_explanations_state_the_purchase_cadence(served):
-    answers = served.answer(sorted(served.customers.rows))
+    answers = served.answer(sorted(served.customers.positions))
     sentences = [sentence for answer in answers for sentence in answer["explanations"]]
     assert any(text.startswith("usually every ") and ", now " in text for text in sentences)
 
 
 def test_ten_thousand_are_answered_in_two_seconds(served):
-    known = sorted(served.customers.rows)
+    known = sorted(served.customers.positions)
     asked = known * (5_000 // len(known) + 1) + [f"unknown {k}" for k in range(5_000)]
     started = time.process_time()
     assert len(served.answer(asked, [3, 10], quantiles=[0.25, 0.75])) >= 10_000
@@ -72,7 +72,7 @@ def test_ten_thousand_are_answered_in_two_seconds(served):
 
 
 def test_beyond_the_follow_up_the_process_goes_on_and_the_answer_says_so(served):
-    asked = [*sorted(served.customers.rows)[:40], "nobody"]
+    asked = [*sorted(served.customers.positions)[:40], "nobody"]
     days = [30, 56, 57, 90, 365, 3650]
     for answer in served.answer(asked, days):
         chances = [answer[f"p_within_{one}"] for one in days]
@@ -82,7 +82,8 @@ def test_beyond_the_follow_up_the_process_goes_on_and_the_answer_says_so(served)
         assert answer["extrapolated"] == [f"p_within_{one}" for one in days[2:]]
     assert served.answer(asked, [56])[0]["extrapolated"] == []
     np.testing.assert_allclose(
-        served.chance(asked, 90), [one["p_within_90"] for one in served.answer(asked, [90])]
+        served.probability_within(asked, 90),
+        [one["p_within_90"] for one in served.answer(asked, [90])],
     )
 
 
@@ -94,7 +95,7 @@ def test_days_that_are_none_are_refused_naming_what_is_allowed(served, days):
 
 
 def test_one_customer_takes_a_few_milliseconds(served):
-    customer = next(iter(served.customers.rows))
+    customer = next(iter(served.customers.positions))
     served.answer([customer])
     started = time.process_time()
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""The language of audiences: what it says, and how it names what it does not understand."""
+"""The language of audiences: what it says, and how it names what it does not parse."""
 
 from datetime import date
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InvalidInput
-from serving.audience.condition import understand
+from serving.audience.condition import parse
 
 TABLE = pl.DataFrame(
     {
@@ -23,7 +23,7 @@ TABLE = pl.DataFrame(
 
 
 def who(where):
-    found = TABLE.filter(understand(where, TABLE.schema).expression)
+    found = TABLE.filter(parse(where, TABLE.schema).expression)
     return "".join(found.get_column("customer_id"))
 
 
@@ -86,12 +86,12 @@ def test_a_condition_holds_for_whom_it_says(where, expected):
 )
 def test_what_is_not_understood_is_named_with_its_place(where, said):
     with pytest.raises(InvalidInput, match=said) as error:
-        understand(where, TABLE.schema)
+        parse(where, TABLE.schema)
     assert error.value.field == "where"
 
 
 def test_the_fields_that_are_read_are_known():
-    condition = understand("p > 1 or (stage = 'p' and visits in (1, 2))", TABLE.schema)
+    condition = parse("p > 1 or (stage = 'p' and visits in (1, 2))", TABLE.schema)
     assert condition.fields == {"p", "stage", "visits"}
 
 
@@ -99,7 +99,7 @@ def test_the_fields_that_are_read_are_known():
 @given(st.text(alphabet="pvist ()<>=!'0.9,andornotinull;-", max_size=40))
 def test_any_text_is_a_condition_or_a_clear_refusal(where):
     try:
-        condition = understand(where, TABLE.schema)
+        condition = parse(where, TABLE.schema)
     except InvalidInput as refused:
         said = refused.message
     else:

@@ -3,7 +3,7 @@ from datetime import datetime
 import pytest
 
 from features.errors import InvalidInput
-from serving.customers.value import ValueAnswers
+from serving.customers.value import ValueReader
 from training.models.value.model import ValueModel
 from training.models.value.publish import publish
 
@@ -19,7 +19,7 @@ def model(journey):
 def served(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("value")
     publish(model, journey, AS_OF, folder)
-    return ValueAnswers.load(folder)
+    return ValueReader.load(folder)
 
 
 def test_served_answers_are_those_of_the_batch(served, model, journey):
@@ -39,7 +39,7 @@ def test_other_days_ahead_are_answered_as_the_batch_answers_them(served, model, 
 
 
 def test_more_days_bring_no_less(served):
-    for answer in served.answer(sorted(served.customers.rows)[:20], [10, 60, 200]):
+    for answer in served.answer(sorted(served.customers.positions)[:20], [10, 60, 200]):
         assert answer["value_10"] <= answer["value_60"] <= answer["value_200"]
         assert answer["value_60_q10"] <= answer["value_60_q90"]
 
@@ -53,7 +53,7 @@ def test_an_unknown_customer_is_answered_as_a_new_one_and_is_told_so(served):
 
 
 def test_other_days_are_answered_in_the_order_asked(served):
-    one, other = sorted(served.customers.rows)[:2]
+    one, other = sorted(served.customers.positions)[:2]
     asked = [other, one, "nobody", other]
     assert [answer["customer_id"] for answer in served.answer(asked, [5])] == asked
 

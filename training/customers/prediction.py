@@ -1,0 +1,56 @@
+"""Batch predictions of customer models: known customers from their features, others as new ones.
+
+Features and requested ids go in; one row of predictions per requested id, and what each prediction
+is based on, come out.
+"""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from features.customers.segments import FEW_VISITS
+
+
+def predict_customers(
+    features: pl.DataFrame,
+    ids: pl.DataFrame | None,
+    predict_known: Callable[[pl.DataFrame], pl.DataFrame],
+    predict_new: Callable[[pl.Series], pl.DataFrame],
+) -> pl.DataFrame:
+    """Predict for `ids` in their order, by default for every customer of `features`.
+
+    Parameters
+    ----------
+    features
+        One row a customer with a purchase.
+    ids
+        The requested customers, in the column `customer_id`.
+    predict_known
+        Predicts from rows of `features`.
+    predict_new
+        Predicts for the ids of customers without a purchase.
+    """
+    if ids is None:
+        return predict_known(features)
+    requested = ids.select("customer_id")
+    known = predict_known(features.join(requested.unique(), on="customer_id", how="semi"))
+    new = requested.join(known, on="customer_id", how="anti").unique(maintain_order=True)
+    rows = pl.concat([known, predict_new(new.get_column("customer_id"))])
+    return requested.join(rows, on="customer_id", how="left", maintain_order="left")
+
+
+def basis(features: pl.DataFrame) -> pl.Series:
+    """Return what each customer's prediction is based on, by the number of visits.
+
+    `history` from three visits on, `few_purchases` with two. With one visit there is no gap between
+    visits, so the prediction reflects customers of the same tenure: `population`.
+    """
+    visits = pl.col("visits")
+    return features.select(
+        pl.when(visits >= FEW_VISITS)
+        .then(pl.lit("history"))
+        .when(visits >= FEW_VISITS - 1)
+        .then(pl.lit("few_purchases"))
+        .otherwise(pl.lit("population"))
+        .alias("basis")
+    ).to_series()
