@@ -1,8 +1,8 @@
 """From how many customers on trees are worth growing: churn by the size of a shop.
 
-Random parts of the bundled households are taken for whole shops. The stack of churn with trees,
+Random parts of the bundled households are taken for whole shops. The churn ensemble with trees,
 the same without (logit and MBG/NBD), and BG/NBD are fitted to each at rolling origins; the smallest
-shop from which on trees are not behind is where `EnsembleOptions.min_examples` belongs.
+shop from which on trees are not worse is where `EnsembleOptions.min_examples` belongs.
 
 Run: python benchmarks/customers_size.py
 """
@@ -61,7 +61,7 @@ def main() -> None:
         command="python benchmarks/customers_size.py",
         packages=("lightgbm",),
         note=f"Log loss of churn on active customers, {HORIZON_DAYS} days, up to {SHOPS} random "
-        f"shops of each size at {ORIGINS} origins. Examples are customers at cuts.",
+        f"shops of each size at {ORIGINS} origins. Examples are customers at cutoffs.",
     )
 
 
@@ -71,22 +71,22 @@ def _judge(shop: Dataset, end: datetime, found: dict[str, list[float]]) -> int:
     features, label = examples_at(shop, shop.end, to_day(end), HORIZON_DAYS)
     active = (features.get_column("recency") <= 2 * HORIZON_DAYS).to_numpy()
     process = BgNbd.fit(*purchase_history(features))
-    chances = {"BG/NBD": process.inactivity(*purchase_history(features), HORIZON_DAYS)}
+    probabilities = {"BG/NBD": process.inactivity(*purchase_history(features), HORIZON_DAYS)}
     count = 0
     for name, fewest in (("without trees", NEVER), ("with trees", 0)):
-        boosting = replace(EnsembleOptions(), min_examples=fewest, min_per_class=min(fewest, 1))
-        stack, cuts = train_ensemble(
+        options = replace(EnsembleOptions(), min_examples=fewest, min_per_class=min(fewest, 1))
+        ensemble, cutoffs = train_ensemble(
             shop,
             end,
             HORIZON_DAYS,
-            boosting,
+            options,
             cutoffs=model.cutoffs,
             step_days=model.cutoff_step_days,
         )
-        chances[name] = stack.chance(features)
-        count = sum(cut.features.height for cut in cuts)
-    for name, chance in chances.items():
-        found.setdefault(name, []).append(metrics.log_loss(label[active], chance[active]))
+        probabilities[name] = ensemble.probability(features)
+        count = sum(cutoff.features.height for cutoff in cutoffs)
+    for name, probability in probabilities.items():
+        found.setdefault(name, []).append(metrics.log_loss(label[active], probability[active]))
     return count
 
 

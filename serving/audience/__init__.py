@@ -1,1 +1,1 @@
-"""."""
+"""Audiences: the customers that satisfy a condition on published predictions."""

@@ -1,1 +1,1 @@
-"""."""
+"""Answers about customers: churn, next purchase, value and profiles, from published models."""

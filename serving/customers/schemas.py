@@ -1,4 +1,4 @@
-"""Who is leaving, and when customers buy again."""
+"""Requests and answers of the customer routes: churn, next purchase, value and the profile."""
 
 import datetime as dt
 from typing import Annotated
@@ -13,42 +13,42 @@ Instant = Annotated[
     str, Field(max_length=40, description="ISO date or datetime, the retailer's local time")
 ]
 
-# What the import takes of units, and ten times what it takes of money a unit: no line of a shop
-# holds more, and the sum of as many lines as a body has room for is still a whole number.
-MOST_UNITS, MOST_MONEY = 1e6, 1e10
+# The limit of units in the import, and ten times its limit of money a unit. Sums over as many lines
+# as fit into a request body are still exact.
+MAX_UNITS, MAX_MONEY = 1e6, 1e10
 
 
 class PostedOrder(BaseModel):
-    """One order line of a posted history; what is not said is taken as not known."""
+    """One order line of a posted history; a missing field is unknown."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     ts: Instant
     revenue: float | None = Field(
         None,
-        ge=-MOST_MONEY,
-        le=MOST_MONEY,
+        ge=-MAX_MONEY,
+        le=MAX_MONEY,
         allow_inf_nan=False,
-        description="paid for the line; needed where the records have it",
+        description="paid for the line; required if the records have revenue",
     )
     order_id: Text | None = None
     product_id: Text | None = None
-    category: Text | None = Field(None, description="counts where the product is not known")
+    category: Text | None = Field(None, description="used if the product is unknown")
     location_id: Text | None = None
     channel: Text | None = None
     quantity: float | None = Field(
         None,
-        ge=-MOST_UNITS,
-        le=MOST_UNITS,
+        ge=-MAX_UNITS,
+        le=MAX_UNITS,
         allow_inf_nan=False,
         description="units, by default one; below 0 the line is a return",
     )
-    discount: float | None = Field(None, ge=0, le=MOST_MONEY, allow_inf_nan=False)
+    discount: float | None = Field(None, ge=0, le=MAX_MONEY, allow_inf_nan=False)
     kind: Annotated[str, Field(pattern="^(sale|return)$")] = "sale"
 
 
 class PostedTouchpoint(BaseModel):
-    """Something that was sent to, or done by, a customer of a posted history."""
+    """Something sent to, or done by, a customer of a posted history."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -58,27 +58,27 @@ class PostedTouchpoint(BaseModel):
 
 
 class History(BaseModel):
-    """A customer by their own orders, known to the records or not."""
+    """A customer by posted orders, whether the records know the customer or not."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    customer_id: Id | None = Field(None, description="only repeated in the answer")
+    customer_id: Id | None = Field(None, description="repeated in the answer")
     orders: Annotated[list[PostedOrder], FailFast()]
     touchpoints: Annotated[list[PostedTouchpoint], FailFast()] = []
     attributes: dict[Text, Text | float | bool] = Field(
-        {}, max_length=100, description="columns of the records' table `customers`, as far as known"
+        {}, max_length=100, description="known columns of the records' table `customers`"
     )
 
 
-def histories_until(given: str) -> FieldInfo:
-    """Describe posted histories where the field `given` says up to when they go."""
-    found: FieldInfo = Field(
+def histories_until(as_of_field: str) -> FieldInfo:
+    """Describe posted histories of a request whose field `as_of_field` sets their end."""
+    field: FieldInfo = Field(
         min_length=1,
         max_length=MOST_IDS,
-        description="instead of ids: orders of customers whom the records need not know, answered "
-        f"as the model answers for its own; `{given}` may then be any later instant",
+        description="instead of ids: orders of customers, scored as the model scores known ones; "
+        f"`{as_of_field}` may then be any later instant",
     )
-    return found
+    return field
 
 
 # Fail fast: see `CustomerIds`.
@@ -87,14 +87,14 @@ Histories = Annotated[AnyHistories, histories_until("as_of")]
 
 
 class CustomersRequest(Request):
-    """Who is asked about: customers by their ids, or by their own orders."""
+    """Customers, by ids or by posted orders."""
 
     customer_ids: CustomerIds = []
     histories: Histories = []
 
 
 class ChurnRequest(CustomersRequest):
-    """Who will not buy within the horizon."""
+    """Request for the probability of no purchase within a horizon."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -109,13 +109,13 @@ class ChurnRequest(CustomersRequest):
         None,
         ge=1,
         le=3650,
-        description="length of the target window; by default the model's. Another is answered "
+        description="length of the target window; by default the model's. Others are answered "
         "from the distribution of days to the next purchase",
     )
 
 
 class NextPurchaseRequest(CustomersRequest):
-    """When a customer buys again."""
+    """Request for the days until a customer buys again."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"customer_ids": ["1"], "within_days": [7, 14, 30]}]}
@@ -126,18 +126,18 @@ class NextPurchaseRequest(CustomersRequest):
         Field(
             min_length=1,
             max_length=20,
-            description="for each of these, the probability to buy before it has passed",
+            description="for each, the probability of a purchase within so many days",
         ),
     ] = [7, 14, 30]
     quantiles: Annotated[
         list[Annotated[float, Field(gt=0, lt=1)]],
         Field(min_length=1, max_length=20, description="levels of the distribution of days"),
     ] = [0.1, 0.5, 0.9]
-    category: Id | None = Field(None, description="ask about one category; by default about any")
+    category: Id | None = Field(None, description="a category; by default purchases of anything")
 
 
 class ValueRequest(CustomersRequest):
-    """What customers will order and spend."""
+    """Request for the orders and spend of customers."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"customer_ids": ["1"], "horizons_days": [30, 90, 365]}]}
@@ -147,44 +147,44 @@ class ValueRequest(CustomersRequest):
         list[Annotated[int, Field(ge=1, le=3650)]],
         Field(
             max_length=20,
-            description="days ahead, any number of them; by default those that are published",
+            description="days ahead; by default the published ones",
         ),
     ] = []
 
 
 class ChurnFacts(BaseModel):
-    """Whether a customer leaves."""
+    """The churn probability of a customer."""
 
     churn_probability: Probability = Field(description="of no purchase within `horizon_days`")
     horizon_days: int
     segment: str
-    explanations: list[str] = Field(description="what weighed most, the heaviest first")
+    explanations: list[str] = Field(description="strongest first")
     contributions: list[float] = Field(
-        description="of each reason, in log-odds of churn: what is above 0 speaks for leaving"
+        description="of each explanation, in log-odds of churn: positive values increase churn"
     )
     answered_by: str = Field(
         "churn",
-        description="`next-purchase` where the horizon is not the churn model's own; "
-        "`next-purchase, extrapolated` where it is beyond that model's follow-up, too",
+        description="`next-purchase` if the horizon is not that of the churn model; "
+        "`next-purchase, extrapolated` if it is also beyond the follow-up of that model",
     )
 
 
-class Standing(BaseModel):
-    """Where a customer stands, by rules and not by a model."""
+class Segments(BaseModel):
+    """Segments of a customer, by rules rather than by a model."""
 
     stage: str = Field(description="new, growing, loyal, slipping, lapsed or won back")
-    rfm_segment: str | None = Field(description="such as `champion`; none without a purchase")
+    rfm_segment: str | None = Field(description="such as `champion`; null without a purchase")
     rfm_score: int | None = Field(description="recency, frequency and money, 111 to 555")
 
 
-class Churn(Result, ChurnFacts, Standing):
-    """Whether one customer leaves."""
+class Churn(Result, ChurnFacts, Segments):
+    """The churn answer for one customer."""
 
-    customer_id: str = Field(description="as asked; of a history without one, its place")
+    customer_id: str = Field(description="as requested; the position of a history without one")
 
 
 class NextPurchaseFacts(BaseModel):
-    """When a customer buys again.
+    """The distribution of the days until a customer buys again.
 
     One field `p_within_<days>` for each of `within_days`, one such as `q25` for each quantile.
     """
@@ -196,29 +196,28 @@ class NextPurchaseFacts(BaseModel):
     q10: Days
     q50: Days
     q90: Days
-    explanations: list[str] = Field(description="what weighed most, the heaviest first")
+    explanations: list[str] = Field(description="strongest first")
     contributions: list[float] = Field(
-        description="of each reason, in log-odds of buying on a day: above 0 speaks for soon"
+        description="of each explanation, in log-odds of buying on a day: positive means sooner"
     )
     extrapolated: list[str] = Field(
         [],
-        description="the chances beyond the days for which customers are followed: there BG/NBD "
-        "says how it goes on",
+        description="the probabilities beyond the follow-up, extrapolated by BG/NBD",
     )
 
 
 class NextPurchase(Result, NextPurchaseFacts):
-    """When one customer buys again, anything or in one category."""
+    """The next-purchase answer for one customer, of anything or of one category."""
 
     customer_id: str
     category: str | None = None
 
 
 class ValueFacts(BaseModel):
-    """What a customer is worth, in the dataset's currency.
+    """Past and expected spend of a customer, in the dataset's currency.
 
     For each of the days ahead the fields `orders_<days>`, `value_<days>`, `value_<days>_q10` and
-    `value_<days>_q90`; the last two bound an interval of 80 %.
+    `value_<days>_q90`; the last two bound the 80 % interval.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -229,47 +228,49 @@ class ValueFacts(BaseModel):
     average_order_value: float | None
     days_between_orders: float | None
     expected_next_order: dt.date | None
-    explanations: list[str] = Field(description="what weighed most, the heaviest first")
+    explanations: list[str] = Field(description="strongest first")
     contributions: list[float] = Field(
-        description="of each reason, in logs of the spend: above 0 speaks for more"
+        description="of each explanation, in logs of the spend: positive values mean more"
     )
 
 
 class Value(Result, ValueFacts):
-    """What one customer is worth."""
+    """The value answer for one customer."""
 
     customer_id: str
 
 
 class NextCategory(NextPurchaseFacts):
-    """When a customer next buys from one category."""
+    """The next-purchase answer for one category."""
 
     category: str
 
 
 class CustomerRequest(CustomersRequest):
-    """Whose profiles are asked for."""
+    """Request for customer profiles."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["1"]}]})
 
 
-class Customer(Result, Standing):
-    """All that is known and predicted of one customer; null where no model is published."""
+class Customer(Result, Segments):
+    """Profile and predictions of one customer; null where no model is published."""
 
     customer_id: str
-    cluster: str | None = Field(description="the group of those who buy alike, by what leads it")
+    cluster: str | None = Field(
+        description="the cluster of similar customers, named by what distinguishes it"
+    )
     first_purchase: dt.date | None
     last_purchase: dt.date | None
     visits: int
     days_since_purchase: int | None
     usual_gap_days: float | None
-    spend_per_visit: float | None = Field(description="over what a visit typically brings")
-    top_categories: list[str] = Field(description="bought on the most days first")
+    spend_per_visit: float | None = Field(description="relative to the typical spend of a visit")
+    top_categories: list[str] = Field(description="bought on most days first")
     favourite_channel: str | None
     favourite_location: str | None
     churn: ChurnFacts
     next_purchase: NextPurchaseFacts | None
     next_categories: list[NextCategory] = Field(
-        description="likeliest within two weeks first; those with enough history alone"
+        description="most likely within two weeks first, among those with enough history"
     )
     value: ValueFacts | None

@@ -75,17 +75,17 @@ class BrokenReader:
 
 
 @pytest.fixture(scope="session")
-def people_as_of() -> datetime:
-    """The instant that `people` are answered at."""
+def customers_as_of() -> datetime:
+    """The instant of `customer_readers`."""
     return datetime(2017, 11, 6)
 
 
 @pytest.fixture(scope="session")
-def people(
-    journey: Dataset, people_as_of: datetime, tmp_path_factory: pytest.TempPathFactory
+def customer_readers(
+    journey: Dataset, customers_as_of: datetime, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    """What answers about customers, by task, from small models of the small data set."""
-    found = {}
+    """Readers of small customer models of the small data set, by folder."""
+    readers = {}
     models = (
         ChurnModel(rounds=40),
         NextPurchaseModel(rounds=40),
@@ -94,13 +94,13 @@ def people(
     )
     for model in models:
         task, folder = TASKS[model.name], tmp_path_factory.mktemp(model.name)
-        task.publish(model.fit(journey, people_as_of), journey, people_as_of, folder)
-        found[model.name] = SERVED[model.name](folder)
+        task.publish(model.fit(journey, customers_as_of), journey, customers_as_of, folder)
+        readers[model.name] = SERVED[model.name](folder)
         for name, companion in task.companions.items():
             folder = tmp_path_factory.mktemp(name)
-            companion.publish(journey, people_as_of, folder)
-            found[name] = SERVED[name](folder)
-    return found
+            companion.publish(journey, customers_as_of, folder)
+            readers[name] = SERVED[name](folder)
+    return readers
 
 
 READERS = {"recommender": ListReader, "demand": SeriesReader, "churn": BrokenReader}

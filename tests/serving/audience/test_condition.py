@@ -1,4 +1,4 @@
-"""The language of audiences: what it says, and how it names what it does not parse."""
+"""Audience conditions: which rows satisfy them, and how errors name the position."""
 
 from datetime import date
 
@@ -22,9 +22,9 @@ TABLE = pl.DataFrame(
 )
 
 
-def who(where):
-    found = TABLE.filter(parse(where, TABLE.schema).expression)
-    return "".join(found.get_column("customer_id"))
+def matching(where):
+    rows = TABLE.filter(parse(where, TABLE.schema).expression)
+    return "".join(rows.get_column("customer_id"))
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def who(where):
         ("last in ('2017-01-01', '2017-12-01')", "ac"),
     ],
 )
-def test_a_condition_holds_for_whom_it_says(where, expected):
-    assert who(where) == expected
+def test_a_condition_selects_the_expected_rows(where, expected):
+    assert matching(where) == expected
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("where", "message"),
     [
         ("chrun > 0.4", "no field 'chrun'.*there is customer_id, p, visits, stage, last, top"),
         ("p > 0.4 and", "expected a field at character 12, found its end"),
@@ -84,24 +84,24 @@ def test_a_condition_holds_for_whom_it_says(where, expected):
         ("p > 1 or " * 400 + "p > 1", "2,000 are read at most"),
     ],
 )
-def test_what_is_not_understood_is_named_with_its_place(where, said):
-    with pytest.raises(InvalidInput, match=said) as error:
+def test_syntax_errors_name_cause_and_position(where, message):
+    with pytest.raises(InvalidInput, match=message) as error:
         parse(where, TABLE.schema)
     assert error.value.field == "where"
 
 
-def test_the_fields_that_are_read_are_known():
+def test_a_condition_lists_its_fields():
     condition = parse("p > 1 or (stage = 'p' and visits in (1, 2))", TABLE.schema)
     assert condition.fields == {"p", "stage", "visits"}
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="pvist ()<>=!'0.9,andornotinull;-", max_size=40))
-def test_any_text_is_a_condition_or_a_clear_refusal(where):
+def test_any_text_is_parsed_or_refused(where):
     try:
         condition = parse(where, TABLE.schema)
     except InvalidInput as refused:
-        said = refused.message
+        message = refused.message
     else:
-        said = f"where: {TABLE.filter(condition.expression).height} of 4"
-    assert said.startswith("where")
+        message = f"where: {TABLE.filter(condition.expression).height} of 4"
+    assert message.startswith("where")

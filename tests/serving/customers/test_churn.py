@@ -34,7 +34,7 @@ def next_purchase(journey, tmp_path_factory):
     return NextPurchaseReader.load(folder)
 
 
-def test_served_answers_are_those_of_the_batch(served, model, journey):
+def test_served_answers_equal_batch_predictions(served, model, journey):
     batch = {row["customer_id"]: row for row in model.predict(journey, AS_OF).to_dicts()}
     for answer in served.answer(list(batch)):
         expected = batch[answer["customer_id"]]
@@ -43,37 +43,37 @@ def test_served_answers_are_those_of_the_batch(served, model, journey):
         assert {name: answer[name] for name in expected} == expected
 
 
-def test_an_unknown_customer_is_answered_from_the_population(served, model):
+def test_an_unknown_customer_gets_the_rate_of_new_customers(served, model):
     answer = served.answer(["nobody"])[0]
     assert answer["basis"] == "population"
     assert answer["churn_probability"] == model.new_customer_rate_
     assert "no purchase known" in answer["explanations"][0]
 
 
-def test_another_horizon_is_refused_naming_what_is_allowed(served):
+def test_another_horizon_without_next_purchase_is_refused_naming_the_horizon(served):
     with pytest.raises(InvalidInput, match="ask for 28") as error:
         served.answer(["1"], 30)
     assert error.value.field == "horizon_days"
     assert served.answer(["nobody"], 28)
 
 
-def test_another_horizon_is_answered_from_the_days_to_the_next_purchase(served, next_purchase):
-    asked = [*sorted(served.customers.positions)[:5], "nobody"]
-    own = served.answer(asked, 28, next_purchase)
-    other = served.answer(asked, 40, next_purchase)
-    chances = next_purchase.answer(asked, [40])
-    for ours, answer, chance in zip(own, other, chances, strict=True):
-        assert ours["answered_by"] == "churn"
+def test_another_horizon_is_answered_from_next_purchase(served, next_purchase):
+    ids = [*sorted(served.customers.positions)[:5], "nobody"]
+    same_horizon = served.answer(ids, 28, next_purchase)
+    other = served.answer(ids, 40, next_purchase)
+    purchases = next_purchase.answer(ids, [40])
+    for own, answer, purchase in zip(same_horizon, other, purchases, strict=True):
+        assert own["answered_by"] == "churn"
         assert answer["answered_by"] == "next-purchase"
         assert answer["horizon_days"] == 40
-        assert answer["churn_probability"] == pytest.approx(1 - chance["p_within_40"])
-        assert answer["stage"] == ours["stage"]
+        assert answer["churn_probability"] == pytest.approx(1 - purchase["p_within_40"])
+        assert answer["stage"] == own["stage"]
 
 
-def test_a_horizon_beyond_the_follow_up_is_extrapolated_and_says_so(served, next_purchase):
-    asked = [*sorted(served.customers.positions)[:5], "nobody"]
-    inside = served.answer(asked, 56, next_purchase)
-    for near, far in zip(inside, served.answer(asked, 120, next_purchase), strict=True):
+def test_a_horizon_beyond_the_follow_up_is_marked_as_extrapolated(served, next_purchase):
+    ids = [*sorted(served.customers.positions)[:5], "nobody"]
+    inside = served.answer(ids, 56, next_purchase)
+    for near, far in zip(inside, served.answer(ids, 120, next_purchase), strict=True):
         assert far["answered_by"] == "next-purchase, extrapolated"
         assert 0 < far["churn_probability"] < near["churn_probability"]
 

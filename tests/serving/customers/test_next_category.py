@@ -24,53 +24,53 @@ def served(model, journey, tmp_path_factory):
     return NextCategoryReader.load(folder)
 
 
-def test_served_answers_are_those_of_the_batch(served, model, journey):
+def test_served_answers_equal_batch_predictions(served, model, journey):
     batch = model.predict(journey, AS_OF)
     category = batch["category"][0]
-    of = batch.filter(batch["category"] == category).head(20)
-    ids = of["customer_id"].to_list()[::-1]
-    found = served.answer(ids, category)
-    assert [one["customer_id"] for one in found] == ids
-    for one, row in zip(found[::-1], of.iter_rows(named=True), strict=True):
-        assert one["expected_days"] == row["expected_days"]
-        assert one["p_within_14"] == pytest.approx(row["p_within_14"], abs=1e-6)
-        assert one["explanations"] == row["explanations"]
-        assert (one["category"], one["basis"]) == (category, "history")
+    rows = batch.filter(batch["category"] == category).head(20)
+    ids = rows["customer_id"].to_list()[::-1]
+    answers = served.answer(ids, category)
+    assert [answer["customer_id"] for answer in answers] == ids
+    for answer, row in zip(answers[::-1], rows.iter_rows(named=True), strict=True):
+        assert answer["expected_days"] == row["expected_days"]
+        assert answer["p_within_14"] == pytest.approx(row["p_within_14"], abs=1e-6)
+        assert answer["explanations"] == row["explanations"]
+        assert (answer["category"], answer["basis"]) == (category, "history")
 
 
-def test_any_days_and_quantiles_can_be_asked(served):
-    one = served.answer(["nobody"], served.model.categories_[0], [3, 21], [0.25])[0]
-    assert one["basis"] == "population"
-    assert 0 < one["p_within_3"] < one["p_within_21"] < 1
-    assert "q25" in one
-    assert "p_within_7" not in one
+def test_any_days_and_quantiles_can_be_requested(served):
+    answer = served.answer(["nobody"], served.model.categories_[0], [3, 21], [0.25])[0]
+    assert answer["basis"] == "population"
+    assert 0 < answer["p_within_3"] < answer["p_within_21"] < 1
+    assert "q25" in answer
+    assert "p_within_7" not in answer
 
 
 @pytest.mark.parametrize(
-    ("ask", "field"),
+    ("request_", "field"),
     [
         ({"customers": ["1"], "category": "UNICORNS"}, "category"),
         ({"customers": ["1"], "category": None, "within_days": [0]}, "within_days[0]"),
     ],
 )
-def test_what_cannot_be_answered_is_refused_by_field(served, ask, field):
-    ask = ask | {"category": ask["category"] or served.model.categories_[0]}
+def test_invalid_requests_are_refused_by_field(served, request_, field):
+    category = request_["category"] or served.model.categories_[0]
     with pytest.raises(InvalidInput) as error:
-        served.answer(**ask)
+        served.answer(**request_ | {"category": category})
     assert error.value.field == field
 
 
-def test_own_orders_are_answered_as_the_id_is(served, journey):
+def test_posted_orders_are_answered_as_the_id_is(served, journey):
     batch = served.answers.to_dicts()[0]
     customer, category = batch["customer_id"], batch["category"]
     orders = journey.known("orders", AS_OF).collect().to_polars()
-    mine = orders.filter(pl.col("customer_id") == customer).with_columns(
+    lines = orders.filter(pl.col("customer_id") == customer).with_columns(
         pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S")
     )
-    rows = mine.select("ts", "revenue", "product_id", "quantity", "kind").to_dicts()
-    who = PostedCustomers.read([{"orders": rows}, {"orders": rows[:1]}], AS_OF)
+    rows = lines.select("ts", "revenue", "product_id", "quantity", "kind").to_dicts()
+    customers = PostedCustomers.read([{"orders": rows}, {"orders": rows[:1]}], AS_OF)
     days = [7, 90]
-    posted, few = served.answer(who, category, days)
+    posted, few = served.answer(customers, category, days)
     (known,) = served.answer([customer], category, days)
     assert posted["basis"] == "history"
     assert few["basis"] == "population"
@@ -79,7 +79,9 @@ def test_own_orders_are_answered_as_the_id_is(served, journey):
     for name in ("expected_days", "q10", "q50", "q90", "p_within_7", "p_within_90"):
         assert posted[name] == pytest.approx(known[name], abs=1e-5)  # curves are float32
     assert few["p_within_7"] < few["p_within_90"] < 1
-    mine, fewer = served.likely_categories(who, 3)
-    (known,) = served.likely_categories([customer], 3)
-    assert [one["category"] for one in mine] == [one["category"] for one in known]
-    assert fewer == []
+    posted_categories, none = served.likely_categories(customers, 3)
+    (known_categories,) = served.likely_categories([customer], 3)
+    assert [row["category"] for row in posted_categories] == [
+        row["category"] for row in known_categories
+    ]
+    assert none == []

@@ -1,4 +1,4 @@
-"""A customer's profile is what each model says, side by side, of known and posted customers."""
+"""Profiles of known and posted customers combine the answers of every model."""
 
 from datetime import date
 from statistics import mean
@@ -12,69 +12,70 @@ from serving.customers.schemas import Customer
 
 
 @pytest.fixture(scope="module")
-def ids(people):
-    return sorted(people["churn"].customers.positions)[:5]
+def ids(customer_readers):
+    return sorted(customer_readers["churn"].customers.positions)[:5]
 
 
 @pytest.fixture(scope="module")
-def shown(people, ids):
-    return profiles(people, [*ids, "nobody", ids[0]])
+def shown(customer_readers, ids):
+    return profiles(customer_readers, [*ids, "nobody", ids[0]])
 
 
-def test_profiles_come_in_the_order_asked_and_as_often(shown, ids):
-    assert [one["customer_id"] for one in shown] == [*ids, "nobody", ids[0]]
+def test_profiles_are_in_request_order_with_repetitions(shown, ids):
+    assert [profile["customer_id"] for profile in shown] == [*ids, "nobody", ids[0]]
     assert shown[0] == shown[-1]
 
 
-def test_every_profile_is_as_the_endpoint_describes_it(shown):
-    for one in shown:
-        Customer.model_validate(one)
+def test_every_profile_has_the_shape_of_the_endpoint(shown):
+    for profile in shown:
+        Customer.model_validate(profile)
 
 
 @pytest.mark.parametrize(
     ("part", "task"),
     [("churn", "churn"), ("next_purchase", "next-purchase"), ("value", "value")],
 )
-def test_each_part_is_what_its_model_answers(shown, people, ids, part, task):
-    for one, answer in zip(shown, people[task].answer(ids), strict=False):
-        for name, value in one[part].items():
+def test_each_part_is_the_answer_of_its_model(shown, customer_readers, ids, part, task):
+    for profile, answer in zip(shown, customer_readers[task].answer(ids), strict=False):
+        for name, value in profile[part].items():
             assert value == answer[name]
 
 
-def test_the_next_categories_are_the_likeliest_of_the_household(shown, people, ids):
-    answers = people["next-category"].answers
-    for one in shown[:5]:
-        mine = answers.filter(pl.col("customer_id") == one["customer_id"])
-        chances = [row["p_within_14"] for row in one["next_categories"]]
-        assert chances == mine["p_within_14"].sort(descending=True).head(5).to_list()
-    assert any(one["next_categories"] for one in shown)
+def test_next_categories_are_the_most_likely_of_the_customer(shown, customer_readers, ids):
+    answers = customer_readers["next-category"].answers
+    for profile in shown[:5]:
+        rows = answers.filter(pl.col("customer_id") == profile["customer_id"])
+        probabilities = [row["p_within_14"] for row in profile["next_categories"]]
+        assert probabilities == rows["p_within_14"].sort(descending=True).head(5).to_list()
+    assert any(profile["next_categories"] for profile in shown)
 
 
-def test_churn_and_next_purchase_agree_at_the_churn_horizon(people):
-    everyone = sorted(people["churn"].customers.positions)
-    leaving = people["churn"].answer(everyone)
-    horizon = leaving[0]["horizon_days"]
-    back = people["next-purchase"].answer(everyone, [horizon])
-    gaps = [
-        one["churn_probability"] - (1 - other[f"p_within_{horizon}"])
-        for one, other in zip(leaving, back, strict=True)
+def test_churn_and_next_purchase_agree_at_the_churn_horizon(customer_readers):
+    everyone = sorted(customer_readers["churn"].customers.positions)
+    churn = customer_readers["churn"].answer(everyone)
+    horizon = churn[0]["horizon_days"]
+    purchases = customer_readers["next-purchase"].answer(everyone, [horizon])
+    differences = [
+        answer["churn_probability"] - (1 - purchase[f"p_within_{horizon}"])
+        for answer, purchase in zip(churn, purchases, strict=True)
     ]
-    assert abs(mean(gaps)) < 0.03
-    assert mean(abs(gap) for gap in gaps) < 0.08
+    assert abs(mean(differences)) < 0.03
+    assert mean(abs(difference) for difference in differences) < 0.08
 
 
-def test_habits_are_those_of_the_records(shown, journey, people_as_of):
-    orders = journey.known("orders", people_as_of).collect().to_polars()
-    for one in shown[:3]:
-        mine = orders.filter(pl.col("customer_id") == one["customer_id"])
-        assert one["first_purchase"] == mine["ts"].min().date()
-        assert one["last_purchase"] == mine["ts"].max().date()
-        assert one["days_since_purchase"] == (date(2017, 11, 6) - one["last_purchase"]).days
-        assert one["visits"] == mine["day"].n_unique()
-        assert 1 <= len(one["top_categories"]) <= 3
+def test_descriptions_are_those_of_the_records(shown, journey, customers_as_of):
+    orders = journey.known("orders", customers_as_of).collect().to_polars()
+    for profile in shown[:3]:
+        lines = orders.filter(pl.col("customer_id") == profile["customer_id"])
+        last = profile["last_purchase"]
+        assert profile["first_purchase"] == lines["ts"].min().date()
+        assert last == lines["ts"].max().date()
+        assert profile["days_since_purchase"] == (date(2017, 11, 6) - last).days
+        assert profile["visits"] == lines["day"].n_unique()
+        assert 1 <= len(profile["top_categories"]) <= 3
 
 
-def test_who_is_not_known_has_an_empty_profile_and_the_populations_answers(shown):
+def test_an_unknown_customer_has_an_empty_profile_and_the_answers_of_a_new_one(shown):
     nobody = shown[-2]
     assert nobody["basis"] == "population"
     assert nobody["stage"] == "new"
@@ -83,30 +84,31 @@ def test_who_is_not_known_has_an_empty_profile_and_the_populations_answers(shown
     assert nobody["churn"]["churn_probability"] > 0
 
 
-def test_a_version_without_value_shows_the_rest(people, ids):
-    (one,) = profiles({name: people[name] for name in ("churn", "profile")}, ids[:1])
-    assert one["value"] is one["next_purchase"] is None
-    assert one["churn"]["explanations"]
+def test_a_version_without_value_shows_the_other_models(customer_readers, ids):
+    (profile,) = profiles({name: customer_readers[name] for name in ("churn", "profile")}, ids[:1])
+    assert profile["value"] is profile["next_purchase"] is None
+    assert profile["churn"]["explanations"]
 
 
-def test_a_posted_customer_has_a_whole_profile(people, people_as_of):
+def test_a_posted_customer_has_a_complete_profile(customer_readers, customers_as_of):
     orders = [
         {"ts": f"2017-10-{day:02}", "revenue": 20.0, "category": category}
         for day, category in ((1, "TEA"), (9, "TEA"), (17, "SOUP"), (25, "TEA"))
     ]
-    one, empty = profiles(
-        people, PostedCustomers.read([{"orders": orders}, {"orders": []}], people_as_of)
+    profile, empty = profiles(
+        customer_readers,
+        PostedCustomers.read([{"orders": orders}, {"orders": []}], customers_as_of),
     )
-    assert one["top_categories"] == ["TEA", "SOUP"]
-    assert one["visits"] == 4
-    assert one["cluster"] in people["profile"].clusters.names
+    assert profile["top_categories"] == ["TEA", "SOUP"]
+    assert profile["visits"] == 4
+    assert profile["cluster"] in customer_readers["profile"].clusters.names
     assert empty["visits"] == 0
-    Customer.model_validate(one)
+    Customer.model_validate(profile)
 
 
-def test_two_posted_under_one_name_keep_their_own_categories(people, people_as_of):
-    """An id is only repeated in the answer: two orders of one person may be asked about at once."""
-    known = people["next-category"].answers.get_column("category").unique().sort()[:2]
+def test_histories_of_equal_ids_keep_their_own_categories(customer_readers, customers_as_of):
+    """The posted id is repeated in the answer and identifies nothing."""
+    known = customer_readers["next-category"].answers.get_column("category").unique().sort()[:2]
     posted = [
         {
             "customer_id": "7",
@@ -117,7 +119,7 @@ def test_two_posted_under_one_name_keep_their_own_categories(people, people_as_o
         }
         for category in known
     ]
-    shown = profiles(people, PostedCustomers.read(posted, people_as_of))
-    assert [[row["category"] for row in one["next_categories"]] for one in shown] == [
+    shown = profiles(customer_readers, PostedCustomers.read(posted, customers_as_of))
+    assert [[row["category"] for row in profile["next_categories"]] for profile in shown] == [
         [category] for category in known
     ]

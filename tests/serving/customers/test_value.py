@@ -22,14 +22,14 @@ def served(model, journey, tmp_path_factory):
     return ValueReader.load(folder)
 
 
-def test_served_answers_are_those_of_the_batch(served, model, journey):
+def test_served_answers_equal_batch_predictions(served, model, journey):
     batch = {row["customer_id"]: row for row in model.predict(journey, AS_OF).to_dicts()}
     for answer in served.answer(list(batch)):
         expected = batch[answer["customer_id"]]
         assert {name: answer[name] for name in expected} == expected
 
 
-def test_other_days_ahead_are_answered_as_the_batch_answers_them(served, model, journey):
+def test_answers_for_other_days_equal_batch_predictions(served, model, journey):
     features = model.features(journey, AS_OF)
     batch = model.predict_from(features, AS_OF, [45]).row(3, named=True)
     answer = served.answer([batch["customer_id"]], [45])[0]
@@ -38,13 +38,13 @@ def test_other_days_ahead_are_answered_as_the_batch_answers_them(served, model, 
     assert "value_30" not in answer
 
 
-def test_more_days_bring_no_less(served):
+def test_value_does_not_decrease_with_days(served):
     for answer in served.answer(sorted(served.customers.positions)[:20], [10, 60, 200]):
         assert answer["value_10"] <= answer["value_60"] <= answer["value_200"]
         assert answer["value_60_q10"] <= answer["value_60_q90"]
 
 
-def test_an_unknown_customer_is_answered_as_a_new_one_and_is_told_so(served):
+def test_an_unknown_customer_is_answered_as_a_new_one_with_an_explanation(served):
     (answer,) = served.answer(["nobody"])
     assert answer["basis"] == "population"
     assert answer["historic_value"] == 0
@@ -52,14 +52,14 @@ def test_an_unknown_customer_is_answered_as_a_new_one_and_is_told_so(served):
     assert "no purchase known" in answer["explanations"][0]
 
 
-def test_other_days_are_answered_in_the_order_asked(served):
-    one, other = sorted(served.customers.positions)[:2]
-    asked = [other, one, "nobody", other]
-    assert [answer["customer_id"] for answer in served.answer(asked, [5])] == asked
+def test_answers_for_other_days_are_in_request_order(served):
+    first, second = sorted(served.customers.positions)[:2]
+    ids = [second, first, "nobody", second]
+    assert [answer["customer_id"] for answer in served.answer(ids, [5])] == ids
 
 
 @pytest.mark.parametrize("days", [0, 3651, 2.5, True])
-def test_days_that_cannot_be_answered_are_named(served, days):
+def test_invalid_days_are_refused_by_position(served, days):
     with pytest.raises(InvalidInput, match="from 1 to 3650") as error:
         served.answer(["1"], [30, days])
     assert error.value.field == "horizons_days[1]"

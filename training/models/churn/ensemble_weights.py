@@ -13,8 +13,8 @@ Weights = tuple[float, float, float]
 # Step of the grid of weights.
 STEP = 0.1
 NEWTON_STEPS = 6
-# Log-likelihood in nats by which learnt members must exceed the process: where customers buy as
-# the process assumes, whatever else is learnt is noise.
+# Log-likelihood in nats by which fitted members must exceed the process: where customers buy as
+# the process assumes, everything else that members fit is noise.
 PRIOR_NATS = 5.0
 # Weights of members that were not compared on held-out examples.
 EQUAL_WEIGHTS: Weights = (1 / 3, 1 / 3, 1 / 3)

@@ -1,1 +1,1 @@
-"""."""
+"""Next purchase: the distribution of the days until a customer buys again."""

@@ -1,1 +1,1 @@
-"""."""
+"""Value: expected orders and spend of customers over days ahead."""

@@ -255,7 +255,7 @@ class ValueModel:
 
     def save(self, folder: Path) -> None:
         """Write options, fitted values and, where there are any, the boosters."""
-        boosters = {name: one for name, one in self._boosters().items() if one is not None}
+        boosters = {name: fitted for name, fitted in self._boosters().items() if fitted is not None}
         fitted = {
             "process": asdict(self.process_),
             "spend": asdict(self.spend_),
