@@ -1,9 +1,9 @@
 """Locks between processes, and scratch folders that do not outlive their process.
 
-A home and the name of a job go in; a context manager holds the lock of the job.
+A home and the name of a job go in; a context manager holds the lock of the job. The system
+releases a lock when its process ends, in whatever way.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,15 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from filelock import FileLock, Timeout
+
 from features.errors import Unavailable
+
+_SCRATCH = "scratch"
 
 
 @contextmanager
 def job_lock(home: Path, name: str) -> Iterator[None]:
     """Exclude other jobs of a name while this one runs.
 
-    The system releases the lock when its process ends, in whatever way. The file has the owner's
-    process id, for the error message alone.
+    The owner's process id is in a file of its own: on Windows a locked file cannot be read. The
+    lock file stays in place, because a process may have opened it already to lock it next.
 
     Raises
     ------
@@ -27,79 +31,72 @@ def job_lock(home: Path, name: str) -> Iterator[None]:
         If a live process holds the lock.
     """
     home.mkdir(parents=True, exist_ok=True)
-    path = home / f"{name}.lock"
-    while True:
-        with path.open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise Unavailable(
-                    f"Another {name} job (process {lock.read() or 'just starting'}) holds "
-                    f"{path}; wait for it to end.",
-                    field="job",
-                ) from None
-            # The former owner may have removed the file after this process opened it.
-            if not _is_same_file(lock.fileno(), path):
-                continue
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def _is_same_file(descriptor: int, path: Path) -> bool:
+    path, owner = home / f"{name}.lock", home / f"{name}.pid"
+    lock = FileLock(path)
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+        lock.acquire(timeout=0)
+    except Timeout:
+        process = owner.read_text() if owner.exists() else ""
+        raise Unavailable(
+            f"Another {name} job (process {process or 'just starting'}) holds {path}; wait for it "
+            "to end.",
+            field="job",
+        ) from None
+    try:
+        owner.write_text(str(os.getpid()))
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
 
 
 @contextmanager
 def scratch_folder(home: Path) -> Iterator[Path]:
     """Create an empty folder for the duration of a context; remove those of killed processes."""
-    parent = home / "scratch"
-    with _scratch_turn(parent):
+    parent = home / _SCRATCH
+    with _scratch_turn(home):
         _remove_abandoned(parent)
         scratch = TemporaryDirectory(dir=parent)
-        held = os.open(scratch.name, os.O_RDONLY)
-        fcntl.flock(held, fcntl.LOCK_EX)
+        path = _lock_file(Path(scratch.name))
+        lock = FileLock(path)
+        lock.acquire(timeout=0)
     try:
         with scratch as name:
             yield Path(name)
     finally:
-        os.close(held)
+        with _scratch_turn(home):
+            lock.release()
+            path.unlink(missing_ok=True)
 
 
 def clean_up_scratch(home: Path) -> None:
     """Remove the scratch folders of killed processes, which may hold records of customers."""
-    parent = home / "scratch"
-    with _scratch_turn(parent):
-        _remove_abandoned(parent)
+    with _scratch_turn(home):
+        _remove_abandoned(home / _SCRATCH)
 
 
 @contextmanager
-def _scratch_turn(parent: Path) -> Iterator[None]:
-    """Let one process at a time create and remove scratch folders."""
-    parent.mkdir(parents=True, exist_ok=True)
-    with (parent / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _scratch_turn(home: Path) -> Iterator[None]:
+    """Let one process at a time create and remove scratch folders and their lock files."""
+    (home / _SCRATCH).mkdir(parents=True, exist_ok=True)
+    with FileLock(home / f"{_SCRATCH}.lock"):
         yield
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove scratch folders without a live owner."""
-    for folder in parent.glob("*/"):
-        held = os.open(folder, os.O_RDONLY)
+    """Remove scratch folders without a live owner, and their lock files."""
+    folders = {path for path in parent.iterdir() if path.is_dir()}
+    folders |= {path.with_suffix("") for path in parent.glob("*.lock")}
+    for folder in folders:
+        path = _lock_file(folder)
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            with FileLock(path).acquire(timeout=0):
+                if folder.exists():
+                    shutil.rmtree(folder)
+        except Timeout:
             continue
-        else:
-            shutil.rmtree(folder)
-        finally:
-            os.close(held)
+        path.unlink(missing_ok=True)
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")

@@ -73,7 +73,7 @@ def test_the_champion_is_served(nights):
 
 def test_the_job_leaves_no_lock(nights):
     home, _, _ = nights
-    assert not list(home.glob("*.lock"))
+    assert not list(home.glob("*.pid"))
 
 
 def test_a_damaged_served_version_is_published_again(nights):
