@@ -5,15 +5,17 @@ figures come out.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from training import metrics
-from training.customers import survival_plots
 from training.customers.horizon import CustomerHorizon
 from training.customers.survival import CUTOFF_STEP_DAYS, QUANTILES, WITHIN_DAYS, quantile_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Quantile levels by their columns.
 LEVELS = {quantile_name(level): level for level in QUANTILES}
@@ -87,8 +89,10 @@ def pinball(outcomes: pl.DataFrame) -> float:
     return float(np.mean(losses))
 
 
-def draw(outcomes: pl.DataFrame, horizon_days: int) -> dict[str, Figure]:
+def draw(outcomes: pl.DataFrame, horizon_days: int) -> "dict[str, Figure]":
     """Draw survival curves and the calibration of quantiles from joined outcomes."""
+    from training.customers import survival_plots  # matplotlib is slow to import
+
     return survival_plots.draw(
         outcomes.get_column("days").to_numpy(),
         horizon_days,

@@ -6,10 +6,9 @@ customers, who bought within the last two horizons.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from features.calendar import to_day
 from features.dataset import Dataset
@@ -21,8 +20,10 @@ from training.customers.evaluation import HORIZON, activity, population, slices
 from training.customers.segment_counts import segment_counts
 from training.models.churn.baselines import BgNbdChurn, lightgbm_rfm, recency_only, rfm_logistic
 from training.models.churn.model import ChurnModel
-from training.models.churn.plots import draw
 from training.models.churn.publish import erase, publish
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 METRICS = {
     "log_loss": metrics.log_loss,
@@ -90,8 +91,10 @@ def _measure(name: str, part: pl.DataFrame, chosen: Iterable[str]) -> list[Score
 
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
-) -> dict[str, Figure]:
+) -> "dict[str, Figure]":
     """Draw calibration and lift of active customers."""
+    from training.models.churn.plots import draw  # matplotlib is slow to import
+
     joined = outcomes(dataset, as_of, options, predictions)
     active = joined.filter(pl.col("activity") == "active")
     if active.is_empty():

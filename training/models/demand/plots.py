@@ -17,7 +17,7 @@ _EXAMPLES = 6
 _PAST_PERIODS = 26
 
 
-def plots(
+def draw(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> dict[str, Figure]:
     """Draw example series, and mean outcome against mean forecast by decile of forecast."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -18,8 +18,10 @@ from training.contract import Score, Space, Task
 from training.models.demand.baselines import BASELINES
 from training.models.demand.grain_choice import needed_days, options, reason
 from training.models.demand.model import DemandModel
-from training.models.demand.plots import plots
 from training.models.demand.publish import publish
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_SERIES = 2_500
 # Days before the instant over which RMSSE measures the scale of a series.
@@ -111,6 +113,15 @@ def _slice_scores(
         scores.append(Score(name, "wape", metrics.wape(truth[rows], mean[rows]), n))
         scores.append(Score(name, "bias", metrics.bias(truth[rows], mean[rows]), n))
     return scores
+
+
+def plots(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> "dict[str, Figure]":
+    """Draw example series, and mean outcome against mean forecast by decile of forecast."""
+    from training.models.demand.plots import draw  # matplotlib is slow to import
+
+    return draw(dataset, as_of, options, predictions)
 
 
 DEMAND = Task(

@@ -6,23 +6,24 @@ customers who bought within the last two horizons. Days count as in the next-pur
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from features.calendar import to_day
 from features.customers.by_category import KEY
 from features.dataset import Dataset
 from training import metrics
 from training.contract import Score, Space, Task
-from training.customers.calibration_plot import draw_calibration
 from training.customers.survival_evaluation import HORIZON, draw, join_outcomes, pinball
 from training.models.next_category.baselines import CategoryCurve, ModifiedBgNbdCurve
 from training.models.next_category.cutoffs import days_to_next_pair, leading_categories, pairs
 from training.models.next_category.model import NextCategoryModel
 from training.models.next_category.publish import erase, publish
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Days of the probability that is evaluated.
 SOON_DAYS = 14
@@ -83,8 +84,10 @@ def measure(joined: pl.DataFrame) -> dict[str, float]:
 
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
-) -> dict[str, Figure]:
+) -> "dict[str, Figure]":
     """Draw survival curves, and the calibration of quantiles and of P(purchase within 14 days)."""
+    from training.customers.calibration_plot import draw_calibration  # matplotlib is slow to import
+
     joined = outcomes(dataset, as_of, options, predictions)
     if joined.is_empty():
         return {}

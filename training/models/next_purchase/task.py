@@ -6,11 +6,10 @@ The evaluated population is the customers who bought within the last two horizon
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from features.calendar import to_day
 from features.dataset import Dataset
@@ -30,6 +29,9 @@ from training.models.next_purchase.baselines import (
 )
 from training.models.next_purchase.model import NextPurchaseModel
 from training.models.next_purchase.publish import erase, publish
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
@@ -99,7 +101,7 @@ def measure(joined: pl.DataFrame) -> dict[str, float]:
 
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
-) -> dict[str, Figure]:
+) -> "dict[str, Figure]":
     """Draw survival curves and the calibration of quantiles."""
     joined = outcomes(dataset, as_of, options, predictions)
     return {} if joined.is_empty() else draw(joined, options["horizon_days"])

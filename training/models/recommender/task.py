@@ -10,11 +10,10 @@ are bootstrapped over customers. `NOTE` states what such numbers cannot show.
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from features.dataset import Dataset
 from features.typing import Bools, Ints
@@ -36,9 +35,11 @@ from training.models.recommender.inputs.interactions import (
     interactions_at,
 )
 from training.models.recommender.model import RecommenderModel
-from training.models.recommender.plots import draw
 from training.models.recommender.publish import publish
 from training.models.recommender.ranking.examples import MIN_HISTORY_DAYS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NOTE = (
     "Offline metrics count purchases that were made without seeing the list. They reward the "
@@ -166,8 +167,10 @@ def _by_reason(
 
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
-) -> dict[str, Figure]:
+) -> "dict[str, Figure]":
     """Draw recall and hits by rank, in all and for repeat and new purchases."""
+    from training.models.recommender.plots import draw  # matplotlib is slow to import
+
     hits = list_hits(dataset, as_of, options, predictions, ranks=100)
     if not len(hits.rows):
         return {}

@@ -6,10 +6,9 @@ customers, who bought within the last two horizons.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from features.calendar import to_day
 from features.dataset import Dataset
@@ -19,9 +18,11 @@ from training.customers.cutoffs import customer_features, orders_and_spend, typi
 from training.customers.evaluation import HORIZON, activity, population, slices
 from training.models.value.baselines import LastPeriod, bg_nbd_gamma_gamma, bg_nbd_mean_basket
 from training.models.value.model import ValueModel
-from training.models.value.plots import draw
 from training.models.value.publish import erase, publish
 from training.models.value.revenue import check_revenue
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 METRICS = {
     "mae_over_mean": metrics.wape,
@@ -121,8 +122,10 @@ def _measure(name: str, part: pl.DataFrame) -> list[Score]:
 
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
-) -> dict[str, Figure]:
+) -> "dict[str, Figure]":
     """Draw value by decile and the concentration of revenue, active customers."""
+    from training.models.value.plots import draw  # matplotlib is slow to import
+
     joined = outcomes(dataset, as_of, options, predictions)
     active = joined.filter(pl.col("activity") == "active")
     if active.is_empty():
