@@ -72,8 +72,10 @@ def _lists(
     for diversity in settings:
         slate = Slate(LENGTH, diversity)
         rows = []
-        for customer, own in candidates.items():
-            chosen = rerank(own.codes, own.scores, request.allowed, index.catalogue, slate)
-            shown = [ids[int(own.codes[i])] for i in chosen]
+        for customer, products in candidates.items():
+            chosen = rerank(
+                products.codes, products.scores, request.allowed, index.catalogue, slate
+            )
+            shown = [ids[int(products.codes[i])] for i in chosen]
             rows += [(customer, rank, product) for rank, product in enumerate(shown, 1)]
         yield diversity, pl.DataFrame(rows, schema, orient="row")

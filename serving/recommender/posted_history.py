@@ -158,9 +158,9 @@ def _new_products(
     size = int(categories.max(initial=0)) + 1
     usual = np.bincount(categories, weights=share, minlength=size)
     usual = usual / max(usual.sum(), 1e-9)
-    own = np.bincount(categories[codes], weights=decay, minlength=size)
-    affinity = (own + PRIOR_BASKETS * usual) / (
-        (own.sum() + PRIOR_BASKETS) * np.maximum(usual, 1e-9)
+    purchased = np.bincount(categories[codes], weights=decay, minlength=size)
+    affinity = (purchased + PRIOR_BASKETS * usual) / (
+        (purchased.sum() + PRIOR_BASKETS) * np.maximum(usual, 1e-9)
     )
     # Products without a category have no affinity.
     affinity[0] = 1.0

@@ -167,11 +167,11 @@ def _curve(times: ArrayLike) -> Ints:
 
 def _gap(times: ArrayLike, own_gap: ArrayLike, product_gap: ArrayLike, usual_gap: float) -> Floats:
     """Return the mean of the customer's gaps and `PRIOR_GAPS` gaps of all customers."""
-    own = np.maximum(np.asarray(times, np.float64) - 1, 0)
+    gaps = np.maximum(np.asarray(times, np.float64) - 1, 0)
     mean = np.asarray(own_gap, np.float64)
     prior = np.asarray(product_gap, np.float64)
     prior = np.where(np.isnan(prior), usual_gap, prior)
-    gap = (own * np.where(own > 0, mean, 0.0) + PRIOR_GAPS * prior) / (own + PRIOR_GAPS)
+    gap = (gaps * np.where(gaps > 0, mean, 0.0) + PRIOR_GAPS * prior) / (gaps + PRIOR_GAPS)
     return np.maximum(gap, LEAST_GAP_DAYS)
 
 
