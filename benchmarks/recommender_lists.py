@@ -1,8 +1,8 @@
-"""Time per list, accuracy by diversity, posted orders, and calibration of replenishment.
+"""Latency of lists, accuracy by diversity, posted orders, and calibration of replenishment.
 
-Fits the recommender on the bundled data four weeks before its end, publishes it and requests lists
-in process on one core. Compares lists at several settings of `diversity`, and lists from posted
-orders, with later purchases; and replenishment states at two cutoffs with later purchases.
+Fits the recommender on the bundled dataset four weeks before its end, publishes it and requests
+lists in process on one core. Lists at several settings of `diversity` and lists from posted orders
+are compared with the next purchases, and so are replenishment states at two cutoffs.
 
 Run: python benchmarks/recommender_lists.py
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -41,151 +42,162 @@ from training.models.recommender.publish import publish
 
 HORIZON_DAYS = 28
 REQUESTS = 500
+WARM_UP_REQUESTS = 20
 COMMAND = "python benchmarks/recommender_lists.py"
+UNKNOWN = "unknown"
+# Metrics by the list that they are measured on.
+METRICS = {
+    "for_you": ("ndcg_10", "recall_10"),
+    "new_to_you": ("explore_precision_10", "explore_hit_rate_10"),
+}
+
+Request = Callable[[str], object]
 
 
-def milliseconds(ask: Callable[[str], object], customer_ids: Sequence[str]) -> tuple[float, float]:
-    """Return median and 95th percentile of the processor time of one request."""
-    for one in customer_ids[:20]:
-        ask(one)
+def milliseconds(request: Request, ids: Sequence[str]) -> tuple[float, float]:
+    """Return median and 95th percentile of the CPU time of a request, in milliseconds."""
+    for entity in ids[:WARM_UP_REQUESTS]:
+        request(entity)
     times = []
-    for one in customer_ids:
+    for entity in ids:
         started = time.thread_time()
-        ask(one)
+        request(entity)
         times.append(1e3 * (time.thread_time() - started))
     return float(np.quantile(times, 0.5)), float(np.quantile(times, 0.95))
 
 
-def speed(answers: RecommenderAnswers) -> pl.DataFrame:
-    """Time every list, with and without a history or a ranker."""
+def latency(answers: RecommenderAnswers) -> pl.DataFrame:
+    """Time every list, with and without a history, a basket and a ranker."""
     index = answers.index
     step = max(len(index.customer_ids) // REQUESTS, 1)
     known = index.customer_ids[::step][:REQUESTS]
+    unknown = [UNKNOWN] * REQUESTS
+    products = [index.catalogue.ids[code] for code in index.popular.top[-1].tolist()]
     location = index.popular.locations[0].decode() if len(index.popular.locations) else None
     basket = [index.catalogue.ids[code] for code in index.association.partner[:3].tolist()]
+    filters = Filters(location_id=location)
     tomorrow = index.candidates.as_of + timedelta(days=1)
-    cases = {
-        name: (known, ListQuery(list_name=name, at=tomorrow, filters=Filters(location_id=location)))
+    unranked = replace(index.candidates, about=replace(index.candidates.about, lists=()))
+    without_ranker = RecommenderAnswers(replace(index, candidates=unranked))
+    diverse = ListQuery(diversity=0.3, basket_product_ids=basket, filters=filters)
+    from_basket = ListQuery(basket_product_ids=basket)
+    cases: dict[str, tuple[Request, Sequence[str]]] = {
+        name: (_request(answers, ListQuery(list_name=name, at=tomorrow, filters=filters)), known)
         for name in LISTS
     }
-    cases["for_you, varied, a basket in hand"] = (
-        known,
-        ListQuery(diversity=0.3, basket_product_ids=basket, filters=Filters(location_id=location)),
-    )
-    cases["unknown customer, a basket in hand"] = (
-        ["nobody"] * REQUESTS,
-        ListQuery(basket_product_ids=basket),
-    )
-    rows = []
-    for name, (customers, query) in cases.items():
-        median, late = milliseconds(
-            lambda one, query=query: answers.answer([one], 10, [], query), customers
-        )
-        rows.append((name, median, late))
-    store = index.candidates
-    unranked = replace(store, about=replace(store.about, lists=()))
-    fallback = RecommenderAnswers(replace(index, candidates=unranked))
-    rows.append(("no ranker", *milliseconds(lambda one: fallback.answer([one]), known)))
-    nobody = ["nobody"] * REQUESTS
-    rows.append(("unknown customer", *milliseconds(lambda one: answers.answer([one]), nobody)))
-    for name, ask in (
-        ("similar", lambda one: answers.similar([one], 10, Filters())),
-        ("bought together", lambda one: answers.bought_together([one], 10, Filters())),
-        ("customers_for_product", lambda one: answers.customers_for([one], 100)),
-    ):
-        products = [index.catalogue.ids[code] for code in index.popular.top[-1].tolist()]
-        rows.append((name, *milliseconds(ask, products)))
+    cases |= {
+        "for_you, diversity 0.3, with basket": (_request(answers, diverse), known),
+        "unknown customer, with basket": (_request(answers, from_basket), unknown),
+        "decayed frequency, no ranker": (_request(without_ranker), known),
+        "unknown customer": (_request(answers), unknown),
+        "similar": (lambda product: answers.similar([product], 10, Filters()), products),
+        "frequently_bought_together": (
+            lambda product: answers.bought_together([product], 10, Filters()),
+            products,
+        ),
+        "customers_for_product": (lambda product: answers.customers_for([product], 100), products),
+    }
+    rows = [(name, *milliseconds(request, ids)) for name, (request, ids) in cases.items()]
     return pl.DataFrame(rows, ["list", "p50, CPU ms", "p95, CPU ms"], orient="row")
 
 
+def _request(answers: RecommenderAnswers, query: ListQuery | None = None) -> Request:
+    """Return a function that requests a list of ten for one customer."""
+    return lambda customer: answers.answer([customer], 10, [], query)
+
+
 def replenishment(dataset: Dataset, cutoffs: Sequence[datetime], days: int = 7) -> pl.DataFrame:
-    """Compare replenishment states with purchases within some days, by state."""
+    """Compare replenishment states at cutoffs with the purchases of the next days, by state."""
     rows = []
     for cutoff in cutoffs:
         known = interactions_at(dataset, cutoff)
         catalogue = Catalogue.build(dataset, cutoff)
-        codes = [catalogue.codes[one] for one in known.products]
-        pairs = known.features
+        codes = [catalogue.codes[product] for product in known.products]
         status = ReplenishmentCurve.fit(dataset, cutoff, catalogue).status(
-            pairs["baskets"],
-            pairs["recency_days"],
-            pairs["gap_mean"],
+            known.features["baskets"],
+            known.features["recency_days"],
+            known.features["gap_mean"],
             catalogue.gap[codes][known.cols],
             days,
         )
-        after = next_baskets(dataset, cutoff, days).collect().to_polars()
-        who = known.customer_codes(after.get_column("customer_id"))
-        what = find_sorted(known.products, after.get_column("product_id").to_numpy().astype(str))
-        at = known.find(who[(who >= 0) & (what >= 0)], what[(who >= 0) & (what >= 0)])
+        purchases = next_baskets(dataset, cutoff, days).collect().to_polars()
+        customer = known.customer_codes(purchases.get_column("customer_id"))
+        ids = purchases.get_column("product_id").to_numpy().astype(str)
+        product = find_sorted(known.products, ids)
+        is_known = (customer >= 0) & (product >= 0)
+        position = known.find(customer[is_known], product[is_known])
         bought = np.zeros(len(known.cols), bool)
-        bought[at[at >= 0]] = True
+        bought[position[position >= 0]] = True
         for state in (DUE, SOON, NOT_YET, LAPSED):
-            rows_of_state = status.states == state
+            in_state = status.states == state
             rows.append(
                 {
                     "as of": str(cutoff.date()),
                     "state": state,
-                    "customers x products": int(rows_of_state.sum()),
-                    "predicted probability": float(status.probability[rows_of_state].mean()),
-                    "share bought": float(bought[rows_of_state].mean()),
+                    "customers x products": int(in_state.sum()),
+                    "predicted probability": float(status.probability[in_state].mean()),
+                    "share bought": float(bought[in_state].mean()),
                 }
             )
     return pl.DataFrame(rows)
 
 
 def posted(answers: RecommenderAnswers, dataset: Dataset) -> pl.DataFrame:
-    """Compare lists from posted orders with those of the same customers by id."""
+    """Evaluate lists by customer id, from posted orders of the same customers, and without both."""
     as_of, options = answers.index.candidates.as_of, {"horizon_days": HORIZON_DAYS}
     orders = dataset.known("orders", as_of).collect().to_polars().drop_nulls("customer_id")
     known = read(orders, as_of)
+
+    def by_id(request: ListRequest, customer: str) -> dict[str, Any]:
+        return request.answer(customer)
+
+    def by_orders(request: ListRequest, customer: str) -> dict[str, Any]:
+        return request.answer_posted(customer, known.get(customer))
+
+    def by_popularity(request: ListRequest, customer: str) -> dict[str, Any]:
+        return request.answer_posted(customer, None)
+
     rows = []
-    for name, answer in (
-        ("by id", lambda request, one: request.answer(one)),
-        ("posted orders", lambda request, one: request.answer_posted(one, known.get(one))),
-        ("no orders", lambda request, one: request.answer_posted(one, None)),
-    ):
-        row: dict[str, object] = {"customers": name}
-        for list_name, names in (
-            ("for_you", ("ndcg_10", "recall_10")),
-            ("new_to_you", ("explore_precision_10", "explore_hit_rate_10")),
-        ):
-            request = ListRequest(
-                answers.index, ListQuery(list_name=list_name, k=10, allow_adjacent_category=True)
-            )
-            places = [
-                (one, item["rank"], item["product_id"], -float(item["rank"]))
-                for one in answers.index.customer_ids
-                for item in answer(request, one)["items"]
+    methods = {"by id": by_id, "posted orders": by_orders, "no orders": by_popularity}
+    for method, answer in methods.items():
+        row: dict[str, object] = {"customers": method}
+        for list_name, metrics in METRICS.items():
+            query = ListQuery(list_name=list_name, k=10, allow_adjacent_category=True)
+            request = ListRequest(answers.index, query)
+            items = [
+                (customer, item["rank"], item["product_id"], -float(item["rank"]))
+                for customer in answers.index.customer_ids
+                for item in answer(request, customer)["items"]
             ]
-            frame = pl.DataFrame(
-                places, ["customer_id", "rank", "product_id", "explore"], orient="row"
-            )
-            metrics = customer_metrics(dataset, as_of, options, frame)
-            row |= {name: float(np.nanmean(metrics[name])) for name in names}
+            columns = ["customer_id", "rank", "product_id", "explore"]
+            lists = pl.DataFrame(items, columns, orient="row")
+            values = customer_metrics(dataset, as_of, options, lists)
+            row |= {metric: float(np.nanmean(values[metric])) for metric in metrics}
         rows.append(row)
     return pl.DataFrame(rows)
 
 
 def main() -> None:
-    """Measure and record."""
+    """Measure and record the four tables."""
     dataset = foresell.load()
     as_of = dataset.end - timedelta(days=HORIZON_DAYS)
     model = RecommenderModel(horizon_days=HORIZON_DAYS).fit(dataset, as_of)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        fresh = foresell.load()
+        # A newly opened dataset has no features in memory.
+        reopened = foresell.load()
         started = time.process_time()
-        publish(model, fresh, as_of, folder)
-        publishing = time.process_time() - started
+        publish(model, reopened, as_of, folder)
+        seconds = time.process_time() - started
         answers = RecommenderAnswers.load(folder)
         record(
-            "Recommendations: a list at request time",
-            speed(answers),
+            "Recommendations: latency of a list",
+            latency(answers),
             command=COMMAND,
             packages=("lightgbm", "numpy"),
-            note=f"Lists of ten with explanations, in process on one core; a customer's candidates "
-            f"are scored for a location and the next day. Publishing all customers took "
-            f"{publishing:.0f} CPU-seconds.",
+            note="Lists of ten with explanations, in process on one core. Candidates of a customer "
+            "are scored for a location and the next day. Publishing all customers took "
+            f"{seconds:.0f} CPU-seconds.",
         )
         record(
             "Recommendations: accuracy against diversity",
@@ -194,19 +206,19 @@ def main() -> None:
             note=f"Lists as served, as of {as_of.date()}; `diversity` is the request's field. "
             "Distance: 0 for products of one subcategory, 1 for unrelated products. Long tail: "
             "outside the products that make up 80 % of sales. Popularity lift and price gap: "
-            "of listed products relative to purchases, minus one.",
+            "listed products relative to purchased products, minus one.",
         )
         record(
             "Recommendations: posted orders",
             posted(answers, dataset),
             command=COMMAND,
-            note=f"All customers as of {as_of.date()}, with their orders posted.",
+            note=f"All customers as of {as_of.date()}, with all their orders before it posted.",
         )
     record(
         "Recommendations: replenishment states",
         replenishment(dataset, (as_of - timedelta(days=HORIZON_DAYS), as_of)),
         command=COMMAND,
-        note="Products that a customer bought before, and whether they were bought within the "
+        note="All products that a customer bought before, and the share bought again within the "
         "next seven days.",
     )
 

@@ -1,17 +1,17 @@
-"""Memory, files and time of a request with a million customers, on generated data.
+"""Memory, file sizes and latency of serving a million customers, on generated data.
+
+Trains and publishes a small model on generated shoppers, and enlarges the published files to the
+given numbers of customers and products. Candidate arrays are sparse files: only the pages of
+requested customers are read, as in serving.
 
 Run: python benchmarks/recommender_scale.py [--customers 1000000] [--products 100000]
-
-Trains and publishes a small model on generated shoppers, and enlarges its files to the given
-numbers of customers and products. Candidate arrays are sparse files: only the pages of requested
-customers are read, as in serving.
 """
 
 import argparse
-import json
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,9 +28,10 @@ from training.models.recommender.index.candidate_store import (
     PRODUCTS,
     PROMOTION_PLAN,
     CandidateStore,
+    load_locations,
     write_customers,
 )
-from training.models.recommender.inputs.promotions import SUMMARY
+from training.models.recommender.inputs.promotions import PromotionPlan
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.publish import publish
 from training.published import arrays
@@ -64,13 +65,14 @@ def shoppers(customers: int = 400, products: int = 1500, days: int = 150) -> Dat
     return Dataset.from_frames("generated", {"orders": orders})
 
 
-def widen(small: Path, large: Path, customers: int, products: int) -> None:
-    """Enlarge a published folder to more customers and products."""
+def enlarge(small: Path, large: Path, customers: int, products: int) -> list[str]:
+    """Enlarge a published folder; return the ids of customers whose candidates are written."""
     shutil.copytree(small, large)
     rng = np.random.default_rng(1)
+    ids = [f"c{row:08d}" for row in range(customers)]
     frame = pl.DataFrame(
         {
-            "customer_id": [f"c{row:08d}" for row in range(customers)],
+            "customer_id": ids,
             "baskets": np.full(customers, 40, np.int32),
             "location_id": pl.Series([None] * customers, dtype=pl.String),
             "first": np.arange(customers) * CANDIDATES,
@@ -80,22 +82,21 @@ def widen(small: Path, large: Path, customers: int, products: int) -> None:
     write_customers(large, frame)
     catalogue = pl.read_parquet(small / PRODUCTS)
     pick = rng.integers(0, catalogue.height, products)
-    ids = pl.Series("product_id", [f"p{row:06d}" for row in range(products)])
-    catalogue[pick].with_columns(ids).write_parquet(large / PRODUCTS)
+    product_ids = pl.Series("product_id", [f"p{row:06d}" for row in range(products)])
+    catalogue[pick].with_columns(product_ids).write_parquet(large / PRODUCTS)
     for name in ("product_state", "hazards"):
         arrays.write(large, {name: arrays.read(small, name)[pick]})
     state = arrays.read(small, "customer_state")
     arrays.write(large, {"customer_state": state[rng.integers(0, len(state), customers)]})
-    with np.load(small / LOCATIONS) as locations:
-        width = locations["codes"].shape[1]
+    width = load_locations(small)["codes"].shape[1]
     np.savez(
         large / LOCATIONS,
         ids=np.zeros(0, "U1"),
         codes=np.full((customers, width), -1, np.int32),
         weights=np.zeros((customers, width), np.float32),
     )
-    summary = json.loads((small / PROMOTION_PLAN / SUMMARY).read_text())
-    (large / PROMOTION_PLAN / SUMMARY).write_text(json.dumps(summary | {"products": products}))
+    plan = PromotionPlan.load(small / PROMOTION_PLAN)
+    replace(plan, products=products).save(large / PROMOTION_PLAN)
     chosen = rng.choice(customers, REQUESTS, replace=False)
     for name in CANDIDATE_ARRAYS:
         values = arrays.read(small, name)
@@ -109,11 +110,11 @@ def widen(small: Path, large: Path, customers: int, products: int) -> None:
             else:
                 array[span] = values[rng.integers(0, len(values), CANDIDATES)]
         array.flush()
-    np.save(large / "chosen.npy", chosen)
+    return [ids[row] for row in chosen]
 
 
 def main() -> None:
-    """Measure and record."""
+    """Measure one size; print and record the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--products", type=int, default=100_000)
@@ -123,8 +124,7 @@ def main() -> None:
         small.mkdir()
         dataset = shoppers()
         publish(RecommenderModel().fit(dataset, AS_OF), dataset, AS_OF, small)
-        widen(small, large, arguments.customers, arguments.products)
-        chosen = np.load(large / "chosen.npy")
+        requested = enlarge(small, large, arguments.customers, arguments.products)
         del dataset
         process = psutil.Process()
         before = process.memory_info().rss
@@ -133,10 +133,9 @@ def main() -> None:
         loading = time.process_time() - started
         loaded = process.memory_info().rss
         times = []
-        for row in chosen:
+        for customer in requested:
             started = time.thread_time()
-            at = AS_OF + timedelta(days=2)
-            score_candidates(store, f"c{row:08d}", at=at, lists=("now",))
+            score_candidates(store, customer, at=AS_OF + timedelta(days=2), lists=("now",))
             times.append(time.thread_time() - started)
         after = process.memory_info().rss
         files = [arrays.path_of(large, name) for name in CANDIDATE_ARRAYS]
@@ -161,9 +160,9 @@ def main() -> None:
         table,
         command="python benchmarks/recommender_scale.py",
         packages=("lightgbm",),
-        note="A request scores one customer's 300 candidates in one context for one list, "
-        "in process on one core. Candidate files are mapped, not read: memory holds the pages of "
-        "recently requested customers, which the system reclaims when it needs them.",
+        note="A request scores one customer's 300 candidates in one context for one list, in "
+        "process on one core. Candidate files are memory-mapped: memory holds the pages of "
+        "recently requested customers, which the system can reclaim.",
     )
 
 
