@@ -38,7 +38,7 @@ def check_horizon(horizon_days: int) -> None:
     """
     if horizon_days < max(WITHIN_DAYS):
         raise InvalidInput(
-            f"horizon_days = {horizon_days} is too short for the chance of a purchase "
+            f"horizon_days = {horizon_days} is too short for the probability of a purchase "
             f"within {max(WITHIN_DAYS)} days; use {max(WITHIN_DAYS)} or more.",
             field="horizon_days",
         )

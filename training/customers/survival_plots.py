@@ -13,7 +13,10 @@ WITHIN_DAYS = (30, 14, 7)
 
 
 def draw(
-    days: Floats, horizon_days: int, chances: dict[int, Floats], quantiles: dict[float, Floats]
+    days: Floats,
+    horizon_days: int,
+    probabilities: dict[int, Floats],
+    quantiles: dict[float, Floats],
 ) -> dict[str, Figure]:
     """Draw survival curves and the calibration of quantiles.
 
@@ -23,19 +26,22 @@ def draw(
         Days to the purchase; the horizon where none was observed.
     horizon_days
         Days of follow-up.
-    chances
+    probabilities
         P(purchase within so many days), by days.
     quantiles
         Predicted quantiles, by level.
     """
     return {
-        "survival": survival(days, horizon_days, chances, quantiles),
+        "survival": survival(days, horizon_days, probabilities, quantiles),
         "quantile_calibration": quantile_calibration(days, horizon_days, quantiles),
     }
 
 
 def survival(
-    days: Floats, horizon_days: int, chances: dict[int, Floats], quantiles: dict[float, Floats]
+    days: Floats,
+    horizon_days: int,
+    probabilities: dict[int, Floats],
+    quantiles: dict[float, Floats],
 ) -> Figure:
     """Draw predicted and observed survival by thirds of the predicted median.
 
@@ -50,8 +56,10 @@ def survival(
         observed = [(days[part] > day).mean() for day in grid]
         label = ("soonest third", "middle third", "latest third")[number]
         axes.step(grid, observed, where="post", color=f"C{number}", label=f"{label}, happened")
-        predicted = [1 - chance[part].mean() for chance in chances.values()]
-        axes.plot(list(chances), predicted, "o", color=f"C{number}", label=f"{label}, predicted")
+        predicted = [1 - probability[part].mean() for probability in probabilities.values()]
+        axes.plot(
+            list(probabilities), predicted, "o", color=f"C{number}", label=f"{label}, predicted"
+        )
     axes.set(
         xlim=(0, horizon_days),
         ylim=(0, 1),
@@ -95,16 +103,16 @@ def purchase_curves(curves: Mapping[str, Floats]) -> Figure:
     axes = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):
         days = np.arange(len(curve) + 1)
-        chance = np.concatenate([[0.0], curve])
-        axes.plot(days, chance, color=f"C{number}", label=name)
-        if chance[-1] >= 0.5:
-            median = float(np.interp(0.5, chance, days))
+        probability = np.concatenate([[0.0], curve])
+        axes.plot(days, probability, color=f"C{number}", label=name)
+        if probability[-1] >= 0.5:
+            median = float(np.interp(0.5, probability, days))
             axes.plot([median], [0.5], "o", color=f"C{number}")
     axes.set(
         xlim=(0, None),
         ylim=(0, 1),
         xlabel="days from as_of",
-        ylabel="chance to have bought",
+        ylabel="probability to have bought",
         title="Days until the next purchase",
     )
     axes.legend()
@@ -117,8 +125,10 @@ def category_probabilities(answers: pl.DataFrame, customer_id: str) -> Figure:
     figure = Figure(figsize=(8, 1.2 + 0.28 * rows.height), layout="constrained")
     axes = figure.subplots()
     for days, shade in zip(WITHIN_DAYS, ("0.85", "0.6", "C0"), strict=True):
-        chances = rows.get_column(f"p_within_{days}").to_numpy()
-        axes.barh(rows.get_column("category").to_list(), chances, color=shade, label=f"{days} days")
-    axes.set(xlim=(0, 1), xlabel="chance to buy within", title=f"Customer {customer_id}")
+        probabilities = rows.get_column(f"p_within_{days}").to_numpy()
+        axes.barh(
+            rows.get_column("category").to_list(), probabilities, color=shade, label=f"{days} days"
+        )
+    axes.set(xlim=(0, 1), xlabel="probability to buy within", title=f"Customer {customer_id}")
     axes.legend(loc="lower right")
     return figure

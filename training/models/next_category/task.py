@@ -70,15 +70,16 @@ def evaluate(
 def measure(joined: pl.DataFrame) -> dict[str, float]:
     """Measure joined outcomes and predictions; `mae` is that of the expectation."""
     days = joined.get_column("days").to_numpy()
-    soon, chance = days < SOON_DAYS, joined.get_column(f"p_within_{SOON_DAYS}").to_numpy()
+    soon = days < SOON_DAYS
+    probability = joined.get_column(f"p_within_{SOON_DAYS}").to_numpy()
     low, high = (joined.get_column(name).to_numpy() for name in ("q10", "q90"))
     return {
         "pinball": pinball(joined),
         "mae": float(np.abs(days - joined.get_column("expected_days").to_numpy()).mean()),
         "coverage_80": metrics.coverage(days, low, high),
-        f"auc_within_{SOON_DAYS}": metrics.roc_auc(soon, chance),
-        f"ece_within_{SOON_DAYS}": metrics.ece(soon, chance),
-        f"log_loss_within_{SOON_DAYS}": metrics.log_loss(soon, chance),
+        f"auc_within_{SOON_DAYS}": metrics.roc_auc(soon, probability),
+        f"ece_within_{SOON_DAYS}": metrics.ece(soon, probability),
+        f"log_loss_within_{SOON_DAYS}": metrics.log_loss(soon, probability),
     }
 
 
@@ -95,7 +96,7 @@ def plots(
     figures["calibration_within_14"] = draw_calibration(
         (joined.get_column("days").to_numpy() < SOON_DAYS).astype(np.float64),
         joined.get_column(f"p_within_{SOON_DAYS}").to_numpy(),
-        xlabel="chance of a purchase within 14 days",
+        xlabel="probability of a purchase within 14 days",
         ylabel="share that bought",
         title="Calibration, customers and categories",
     )

@@ -85,13 +85,13 @@ def measure(joined: pl.DataFrame) -> dict[str, float]:
         if name not in ("customer_id", "tenure", "spending")
     }
     days, bought = column["days"], column["bought"]
-    chances = np.stack([column[f"p_within_{day}"] for day in WITHIN_DAYS], axis=1)
+    probabilities = np.stack([column[f"p_within_{day}"] for day in WITHIN_DAYS], axis=1)
     return {
         "pinball": pinball(joined),
         "mae": float(np.abs(days - column["q50"]).mean()),
         "coverage_80": metrics.coverage(days, column["q10"], column["q90"]),
         "concordance": metrics.concordance(days, bought, column["expected_days"]),
-        "ibs": metrics.integrated_brier(days, bought, 1 - chances, WITHIN_DAYS),
+        "ibs": metrics.integrated_brier(days, bought, 1 - probabilities, WITHIN_DAYS),
         "below_q10": float((days < column["q10"]).mean()),
         "above_q90": float((days > column["q90"]).mean()),
         "auc_within_14": metrics.roc_auc(days < 14, column["p_within_14"]),
