@@ -1,8 +1,7 @@
-"""Churn and next purchase against the methods that others use, on the same folds.
+"""The four customer models compared with their baselines on the same rolling origins.
 
-lifelines' Cox and Weibull AFT, BG/NBD, logistic regression on recency, frequency and money, and
-LightGBM as it comes, beside the models here: three rolling origins of the bundled year. Value and
-the next purchase by category stand beside their classics.
+Baselines are Cox and AFT models of lifelines, BG/NBD models, logistic regression on recency,
+frequency and spend, and LightGBM with default options. One table per task on the bundled dataset.
 
 Run: python benchmarks/customers_peers.py
 """
@@ -17,7 +16,8 @@ from training.registry import TASKS
 
 FOLDS = 3
 PACKAGES = ("lifelines", "lightgbm", "scikit-learn")
-SHOWN = {
+# Metrics of each task, in the order of columns; methods are sorted by the first.
+METRICS = {
     "churn": ("log_loss", "roc_auc", "ece", "lift_10"),
     "next-purchase": ("pinball", "concordance", "ibs", "coverage_80", "auc_within_14"),
     "next-category": ("pinball", "auc_within_14", "ece_within_14", "coverage_80"),
@@ -26,9 +26,9 @@ SHOWN = {
 
 
 def main() -> None:
-    """Print and record a table a task."""
+    """Print and record a table per task."""
     dataset = dataset_of(Settings())
-    for name, metrics in SHOWN.items():
+    for name, metrics in METRICS.items():
         task = TASKS[name]
         report = evaluate(task, dataset, FOLDS, options=task.options(dataset))
         rows = report.rows.filter(pl.col("slice") == task.primary_slice)
@@ -37,22 +37,22 @@ def main() -> None:
             .agg(pl.col("value").mean())
             .pivot(on="metric", index="method", values="value")
         )
-        shown = [metric for metric in metrics if metric in means.columns]
+        measured = [metric for metric in metrics if metric in means.columns]
         seconds = pl.DataFrame(
             {
                 "method": list(report.seconds),
-                "cpu_seconds": [spent / FOLDS for spent in report.seconds.values()],
+                "cpu_seconds": [total / FOLDS for total in report.seconds.values()],
             }
         )
-        ours_first = pl.col("method") != FORESELL
-        table = means.select("method", *shown).join(seconds, on="method")
+        is_baseline = pl.col("method") != FORESELL
+        table = means.select("method", *measured).join(seconds, on="method")
         record(
-            f"customers: {name}",
-            table.sort(ours_first, shown[0]),
+            f"Customers: {name}",
+            table.sort(is_baseline, measured[0]),
             command="python benchmarks/customers_peers.py",
             packages=PACKAGES,
             note=f"Mean of {FOLDS} rolling origins of {report.options['horizon_days']} days, "
-            f"slice {task.primary_slice}; processor seconds to fit and predict once.",
+            f"slice {task.primary_slice}; CPU seconds to fit and predict once.",
         )
 
 

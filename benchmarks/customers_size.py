@@ -1,8 +1,8 @@
-"""From how many customers on trees are worth growing: churn by the size of a shop.
+"""Churn log loss by number of customers, with and without trees in the ensemble.
 
-Random parts of the bundled households are taken for whole shops. The churn ensemble with trees,
-the same without (logit and MBG/NBD), and BG/NBD are fitted to each at rolling origins; the smallest
-shop from which on trees are not worse is where `EnsembleOptions.min_examples` belongs.
+Random samples of the bundled households stand for small shops. The churn ensemble with trees, the
+ensemble without trees (logistic regression and MBG/NBD) and BG/NBD are fitted to each at rolling
+origins. `EnsembleOptions.min_examples` is the smallest size at which trees are not worse.
 
 Run: python benchmarks/customers_size.py
 """
@@ -26,37 +26,42 @@ from training.models.churn.ensemble_training import examples_at, train_ensemble
 from training.models.churn.model import ChurnModel
 
 SIZES = (25, 50, 100, 200, 400, 800, 1600)
-# Small shops are noisy: so many of each size, as far as the households go.
+# Results of small shops are noisy: each size is measured on as many samples, if there are enough
+# households.
 SHOPS = 6
 ORIGINS = 2
 HORIZON_DAYS = 28
-NEVER = 10**9
+# More examples than any shop has.
+UNREACHABLE = 10**9
 
 
 def main() -> None:
     """Print and record log loss by number of customers."""
     dataset = dataset_of(Settings())
-    ends = [dataset.end - timedelta(days=HORIZON_DAYS * k) for k in range(1, ORIGINS + 1)]
-    ids = np.sort(customer_features(dataset, ends[0]).get_column("customer_id").to_numpy())
+    origins = [dataset.end - timedelta(days=HORIZON_DAYS * k) for k in range(1, ORIGINS + 1)]
+    ids = np.sort(customer_features(dataset, origins[0]).get_column("customer_id").to_numpy())
     orders = dataset.table("orders").collect().to_polars()
     rows = []
     for size in SIZES:
-        found: dict[str, list[float]] = {}
+        losses: list[dict[str, float]] = []
         examples: list[int] = []
-        for number in range(max(1, min(SHOPS, len(ids) // size))):
-            chosen = np.random.default_rng(number).permutation(ids)[:size].tolist()
-            part = orders.filter(pl.col("customer_id").is_in(chosen))
+        for seed in range(max(1, min(SHOPS, len(ids) // size))):
+            sample = np.random.default_rng(seed).permutation(ids)[:size].tolist()
+            part = orders.filter(pl.col("customer_id").is_in(sample))
             shop = Dataset.from_frames(f"{size} customers", {"orders": part})
-            examples += [_judge(shop, end, found) for end in ends]
-        table = {name: float(np.mean(losses)) for name, losses in found.items()}
-        gain = np.array(found["without trees"]) - np.array(found["with trees"])
+            for origin in origins:
+                by_method, count = evaluate(shop, origin)
+                losses.append(by_method)
+                examples.append(count)
+        means = {name: float(np.mean([loss[name] for loss in losses])) for name in losses[0]}
+        gain = np.array([loss["without trees"] - loss["with trees"] for loss in losses])
         error = float(gain.std() / np.sqrt(len(gain)))
         rows.append(
-            {"customers": size, "examples": int(np.mean(examples)), **table}
+            {"customers": size, "examples": int(np.mean(examples)), **means}
             | {"gain of trees": float(gain.mean()), "standard error": error}
         )
     record(
-        "customers: from how many on trees are worth growing",
+        "Customers: churn by number of customers",
         pl.DataFrame(rows),
         command="python benchmarks/customers_size.py",
         packages=("lightgbm",),
@@ -65,29 +70,31 @@ def main() -> None:
     )
 
 
-def _judge(shop: Dataset, end: datetime, found: dict[str, list[float]]) -> int:
-    """Fit at one origin, add each method's log loss; return the number of examples."""
+def evaluate(shop: Dataset, origin: datetime) -> tuple[dict[str, float], int]:
+    """Fit at one origin; return log loss by method, and the number of examples."""
     model = ChurnModel(horizon_days=HORIZON_DAYS)
-    features, label = examples_at(shop, shop.end, to_day(end), HORIZON_DAYS)
+    features, churned = examples_at(shop, shop.end, to_day(origin), HORIZON_DAYS)
     active = (features.get_column("recency") <= 2 * HORIZON_DAYS).to_numpy()
-    process = BgNbd.fit(*purchase_history(features))
-    probabilities = {"BG/NBD": process.inactivity(*purchase_history(features), HORIZON_DAYS)}
-    count = 0
-    for name, fewest in (("without trees", NEVER), ("with trees", 0)):
-        options = replace(EnsembleOptions(), min_examples=fewest, min_per_class=min(fewest, 1))
+    history = purchase_history(features)
+    probabilities = {"BG/NBD": BgNbd.fit(*history).inactivity(*history, HORIZON_DAYS)}
+    examples = 0
+    for name, minimum in (("without trees", UNREACHABLE), ("with trees", 0)):
+        options = replace(EnsembleOptions(), min_examples=minimum, min_per_class=min(minimum, 1))
         ensemble, cutoffs = train_ensemble(
             shop,
-            end,
+            origin,
             HORIZON_DAYS,
             options,
             cutoffs=model.cutoffs,
             step_days=model.cutoff_step_days,
         )
         probabilities[name] = ensemble.probability(features)
-        count = sum(cutoff.features.height for cutoff in cutoffs)
-    for name, probability in probabilities.items():
-        found.setdefault(name, []).append(metrics.log_loss(label[active], probability[active]))
-    return count
+        examples = sum(cutoff.features.height for cutoff in cutoffs)
+    losses = {
+        name: metrics.log_loss(churned[active], probability[active])
+        for name, probability in probabilities.items()
+    }
+    return losses, examples
 
 
 if __name__ == "__main__":
