@@ -14,10 +14,10 @@ from features.columns import CUSTOMER_ID, DAY
 from features.customers.integer_sums import WEIGHT_UNIT, fixed_point, ratio
 from features.typing import Frame
 
-PREFIX = "routine_"
+PREFIX = "usual_"
 # Prefix of the usual behaviour as it was before the last visit but one, for customers whose last
 # visit was at most LAST_DAY days ago.
-BEFORE = "before_routine_"
+BEFORE = "before_usual_"
 LAST_DAY = 1
 
 # Numbers of lines; features are the shares of visits with at least so many.
@@ -45,8 +45,8 @@ def usual_behaviour(visits: Frame) -> Frame:
     Returns
     -------
     narwhals.LazyFrame
-        customer_id; `routine_...`, from all visits but the last, for customers with two or more;
-        `before_routine_...`, from all but the last two, for those of them whose last visit was at
+        customer_id; `usual_...`, from all visits but the last, for customers with two or more;
+        `before_usual_...`, from all but the last two, for those of them whose last visit was at
         most a day ago: the last visit has just changed their usual behaviour.
     """
     visit = nw.col("visit")

@@ -206,19 +206,21 @@ def _inactivity_features() -> list[nw.Expr]:
         excess = (recency - days).clip(lower_bound=0.0)
         over = (recency >= days).cast(nw.Float64)
         features.append(
-            ((nw.col(f"beyond_{days}") + excess) / settled).alias(f"silence_beyond_{days}")
+            ((nw.col(f"beyond_{days}") + excess) / settled).alias(f"inactivity_beyond_{days}")
         )
-        features.append(((nw.col(f"over_{days}") + over) / settled).alias(f"silences_over_{days}"))
+        features.append(
+            ((nw.col(f"over_{days}") + over) / settled).alias(f"inactivity_spells_over_{days}")
+        )
     for k in LAST_VISITS:
         # With fewer visits, the k-th last one is taken to lie a year before the first.
         age = nw.when(nw.col("visits") >= k).then(nw.col(f"age_{k}")).otherwise(tenure + 365)
         features.append(age.alias(f"recency_of_visit_{k}"))
         features.append(
-            nw.max_horizontal(f"gap_of_{k}", "recency").alias(f"silence_longest_of_{k}")
+            nw.max_horizontal(f"gap_of_{k}", "recency").alias(f"inactivity_longest_of_{k}")
         )
     features += [
-        nw.max_horizontal("gap_max", "recency").alias("silence_longest"),
-        (recency * nw.col("visits") / (active + SETTLING_DAYS)).alias("silence_over_usual"),
+        nw.max_horizontal("gap_max", "recency").alias("inactivity_longest"),
+        (recency * nw.col("visits") / (active + SETTLING_DAYS)).alias("inactivity_over_usual"),
         nw.col("as_long").alias("gaps_as_long"),
         ((nw.col("as_long") + 0.5) / (nw.col("gaps") + 1)).alias("gaps_as_long_share"),
         active.alias("tenure_at_last_visit"),
@@ -233,7 +235,7 @@ def _gap_comparisons() -> list[nw.Expr]:
         ratio(nw.col("longer_0"), nw.col("gaps")).alias("gaps_longer"),
         *(
             ((nw.col(f"longer_{days}") + 0.5) / (nw.col("longer_0") + 1)).alias(
-                f"silent_{days}_more"
+                f"inactive_{days}_more"
             )
             for days in INACTIVITY_AHEAD_DAYS
         ),

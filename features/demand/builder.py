@@ -78,9 +78,9 @@ def demand(
     narwhals.LazyFrame
         The grain's keys, `day` (first day of the period), `step` (0 is the first period),
         `age` (periods since the first sale), `sold_periods` (those of the last year with a
-        sale), `level_now` (units per period) and `habit_now` (the weekday's factor on it, 1 for
-        weeks), then the features; sorted by keys and step. Series without a sale before `as_of`
-        have no row.
+        sale), `level_now` (units per period) and `weekday_factor` (factor of the weekday on the
+        level, 1 for weeks), then the features; sorted by keys and step. Series without a sale
+        before `as_of` have no row.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def _leading_columns(
         "age": (day - first_day - 1) // grain.days + 1,
         "sold_periods": (origin.units > 0).sum(axis=1)[inverse],
         "level_now": origin.level[inverse],
-        "habit_now": weekday,
+        "weekday_factor": weekday,
     }
 
 

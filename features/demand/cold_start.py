@@ -34,7 +34,7 @@ _RATE_DAYS = 56
 _LEAST_MEAN = 1e-3
 # Names of the files.
 _TABLES = ("curves", "products", "locations")
-_METADATA = "metadata.json"
+_METADATA = "cold_start.json"
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ _PRICES = "prices.parquet"
 _COVARIATES = "covariates.parquet"
 _PRODUCTS = "products.parquet"
 _LOCATIONS = "locations.parquet"
-_METADATA = "metadata.json"
+_METADATA = "extract.json"
 
 # Rows of a Parquet row group: the unit in which rows are decoded.
 _ROW_GROUP = 16_384

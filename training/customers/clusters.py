@@ -64,10 +64,10 @@ TRAITS = {
         "on weekdays",
         "at weekends",
     ),
-    "rhythm": Trait(
+    "regularity": Trait(
         pl.col("gap_sd") / pl.col("gap_mean"), ("gap_sd", "gap_mean"), "steady", "in bursts"
     ),
-    "variety": Trait(
+    "breadth": Trait(
         (pl.col("categories").clip(lower_bound=1) / pl.col("visits").sqrt()).log(),
         ("categories", "visits"),
         "narrow choice",

@@ -268,11 +268,11 @@ PHRASES = (
         (*_usual("gap_trend", "gap_late", "gap_last"), "gap_last", "gap_max_84"),
         _recent_gap,
     ),
-    Phrase("cadence", (*_usual("gap_max"), "gap_max", "silence_longest"), _longest_gap),
+    Phrase("cadence", (*_usual("gap_max"), "gap_max", "inactivity_longest"), _longest_gap),
     Phrase("cadence", _usual("gap_q"), _long_gap),
     Phrase(
         "cadence",
-        ("recency", "gap", "silent", "silence", "alive", "own_hazard", "process"),
+        ("recency", "gap", "inactive", "inactivity", "alive", "own_hazard", "process"),
         _group_text,
     ),
     Phrase("trend", ("visits_trend", "visits_share"), _group_text),

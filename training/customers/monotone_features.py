@@ -11,7 +11,7 @@ from features.customers.visit_features import HALF_LIVES_DAYS, SPEND_HALF_LIVES_
 from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
 
 # Names, or prefixes that end in "_", of columns that rise with inactivity and fall with a visit.
-INCREASING = ("recency", "recency_of_visit_", "silence_", "silences_", "process_silence")
+INCREASING = ("recency", "recency_of_visit_", "inactivity_", "process_inactivity")
 # Columns that fall with inactivity and rise with a visit. Spend is one: equal inactivity after
 # more spend is no worse. Offers sent are not: they are sent while a customer is inactive.
 DECREASING = (
@@ -55,7 +55,7 @@ def monotone_features(
     """
     inactivity = process.inactivity(*purchase_history(features), horizon_days)
     columns = features.with_columns(
-        pl.Series("process_silence", inactivity),
+        pl.Series("process_inactivity", inactivity),
         *(
             pl.when(pl.col(f"visits_decayed_{short}") >= MIN_NUMERATOR)
             .then(pl.col(f"visits_decayed_{short}") / pl.col(f"visits_decayed_{long}"))

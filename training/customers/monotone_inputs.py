@@ -43,7 +43,7 @@ def monotone_inputs(
     columns, signs = monotone_features(features, process, horizon_days)
     usual = _usual_behaviour(features, PREFIX)
     attributes = features.select(name for name in features.columns if name.startswith(ATTRIBUTE))
-    usual_signs = [1 if name.startswith("silence_over_") else 0 for name in usual.columns]
+    usual_signs = [1 if name.startswith("inactivity_over_") else 0 for name in usual.columns]
     inputs = pl.concat([columns, usual, attributes], how="horizontal")
     return inputs, signs + usual_signs + [0] * attributes.width
 
@@ -84,6 +84,6 @@ def _usual_behaviour(features: pl.DataFrame, prefix: str) -> pl.DataFrame:
     usual = features.select(pl.col(name).alias(PREFIX + name[len(prefix) :]) for name in names)
     inactivity = features.get_column("recency")
     return usual.with_columns(
-        (inactivity / usual.get_column(PREFIX + gap)).alias(f"silence_over_{PREFIX}{gap}")
+        (inactivity / usual.get_column(PREFIX + gap)).alias(f"inactivity_over_{PREFIX}{gap}")
         for gap in GAPS
     )

@@ -98,8 +98,8 @@ def test_gaps_are_those_between_days_with_a_purchase(one_customer):
 
 def test_longer_inactivity_is_estimated_from_past_gaps_that_lasted_as_long(one_customer):
     features = row(one_customer([3, 10, 24]))  # gaps of 14 and 7 days, inactive for 3
-    assert features["silent_7_more"] == pytest.approx((1 + 0.5) / (2 + 1))
-    assert features["silent_14_more"] == pytest.approx((0 + 0.5) / (2 + 1))
+    assert features["inactive_7_more"] == pytest.approx((1 + 0.5) / (2 + 1))
+    assert features["inactive_14_more"] == pytest.approx((0 + 0.5) / (2 + 1))
 
 
 def test_a_customer_with_one_visit_has_no_gap_features(one_customer):

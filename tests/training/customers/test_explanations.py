@@ -59,34 +59,34 @@ def usual_text(feature, **row):
 
 
 def test_usual_behaviour_is_explained_in_a_marketers_words():
-    assert usual_text("weekday_5", routine_weekday_5=0.6) == "usually shops on Saturdays"
-    assert usual_text("weekday_6", routine_weekday_6=0.05) == "seldom shops on Sundays"
-    assert usual_text("weekday_0", routine_weekday_0=0.0) == "never shops on Mondays"
+    assert usual_text("weekday_5", usual_weekday_5=0.6) == "usually shops on Saturdays"
+    assert usual_text("weekday_6", usual_weekday_6=0.05) == "seldom shops on Sundays"
+    assert usual_text("weekday_0", usual_weekday_0=0.0) == "never shops on Mondays"
     assert (
-        usual_text("gap_cv", routine_gap_mean=7.2, routine_gap_sd=2.6)
+        usual_text("gap_cv", usual_gap_mean=7.2, usual_gap_sd=2.6)
         == "comes every 7 days, give or take 3 days"
     )
     assert (
-        usual_text("gap_trend", routine_gap_mean=7.0, routine_gap_later=12.0)
+        usual_text("gap_trend", usual_gap_mean=7.0, usual_gap_later=12.0)
         == "came every 12 days of late, every 7 days over all"
     )
     assert (
-        usual_text("lines_share_8", routine_lines_share_8=0.25)
+        usual_text("lines_share_8", usual_lines_share_8=0.25)
         == "25% of visits have 8 lines or more"
     )
     assert (
-        usual_text("spend_small", routine_spend_small=0.4)
+        usual_text("spend_small", usual_spend_small=0.4)
         == "40% of visits are small ones for this customer"
     )
     assert (
-        usual_text("spend_late", routine_spend_late=0.8)
+        usual_text("spend_late", usual_spend_late=0.8)
         == "spent 20% less a visit of late than usual"
     )
 
 
 def test_behaviour_before_the_last_visit_is_explained_as_usual_behaviour():
-    row = {"routine_weekday_5": 0.6}
-    assert feature_text(row, "before_routine_weekday_5") == "usually shops on Saturdays"
+    row = {"usual_weekday_5": 0.6}
+    assert feature_text(row, "before_usual_weekday_5") == "usually shops on Saturdays"
 
 
 def test_attributes_are_explained_by_name_and_value():
@@ -99,9 +99,9 @@ def test_attributes_are_explained_by_name_and_value():
 
 def test_a_group_is_explained_by_its_feature_with_the_largest_contribution_of_its_sign():
     parts = pl.DataFrame(
-        {"routine_weekday_1": [-0.5], "routine_weekday_5": [0.9], "attribute_age": [-0.1]}
+        {"usual_weekday_1": [-0.5], "usual_weekday_5": [0.9], "attribute_age": [-0.1]}
     )
-    row = {"routine_weekday_1": 0.1, "routine_weekday_5": 0.7, "attribute_age": "65+"}
+    row = {"usual_weekday_1": 0.1, "usual_weekday_5": 0.7, "attribute_age": "65+"}
     groups, sums, leading = group_contributions(parts)
     assert (groups, leading.tolist()) == (["weekday", "attributes"], [[1, 2]])
     np.testing.assert_allclose(sums, [[0.4, -0.1]])

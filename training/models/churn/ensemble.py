@@ -155,7 +155,7 @@ class ChurnEnsemble:
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Split the log-odds into one part a column and `base`; the parts add up to the log-odds.
 
-        The log-odds of the buy-till-you-die model are attributed to `process_silence`.
+        The log-odds of the buy-till-you-die model are attributed to `process_inactivity`.
         """
         monotone, _ = monotone_features(features, self.process, self.horizon_days)
         _, columns = self._tree_log_odds(features)
@@ -168,7 +168,7 @@ class ChurnEnsemble:
         if self.logit is not None:
             parts[:, : monotone.width] += logit * self.logit.contributions(monotone.to_numpy())
             parts[:, -1] += logit * self.logit.intercept
-        position = columns.columns.index("process_silence")
+        position = columns.columns.index("process_inactivity")
         parts[:, position] += process * self._process_log_odds(features)
         parts *= self.calibration.slope
         parts[:, -1] += self.calibration.intercept

@@ -28,6 +28,6 @@ def excluded_columns(grain: Grain, member: int) -> tuple[str, ...]:
 
 def expected_units(frame: pl.DataFrame) -> Floats:
     """Return the units of each row by the recent level and the weekday's share of it."""
-    level, share = (frame.get_column(c).to_numpy() for c in ("level_now", "habit_now"))
+    level, share = (frame.get_column(c).to_numpy() for c in ("level_now", "weekday_factor"))
     units: Floats = level * np.maximum(share, 0.02)
     return units

@@ -335,7 +335,7 @@ class DemandModel:
         """Split the forecasts of rows of features by reason; columns as of `explain`."""
         grain = Grain.parse(self.grain)
         parts = [booster.contributions(frame) for booster in self.boosters_]
-        level, share = (frame.get_column(c).to_numpy() for c in ("level_now", "habit_now"))
+        level, share = (frame.get_column(c).to_numpy() for c in ("level_now", "weekday_factor"))
         sums = sum_by_reason(parts, level, share, self.level_bias_, self._mean(frame))
         units = to_units(sums)
         keys = frame.select(*grain.keys, _date())

@@ -22,7 +22,8 @@ def group_of(feature: str) -> str:
         return "customer"
     if feature.startswith(("lines", "category_", "gap_over")):
         return "category"
-    return "habit" if feature.startswith(("share", "purchases", "tenure", "decayed")) else "cadence"
+    is_count = feature.startswith(("share", "purchases", "tenure", "decayed"))
+    return "purchases" if is_count else "cadence"
 
 
 SENTENCES: dict[str, Any] = {
@@ -30,7 +31,7 @@ SENTENCES: dict[str, Any] = {
         f"{row['category']} usually every {row['gap_mean']:.0f} days, "
         f"last {row['recency']:.0f} days ago"
     ),
-    "habit": lambda row: (
+    "purchases": lambda row: (
         f"bought on {row['purchases']:.0f} days, {min(row['share_of_visits'], 1):.0%} of visits"
     ),
     "customer": lambda row: (

@@ -61,10 +61,10 @@ def expand(
     inactive = values["recency"] + middle
     columns = {
         "elapsed": start,
-        "silence_now": inactive,
-        "silence_over_gap_mean": inactive / values["gap_mean"],
-        "silence_over_gap_median": inactive / np.maximum(values["gap_median"], 0.5),
-        "silence_beyond_gap_mean": (inactive - values["gap_mean"]) / (values["gap_sd"] + 1),
+        "inactivity_now": inactive,
+        "inactivity_over_gap_mean": inactive / values["gap_mean"],
+        "inactivity_over_gap_median": inactive / np.maximum(values["gap_median"], 0.5),
+        "inactivity_beyond_gap_mean": (inactive - values["gap_mean"]) / (values["gap_sd"] + 1),
         "elapsed_over_customer_gap": middle / np.maximum(values["customer_gap_median"], 0.5),
         "process_hazard": np.log(hazard / (1 - hazard)),
         "width": end - start,

@@ -13,8 +13,8 @@ from training.estimators.bg_nbd import BgNbd, purchase_history
 # Prefixes of features that identify customers rather than describe how they buy: the same customers
 # occur at every cutoff, and trees would memorise them.
 UNUSED = (
-    "routine",
-    "before_routine",
+    "usual",
+    "before_usual",
     "weekday",
     "products",
     "categories",
@@ -25,7 +25,7 @@ UNUSED = (
     "discount",
     "gap_max",
     "spend_trend",
-    "silence",
+    "inactivity",
     "recency_of_visit",
     "gaps_as_long",
     "tenure_at",
@@ -83,20 +83,20 @@ def expand(
     ]
     start, end = edges[bins].astype(np.float64), edges[bins + 1].astype(np.float64)
     read = ["recency", "gap_mean", "gap_median", "gap_q90", WEEKDAY]
-    read += [name for name in features.columns if name.startswith("silent_")]
+    read += [name for name in features.columns if name.startswith("inactive_")]
     values = {name: features.get_column(name).to_numpy()[rows] for name in read}
     inactive = values["recency"] + (start + end) / 2
     weekday = (values[WEEKDAY] + start) % 7
     columns = {
         "elapsed": start,
-        "silence_now": inactive,
-        "silence_over_gap_mean": inactive / values["gap_mean"],
-        "silence_over_gap_median": inactive / values["gap_median"],
-        "silence_over_gap_q90": inactive / values["gap_q90"],
+        "inactivity_now": inactive,
+        "inactivity_over_gap_mean": inactive / values["gap_mean"],
+        "inactivity_over_gap_median": inactive / values["gap_median"],
+        "inactivity_over_gap_q90": inactive / values["gap_q90"],
         "own_hazard": _gap_hazard(values, start),
         "process_hazard": _process_hazard(features, process, rows, start, end),
         "weekday_now": np.where(end - start == 1, weekday, np.nan),
-        "weekday_habit": _weekday_share(
+        "weekday_share": _weekday_share(
             features, rows, weekday.astype(np.int64), (end - start).astype(int)
         ),
     }
@@ -107,8 +107,8 @@ def expand(
 
 def _gap_hazard(values: dict[str, Floats], start: Floats) -> Floats:
     """Return the daily hazard by the customer's gaps that were longer than the present one."""
-    points = sorted(int(name.split("_")[1]) for name in values if name.startswith("silent_"))
-    survival = [np.ones(len(start)), *(values[f"silent_{days}_more"] for days in points)]
+    points = sorted(int(name.split("_")[1]) for name in values if name.startswith("inactive_"))
+    survival = [np.ones(len(start)), *(values[f"inactive_{days}_more"] for days in points)]
     hazard = np.zeros(len(start))
     for k, (left, right) in enumerate(zip([0, *points], points, strict=False)):
         rows = start >= left
