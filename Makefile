@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
-# LightGBM's wheel expects the system's OpenMP; where there is none, scikit-learn's copy serves.
+# LightGBM's wheel needs OpenMP; without a system library, scikit-learn's copy is used.
 OPENMP := $(CURDIR)/.venv/lib/openmp
 export LD_LIBRARY_PATH := $(if $(LD_LIBRARY_PATH),$(LD_LIBRARY_PATH):)$(OPENMP)
 
@@ -28,7 +28,7 @@ lab: .venv/ready
 bench: .venv/ready
 	for table in $$(ls benchmarks/*.py | grep -v -e /results.py); do $(BIN)/python $$table || exit 1; done
 
-# The environment is made anew when the packages that it must hold change.
+# The environment is rebuilt when the required packages change.
 .venv/ready: pyproject.toml requirements.lock
 	@echo "environment: install the locked packages"
 	$(PYTHON) -m venv .venv
