@@ -83,14 +83,14 @@ def histories_until(as_of_field: str) -> FieldInfo:
 
 # Fail fast: see `CustomerIds`.
 AnyHistories = Annotated[list[History], FailFast()]
-Histories = Annotated[AnyHistories, histories_until("as_of")]
+PostedHistories = Annotated[AnyHistories, histories_until("as_of")]
 
 
 class CustomersRequest(Request):
     """Customers, by ids or by posted orders."""
 
     customer_ids: CustomerIds = []
-    histories: Histories = []
+    histories: PostedHistories = []
 
 
 class ChurnRequest(CustomersRequest):

@@ -38,9 +38,9 @@ LOG = """name = "log"
 path = "log.csv"
 columns = { customer_id = "client", day = "date", revenue = "amount" }
 """
-SHELF = """name = "shelf"
+STORE = """name = "store"
 [sales]
-path = "shelf.parquet"
+path = "store.parquet"
 date_format = "%G-W%V"
 columns = { product_id = "item", location_id = "store", day = "week", quantity = "units", price = "price", on_sale = "offer" }
 """  # noqa: E501
@@ -48,7 +48,7 @@ columns = { product_id = "item", location_id = "store", day = "week", quantity =
 ABLE = {
     "web-shop": {"demand", "churn", "next-purchase", "recommender"},
     "log": {"churn", "next-purchase", "value"},
-    "shelf": {"demand"},
+    "store": {"demand"},
 }
 WITH_CUSTOMERS = ("web-shop", "log")
 ROUTES = {
@@ -120,7 +120,7 @@ def log(folder: Path) -> str:
     return LOG
 
 
-def shelf(folder: Path) -> str:
+def store(folder: Path) -> str:
     """Write two years of weekly sales: units, price, and whether there was an offer."""
     random = np.random.default_rng(5)
     weeks = [f"{year}-W{week:02d}" for year in (2021, 2022) for week in range(1, 53)]
@@ -142,11 +142,11 @@ def shelf(folder: Path) -> str:
                 }
             )
         )
-    pl.concat(frames).write_parquet(folder / "shelf.parquet")
-    return SHELF
+    pl.concat(frames).write_parquet(folder / "store.parquet")
+    return STORE
 
 
-SHOPS = {"web-shop": web_shop, "log": log, "shelf": shelf}
+SHOPS = {"web-shop": web_shop, "log": log, "store": store}
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def trained(imported, nights, run):
     """Figures of every trained model, by shop and model."""
     figures = {
         name: run(name, "train", "all", "--dataset", name, "--folds", "1")
-        for name in ("web-shop", "shelf")
+        for name in ("web-shop", "store")
     }
     return {
         name: {row["version"].partition("/")[0]: row for row in rows}
@@ -290,13 +290,13 @@ def test_horizons_fit_the_gaps_of_the_shop(shown):
 
 
 def test_weekly_records_get_a_weekly_grain(shown):
-    setup = shown["shelf"]["demand"]
+    setup = shown["store"]["demand"]
     assert setup["grain"] == "product,location:week"
     assert setup["horizon_days"] % 7 == 0
     assert "weeks" in setup["reason"]
 
 
-@pytest.mark.parametrize("shop", ["web-shop", "shelf"])
+@pytest.mark.parametrize("shop", ["web-shop", "store"])
 def test_models_that_can_run_are_trained_and_evaluated(trained, shop):
     assert trained[shop].keys() == ABLE[shop]
     for row in trained[shop].values():
@@ -348,7 +348,7 @@ def test_a_known_and_an_unknown_customer_are_answered(ask, regulars, shop, model
 
 @pytest.mark.parametrize(
     ("shop", "series", "usual"),
-    [("web-shop", {"product_id": "A007"}, None), ("shelf", {"product_id": "i03"}, 7)],
+    [("web-shop", {"product_id": "A007"}, None), ("store", {"product_id": "i03"}, 7)],
 )
 def test_forecasts_have_the_periods_of_the_records(ask, shown, shop, series, usual):
     setup = shown[shop]["demand"]

@@ -15,7 +15,7 @@ from foresell.cli import app
 
 AS_OF = "2017-12-04"
 KEYS = ["department", "date"]
-SHELF = """name = "shelf"
+STORE = """name = "store"
 [sales]
 path = "sales.csv"
 columns = { product_id = "product", day = "day", quantity = "units" }
@@ -113,14 +113,14 @@ def test_a_deeper_discount_never_lowers_the_forecast(tmp_path, mlruns):
             "depth": [depth[cell] for cell in off],
         }
     ).write_csv(tmp_path / "offers.csv")
-    (tmp_path / "shelf.toml").write_text(SHELF)
+    (tmp_path / "store.toml").write_text(STORE)
     env = {
         "FORESELL_HOME": str(tmp_path / "home"),
         "FORESELL_MLRUNS": str(mlruns),
-        "FORESELL_DATASET": "shelf",
+        "FORESELL_DATASET": "store",
     }
     invoke = partial(CliRunner().invoke, app, env=env, catch_exceptions=False)
-    done = invoke(["data", "import", str(tmp_path / "shelf.toml")])
+    done = invoke(["data", "import", str(tmp_path / "store.toml")])
     assert done.exit_code == 0, done.stderr
     plan, out, means = tmp_path / "plan.csv", tmp_path / "out.parquet", []
     for deep in (0.1, 0.3, 0.5):

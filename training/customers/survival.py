@@ -198,7 +198,7 @@ def kaplan_meier(days: Ints, purchased: NDArray[np.bool_], horizon_days: int) ->
 
     if len(days) == 0:
         return np.zeros(horizon_days)
-    # Purchases happen within their day; follow-up ends before the first moment of its last day.
+    # Purchases happen within their day; follow-up ends before the start of its last day.
     durations = days + 0.5 * purchased
     fitter = KaplanMeierFitter().fit(durations, purchased)
     survival = fitter.survival_function_at_times(np.arange(1, horizon_days + 1))

@@ -47,7 +47,7 @@ def test_a_horizon_that_is_too_long_names_the_longest(client, error_of):
         ("recommend", {"customer_ids": ["1"], "list": "best"}, "list", "for_you"),
         ("recommend", {"customer_ids": ["1"], "kind": "popular"}, "kind", "is not a field"),
         ("recommend", {"customer_ids": ["1"], "list_name": "popular"}, "list_name", "not a field"),
-        ("recommend", {"customer_ids": ["1"], "only": {"shelf": ["a"]}}, "only.shelf", "category"),
+        ("recommend", {"customer_ids": ["1"], "only": {"aisle": ["a"]}}, "only.aisle", "category"),
         ("churn", {"customer_ids": ["1"], "horizon_days": -1}, "horizon_days", "-1"),
         ("churn", {}, "customer_ids", "histories in its place"),
         (

@@ -302,7 +302,7 @@ def test_recent_purchases_are_refused_with_histories(answers):
         (ListQuery(diversity=1.5), 1, "diversity"),
         (ListQuery(at=AS_OF - timedelta(days=1)), 1, "at"),
         (ListQuery(pinned={1: "no such product"}), 1, "pinned[0]"),
-        (ListQuery(filters=Filters(only={"shelf": ["x"]})), 1, "only"),
+        (ListQuery(filters=Filters(only={"aisle": ["x"]})), 1, "only"),
     ],
 )
 def test_invalid_options_are_refused_by_field(answers, query, k, field):

@@ -125,8 +125,8 @@ def test_numbered_weeks_need_the_first_day_of_week_1(exports):
         for upc in range(1110, 1130)
         for week in range(1, 60)
     ]
-    exports.write("shelf.csv", ["store", "upc", "week", "move", "price"], rows)
-    draft = exports.draft("shelf.csv")
+    exports.write("scanner.csv", ["store", "upc", "week", "move", "price"], rows)
+    draft = exports.draft("scanner.csv")
     assert "Replace this by the first day of week 1" in draft
     tables, dataset = exports.import_by(draft.replace("2000-01-03", "1991-02-07"))
     assert (tables["sales"].accepted, tables["sales"].quarantined) == (len(rows), 0)
