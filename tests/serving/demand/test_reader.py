@@ -7,6 +7,7 @@ from features.calendar import parse_as_of
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
 from serving.demand.reader import DemandReader
+from training.contract import model_with_options
 from training.models.demand.model import DemandModel
 from training.models.demand.publish import publish
 
@@ -39,7 +40,9 @@ def shop():
 @pytest.fixture(scope="module")
 def model(shop):
     options = {"grain": "product,location:week", "horizon_days": 28}
-    return DemandModel(**options, rows=3_000, rounds=30, members=2).fit(shop, AS_OF)
+    return model_with_options(
+        DemandModel, {**options, "rows": 3_000, "rounds": 30, "members": 2}
+    ).fit(shop, AS_OF)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from features.calendar import day_start
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
 from serving.demand.reader import DemandReader
+from training.contract import model_with_options
 from training.models.demand.model import DemandModel
 from training.models.demand.publish import publish
 from training.models.demand.scenario import predict_scenario
@@ -59,7 +60,7 @@ def shop():
 def model(shop):
     options = {"grain": "product:week", "horizon_days": 28, "learning_rate": 0.1}
     small = {"rows": 5_000, "rounds": 60, "members": 2, "min_data_in_leaf": 50}
-    return DemandModel(**options, **small).fit(shop, AS_OF)
+    return model_with_options(DemandModel, {**options, **small}).fit(shop, AS_OF)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from features.dataset import Dataset
 from serving.app import build_app
 from serving.demand.reader import DemandReader
 from serving.predictor import VersionHolder
+from training.contract import model_with_options
 from training.models.demand.model import DemandModel
 from training.models.demand.publish import publish
 from training.published import versions as published
@@ -52,9 +53,9 @@ def post(tmp_path_factory):
     frames = {name: pl.DataFrame(columns) for name, columns in tables.items()}
     shop = Dataset.from_frames("shop", frames)
     options = {"grain": "product,location:day", "horizon_days": 14, "learning_rate": 0.1}
-    model = DemandModel(**options, rows=6_000, rounds=30, members=1, min_data_in_leaf=40).fit(
-        shop, AS_OF
-    )
+    model = model_with_options(
+        DemandModel, {**options, "rows": 6_000, "rounds": 30, "members": 1, "min_data_in_leaf": 40}
+    ).fit(shop, AS_OF)
     home = tmp_path_factory.mktemp("home")
     draft = published.root(home) / ".v1"
     (draft / "demand").mkdir(parents=True)

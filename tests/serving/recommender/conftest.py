@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from serving.recommender.reader import RecommenderAnswers
+from training.contract import model_with_options
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.publish import publish
 
@@ -52,8 +53,15 @@ def out_of_stock(journey):
 
 @pytest.fixture(scope="session")
 def model(journey):
-    small = RecommenderModel(
-        cutoffs=1, static_rounds=20, context_rounds=20, scored_products=500, min_data_in_leaf=50
+    small = model_with_options(
+        RecommenderModel,
+        {
+            "cutoffs": 1,
+            "static_rounds": 20,
+            "context_rounds": 20,
+            "scored_products": 500,
+            "min_data_in_leaf": 50,
+        },
     )
     return small.fit(journey, AS_OF)
 

@@ -11,6 +11,7 @@ from features.errors import MissingData
 from serving.recommender import batch
 from serving.recommender.query import LISTS, ListQuery
 from serving.recommender.request import ListRequest
+from training.contract import model_with_options
 from training.models.recommender import publish as publishing
 from training.models.recommender.index import likely_buyers
 from training.models.recommender.index.erase import erase
@@ -35,7 +36,10 @@ def shop(rows, **tables):
 
 
 def fitted(dataset):
-    small = RecommenderModel(cutoffs=1, static_rounds=2, context_rounds=2, min_data_in_leaf=1)
+    small = model_with_options(
+        RecommenderModel,
+        {"cutoffs": 1, "static_rounds": 2, "context_rounds": 2, "min_data_in_leaf": 1},
+    )
     return small.fit(dataset, AS_OF)
 
 

@@ -8,18 +8,18 @@ right. Any level can be read from it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import polars as pl
 from scipy import stats
 
 from features.typing import Floats, Ints
-from training.estimators.boosting import Booster
+from training.estimators.boosting import Booster, BoostingOptions
 
 QUANTILES = (0.1, 0.5, 0.9)
 # Levels that are published: others are interpolated between neighbours.
@@ -31,17 +31,14 @@ _CALIBRATION = "calibration.json"
 _ROUNDS = 25
 # A variance needs fewer rows than a mean: more hardly change it.
 _ROWS = 40_000
-_PARAMS: Mapping[str, Any] = {
-    "objective": "gamma",
-    "learning_rate": 0.15,
-    "num_leaves": 15,
-    "min_data_in_leaf": 300,
-    "lambda_l2": 1.0,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.5,
-    "bagging_freq": 1,
-    "max_bin": 63,
-}
+_TREES = BoostingOptions(
+    learning_rate=0.15,
+    num_leaves=15,
+    min_data_in_leaf=300,
+    feature_fraction=0.5,
+    bagging_fraction=0.5,
+    lambda_l2=1.0,
+)
 # Squared errors are clipped at this multiple of their expectation.
 _MAX_SQUARE_RATIO = 30.0
 # Volume classes of the recalibration, and the fewest outcomes in one.
@@ -131,7 +128,7 @@ class CalibratedDistribution:
         booster = Booster.fit(
             inputs[kept],
             square[kept],
-            _PARAMS,
+            _TREES.params(objective="gamma", max_bin=63),
             _ROUNDS,
             categorical=[name for name in features.columns if name.startswith("group_")],
             init_score=np.log(usual[kept]),

@@ -24,8 +24,8 @@ from features.demand.grain import Grain
 from features.demand.series import all_series, selling_series
 from features.errors import InvalidInput
 from features.typing import Bools, Floats
-from training.contract import DEFAULT_COUNTRY, Needs, options_of
-from training.estimators.boosting import Booster
+from training.contract import DEFAULT_COUNTRY, Needs, model_with_options, options_of
+from training.estimators.boosting import Booster, BoostingOptions
 from training.models.demand.common_factor import common_factor, credibility_weight, level_bias
 from training.models.demand.contributions import REASONS, sum_by_reason, to_units
 from training.models.demand.distribution import (
@@ -57,6 +57,15 @@ def _booster_path(folder: Path, member: int) -> Path:
     return folder / f"member{member}"
 
 
+TREES = BoostingOptions(
+    learning_rate=0.13,
+    num_leaves=31,
+    min_data_in_leaf=200,
+    feature_fraction=0.4,
+    lambda_l2=1.0,
+)
+
+
 @dataclass
 class DemandModel:
     """Forecasts the mean and any quantile of units by series and period.
@@ -69,8 +78,8 @@ class DemandModel:
         The same seed gives the same model; threads of the boosting.
     country
         ISO code of the country whose public holidays count.
-    learning_rate, num_leaves, min_data_in_leaf, rounds, feature_fraction
-        Options of the boosting. Short records use fewer rounds.
+    trees, rounds
+        How trees are grown, and their number. Short records use fewer rounds.
     members
         Boosters that are averaged; short records use more. Each leaves out one fold of the
         periods, on which errors are measured.
@@ -97,11 +106,8 @@ class DemandModel:
     seed: int = 0
     threads: int = 1
     country: str = DEFAULT_COUNTRY
-    learning_rate: float = 0.13
-    num_leaves: int = 31
-    min_data_in_leaf: int = 200
+    trees: BoostingOptions = TREES
     rounds: int = 50
-    feature_fraction: float = 0.4
     members: int = 2
     rows: int | None = None
     bias_correction: float = 0.35
@@ -174,21 +180,14 @@ class DemandModel:
         self, features: pl.DataFrame, units: Floats, offset: Floats, rounds: int, member: int
     ) -> Booster:
         constraints = monotone_constraints(features, units, offset)
-        params = {
-            "objective": "tweedie",
-            "tweedie_variance_power": 1.2,
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.num_leaves,
-            "min_data_in_leaf": self.min_data_in_leaf,
-            "lambda_l2": 1.0,
-            "feature_fraction": self.feature_fraction,
-            "bagging_fraction": 0.7,
-            "bagging_freq": 1,
-            "max_bin": 63,
+        params = self.trees.params(
+            objective="tweedie",
+            tweedie_variance_power=1.2,
+            max_bin=63,
             # Bins need fewer rows than trees.
-            "bin_construct_sample_cnt": 50_000,
-            "monotone_constraints": [constraints.get(name, 0) for name in features.columns],
-        }
+            bin_construct_sample_cnt=50_000,
+            monotone_constraints=[constraints.get(name, 0) for name in features.columns],
+        )
         return Booster.fit(
             features,
             units,
@@ -364,7 +363,7 @@ class DemandModel:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         metadata = json.loads((folder / _METADATA).read_text())
-        model = cls(**metadata["options"])
+        model = model_with_options(cls, metadata["options"])
         model.level_bias_ = metadata["level_bias"]
         model.boosters_ = tuple(
             Booster.load(_booster_path(folder, member), model.threads)

@@ -17,7 +17,8 @@ from features.dataset import Dataset
 from features.errors import MissingData
 from features.memo import memo
 from features.typing import Bools, Floats
-from training.contract import Needs, options_of
+from training.contract import Needs, model_with_options, options_of
+from training.estimators.boosting import BoostingOptions
 from training.models.recommender.candidates import (
     RecommenderInputs,
     default_generators,
@@ -32,7 +33,7 @@ from training.models.recommender.ranking.blend import LISTS, WEIGHTS
 from training.models.recommender.ranking.examples import Examples, training_cutoffs
 from training.models.recommender.ranking.features import Block, Ranking
 from training.models.recommender.ranking.ranker import Ranker
-from training.models.recommender.ranking.ranker_training import BoostingOptions, fit_ranker
+from training.models.recommender.ranking.ranker_training import RankerOptions, fit_ranker
 from training.models.recommender.recommendations import (
     SCHEMA,
     pair_ids,
@@ -50,6 +51,14 @@ CONTRIBUTIONS = {
 }
 OPTIONS_FILE = "recommender.json"
 RANKER_FOLDER = "ranker"
+
+TREES = BoostingOptions(
+    learning_rate=0.08,
+    num_leaves=31,
+    min_data_in_leaf=300,
+    feature_fraction=0.3,
+    lambda_l2=10.0,
+)
 
 
 @dataclass
@@ -79,8 +88,8 @@ class RecommenderModel:
         Number of products, the most popular, that generators score.
     static_rounds, context_rounds
         Number of trees on static and on context features.
-    learning_rate, num_leaves, min_data_in_leaf, feature_fraction, lambda_l2
-        LightGBM's parameters.
+    trees
+        How trees are grown.
     """
 
     name: ClassVar[str] = "recommender"
@@ -102,11 +111,7 @@ class RecommenderModel:
     scored_products: int = 3000
     static_rounds: int = 100
     context_rounds: int = 60
-    learning_rate: float = 0.08
-    num_leaves: int = 31
-    min_data_in_leaf: int = 300
-    feature_fraction: float = 0.3
-    lambda_l2: float = 10.0
+    trees: BoostingOptions = TREES
     ranker_: Ranker = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
@@ -122,21 +127,11 @@ class RecommenderModel:
             dataset, as_of, self.horizon_days, self.cutoffs, older=self.cutoffs
         )
         examples = [self._examples(dataset, cutoff) for cutoff in cutoffs]
-        params = {
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.num_leaves,
-            "min_data_in_leaf": self.min_data_in_leaf,
-            "feature_fraction": self.feature_fraction,
-            "bagging_fraction": 0.7,
-            "bagging_freq": 1,
-            "lambda_l2": self.lambda_l2,
-            "max_bin": 63,
-        }
         self.ranker_ = fit_ranker(
             Examples.concatenate(examples[: self.cutoffs]),
             Examples.concatenate(examples),
-            BoostingOptions(
-                params, self.static_rounds, self.context_rounds, self.threads, self.seed
+            RankerOptions(
+                self.trees, self.static_rounds, self.context_rounds, self.threads, self.seed
             ),
             negative_share=self.negative_share,
         )
@@ -237,7 +232,8 @@ class RecommenderModel:
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
-        model = cls(**json.loads((folder / OPTIONS_FILE).read_text())["options"])
+        options = json.loads((folder / OPTIONS_FILE).read_text())["options"]
+        model = model_with_options(cls, options)
         model.threads = threads or model.threads
         model.ranker_ = Ranker.load(folder / RANKER_FOLDER, model.threads)
         return model

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
+from training.contract import model_with_options
 from training.models.demand.model import DemandModel
 
 
@@ -32,7 +33,7 @@ class MailerShop:
         return Dataset.from_frames("shop", {"sales": self.sales, "promotions": self.promotions})
 
     def unfitted(self, **options: Any) -> DemandModel:
-        return DemandModel(**{**self.options, **self.small, **options})
+        return model_with_options(DemandModel, {**self.options, **self.small, **options})
 
 
 @pytest.fixture(scope="session")

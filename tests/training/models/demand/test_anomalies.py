@@ -10,6 +10,7 @@ import pytest
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
+from training.contract import model_with_options
 from training.models.demand.anomalies import FALSE_ALARMS, detect_anomalies, without_overlap
 from training.models.demand.historical_forecasts import HISTORY_PERIODS, HistoricalForecasts
 from training.models.demand.model import DemandModel
@@ -66,7 +67,9 @@ def generate(*, planted):
 
 def detect(shop):
     options = {"grain": str(GRAIN), "horizon_days": 14, "learning_rate": 0.1, "rounds": 40}
-    model = DemandModel(**options, rows=8_000, members=2, min_data_in_leaf=50)
+    model = model_with_options(
+        DemandModel, {**options, "rows": 8_000, "members": 2, "min_data_in_leaf": 50}
+    )
     past = without_overlap(HistoricalForecasts.fit(model, shop, AS_OF).by_origin(shop), GRAIN)
     return past, detect_anomalies(shop, GRAIN, "US", past)
 
@@ -129,7 +132,7 @@ def test_a_day_is_compared_with_a_forecast_made_before_it():
     options = {"grain": str(GRAIN), "horizon_days": 14, "rounds": 10, "rows": 3_000, "members": 1}
     means = []
     for shop in (complete, truncated):
-        historical = HistoricalForecasts.fit(DemandModel(**options), shop, AS_OF)
+        historical = HistoricalForecasts.fit(model_with_options(DemandModel, options), shop, AS_OF)
         past = without_overlap(historical.by_origin(shop), GRAIN)
         means.append(past.filter(pl.col("date") == day(STOCK_OUT))["mean"])
     assert means[0].equals(means[1])

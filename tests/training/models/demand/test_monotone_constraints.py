@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
+from training.contract import model_with_options
 from training.models.demand.model import DemandModel
 from training.models.demand.monotone_constraints import monotone_constraints
 
@@ -56,7 +57,7 @@ def discounts(products, days, depth):
 def model(shop):
     sales, plan = shop
     dataset = Dataset.from_frames("shop", {"sales": sales, "promotions": plan})
-    return DemandModel(**OPTIONS, **SMALL).fit(dataset, AS_OF)
+    return model_with_options(DemandModel, {**OPTIONS, **SMALL}).fit(dataset, AS_OF)
 
 
 def test_a_deeper_planned_discount_never_lowers_a_forecast(shop, model):

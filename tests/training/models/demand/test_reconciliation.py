@@ -11,6 +11,7 @@ from features.calendar import day_start
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.errors import InvalidInput
+from training.contract import model_with_options
 from training.models.demand.historical_forecasts import HistoricalForecasts
 from training.models.demand.model import DemandModel
 from training.models.demand.reconciliation import (
@@ -53,7 +54,9 @@ def shop():
 @pytest.fixture(scope="module")
 def model(shop):
     options = {"grain": str(GRAIN), "horizon_days": 14, "learning_rate": 0.1, "rounds": 40}
-    return DemandModel(**options, rows=6_000, members=2, min_data_in_leaf=50).fit(shop, AS_OF)
+    return model_with_options(
+        DemandModel, {**options, "rows": 6_000, "members": 2, "min_data_in_leaf": 50}
+    ).fit(shop, AS_OF)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
+from training.contract import model_with_options
 from training.models.recommender.model import RecommenderModel
 
 AS_OF = datetime(2017, 11, 6)
@@ -42,7 +43,7 @@ def small(options):
 
 @pytest.fixture(scope="package")
 def model(households, small):
-    return RecommenderModel(**small).fit(households, AS_OF)
+    return model_with_options(RecommenderModel, small).fit(households, AS_OF)
 
 
 @pytest.fixture(scope="package")

@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 
 from features.dataset import Dataset
 from features.errors import MissingData
+from training.contract import model_with_options
 from training.models.recommender.inputs.interactions import interactions_at
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.task import RECOMMENDER
@@ -163,17 +164,17 @@ def test_orders_alone_are_enough(households, small):
     columns = ["customer_id", "order_id", "line", "product_id", "ts", "day", "quantity", "kind"]
     orders = households.table("orders").to_native().select(columns).collect()
     bare = Dataset.from_frames("bare", {"orders": orders})
-    lists = RecommenderModel(**small).fit(bare, AS_OF).predict(bare, AS_OF)
+    lists = model_with_options(RecommenderModel, small).fit(bare, AS_OF).predict(bare, AS_OF)
     assert lists.get_column("customer_id").n_unique() == interactions_at(bare, AS_OF).shape[0]
 
 
 def test_a_dataset_that_is_too_short_is_refused(households, options):
     with pytest.raises(MissingData, match="56 are needed"):
-        RecommenderModel(**options).fit(households, datetime(2017, 2, 1))
+        model_with_options(RecommenderModel, options).fit(households, datetime(2017, 2, 1))
 
 
 def test_examples_are_the_same_with_a_stored_ranking_and_without(households, small):
-    model = RecommenderModel(**small)
+    model = model_with_options(RecommenderModel, small)
     fresh = Dataset(households.name, households.snapshot, households.tables)
     stored = Dataset(households.name, households.snapshot, households.tables)
     cutoff = AS_OF - timedelta(days=28)

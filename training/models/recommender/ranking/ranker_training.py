@@ -5,13 +5,12 @@ Examples of candidates with their outcomes in; a `Ranker` out.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from features.typing import Bools, Floats
-from training.estimators.boosting import Booster
+from training.estimators.boosting import Booster, BoostingOptions
 from training.models.recommender.ranking.blend import (
     WEIGHTS,
     Blend,
@@ -38,20 +37,20 @@ OBJECTIVE = "cross_entropy"
 
 
 @dataclass(frozen=True)
-class BoostingOptions:
+class RankerOptions:
     """How boosters are fitted.
 
     Attributes
     ----------
-    params
-        LightGBM's parameters.
+    trees
+        How trees are grown.
     static_rounds, context_rounds
         Number of trees on static and on context features.
     threads, seed
         Processor threads, and the seed of all samples.
     """
 
-    params: Mapping[str, Any]
+    trees: BoostingOptions
     static_rounds: int
     context_rounds: int
     threads: int
@@ -61,7 +60,7 @@ class BoostingOptions:
 def fit_ranker(
     examples: Examples,
     neural_examples: Examples,
-    options: BoostingOptions,
+    options: RankerOptions,
     *,
     negative_share: float,
 ) -> Ranker:
@@ -109,12 +108,12 @@ def fit_ranker(
     )
 
 
-def _select_features(static: pl.DataFrame, label: Floats, options: BoostingOptions) -> list[str]:
+def _select_features(static: pl.DataFrame, label: Floats, options: RankerOptions) -> list[str]:
     """Return the static features with the highest gain, in the order of the examples."""
     booster = Booster.fit(
         static,
         label,
-        {"objective": OBJECTIVE, **options.params},
+        options.trees.params(objective=OBJECTIVE, max_bin=63),
         SELECTION_ROUNDS,
         threads=options.threads,
         seed=options.seed,
@@ -123,7 +122,7 @@ def _select_features(static: pl.DataFrame, label: Floats, options: BoostingOptio
 
 
 def _fit_neural(
-    examples: Examples, static_features: list[str], options: BoostingOptions
+    examples: Examples, static_features: list[str], options: RankerOptions
 ) -> NeuralNet:
     """Fit the neural network; features that are static and context are read once."""
     context = examples.context
@@ -138,7 +137,7 @@ def _fit_neural(
 
 
 def _fit_boosters(
-    static: pl.DataFrame, context: pl.DataFrame, label: Floats, options: BoostingOptions
+    static: pl.DataFrame, context: pl.DataFrame, label: Floats, options: RankerOptions
 ) -> tuple[Booster, Booster, Floats]:
     """Fit a booster on static features, then one on context features that corrects it.
 
@@ -147,13 +146,13 @@ def _fit_boosters(
     tuple
         Both boosters, and the log-odds of the examples.
     """
-    params = {"objective": OBJECTIVE, **options.params}
+    params = options.trees.params(objective=OBJECTIVE, max_bin=63)
     threads, seed = options.threads, options.seed
     first = Booster.fit(static, label, params, options.static_rounds, threads=threads, seed=seed)
     static_log_odds = first.predict(static, raw_score=True)
     params |= {
         "monotone_constraints": [int(name.endswith(INCREASING)) for name in context.columns],
-        "num_leaves": min(16, options.params["num_leaves"]),
+        "num_leaves": min(16, options.trees.num_leaves),
         "feature_fraction": 0.5,
     }
     second = Booster.fit(

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from training.contract import model_with_options
 from training.models.recommender.index.candidate_scoring import score_candidates
 from training.models.recommender.index.candidate_store import CandidateStore
 from training.models.recommender.inputs.promotions import PromotionPeriods, PromotionPlan
@@ -27,8 +28,15 @@ def journey(journey, rewritten):
 
 @pytest.fixture(scope="module")
 def model(journey):
-    small = RecommenderModel(
-        cutoffs=1, static_rounds=30, context_rounds=40, scored_products=500, min_data_in_leaf=50
+    small = model_with_options(
+        RecommenderModel,
+        {
+            "cutoffs": 1,
+            "static_rounds": 30,
+            "context_rounds": 40,
+            "scored_products": 500,
+            "min_data_in_leaf": 50,
+        },
     )
     return small.fit(journey, AS_OF)
 
