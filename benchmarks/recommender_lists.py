@@ -25,7 +25,7 @@ from features.interactions.builder import next_baskets
 from serving.recommender.diversity_tradeoff import diversity_tradeoff
 from serving.recommender.posted_history import read
 from serving.recommender.query import LISTS, Filters, ListQuery
-from serving.recommender.reader import RecommenderAnswers
+from serving.recommender.reader import RecommenderReader
 from serving.recommender.request import ListRequest
 from training.models.recommender.hits import customer_metrics
 from training.models.recommender.index.catalogue import Catalogue
@@ -66,7 +66,7 @@ def milliseconds(request: Request, ids: Sequence[str]) -> tuple[float, float]:
     return float(np.quantile(times, 0.5)), float(np.quantile(times, 0.95))
 
 
-def latency(answers: RecommenderAnswers) -> pl.DataFrame:
+def latency(answers: RecommenderReader) -> pl.DataFrame:
     """Time every list, with and without a history, a basket and a ranker."""
     index = answers.index
     step = max(len(index.customer_ids) // REQUESTS, 1)
@@ -78,7 +78,7 @@ def latency(answers: RecommenderAnswers) -> pl.DataFrame:
     filters = Filters(location_id=location)
     tomorrow = index.candidates.as_of + timedelta(days=1)
     unranked = replace(index.candidates, about=replace(index.candidates.about, lists=()))
-    without_ranker = RecommenderAnswers(replace(index, candidates=unranked))
+    without_ranker = RecommenderReader(replace(index, candidates=unranked))
     diverse = ListQuery(diversity=0.3, basket_product_ids=basket, filters=filters)
     from_basket = ListQuery(basket_product_ids=basket)
     cases: dict[str, tuple[Request, Sequence[str]]] = {
@@ -101,7 +101,7 @@ def latency(answers: RecommenderAnswers) -> pl.DataFrame:
     return pl.DataFrame(rows, ["list", "p50, CPU ms", "p95, CPU ms"], orient="row")
 
 
-def _request(answers: RecommenderAnswers, query: ListQuery | None = None) -> Request:
+def _request(answers: RecommenderReader, query: ListQuery | None = None) -> Request:
     """Return a function that requests a list of ten for one customer."""
     return lambda customer: answers.answer([customer], 10, [], query)
 
@@ -142,7 +142,7 @@ def replenishment(dataset: Dataset, cutoffs: Sequence[datetime], days: int = 7) 
     return pl.DataFrame(rows)
 
 
-def posted(answers: RecommenderAnswers, dataset: Dataset) -> pl.DataFrame:
+def posted(answers: RecommenderReader, dataset: Dataset) -> pl.DataFrame:
     """Evaluate lists by customer id, from posted orders of the same customers, and without both."""
     as_of, options = answers.index.candidates.as_of, {"horizon_days": HORIZON_DAYS}
     orders = dataset.known("orders", as_of).collect().to_polars().drop_nulls("customer_id")
@@ -189,7 +189,7 @@ def main() -> None:
         started = time.process_time()
         publish(model, reopened, as_of, folder)
         seconds = time.process_time() - started
-        answers = RecommenderAnswers.load(folder)
+        answers = RecommenderReader.load(folder)
         record(
             "Recommendations: latency of a list",
             latency(answers),

@@ -30,5 +30,5 @@ READERS: dict[str, Loader] = {
     "next-category": _loader("serving.customers.next_category:NextCategoryReader"),
     "value": _loader("serving.customers.value:ValueReader"),
     "profile": _loader("training.customers.profile:Profiles"),
-    "recommender": _loader("serving.recommender.reader:RecommenderAnswers"),
+    "recommender": _loader("serving.recommender.reader:RecommenderReader"),
 }

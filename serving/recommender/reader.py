@@ -17,7 +17,7 @@ from training.models.recommender.index.index import RecommenderIndex
 
 
 @dataclass(frozen=True)
-class RecommenderAnswers:
+class RecommenderReader:
     """Answers of one published version.
 
     Attributes

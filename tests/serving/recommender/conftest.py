@@ -5,7 +5,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from serving.recommender.reader import RecommenderAnswers
+from serving.recommender.reader import RecommenderReader
 from training.contract import model_with_options
 from training.models.recommender.model import RecommenderModel
 from training.models.recommender.publish import publish
@@ -70,7 +70,7 @@ def model(journey):
 def answers(model, journey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("recommender")
     publish(model, journey, AS_OF, folder)
-    return RecommenderAnswers.load(folder)
+    return RecommenderReader.load(folder)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from serving.recommender.query import RANKED_BY, Filters, ListQuery
-from serving.recommender.reader import RecommenderAnswers
+from serving.recommender.reader import RecommenderReader
 from training.models.recommender.index.candidate_scoring import (
     group_contributions,
     score_candidates,
@@ -112,7 +112,7 @@ def test_here_is_said_only_of_a_location_with_sales_or_promotions_of_its_own(ans
 
     assert {"popular here now", "on display here this week"} <= explanations(answers, "367")
     catalogue = replace(index.catalogue, locations=index.catalogue.locations | {"new"})
-    with_new_location = RecommenderAnswers(replace(index, catalogue=catalogue))
+    with_new_location = RecommenderReader(replace(index, catalogue=catalogue))
     sentences = explanations(with_new_location, "new")
     assert "popular now" in sentences
     assert not any("here" in sentence for sentence in sentences)

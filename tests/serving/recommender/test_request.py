@@ -9,7 +9,7 @@ import pytest
 
 from features.errors import InvalidInput
 from serving.recommender.query import LISTS, Filters, ListQuery
-from serving.recommender.reader import RecommenderAnswers
+from serving.recommender.reader import RecommenderReader
 
 AS_OF = datetime(2017, 11, 6)
 NEXT_DAY = AS_OF + timedelta(days=1)
@@ -30,7 +30,7 @@ def unranked(answers):
     """The same records, without a trained ranker."""
     store = answers.index.candidates
     bare = replace(store, about=replace(store.about, lists=()))
-    return RecommenderAnswers(replace(answers.index, candidates=bare))
+    return RecommenderReader(replace(answers.index, candidates=bare))
 
 
 def test_adjacent_products_differ_in_category_unless_allowed(answers, customers):
