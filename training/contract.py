@@ -123,7 +123,7 @@ class Model(Predictor, Protocol):
 def options_of(model: Any) -> dict[str, Any]:
     """Return the options that a model was made with, as `save` keeps them.
 
-    A field that is itself a dataclass of options, such as `BoostingOptions`, is laid out flat.
+    A field that is itself a dataclass of options, such as `BoostingOptions`, is flattened.
     """
     options: dict[str, Any] = {}
     for option in fields(model):

@@ -200,14 +200,14 @@ def _channels(row: Row, _: str) -> str | None:
 
 
 def _discount(row: Row) -> str:
-    return f"{row['discount_share'] or 0:.0%} of the shelf value is discount"
+    return f"discounts are {row['discount_share'] or 0:.0%} of list prices"
 
 
 def _discount_recent(row: Row, feature: str) -> str | None:
     recent, usual = row.get(feature), row.get(USUAL + "discount")
     if recent is None or usual is None or round(100 * recent) == round(100 * usual):
         return None
-    return f"{recent:.0%} of the shelf value was discount of late, {usual:.0%} over all"
+    return f"discounts were {recent:.0%} of list prices lately, {usual:.0%} overall"
 
 
 def _touchpoints(row: Row) -> str:
