@@ -55,7 +55,7 @@ def survival(
     for number, part in enumerate(np.array_split(order, 3)):
         observed = [(days[part] > day).mean() for day in grid]
         label = ("soonest third", "middle third", "latest third")[number]
-        axes.step(grid, observed, where="post", color=f"C{number}", label=f"{label}, happened")
+        axes.step(grid, observed, where="post", color=f"C{number}", label=f"{label}, observed")
         predicted = [1 - probability[part].mean() for probability in probabilities.values()]
         axes.plot(
             list(probabilities), predicted, "o", color=f"C{number}", label=f"{label}, predicted"
