@@ -178,7 +178,13 @@ def test_a_request_id_is_returned(client, customers):
 def test_openapi_describes_every_endpoint(client):
     paths = client.get("/v1/openapi.json").json()["paths"]
     of_customers = {"churn", "next_purchase", "value", "customer", "audience"}
-    of_products = {"recommend", "rerank", "similar", "basket", "customers_for_product"}
+    of_products = {
+        "recommend",
+        "rerank",
+        "similar",
+        "frequently_bought_together",
+        "customers_for_product",
+    }
     of_demand = {"forecast", "anomalies"}
     assert set(paths) == {f"/v1/{name}" for name in of_customers | of_products | of_demand}
 
