@@ -20,17 +20,17 @@ def router(responder: Responder) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/audience", response_model=AudienceAnswer, responses=ERRORS)
-    async def audience(ask: Annotated[AudienceRequest, Body()]) -> Response:
+    async def audience(request: Annotated[AudienceRequest, Body()]) -> Response:
         """List the customers that satisfy a condition, with the expected loss."""
 
         async def answer(served: ServedVersion) -> Response:
             model, _ = served.reader_of("churn")
-            check_as_of(ask, model.as_of)
+            check_as_of(request, model.as_of)
             others = served.record.other_instants("churn", FURTHER_MODELS)
 
             def body() -> bytes:
-                members = find_audience(served.readers, ask.where, ask.value)
-                listed = members.customers.slice(ask.offset, ask.limit)
+                members = find_audience(served.readers, request.where, request.value)
+                listed = members.customers.slice(request.offset, request.limit)
                 content: dict[str, Any] = {
                     "model_version": served.record.version,
                     "as_of": model.as_of,

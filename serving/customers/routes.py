@@ -98,13 +98,13 @@ def router(responder: Responder) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/churn", response_model=Answer[Churn], responses=ERRORS)
-    async def churn(ask: Annotated[ChurnRequest, Body()]) -> Response:
+    async def churn(request: Annotated[ChurnRequest, Body()]) -> Response:
         """Predict the probability of no purchase within the horizon, with explanations."""
-        horizon = ask.horizon_days
+        horizon = request.horizon_days
         return await respond(
             responder,
             "churn",
-            ask,
+            request,
             lambda models, customers: models["churn"].answer(
                 customers, horizon, models.get("next-purchase")
             ),
@@ -112,15 +112,15 @@ def router(responder: Responder) -> APIRouter:
         )
 
     @router.post("/v1/next_purchase", response_model=Answer[NextPurchase], responses=ERRORS)
-    async def next_purchase(ask: Annotated[NextPurchaseRequest, Body()]) -> Response:
+    async def next_purchase(request: Annotated[NextPurchaseRequest, Body()]) -> Response:
         """Predict the days to the next purchase as a distribution, with explanations."""
-        options = (ask.within_days, ask.quantiles)
-        category = ask.category
+        options = (request.within_days, request.quantiles)
+        category = request.category
         if category is not None:
             return await respond(
                 responder,
                 "next-category",
-                ask,
+                request,
                 lambda models, customers: models["next-category"].answer(
                     customers, category, *options
                 ),
@@ -128,24 +128,24 @@ def router(responder: Responder) -> APIRouter:
         return await respond(
             responder,
             "next-purchase",
-            ask,
+            request,
             lambda models, customers: models["next-purchase"].answer(customers, *options),
         )
 
     @router.post("/v1/value", response_model=Answer[Value], responses=ERRORS)
-    async def value(ask: Annotated[ValueRequest, Body()]) -> Response:
+    async def value(request: Annotated[ValueRequest, Body()]) -> Response:
         """Predict orders and spend over any days ahead, with explanations."""
-        days = ask.horizons_days or None
+        days = request.horizons_days or None
         return await respond(
             responder,
             "value",
-            ask,
+            request,
             lambda models, customers: models["value"].answer(customers, days),
         )
 
     @router.post("/v1/customer", response_model=Answer[Customer], responses=ERRORS)
-    async def customer(ask: Annotated[CustomerRequest, Body()]) -> Response:
+    async def customer(request: Annotated[CustomerRequest, Body()]) -> Response:
         """Show the profile and the predictions of each customer, with explanations."""
-        return await respond(responder, "churn", ask, profiles, FURTHER_MODELS)
+        return await respond(responder, "churn", request, profiles, FURTHER_MODELS)
 
     return router
