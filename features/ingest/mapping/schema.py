@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from features.ingest.mapping.position import MappingText
+from features.ingest.sources.numbers import PARENTHESES, TRAILING, Notation
 
 # Columns of the mapping beyond the canonical ones, by table, with the column computed from them.
 COMPUTED = {
@@ -80,8 +81,12 @@ class TableSource(_Strict):
         and tabs.
     header
         Column names of a CSV file whose first line is a record.
-    decimal
-        The decimal mark.
+    decimal, thousands
+        The decimal mark, decided for each column by default, and the separator of thousands:
+        any usual one by default, empty for none.
+    negative
+        How negative numbers are written besides a leading minus: `trailing`, `parentheses`, or a
+        marker such as CR.
     date_format
         Such as %d/%m/%Y %H:%M; ISO by default. %s counts from 1970; %G-W%V is a week, %Y-%m
         a month.
@@ -106,7 +111,9 @@ class TableSource(_Strict):
     delimiter: str | None = Field(None, pattern=r"^(.|\t|whitespace)$")
     encoding: str | None = None
     header: list[str] | None = Field(None, min_length=1)
-    decimal: str = Field(".", pattern=r"^[.,]$")
+    decimal: str | None = Field(None, pattern=r"^[.,]$")
+    thousands: str | None = Field(None, pattern=r"^[., '_\u2019\u00a0\u202f]?$")
+    negative: list[str] = [TRAILING, PARENTHESES]
     date_format: str | None = Field(None, pattern="%")
     first_week: date | None = None
     time_zone: str | None = None
@@ -128,6 +135,27 @@ class TableSource(_Strict):
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
         return _zone(value)
+
+    @field_validator("negative", mode="before")
+    @classmethod
+    def _several_notations(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _different_marks(self) -> Self:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError("decimal and thousands are the same mark")
+        return self
+
+    @property
+    def stated_decimal(self) -> str | None:
+        """The decimal mark that the mapping states, directly or by the separator of thousands."""
+        other = {",": ".", ".": ","}
+        return self.decimal or other.get(self.thousands or "")
+
+    def notation(self, decimal: str) -> Notation:
+        """Return how numbers with a decimal mark are written."""
+        return Notation(decimal, self.thousands, tuple(self.negative))
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

@@ -7,6 +7,8 @@ import polars as pl
 
 from features.ingest.mapping_draft.column_names import interpret_name
 from features.ingest.sources import parse
+from features.ingest.sources.decimal_marks import only_with_mark
+from features.ingest.sources.numbers import Notation, number
 
 # Minimum share of values that are numbers in a column of numbers, and dates in one of dates.
 _NUMERIC_SHARE = 0.97
@@ -120,15 +122,11 @@ def profile_column(name: str, values: pl.Series) -> ColumnProfile:
 
 def _numbers(values: pl.Series) -> tuple[str, pl.Series]:
     """Parse numbers with the decimal mark that fits more values; returns mark and numbers."""
-    point = parse.number(values, ".")
     if values.dtype != pl.String:
-        return ".", point
-    # A single comma before three digits may separate thousands; otherwise it is a decimal mark.
-    commas = values.str.contains(r"\d,\d{1,2}$|\d,\d{4,}$").sum()
-    points = values.str.contains(r"\d\.\d+$").sum()
-    if commas > points:
-        return ",", parse.number(values, ",")
-    return ".", point
+        return ".", number(values)
+    commas, points = (values.str.contains(only_with_mark(mark)).sum() for mark in (",", "."))
+    decimal = "," if commas > points else "."
+    return decimal, number(values, Notation(decimal))
 
 
 def _dates(values: pl.Series, numbers: pl.Series) -> _Dates:

@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 
 from features.errors import InvalidInput
-from features.ingest.sources import parse
 from features.ingest.sources.csv_text import (
     DELIMITERS,
     WHITESPACE,
@@ -20,6 +19,7 @@ from features.ingest.sources.csv_text import (
     open_bytes,
 )
 from features.ingest.sources.files import is_text, scan_file
+from features.ingest.sources.numbers import number
 
 _PORTION_BYTES = 6 << 20
 _ROWS = 200_000
@@ -167,5 +167,5 @@ def _fields(line: str, delimiter: str) -> list[str]:
 
 def _is_value(field: str) -> bool:
     """Whether a field is a number or a date, which is no column name."""
-    number = parse.number(pl.Series([field]), ".")[0] is not None
-    return number or re.fullmatch(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", field) is not None
+    is_number = number(pl.Series([field]))[0] is not None
+    return is_number or re.fullmatch(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?", field) is not None

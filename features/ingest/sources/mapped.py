@@ -5,7 +5,7 @@ canonical rows and keeps the raw columns, so that a rejected row is reported wit
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from features.ingest.source_table import SourceTable
 from features.ingest.sources import parse
 from features.ingest.sources.csv_text import CsvOptions
 from features.ingest.sources.database import read_query
+from features.ingest.sources.decimal_marks import decide_marks
 from features.ingest.sources.files import display_path, match_files, scan_files
 from features.ingest.sources.mapped_rules import (
     DAMAGED,
@@ -32,6 +33,7 @@ from features.ingest.sources.mapped_rules import (
     mapped_rules,
     matches,
 )
+from features.ingest.sources.numbers import Notation, number
 from features.ingest.sources.order_lines import (
     CAPPED,
     NEGATED,
@@ -70,6 +72,8 @@ class SourceReader:
         Applied to the raw columns of a batch before anything else, such as replacing customer
         ids by pseudonyms. Quarantine stores their result, so they are not applied to rows that
         are read again from quarantine.
+    decimals
+        Decimal mark by column of the source.
     """
 
     table: Table
@@ -78,6 +82,7 @@ class SourceReader:
     mapping: Mapping
     now: datetime
     raw_transforms: tuple[RawTransform, ...] = ()
+    decimals: dict[str, str] = field(default_factory=dict)
 
     def canonical(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Turn a batch of raw rows into canonical rows, with the raw columns beside them."""
@@ -98,7 +103,7 @@ class SourceReader:
             )
         if self._is_links:
             # The table that the rows belong to reports those that are dropped.
-            conditions = [matches(rule, self.source.decimal) for rule in self.source.drop]
+            conditions = [matches(rule, self.notation) for rule in self.source.drop]
             dropped = pl.any_horizontal(*conditions, pl.lit(value=False)).fill_null(value=False)
             undone = pl.lit(None, pl.Boolean).alias("undone")
             return rows.filter(~dropped).with_columns(undone)
@@ -121,7 +126,7 @@ class SourceReader:
 
     def _without_product(self, lines: pl.DataFrame) -> pl.DataFrame:
         """Null the product of lines that match a `no_product` condition, and count one unit."""
-        conditions = [matches(where, self.source.decimal) for where in self.source.no_product]
+        conditions = [matches(where, self.notation) for where in self.source.no_product]
         if not conditions:
             return lines
         lines = lines.with_columns(
@@ -135,7 +140,7 @@ class SourceReader:
 
     def rules(self) -> list[Rule]:
         """Return the source's rules, each with its line of the mapping."""
-        rules = mapped_rules(self.table, self.source, self.dtype, self.now)
+        rules = mapped_rules(self.table, self.source, self.dtype, self.notation, self.now)
         if self.table.name == "orders":
             rules += sign_rules(self.source)
         return [self._with_mapping_line(rule) for rule in rules]
@@ -224,6 +229,26 @@ class SourceReader:
             return DAY() if name.endswith("day") else pl.Float64()
         return None
 
+    def notation(self, raw: str) -> Notation:
+        """Return how a column of the source writes its numbers."""
+        decimal = self.decimals.get(raw) or self.source.stated_decimal or "."
+        return self.source.notation(decimal)
+
+    @property
+    def number_columns(self) -> dict[str, str]:
+        """Canonical name, or key of the mapping, by column of the source with numbers."""
+        compared = {
+            where.column: "drop or no_product"
+            for where in (*self.source.drop, *self.source.no_product)
+            if where.below is not None or where.above is not None
+        }
+        mapped = {
+            raw: name
+            for name, raw in self.source.columns.items()
+            if name == "line" or self.dtype(name) == pl.Float64()
+        }
+        return compared | mapped
+
     def _parse(self, name: str, values: pl.Series) -> pl.Series:
         """Parse a raw column as the type of a canonical one."""
         dtype, source = self.dtype(name), self.source
@@ -243,7 +268,8 @@ class SourceReader:
                     else parse.week(values, source.first_week)
                 )
             return times if dtype == TS else times.dt.date().cast(DAY)
-        return parse.number(values, source.decimal).cast(dtype, strict=False)
+        notation = self.notation(values.name.removeprefix(RAW_PREFIX))
+        return number(values, notation).cast(dtype, strict=False)
 
     def _constant(self, name: str, value: Scalar) -> pl.Expr:
         with self.mapping.text.locate_errors(self.table.name, self.number):
@@ -325,8 +351,9 @@ def _scan_source(reader: SourceReader, scratch: Path) -> SourceTable:
             columns = source.source_columns
             frame = scan_files(folder, pattern, columns, options=options, scratch=scratch)
             files = tuple(display_path(path, folder) for path in match_files(folder, pattern))
-    raw = {name: f"{RAW_PREFIX}{name}" for name in source.source_columns}
-    return reader.source_table(frame.rename(raw), files)
+        frame = frame.rename({name: f"{RAW_PREFIX}{name}" for name in source.source_columns})
+        decimals = decide_marks(frame, reader.number_columns, source.stated_decimal)
+    return replace(reader, decimals=decimals).source_table(frame, files)
 
 
 def _literal(name: str, value: Scalar, dtype: pl.DataType | None) -> pl.Expr:

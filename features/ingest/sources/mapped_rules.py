@@ -11,7 +11,8 @@ import polars as pl
 from features.calendar import to_day
 from features.ingest.mapping.schema import Drop, TableSource, Where
 from features.ingest.source_columns import FAULT, RAW_PREFIX
-from features.ingest.sources import parse
+from features.ingest.sources.decimal_marks import only_with_mark
+from features.ingest.sources.numbers import MISSING_NUMBER, Notation, number
 from features.ingest.validation import Rule
 from features.tables import DAY, TS, Table
 
@@ -31,28 +32,33 @@ _PAST_TABLES = ("orders", "sales", "touchpoints", "stock")
 _PRICES = ("unit_price", "price")
 
 DtypeOf = Callable[[str], pl.DataType | None]
+NotationOf = Callable[[str], Notation]
 
 
-def mapped_rules(table: Table, source: TableSource, dtype: DtypeOf, now: datetime) -> list[Rule]:
+def mapped_rules(
+    table: Table, source: TableSource, dtype: DtypeOf, notation: NotationOf, now: datetime
+) -> list[Rule]:
     """Return the rules of one source, those with the most specific reasons first.
 
     Parameters
     ----------
     dtype
         Returns the type of a column of the mapping.
+    notation
+        Returns how a column of the source writes its numbers.
     now
         The present time.
     """
     return [
         Rule(FAULT, "the row cannot be read", pl.col(FAULT).is_not_null()),
-        *(_drop_rule(drop, source.decimal) for drop in source.drop),
-        *_parse_rules(source, dtype),
+        *(_drop_rule(drop, notation) for drop in source.drop),
+        *_parse_rules(source, dtype, notation),
         *_date_rules(table, source, dtype, now),
         *_amount_rules(source),
     ]
 
 
-def matches(where: Where, decimal: str) -> pl.Expr:
+def matches(where: Where, notation: NotationOf) -> pl.Expr:
     """Whether a row meets a condition of the mapping."""
     column = f"{RAW_PREFIX}{where.column}"
     value = pl.col(column).cast(pl.String).str.strip_chars()
@@ -62,17 +68,17 @@ def matches(where: Where, decimal: str) -> pl.Expr:
         return value.str.starts_with(where.starts_with)
 
     def to_number(values: pl.Series) -> pl.Series:
-        return parse.number(values, decimal)
+        return number(values, notation(where.column))
 
-    number = pl.col(column).map_batches(to_number, return_dtype=pl.Float64)
-    return number < where.below if where.below is not None else number > where.above
-
-
-def _drop_rule(drop: Drop, decimal: str) -> Rule:
-    return Rule(f"{RAW_PREFIX}{drop.column}", drop.reason, matches(drop, decimal), dropped=True)
+    size = pl.col(column).map_batches(to_number, return_dtype=pl.Float64)
+    return size < where.below if where.below is not None else size > where.above
 
 
-def _parse_rules(source: TableSource, dtype: DtypeOf) -> list[Rule]:
+def _drop_rule(drop: Drop, notation: NotationOf) -> Rule:
+    return Rule(f"{RAW_PREFIX}{drop.column}", drop.reason, matches(drop, notation), dropped=True)
+
+
+def _parse_rules(source: TableSource, dtype: DtypeOf, notation: NotationOf) -> list[Rule]:
     """Reject damaged ids, and values that are no number, date or flag where one is expected."""
     rules = []
     for name, raw in source.columns.items():
@@ -91,7 +97,13 @@ def _parse_rules(source: TableSource, dtype: DtypeOf) -> list[Rule]:
         else:
             expected = "yes or no" if kind == pl.Boolean else "a number"
         suspect = pl.col(name).is_null() & pl.col(column).is_not_null()
-        missing = pl.col(column).cast(pl.String).str.strip_chars().is_in(parse.MISSING_NUMBER)
+        value = pl.col(column).cast(pl.String)
+        if expected == "a number":
+            decimal = notation(raw).decimal
+            other = value.str.contains(only_with_mark("," if decimal == "." else "."))
+            reason = f"{name} has another decimal mark than {decimal!r}, the column's"
+            rules.append(Rule(column, reason, suspect & other, suspect))
+        missing = value.str.strip_chars().is_in(MISSING_NUMBER)
         rules.append(Rule(column, f"{name} is not {expected}", suspect & ~missing, suspect))
     return rules
 

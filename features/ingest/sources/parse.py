@@ -1,4 +1,4 @@
-"""Parsers of raw columns: a column of any type in, ids, numbers, timestamps or flags out.
+"""Parsers of raw columns: a column of any type in, ids, timestamps or flags out.
 
 Unreadable values become null; `mapped_rules` reports them. A column is parsed eagerly, batch by
 batch: first the fast way, then only the remaining values with slower, more tolerant parsers.
@@ -13,11 +13,9 @@ import polars as pl
 
 from features.calendar import to_day
 from features.errors import InvalidInput
+from features.ingest.sources.numbers import MISSING, MISSING_NUMBER, number
 from features.tables import ID, TS
 
-# What exports write for a missing value. In a column of ids, the last three may be ids.
-_MISSING = ["", "NULL", "null", "NaN", "nan", "None", "\\N"]
-MISSING_NUMBER = [*_MISSING, "NA", "N/A", "-"]
 _TRUE = ["true", "yes", "y", "t", "1", "1.0"]
 _FALSE = ["false", "no", "n", "f", "0", "0.0"]
 _ISO = [
@@ -34,7 +32,7 @@ _MILLISECONDS_FROM = 1e11  # in seconds: year 5138
 _SAMPLE = 64  # values that decide which format is tried first
 
 
-def text(values: pl.Series, missing: Sequence[str] = _MISSING) -> pl.Series:
+def text(values: pl.Series, missing: Sequence[str] = MISSING) -> pl.Series:
     """Return a column as text without surrounding blanks, null for missing values."""
     stripped = values.cast(pl.String).str.strip_chars()
     is_missing = stripped.is_in(missing)
@@ -50,40 +48,6 @@ def identifier(values: pl.Series) -> pl.Series:
     if values.dtype == pl.String and ids.str.ends_with(".0").any():
         return ids.str.replace(r"^(\d+)\.0$", "$1")
     return ids
-
-
-def number(values: pl.Series, decimal: str) -> pl.Series:
-    """Parse numbers; thousands separators are accepted in groups of three digits."""
-    if values.dtype.is_numeric():
-        return values.cast(pl.Float64).fill_nan(None)
-    if values.dtype == pl.Boolean:
-        return values.cast(pl.Float64)
-    if values.dtype != pl.String:
-        return pl.Series(values.name, [None] * len(values), dtype=pl.Float64)
-    numbers = values.cast(pl.Float64, strict=False)
-    if decimal != "." or numbers.null_count() > values.null_count():
-        # With a decimal comma, a point that the cast accepted may separate thousands.
-        unsure = numbers.is_null() if decimal == "." else values.str.contains(r"[., '\u00a0]")
-        unsure = (unsure | numbers.is_null()) & values.is_not_null()
-        if unsure.any():
-            parsed = _formatted_number(values.filter(unsure), decimal)
-            numbers = numbers.scatter(unsure.arg_true(), parsed)
-    finite = numbers.is_finite()
-    return numbers if finite.all() else numbers.set(~finite, None)
-
-
-def _formatted_number(values: pl.Series, decimal: str) -> pl.Series:
-    """Parse numbers with thousands separators and currency signs."""
-    thousands = "," if decimal == "." else "."
-    raw = text(values, MISSING_NUMBER).str.strip_chars("€$£¥ \u00a0")
-    groups = rf"^([+-]?\d{{1,3}})([{thousands} '\u00a0\u202f]\d{{3}})+([{decimal}]\d*)?$"
-    ungrouped = raw.str.replace_all(rf"[{thousands} '\u00a0\u202f]", "")
-    plain = ungrouped.zip_with(raw.str.contains(groups), raw)
-    if decimal == ",":
-        # A remaining point is no valid separator.
-        has_point = plain.str.contains(".", literal=True)
-        plain = plain.str.replace(",", ".", literal=True).set(has_point, None)
-    return plain.cast(pl.Float64, strict=False)
 
 
 def boolean(values: pl.Series) -> pl.Series:
@@ -123,7 +87,7 @@ def timestamp(
             return _to_local(values.cast(pl.Datetime("us", dtype.time_zone)), local)
         return _between_zones(values.cast(TS), zone, local)
     if date_format == EPOCH:
-        count = number(values, ".")
+        count = number(values)
         seconds = (count / 1000).zip_with(count.abs() >= _MILLISECONDS_FROM, count)
         micros = (seconds * 1e6).cast(pl.Int64, strict=False).cast(TS)
         return _to_local(micros.dt.replace_time_zone("UTC"), local)
@@ -170,7 +134,7 @@ def week(values: pl.Series, first_week: date) -> pl.Series:
     first_week
         First day of week 1.
     """
-    days = ((number(values, ".") - 1) * 7).floor().cast(pl.Int32, strict=False)
+    days = ((number(values) - 1) * 7).floor().cast(pl.Int32, strict=False)
     return (days + to_day(first_week)).cast(pl.Date).cast(TS)
 
 
