@@ -16,7 +16,7 @@ import polars as pl
 from features.calendar import to_day
 from features.dataset import Dataset, open_dataset
 from features.demand.grain import Grain
-from features.demand.series import all_series, steady_series, units_matrix
+from features.demand.series import all_series, selling_series, steady_series, units_matrix
 from features.ingest.pipeline import import_tables
 from features.ingest.sources import complete_journey
 from features.storage.snapshots import list_datasets
@@ -234,6 +234,46 @@ def ta_feng_case(text: str, horizon_days: int) -> Case:
         horizon_days,
         [dataset.end - timedelta(days=horizon_days + 7 * k) for k in (2, 1, 0)],
         lambda origin: _steady(dataset, grain, origin),
+    )
+
+
+def rossmann() -> Dataset:
+    """Read the drug stores of Rossmann: revenue by shop and day, of one product."""
+    raw = pl.read_parquet(SHARED / "rossmann.parquet")
+    sales = raw.select(
+        pl.lit("all").alias("product_id"),
+        pl.col("Store").cast(pl.String).alias("location_id"),
+        pl.col("Date").cast(pl.Date).cast(pl.Int32).alias("day"),
+        pl.col("Sales").cast(pl.Float64).alias("quantity"),
+    )
+    promotions = pl.read_parquet(SHARED / "rossmann_promotions.parquet").select(
+        pl.lit("all").alias("product_id"),
+        "kind",
+        pl.col("from_day").cast(pl.Date).cast(pl.Int32),
+        # The file names the last day of a run, the table the day after it.
+        pl.col("to_day").cast(pl.Date).cast(pl.Int32) + 1,
+    )
+    covariates = pl.read_parquet(SHARED / "rossmann_covariates.parquet").select(
+        "name",
+        "value",
+        "known_ahead",
+        pl.col("Store").alias("location_id"),
+        pl.col("Date").cast(pl.Date).cast(pl.Int32).alias("day"),
+    )
+    tables = {"sales": sales, "promotions": promotions, "covariates": covariates}
+    return Dataset.from_frames("rossmann", tables)
+
+
+def rossmann_case(freq: str, horizon_days: int) -> Case:
+    """Shops by day or by week; closed days count as zero."""
+    dataset, grain = rossmann(), Grain.parse(f"product,location:{freq}")
+    return Case(
+        f"Demand: Rossmann, shop by {freq}, {horizon_days} days ahead, promotions known",
+        dataset,
+        grain,
+        horizon_days,
+        [dataset.end - timedelta(days=horizon_days)],
+        lambda origin: selling_series(dataset, grain, origin),
     )
 
 
