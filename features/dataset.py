@@ -23,7 +23,7 @@ from features.storage.snapshots import (
     list_datasets,
     read_head,
     read_snapshot,
-    scan_parts,
+    scan_table,
 )
 from features.tables import TABLES
 from features.typing import Frame
@@ -260,5 +260,5 @@ def newest_tables(home: Path, name: str) -> dict[str, Frame]:
 def _scan_tables(folder: Path, snapshot: str) -> dict[str, Frame]:
     parts = read_snapshot(folder, snapshot)
     return unify(
-        {table: nw.from_native(scan_parts(folder, names)) for table, names in parts.items()}
+        {table: nw.from_native(scan_table(folder, names)) for table, names in parts.items()}
     )

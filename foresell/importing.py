@@ -13,6 +13,7 @@ from features.ingest.mapping.file import read_mapping
 from features.ingest.mapping.schema import Mapping
 from features.ingest.mapping.stored import original_file, store_mapping, stored_file
 from features.ingest.pipeline import import_tables
+from features.ingest.provenance import Mode
 from features.ingest.quarantine import quarantine_file
 from features.ingest.report import ImportReport
 from features.ingest.source_table import SourceTable
@@ -27,7 +28,7 @@ from training.published import versions as published
 
 
 def import_source(
-    settings: Settings, source: str, *, if_missing: bool = False
+    settings: Settings, source: str, *, if_missing: bool = False, mode: Mode = "replace"
 ) -> ImportReport | None:
     """Import a bundled source, or the sources of a mapping file.
 
@@ -39,6 +40,8 @@ def import_source(
         Name of a bundled source, or path of a mapping file.
     if_missing
         Whether to return None if the dataset exists already.
+    mode
+        What becomes of stored rows that a former version of the mapping read.
 
     Raises
     ------
@@ -66,10 +69,7 @@ def import_source(
         console.print(f"[bold]import {name}[/]: exists already")
         return None
     with progress_bar(f"import {name}", steps=2) as progress:
-        report = import_records(settings, name, mapping, progress)
-    if mapping is not None:
-        store_mapping(settings.home, Path(source), mapping)
-    return report
+        return import_records(settings, name, mapping, progress, Path(source), mode)
 
 
 def stored_mapping(settings: Settings, name: str) -> Mapping | None:
@@ -93,7 +93,12 @@ def stored_mapping(settings: Settings, name: str) -> Mapping | None:
 
 
 def import_records(
-    settings: Settings, name: str, mapping: Mapping | None, progress: Callable[[str], None]
+    settings: Settings,
+    name: str,
+    mapping: Mapping | None,
+    progress: Callable[[str], None],
+    path: Path | None = None,
+    mode: Mode = "replace",
 ) -> ImportReport:
     """Import the sources of a mapping into its dataset; a bundled source if it is None.
 
@@ -101,6 +106,10 @@ def import_records(
     ----------
     progress
         Called with the name of each step.
+    path
+        The mapping file, to be stored with the dataset; None if it is the stored one.
+    mode
+        What becomes of stored rows that a former version of the mapping read.
     """
     from features.ingest.sources.mapped import read_mapped
 
@@ -113,7 +122,8 @@ def import_records(
             else read_mapped(mapping, datetime.now(), scratch, key)
         )
         progress("check and store")
-        return _import_and_republish(settings, name, tables, settings.max_bad_share, key)
+        share = settings.max_bad_share
+        return _import_and_republish(settings, name, tables, share, key, mapping, path, mode)
 
 
 def _import_and_republish(
@@ -122,10 +132,26 @@ def _import_and_republish(
     tables: Iterable[SourceTable],
     max_bad_share: float,
     key: Pseudonyms | None,
+    mapping: Mapping | None,
+    path: Path | None,
+    mode: Mode = "replace",
 ) -> ImportReport:
     """Import tables, and redact customers who withdrew their consent from what is served."""
-    check = key.check if key else None
-    report = import_tables(settings.home, name, tables, max_bad_share, key_check=check)
+
+    def store() -> None:
+        # Stored before the rows: the mapping of an import that dies here is imported next.
+        if mapping is not None and path is not None:
+            store_mapping(settings.home, path, mapping)
+
+    report = import_tables(
+        settings.home,
+        name,
+        tables,
+        max_bad_share,
+        key_check=key.check if key else None,
+        mode=mode,
+        before_commit=store,
+    )
     if published.current(settings.home) is not None:
         from training.release import republish
 
@@ -189,9 +215,7 @@ def replay_quarantine(settings: Settings, name: str) -> ImportReport:
         if not tables:
             raise InvalidInput(f"Nothing of {name} is in quarantine.", field="dataset")
         progress("check and store")
-        report = _import_and_republish(settings, name, tables, 1.0, key)
-    store_mapping(settings.home, path, mapping)
-    return report
+        return _import_and_republish(settings, name, tables, 1.0, key, mapping, path)
 
 
 def draft_mapping(files: list[Path], out: Path | None) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from features.storage.snapshots import SOURCE
+
 # The file that a row was read from; dropped once lines are numbered.
 LINE_FILE = "#file"
 _OCCURRENCE, _VISIT, _ARRIVAL, _NEXT = "#occurrence", "#visit", "#arrival", "#next"
@@ -78,7 +80,7 @@ def number_lines(rows: pl.DataFrame, known: pl.DataFrame, identity: LineIdentity
 def _number_visit(rows: pl.DataFrame, known: pl.DataFrame, identity: LineIdentity) -> pl.DataFrame:
     """Assign line numbers to one file's rows of some orders, given the orders' known lines."""
     columns = rows.columns
-    content = [name for name in columns if name not in ("line", "day")]
+    content = [name for name in columns if name not in ("line", "day", SOURCE)]
     rows = rows.drop("line").with_row_index(_ARRIVAL)
     matched, unmatched, unmatched_known = _match(rows, known, content)
     parts = [matched]

@@ -16,7 +16,7 @@ from features.identity import keep_first_import
 from features.ingest.line_numbers import LINE_FILE, number_lines
 from features.ingest.report import TableReport
 from features.ingest.staging import StagedSource, collapse_by_key
-from features.storage.snapshots import part_count, part_number, scan_parts, write_part
+from features.storage.snapshots import SOURCE, part_count, part_number, scan_parts, write_part
 from features.tables import TABLES, Table
 
 NOT_IN_CATALOGUE = "product is not in the catalogue"
@@ -81,7 +81,7 @@ def merge_table(
     count = max(len(stored), part_count(staged_rows, rows_per_part))
     for source in staged:
         source.repartition(count)
-    stored = _repartition(folder, table, stored, count)
+    stored = repartition(folder, table, stored, count)
     counts = _Counts()
     names: list[str] = []
     for number in range(count):
@@ -103,7 +103,7 @@ def merge_table(
             names.append(stored[number])
         else:
             names.append(write_part(folder, table.name, merged))
-    names = _repartition(folder, table, names, part_count(counts.total, rows_per_part))
+    names = repartition(folder, table, names, part_count(counts.total, rows_per_part))
     return names, _report(staged, counts)
 
 
@@ -202,6 +202,8 @@ def _merge_rows(
 ) -> tuple[pl.DataFrame, int, int]:
     """Merge fresh rows into old ones by key.
 
+    Rows are equal if their content is, whichever sources they come from.
+
     Returns
     -------
     The merged rows, the number of fresh rows that equal an old one, and the number that replace
@@ -214,15 +216,16 @@ def _merge_rows(
     if old.equals(fresh):
         return old, fresh.height, 0
     same_key = fresh.join(old, on=key, how="semi", nulls_equal=True)
-    equal = same_key.join(old, on=same_key.columns, how="semi", nulls_equal=True).height
+    content = [name for name in fresh.columns if name != SOURCE]
+    equal = same_key.join(old, on=content, how="semi", nulls_equal=True).height
     if equal == fresh.height:
         return old, equal, 0
     remaining = old.join(fresh, on=key, how="anti", nulls_equal=True)
     return pl.concat([remaining, fresh]).sort(key), equal, same_key.height - equal
 
 
-def _repartition(folder: Path, table: Table, parts: Sequence[str], count: int) -> list[str]:
-    """Rewrite a table's parts as `count` parts."""
+def repartition(folder: Path, table: Table, parts: Sequence[str], count: int) -> list[str]:
+    """Rewrite a table's parts as `count` parts; returns their names."""
     if len(parts) in (0, count):
         return list(parts)
     names = []

@@ -4,7 +4,9 @@ Rows are staged on disk, partitioned by a hash of their key, and merged part by 
 memory is bounded by the size of a part.
 """
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +16,13 @@ from features.errors import ImportRejected
 from features.identity import LINK_TABLES
 from features.ingest.forgotten import ForgottenCustomers
 from features.ingest.merging import merge_table
+from features.ingest.provenance import (
+    Mode,
+    SourcePlan,
+    plan_sources,
+    recorded_contributions,
+    remove_rows,
+)
 from features.ingest.quarantine import (
     exclude_files,
     quarantine_file,
@@ -49,13 +58,16 @@ def import_tables(
     rows_per_part: int = ROWS_PER_PART,
     *,
     key_check: str | None = None,
+    mode: Mode = "replace",
+    before_commit: Callable[[], None] = lambda: None,
 ) -> ImportReport:
     """Import source tables into a dataset as a new snapshot.
 
     An import is idempotent by key: rows equal to stored ones are duplicates, rows with a stored
     key and other content replace the stored row, and of several rows with one key the last
-    counts. The quarantine holds the rejected rows, in place of those of an earlier import of the
-    same files. An import that fails or is interrupted leaves the dataset unchanged.
+    counts. Rows that a former version of the mapping read are replaced as a whole. The quarantine
+    holds the rejected rows, in place of those of an earlier import of the same files. An import
+    that fails or is interrupted leaves the dataset unchanged.
 
     Parameters
     ----------
@@ -65,49 +77,91 @@ def import_tables(
         Approximate number of rows held in memory at once; the snapshot's hash depends on it.
     key_check
         Identifies the key by which customer ids were hashed; None for ids in the clear.
+    mode
+        What becomes of stored rows that a former version of the mapping read.
+    before_commit
+        Called just before the stored rows become the current snapshot.
 
     Raises
     ------
     ImportRejected
-        If more than `max_bad_share` of a table's rows are invalid.
+        If too large a share of a table's rows is invalid.
     InvalidInput
-        If a column arrives with another type than the stored one, or customer ids are hashed
-        with another key.
-    Unavailable
-        If another import into this dataset is running.
+        If a column arrives with another type than the stored one, customer ids are hashed with
+        another key, or files of rows to replace are gone.
     """
     folder = dataset_folder(home, dataset)
     with job_lock(home, f"import-{dataset}"), staging_folder(folder) as staging:
         exists = dataset in list_datasets(home)
         require_same_key(folder, key_check, has_data=exists)
+        plan = plan_sources(recorded_contributions(home, dataset) if exists else [], tables, mode)
         parts = read_snapshot(folder, read_head(folder)) if exists else {}
-        forgotten = ForgottenCustomers.load(folder)
-        staged = _stage(tables, staging, rows_per_part, forgotten, parts)
+        removed = _remove_superseded(folder, parts, plan, mode, rows_per_part)
+        staged = _stage(plan.sources, staging, rows_per_part, folder, parts)
         _check_failing_shares(home, dataset, staged, max_bad_share)
-        rejected = [rejected_rows(sources) for sources in staged.values()]
-        quarantine = quarantine_file(home, dataset)
-        former = scan_quarantine(_link_backup(quarantine, staging))
-        if key_check is not None and not exists:
-            # Rows from before ids were hashed; their files are read again.
-            former = former.clear()
-        # Until the commit, the quarantine keeps the former rows as well.
-        write_quarantine(quarantine, [former, *rejected])
-        reports = _merge(folder, parts, staged, rows_per_part)
-        snapshot = commit_snapshot(folder, parts)
-        write_quarantine(quarantine, [exclude_files(former, _files_read(staged)), *rejected])
+        # Rows from before ids were hashed are not kept; their files are read again.
+        is_fresh = mode == "rebuild" or (key_check is not None and not exists)
+        with _quarantined(quarantine_file(home, dataset), staging, staged, plan, fresh=is_fresh):
+            reports = _merge(folder, parts, staged, rows_per_part)
+            before_commit()
+            snapshot = commit_snapshot(folder, parts, plan.records)
         quarantine_file(home, dataset, stopped=True).unlink(missing_ok=True)
         remove_unreferenced(folder)
-    return ImportReport(dataset, snapshot, {name: reports[name] for name in staged})
+    for name in removed:
+        reports.setdefault(name, TableReport(0, 0, 0, 0)).superseded = removed[name]
+    order = dict.fromkeys([*staged, *removed])
+    return ImportReport(dataset, snapshot, {name: reports[name] for name in order})
+
+
+@contextmanager
+def _quarantined(
+    quarantine: Path,
+    staging: Path,
+    staged: dict[str, list[StagedSource]],
+    plan: SourcePlan,
+    *,
+    fresh: bool,
+) -> Iterator[None]:
+    """Quarantine the rejected rows while a context commits, in place of those of the same files.
+
+    Until the commit, the quarantine keeps the former rows as well; `fresh` drops them all.
+    """
+    former = scan_quarantine(_link_backup(quarantine, staging))
+    if fresh:
+        former = former.clear()
+    rejected = [rejected_rows(sources) for sources in staged.values()]
+    write_quarantine(quarantine, [former, *rejected])
+    yield
+    write_quarantine(quarantine, [exclude_files(former, _files_read(staged, plan)), *rejected])
+
+
+def _remove_superseded(
+    folder: Path, parts: dict[str, list[str]], plan: SourcePlan, mode: Mode, rows_per_part: int
+) -> Counter[str]:
+    """Remove the rows of superseded sources from `parts`; returns their number by table."""
+    removed: Counter[str] = Counter()
+    for table, names in list(parts.items()):
+        numbers = None if mode == "rebuild" else plan.superseded_numbers(table)
+        if numbers is not None and not numbers:
+            continue
+        left, rows = remove_rows(folder, table, names, numbers, rows_per_part)
+        removed.update({table: rows} if rows else {})
+        if left:
+            parts[table] = left
+        else:
+            del parts[table]
+    return removed
 
 
 def _stage(
     tables: Iterable[SourceTable],
     staging: Path,
     rows_per_part: int,
-    forgotten: ForgottenCustomers,
+    folder: Path,
     parts: dict[str, list[str]],
 ) -> dict[str, list[StagedSource]]:
     """Stage all sources; returns them by table."""
+    forgotten = ForgottenCustomers.load(folder)
     staged: dict[str, list[StagedSource]] = {}
     for number, source in enumerate(tables):
         others = staged.setdefault(source.name, [])
@@ -177,15 +231,18 @@ def _import_number(folder: Path, parts: list[str]) -> int:
     """Return the number of this import for links: one more than that of the newest link."""
     if not parts:
         return 0
-    last = scan_parts(folder, parts).select(pl.col("since").max()).collect().item()
+    links = scan_parts(folder, parts).filter(pl.col("undone").is_null())
+    last = links.select(pl.col("since").max()).collect().item()
     return 0 if last is None else int(last) + 1
 
 
 def _files_read(
-    staged: dict[str, list[StagedSource]],
+    staged: dict[str, list[StagedSource]], plan: SourcePlan
 ) -> dict[str, set[tuple[int, str | None]]]:
-    """Return pairs of source number and file by table."""
-    return {
-        name: {(source.source.number, file) for source in sources for file in source.source.files}
-        for name, sources in staged.items()
-    }
+    """Return pairs of source number and file by table, of sources read now or superseded."""
+    files: dict[str, set[tuple[int, str | None]]] = defaultdict(set)
+    for name, sources in staged.items():
+        files[name] |= {(s.source.number, file) for s in sources for file in s.source.files}
+    for old in plan.superseded:
+        files[old.table] |= {(old.number, file) for file in old.files}
+    return files

@@ -19,6 +19,8 @@ class TableReport:
         Quarantined rows that a `drop` rule of the source excludes on purpose.
     noted
         Accepted rows with a remark that deserves a check, by remark.
+    superseded
+        Stored rows that were removed, because a former version of the mapping had read them.
     """
 
     read: int
@@ -29,6 +31,7 @@ class TableReport:
     touched: dict[str, int] = field(default_factory=dict)
     dropped: int = 0
     noted: dict[str, int] = field(default_factory=dict)
+    superseded: int = 0
 
 
 @dataclass

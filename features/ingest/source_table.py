@@ -10,6 +10,31 @@ from features.ingest.validation import Rule
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Where rows come from, and by which description they are read.
+
+    Attributes
+    ----------
+    mapping
+        Absolute path of the mapping file.
+    digest
+        Hash of what the mapping says about the table.
+    location
+        Absolute glob of the files, or a hash of a database's URL and query.
+    folder
+        Base of the names of files.
+    replayed
+        Whether the rows are read again from quarantine.
+    """
+
+    mapping: str
+    digest: str
+    location: str
+    folder: str
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
 class SourceTable:
     """Rows of one canonical table from one source.
 
@@ -40,6 +65,10 @@ class SourceTable:
         Files that are read, as in SOURCE_FILE.
     mapping_lines
         Line of the mapping file that states a column, by column.
+    provenance
+        The mapping that describes the source, if there is one.
+    source
+        Number of the source in stored rows; an import sets it.
     """
 
     name: str
@@ -54,6 +83,8 @@ class SourceTable:
     number: int = 0
     files: tuple[str | None, ...] = (None,)
     mapping_lines: Mapping[str, int | None] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    source: int | None = None
 
     def canonical(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Return a batch of `frame` as canonical rows."""

@@ -24,7 +24,7 @@ from features.ingest.source_columns import (
 )
 from features.ingest.source_table import SourceTable
 from features.ingest.validation import Rule, split_rows, table_rules
-from features.storage.snapshots import part_count, part_number
+from features.storage.snapshots import SOURCE, part_count, part_number
 from features.tables import TABLES, Table
 
 BATCH_ROWS = 250_000
@@ -147,6 +147,8 @@ def stage_source(
     empty = source.canonical(pl.DataFrame(schema=source.frame.lazy().collect_schema()))
     rules = _rules(source, table, forgotten, empty.columns)
     columns = [pl.col(name) for name in empty.columns if _is_stored(table, name)]
+    if source.source is not None:
+        columns.append(pl.lit(source.source, dtype=pl.UInt16).alias(SOURCE))
     if source.line_identity is not None:
         columns.append(pl.col(SOURCE_FILE).alias(LINE_FILE))
     staged = StagedSource(source, folder, empty.select(columns).schema)

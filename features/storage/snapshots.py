@@ -1,7 +1,8 @@
 """Snapshots of a dataset on disk: content-addressed parts, and manifests that name them.
 
 In `<home>/datasets/<name>/`, `tables/` has Parquet parts, `snapshots/<id>.json` the names of the
-parts of each table, and `HEAD` the name of the current snapshot.
+parts of each table, `sources/<id>.json` the sources of its rows (`features.ingest.provenance`), and
+`HEAD` the name of the current snapshot.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -18,8 +20,11 @@ from features.tables import ID, Table
 _DATASETS = "datasets"
 _TABLES = "tables"
 _SNAPSHOTS = "snapshots"
+_SOURCES = "sources"
 _HEAD = "HEAD"
 
+# Column of a stored row with the number of its source; null for rows without a recorded source.
+SOURCE = "#source"
 # Approximate number of rows of a part, which an import holds in memory at once.
 ROWS_PER_PART = 1_000_000
 
@@ -90,6 +95,11 @@ def scan_parts(folder: Path, parts: Sequence[str]) -> pl.LazyFrame:
     return pl.scan_parquet([folder / _TABLES / part for part in parts])
 
 
+def scan_table(folder: Path, parts: Sequence[str]) -> pl.LazyFrame:
+    """Scan the rows of some parts of one table, without the numbers of their sources."""
+    return scan_parts(folder, parts).drop(SOURCE, strict=False)
+
+
 def read_head(folder: Path) -> str:
     """Return the name of the current snapshot."""
     return (folder / _HEAD).read_text().strip()
@@ -102,16 +112,39 @@ def read_snapshot(folder: Path, snapshot: str) -> dict[str, list[str]]:
     return {table: [names] if isinstance(names, str) else names for table, names in parts.items()}
 
 
-def commit_snapshot(folder: Path, parts: Mapping[str, Sequence[str]]) -> str:
+def read_sources(folder: Path, snapshot: str) -> list[dict[str, Any]] | None:
+    """Return the recorded sources of a snapshot's rows; None if older code wrote it."""
+    path = _sources_file(folder, snapshot)
+    if not path.is_file():
+        return None
+    sources: list[dict[str, Any]] = json.loads(path.read_text())
+    return sources
+
+
+def commit_snapshot(
+    folder: Path,
+    parts: Mapping[str, Sequence[str]],
+    sources: Sequence[Mapping[str, Any]] | None = None,
+) -> str:
     """Make some parts the current snapshot; return its name, a hash of the manifest.
 
     `HEAD` is written last: after a crash before that, the former snapshot stays current.
+
+    Parameters
+    ----------
+    sources
+        Sources of the rows; by default those of the former snapshot.
     """
     (folder / _SNAPSHOTS).mkdir(parents=True, exist_ok=True)
+    if sources is None and (folder / _HEAD).is_file():
+        sources = read_sources(folder, read_head(folder))
     content = json.dumps(parts, indent=1, sort_keys=True)
     snapshot = hashlib.sha256(content.encode()).hexdigest()[:16]
     sync(folder / _TABLES)
     write_durably(_manifest(folder, snapshot), content)
+    if sources is not None:
+        (folder / _SOURCES).mkdir(exist_ok=True)
+        write_durably(_sources_file(folder, snapshot), json.dumps(sources, indent=1))
     write_durably(folder / _HEAD, snapshot)
     return snapshot
 
@@ -162,3 +195,7 @@ def sync(path: Path) -> None:
 
 def _manifest(folder: Path, snapshot: str) -> Path:
     return folder / _SNAPSHOTS / f"{snapshot}.json"
+
+
+def _sources_file(folder: Path, snapshot: str) -> Path:
+    return folder / _SOURCES / f"{snapshot}.json"

@@ -12,6 +12,7 @@ from foresell.cli.edge import DATASET, JSON, NAME, data, exit_codes, settings, s
 from foresell.progress import console
 
 if TYPE_CHECKING:
+    from features.ingest.provenance import Mode
     from features.ingest.report import ImportReport
 
 # The rest is in the output of --json.
@@ -25,12 +26,22 @@ def import_(
     if_missing: Annotated[
         bool, typer.Option("--if-missing", help="do nothing if the dataset exists")
     ] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="remove all stored rows, and read the sources again")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="keep rows that a former version of the mapping read")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Bring records into a dataset. Example: `foresell data import my-shop.toml`."""
+    from features.errors import InvalidInput
     from foresell import importing as imports
 
-    report = imports.import_source(settings(), source, if_missing=if_missing)
+    if rebuild and keep:
+        raise InvalidInput("--rebuild removes the rows that --keep keeps; give one.", field="keep")
+    mode: Mode = "rebuild" if rebuild else "keep" if keep else "replace"
+    report = imports.import_source(settings(), source, if_missing=if_missing, mode=mode)
     if as_json:
         show(report.to_json() if report else {"dataset": source, "tables": {}})
     elif report is not None:
@@ -221,5 +232,8 @@ def _print_report(report: "ImportReport") -> None:
         text = "; ".join(f"{rule}: {rows:,}" for rule, rows in remarks.items())
         grid.add_row(name, *(f"{getattr(table, count):,}" for count in counts), escape(text))
     console.print(grid)
+    for name, table in report.tables.items():
+        if table.superseded:
+            console.print(f"{name}: {table.superseded:,} stored rows were replaced as a whole")
     if any(table.quarantined for table in report.tables.values()):
         console.print(f"foresell data quarantine {report.dataset} shows rejected rows and reasons")

@@ -18,9 +18,11 @@ from features.columns import CUSTOMER_ID, PRODUCT_ID
 from features.errors import InvalidInput
 from features.identity import LINK_TABLES
 from features.ingest.line_numbers import choose_line_identity
+from features.ingest.mapping.digest import location, reads_transactions, table_digest
 from features.ingest.mapping.schema import COMPUTED, Mapping, Scalar, TableSource
+from features.ingest.mapping.stored import original_file
 from features.ingest.source_columns import FAULT, RAW_PREFIX, SOURCE_FILE
-from features.ingest.source_table import SourceTable
+from features.ingest.source_table import Provenance, SourceTable
 from features.ingest.sources import parse
 from features.ingest.sources.csv_text import CsvOptions
 from features.ingest.sources.database import read_query
@@ -175,22 +177,23 @@ class SourceReader:
                 or text.line_of_key(self.table.name, "columns", self.number)
                 for name in self.table.columns
             },
+            provenance=self.provenance,
         )
 
     @property
     def from_transactions(self) -> bool:
-        """Whether the table's rows are taken from order lines or sales.
+        """Whether the table's rows are taken from order lines or sales."""
+        return reads_transactions(self.mapping, self.table.name, self.source)
 
-        Lines that do not mention a product, customer or location are then no rows of the table,
-        and unreadable lines are reported by orders or sales.
-        """
-        if self._is_links:
-            return True
-        tables = self.mapping.tables
-        transactions = [*tables.get("orders", ()), *tables.get("sales", ())]
-        origins = [(source.path, source.url, source.query) for source in transactions]
-        origin = (self.source.path, self.source.url, self.source.query)
-        return self.table.open_ended and origin in origins
+    @property
+    def provenance(self) -> Provenance:
+        """Where the rows come from, and by which description they are read."""
+        return Provenance(
+            str(original_file(self.mapping.text.path)),
+            table_digest(self.mapping, self.table.name),
+            location(self.mapping, self.source),
+            str(self.mapping.folder),
+        )
 
     @property
     def _names(self) -> list[str]:

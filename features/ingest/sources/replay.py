@@ -66,6 +66,7 @@ def _source_table(reader: SourceReader, rows: pl.LazyFrame) -> SourceTable:
     ).rename({column: f"{RAW_PREFIX}{column}" for column in columns})
     files = rows.select(pl.col("file").unique()).collect().to_series().to_list()
     table = reader.source_table(frame, tuple(files))
+    table = replace(table, provenance=replace(reader.provenance, replayed=True))
     if table.line_identity is None:
         return table
     # Quarantined lines were never stored, so they correct no stored line.
