@@ -62,6 +62,12 @@ def promote(
     return verdict
 
 
+def retire(tracker: Tracker, dataset: str) -> None:
+    """Take the alias `champion` from all models of a dataset; the models stay registered."""
+    for task in champions(tracker, dataset):
+        tracker.remove_alias(dataset, task, CHAMPION)
+
+
 def gate(task: Task, challenger: Sequence[float], champion: Sequence[float]) -> Verdict:
     """Promote the challenger unless it is worse than the champion beyond noise.
 

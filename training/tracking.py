@@ -35,6 +35,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.types import ParamSchema, ParamSpec
 
+_DATABASE = "mlflow.db"
 CHALLENGER = "challenger"
 CHAMPION = "champion"
 
@@ -101,8 +102,13 @@ class Tracker:
         self.mlruns.mkdir(parents=True, exist_ok=True)
         for library in ("mlflow", "alembic"):
             logging.getLogger(library).setLevel(logging.WARNING)
-        mlflow.set_tracking_uri(f"sqlite:///{self.mlruns / 'mlflow.db'}")
+        mlflow.set_tracking_uri(f"sqlite:///{self.mlruns / _DATABASE}")
         self._client = mlflow.MlflowClient()
+
+    @staticmethod
+    def exists(mlruns: Path) -> bool:
+        """Whether there is a store; opening one creates it."""
+        return (mlruns / _DATABASE).is_file()
 
     @contextmanager
     def run(
@@ -187,6 +193,10 @@ class Tracker:
     def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:
         """Point an alias at a version."""
         self._client.set_registered_model_alias(_model_name(dataset, task), alias, str(number))
+
+    def remove_alias(self, dataset: str, task: str, alias: str) -> None:
+        """Remove an alias from the models of a task."""
+        self._client.delete_registered_model_alias(_model_name(dataset, task), alias)
 
     def version(self, dataset: str, task: str, alias: str = CHAMPION) -> Version:
         """Look up the version behind an alias.

@@ -39,10 +39,15 @@ class ForgottenCustomers:
     pseudonyms: Pseudonyms
     hashes: frozenset[str]
 
+    @staticmethod
+    def file(folder: Path) -> Path:
+        """Return the path of a dataset's file of hashes."""
+        return folder / _FILE
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Load a dataset's erased customers; without a file there are none, and a new salt."""
-        path = folder / _FILE
+        path = cls.file(folder)
         if not path.is_file():
             return cls(Pseudonyms(secrets.token_bytes(32)), frozenset())
         content = json.loads(path.read_text())
@@ -54,7 +59,7 @@ class ForgottenCustomers:
             self.pseudonyms.pseudonym(customer_id) for customer_id in customer_ids
         }
         content = {"salt": self.pseudonyms.key.hex(), "hashes": sorted(hashes)}
-        write_durably(folder / _FILE, json.dumps(content, indent=1))
+        write_durably(self.file(folder), json.dumps(content, indent=1))
         return type(self)(self.pseudonyms, hashes)
 
     def contains(self, customer_ids: pl.Series) -> pl.Series:

@@ -106,8 +106,8 @@ def require_same_key(folder: Path, check: str | None, *, has_data: bool) -> None
     elif stored is None and check is not None:
         raise InvalidInput(
             f"Dataset {name} has customer ids without pseudonyms, and pseudonymise = true would "
-            "give each customer a second id; import under another name and delete "
-            f"{folder}, or remove pseudonymise.",
+            "give each customer a second id; import under another name and run "
+            f"`foresell data remove {name}`, or remove pseudonymise.",
             field="pseudonymise",
         )
     elif stored is not None and check is None:

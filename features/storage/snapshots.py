@@ -8,6 +8,7 @@ parts of each table, `sources/<id>.json` the sources of its rows (`features.inge
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,22 @@ def remove_unreferenced(folder: Path) -> None:
     for path in (folder / _TABLES).iterdir():
         if path.name not in referenced:
             path.unlink()
+
+
+def remove_folder(folder: Path, kept: Path) -> None:
+    """Remove everything of a dataset but one file.
+
+    `HEAD` is removed last: after a crash the dataset is still listed, and can be removed again.
+    """
+    head = folder / _HEAD
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path not in (head, kept):
+            path.unlink()
+    head.unlink()
+    if not kept.is_file():
+        folder.rmdir()
 
 
 def write_durably(path: Path, text: str) -> None:

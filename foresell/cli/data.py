@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from foresell.cli.edge import DATASET, JSON, NAME, data, exit_codes, settings, show
+from foresell.cli.edge import DATASET, JSON, NAME, YES, confirm, data, exit_codes, settings, show
 from foresell.progress import console
 
 if TYPE_CHECKING:
@@ -59,6 +59,28 @@ def list_(as_json: JSON = False) -> None:
         show(names)
     else:
         sys.stdout.writelines(f"{name}\n" for name in names)
+
+
+@data.command("remove")
+@exit_codes
+def remove(
+    name: NAME,
+    yes: YES = False,
+    unpublish: Annotated[
+        bool, typer.Option("--unpublish", help="withdraw its published versions too")
+    ] = False,
+) -> None:
+    """Remove a dataset for good. Example: `foresell data remove my-shop`.
+
+    Exit code 1 if the question is not answered with yes, 2 if the dataset is published.
+    """
+    from foresell import removal
+
+    chosen = settings()
+    removal.check(chosen, name, unpublish=unpublish)
+    confirm(f"Remove dataset {name}: records, quarantine and stored mapping?", yes=yes)
+    removal.remove(chosen, name, unpublish=unpublish)
+    console.print(f"{name} is removed")
 
 
 @data.command("show")

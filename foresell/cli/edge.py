@@ -34,6 +34,7 @@ GRAIN = Annotated[str | None, typer.Option(help="demand's grain, such as product
 HORIZON = Annotated[
     int | None, typer.Option(min=1, help="days ahead; what suits the records by default")
 ]
+YES = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 JSON = Annotated[bool, typer.Option("--json", help="print results as JSON")]
 
 
@@ -88,6 +89,12 @@ def settings(dataset: str | None = None) -> Settings:
             field=name,
         ) from None
     return options if dataset is None else options.model_copy(update={"dataset": dataset})
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask a question on standard error, unless `yes`; anything but a yes ends the command."""
+    if not yes:
+        typer.confirm(question, abort=True, err=True)
 
 
 def show(value: Any) -> None:

@@ -103,6 +103,22 @@ def served(home: Path) -> tuple[Path, PublishedVersion] | None:
     return None if folder is None or record is None else (folder, record)
 
 
+def current_of(home: Path, dataset: str) -> Path | None:
+    """Return the folder of the served version if it is of a dataset."""
+    found = served(home)
+    return found[0] if found is not None and found[1].dataset == dataset else None
+
+
+def withdraw(home: Path, dataset: str) -> None:
+    """Delete all published versions of a dataset."""
+    if current_of(home, dataset) is not None:
+        (root(home) / MANIFEST).unlink()
+    for folder in versions(home):
+        record = read_complete(folder)
+        if record is not None and record.dataset == dataset:
+            delete(folder)
+
+
 def read_complete(folder: Path) -> PublishedVersion | None:
     """Read a version's record; None if the record or one of its folders is missing."""
     try:
