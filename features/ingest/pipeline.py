@@ -65,9 +65,8 @@ def import_tables(
 
     An import is idempotent by key: rows equal to stored ones are duplicates, rows with a stored
     key and other content replace the stored row, and of several rows with one key the last
-    counts. Rows that a former version of the mapping read are replaced as a whole. The quarantine
-    holds the rejected rows, in place of those of an earlier import of the same files. An import
-    that fails or is interrupted leaves the dataset unchanged.
+    counts. Rows that a former version of the mapping read are replaced as a whole. An import that
+    fails or is interrupted leaves the dataset unchanged.
 
     Parameters
     ----------
