@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from features.typing import Floats
 from training import metrics
 from training.customers.horizon import CustomerHorizon
 from training.customers.survival import CUTOFF_STEP_DAYS, QUANTILES, WITHIN_DAYS, quantile_name
@@ -81,12 +82,17 @@ def join_outcomes(
 
 def pinball(outcomes: pl.DataFrame) -> float:
     """Return the pinball loss averaged over the quantiles, in days."""
+    return float(pinball_losses(outcomes).mean())
+
+
+def pinball_losses(outcomes: pl.DataFrame) -> Floats:
+    """Return the pinball loss of each row, averaged over the quantiles, in days."""
     days = outcomes.get_column("days").to_numpy()
     losses = [
-        metrics.pinball(days, outcomes.get_column(name).to_numpy(), level)
+        metrics.pinball_losses(days, outcomes.get_column(name).to_numpy(), level)
         for name, level in LEVELS.items()
     ]
-    return float(np.mean(losses))
+    return np.asarray(np.mean(losses, axis=0))
 
 
 def draw(outcomes: pl.DataFrame, horizon_days: int) -> "dict[str, Figure]":

@@ -12,8 +12,24 @@ from training.metrics.beyond_accuracy import (
     popularity_lift,
     price_gap,
 )
-from training.metrics.classification import brier, ece, lift, log_loss, pr_auc, roc_auc
-from training.metrics.demand import bias, coverage, pinball, rmsse, squared_step, wape
+from training.metrics.classification import (
+    brier,
+    ece,
+    lift,
+    log_loss,
+    log_losses,
+    pr_auc,
+    roc_auc,
+)
+from training.metrics.demand import (
+    bias,
+    coverage,
+    pinball,
+    pinball_losses,
+    rmsse,
+    squared_step,
+    wape,
+)
 from training.metrics.intervals import bootstrap_interval
 from training.metrics.ranking import (
     hit_rate_at_k,
@@ -38,12 +54,14 @@ __all__ = [
     "intra_list_distance",
     "lift",
     "log_loss",
+    "log_losses",
     "long_tail",
     "long_tail_share",
     "ndcg_at_k",
     "normalised_gini",
     "novelty",
     "pinball",
+    "pinball_losses",
     "popularity_lift",
     "pr_auc",
     "precision_at_k",

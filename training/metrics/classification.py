@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 
+from features.typing import Floats
 from training.metrics.arrays import as_floats
 
 
@@ -23,8 +24,13 @@ def pr_auc(y: ArrayLike, p: ArrayLike) -> float:
 
 def log_loss(y: ArrayLike, p: ArrayLike) -> float:
     """Return the mean negative log likelihood, in nats; p is clipped to [1e-6, 1 - 1e-6]."""
-    p = np.clip(as_floats(p), 1e-6, 1 - 1e-6)
-    return float(sk.log_loss(as_floats(y), p, labels=[0.0, 1.0]))
+    return float(log_losses(y, p).mean())
+
+
+def log_losses(y: ArrayLike, p: ArrayLike) -> Floats:
+    """Return the negative log likelihood of each case, in nats; p is clipped as in `log_loss`."""
+    y, p = as_floats(y), np.clip(as_floats(p), 1e-6, 1 - 1e-6)
+    return np.asarray(-(y * np.log(p) + (1 - y) * np.log1p(-p)))
 
 
 def brier(y: ArrayLike, p: ArrayLike) -> float:

@@ -62,8 +62,13 @@ def rmsse(y: Floats, forecast: Floats, scale: ArrayLike) -> Floats:
 
 def pinball(y: ArrayLike, forecast: ArrayLike, quantile: float) -> float:
     """Return the mean pinball loss of one quantile, in the unit of `y`."""
+    return float(pinball_losses(y, forecast, quantile).mean())
+
+
+def pinball_losses(y: ArrayLike, forecast: ArrayLike, quantile: float) -> Floats:
+    """Return the pinball loss of each case."""
     error = as_floats(y) - as_floats(forecast)
-    return float(np.maximum(quantile * error, (quantile - 1) * error).mean())
+    return np.asarray(np.maximum(quantile * error, (quantile - 1) * error))
 
 
 def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:

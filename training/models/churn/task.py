@@ -12,6 +12,7 @@ import polars as pl
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.typing import Floats
 from training import metrics
 from training.contract import Companion, Score, Space, Task
 from training.customers import profile
@@ -79,6 +80,15 @@ def evaluate(
     return scores
 
 
+def per_case_metrics(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> dict[str, Floats]:
+    """Return the log loss of each active customer."""
+    joined = outcomes(dataset, as_of, options, predictions).filter(pl.col("activity") == "active")
+    y, p = (joined.get_column(name).to_numpy() for name in ("churned", "p"))
+    return {"log_loss": metrics.log_losses(y, p)}
+
+
 def _measure(name: str, part: pl.DataFrame, chosen: Iterable[str]) -> list[Score]:
     y = part.get_column("churned").to_numpy()
     p = part.get_column("p").to_numpy()
@@ -117,6 +127,7 @@ CHURN = Task(
     least_days=HORIZON.least_days,
     population=population,
     evaluate=evaluate,
+    per_case_metrics=per_case_metrics,
     plots=plots,
     extra_artifacts={"segments": segment_counts},
     publish=publish,

@@ -14,9 +14,16 @@ import polars as pl
 from features.calendar import to_day
 from features.customers.by_category import KEY
 from features.dataset import Dataset
+from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
-from training.customers.survival_evaluation import HORIZON, draw, join_outcomes, pinball
+from training.customers.survival_evaluation import (
+    HORIZON,
+    draw,
+    join_outcomes,
+    pinball,
+    pinball_losses,
+)
 from training.models.next_category.baselines import CategoryCurve, ModifiedBgNbdCurve
 from training.models.next_category.cutoffs import days_to_next_pair, leading_categories, pairs
 from training.models.next_category.model import NextCategoryModel
@@ -67,6 +74,13 @@ def evaluate(
     return scores
 
 
+def per_case_metrics(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> dict[str, Floats]:
+    """Return the pinball loss of each pair of customer and category."""
+    return {"pinball": pinball_losses(outcomes(dataset, as_of, options, predictions))}
+
+
 def measure(joined: pl.DataFrame) -> dict[str, float]:
     """Measure joined outcomes and predictions; `mae` is that of the expectation."""
     days = joined.get_column("days").to_numpy()
@@ -112,6 +126,7 @@ NEXT_CATEGORY = Task(
     needed_days=HORIZON.needed_days,
     population=population,
     evaluate=evaluate,
+    per_case_metrics=per_case_metrics,
     plots=plots,
     publish=publish,
     erase=erase,

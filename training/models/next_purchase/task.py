@@ -13,12 +13,19 @@ import polars as pl
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, days_to_next
 from training.customers.evaluation import is_active, slices
 from training.customers.survival import WITHIN_DAYS
-from training.customers.survival_evaluation import HORIZON, draw, join_outcomes, pinball
+from training.customers.survival_evaluation import (
+    HORIZON,
+    draw,
+    join_outcomes,
+    pinball,
+    pinball_losses,
+)
 from training.models.next_purchase.baselines import (
     BgNbdCurve,
     MedianGap,
@@ -73,6 +80,13 @@ def evaluate(
     return scores
 
 
+def per_case_metrics(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> dict[str, Floats]:
+    """Return the pinball loss of each customer."""
+    return {"pinball": pinball_losses(outcomes(dataset, as_of, options, predictions))}
+
+
 def measure(joined: pl.DataFrame) -> dict[str, float]:
     """Measure joined outcomes and predictions.
 
@@ -124,6 +138,7 @@ NEXT_PURCHASE = Task(
     least_days=HORIZON.least_days,
     population=population,
     evaluate=evaluate,
+    per_case_metrics=per_case_metrics,
     plots=plots,
     publish=publish,
     erase=erase,

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, orders_and_spend, typical_spend
@@ -104,6 +106,16 @@ def evaluate(
     return scores
 
 
+def per_case_metrics(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> dict[str, Floats]:
+    """Return the absolute error of each active customer over their mean spend."""
+    joined = outcomes(dataset, as_of, options, predictions).filter(pl.col("activity") == "active")
+    spent, value = (joined.get_column(name).to_numpy() for name in ("spent", "value"))
+    mean = max(float(spent.sum()), 1e-9) / max(len(spent), 1)
+    return {"mae_over_mean": np.abs(spent - value) / mean}
+
+
 def _measure(name: str, part: pl.DataFrame) -> list[Score]:
     spent, value = (part.get_column(c).to_numpy() for c in ("spent", "value"))
     ordered, orders = (part.get_column(c).to_numpy() for c in ("ordered", "orders"))
@@ -147,6 +159,7 @@ VALUE = Task(
     least_days=HORIZON.least_days,
     population=population,
     evaluate=evaluate,
+    per_case_metrics=per_case_metrics,
     plots=plots,
     publish=publish,
     erase=erase,
