@@ -1,0 +1,313 @@
+"""Subjects and components of the customer models for `ablation.py`.
+
+Churn, next purchase, next category and value on the bundled data and on a sample of Ta-Feng's
+customers, each at one origin, with the horizon that the records' cadence gives.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from ablation import Component, Subject
+from demand_cases import SHARED, has_shared_data, journey
+
+from features.customers import builder
+from features.dataset import Dataset
+from features.typing import Floats
+from foresell.settings import Settings
+from training.contract import model_with_options
+from training.customers import monotone_inputs
+from training.estimators.boosting import Booster
+from training.models.next_category import model as next_category
+from training.models.next_category.explanations import group_of
+from training.models.next_purchase import model as next_purchase
+from training.models.value import model as value
+from training.models.value.prediction_interval import SpendInterval
+from training.registry import TASKS
+
+# Customers of Ta-Feng that are sampled; it has 32,266.
+TA_FENG_CUSTOMERS = 6_000
+# Origins of the bundled data, by days of the horizon.
+JOURNEY_ORIGINS = {28: datetime(2017, 12, 4), 56: datetime(2017, 11, 6)}
+
+
+def ta_feng() -> Dataset:
+    """Read the orders of a sample of Ta-Feng's customers: four months, an order a day."""
+    raw = pl.read_parquet(SHARED / "ta_feng.parquet").with_columns(
+        pl.col("customer_id", "product_id", "product_subclass").cast(pl.String)
+    )
+    ids = raw.get_column("customer_id").unique().sort()
+    sample = ids.sample(TA_FENG_CUSTOMERS, seed=0)
+    lines = raw.filter(pl.col("customer_id").is_in(sample.implode()))
+    day = pl.col("transaction_dt").cast(pl.Date)
+    orders = lines.select(
+        "customer_id",
+        "product_id",
+        pl.format("{}-{}", "customer_id", day).alias("order_id"),
+        pl.int_range(pl.len(), dtype=pl.Int32).over("customer_id", day).alias("line"),
+        day.cast(pl.Datetime("us")).alias("ts"),
+        day.cast(pl.Int32).alias("day"),
+        pl.col("amount").cast(pl.Float64).alias("quantity"),
+        pl.col("sales_price").cast(pl.Float64).alias("revenue"),
+        pl.lit("sale").alias("kind"),
+    )
+    products = raw.select("product_id", category=pl.col("product_subclass")).unique("product_id")
+    customers = lines.select("customer_id", "age_group", "pin_code").unique("customer_id")
+    frames = {"orders": orders, "products": products, "customers": customers}
+    return Dataset.from_frames("ta-feng", frames)
+
+
+def subjects(model: str) -> list[Subject]:
+    """Return the model on each dataset."""
+    settings = Settings()
+    opened: dict[str, Callable[[], Dataset]] = {"bundled": lambda: journey(settings.home)}
+    if has_shared_data():
+        opened["ta-feng"] = ta_feng
+    return [_subject(model, name, function) for name, function in opened.items()]
+
+
+def _subject(model: str, name: str, function: Callable[[], Dataset]) -> Subject:
+    task, dataset = TASKS[model], function()
+    options = task.options(dataset)
+    horizon = options["horizon_days"]
+    as_of = dataset.end - timedelta(days=horizon)
+    if name == "bundled":
+        as_of = JOURNEY_ORIGINS[horizon]
+    metrics = task.per_case_metrics
+    if metrics is None:
+        raise ValueError(f"Task {model} has no metrics per case.")
+
+    def build() -> Any:
+        return model_with_options(MODELS[model], options)
+
+    def values(dataset: Dataset, predictions: pl.DataFrame) -> Mapping[str, Floats]:
+        return metrics(dataset, as_of, options, predictions)
+
+    def predict(fitted: Any, dataset: Dataset) -> pl.DataFrame:
+        predicted: pl.DataFrame = fitted.predict(
+            dataset, as_of, task.population(dataset, as_of, options)
+        )
+        return predicted
+
+    def publish(fitted: Any, dataset: Dataset, folder: Path) -> None:
+        if type(fitted) is task.model:
+            task.publish(fitted, dataset, as_of, folder)
+
+    return Subject(model, name, as_of, function, build, values, predict, publish)
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Replace an attribute or an item within the context."""
+    is_item = isinstance(owner, dict)
+    before = owner[name] if is_item else getattr(owner, name)
+    put = owner.__setitem__ if is_item else partial(setattr, owner)
+    put(name, value)
+    try:
+        yield
+    finally:
+        put(name, before)
+
+
+@contextmanager
+def several(*contexts: AbstractContextManager[Any]) -> Iterator[None]:
+    """Enter several contexts."""
+    with ExitStack() as stack:
+        for context in contexts:
+            stack.enter_context(context)
+        yield
+
+
+def with_options(model: type[Any], **options: Any) -> AbstractContextManager[None]:
+    """Replace defaults of a model's options."""
+    original = model.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **{**options, **kwargs})
+
+    return replaced(model, "__init__", init)
+
+
+def without_columns(module: Any, *names: str) -> AbstractContextManager[None]:
+    """Drop columns of person-periods of a hazard model."""
+    expand = module.expand
+
+    def expand_without(*args: Any) -> pl.DataFrame:
+        periods: pl.DataFrame = expand(*args)
+        return periods.drop(names, strict=False)
+
+    return replaced(module, "expand", expand_without)
+
+
+def without_usual_behaviour() -> AbstractContextManager[None]:
+    """Compute no features of usual behaviour."""
+
+    def customers_alone(visits: Any) -> Any:
+        return visits.select("customer_id").unique()
+
+    return several(
+        replaced(builder, "usual_behaviour", customers_alone),
+        replaced(monotone_inputs, "GAPS", ()),
+    )
+
+
+def without_attributes() -> AbstractContextManager[None]:
+    """Read no attributes of customers."""
+    return replaced(builder, "attribute_columns", lambda _: [])
+
+
+USUAL = Component(
+    "usual behaviour",
+    without_usual_behaviour,
+    ("features/customers/usual_behaviour.py",),
+    own_features=True,
+)
+ATTRIBUTES = Component(
+    "attributes", without_attributes, ("features/customers/attributes.py",), own_features=True
+)
+
+
+MODELS: dict[str, type[Any]] = {name: task.model for name, task in TASKS.items()}
+
+
+class _WithoutObjective(Booster):
+    """Fits boosters, except those of one objective."""
+
+    objective = ""
+
+    @classmethod
+    def fit(cls, features: Any, label: Any, params: Any, *args: Any, **options: Any) -> Any:
+        if params["objective"] == cls.objective:
+            return None
+        return Booster.fit(features, label, params, *args, **options)
+
+
+def _without_booster(objective: str) -> AbstractContextManager[None]:
+    without = type("Without", (_WithoutObjective,), {"objective": objective})
+    return replaced(value, "Booster", without)
+
+
+def _no_level(fit: Any) -> Any:
+    def without(self: Any, features: Any, outcomes: Any) -> tuple[float, float]:
+        fit(self, features, outcomes)
+        return (1.0, 1.0)
+
+    return without
+
+
+FAMILY = "training/models"
+
+
+def _next_purchase() -> list[Component]:
+    model = next_purchase.NextPurchaseModel
+
+    def unchanged(curves: Floats, *_: Any) -> Floats:
+        return curves
+
+    class NoSurrogate:
+        horizon_days = next_purchase.MONOTONE_DAYS
+
+        def log_odds(self, features: pl.DataFrame) -> Floats:
+            return np.zeros(features.height)
+
+        def save(self, folder: Path) -> None:
+            """Write nothing."""
+
+    return [
+        Component("BG/NBD hazard", lambda: without_columns(next_purchase, "process_hazard")),
+        Component("hazard by own gaps", lambda: without_columns(next_purchase, "own_hazard")),
+        Component(
+            "weekdays", lambda: without_columns(next_purchase, "weekday_now", "weekday_share")
+        ),
+        Component(
+            "monotone surrogate",
+            lambda: several(
+                replaced(model, "_fit_surrogate", lambda *_: NoSurrogate()),
+                replaced(next_purchase, "rescale_curves", unchanged),
+            ),
+            (f"{FAMILY}/next_purchase/monotone_surrogate.py",),
+            guarantees="a purchase is no less probable after a visit or less inactivity",
+        ),
+        Component("6 of 12 cutoffs", lambda: with_options(model, cutoffs=6)),
+        Component("100 of 200 rounds", lambda: with_options(model, rounds=100)),
+        USUAL,
+        ATTRIBUTES,
+    ]
+
+
+def _next_category() -> list[Component]:
+    model = next_category.NextCategoryModel
+    periods = vars(next_category)["expand"]
+
+    def without_group(group: str) -> AbstractContextManager[None]:
+        def expand_without(*args: Any) -> pl.DataFrame:
+            frame: pl.DataFrame = periods(*args)
+            kept = ("elapsed", "width", "process_hazard")
+            return frame.drop(
+                name for name in frame.columns if name not in kept and group_of(name) == group
+            )
+
+        return replaced(next_category, "expand", expand_without)
+
+    groups = ("cadence", "purchases", "customer", "category")
+    return [
+        Component("BG/NBD hazard", lambda: without_columns(next_category, "process_hazard")),
+        Component("100,000 of 400,000 periods", lambda: with_options(model, periods=100_000)),
+        Component("3 of 6 cutoffs", lambda: with_options(model, cutoffs=3)),
+        Component("75 of 150 rounds", lambda: with_options(model, rounds=75)),
+        *(Component(f"features: {name}", partial(without_group, name)) for name in groups),
+    ]
+
+
+def _value() -> list[Component]:
+    model = value.ValueModel
+
+    def interval_of_half(*_: Floats) -> SpendInterval:
+        return SpendInterval((0.0,), (0.5,), (1.5,))
+
+    return [
+        Component("booster of orders", lambda: _without_booster("poisson")),
+        Component("booster of spend", lambda: _without_booster("tweedie")),
+        Component(
+            "level correction",
+            lambda: replaced(model, "_fit_interval", _no_level(model._fit_interval)),
+        ),
+        Component(
+            "interval calibration",
+            lambda: replaced(SpendInterval, "fit", staticmethod(interval_of_half)),
+            (f"{FAMILY}/value/prediction_interval.py",),
+            guarantees="the 80 % interval has its coverage",
+        ),
+        Component(
+            "process columns",
+            lambda: replaced(value, "UNUSED", (*value.UNUSED, *value.PROCESS_COLUMNS)),
+        ),
+        Component("5 of 10 cutoffs", lambda: with_options(model, cutoffs=5)),
+        Component("125 of 250 rounds", lambda: with_options(model, rounds=125)),
+        USUAL,
+        ATTRIBUTES,
+    ]
+
+
+def _churn() -> list[Component]:
+    import ablation_churn  # imports this module
+
+    return ablation_churn.components()
+
+
+_COMPONENTS: dict[str, Callable[[], list[Component]]] = {
+    "churn": _churn,
+    "next-purchase": _next_purchase,
+    "next-category": _next_category,
+    "value": _value,
+}
+
+
+def components(model: str) -> list[Component]:
+    """Return the components of a customer model."""
+    return _COMPONENTS[model]()
