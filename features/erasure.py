@@ -14,6 +14,7 @@ import polars as pl
 from features.columns import CUSTOMER_ID
 from features.identity import LINK_TABLES, resolve
 from features.ingest.forgotten import ForgottenCustomers
+from features.ingest.health import clear_failure
 from features.ingest.quarantine import (
     holds_customers,
     quarantine_files,
@@ -119,6 +120,7 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
                 erased.snapshots += snapshot != head
         remove_unreferenced(folder)
         remove_staging(folder)
+        clear_failure(folder)
     clean_up_scratch(home)
     return erased
 

@@ -31,7 +31,17 @@ class MissingData(ForesellError):
 
 
 class ImportRejected(ForesellError):
-    """Too many rows failed validation; the dataset is unchanged."""
+    """Too many rows failed validation; the dataset is unchanged.
+
+    Parameters
+    ----------
+    summary
+        The message without values of records, to be stored.
+    """
+
+    def __init__(self, message: str, *, field: str, summary: str) -> None:
+        super().__init__(message, field=field)
+        self.summary = summary
 
 
 class Unavailable(ForesellError):

@@ -83,6 +83,9 @@ def _links(name: str, column: str, meaning: str) -> Table:
 
 _DAY = Column(DAY, "days since 1970-01-01", required=True, minimum=7305)  # 1990-01-01
 
+# Tables of past events; the others may contain plans.
+PAST_TABLES = ("orders", "sales", "touchpoints", "stock")
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (

@@ -9,13 +9,14 @@ from tempfile import TemporaryDirectory
 
 from features.dataset import open_dataset
 from features.errors import InvalidInput, NotFound
+from features.ingest.health import record_failure
 from features.ingest.mapping.file import read_mapping
 from features.ingest.mapping.schema import Mapping
 from features.ingest.mapping.stored import original_file, store_mapping, stored_file
 from features.ingest.pipeline import import_tables
-from features.ingest.provenance import Mode
 from features.ingest.quarantine import quarantine_file
 from features.ingest.report import ImportReport
+from features.ingest.source_plan import Mode
 from features.ingest.source_table import SourceTable
 from features.ingest.sources import BUNDLED
 from features.privacy.pseudonyms import Pseudonyms, read_key_check, require_same_key
@@ -114,13 +115,9 @@ def import_records(
     from features.ingest.sources.mapped import read_mapped
 
     progress("read")
-    key = _pseudonyms(settings, mapping)
-    with scratch_folder(settings.home) as scratch:
-        tables = (
-            BUNDLED[name]()
-            if mapping is None
-            else read_mapped(mapping, datetime.now(), scratch, key)
-        )
+    key, now = _pseudonyms(settings, mapping), datetime.now()
+    with record_failure(settings.home, name, now), scratch_folder(settings.home) as scratch:
+        tables = BUNDLED[name]() if mapping is None else read_mapped(mapping, now, scratch, key)
         progress("check and store")
         share = settings.max_bad_share
         return _import_and_republish(settings, name, tables, share, key, mapping, path, mode)

@@ -312,6 +312,7 @@ def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
             threads=settings.threads,
             keep=settings.keep_versions,
             country=settings.country,
+            max_bad_share=settings.max_bad_share,
             progress=progress,
         )
 

@@ -10,6 +10,7 @@ import narwhals as nw
 from features.calendar import to_date
 from features.dataset import Dataset, count_consenting, open_dataset
 from features.errors import MissingData
+from features.ingest.health import ImportHealth, read_health
 from features.privacy.pseudonyms import read_key_check
 from features.storage.snapshots import dataset_folder
 from foresell.jobs import dataset_of, set_up_tasks
@@ -132,13 +133,16 @@ def status(settings: Settings) -> dict[str, Any]:
     unserved = [row["model"] for row in rows if row["served"] != row["champion"]]
     is_default = dataset.name == Settings.model_fields["dataset"].default
     flag = "" if is_default else f" --dataset {dataset.name}"
+    health = read_health(settings.home, dataset.name, settings.max_bad_share)
     return {
         "dataset": dataset.name,
         "snapshot": dataset.snapshot,
         "data_end": dataset.end.date().isoformat(),
         "published": folder.name if folder is not None and is_served else None,
         "champions": rows,
+        "imports": health.to_json(),
         "checks": [
+            *_import_checks(health, flag),
             _check("every runnable model has a champion", lacking, f"train all --if-missing{flag}"),
             _check("champions know the newest snapshot", behind, f"retrain{flag}"),
             _check("champions are served", unserved, f"train all --if-missing{flag}"),
@@ -146,6 +150,18 @@ def status(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _check(name: str, failing: list[str], remedy: str) -> dict[str, Any]:
-    detail = f"{', '.join(failing)}; run `foresell {remedy}`" if failing else "all"
+def _import_checks(health: ImportHealth, flag: str) -> list[dict[str, Any]]:
+    """Return checks of the last import, of single files and of the freshness of sources."""
+    failure = [health.failure] if health.failure is not None else []
+    files, late = health.failing_files, health.late_sources
+    again = f"retrain{flag}"
+    return [
+        _check("the last import succeeded", failure, again, "correct the cause and "),
+        _check("rows of every file are valid", files, again, "correct them and "),
+        _check("every source delivers", late, again, "see why and "),
+    ]
+
+
+def _check(name: str, failing: list[str], remedy: str, first: str = "") -> dict[str, Any]:
+    detail = f"{', '.join(failing)}; {first}run `foresell {remedy}`" if failing else "all"
     return {"check": name, "ok": not failing, "detail": detail}

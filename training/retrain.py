@@ -11,6 +11,7 @@ from typing import Any
 
 from features.dataset import Dataset, open_dataset
 from features.errors import MissingData, NotFound
+from features.ingest.health import ImportHealth, read_health
 from features.ingest.report import ImportReport
 from features.storage.locks import job_lock
 from training.backtest import Progress, rolling_origins
@@ -37,10 +38,11 @@ class Outcome:
 
 @dataclass
 class JobReport:
-    """What the job did for each task, and the version that it published."""
+    """The health of the import, what the job did for each task, and the version it published."""
 
     dataset: str
     snapshot: str
+    imports: ImportHealth
     published: str | None = None
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -60,6 +62,7 @@ def retrain(
     threads: int = 1,
     keep: int = 2,
     country: str | None = None,
+    max_bad_share: float = 0.05,
     progress: Progress = lambda _: None,
 ) -> JobReport:
     """Import new records, train models that they change, promote those not worse, and publish.
@@ -75,6 +78,8 @@ def retrain(
         to keep.
     country
         ISO code of the country whose public holidays count in demand.
+    max_bad_share
+        Share of failing rows above which a file is reported.
 
     Raises
     ------
@@ -85,7 +90,8 @@ def retrain(
         progress(f"import {name}")
         import_records()
         dataset = open_dataset(home, name)
-        report = JobReport(name, dataset.snapshot)
+        health = read_health(home, name, max_bad_share)
+        report = JobReport(name, dataset.snapshot, health)
         for task in tasks:
             try:
                 setup = set_up(task, dataset, dataset.end, folds=folds, country=country)

@@ -16,13 +16,7 @@ from features.errors import ImportRejected
 from features.identity import LINK_TABLES
 from features.ingest.forgotten import ForgottenCustomers
 from features.ingest.merging import merge_table
-from features.ingest.provenance import (
-    Mode,
-    SourcePlan,
-    plan_sources,
-    recorded_contributions,
-    remove_rows,
-)
+from features.ingest.provenance import newest_days, recorded_contributions
 from features.ingest.quarantine import (
     exclude_files,
     quarantine_file,
@@ -30,9 +24,10 @@ from features.ingest.quarantine import (
     write_quarantine,
 )
 from features.ingest.report import ImportReport, TableReport
+from features.ingest.source_plan import Mode, SourcePlan, plan_sources, remove_rows
 from features.ingest.source_table import SourceTable
 from features.ingest.staging import StagedSource, rejected_rows, stage_source, staging_folder
-from features.ingest.validation import check_failing_share
+from features.ingest.validation import check_failing_files, check_failing_share
 from features.privacy.pseudonyms import require_same_key
 from features.storage.locks import job_lock
 from features.storage.snapshots import (
@@ -97,13 +92,14 @@ def import_tables(
         parts = read_snapshot(folder, read_head(folder)) if exists else {}
         removed = _remove_superseded(folder, parts, plan, mode, rows_per_part)
         staged = _stage(plan.sources, staging, rows_per_part, folder, parts)
-        _check_failing_shares(home, dataset, staged, max_bad_share)
+        _check_failing_shares(home, dataset, staged, max_bad_share, plan)
         # Rows from before ids were hashed are not kept; their files are read again.
         is_fresh = mode == "rebuild" or (key_check is not None and not exists)
         with _quarantined(quarantine_file(home, dataset), staging, staged, plan, fresh=is_fresh):
             reports = _merge(folder, parts, staged, rows_per_part)
             before_commit()
-            snapshot = commit_snapshot(folder, parts, plan.records)
+            records = plan.records(_file_counts(staged), newest_days(folder, parts))
+            snapshot = commit_snapshot(folder, parts, records)
         quarantine_file(home, dataset, stopped=True).unlink(missing_ok=True)
         remove_unreferenced(folder)
     for name in removed:
@@ -178,18 +174,44 @@ def _stage(
 
 
 def _check_failing_shares(
-    home: Path, dataset: str, staged: dict[str, list[StagedSource]], max_bad_share: float
+    home: Path,
+    dataset: str,
+    staged: dict[str, list[StagedSource]],
+    max_bad_share: float,
+    plan: SourcePlan,
 ) -> None:
-    """Check every table's share of invalid rows; if one is too large, store the invalid rows."""
+    """Check the share of invalid rows of every table and file.
+
+    Files that an earlier import accepted with the same counts are not checked again. If a share is
+    too large, the invalid rows are stored.
+    """
     rejected = {name: rejected_rows(sources) for name, sources in staged.items()}
     try:
         for name, sources in staged.items():
             read = sum(source.read for source in sources)
             failing = sum(source.failing for source in sources)
+            files: dict[str, tuple[int, int]] = {}
+            for staged_source in sources:
+                accepted = plan.accepted_files(staged_source.source)
+                if accepted is not None:
+                    counts = staged_source.file_counts
+                    files |= {f: n for f, n in counts.items() if accepted.get(f) != n}
+            check_failing_files(dataset, name, read, files, rejected[name], max_bad_share)
             check_failing_share(dataset, name, read, failing, rejected[name], max_bad_share)
     except ImportRejected:
         write_quarantine(quarantine_file(home, dataset, stopped=True), rejected.values())
         raise
+
+
+def _file_counts(
+    staged: dict[str, list[StagedSource]],
+) -> dict[tuple[str, int | None], dict[str, tuple[int, int]]]:
+    """Return the counts of rows by file, by table and number of the source."""
+    return {
+        (name, staged_source.source.source): staged_source.file_counts
+        for name, sources in staged.items()
+        for staged_source in sources
+    }
 
 
 def _link_backup(path: Path, staging: Path) -> Path:

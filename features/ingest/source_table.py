@@ -23,6 +23,8 @@ class Provenance:
         Absolute glob of the files, or a hash of a database's URL and query.
     folder
         Base of the names of files.
+    read_day
+        Day of the import, in days since 1970-01-01.
     replayed
         Whether the rows are read again from quarantine.
     """
@@ -31,6 +33,7 @@ class Provenance:
     digest: str
     location: str
     folder: str
+    read_day: int
     replayed: bool = False
 
 

@@ -70,6 +70,8 @@ class StagedSource:
         same key.
     touched, noted
         Numbers of valid rows that were modified or have a remark, by rule or remark.
+    read_by_file, failing_by_file
+        Numbers of rows read, and of invalid rows, by file.
     """
 
     source: SourceTable
@@ -81,11 +83,18 @@ class StagedSource:
     collapsed: int = 0
     touched: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
+    read_by_file: Counter[str] = field(default_factory=Counter)
+    failing_by_file: Counter[str] = field(default_factory=Counter)
 
     @property
     def row_count(self) -> int:
         """Number of staged rows."""
         return self.read - self.failing - self.dropped - self.collapsed
+
+    @property
+    def file_counts(self) -> dict[str, tuple[int, int]]:
+        """Numbers of rows and of invalid rows, by file."""
+        return {f: (read, self.failing_by_file[f]) for f, read in self.read_by_file.items()}
 
     @property
     def rejected_files(self) -> list[Path]:
@@ -164,6 +173,7 @@ def stage_source(
         staged.dropped += dropped
         staged.read += rows.height
         staged.failing += rejected.height - dropped
+        _count_files(staged, rows, rejected.filter(~pl.col("dropped")))
         _count_flags(staged, valid)
         stored = valid.select(columns).cast(staged.schema)
         if table.open_ended:
@@ -196,6 +206,20 @@ def _count_flags(staged: StagedSource, valid: pl.DataFrame) -> None:
             counts[text] += int(valid.get_column(column).sum())
     if FORGOTTEN in valid.columns:
         staged.touched[ANONYMOUS] += int(valid.get_column(FORGOTTEN).sum())
+
+
+def _count_files(staged: StagedSource, rows: pl.DataFrame, failing: pl.DataFrame) -> None:
+    """Count rows and invalid rows by file."""
+    files = staged.source.files
+    if len(files) == 1 and files[0] is not None:
+        staged.read_by_file[files[0]] += rows.height
+        staged.failing_by_file[files[0]] += failing.height
+    elif SOURCE_FILE in rows.columns:
+        for frame, column, counts in (
+            (rows, SOURCE_FILE, staged.read_by_file),
+            (failing, "file", staged.failing_by_file),
+        ):
+            counts.update(dict(frame.group_by(column).len().drop_nulls().rows()))
 
 
 def collapse_by_key(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:

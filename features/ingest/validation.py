@@ -1,5 +1,6 @@
 """Row validation: a batch and rules in, valid rows and a quarantine report of the others out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,6 +14,8 @@ from features.tables import Table
 _FAILED_RULE, _RECORD = "#failed", "#record"
 # Longer values are truncated in the report.
 _VALUE_CHARS = 200
+# Failing files in a message.
+_FILES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,44 @@ def _record(failed: pl.DataFrame) -> pl.Expr:
     return pl.struct(fields).struct.json_encode()
 
 
+def check_failing_files(
+    dataset: str,
+    table: str,
+    read: int,
+    files: Mapping[str, tuple[int, int]],
+    rejected: pl.LazyFrame,
+    max_share: float,
+) -> None:
+    """Reject an import if too large a share of the rows of single files is invalid.
+
+    In the totals of a long history such a file would not show.
+
+    Parameters
+    ----------
+    read
+        Number of rows of the table.
+    files
+        Numbers of rows and of invalid rows, by file.
+    rejected
+        Quarantine report of the table.
+
+    Raises
+    ------
+    ImportRejected
+        With the files, the share, the most frequent reason and an example row.
+    """
+    bad = {file: counts for file, counts in files.items() if counts[1] > max_share * counts[0]}
+    rows = sum(rows for rows, _ in bad.values())
+    if not bad or rows == read:
+        # If all files fail, the table fails.
+        return
+    shown = ", ".join(list(bad)[:_FILES_SHOWN])
+    more = f" and {len(bad) - _FILES_SHOWN} more files" if len(bad) > _FILES_SHOWN else ""
+    share = sum(failing for _, failing in bad.values()) / rows
+    invalid = rejected.filter(pl.col("file").is_in(list(bad)))
+    _reject(f"{shown}{more} ({table})", dataset, table, share, invalid, max_share)
+
+
 def check_failing_share(
     dataset: str, table: str, read: int, failing: int, rejected: pl.LazyFrame, max_share: float
 ) -> None:
@@ -158,8 +199,14 @@ def check_failing_share(
         With the table, the share, the most frequent reason and an example row.
     """
     share = failing / max(read, 1)
-    if share <= max_share:
-        return
+    if share > max_share:
+        _reject(table, dataset, table, share, rejected, max_share)
+
+
+def _reject(
+    part: str, dataset: str, table: str, share: float, rejected: pl.LazyFrame, max_share: float
+) -> None:
+    """Raise ImportRejected for a part of an import, with its most frequent reason."""
     invalid = rejected.filter(~pl.col("dropped"))
     counts = invalid.group_by("reason").len().sort("len", "reason", descending=[True, False])
     reason = counts.collect().item(0, "reason")
@@ -169,11 +216,15 @@ def check_failing_share(
     mapping = f" (line {line} of the mapping)" if line else ""
     # Customer ids must not reach a log.
     value = "" if reason.startswith(CUSTOMER_ID) else f": {example['value']!r}"
-    raise ImportRejected(
-        f"{share:.1%} of the rows of {table} in {dataset} failed validation, more than "
+    cause = (
+        f"{share:.1%} of the rows of {part} in {dataset} failed validation, more than "
         f"the {max_share:.1%} allowed; most often: {reason}{mapping}, such as {row}, column "
-        f"{example['column']}{value}. The dataset is unchanged. "
-        f"`foresell data quarantine {dataset} --stopped` shows these rows. Correct the source or "
-        "the mapping, or raise FORESELL_MAX_BAD_SHARE.",
+        f"{example['column']}"
+    )
+    remedy = f"`foresell data quarantine {dataset} --stopped` shows these rows"
+    raise ImportRejected(
+        f"{cause}{value}. The dataset is unchanged. {remedy}. Correct the source or the mapping, "
+        "or raise FORESELL_MAX_BAD_SHARE.",
         field=table,
+        summary=f"{cause} ({remedy})",
     )

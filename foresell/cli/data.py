@@ -12,8 +12,8 @@ from foresell.cli.edge import DATASET, JSON, NAME, YES, confirm, data, exit_code
 from foresell.progress import console
 
 if TYPE_CHECKING:
-    from features.ingest.provenance import Mode
     from features.ingest.report import ImportReport
+    from features.ingest.source_plan import Mode
 
 # The rest is in the output of --json.
 _GROUPS_SHOWN = 50

@@ -1,8 +1,9 @@
 """Commands of operation: the nightly job, the service, erasure and status."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table as Grid
 
 from foresell.cli.edge import DATASET, FOLDS, JSON, app, cell, exit_codes, settings, show
@@ -24,6 +25,7 @@ def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False)
         flags = (str(outcome.trained), str(outcome.promoted))
         grid.add_row(outcome.task, outcome.version or "", *flags, outcome.reason)
     console.print(grid)
+    _print_imports(report.imports.to_json())
     console.print(f"served: {report.published}")
 
 
@@ -94,13 +96,23 @@ def forget(
 @app.command()
 @exit_codes
 def status(dataset: DATASET = None, as_json: JSON = False) -> None:
-    """Show champions, their age, what is served, and checks. Example: `foresell status`."""
+    """Show champions, their age, what is served, and checks. Example: `foresell status`.
+
+    Exit code 1 if a check fails.
+    """
     from foresell import status as overview
 
     state = overview.status(settings(dataset))
     if as_json:
         show(state)
-        return
+    else:
+        _print_status(state)
+    if not all(check["ok"] for check in state["checks"]):
+        raise typer.Exit(1)
+
+
+def _print_status(state: dict[str, Any]) -> None:
+    """Print champions, sources and checks."""
     grid = Grid("model", "champion", "as of", "age in days", "primary by fold", "served")
     for champion in state["champions"]:
         grid.add_row(*(str(value) for value in champion.values()))
@@ -108,6 +120,20 @@ def status(dataset: DATASET = None, as_json: JSON = False) -> None:
         f"dataset {state['dataset']}, snapshot {state['snapshot']}, ends {state['data_end']}"
     )
     console.print(grid)
+    _print_imports(state["imports"])
     for check in state["checks"]:
         mark = "[green]✓[/]" if check["ok"] else "[red]✗[/]"
         console.print(f"{mark} {check['check']}: {check['detail']}")
+
+
+def _print_imports(imports: dict[str, Any]) -> None:
+    """Print the newest record of each source, and the number of quarantined rows."""
+    if imports["sources"]:
+        grid = Grid("table", "source", "files", "newest record", "")
+        for source in imports["sources"]:
+            late = f"{source['days_late']} days late" if source["days_late"] else ""
+            texts = (source["table"], source["source"], str(source["files"]))
+            grid.add_row(*map(escape, texts), source["newest"] or "", late)
+        console.print(grid)
+    for table, rows in imports["quarantined"].items():
+        console.print(f"{table}: {rows:,} rows in quarantine")

@@ -193,6 +193,7 @@ class SourceReader:
             table_digest(self.mapping, self.table.name),
             location(self.mapping, self.source),
             str(self.mapping.folder),
+            to_day(self.now),
         )
 
     @property

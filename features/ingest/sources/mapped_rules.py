@@ -14,7 +14,7 @@ from features.ingest.source_columns import FAULT, RAW_PREFIX
 from features.ingest.sources.decimal_marks import only_with_mark
 from features.ingest.sources.numbers import MISSING_NUMBER, Notation, number
 from features.ingest.validation import Rule
-from features.tables import DAY, TS, Table
+from features.tables import DAY, PAST_TABLES, TS, Table
 
 ID_COLUMNS = ("customer_id", "product_id", "location_id", "order_id", "campaign_id")
 # Replaces a character that could not be decoded.
@@ -27,8 +27,6 @@ DAMAGED = "source.damaged"
 # A longer id is a field that contains its neighbours.
 ID_BYTES = 500
 _FIRST_DAY = to_day("1990-01-01")
-# Tables of past events; the others may contain plans.
-_PAST_TABLES = ("orders", "sales", "touchpoints", "stock")
 _PRICES = ("unit_price", "price")
 
 DtypeOf = Callable[[str], pl.DataType | None]
@@ -121,7 +119,7 @@ def _date_rules(table: Table, source: TableSource, dtype: DtypeOf, now: datetime
         last: datetime | int = end if kind == TS else to_day(end)
         column = f"{RAW_PREFIX}{raw}"
         rules.append(Rule(column, f"{name} is before 1990-01-01", pl.col(name) < first))
-        if table.name in _PAST_TABLES:
+        if table.name in PAST_TABLES:
             rules.append(Rule(column, f"{name} lies in the future", pl.col(name) > last))
     return rules
 
