@@ -13,6 +13,38 @@ from features.storage.snapshots import dataset_folder, list_datasets
 from foresell.settings import Settings
 
 
+def find(settings: Settings, customer_id: str, dataset: str | None = None) -> list[str]:
+    """Return which of all datasets, or of one, know a customer or have forgotten them.
+
+    Raises
+    ------
+    NotFound
+        If no dataset knows the customer, or there is no such dataset.
+    """
+    names = list_datasets(settings.home)
+    if dataset is not None:
+        names = [open_dataset(settings.home, dataset).name]
+    known = [
+        name
+        for name in names
+        if is_known(settings.home, name, _stored_ids(settings, name, customer_id))
+    ]
+    if not known:
+        hidden = [name for name in names if read_key_check(dataset_folder(settings.home, name))]
+        remedy = (
+            f" {', '.join(hidden)} has pseudonyms: set {KEY_VARIABLE} to the key that it was "
+            "created with, or give the id as it is stored."
+            if hidden
+            else ""
+        )
+        raise NotFound(
+            f"No record of such a customer in {', '.join(names) or 'any dataset'}; nothing was "
+            f"changed.{remedy}",
+            field="customer_id",
+        )
+    return known
+
+
 def forget(
     settings: Settings, customer_id: str, dataset: str | None = None
 ) -> list[dict[str, Any]]:
@@ -28,34 +60,16 @@ def forget(
     Raises
     ------
     NotFound
-        If no dataset knows the customer, or there is no such dataset.
+        As `find` does.
     Unavailable
         If an import or a training job is running.
     """
-    names = list_datasets(settings.home)
-    if dataset is not None:
-        names = [open_dataset(settings.home, dataset).name]
-    rows = []
     # A job that has read the records already would publish the customer again.
     with job_lock(settings.home, "retrain"):
-        for name in names:
-            ids = _stored_ids(settings, name, customer_id)
-            if is_known(settings.home, name, ids):
-                rows.append(_forget_in(settings, name, ids))
-    if not rows:
-        hidden = [name for name in names if read_key_check(dataset_folder(settings.home, name))]
-        remedy = (
-            f" {', '.join(hidden)} has pseudonyms: set {KEY_VARIABLE} to the key that it was "
-            "created with, or give the id as it is stored."
-            if hidden
-            else ""
-        )
-        raise NotFound(
-            f"No record of such a customer in {', '.join(names) or 'any dataset'}; nothing was "
-            f"changed.{remedy}",
-            field="customer_id",
-        )
-    return rows
+        return [
+            _forget_in(settings, name, _stored_ids(settings, name, customer_id))
+            for name in find(settings, customer_id, dataset)
+        ]
 
 
 def _stored_ids(settings: Settings, name: str, customer_id: str) -> set[str]:

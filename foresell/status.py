@@ -12,6 +12,7 @@ from features.dataset import Dataset, count_consenting, open_dataset
 from features.errors import MissingData
 from features.ingest.health import ImportHealth, read_health
 from features.privacy.pseudonyms import read_key_check
+from features.storage import snapshots
 from features.storage.snapshots import dataset_folder
 from foresell.jobs import dataset_of, set_up_tasks
 from foresell.settings import Settings
@@ -19,6 +20,26 @@ from training.published import versions as published
 
 if TYPE_CHECKING:
     from training.contract import Task
+
+
+def list_datasets(settings: Settings) -> list[dict[str, Any]]:
+    """Return for each dataset its dates, and the table and number of its records."""
+    rows = []
+    for name in snapshots.list_datasets(settings.home):
+        dataset = open_dataset(settings.home, name)
+        first, last = dataset.days
+        count = dataset.table(dataset.records).select(nw.len()).collect().item()
+        rows.append(
+            {
+                "dataset": name,
+                "first": str(to_date(first)),
+                "last": str(to_date(last)),
+                "records": dataset.records,
+                "rows": int(count),
+                "snapshot": dataset.snapshot,
+            }
+        )
+    return rows
 
 
 def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:

@@ -51,14 +51,23 @@ def import_(
 @data.command("list")
 @exit_codes
 def list_(as_json: JSON = False) -> None:
-    """Name the datasets. Example: `foresell data list`."""
-    from features.storage.snapshots import list_datasets
+    """List the datasets with their dates and rows. Example: `foresell data list`.
 
-    names = list_datasets(settings().home)
+    The table goes to standard error; the names alone go to a file or pipe.
+    """
+    from foresell import status as overview
+
+    rows = overview.list_datasets(settings())
     if as_json:
-        show(names)
-    else:
-        sys.stdout.writelines(f"{name}\n" for name in names)
+        show(rows)
+        return
+    grid = Grid("dataset", "first", "last", "records", "rows", "snapshot")
+    for row in rows:
+        dates = (row["first"], row["last"], row["records"])
+        grid.add_row(row["dataset"], *dates, f"{row['rows']:,}", row["snapshot"])
+    console.print(grid if rows else "There is no dataset yet; run `foresell data import`.")
+    if not sys.stdout.isatty():
+        sys.stdout.writelines(f"{row['dataset']}\n" for row in rows)
 
 
 @data.command("remove")

@@ -6,7 +6,18 @@ import typer
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from foresell.cli.edge import DATASET, FOLDS, JSON, app, cell, exit_codes, settings, show
+from foresell.cli.edge import (
+    DATASET,
+    FOLDS,
+    JSON,
+    YES,
+    app,
+    cell,
+    confirm,
+    exit_codes,
+    settings,
+    show,
+)
 from foresell.progress import console
 
 
@@ -66,14 +77,18 @@ def forget(
         str, typer.Argument(help="id as in the source (with the key set), or as stored")
     ],
     dataset: Annotated[str | None, typer.Option(help="one dataset; all by default")] = None,
+    yes: YES = False,
     as_json: JSON = False,
 ) -> None:
     """Erase a customer everywhere, for good. Example: `foresell forget 4711`.
 
-    Their sales stay, anonymously. Exit code 2 if no dataset knows the customer.
+    Their sales stay, anonymously. Exit code 1 if the question is not answered with yes, 2 if no
+    dataset knows the customer.
     """
     from foresell import forget as forgetting
 
+    names = ", ".join(forgetting.find(settings(), customer_id, dataset))
+    confirm(f"Erase customer {customer_id} for good from {names}?", yes=yes)
     rows = forgetting.forget(settings(), customer_id, dataset)
     if as_json:
         show(rows)

@@ -73,7 +73,7 @@ def test_a_forgotten_customer_is_answered_as_unknown_and_all_others_as_before(
     before = answers(predictor, others)
     product = predictor.current().readers["recommender"].index.catalogue.ids[0]
     buyers = predictor.current().readers["recommender"].customers_for([product], 1000)
-    code, out, err = run("forget", gone, "--json")
+    code, out, err = run("forget", gone, "--yes", "--json")
     assert code == 0, err
     (row,) = json.loads(out)
     assert row["dataset"] == journey.name
@@ -97,7 +97,7 @@ def test_a_forgotten_customer_is_answered_as_unknown_and_all_others_as_before(
 
 def test_no_published_file_names_a_forgotten_customer(served_home, run, journey):
     gone = customers(served_home, journey.name)[7]
-    assert run("forget", gone)[0] == 0
+    assert run("forget", gone, "--yes")[0] == 0
     named = [
         path
         for path in served_home.rglob("*.parquet")
@@ -120,8 +120,8 @@ def test_an_unknown_customer_is_a_users_mistake_and_changes_nothing(served_home,
 
 def test_forgetting_again_is_no_mistake(served_home, run, journey):
     gone = customers(served_home, journey.name)[0]
-    run("forget", gone)
-    code, out, err = run("forget", gone, "--dataset", journey.name, "--json")
+    run("forget", gone, "--yes")
+    code, out, err = run("forget", gone, "--yes", "--dataset", journey.name, "--json")
     assert code == 0, err
     (row,) = json.loads(out)
     assert (row["again"], row["orders"], row["published"]) == (True, 0, False)
@@ -152,7 +152,7 @@ def test_the_next_run_completes_a_publication_that_was_killed(served_home, run, 
     child = subprocess.run(words, capture_output=True, text=True, env=env)
     assert child.returncode == -signal.SIGKILL, child.stderr or "it ended"
     assert published.read(published.current(served_home))
-    assert run("forget", gone)[0] == 0
+    assert run("forget", gone, "--yes")[0] == 0
     folders = [path for path in published.root(served_home).iterdir() if path.is_dir()]
     assert folders == [published.current(served_home)]
     assert gone not in pl.read_parquet(folders[0] / "churn" / ANSWERS)["customer_id"]

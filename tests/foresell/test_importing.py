@@ -122,7 +122,12 @@ def test_a_draft_is_printed_or_written_and_never_replaces_a_file(run, shop):
     code, _, err = run("data", "sketch", export, "--out", out)
     assert (code, "draft.toml" in err) == (2, True)
     assert run("data", "import", out)[0] == 0
-    assert run("data", "list")[1].split() == ["draft"]
+    code, names, table = run("data", "list")
+    assert (code, names) == (0, "draft\n")
+    assert "2024-01-01" in table
+    (row,) = json.loads(run("data", "list", "--json")[1])
+    assert (row["dataset"], row["first"], row["last"]) == ("draft", "2024-01-01", "2024-01-28")
+    assert (row["records"], row["rows"]) == ("orders", 28)
 
 
 def test_brackets_in_a_message_are_printed(run, shop):

@@ -143,7 +143,11 @@ def test_stored_rows_name_their_source_and_it_is_recorded(shop):
     parts = read_snapshot(folder, snapshot)["orders"]
     assert scan_parts(folder, parts).collect()[SOURCE].unique().to_list() == [0]
     (record,) = json.loads((folder / "sources" / f"{snapshot}.json").read_text())
-    assert (record["table"], record["source"], record["files"]) == ("orders", 0, ["a.csv"])
+    assert (record["table"], record["source"], record["files"]) == (
+        "orders",
+        0,
+        {"a.csv": [6, 1]},
+    )
     assert record["mapping"] == str(shop.folder / "shop.toml")
     assert SOURCE not in shop.lines().columns
 
