@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -98,8 +99,7 @@ def import_tables(
         with _quarantined(quarantine_file(home, dataset), staging, staged, plan, fresh=is_fresh):
             reports = _merge(folder, parts, staged, rows_per_part)
             before_commit()
-            records = plan.records(_file_counts(staged), newest_days(folder, parts))
-            snapshot = commit_snapshot(folder, parts, records)
+            snapshot = commit_snapshot(folder, parts, _records(folder, parts, staged, plan))
         quarantine_file(home, dataset, stopped=True).unlink(missing_ok=True)
         remove_unreferenced(folder)
     for name in removed:
@@ -203,15 +203,19 @@ def _check_failing_shares(
         raise
 
 
-def _file_counts(
+def _records(
+    folder: Path,
+    parts: dict[str, list[str]],
     staged: dict[str, list[StagedSource]],
-) -> dict[tuple[str, int | None], dict[str, tuple[int, int]]]:
-    """Return the counts of rows by file, by table and number of the source."""
-    return {
+    plan: SourcePlan,
+) -> list[dict[str, Any]]:
+    """Return the record of the sources of all rows, with what this import saw of them."""
+    counts = {
         (name, staged_source.source.source): staged_source.file_counts
         for name, sources in staged.items()
         for staged_source in sources
     }
+    return plan.records(counts, newest_days(folder, parts))
 
 
 def _link_backup(path: Path, staging: Path) -> Path:
