@@ -5,7 +5,9 @@ losses) over the mean units of a series, so that the mean over cases is WAPE (or
 counterpart for quantiles).
 
 FORESELL_HOME names the folder with the bundled dataset, FORESELL_SHARED_DATA that of the others.
-FORESELL_ORIGINS is the number of origins on the bundled data and on Ta-Feng, by default one.
+By default there is one origin a dataset, and a sample of rows and series that is the same for all
+variants. With FORESELL_WHOLE=1, as for a comparison of versions, there are three origins of the
+bundled data and of Ta-Feng, all series, and the rows of the model's default.
 """
 
 import os
@@ -36,7 +38,10 @@ from training.models.demand.model import DemandModel
 from training.models.demand.task import DEMAND
 
 HOME = Path(os.environ.get("FORESELL_HOME", ".foresell"))
-ORIGINS = int(os.environ.get("FORESELL_ORIGINS", "1"))
+WHOLE = os.environ.get("FORESELL_WHOLE") == "1"
+ORIGINS = 3 if WHOLE else 1
+ROWS = None if WHOLE else 80_000
+SHOPS = 1_115 if WHOLE else 300
 Removal = Callable[[], AbstractContextManager[Any]]
 
 
@@ -51,8 +56,8 @@ def subjects(_: str) -> list[Subject]:
     for name, case in (
         ("M5 days", cases.walmart_days()),
         ("M5 weeks", cases.walmart_weeks()),
-        ("Rossmann days", cases.rossmann_case("day", 28)),
-        ("Rossmann weeks", cases.rossmann_case("week", 91)),
+        ("Rossmann days", cases.rossmann_case("day", 28, SHOPS)),
+        ("Rossmann weeks", cases.rossmann_case("week", 91, SHOPS)),
     ):
         found.append(_subject(name, case, case.origins[-1]))
     return found
@@ -80,7 +85,7 @@ def _subject(name: str, case: Case, origin: datetime) -> Subject:
         dataset=name,
         as_of=origin,
         open=lambda: replace(case.dataset, results={}),
-        build=lambda: DemandModel(grain=str(case.grain), horizon_days=case.horizon_days),
+        build=lambda: DemandModel(grain=str(case.grain), horizon_days=case.horizon_days, rows=ROWS),
         predict=lambda fitted, dataset: fitted.predict(dataset, origin, series),
         values=lambda _, predictions: values(case, origin, series, predictions),
     )

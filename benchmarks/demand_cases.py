@@ -237,10 +237,11 @@ def ta_feng_case(text: str, horizon_days: int) -> Case:
     )
 
 
-def rossmann() -> Dataset:
-    """Read the drug stores of Rossmann: revenue by shop and day, of one product."""
+def rossmann(shops: int = 1_115) -> Dataset:
+    """Read the first drug stores of Rossmann: revenue by shop and day, of one product."""
+    chosen = pl.col("Store").cast(pl.Int64) <= shops
     raw = pl.read_parquet(SHARED / "rossmann.parquet")
-    sales = raw.select(
+    sales = raw.filter(chosen).select(
         pl.lit("all").alias("product_id"),
         pl.col("Store").cast(pl.String).alias("location_id"),
         pl.col("Date").cast(pl.Date).cast(pl.Int32).alias("day"),
@@ -253,7 +254,8 @@ def rossmann() -> Dataset:
         # The file names the last day of a run, the table the day after it.
         pl.col("to_day").cast(pl.Date).cast(pl.Int32) + 1,
     )
-    covariates = pl.read_parquet(SHARED / "rossmann_covariates.parquet").select(
+    covariates = pl.read_parquet(SHARED / "rossmann_covariates.parquet")
+    covariates = covariates.filter(chosen).select(
         "name",
         "value",
         "known_ahead",
@@ -264,9 +266,9 @@ def rossmann() -> Dataset:
     return Dataset.from_frames("rossmann", tables)
 
 
-def rossmann_case(freq: str, horizon_days: int) -> Case:
+def rossmann_case(freq: str, horizon_days: int, shops: int = 1_115) -> Case:
     """Shops by day or by week; closed days count as zero."""
-    dataset, grain = rossmann(), Grain.parse(f"product,location:{freq}")
+    dataset, grain = rossmann(shops), Grain.parse(f"product,location:{freq}")
     return Case(
         f"Demand: Rossmann, shop by {freq}, {horizon_days} days ahead, promotions known",
         dataset,
