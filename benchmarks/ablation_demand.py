@@ -8,6 +8,9 @@ FORESELL_HOME names the folder with the bundled dataset, FORESELL_SHARED_DATA th
 By default there is one origin a dataset, and a sample of rows and series that is the same for all
 variants. With FORESELL_WHOLE=1, as for a comparison of versions, there are three origins of the
 bundled data and of Ta-Feng, all series, and the rows of the model's default.
+
+Features are computed once a dataset: the cost of a variant is that of its trees. Only variants
+that do not compute some features at all (`own_features`) start from the records.
 """
 
 import os
@@ -18,7 +21,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import demand_cases as cases
 import numpy as np
@@ -27,10 +30,12 @@ from ablation import Component, Subject
 from demand_cases import Case
 
 from features.calendar import to_day
+from features.dataset import Dataset
 from features.demand import builder, panel
 from features.demand.grain import Grain
 from features.demand.panel import Panel
 from features.demand.series import units_matrix
+from features.memo import memo
 from features.typing import Floats, Ints
 from training.models.demand import distribution, model, training_rows
 from training.models.demand.inputs import input_columns
@@ -40,7 +45,7 @@ from training.models.demand.task import DEMAND
 HOME = Path(os.environ.get("FORESELL_HOME", ".foresell"))
 WHOLE = os.environ.get("FORESELL_WHOLE") == "1"
 ORIGINS = 3 if WHOLE else 1
-ROWS = None if WHOLE else 80_000
+ROWS = None if WHOLE else 50_000
 SHOPS = 1_115 if WHOLE else 300
 Removal = Callable[[], AbstractContextManager[Any]]
 
@@ -53,12 +58,14 @@ def subjects(_: str) -> list[Subject]:
         return found
     ta_feng = cases.ta_feng_case("product:week", 14)
     found += [_subject("Ta-Feng", ta_feng, origin) for origin in ta_feng.origins[-ORIGINS:]]
-    for name, case in (
+    others = [
         ("M5 days", cases.walmart_days()),
-        ("M5 weeks", cases.walmart_weeks()),
         ("Rossmann days", cases.rossmann_case("day", 28, SHOPS)),
-        ("Rossmann weeks", cases.rossmann_case("week", 91, SHOPS)),
-    ):
+    ]
+    if WHOLE:
+        others.append(("M5 weeks", cases.walmart_weeks()))
+        others.append(("Rossmann weeks", cases.rossmann_case("week", 91)))
+    for name, case in others:
         found.append(_subject(name, case, case.origins[-1]))
     return found
 
@@ -80,15 +87,41 @@ def _bundled() -> Case:
 
 def _subject(name: str, case: Case, origin: datetime) -> Subject:
     series = case.series(origin)
+    options: dict[str, Any] = {"grain": str(case.grain), "horizon_days": case.horizon_days}
     return Subject(
         model="demand",
         dataset=name,
         as_of=origin,
         open=lambda: replace(case.dataset, results={}),
-        build=lambda: DemandModel(grain=str(case.grain), horizon_days=case.horizon_days, rows=ROWS),
+        build=lambda: _WithCachedFeatures(**options, rows=ROWS),
         predict=lambda fitted, dataset: fitted.predict(dataset, origin, series),
         values=lambda _, predictions: values(case, origin, series, predictions),
     )
+
+
+class _WithCachedFeatures(DemandModel):
+    """A demand model that computes the features of a dataset once."""
+
+    def fit(self, dataset: Dataset, as_of: datetime) -> Self:
+        """Fit on cached training rows."""
+        with replaced(model, "training_rows", _training_rows):
+            return super().fit(dataset, as_of)
+
+    def frames(
+        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame
+    ) -> Iterator[pl.DataFrame]:
+        """Return cached features; those of the last dataset are kept."""
+        if not (_kept and _kept[0][0] is dataset):
+            _kept[:] = [(dataset, list(super().frames(dataset, as_of, ids)))]
+        return iter(_kept[0][1])
+
+
+_kept: list[tuple[Dataset, list[pl.DataFrame]]] = []
+
+
+@memo()
+def _training_rows(dataset: Dataset, *arguments: Any) -> pl.DataFrame:
+    return training_rows.training_rows(dataset, *arguments)
 
 
 def values(
@@ -162,6 +195,7 @@ def _plan_features() -> list[Component]:
             "promotions",
             lambda: replaced(builder, "promotion_columns", lambda *_: {}),
             ("features/demand/promotions.py", *plan),
+            own_features=True,
         ),
         Component("promotions by kind", without("promotion_[a-z]+_(?!any|the_price_off|with).*")),
         Component("promotion: usual share", without("promotion_usual_.*")),
@@ -174,6 +208,7 @@ def _plan_features() -> list[Component]:
             "prices",
             lambda: replaced(builder, "price_columns", lambda *_: {}),
             ("features/demand/prices.py", *plan),
+            own_features=True,
         ),
         Component("price: below the highest", without("price_below_high")),
         Component("price: past effect", without("price_effect")),
@@ -184,6 +219,7 @@ def _plan_features() -> list[Component]:
             "covariates",
             lambda: replaced(builder, "covariate_columns", lambda *_: {}),
             ("features/demand/covariates.py", *plan),
+            own_features=True,
         ),
         Component("covariate: change times effect", without("covariate_gain_.*")),
     ]
