@@ -5,7 +5,6 @@ that no model removes.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import narwhals as nw
 import numpy as np
@@ -20,8 +19,8 @@ from features.typing import Floats
 
 # Days over which the rate of a series is measured.
 RATE_DAYS = 182
-_MEANS = np.geomspace(1e-3, 1e5, 60)
-_RATIOS = np.geomspace(1.0005, 50.0, 10)
+# Variance over mean is at least this: a negative binomial has more than a Poisson's.
+_LEAST_RATIO = 1.0005
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def noise_floor(
     known = series.select(grain.keys).join(sizes, on=grain.keys, how="left", maintain_order="left")
     observed = max(min(periods, (day - dataset.days[0]) // grain.days), 1)
     mean = units_matrix(dataset, grain, day, -observed, known).mean(axis=1)
-    ratio = known.get_column("ratio").fill_null(1.0).to_numpy()
+    ratio = np.maximum(known.get_column("ratio").fill_null(1.0).to_numpy(), _LEAST_RATIO)
     sold = mean > 0
     if not sold.any():
         return NoiseFloor(float("nan"), 0)
@@ -87,34 +86,13 @@ def _sizes(dataset: Dataset, grain: Grain, day: int) -> pl.DataFrame:
     return sizes.select(*grain.keys, ratio.cast(pl.Float64).alias("ratio")).sort(grain.keys)
 
 
-@lru_cache(maxsize=1)
-def _table() -> Floats:
-    """Return mean absolute error / sqrt(mean), by mean and by variance / mean."""
-    mean, ratio = np.meshgrid(_MEANS, _RATIOS, indexing="ij")
+def _absolute_error(mean: Floats, ratio: Floats) -> Floats:
+    """Return the mean absolute error of negative binomials around their median."""
     size, p = mean / (ratio - 1), 1 / ratio
     middle = stats.nbinom.ppf(0.5, size, p)
     # E|Y - c| follows from the partial mean E[Y; Y <= c] = mean * F(c - 1), where F is the
     # distribution function at size + 1.
     below = stats.nbinom.cdf(middle, size, p)
     part = mean * stats.nbinom.cdf(middle - 1, size + 1, p)
-    error = 2 * (middle * below - part) + mean - middle
-    scaled: Floats = error / np.sqrt(mean)
-    return scaled
-
-
-def _absolute_error(mean: Floats, ratio: Floats) -> Floats:
-    """Return the mean absolute error of negative binomials around their median."""
-    table = _table()
-    i = np.interp(np.log(mean), np.log(_MEANS), np.arange(len(_MEANS)))
-    j = np.interp(np.log(ratio), np.log(_RATIOS), np.arange(len(_RATIOS)))
-    low_i = np.minimum(i.astype(int), len(_MEANS) - 2)
-    low_j = np.minimum(j.astype(int), len(_RATIOS) - 2)
-    a, b = i - low_i, j - low_j
-    value = (
-        (1 - a) * (1 - b) * table[low_i, low_j]
-        + a * (1 - b) * table[low_i + 1, low_j]
-        + (1 - a) * b * table[low_i, low_j + 1]
-        + a * b * table[low_i + 1, low_j + 1]
-    )
-    error: Floats = value * np.sqrt(mean)
+    error: Floats = 2 * (middle * below - part) + mean - middle
     return error

@@ -28,7 +28,6 @@ ABOUT = "about.json"
 ANSWERS = "answers.parquet"
 TOTALS = "totals.parquet"
 ANOMALIES = "anomalies.parquet"
-HIERARCHY = "hierarchy.json"
 MODEL = "model"
 RECORDS = "records"
 ANALOGUES = "analogues"
@@ -108,7 +107,6 @@ def _publish_historical(
         return ()
     past = list(historical.by_origin(dataset))
     hierarchy = Hierarchy.fit(dataset, grain, past)
-    hierarchy.save(folder / HIERARCHY)
     selling = answers.join(selling_series(dataset, grain, as_of), on=grain.keys, how="semi")
     totals = [
         hierarchy.totals(dataset, selling, level, LEVELS).with_columns(level=pl.lit(level))

@@ -6,10 +6,8 @@ by size and relative to independent series, is measured on historical forecasts;
 `training.models.demand.historical_forecasts`.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -46,10 +44,6 @@ class TotalErrors:
         Means of totals, ascending, at which the three below were measured.
     low, middle, high
         Lowest decile, median and highest decile of errors over their expected size.
-    coverage_80
-        Share of outcomes in the 80 % interval at origins left out of the measurement.
-    count
-        Number of errors.
     """
 
     common_error: float
@@ -57,25 +51,23 @@ class TotalErrors:
     low: tuple[float, ...]
     middle: tuple[float, ...]
     high: tuple[float, ...]
-    coverage_80: float
-    count: int
 
     @classmethod
     def fit(cls, past: pl.DataFrame) -> Self:
-        """Fit on totals with `origin`, `mean`, `variance` (if independent) and `units`."""
+        """Fit on totals with `mean`, `variance` (if errors are independent) and `units`."""
         past = past.filter(pl.col("mean") > 0)
-        origins = past.get_column("origin").to_numpy()
-        covered = np.zeros(past.height, dtype=bool)
-        for origin in np.unique(origins):
-            held_out = origins == origin
-            if held_out.all():
-                break
-            others = _fit_errors(past.filter(~held_out))
-            interval = others.quantiles(past.filter(held_out), (0.1, 0.9))
-            units = past.get_column("units").to_numpy()[held_out]
-            covered[held_out] = (interval[:, 0] <= units) & (units <= interval[:, 1])
-        fitted = _fit_errors(past)
-        return cls(**{**asdict(fitted), "coverage_80": float(covered.mean())})
+        mean, variance, units = (
+            past.get_column(c).to_numpy() for c in ("mean", "variance", "units")
+        )
+        errors = units - mean
+        common_error = _fit_common_error(errors, mean, variance)
+        scaled = errors / _expected_error(mean, variance, common_error)
+        order = np.argsort(mean, kind="stable")
+        bins = max(min(_BINS, len(order) // _MIN_BIN_ERRORS), 1)
+        parts = np.array_split(order, bins)
+        deciles = np.array([np.quantile(scaled[part], (0.1, 0.5, 0.9)) for part in parts])
+        sizes = [max(float(np.exp(np.log(mean[part]).mean())), 1e-9) for part in parts]
+        return cls(common_error, tuple(sizes), *(tuple(map(float, c)) for c in deciles.T))
 
     def quantiles(self, totals: pl.DataFrame, levels: Sequence[float]) -> Floats:
         """Return quantiles of totals with `mean` and `variance`, shape (totals, levels)."""
@@ -136,11 +128,10 @@ class Hierarchy:
         chosen = available_levels(dataset, grain) if levels is None else levels
         members = {level: membership(dataset, grain, level) for level in chosen}
         parts: dict[str, list[pl.DataFrame]] = {level: [] for level in chosen}
-        for number, frame in enumerate(past):
+        for frame in past:
             sampled = frame.filter(pl.col("sampled"))
             for level, series in members.items():
-                totals = aggregate(sampled, grain, level, series)
-                parts[level].append(totals.with_columns(origin=pl.lit(number)))
+                parts[level].append(aggregate(sampled, grain, level, series))
         return cls(grain, {level: TotalErrors.fit(pl.concat(parts[level])) for level in chosen})
 
     def totals(
@@ -185,18 +176,6 @@ class Hierarchy:
             *(pl.Series(name, values[:, i]) for i, name in enumerate(names)),
             pl.col("series").cast(pl.Int64),
         )
-
-    def save(self, path: Path) -> None:
-        """Write JSON."""
-        content = {level: asdict(errors) for level, errors in self.errors.items()}
-        path.write_text(json.dumps({"grain": str(self.grain), "errors": content}, indent=1))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
-        content = json.loads(path.read_text())
-        errors = {level: TotalErrors(**fields) for level, fields in content["errors"].items()}
-        return cls(Grain.parse(content["grain"]), errors)
 
 
 def level_columns(level: str) -> list[str]:
@@ -298,20 +277,6 @@ def aggregate(
 def _expected_error(mean: Floats, variance: Floats, common_error: float) -> Floats:
     error: Floats = np.sqrt(variance + (common_error * mean) ** 2)
     return error
-
-
-def _fit_errors(past: pl.DataFrame) -> TotalErrors:
-    mean, variance, units = (past.get_column(c).to_numpy() for c in ("mean", "variance", "units"))
-    errors = units - mean
-    common_error = _fit_common_error(errors, mean, variance)
-    scaled = errors / _expected_error(mean, variance, common_error)
-    order = np.argsort(mean, kind="stable")
-    bins = max(min(_BINS, len(order) // _MIN_BIN_ERRORS), 1)
-    parts = np.array_split(order, bins)
-    deciles = np.array([np.quantile(scaled[part], (0.1, 0.5, 0.9)) for part in parts])
-    sizes = [max(float(np.exp(np.log(mean[part]).mean())), 1e-9) for part in parts]
-    low, middle, high = (tuple(float(v) for v in column) for column in deciles.T)
-    return TotalErrors(common_error, tuple(sizes), low, middle, high, 0.0, len(errors))
 
 
 def _fit_common_error(errors: Floats, mean: Floats, variance: Floats) -> float:
