@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import narwhals as nw
-from narwhals.typing import IntoFrame
+import polars as pl
 
 from features.calendar import AsOf, covered_days, day_start, parse_as_of, step_days, to_day
 from features.customers.population_statistics import PopulationStatistics
 from features.errors import InvalidInput, MissingData, NotFound
 from features.identity import unify
+from features.ingest.report import ImportReport
 from features.memo import Memo, Result, memo
 from features.privacy.consent import apply_consent, consenting_ids
 from features.storage.snapshots import (
@@ -25,7 +26,6 @@ from features.storage.snapshots import (
     read_snapshot,
     scan_table,
 )
-from features.tables import TABLES
 from features.typing import Frame
 
 
@@ -46,6 +46,8 @@ class Dataset:
         all customers: builders then compute the statistics.
     results
         Results of memoised functions (`features.memo`) by function and arguments.
+    report, quarantine
+        Row counts of the import, and rejected rows, for a dataset of frames.
     """
 
     name: str
@@ -55,41 +57,71 @@ class Dataset:
     results: dict[tuple[Memo[Any, Any, Any], Hashable], Any] = field(
         default_factory=dict, repr=False, compare=False
     )
+    report: ImportReport | None = field(default=None, repr=False, compare=False)
+    quarantine: pl.DataFrame | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def from_frames(cls, name: str, frames: Mapping[str, IntoFrame]) -> Self:
-        """Make a dataset of frames of any engine; nothing is written.
+    def from_frames(
+        cls,
+        name: str,
+        frames: Mapping[str, Any],
+        *,
+        local_time_zone: str | None = None,
+        max_bad_share: float = 0.05,
+    ) -> Self:
+        """Make a dataset of frames in memory; they are parsed and checked like files.
 
-        A missing `day` is computed from `ts`, in engines that can count minutes (Spark cannot).
+        Invalid rows are quarantined, with a warning. A frame needs the columns that a mapping
+        needs: `line`, `kind`, `day` and others are derived, `revenue` from `unit_price`.
+
+        Parameters
+        ----------
+        frames
+            Frame by table: of pandas, Polars, or any engine that Narwhals supports. Columns have
+            the names in `features.tables`; days are dates, or days since 1970-01-01.
+        local_time_zone
+            The retailer's time zone, for timestamps with a zone.
+        max_bad_share
+            Share of invalid rows of a table above which the frames are refused.
 
         Raises
         ------
         InvalidInput
-            If a table is unknown or lacks a required column.
+            If a table is unknown or lacks a required column, or a time zone is missing.
+        ImportRejected
+            If too large a share of a table's rows is invalid.
         """
-        tables = {}
-        for table_name, native in frames.items():
-            if table_name not in TABLES:
-                raise InvalidInput(
-                    f"There is no table {table_name!r}; use one of {', '.join(TABLES)}.",
-                    field=table_name,
-                )
-            frame = nw.from_native(native).lazy()
-            columns = frame.collect_schema().names()
-            if "ts" in columns and "day" not in columns:
-                midnight = nw.col("ts").dt.truncate("1d")
-                days = (midnight - datetime(1970, 1, 1)).dt.total_minutes() // 1440
-                frame = frame.with_columns(days.cast(nw.Int32).alias("day"))
-                columns.append("day")
-            for required in TABLES[table_name].required:
-                if required not in columns:
-                    raise InvalidInput(
-                        f"Table {table_name} lacks the column {required!r} "
-                        f"({TABLES[table_name].columns[required].meaning}).",
-                        field=f"{table_name}.{required}",
-                    )
-            tables[table_name] = frame
-        return cls(name, "in-memory", apply_consent(tables))
+        # Reading a dataset does not need what importing needs.
+        from features.ingest.frames import import_frames
+
+        imported = import_frames(name, frames, local_time_zone, max_bad_share)
+        return cls(
+            name,
+            imported.snapshot,
+            apply_consent(imported.tables),
+            report=imported.report,
+            quarantine=imported.quarantine,
+        )
+
+    @classmethod
+    def from_long(
+        cls, frame: Any, name: str = "series", *, local_time_zone: str | None = None
+    ) -> Self:
+        """Make a dataset of a long frame of series: `unique_id`, `ds`, `y`, exogenous columns.
+
+        `features.long_frames` describes the tables that it becomes; `from_frames` checks them.
+
+        Raises
+        ------
+        InvalidInput
+            If a column is missing, or an exogenous one holds no numbers.
+        ImportRejected
+            If too many rows are invalid.
+        """
+        from features.long_frames import tables_of_series
+
+        tables = tables_of_series(frame, local_time_zone)
+        return cls.from_frames(name, tables, local_time_zone=local_time_zone)
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether the dataset has a table with all of these columns."""
@@ -205,11 +237,22 @@ def _period_days(dataset: Dataset) -> int:
 
 @memo("orders", "sales")
 def covered_extent(dataset: Dataset) -> tuple[int, int]:
-    """Return the first and the last day that the records cover."""
+    """Return the first and the last day that the records cover.
+
+    Raises
+    ------
+    MissingData
+        If there are no records.
+    """
     frame = dataset.table(dataset.records).select(
         nw.col("day").min().alias("first"), nw.col("day").max().alias("last")
     )
     first, last = frame.collect().row(0)
+    if first is None:
+        raise MissingData(
+            f"Table {dataset.records!r} of dataset {dataset.name} has no rows; import records.",
+            field=dataset.records,
+        )
     step = dataset.period_days if dataset.records == "sales" else 1
     return int(first), int(last) + covered_days(int(last), step) - 1
 

@@ -175,38 +175,42 @@ def predict(
     model: Model,
     dataset: Dataset,
     as_of: AsOf | None = None,
-    ids: pd.DataFrame | None = None,
+    ids: Any = None,
     *,
-    plan: pd.DataFrame | None = None,
+    plan: Any = None,
 ) -> pd.DataFrame:
     """Predict at `as_of` for the given ids, by default for all that are known.
 
-    With a `plan` of promotions and prices (`features.demand.plan` documents its columns) a demand
-    model predicts under this plan, and the difference to the forecast under the recorded one.
+    `ids` are a list or a series of customer ids (of a grain's series, with one key), or a frame
+    of pandas, Polars or another engine with the key columns. With a `plan` of promotions and
+    prices (`features.demand.plan` documents its columns) a demand model predicts under this
+    plan, and the difference to the forecast under the recorded one.
     """
-    import polars as pl
-
     from features.errors import InvalidInput
+    from features.frames import to_polars
+    from foresell.ids import ids_of
     from training.models.demand.model import DemandModel
     from training.models.demand.scenario import predict_scenario
 
     instant = dataset.instant(as_of)
-    frame = None if ids is None else pl.from_pandas(ids)
+    frame = None if ids is None else ids_of(model, ids)
     if plan is None:
         return model.predict(dataset, instant, frame).to_pandas()
     if not isinstance(model, DemandModel):
         raise InvalidInput(f"A plan is for demand; this is {model.name}.", field="plan")
-    return predict_scenario(model, dataset, instant, pl.from_pandas(plan), frame).to_pandas()
+    rows = to_polars(plan, "plan")
+    return predict_scenario(model, dataset, instant, rows, frame).to_pandas()
 
 
-def explain(
-    model: Model, dataset: Dataset, as_of: AsOf | None = None, *, ids: pd.DataFrame
-) -> pd.DataFrame:
-    """Return the contribution of each reason group to each prediction, in rows."""
-    import polars as pl
+def explain(model: Model, dataset: Dataset, as_of: AsOf | None = None, *, ids: Any) -> pd.DataFrame:
+    """Return the contribution of each reason group to each prediction, in rows.
+
+    `ids` are as in `predict`.
+    """
+    from foresell.ids import ids_of
 
     instant = dataset.instant(as_of)
-    return model.explain(dataset, instant, pl.from_pandas(ids)).to_pandas()
+    return model.explain(dataset, instant, ids_of(model, ids)).to_pandas()
 
 
 def totals(

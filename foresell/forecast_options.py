@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from training.models.demand.model import DemandModel
 
 QUANTILES = (0.1, 0.5, 0.9)
+NIXTLA = "nixtla"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class DemandScoreOptions(ScoreOptions):
         Whether to write contributions to forecasts in place of forecasts.
     anomalies
         Whether to write recent anomalies in place of forecasts.
+    format_name
+        `nixtla` for forecasts with the columns of Nixtla's libraries (`features.long_frames`).
     """
 
     grain: str | None = None
@@ -49,6 +52,7 @@ class DemandScoreOptions(ScoreOptions):
     series: Path | None = None
     explain: bool = False
     anomalies: bool = False
+    format_name: str | None = None
 
     def set_up(self) -> dict[str, Any]:
         """Return the grain."""
@@ -65,6 +69,10 @@ class DemandScoreOptions(ScoreOptions):
             If there is no such file.
         """
         self._check()
+        scorer = self._scorer()
+        return scorer if self.format_name is None else series_format(scorer)
+
+    def _scorer(self) -> Scorer | None:
         levels = QUANTILES if self.quantiles is None else _levels(self.quantiles)
         series = None if self.series is None else read_rows("series", self.series)
         if self.plan is not None:
@@ -90,6 +98,18 @@ class DemandScoreOptions(ScoreOptions):
                 f"--{exclusive[0]} and --{exclusive[1]} write different rows: ask for one.",
                 field=exclusive[1],
             )
+        if self.format_name not in (None, NIXTLA):
+            raise InvalidInput(
+                f"format = {self.format_name!r} is unknown; use {NIXTLA}, or leave it out for the "
+                "columns of the model.",
+                field="format",
+            )
+        if self.format_name is not None and exclusive not in ([], ["plan"]):
+            raise InvalidInput(
+                f"--format {NIXTLA} is of forecasts, and --{exclusive[0]} writes other rows: "
+                "leave one out.",
+                field="format",
+            )
         if self.quantiles is not None and (self.explain or self.anomalies):
             raise InvalidInput(
                 f"--quantiles does not go with --{exclusive[0]}, which has none: leave it out.",
@@ -101,6 +121,18 @@ class DemandScoreOptions(ScoreOptions):
                 "out.",
                 field="series",
             )
+
+
+def series_format(scorer: Scorer | None) -> Scorer:
+    """Return what gives the forecasts of a scorer, or of `predict`, as a long frame of series."""
+    from features.demand.grain import Grain
+    from features.long_frames import forecasts_as_series
+
+    def rows(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
+        forecasts = scorer(model, dataset, as_of) if scorer else model.predict(dataset, as_of)
+        return forecasts_as_series(forecasts, Grain.parse(model.grain).keys)
+
+    return rows
 
 
 def scenario_scorer(

@@ -182,7 +182,14 @@ def check_failing_files(
 
 
 def check_failing_share(
-    dataset: str, table: str, read: int, failing: int, rejected: pl.LazyFrame, max_share: float
+    dataset: str,
+    table: str,
+    read: int,
+    failing: int,
+    rejected: pl.LazyFrame,
+    max_share: float,
+    *,
+    remedy: str | None = None,
 ) -> None:
     """Reject an import if too large a share of a table's rows is invalid.
 
@@ -192,6 +199,8 @@ def check_failing_share(
         Number of invalid rows, without those that are dropped on purpose.
     rejected
         Their quarantine report.
+    remedy
+        What to do about it; by default, what helps with a dataset on disk.
 
     Raises
     ------
@@ -200,11 +209,17 @@ def check_failing_share(
     """
     share = failing / max(read, 1)
     if share > max_share:
-        _reject(table, dataset, table, share, rejected, max_share)
+        _reject(table, dataset, table, share, rejected, max_share, remedy)
 
 
 def _reject(
-    part: str, dataset: str, table: str, share: float, rejected: pl.LazyFrame, max_share: float
+    part: str,
+    dataset: str,
+    table: str,
+    share: float,
+    rejected: pl.LazyFrame,
+    max_share: float,
+    remedy: str | None = None,
 ) -> None:
     """Raise ImportRejected for a part of an import, with its most frequent reason."""
     invalid = rejected.filter(~pl.col("dropped"))
@@ -221,10 +236,9 @@ def _reject(
         f"the {max_share:.1%} allowed; most often: {reason}{mapping}, such as {row}, column "
         f"{example['column']}"
     )
-    remedy = f"`foresell data quarantine {dataset} --stopped` shows these rows"
-    raise ImportRejected(
-        f"{cause}{value}. The dataset is unchanged. {remedy}. Correct the source or the mapping, "
-        "or raise FORESELL_MAX_BAD_SHARE.",
-        field=table,
-        summary=f"{cause} ({remedy})",
+    shown = f"`foresell data quarantine {dataset} --stopped` shows these rows"
+    remedy = remedy or (
+        f"The dataset is unchanged. {shown}. Correct the source or the mapping, or raise "
+        "FORESELL_MAX_BAD_SHARE."
     )
+    raise ImportRejected(f"{cause}{value}. {remedy}", field=table, summary=f"{cause} ({shown})")

@@ -27,6 +27,10 @@ EXPLAIN = Annotated[
     bool, typer.Option("--explain", help="contributions to demand of steady sellers")
 ]
 ANOMALIES = Annotated[bool, typer.Option("--anomalies", help="recent periods of unexpected demand")]
+FORMAT = Annotated[
+    str | None,
+    typer.Option("--format", help="demand as nixtla: unique_id, ds, Foresell, Foresell-lo-80, ..."),
+]
 LIST = Annotated[
     str | None,
     typer.Option(
@@ -53,12 +57,13 @@ def score(
     series: SERIES = None,
     explain: EXPLAIN = False,
     anomalies: ANOMALIES = False,
+    format_name: FORMAT = None,
     list_name: LIST = None,
 ) -> None:
     """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F.parquet`.
 
     Of demand also: `foresell score demand --plan plan.csv --out F.csv`, `--totals department,all`,
-    `--series wanted.csv`, `--explain`, `--anomalies`. Of the recommender:
+    `--series wanted.csv`, `--format nixtla`, `--explain`, `--anomalies`. Of the recommender:
     `foresell score recommender --list buy_again`.
     """
     from foresell import scoring
@@ -72,6 +77,7 @@ def score(
         "series": series,
         "explain": explain,
         "anomalies": anomalies,
+        "format_name": format_name,
         "list_name": list_name,
     }
     options = scoring.score_options(model, flags)

@@ -48,8 +48,8 @@ def test_a_missing_day_is_computed_from_ts(orders, engine):
 
 
 def test_a_frame_without_a_required_column_is_refused_by_name(orders):
-    with pytest.raises(InvalidInput, match="quantity"):
-        Dataset.from_frames("shop", {"orders": orders.drop("quantity")})
+    with pytest.raises(InvalidInput, match="'day or ts'"):
+        Dataset.from_frames("shop", {"orders": orders.drop("ts", "day")})
 
 
 def test_a_missing_table_is_named(orders):

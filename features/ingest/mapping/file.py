@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ _INTERCHANGEABLE = {"ts": "day", "day": "ts", "to_day": "last_day"}
 _DERIVED = {"orders": ("order_id", "line", "quantity", "kind")}
 _HEAD_KEYS = ("name", "folder", "local_time_zone", "pseudonymise", "identity")
 # Tables that a mapping may describe; link tables follow from [identity].
-_TABLES = tuple(name for name in TABLES if name not in LINK_TABLES.values())
+MAPPED_TABLES = tuple(name for name in TABLES if name not in LINK_TABLES.values())
 _ORDERS_ONLY = ("returns", "cap_quantity", "no_product")
 
 
@@ -81,14 +82,14 @@ def _read_tables(text: MappingText, raw: dict[str, Any]) -> dict[str, list[Table
         raise _invalid(text, error, "identity") from None
     tables: dict[str, list[TableSource]] = {}
     for key, value in raw.items():
-        if key in _TABLES:
+        if key in MAPPED_TABLES:
             sections = value if isinstance(value, list) else [value]
             tables[key] = [
-                _source(text, key, number, section, identity)
+                read_source(text, key, number, section, identity)
                 for number, section in enumerate(sections)
             ]
         elif key not in _HEAD_KEYS:
-            allowed = ", ".join((*_HEAD_KEYS, *_TABLES))
+            allowed = ", ".join((*_HEAD_KEYS, *MAPPED_TABLES))
             raise text.error(f"there is no key {key!r}; use {allowed}", None, key)
     if "identity" in raw:
         tables = add_links(text, tables, identity)
@@ -165,10 +166,16 @@ def _check_pseudonymised(text: MappingText, table: str, number: int, source: Tab
             )
 
 
-def _source(
+def read_source(
     text: MappingText, table: str, number: int, raw: Any, identity: Identity
 ) -> TableSource:
-    """Check one source: its keys, then its columns against the canonical table."""
+    """Check one source: its keys, then its columns against the canonical table.
+
+    Raises
+    ------
+    InvalidInput
+        If a key or column is unknown or missing, or two of them exclude each other.
+    """
     try:
         source = TableSource.model_validate(raw)
     except ValidationError as error:
@@ -208,13 +215,21 @@ def _check_names(
 
 def _check_required(text: MappingText, table: Table, number: int, names: list[str]) -> None:
     """Check that every required column is given or can be derived."""
+    for name, alternatives in missing_columns(table, names).items():
+        raise text.error(
+            f"[{table.name}] does not say what {alternatives} is "
+            f"({table.columns[name].meaning}); name it in columns or constants",
+            table.name,
+            "columns",
+            number,
+        )
+
+
+def missing_columns(table: Table, names: Collection[str]) -> dict[str, str]:
+    """Return the required columns that are neither named nor derived, each with alternatives."""
+    missing = {}
     for name in table.required:
         alternatives = {name, _INTERCHANGEABLE.get(name, name)}
         if not alternatives & set(names) and name not in _DERIVED.get(table.name, ()):
-            raise text.error(
-                f"[{table.name}] does not say what {' or '.join(sorted(alternatives))} is "
-                f"({table.columns[name].meaning}); name it in columns or constants",
-                table.name,
-                "columns",
-                number,
-            )
+            missing[name] = " or ".join(sorted(alternatives))
+    return missing

@@ -42,6 +42,7 @@ def text(values: pl.Series, missing: Sequence[str] = MISSING) -> pl.Series:
 def identifier(values: pl.Series) -> pl.Series:
     """Parse ids; whole numbers stored as floats lose their `.0`."""
     if values.dtype.is_float():
+        values = values.fill_nan(None)
         whole = values.cast(pl.Int64, strict=False)
         return whole.cast(ID).zip_with(whole.cast(values.dtype) == values, values.cast(ID))
     ids = text(values)
