@@ -11,6 +11,7 @@ import polars as pl
 from features.errors import InvalidInput
 from features.frames import to_polars
 from features.ingest.sources import parse
+from features.ingest.sources.numbers import number
 
 SERIES, TIME, VALUE = "unique_id", "ds", "y"
 # Name of the forecasts' column, and beginning of the names of their intervals.
@@ -45,7 +46,7 @@ def tables_of_series(native: Any, local_time_zone: str | None = None) -> dict[st
                 field=name,
             )
     times = parse.timestamp(frame.get_column(TIME), None, None, local_time_zone)
-    values = parse.number(frame.get_column(VALUE), ".")
+    values = number(frame.get_column(VALUE))
     observed = times.filter(values.is_not_null()).max()
     if observed is None:
         raise InvalidInput(
@@ -67,7 +68,7 @@ def tables_of_series(native: Any, local_time_zone: str | None = None) -> dict[st
 def _covariate(frame: pl.DataFrame, name: str, times: pl.Series, ahead: pl.Series) -> pl.DataFrame:
     """Return the rows of a covariate: one per day if all series agree, else one per series."""
     column = frame.get_column(name)
-    values = parse.number(column, ".")
+    values = number(column)
     present = column.fill_nan(None) if column.dtype.is_float() else column
     if values.null_count() > present.null_count():
         raise InvalidInput(

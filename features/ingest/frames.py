@@ -4,7 +4,8 @@ The frames go through the import of files, into a temporary folder.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -78,19 +79,11 @@ def import_frames(
     ImportRejected
         If too large a share of a table's rows is invalid.
     """
-    sources, unused = read_frames(frames, local_time_zone, datetime.now())
     with TemporaryDirectory(prefix="foresell-") as folder:
         home = Path(folder)
-        try:
+        with _remedies_for_frames():
+            sources, unused = read_frames(frames, local_time_zone, datetime.now())
             report = import_tables(home, _DATASET, sources, 1.0)
-        except InvalidInput as error:
-            if error.field != "local_time_zone":
-                raise
-            raise InvalidInput(
-                "The timestamps carry a time zone; pass the retailer's own, such as "
-                "local_time_zone='Europe/Berlin', or convert them.",
-                field="local_time_zone",
-            ) from None
         parts = read_snapshot(dataset_folder(home, _DATASET), report.snapshot)
         tables = {
             table: scan_parts(dataset_folder(home, _DATASET), names).collect().lazy()
@@ -112,6 +105,24 @@ def import_frames(
     _warn(name, unused, quarantine)
     unified = unify({table: nw.from_native(frame) for table, frame in tables.items()})
     return FrameImport(report.snapshot, unified, replace(report, dataset=name), quarantine)
+
+
+@contextmanager
+def _remedies_for_frames() -> Iterator[None]:
+    """Replace advice that is about mapping files."""
+    try:
+        yield
+    except InvalidInput as error:
+        if error.field == "local_time_zone":
+            message = (
+                "The timestamps carry a time zone; pass the retailer's own, such as "
+                "local_time_zone='Europe/Berlin', or convert them."
+            )
+        elif error.field == "decimal":
+            message = f"{error.message.rpartition(';')[0]}; convert the column to numbers."
+        else:
+            raise
+        raise InvalidInput(message, field=error.field) from None
 
 
 def _warn(name: str, unused: Mapping[str, list[str]], quarantine: pl.DataFrame) -> None:

@@ -24,6 +24,7 @@ from features.ingest.quarantine import (
     scan_quarantine,
     write_quarantine,
 )
+from features.ingest.remarks import dominant_account
 from features.ingest.report import ImportReport, TableReport
 from features.ingest.source_plan import Mode, SourcePlan, plan_sources, remove_rows
 from features.ingest.source_table import SourceTable
@@ -98,6 +99,8 @@ def import_tables(
         is_fresh = mode == "rebuild" or (key_check is not None and not exists)
         with _quarantined(quarantine_file(home, dataset), staging, staged, plan, fresh=is_fresh):
             reports = _merge(folder, parts, staged, rows_per_part)
+            if "orders" in reports:
+                reports["orders"].noted |= dominant_account(scan_parts(folder, parts["orders"]))
             before_commit()
             snapshot = commit_snapshot(folder, parts, _records(folder, parts, staged, plan))
         quarantine_file(home, dataset, stopped=True).unlink(missing_ok=True)

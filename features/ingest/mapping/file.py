@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from features.columns import CUSTOMER_ID, PRODUCT_ID
+from features.columns import CUSTOMER_ID, ORDER_ID, PRODUCT_ID
 from features.errors import InvalidInput
 from features.identity import LINK_TABLES
 from features.ingest.mapping.links import add_links
@@ -33,7 +33,9 @@ _DERIVED = {"orders": ("order_id", "line", "quantity", "kind")}
 _HEAD_KEYS = ("name", "folder", "local_time_zone", "pseudonymise", "identity")
 # Tables that a mapping may describe; link tables follow from [identity].
 MAPPED_TABLES = tuple(name for name in TABLES if name not in LINK_TABLES.values())
-_ORDERS_ONLY = ("returns", "cap_quantity", "no_product")
+_ORDERS_ONLY = ("returns", "cap_quantity", "no_product", "no_customer", "order_level")
+# Keys that need a column of the source, and the column.
+_NEEDS = {"no_product": PRODUCT_ID, "no_customer": CUSTOMER_ID, "order_level": ORDER_ID}
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -130,6 +132,7 @@ def _invalid(
             "returns": Returns,
             "drop": Drop,
             "no_product": Where,
+            "no_customer": Where,
         }
         model = models.get(table if table == "identity" else keys[0], TableSource)
         allowed = [field.alias or name for name, field in model.model_fields.items()]
@@ -190,8 +193,10 @@ def read_source(
     for key in _ORDERS_ONLY:
         if table != "orders" and key in source.model_fields_set:
             raise text.error(f"[{table}] {key} is for orders only", table, key, number)
-    if source.no_product and PRODUCT_ID not in names:
-        raise text.error(f"[{table}] no_product needs product_id", table, "no_product", number)
+    for key, column in _NEEDS.items():
+        given = names if key == "no_product" else source.columns
+        if getattr(source, key) and column not in given:
+            raise text.error(f"[{table}] {key} needs {column}", table, key, number)
     return source
 
 

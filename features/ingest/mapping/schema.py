@@ -73,9 +73,11 @@ class TableSource(_Strict):
         Name in the source by canonical name.
     constants
         Value by canonical name, for columns that the source lacks.
-    returns, drop, no_product
-        Conditions for rows that are returns, are excluded, or are payments without units of a
-        product.
+    returns, drop, no_product, no_customer
+        Conditions for rows that are returns, are excluded, are payments without units of a
+        product, or are of an account that is no customer.
+    order_level
+        Columns of the source that hold a value on one line of an order for all of its lines.
     delimiter, encoding
         Of CSV files; detected by default. The delimiter `whitespace` is any number of blanks
         and tabs.
@@ -108,6 +110,8 @@ class TableSource(_Strict):
     returns: Returns | None = None
     drop: list[Drop] = []
     no_product: list[Where] = []
+    no_customer: list[Where] = []
+    order_level: list[str] = []
     delimiter: str | None = Field(None, pattern=r"^(.|\t|whitespace)$")
     encoding: str | None = None
     header: list[str] | None = Field(None, min_length=1)
@@ -168,10 +172,11 @@ class TableSource(_Strict):
     @property
     def source_columns(self) -> list[str]:
         """Names in the source that the mapping uses, each once."""
-        conditions = (*self.drop, *self.no_product)
+        conditions = (*self.drop, *self.no_product, *self.no_customer)
         names = [*self.columns.values(), *(condition.column for condition in conditions)]
         if self.returns is not None:
             names.append(self.returns.column)
+        names += self.order_level
         return list(dict.fromkeys(names))
 
 

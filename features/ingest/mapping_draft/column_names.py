@@ -69,6 +69,16 @@ _VOCABULARY = {
 }
 _START = {"from", "start", "begin", "von", "ab", "valid", "debut", "inicio", "since"}
 _END = {"to", "until", "end", "till", "bis", "fin", "last", "ende"}
+# Words for what identifies a person, and words that make a name that of a person.
+_PERSONAL_WORDS = """firstname lastname surname forename fullname vorname nachname prenom apellido
+    cognome address adresse street strasse rue calle phone telephone telefon mobile fax
+    cashier kassierer staff employee mitarbeiter salesperson seller verkaeufer recipient empfaenger
+    birthday birthdate geburtstag"""
+_PERSONAL = set(_PERSONAL_WORDS.split())
+_OF_PERSONS = {
+    "first", "last", "given", "family", "full", "middle", "billing", "bill", "shipping", "ship",
+    "sold", "contact", "user", "rechnung", "liefer",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,11 +91,14 @@ class NameMeaning:
         Entities and properties that the name mentions, in order.
     boundary
         `first` or `last` for the boundary of a time span, otherwise empty.
+    is_personal
+        Whether the values are names, addresses or telephone numbers of persons.
     """
 
     entities: tuple[str, ...]
     properties: tuple[str, ...]
     boundary: str = ""
+    is_personal: bool = False
 
 
 @cache
@@ -113,7 +126,12 @@ def interpret_name(name: str) -> NameMeaning:
         properties = [
             "subcategory" if property_ == "category" else property_ for property_ in properties
         ]
-    return NameMeaning(tuple(dict.fromkeys(entities)), tuple(dict.fromkeys(properties)), boundary)
+    personal = bool(_PERSONAL & set(words))
+    if "name" in properties:
+        personal |= "customer" in entities or bool(_OF_PERSONS & set(words))
+    return NameMeaning(
+        tuple(dict.fromkeys(entities)), tuple(dict.fromkeys(properties)), boundary, personal
+    )
 
 
 def _words(name: str) -> list[str]:

@@ -7,12 +7,14 @@ from pathlib import Path
 import polars as pl
 
 from features.ingest.mapping_draft.column_names import interpret_name
+from features.ingest.mapping_draft.doubts import order_doubts
 from features.ingest.mapping_draft.non_sales import find_non_sales
 from features.ingest.mapping_draft.profile import ColumnProfile, profile_column
 from features.ingest.mapping_draft.render import render_head, render_tables, render_unrecognised
 from features.ingest.mapping_draft.role_assignment import find_roles
 from features.ingest.mapping_draft.sample import Sample, glob_of, group_files, take_sample
 from features.ingest.mapping_draft.sections import FileProfile, Section
+from features.ingest.mapping_draft.whole_orders import first_line_columns
 from features.tables import TABLES
 
 _ENTITY_BY_TABLE = {"products": "product", "customers": "customer", "locations": "location"}
@@ -77,7 +79,9 @@ def _profile_file(sample: Sample) -> FileProfile:
         sample = sample.renamed({raw: role for role, raw in roles.columns.items()})
         roles = find_roles(_profile_columns(sample))
     columns = {column.name: column for column in _profile_columns(sample)}
-    return FileProfile(sample, columns, roles, find_non_sales(roles, columns))
+    order = roles.profile("order_id", list(columns.values()))
+    first_line = [] if order is None else first_line_columns(order, list(columns.values()))
+    return FileProfile(sample, columns, roles, find_non_sales(roles, columns), first_line)
 
 
 def _profile_columns(sample: Sample) -> list[ColumnProfile]:
@@ -103,7 +107,8 @@ def _sections(file: FileProfile) -> list[Section]:
         return [_section("stock", file, "product_id", "location_id", "on_hand")]
     if "campaign_id" in roles and "customer_id" in roles:
         return [_touchpoints(file)]
-    if not {"quantity", "revenue", "unit_price"} & set(roles):
+    has_lines = {"order_id", "product_id"} <= set(roles)
+    if not has_lines and not {"quantity", "revenue", "unit_price"} & set(roles):
         return []
     has_orders = bool({"customer_id", "order_id"} & set(roles))
     if not has_orders and _is_sales(file):
@@ -187,6 +192,7 @@ def _orders(file: FileProfile) -> Section:
         notes += _quantity_notes(file.column("quantity").numbers)
     if not {"revenue", "unit_price"} & section.columns.keys():
         notes.append("no amount of money was recognised: the value model cannot run")
+    notes += order_doubts(section.file, section.columns)
     return section
 
 

@@ -1,4 +1,4 @@
-"""Rows of an export that are no sales: returns marked by a prefix, services among the products.
+"""Rows of an export that are no sales: returns, cancelled orders, services among the products.
 
 Roles and profiles of a file in, lines of the draft's orders section out.
 """
@@ -11,13 +11,18 @@ import polars as pl
 
 from features.ingest.mapping_draft.profile import ColumnProfile
 from features.ingest.mapping_draft.roles import Roles
+from features.ingest.mapping_draft.whole_orders import cancelled_orders
 
-# Bookings beside products, in several languages.
+# What a customer pays for beside products, in several languages.
 _SERVICES = re.compile(
     r"post(age|al)?\b|porto|versand|shipping|delivery|livraison|envio|carriage|freight|manual|"
-    r"discount|rabatt|fee|charges?\b|commission|test|adjust|bank|voucher|gutschein|gift ?card|"
-    r"pfand|deposit|samples?\b|bad debt|tip\b|dotcom|amazon|rounding|rundung",
+    r"discount|rabatt|fee|charges?\b|voucher|gutschein|gift ?card|pfand|deposit|tip\b|dotcom|"
+    r"rounding|rundung",
     re.IGNORECASE,
+)
+# Bookings that no customer causes.
+_BOOKINGS = re.compile(
+    r"bank|commission|\btest|^test|adjust|samples?\b|bad debt|amazon", re.IGNORECASE
 )
 _MAX_LISTED = 40
 # Minimum share of negative quantities among the rows with a prefix that marks returns.
@@ -34,43 +39,71 @@ class NonSales:
     ----------
     returns_prefix
         Prefix of order ids that marks returns; empty if there is none.
+    refunds
+        Column and value that mark returns.
     services
-        Ids of products that are services.
+        Ids of products that are services, such as postage.
+    bookings
+        Ids of products that are bookings of the retailer.
     doubtful
-        Ids with an uncommon form that are not known services.
+        Ids with an uncommon form that are neither.
+    cancelled
+        Column of statuses, and those of cancelled orders.
     """
 
     returns_prefix: str = ""
+    refunds: tuple[str, str] | None = None
     services: list[str] = field(default_factory=list)
+    bookings: list[str] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
+    cancelled: tuple[str, list[str]] | None = None
 
     def lines(self, columns: dict[str, str]) -> list[str]:
         """Return the lines of the orders section."""
         lines = []
         if self.returns_prefix:
-            column = json.dumps(columns["order_id"], ensure_ascii=False)
+            column = _quoted(columns["order_id"])
             prefix = self.returns_prefix
             lines.append(f'returns = {{ column = {column}, starts_with = "{prefix}" }}')
-        product = json.dumps(columns.get("product_id", ""), ensure_ascii=False)
+        elif self.refunds:
+            column, value = map(_quoted, self.refunds)
+            lines.append(f"returns = {{ column = {column}, equals = {value} }}")
+        product = columns.get("product_id", "")
         if self.services:
-            ids = ", ".join(json.dumps(code, ensure_ascii=False) for code in self.services)
-            lines.append(
-                f'drop = [ {{ column = {product}, in = [{ids}], reason = "not a product" }} ]'
-            )
+            lines.append(f"no_product = [ {{ {_condition(product, self.services)} }} ]")
+        drops = []
+        if self.bookings:
+            drops.append(f'{{ {_condition(product, self.bookings)}, reason = "not a product" }}')
+        if self.cancelled:
+            drops.append(f'{{ {_condition(*self.cancelled)}, reason = "cancelled" }}')
+        if drops:
+            lines.append(f"drop = [ {', '.join(drops)} ]")
         if self.doubtful:
-            ids = ", ".join(self.doubtful[:_MAX_LISTED])
+            ids = ", ".join(self.doubtful)
             lines.append(f"# Check whether these ids of an uncommon form are products: {ids}")
         return lines
 
 
+def _condition(column: str, values: list[str]) -> str:
+    return f"column = {_quoted(column)}, in = [{', '.join(map(_quoted, values))}]"
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def find_non_sales(roles: Roles, profiles: dict[str, ColumnProfile]) -> NonSales:
-    """Find returns marked by a prefix, and services among the products."""
-    rows = NonSales(returns_prefix=_returns_prefix(roles, profiles))
+    """Find returns, cancelled orders, and services among the products."""
+    rows = NonSales(
+        returns_prefix=_returns_prefix(roles, profiles),
+        refunds=roles.refunds,
+        cancelled=cancelled_orders(list(profiles.values())),
+    )
     if "product_id" in roles.columns and {"ts", "week"} & roles.columns.keys():
         name_column = roles.attributes.get("product", {}).get("name")
         names = profiles[name_column].values if name_column else None
         products = profiles[roles.columns["product_id"]]
-        rows.services, rows.doubtful = _uncommon_products(products, names)
+        _find_services(rows, products, names)
     return rows
 
 
@@ -97,30 +130,29 @@ def _returns_prefix(roles: Roles, profiles: dict[str, ColumnProfile]) -> str:
     return prefixes.item(0, "prefix") if prefixes.height and share < 0.5 else ""
 
 
-def _uncommon_products(
-    products: ColumnProfile, names: pl.Series | None
-) -> tuple[list[str], list[str]]:
-    """Return ids of an uncommon form: those that denote services, and the others."""
+def _find_services(rows: NonSales, products: ColumnProfile, names: pl.Series | None) -> None:
+    """Sort the ids of an uncommon form into services, bookings and doubtful ones."""
     ids = products.values.cast(pl.String)
     common = ids.str.contains(r"\d{4}")
     if float(common.mean() or 0) < _COMMON_SHARE:  # type: ignore[arg-type]
-        return [], []
+        return
     texts = pl.Series([None] * len(ids)) if names is None else names
-    rows = pl.DataFrame({"id": ids, "common": common}).with_columns(
+    lines = pl.DataFrame({"id": ids, "common": common}).with_columns(
         texts.cast(pl.String).fill_null("").alias("name")
     )
     uncommon = (
-        rows.filter(~pl.col("common"))
+        lines.filter(~pl.col("common"))
         .group_by("id")
-        .agg(pl.len(), pl.col("name").mode().first())
+        .agg(pl.len(), pl.col("name").mode().sort().first())
         .sort("len", "id", descending=[True, False])
     )
-    services: list[str] = []
-    doubtful: list[str] = []
-    for code, _, name in uncommon.iter_rows():
-        is_service = _SERVICES.search(code) or _SERVICES.search(name)
-        (services if is_service else doubtful).append(code)
+    for code, _, name in uncommon.head(_MAX_LISTED).iter_rows():
+        if _BOOKINGS.search(code) or _BOOKINGS.search(name):
+            rows.bookings.append(code)
+        elif _SERVICES.search(code) or _SERVICES.search(name):
+            rows.services.append(code)
+        else:
+            rows.doubtful.append(code)
     # Ids of test products may have the common form.
-    tests = rows.filter(pl.col("common") & pl.col("id").str.contains(r"(?i)^test"))
-    services += tests.get_column("id").unique().sort().to_list()
-    return services[:_MAX_LISTED], doubtful
+    tests = lines.filter(pl.col("common") & pl.col("id").str.contains(r"(?i)^test"))
+    rows.bookings += tests.get_column("id").unique().sort().to_list()

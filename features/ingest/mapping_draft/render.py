@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+from features.ingest.mapping_draft.doubts import walk_in_accounts
 from features.ingest.mapping_draft.profile import ColumnProfile
 from features.ingest.mapping_draft.sections import FileProfile, Section
 from features.ingest.sources.parse import EPOCH
@@ -79,6 +80,8 @@ def _section_lines(section: Section, folder: Path) -> list[str]:
     if sample.header is not None:
         lines.append(f"header = [{', '.join(map(_quoted, sample.header))}]")
         lines.append("# The first line is a record; column names are guesses by the values.")
+    if section.table == "orders" and file.roles.system:
+        lines.append(f"# An export of {file.roles.system}.")
     lines += [f"# {note}." for note in section.notes]
     columns = [f"{_key(name)} = {_quoted(raw)}" for name, raw in section.columns.items()]
     lines.append(f"columns = {{ {', '.join(columns)} }}")
@@ -88,10 +91,35 @@ def _section_lines(section: Section, folder: Path) -> list[str]:
     lines += _number_lines(section)
     lines += _date_lines(section)
     if section.table == "orders":
+        lines += _order_level_lines(section)
         lines += file.non_sales.lines(section.columns)
+        lines += walk_in_accounts(file, section.columns)
     if section.table in ("orders", "sales"):
-        lines += [f"# not used: {name} ({reason})" for name, reason in file.roles.unused.items()]
+        lines += _unused_lines(file)
     return lines
+
+
+def _unused_lines(file: FileProfile) -> list[str]:
+    """Return comments on the columns that are not used."""
+    cancelled = file.non_sales.cancelled
+    unused = {
+        name: reason
+        for name, reason in file.roles.unused.items()
+        if cancelled is None or name != cancelled[0]
+    }
+    if file.roles.system:
+        return [f"# not used: {', '.join(unused)}"] if unused else []
+    return [f"# not used: {name} ({reason})" for name, reason in unused.items()]
+
+
+def _order_level_lines(section: Section) -> list[str]:
+    """Return the columns that hold a value on the first line of an order for all of its lines."""
+    file = section.file
+    used = [*section.columns.values()]
+    if file.non_sales.cancelled:
+        used.append(file.non_sales.cancelled[0])
+    names = [name for name in dict.fromkeys(used) if name in file.first_line_columns]
+    return [f"order_level = [{', '.join(map(_quoted, names))}]"] if names else []
 
 
 def _number_lines(section: Section) -> list[str]:

@@ -8,13 +8,16 @@ import polars as pl
 
 from features.ingest.mapping_draft.amounts import assign_amounts
 from features.ingest.mapping_draft.column_names import NameMeaning, interpret_name
+from features.ingest.mapping_draft.known_exports import recognise_export
 from features.ingest.mapping_draft.profile import ColumnProfile
 from features.ingest.mapping_draft.roles import IDS, Meanings, Roles
+from features.ingest.mapping_draft.whole_orders import first_line_columns, order_totals
 
 # An attribute takes one value for this share of an entity's ids, or more.
 _CONSTANT_SHARE = 0.97
 # Largest week number of a continuous count.
 _MAX_WEEK = 10_000
+_ORDER_AMOUNTS = {"money", "price", "cost", "discount"}
 _KINDS = {"sale", "return", "sent", "seen", "clicked", "visited", "redeemed"}
 PRODUCT_ATTRIBUTES = ("name", "department", "category", "subcategory", "brand")
 _LOCATION_ATTRIBUTES = ("region", "channel")
@@ -22,16 +25,38 @@ _LOCATION_ATTRIBUTES = ("region", "channel")
 
 def find_roles(profiles: list[ColumnProfile]) -> Roles:
     """Assign a role to each column of a file."""
+    known = recognise_export(profiles)
+    if known is not None:
+        return known
     roles = Roles()
     meanings = {column.name: interpret_name(column.name) for column in profiles}
     _assign_dates(roles, profiles, meanings)
     _assign_ids(roles, profiles, meanings)
+    _set_aside_order_amounts(roles, profiles, meanings)
     assign_amounts(roles, profiles, meanings)
     if not roles.columns.keys() & set(IDS.values()):
         _assign_customer_by_values(roles, profiles)
     _assign_others(roles, profiles, meanings)
     _assign_attributes(roles, profiles, meanings)
     return roles
+
+
+def _set_aside_order_amounts(
+    roles: Roles, profiles: list[ColumnProfile], meanings: Meanings
+) -> None:
+    """Leave amounts of whole orders unused: on every line they would count several times."""
+    order = roles.profile("order_id", profiles)
+    if order is None:
+        return
+    amounts = [
+        column
+        for column in roles.unassigned(profiles)
+        if column.is_number and set(meanings[column.name].properties) & _ORDER_AMOUNTS
+    ]
+    for name in first_line_columns(order, amounts):
+        roles.unused[name] = "of the whole order: on its first line alone"
+    for name in order_totals(order, roles.unassigned(amounts)):
+        roles.unused[name] = "of the whole order: the same on all of its lines"
 
 
 def _assign_dates(roles: Roles, profiles: list[ColumnProfile], meanings: Meanings) -> None:
@@ -182,7 +207,13 @@ def _assign_attributes(roles: Roles, profiles: list[ColumnProfile], meanings: Me
         if roles.is_assigned(name):
             continue
         properties = meanings[name].properties
+        if meanings[name].is_personal:
+            roles.unused[name] = "of a person"
+            continue
         is_product_attribute = bool(set(properties) & set(PRODUCT_ATTRIBUTES))
+        if "name" in properties and _is_of_orders(roles, profiles, column):
+            roles.unused[name] = "of the whole order"
+            continue
         if column.distinct <= 1 and not is_product_attribute:
             roles.unused[name] = "constant" if column.distinct else "empty"
             continue
@@ -195,6 +226,14 @@ def _assign_attributes(roles: Roles, profiles: list[ColumnProfile], meanings: Me
         owner = named[0] if named else "product" if is_product else owners[-1]
         attributes = roles.attributes.setdefault(owner, {})
         attributes[_attribute_name(owner, name, properties, attributes)] = name
+
+
+def _is_of_orders(roles: Roles, profiles: list[ColumnProfile], column: ColumnProfile) -> bool:
+    """Whether a column has one value per order, which a product's name has not."""
+    order, product = roles.profile("order_id", profiles), roles.profile("product_id", profiles)
+    if order is None or product is None or order.repeats < 1.1 or _determines(order, product):
+        return False
+    return column.distinct <= 1 or _determines(order, column)
 
 
 def _reason_unused(roles: Roles, profiles: list[ColumnProfile], column: ColumnProfile) -> str:

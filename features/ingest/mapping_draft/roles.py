@@ -31,12 +31,18 @@ class Roles:
         Doubts, by role.
     unused
         Reasons why columns are not used, by column.
+    system
+        Name of the shop system whose export the file is; empty if it is none that is known.
+    refunds
+        Column and value that mark returns, if the export has them.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
+    system: str = ""
+    refunds: tuple[str, str] | None = None
 
     def is_assigned(self, name: str) -> bool:
         """Whether a column has a role or is unused."""

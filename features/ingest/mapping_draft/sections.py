@@ -22,12 +22,15 @@ class FileProfile:
         Roles of the columns.
     non_sales
         Rows that are no sales.
+    first_line_columns
+        Columns that have values on the first lines of orders alone.
     """
 
     sample: Sample
     columns: dict[str, ColumnProfile]
     roles: Roles
     non_sales: NonSales
+    first_line_columns: list[str] = field(default_factory=list)
 
     def column(self, role: str) -> ColumnProfile:
         """Return the profile of the column with a role."""

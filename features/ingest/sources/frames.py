@@ -18,7 +18,7 @@ from features.ingest.mapping.schema import COMPUTED, Identity, TableSource
 from features.ingest.mapping.schema import Mapping as SourceMapping
 from features.ingest.source_columns import FAULT, RAW_PREFIX, SOURCE_FILE, SOURCE_ROW
 from features.ingest.source_table import SourceTable
-from features.ingest.sources.mapped import SourceReader
+from features.ingest.sources.mapped import SourceReader, table_of_rows
 from features.tables import DAY, TABLES
 
 # The name of a frame where a file would have a path.
@@ -110,4 +110,4 @@ def _source_table(reader: SourceReader, frame: pl.DataFrame) -> SourceTable:
             pl.lit(None, dtype=pl.String).alias(FAULT),
         )
     )
-    return reader.source_table(located.lazy(), (FRAME,))
+    return table_of_rows(reader, located.lazy(), (FRAME,))

@@ -36,6 +36,11 @@ from features.ingest.sources.mapped_rules import (
     matches,
 )
 from features.ingest.sources.numbers import Notation, number
+from features.ingest.sources.order_level import (
+    NO_CUSTOMER,
+    NO_CUSTOMER_TEXT,
+    order_transforms,
+)
 from features.ingest.sources.order_lines import (
     CAPPED,
     NEGATED,
@@ -90,6 +95,8 @@ class SourceReader:
         """Turn a batch of raw rows into canonical rows, with the raw columns beside them."""
         for transform in self.raw_transforms:
             batch = transform(batch)
+        if self.source.no_customer and NO_CUSTOMER not in batch.columns:
+            batch = batch.with_columns(pl.lit(value=False).alias(NO_CUSTOMER))
         values = [
             self._parse(name, batch.get_column(f"{RAW_PREFIX}{raw}")).alias(name)
             for name, raw in self.source.columns.items()
@@ -155,6 +162,7 @@ class SourceReader:
             flags += [CAPPED] if self.source.cap_quantity is not None else []
             flags += [NEGATED]
             flags += [PRODUCTLESS] if self.source.no_product else []
+            flags += [NO_CUSTOMER] if self.source.no_customer else []
         noted = {}
         if self._text_columns:
             noted[DAMAGED] = "letters look damaged; is the encoding right?"
@@ -167,7 +175,9 @@ class SourceReader:
             frame,
             self.rules(),
             transform=self.canonical,
-            touched_flags={flag: TOUCHED[flag] for flag in flags},
+            touched_flags={
+                flag: {**TOUCHED, NO_CUSTOMER: NO_CUSTOMER_TEXT}[flag] for flag in flags
+            },
             noted_flags=noted,
             line_identity=choose_line_identity(self._names) if needs_lines else None,
             number=self.number,
@@ -356,8 +366,24 @@ def _scan_source(reader: SourceReader, scratch: Path) -> SourceTable:
             frame = scan_files(folder, pattern, columns, options=options, scratch=scratch)
             files = tuple(display_path(path, folder) for path in match_files(folder, pattern))
         frame = frame.rename({name: f"{RAW_PREFIX}{name}" for name in source.source_columns})
-        decimals = decide_marks(frame, reader.number_columns, source.stated_decimal)
-    return replace(reader, decimals=decimals).source_table(frame, files)
+        return table_of_rows(reader, frame, files)
+
+
+def table_of_rows(
+    reader: SourceReader, frame: pl.LazyFrame, files: tuple[str | None, ...]
+) -> SourceTable:
+    """Return all raw rows of a source as a source table; decides what rests on all of them.
+
+    Raises
+    ------
+    InvalidInput
+        If numbers of a column contradict its decimal mark.
+    """
+    source = reader.source
+    decimals = decide_marks(frame, reader.number_columns, source.stated_decimal)
+    reader = replace(reader, decimals=decimals)
+    transforms = (*order_transforms(source, frame, reader.notation), *reader.raw_transforms)
+    return replace(reader, raw_transforms=transforms).source_table(frame, files)
 
 
 def _literal(name: str, value: Scalar, dtype: pl.DataType | None) -> pl.Expr:
