@@ -244,3 +244,123 @@ def test_similar_files_are_one_source_and_a_list_of_products_describes_products(
 def test_a_missing_file_is_named(exports):
     with pytest.raises(InvalidInput, match=r"nowhere\.csv"):
         exports.draft("nowhere.csv")
+
+
+def order_table(header: str, first_line_only: tuple[str, ...] = ()) -> tuple[list[str], list[list]]:
+    """Return an export of orders with several lines; some cells stand on the first alone."""
+    random = Random(11)
+    names = header.split(",")
+    rows = []
+    for order in range(250):
+        lines = [(random.randrange(30), random.randrange(1, 4)) for _ in range(order % 3 + 1)]
+        total = sum(units * (2.5 + product) for product, units in lines)
+        for position, (product, units) in enumerate(lines):
+            cells = {
+                "Order": f"A{order}",
+                "Status": "cancelled" if order % 10 == 0 else "complete",
+                "Total": f"{total:.2f}",
+                "Email": f"c{order % 60}@example.com",
+                "Billing Name": f"N{order % 60}",
+                "First Name": f"F{order % 60}",
+                "Name": f"P{order % 60}",
+                "SKU": f"S{product}",
+                "Title": f"Thing {product}",
+                "Qty": units,
+                "Unit Price": f"{2.5 + product:.2f}",
+                "Date": f"{datetime(2024, 1, 1) + timedelta(hours=order)}",
+            }
+            if position:
+                cells |= dict.fromkeys(first_line_only, "")
+            rows.append([cells[name] for name in names])
+    return names, rows
+
+
+def test_cells_on_the_first_line_and_totals_of_orders_are_recognised(exports):
+    header = "Order,Status,Total,Email,Billing Name,SKU,Title,Qty,Unit Price,Date"
+    names, rows = order_table(header, ("Status", "Total", "Email", "Billing Name"))
+    exports.write("lines.csv", names, rows)
+    draft = exports.draft("lines.csv")
+    section = exports.section(draft, "orders")
+    assert section["columns"]["unit_price"] == "Unit Price"
+    assert set(section["order_level"]) == {"Status", "Email"}
+    assert "not used: Total (of the whole order: on its first line alone)" in draft
+    tables, dataset = exports.import_by(draft)
+    cancelled = sum(len(range(order % 3 + 1)) for order in range(0, 250, 10))
+    assert tables["orders"].dropped == cancelled
+    assert tables["orders"].accepted == len(rows) - cancelled
+    assert dataset.columns("products") == ["product_id", "name"]
+
+
+def test_a_total_repeated_on_every_line_is_no_revenue(exports):
+    names, rows = order_table("Order,Email,SKU,Qty,Total,Date")
+    exports.write("lines.csv", names, rows)
+    draft = exports.draft("lines.csv")
+    assert "revenue" not in exports.section(draft, "orders")["columns"]
+    assert "not used: Total (of the whole order: the same on all of its lines)" in draft
+    assert "no amount of money was recognised" in draft
+
+
+@pytest.mark.parametrize("name", ["Billing Name", "First Name", "Name"])
+def test_a_name_of_a_person_describes_no_product(exports, name):
+    names, rows = order_table(f"Order,Email,SKU,Qty,Unit Price,Date,{name}")
+    exports.write("lines.csv", names, rows)
+    draft = exports.draft("lines.csv")
+    assert "[products]" not in draft
+    assert f"not used: {name}" in draft
+
+
+def test_doubts_about_lines_are_reported(exports):
+    names, rows = order_table("Order,Email,SKU,Qty,Unit Price,Date")
+    for number, row in enumerate(rows):
+        if number % 20 == 0:
+            row[4] = "0.00"
+        if number % 25 == 0:
+            row[3] = -1
+        if number % 10 == 0:
+            row[1] = ""
+        elif number % 3 == 0:
+            row[0], row[1] = f"W{number}", "till"
+    exports.write("lines.csv", names, rows)
+    draft = exports.draft("lines.csv")
+    assert 'of the lines have "Unit Price" = 0; if they are no sales: drop =' in draft
+    assert 'of the lines have a negative "Qty": they are returns' in draft
+    assert "of the lines have no customer" in draft
+    assert "of all receipts" in draft
+    key = '# no_customer = [ { column = "Email", in = ["till"] } ]'
+    assert key in draft
+    _, dataset = exports.import_by(draft.replace(key, key[2:]))
+    customers = dataset.table("orders").collect().to_polars().get_column("customer_id")
+    assert "till" not in customers.to_list()
+
+
+@pytest.mark.parametrize(
+    ("system", "names"),
+    [
+        (
+            "WooCommerce",
+            "Order Number,Order Status,Order Date,Email (Billing),Last Name (Billing),SKU,"
+            "Item Name,Quantity (- Refund),Item Cost",
+        ),
+        (
+            "Magento",
+            "increment_id,status,created_at,customer_email,customer_lastname,sku,name,qty_ordered,"
+            "price",
+        ),
+    ],
+)
+def test_further_exports_of_shop_systems_are_recognised(exports, system, names):
+    rows = []
+    for order in range(60):
+        when, email = f"2024-01-{1 + order % 28:02d} 10:00:00", f"c{order % 9}@example.com"
+        for item in range(order % 3 + 1):
+            line = [f"S{item}", f"Thing {item}", item + 1, "2.00"]
+            rows.append([order, "complete", when, email, f"L{order % 9}", *line])
+    exports.write("items.csv", names.split(","), rows)
+    draft = exports.draft("items.csv")
+    assert f"# An export of {system}." in draft
+    tables, dataset = exports.import_by(draft)
+    stored = dataset.table("orders").collect().to_polars()
+    assert tables["orders"].accepted == len(rows) == 120
+    assert stored.get_column("order_id").n_unique() == 60
+    assert stored.get_column("revenue").sum() == sum(2 * row[-2] for row in rows)
+    assert dataset.columns("products") == ["product_id", "name"]
