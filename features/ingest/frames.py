@@ -22,7 +22,7 @@ from features.ingest.quarantine import quarantine_file, scan_quarantine
 from features.ingest.report import ImportReport
 from features.ingest.sources.frames import read_frames
 from features.ingest.validation import check_failing_share
-from features.storage.snapshots import dataset_folder, read_snapshot, scan_parts
+from features.storage.snapshots import dataset_folder, read_snapshot, scan_table
 from features.typing import Frame
 
 _DATASET = "frames"
@@ -86,7 +86,7 @@ def import_frames(
             report = import_tables(home, _DATASET, sources, 1.0)
         parts = read_snapshot(dataset_folder(home, _DATASET), report.snapshot)
         tables = {
-            table: scan_parts(dataset_folder(home, _DATASET), names).collect().lazy()
+            table: scan_table(dataset_folder(home, _DATASET), names).collect().lazy()
             for table, names in parts.items()
         }
         quarantine = scan_quarantine(quarantine_file(home, _DATASET)).collect()

@@ -196,8 +196,10 @@ class SourceReader:
         return reads_transactions(self.mapping, self.table.name, self.source)
 
     @property
-    def provenance(self) -> Provenance:
-        """Where the rows come from, and by which description they are read."""
+    def provenance(self) -> Provenance | None:
+        """Where the rows come from, and by which description they are read; None of frames."""
+        if not self.mapping.text.text:
+            return None
         return Provenance(
             str(original_file(self.mapping.text.path)),
             table_digest(self.mapping, self.table.name),
