@@ -112,7 +112,7 @@ def test_sales_and_order_lines_give_the_same_features(shop):
     lines = pl.DataFrame(
         rows, schema=["product_id", "location_id", "day", "quantity"], orient="row"
     )
-    orders = lines.with_columns(
+    orders = lines.filter(pl.col("quantity") > 0).with_columns(
         pl.col("day").cast(pl.Int32),
         order_id=pl.col("day").cast(pl.String),
         line=pl.lit(0, dtype=pl.Int32),
