@@ -187,7 +187,8 @@ class SourceReader:
                 or text.line_of_key(self.table.name, "columns", self.number)
                 for name in self.table.columns
             },
-            provenance=self.provenance,
+            # Frames have no mapping file.
+            provenance=self.provenance if text.text else None,
         )
 
     @property
@@ -196,10 +197,8 @@ class SourceReader:
         return reads_transactions(self.mapping, self.table.name, self.source)
 
     @property
-    def provenance(self) -> Provenance | None:
-        """Where the rows come from, and by which description they are read; None of frames."""
-        if not self.mapping.text.text:
-            return None
+    def provenance(self) -> Provenance:
+        """Where the rows come from, and by which description they are read."""
         return Provenance(
             str(original_file(self.mapping.text.path)),
             table_digest(self.mapping, self.table.name),
