@@ -99,8 +99,6 @@ def import_tables(
         is_fresh = mode == "rebuild" or (key_check is not None and not exists)
         with _quarantined(quarantine_file(home, dataset), staging, staged, plan, fresh=is_fresh):
             reports = _merge(folder, parts, staged, rows_per_part)
-            if "orders" in reports:
-                reports["orders"].noted |= dominant_account(scan_parts(folder, parts["orders"]))
             before_commit()
             snapshot = commit_snapshot(folder, parts, _records(folder, parts, staged, plan))
         quarantine_file(home, dataset, stopped=True).unlink(missing_ok=True)
@@ -245,6 +243,8 @@ def _merge(
         parts[name], reports[name] = merge_table(
             folder, stored, staged[name], catalogue, rows_per_part, number
         )
+    if "orders" in reports:
+        reports["orders"].noted |= dominant_account(scan_parts(folder, parts["orders"]))
     return reports
 
 
