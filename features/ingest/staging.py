@@ -24,7 +24,7 @@ from features.ingest.source_columns import (
 )
 from features.ingest.source_table import SourceTable
 from features.ingest.validation import Rule, split_rows, table_rules
-from features.storage.snapshots import SOURCE, part_count, part_number
+from features.storage.snapshots import SOURCE, part_count, part_numbers
 from features.tables import TABLES, Table
 
 BATCH_ROWS = 250_000
@@ -160,7 +160,9 @@ def stage_source(
         columns.append(pl.lit(source.source, dtype=pl.UInt16).alias(SOURCE))
     if source.line_identity is not None:
         columns.append(pl.col(SOURCE_FILE).alias(LINE_FILE))
-    staged = StagedSource(source, folder, empty.select(columns).schema)
+    # Without the rows, whose memory is free once they are on disk.
+    described = replace(source, frame=source.frame.clear())
+    staged = StagedSource(described, folder, empty.select(columns).schema)
     for number, batch in enumerate(_batches(source, rows_per_part)):
         rows = forgotten.anonymise(table, source.canonical(batch))
         valid, rejected = split_rows(
@@ -262,8 +264,7 @@ def _is_stored(table: Table, name: str) -> bool:
 
 
 def _write_parts(table: Table, rows: pl.DataFrame, folder: Path, parts: int, file: str) -> None:
-    names = [name for name in rows.columns if name in table.columns]
-    numbered = rows.with_columns(part_number(table, names, parts).alias(_PART))
+    numbered = rows.with_columns(part_numbers(table, rows, parts).alias(_PART))
     for (part,), frame in numbered.partition_by(_PART, as_dict=True, include_key=False).items():
         target = folder / str(parts) / str(part)
         target.mkdir(parents=True, exist_ok=True)

@@ -67,14 +67,25 @@ def part_number(table: Table, columns: Sequence[str], count: int) -> pl.Expr:
     Unlike the hash of Polars, it is equal on every machine and in every version. A missing id is
     hashed as an empty one. With twice as many parts, the rows of part p are in p and p + count.
     """
-    ids = [name for name in table.key if table.columns[name].dtype == ID and name in columns]
-    present = [pl.col(name).fill_null("") for name in ids]
+    present = [pl.col(name).fill_null("") for name in _key_ids(table, columns)]
     padded = pl.concat_str(pl.lit(_PAD), *present, pl.lit(_PAD)).cast(pl.Binary)
     mixed = pl.lit(0, dtype=pl.UInt64)
     for start in _WORDS:
         word = padded.bin.slice(start, _WORD).bin.reinterpret(dtype=pl.UInt64).fill_null(0)
         mixed = (mixed * _FACTOR + word % _PRIME) % _PRIME
     return mixed * _FACTOR % _PRIME % count
+
+
+def part_numbers(table: Table, rows: pl.DataFrame, count: int) -> pl.Series:
+    """Return the part of each row; the ids of neighbours are hashed once if they are equal."""
+    ids = rows.select(_key_ids(table, rows.columns))
+    run = ids.select(pl.struct(pl.all()).rle_id()).to_series()
+    first = ids.filter(run.ne_missing(run.shift()))
+    return first.select(part_number(table, ids.columns, count)).to_series().gather(run)
+
+
+def _key_ids(table: Table, columns: Sequence[str]) -> list[str]:
+    return [name for name in table.key if table.columns[name].dtype == ID and name in columns]
 
 
 def write_part(folder: Path, table: str, frame: pl.DataFrame) -> str:

