@@ -11,8 +11,7 @@ export LD_LIBRARY_PATH := $(if $(LD_LIBRARY_PATH),$(LD_LIBRARY_PATH):)$(OPENMP)
 
 run: .venv/ready
 	$(BIN)/foresell data import complete-journey --if-missing
-	$(BIN)/foresell train all --if-missing
-	$(BIN)/foresell serve --try
+	$(BIN)/foresell serve --train --try
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile

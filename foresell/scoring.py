@@ -166,7 +166,6 @@ def _fitted(
             dataset,
             tracker,
             as_of=end,
-            folds=0,
             options=setup.options,
             params=tuned_params(settings, setup, dataset, end),
             threads=settings.threads,

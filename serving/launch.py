@@ -7,22 +7,28 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import psutil
 
 from features.errors import Unavailable
 
 SOURCES = Path(__file__).resolve().parents[1]
-READY_SECONDS = 60
+WATCH_SECONDS = 0.25
 # Time for running requests after an interrupt.
 GRACE_SECONDS = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Watch(Protocol):
+    """Called while the service runs."""
+
+    def __call__(self, *, responds: bool) -> None:
+        """Take whether the service responds yet, with or without a published version."""
+        ...
 
 
 def serve(
@@ -31,7 +37,7 @@ def serve(
     host: str,
     port: int,
     workers: int = 1,
-    when_ready: Callable[[str], None] | None = None,
+    watch: Watch | None = None,
 ) -> int:
     """Run the service until it is interrupted or ends by itself.
 
@@ -43,8 +49,8 @@ def serve(
         Address to listen on.
     workers
         Number of serving processes.
-    when_ready
-        Called once with the URL when the service is ready.
+    watch
+        Called a few times per second until the service ends.
 
     Returns
     -------
@@ -73,12 +79,16 @@ def serve(
             server.terminate()
 
     former = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
-    url = f"http://{host}:{port}"
     processes: set[psutil.Process] = set()
+    responds = False
     try:
-        if when_ready is not None and _wait_until_ready(url, server):
-            when_ready(url)
-        code = _wait(server, interrupted, processes)
+        while server.poll() is None and not interrupted.is_set():
+            processes.update(_children(server))
+            responds = responds or _responds(f"http://{host}:{port}")
+            if watch is not None:
+                watch(responds=responds)
+            interrupted.wait(WATCH_SECONDS)
+        code = _wait(server)
     finally:
         _kill(server, processes)
         for number, handler in former.items():
@@ -130,13 +140,8 @@ def _check_free(host: str, port: int) -> None:
         ) from error
 
 
-def _wait(
-    server: subprocess.Popen[bytes], interrupted: threading.Event, processes: set[psutil.Process]
-) -> int:
-    """Wait for the server to exit, with a timeout after an interrupt; record its workers."""
-    while server.poll() is None and not interrupted.is_set():
-        processes.update(_children(server))
-        interrupted.wait(0.5)
+def _wait(server: subprocess.Popen[bytes]) -> int:
+    """Wait for the server to exit, with a timeout."""
     try:
         return server.wait(timeout=2 * GRACE_SECONDS)
     except subprocess.TimeoutExpired:
@@ -161,12 +166,10 @@ def _children(server: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return []
 
 
-def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> bool:
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2):  # noqa: S310
-                return True
-        except (OSError, urllib.error.URLError):
-            time.sleep(0.1)
-    return False
+def _responds(url: str) -> bool:
+    """Whether the service answers, with or without a published version."""
+    try:
+        with urllib.request.urlopen(f"{url}/livez", timeout=2):  # noqa: S310
+            return True
+    except OSError:
+        return False

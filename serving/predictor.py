@@ -15,6 +15,7 @@ from features.errors import Unavailable
 from serving.faults import describe_fault
 from serving.readers import Loader
 from training.published import versions as published
+from training.published.pending import pending
 
 # A version that could not be loaded is tried again, because it may still be being copied. The
 # pause is so many times the duration of the failed attempt, which bounds the share of time spent.
@@ -47,9 +48,11 @@ class ServedVersion:
         Raises
         ------
         Unavailable
-            If the version has no model for the task.
+            If the version has no model for the task, yet or at all.
         """
         if task not in self.readers:
+            if task in pending(published.home_of(self.folder)):
+                raise Unavailable(f"The {task} model is being trained; ask again in a minute.")
             raise Unavailable(
                 f"Version {self.record.version} has no {task} model; it has "
                 f"{', '.join(self.readers)}. Run `foresell train {task}` on a dataset that "
@@ -108,6 +111,12 @@ class VersionHolder:
         """
         served = self._served
         if served is None:
+            tasks = [task for home in self.homes for task in pending(home)]
+            if tasks:
+                raise Unavailable(
+                    f"Nothing is published yet: models are being trained ({', '.join(tasks)}, in "
+                    "this order); ask again in a minute."
+                )
             raise Unavailable("Nothing is published yet; run `foresell train all`.")
         return served
 

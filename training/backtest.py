@@ -147,12 +147,16 @@ def rolling_origins(
 ) -> list[datetime]:
     """Return the starts of the last `folds` windows of one horizon each, oldest first.
 
+    Without folds there are none.
+
     Raises
     ------
     InvalidInput
         If no history remains before the first origin; or if `end` is not the start of a day,
         because the part of that day before `end` would be known and evaluated at once.
     """
+    if not folds:
+        return []
     if end != day_start(to_day(end)):
         raise InvalidInput(
             f"as_of = {end.isoformat()} lies within a day, and models are evaluated on whole days; "

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from features.dataset import Dataset
 from features.errors import NotFound
-from training.backtest import FORESELL, backtest
+from training.backtest import FORESELL, Report, backtest
 from training.contract import Task
 from training.registry import TASKS
 from training.tracking import CHAMPION, Tracker, Version
-from training.train import Trained
 
 
 @dataclass(frozen=True)
@@ -35,30 +34,30 @@ def promote(
     task: Task,
     dataset: Dataset,
     tracker: Tracker,
-    trained: Trained,
+    version: Version,
     *,
-    gated: bool,
+    report: Report | None = None,
     threads: int = 1,
 ) -> Verdict:
-    """Make a trained version the champion of its task, unless the gate refuses it.
+    """Make a version the champion of its task, unless the gate refuses it.
 
     Parameters
     ----------
-    gated
-        Whether the version must not be worse than the champion beyond noise. A version that
-        passes through the gate has been evaluated.
+    report
+        Backtest of the version, for the gate: it must not be worse than the champion beyond
+        noise. Without one there is no gate.
     threads
         Threads of the numeric libraries, for evaluating the champion's options again.
     """
-    champion = _champion(tracker, dataset.name, task.name) if gated else None
-    if not gated:
+    champion = _champion(tracker, dataset.name, task.name) if report is not None else None
+    if report is None:
         verdict = Verdict(promoted=True, reason="promoted without comparison")
     elif champion is None:
         verdict = Verdict(promoted=True, reason="there was no champion")
     else:
-        verdict = _compare(task, dataset, champion, trained, threads)
+        verdict = _compare(task, dataset, champion, version, report, threads)
     if verdict.promoted:
-        tracker.set_alias(dataset.name, task.name, CHAMPION, trained.version.number)
+        tracker.set_alias(dataset.name, task.name, CHAMPION, version.number)
     return verdict
 
 
@@ -104,20 +103,23 @@ def _champion(tracker: Tracker, dataset: str, task: str) -> Version | None:
 
 
 def _compare(
-    task: Task, dataset: Dataset, champion: Version, trained: Trained, threads: int
+    task: Task,
+    dataset: Dataset,
+    champion: Version,
+    version: Version,
+    report: Report,
+    threads: int,
 ) -> Verdict:
-    """Refit the champion's options on the challenger's folds and apply the gate."""
-    assert trained.report is not None, "a challenger is always evaluated"  # noqa: S101
-    challenger = trained.report.by_fold(FORESELL)
-    version = trained.version
+    """Refit the champion's options on the folds of the version's backtest and apply the gate."""
+    challenger = report.by_fold(FORESELL)
     if (champion.options, champion.params) == (version.options, version.params):
         return gate(task, challenger, challenger)
-    report = backtest(
+    former = backtest(
         task,
         dataset,
-        trained.report.origins,
+        report.origins,
         version.options,
         params={**champion.params, "threads": threads},
         baselines=(),
     )
-    return gate(task, challenger, report.by_fold(FORESELL))
+    return gate(task, challenger, former.by_fold(FORESELL))

@@ -21,6 +21,7 @@ def publish(
     dataset: str,
     *,
     keep: int = 2,
+    replaces: str | None = None,
     opened: Dataset | None = None,
     progress: Progress = lambda _: None,
 ) -> str:
@@ -33,6 +34,9 @@ def publish(
     ----------
     keep
         Number of published versions to keep.
+    replaces
+        A version that the same job published before some of its models were trained; it is
+        deleted.
     opened
         The dataset at the snapshot that models were trained on; its cached features are used
         again. Other snapshots are opened.
@@ -62,19 +66,24 @@ def publish(
     draft.mkdir(parents=True)
     former = record.models if record is not None else {}
     snapshots = {} if opened is None else {opened.snapshot: opened}
+    linked = {task for task in versions if former.get(task) == models[task]}
     for task, version in versions.items():
-        progress(f"publish {version.label}")
-        if served is not None and former.get(task) == models[task]:
+        if served is not None and task in linked:
             _link(task, served, draft)
             continue
+        progress(f"publish {version.label}")
         if version.snapshot not in snapshots:
             snapshots[version.snapshot] = open_dataset(home, dataset, version.snapshot)
         _write(task, version, snapshots[version.snapshot], draft)
     # Publishing takes time, and a customer may have been forgotten meanwhile.
     redaction = Redaction.load(home, dataset)
-    activate(home, draft, dataset, models, redaction)
+    was_redacted = record is not None and record.version == version_name(former, redaction)
+    activate(home, draft, dataset, models, redaction, redacted=linked if was_redacted else ())
+    name = version_name(models, redaction)
+    if replaces is not None and replaces != name:
+        published.delete(published.root(home) / replaces)
     published.prune(home, keep)
-    return version_name(models, redaction)
+    return name
 
 
 def _model_record(version: Version) -> published.PublishedModel:

@@ -5,6 +5,7 @@ meanwhile. Redaction is therefore the last step before a version is served.
 """
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -56,10 +57,17 @@ class Redaction:
             return forgotten
         return forgotten | ~customer_ids.is_in(list(self.consenting))
 
-    def redact(self, version: Path) -> int:
+    def redact(self, version: Path, redacted: Collection[str] = ()) -> int:
         """Remove redacted customers from every folder of a version that is not served yet.
 
         Files are replaced and not changed in place, since other versions may link to them.
+
+        Parameters
+        ----------
+        version
+            The version's folder.
+        redacted
+            Tasks whose folders are left out because they are redacted already.
 
         Returns
         -------
@@ -69,7 +77,7 @@ class Redaction:
         if not self.fingerprint:
             return 0
         removed: set[str] = set()
-        for task in TASKS.values():
+        for task in (task for task in TASKS.values() if task.name not in redacted):
             erasers = {task.name: task.erase}
             erasers |= {name: companion.erase for name, companion in task.companions.items()}
             for name, erase in erasers.items():

@@ -12,9 +12,14 @@ from training.models.next_purchase.task import NEXT_PURCHASE
 from training.models.recommender.task import RECOMMENDER
 from training.models.value.task import VALUE
 
-TASKS: dict[str, Task] = {
-    task.name: task for task in (DEMAND, CHURN, NEXT_PURCHASE, NEXT_CATEGORY, VALUE, RECOMMENDER)
-}
+# In the order of training: the model that is ready first comes first, the longest last. The tasks
+# of a group share features, which stay in memory until the group is done.
+GROUPS: tuple[tuple[Task, ...], ...] = (
+    (DEMAND,),
+    (CHURN, NEXT_PURCHASE, NEXT_CATEGORY, VALUE),
+    (RECOMMENDER,),
+)
+TASKS: dict[str, Task] = {task.name: task for group in GROUPS for task in group}
 # Stands beside the files of a registered model.
 _TASK_FILE = "task.json"
 

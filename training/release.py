@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -72,15 +72,22 @@ def activate(
     dataset: str,
     models: Mapping[str, published.PublishedModel],
     redaction: Redaction,
+    *,
+    redacted: Collection[str] = (),
 ) -> int:
     """Redact a draft with every model's folder and make it the served version.
+
+    Parameters
+    ----------
+    redacted
+        Models whose folders are free of these customers already.
 
     Returns
     -------
     int
         Number of customers removed.
     """
-    removed = redaction.redact(draft)
+    removed = redaction.redact(draft, redacted)
     name = version_name(models, redaction)
     folders = sorted(path.name for path in draft.iterdir() if path.is_dir())
     record = published.PublishedVersion(

@@ -1,7 +1,7 @@
 """The nightly job: import new records, train, promote through the gate, publish and report.
 
 It may die at any point and be run again: imports are idempotent, a version is registered
-completely or not at all, and the served version changes last.
+completely or not at all, and the served version changes last, after the gate.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ from training.publish import publish
 from training.registry import TASKS
 from training.task_setup import TaskSetup, set_up
 from training.tracking import CHAMPION, Tracker, Version, code_version
-from training.train import train
+from training.train import evaluate, train
 from training.tuning import best_params
 
 
@@ -118,23 +118,26 @@ def _challenge(
         champion = None
     if champion is not None and _unchanged(champion, dataset, options, params):
         return Outcome(task.name, "nothing changed since the champion", version=champion.label)
-    trained = train(
+    version = train(
+        task, dataset, tracker, options=options, params=params, threads=threads, progress=progress
+    )
+    # Nothing is published before the gate, which needs the backtest.
+    report = evaluate(
         task,
         dataset,
         tracker,
+        version,
         folds=setup.folds,
-        options=options,
-        params=params,
         threads=threads,
         progress=progress,
     )
-    verdict = promote(task, dataset, tracker, trained, gated=True, threads=threads)
+    verdict = promote(task, dataset, tracker, version, report=report, threads=threads)
     return Outcome(
         task.name,
         verdict.reason,
         trained=True,
         promoted=verdict.promoted,
-        version=trained.version.label,
+        version=version.label,
     )
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,10 +31,12 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
+from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.types import ParamSchema, ParamSpec
+from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
 _DATABASE = "mlflow.db"
 CHALLENGER = "challenger"
@@ -120,6 +123,12 @@ class Tracker:
         ) as run:
             yield run.info.run_id
 
+    @contextmanager
+    def resume(self, run_id: str) -> Iterator[None]:
+        """Open the run of an earlier training again."""
+        with mlflow.start_run(run_id=run_id):
+            yield
+
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log options in the open run."""
         mlflow.log_params(dict(params))
@@ -133,28 +142,29 @@ class Tracker:
         mlflow.log_text(json.dumps(content, indent=1), f"{name}.json")
 
     def log_report(self, report: Report) -> None:
-        """Log a backtest in the open run: the model's metrics by fold, ratio, rows and figures."""
-        model = report.rows.filter(pl.col("method") == FORESELL)
-        metrics = model.filter(pl.col("slice") == "all")
-        primary_slice = report.task.primary_slice
-        if primary_slice != "all":
-            # The primary slice has the plain names, so that versions compare by them.
-            overall = metrics.with_columns(("all_" + pl.col("metric")).alias("metric"))
-            metrics = pl.concat([model.filter(pl.col("slice") == primary_slice), overall])
-        for fold, metric, value in metrics.select("fold", "metric", "value").iter_rows():
-            if value is not None and value == value:
-                mlflow.log_metric(metric, value, step=fold)
-        mlflow.log_metrics(
-            {
-                f"mean_{report.task.primary}": report.primary(FORESELL),
-                f"best_baseline_{report.task.primary}": report.primary(report.best_baseline()),
-                "ratio_to_best_baseline": report.ratio(),
-            }
-        )
-        mlflow.set_tag("best_baseline", report.best_baseline())
+        """Log a backtest in the open run: the model's metrics by fold, ratio, rows and figures.
+
+        Metrics come last and at once, the primary ones after all others: a run that has them is
+        complete.
+        """
+        best = report.best_baseline()
+        summary = {
+            f"mean_{report.task.primary}": report.primary(FORESELL),
+            f"best_baseline_{report.task.primary}": report.primary(best),
+            "ratio_to_best_baseline": report.ratio(),
+        }
         mlflow.log_text(json.dumps(report.rows.to_dicts()), "backtest.json")
         for name, figure in report.figures().items():
             mlflow.log_figure(figure, f"plots/{name}.png")
+        mlflow.set_tags({"best_baseline": best, "folds": len(report.origins)})
+        mlflow.log_metrics(summary)
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, fold) for fold, name, value in _by_fold(report)]
+        run = mlflow.active_run()
+        assert run is not None, "a report is logged in an open run"  # noqa: S101
+        for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
+            batch = metrics[start : start + MAX_METRICS_PER_BATCH]
+            self._client.log_batch(run.info.run_id, metrics=batch)
 
     def register(
         self, task: Task, model: Model, dataset: Dataset, sample: pl.DataFrame, ids: pl.DataFrame
@@ -255,6 +265,22 @@ class Tracker:
             return str(experiment.experiment_id)
         artifacts = (self.mlruns / "artifacts").as_uri()
         return str(self._client.create_experiment(name, artifact_location=artifacts))
+
+
+def _by_fold(report: Report) -> list[tuple[int, str, float]]:
+    """Return fold, name and value of the model's metrics; those of the primary metric last.
+
+    Metrics of the primary slice have the plain names, so that versions compare by them.
+    """
+    model = report.rows.filter(pl.col("method") == FORESELL)
+    metrics = model.filter(pl.col("slice") == "all")
+    primary_slice = report.task.primary_slice
+    if primary_slice != "all":
+        overall = metrics.with_columns(("all_" + pl.col("metric")).alias("metric"))
+        metrics = pl.concat([model.filter(pl.col("slice") == primary_slice), overall])
+    measured = metrics.drop_nulls("value").filter(pl.col("value").is_not_nan())
+    last = (pl.col("metric") == report.task.primary).alias("last")
+    return measured.sort(last, maintain_order=True).select("fold", "metric", "value").rows()
 
 
 def _model_name(dataset: str, task: str) -> str:

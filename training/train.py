@@ -1,34 +1,18 @@
-"""Train a task's model: evaluate at rolling origins, fit on all records, log and register."""
+"""Train a task's model and register it; evaluate a registered version in the run of its training.
+
+Both are separate, so that a model can be published before its backtest, or after it.
+"""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from features.dataset import Dataset
-from training.backtest import Progress, Report, evaluate
+from training.backtest import Progress, Report
+from training.backtest import evaluate as backtest
 from training.contract import Model, Task, model_with_options
 from training.tracking import CHALLENGER, Tracker, Version, code_version
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A fitted and registered model.
-
-    Attributes
-    ----------
-    model
-        The fitted model.
-    report
-        Its backtest; None without evaluation.
-    version
-        The registered version, with alias `challenger` if it was evaluated.
-    """
-
-    model: Model
-    report: Report | None
-    version: Version
 
 
 def train(
@@ -37,18 +21,15 @@ def train(
     tracker: Tracker,
     *,
     as_of: datetime | None = None,
-    folds: int = 3,
     options: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     threads: int = 1,
     progress: Progress = lambda _: None,
-) -> Trained:
-    """Evaluate, fit as of `as_of` (default: the dataset's end), log and register.
+) -> Version:
+    """Fit as of `as_of` (default: the dataset's end), log and register; returns the version.
 
     Parameters
     ----------
-    folds
-        Rolling origins to evaluate on, all before `as_of`; 0 registers without evaluation.
     options
         Options of the task; by default those that suit the dataset.
     params
@@ -67,27 +48,55 @@ def train(
     params = dict(params or {})
     title = f"{task.name} as of {as_of.date()}"
     with tracker.run(task.name, title, _tags(task, dataset, as_of, options, params)):
-        tracker.log_params({**options, **params, "folds": folds})
-        report = None
-        if folds:
-            report = evaluate(
-                task,
-                dataset,
-                folds,
-                as_of=as_of,
-                options=options,
-                params={**params, "threads": threads},
-                progress=progress,
-            )
-            tracker.log_report(report)
-        progress(f"{title}: final fit")
+        tracker.log_params({**options, **params})
+        progress(f"{title}: fit")
         model = model_with_options(task.model, {**options, **params, "threads": threads}).fit(
             dataset, as_of
         )
         number = _register(task, dataset, tracker, model, as_of, options)
-        if report is not None:
-            tracker.set_alias(dataset.name, task.name, CHALLENGER, number)
-    return Trained(model, report, tracker.numbered(dataset.name, task.name, number))
+    return tracker.numbered(dataset.name, task.name, number)
+
+
+def evaluate(
+    task: Task,
+    dataset: Dataset,
+    tracker: Tracker,
+    version: Version,
+    *,
+    folds: int = 3,
+    threads: int = 1,
+    progress: Progress = lambda _: None,
+) -> Report:
+    """Backtest the options of a version, log the results in its run and make it the challenger.
+
+    A version has metrics only when its evaluation is complete, so that one which was interrupted
+    can be evaluated again.
+
+    Parameters
+    ----------
+    folds
+        Rolling origins to evaluate on, all before the version's instant.
+    threads
+        Threads of the numeric libraries.
+
+    Raises
+    ------
+    MissingData
+        If the dataset lacks what the model needs, or nothing happened in the evaluated windows.
+    """
+    with tracker.resume(version.run_id):
+        report = backtest(
+            task,
+            dataset,
+            folds,
+            as_of=version.as_of,
+            options=version.options,
+            params={**version.params, "threads": threads},
+            progress=progress,
+        )
+        tracker.log_report(report)
+        tracker.set_alias(dataset.name, task.name, CHALLENGER, version.number)
+    return report
 
 
 def trained_as_of(
@@ -96,13 +105,13 @@ def trained_as_of(
     tracker: Tracker,
     as_of: datetime,
     options: Mapping[str, Any],
-    fit: Callable[[], Trained],
+    fit: Callable[[], Version],
 ) -> Version:
     """Return the newest version with this instant, snapshot and options, or train one by `fit`."""
     for version in tracker.versions(dataset.name, task.name):
         if version.matches(dataset.snapshot, as_of, options):
             return version
-    return fit().version
+    return fit()
 
 
 def _register(

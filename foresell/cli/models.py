@@ -30,19 +30,24 @@ def train(
     as_of: AS_OF = None,
     folds: Annotated[
         int | None,
-        typer.Option(min=1, help="rolling origins to evaluate on; FORESELL_TRAIN_FOLDS by default"),
+        typer.Option(
+            min=0, help="rolling origins to evaluate on, or 0; FORESELL_TRAIN_FOLDS by default"
+        ),
     ] = None,
     grain: GRAIN = None,
     horizon: HORIZON = None,
     if_missing: Annotated[
-        bool, typer.Option("--if-missing", help="only tasks whose champion is not of these records")
+        bool,
+        typer.Option(
+            "--if-missing", help="only what is missing for these records: models, evaluations"
+        ),
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Evaluate, fit, register, promote and publish. Example: `foresell train all`."""
-    from foresell import jobs
+    """Fit, register, promote and publish; then evaluate. Example: `foresell train all`."""
+    from foresell.training_job import train
 
-    rows = jobs.train(
+    rows = train(
         settings(dataset),
         model,
         as_of=as_of,

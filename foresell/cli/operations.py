@@ -57,17 +57,21 @@ def serve(
         str | None, typer.Option(help="the dataset; by default the published one")
     ] = None,
     try_it: Annotated[
-        bool, typer.Option("--try", help="once ready, send four requests and print the responses")
+        bool, typer.Option("--try", help="send each model a request and print the response")
+    ] = False,
+    train: Annotated[
+        bool,
+        typer.Option("--train", help="meanwhile train what is missing; models answer when ready"),
     ] = False,
 ) -> None:
     """Serve over HTTP until interrupted. Example: `foresell serve --port 3000`."""
-    from foresell import jobs
+    from foresell import serving_job
 
     given = {"port": port, "workers": workers, "host": host}
     chosen = settings(dataset).model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
-    raise typer.Exit(jobs.serve(chosen, try_it=try_it))
+    raise typer.Exit(serving_job.serve(chosen, try_it=try_it, train=train))
 
 
 @app.command()

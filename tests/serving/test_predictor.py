@@ -7,6 +7,7 @@ import pytest
 
 from features.errors import Unavailable
 from serving.predictor import VersionHolder
+from training.published.pending import announced
 
 
 def shown(versions):
@@ -24,6 +25,23 @@ def test_without_a_published_version_it_is_not_ready(versions):
     assert not versions.ready
     with pytest.raises(Unavailable, match="foresell train all"):
         versions.reader_of("recommender")
+
+
+def test_a_model_that_is_being_trained_is_to_be_asked_for_again(
+    tmp_path, versions, publish_by_hand
+):
+    home = tmp_path / "home"
+    home.mkdir()
+    with announced(home, ["recommender", "churn"]):
+        with pytest.raises(Unavailable, match="being trained \\(recommender, churn"):
+            versions.reader_of("recommender")
+        publish_by_hand(home, "v1")
+        versions.refresh()
+        assert shown(versions)
+        with pytest.raises(Unavailable, match="churn model is being trained; ask again"):
+            versions.reader_of("churn")
+    with pytest.raises(Unavailable, match="Run `foresell train churn`"):
+        versions.reader_of("churn")
 
 
 def test_a_new_version_replaces_the_old_one(tmp_path, versions, publish_by_hand):

@@ -51,9 +51,8 @@ class Store:
         self.number = number
 
 
-def trained(losses: list[float], **params):
-    report = SimpleNamespace(by_fold=lambda method: losses, origins=[datetime(2024, 1, 1)])
-    return SimpleNamespace(version=version(2, **params), report=report)
+def backtest(losses: list[float]):
+    return SimpleNamespace(by_fold=lambda method: losses, origins=[datetime(2024, 1, 1)])
 
 
 @pytest.fixture
@@ -65,15 +64,15 @@ def champion_losses(monkeypatch):
     return losses
 
 
-def test_without_the_gate_every_version_is_promoted():
+def test_without_a_report_every_version_is_promoted():
     store = Store(version(1))
-    assert promote(CHURN, SHOP, store, trained([0.9]), gated=False).promoted
+    assert promote(CHURN, SHOP, store, version(2)).promoted
     assert store.number == 2
 
 
 def test_the_first_version_passes_the_gate():
     store = Store()
-    verdict = promote(CHURN, SHOP, store, trained([0.9]), gated=True)
+    verdict = promote(CHURN, SHOP, store, version(2), report=backtest([0.9]))
     assert (verdict.promoted, verdict.reason) == (True, "there was no champion")
     assert store.number == 2
 
@@ -84,7 +83,7 @@ def test_the_gate_compares_with_the_champions_options_on_the_same_folds(
 ):
     champion_losses[:] = [0.3, 0.31]
     store = Store(version(1))
-    verdict = promote(CHURN, SHOP, store, trained([loss, loss], rounds=9), gated=True)
+    verdict = promote(CHURN, SHOP, store, version(2, rounds=9), report=backtest([loss, loss]))
     assert verdict.promoted == promoted
     assert store.number == (2 if promoted else 1)
 

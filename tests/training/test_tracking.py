@@ -10,7 +10,7 @@ import pytest
 from features.dataset import Dataset
 from training.registry import TASKS
 from training.tracking import Tracker, _recorded_options
-from training.train import train
+from training.train import evaluate, train
 
 
 def shop() -> Dataset:
@@ -52,10 +52,10 @@ def store(tmp_path_factory, quick):
     for name, params in (("churn", {"rounds": 20}), ("recommender", quick["recommender"])):
         options = TASKS[name].options(dataset)
         as_of = dataset.end - timedelta(days=1)
-        trained = train(
-            TASKS[name], dataset, tracker, as_of=as_of, folds=1, options=options, params=params
-        )
-        versions[name] = trained.version
+        version = train(TASKS[name], dataset, tracker, as_of=as_of, options=options, params=params)
+        assert version.primary == ()
+        evaluate(TASKS[name], dataset, tracker, version, folds=1)
+        versions[name] = tracker.numbered(dataset.name, name, version.number)
     return folder, versions
 
 
@@ -79,3 +79,29 @@ def test_a_version_has_the_options_that_it_was_trained_with(store):
     assert churn.params == {"rounds": 20}
     assert churn.matches(churn.snapshot, churn.as_of, churn.options)
     assert not churn.matches(churn.snapshot, churn.as_of, {"horizon_days": 1})
+
+
+def test_the_evaluation_is_logged_in_the_run_of_the_training(store):
+    _, versions = store
+    churn = versions["churn"]
+    client = mlflow.MlflowClient()
+    run = client.get_run(churn.run_id)
+    assert churn.primary == (run.data.metrics["log_loss"],)
+    assert run.data.metrics["ratio_to_best_baseline"] > 0
+    assert (run.info.status, run.data.tags["folds"]) == ("FINISHED", "1")
+    assert {"backtest.json", "plots"} <= {file.path for file in client.list_artifacts(churn.run_id)}
+
+
+def test_an_evaluation_that_is_interrupted_leaves_no_metrics(store, monkeypatch):
+    folder, _ = store
+    dataset, tracker = shop(), Tracker(folder)
+    version = train(TASKS["churn"], dataset, tracker, params={"rounds": 5})
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlflow.log_figure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(TASKS["churn"], dataset, tracker, version, folds=1)
+    assert tracker.numbered(dataset.name, "churn", version.number).primary == ()
+    assert mlflow.active_run() is None

@@ -87,6 +87,11 @@ def root(home: Path) -> Path:
     return home / "published"
 
 
+def home_of(folder: Path) -> Path:
+    """Return the home of a version's folder."""
+    return folder.parents[1]
+
+
 def current(home: Path) -> Path | None:
     """Return the folder of the served version; None before the first is published."""
     try:

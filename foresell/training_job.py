@@ -1,0 +1,244 @@
+"""The job behind `foresell train`: publish each model as soon as it is trained, then evaluate all.
+
+Interrupted at any point, it can be run again with `if_missing`: models that are published stay, and
+those that are not evaluated yet are evaluated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from features.dataset import Dataset
+from features.storage.locks import job_lock
+from foresell.jobs import (
+    count_methods,
+    dataset_of,
+    set_up_tasks,
+    skip_unless_named,
+    tuned_params,
+)
+from foresell.progress import console
+from foresell.progress import progress as progress_bar
+from foresell.settings import Settings
+from training.published.pending import announced
+
+if TYPE_CHECKING:
+    from training.backtest import Progress
+    from training.task_setup import TaskSetup
+    from training.tracking import Tracker, Version
+
+
+def train(
+    settings: Settings,
+    model: str,
+    *,
+    as_of: str | None = None,
+    folds: int | None = None,
+    grain: str | None = None,
+    horizon: int | None = None,
+    if_missing: bool = False,
+) -> list[dict[str, Any]]:
+    """Train, promote and publish, then evaluate; returns one row per task that was worked on.
+
+    Parameters
+    ----------
+    folds
+        Rolling origins to evaluate on; 0 for no evaluation.
+    if_missing
+        Whether to keep champions that have the same records, instant and options; those without
+        an evaluation are evaluated.
+
+    Raises
+    ------
+    Unavailable
+        If another such job is running, or a customer is being forgotten.
+    """
+    from training.backtest import rolling_origins
+    from training.tracking import Tracker
+
+    # A customer who is forgotten during training would be published again.
+    with job_lock(settings.home, "retrain"):
+        dataset = dataset_of(settings)
+        end = dataset.instant(as_of)
+        setups = set_up_tasks(
+            settings,
+            model,
+            dataset,
+            end,
+            settings.train_folds if folds is None else folds,
+            exactly=(folds or 0) > settings.folds,
+            grain=grain,
+            horizon=horizon,
+        )
+        for setup in setups:
+            # An instant that cannot be evaluated is refused before anything is trained.
+            rolling_origins(dataset, setup.options["horizon_days"], setup.folds, end)
+        job = TrainingJob(settings, model, dataset, Tracker(settings.mlruns), end)
+        versions = job.current(setups) if if_missing else {}
+        if versions:
+            # A former job may have been interrupted before it published them.
+            job.publish(dataset)
+        trained = job.publish_all([setup for setup in setups if setup.task.name not in versions])
+        rows = job.evaluate_all([setup for setup in setups if setup.folds], versions | trained)
+    unevaluated = {name: {"version": version.label} for name, version in trained.items()}
+    return list((unevaluated | rows).values())
+
+
+@dataclass
+class TrainingJob:
+    """What all steps of one job share.
+
+    Attributes
+    ----------
+    settings, model
+        Where things are stored, and the model that the user named, or `all`.
+    dataset, tracker
+        The records, and the store of runs.
+    end
+        Instant up to which records are used.
+    """
+
+    settings: Settings
+    model: str
+    dataset: Dataset
+    tracker: Tracker
+    end: datetime
+
+    def current(self, setups: Sequence[TaskSetup]) -> dict[str, Version]:
+        """Return the champions with these records, this instant and the options of `setups`."""
+        from training.promote import champions
+
+        present = champions(self.tracker, self.dataset.name)
+        current = {}
+        for setup in setups:
+            champion = present.get(setup.task.name)
+            if champion and champion.matches(self.dataset.snapshot, self.end, setup.options):
+                console.print(f"{setup.task.name}: {champion.label} is trained on these records")
+                current[setup.task.name] = champion
+        return current
+
+    def publish(
+        self, dataset: Dataset, step: Progress = lambda _: None, replaces: str | None = None
+    ) -> str:
+        """Publish the champions; returns the name of the published version."""
+        from training.publish import publish
+
+        return publish(
+            self.settings.home,
+            self.tracker,
+            dataset.name,
+            keep=self.settings.keep_versions,
+            replaces=replaces,
+            opened=dataset,
+            progress=step,
+        )
+
+    def publish_all(self, setups: Sequence[TaskSetup]) -> dict[str, Version]:
+        """Train and publish one model after another; returns the versions by task."""
+        versions: dict[str, Version] = {}
+        # The version that this job published before, which the next one replaces.
+        published = None
+        names = [setup.task.name for setup in setups]
+        with announced(self.settings.home, names), self._progress("train", 2 * len(names)) as step:
+            for dataset, group in self._by_group(setups):
+                for setup in group:
+                    names.remove(setup.task.name)
+                    version = self._fit(setup, dataset, step)
+                    if version is not None:
+                        versions[setup.task.name] = version
+                        published = self.publish(dataset, step, published)
+                        following = f"; next: {', '.join(names)}" if names else ""
+                        console.print(f"[bold]{version.label} is published[/]{following}")
+        return versions
+
+    def evaluate_all(
+        self, setups: Sequence[TaskSetup], versions: Mapping[str, Version]
+    ) -> dict[str, dict[str, Any]]:
+        """Backtest the versions that have no evaluation; returns their figures by task."""
+        setups = [
+            setup
+            for setup in setups
+            if setup.task.name in versions and not versions[setup.task.name].primary
+        ]
+        steps = sum(count_methods(setup.task) * setup.folds for setup in setups)
+        rows = {}
+        with self._progress("evaluate", steps) as step:
+            for dataset, group in self._by_group(setups):
+                for setup in group:
+                    with skip_unless_named(self.model, setup.task):
+                        name = setup.task.name
+                        rows[name] = self._evaluate(setup, dataset, versions[name], step)
+        return rows
+
+    def _fit(self, setup: TaskSetup, dataset: Dataset, step: Progress) -> Version | None:
+        """Train one task's model and make it the champion; None if it is left out."""
+        from training.promote import promote
+        from training.train import train
+
+        console.print(setup.describe())
+        with skip_unless_named(self.model, setup.task):
+            version = train(
+                setup.task,
+                dataset,
+                self.tracker,
+                as_of=self.end,
+                options=setup.options,
+                params=tuned_params(self.settings, setup, dataset, self.end),
+                threads=self.settings.threads,
+                progress=step,
+            )
+            promote(setup.task, dataset, self.tracker, version)
+            return version
+        return None
+
+    def _evaluate(
+        self, setup: TaskSetup, dataset: Dataset, version: Version, step: Progress
+    ) -> dict[str, Any]:
+        """Backtest a version; returns its figures beside those of the best baseline."""
+        from training.backtest import FORESELL
+        from training.train import evaluate
+
+        started = time.process_time()
+        report = evaluate(
+            setup.task,
+            dataset,
+            self.tracker,
+            version,
+            folds=setup.folds,
+            threads=self.settings.threads,
+            progress=step,
+        )
+        best = report.best_baseline()
+        return {
+            "version": version.label,
+            "metric": setup.task.primary,
+            "foresell": report.primary(FORESELL),
+            "best_baseline": best,
+            "baseline": report.primary(best),
+            "ratio": report.ratio(),
+            "cpu_seconds": round(time.process_time() - started, 1),
+        }
+
+    def _by_group(self, setups: Sequence[TaskSetup]) -> Iterator[tuple[Dataset, list[TaskSetup]]]:
+        """Yield the setups of each group of tasks with a dataset that caches features for it."""
+        from training.registry import GROUPS
+
+        for group in GROUPS:
+            members = [setup for setup in setups if setup.task in group]
+            if members:
+                yield replace(self.dataset, results={}), members
+
+    @contextmanager
+    def _progress(self, verb: str, steps: int) -> Iterator[Progress]:
+        """Show the progress of a phase, if it has steps."""
+        title = f"{verb} {self.model} on {self.dataset.name} as of {self.end.date()}"
+        if not steps:
+            yield lambda _: None
+            return
+        with progress_bar(title, steps) as step:
+            yield step

@@ -1,0 +1,92 @@
+"""Publishing one model after another, with small tasks that write one file each."""
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from training import publish as publishing
+from training.published import versions as published
+from training.tracking import Version
+
+
+def version(task: str, number: int = 1) -> Version:
+    return Version(
+        task=task,
+        number=number,
+        run_id=f"{task}-{number}",
+        as_of=datetime(2018, 1, 1),
+        snapshot="none",
+        options={},
+        params={},
+        code="none",
+        folder=Path(),
+        primary=(),
+        created=datetime(2024, 1, 1),
+    )
+
+
+@pytest.fixture
+def publish(home, journey, tmp_path, monkeypatch):
+    """Publish versions into a new home; `publish.written` has the folders that were written."""
+    (tmp_path / "datasets").symlink_to(home / "datasets")
+    champions, written = {}, []
+
+    def write(name):
+        def into(*words):
+            written.append(name)
+            (words[-1] / "content").write_text(name)
+
+        return into
+
+    tasks = {
+        name: SimpleNamespace(
+            model=SimpleNamespace(load=lambda folder: None),
+            publish=write(name),
+            companions={
+                companion: SimpleNamespace(publish=write(companion)) for companion in companions
+            },
+        )
+        for name, companions in (("demand", ()), ("churn", ("profile",)), ("value", ()))
+    }
+    monkeypatch.setattr(publishing, "TASKS", tasks)
+    monkeypatch.setattr(publishing, "champions", lambda *_: champions)
+    opened = replace(journey, snapshot="none")
+
+    def run(*versions, **options):
+        champions.update({one.task: one for one in versions})
+        return publishing.publish(tmp_path, None, journey.name, opened=opened, **options)
+
+    return SimpleNamespace(run=run, home=tmp_path, written=written)
+
+
+def test_only_the_new_model_is_written_and_the_others_are_links(publish):
+    first = publish.run(version("churn"), keep=9)
+    inodes = {
+        name: (published.root(publish.home) / first / name / "content").stat().st_ino
+        for name in ("churn", "profile")
+    }
+    publish.written.clear()
+    second = publish.run(version("value"), keep=9)
+    assert publish.written == ["value"]
+    folder = published.root(publish.home) / second
+    assert {name: (folder / name / "content").stat().st_ino for name in inodes} == inodes
+    assert published.served(publish.home)[0] == folder
+
+
+def test_versions_that_one_job_replaces_do_not_displace_the_former(publish):
+    former = publish.run(version("demand"), version("churn"))
+    passing = None
+    for task in ("demand", "churn", "value"):
+        passing = publish.run(version(task, 2), replaces=passing)
+    names = {folder.name for folder in published.versions(publish.home)}
+    assert names == {former, passing}
+
+
+def test_the_same_champions_are_published_once(publish):
+    first = publish.run(version("demand"))
+    assert publish.run(replaces=first) == first
+    assert publish.written == ["demand"]
+    assert published.current(publish.home).name == first

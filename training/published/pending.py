@@ -1,0 +1,42 @@
+"""Models that a job is about to publish, so that requests for them can be told to wait.
+
+`<home>/pending.json` names the job's process and the tasks; it is deleted when the job
+ends, and counts for nothing if the process died.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from os import getpid
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ValidationError
+
+from features.storage.snapshots import write_durably
+
+PENDING = "pending.json"
+
+
+class _Pending(BaseModel):
+    pid: int
+    tasks: tuple[str, ...]
+
+
+@contextmanager
+def announced(home: Path, tasks: Iterable[str]) -> Iterator[None]:
+    """Announce tasks whose models are trained and published within the context."""
+    path = home / PENDING
+    write_durably(path, _Pending(pid=getpid(), tasks=tuple(tasks)).model_dump_json() + "\n")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def pending(home: Path) -> tuple[str, ...]:
+    """Return the tasks that a running job has announced."""
+    try:
+        announcement = _Pending.model_validate_json((home / PENDING).read_bytes())
+    except (OSError, ValidationError):
+        return ()
+    return announcement.tasks if psutil.pid_exists(announcement.pid) else ()
