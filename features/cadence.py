@@ -11,7 +11,7 @@ from datetime import datetime
 import narwhals as nw
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy.special import fdtrc, stdtr
 
 from features.calendar import day_start, step_days, to_day
 from features.dataset import Dataset
@@ -170,7 +170,7 @@ def _weekly_season(sold: Floats) -> Season:
     free = max(len(share) - WEEKDAYS, 1)
     ratio = explained / (WEEKDAYS - 1) / max((1 - explained) / free, 1e-12)
     evidence = f"weekdays explain {max(explained, 0.0):.0%} of the variance between days"
-    if stats.f.sf(ratio, WEEKDAYS - 1, free) < SIGNIFICANCE:
+    if fdtrc(WEEKDAYS - 1, free, ratio) < SIGNIFICANCE:
         return Season(WEEKDAYS, f"season of 7 days: {evidence}")
     return Season(1, f"no season: {evidence}, which is not significant")
 
@@ -195,7 +195,7 @@ def _yearly_season(sold: Floats) -> Season:
     count = max(len(now) * (1 - dependence) / (1 + dependence), 4.0)
     score = correlation * np.sqrt((count - 2) / max(1 - correlation**2, 1e-12))
     evidence = f"weeks correlate with those of the year before by {correlation:.2f}"
-    if stats.t.sf(score, count - 2) < SIGNIFICANCE:
+    if stdtr(count - 2, -score) < SIGNIFICANCE:
         return Season(YEAR_WEEKS, f"season of 52 weeks: {evidence}")
     return Season(1, f"no season: {evidence}, which is not significant")
 

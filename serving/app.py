@@ -1,7 +1,5 @@
 """The HTTP application: routes of all domains, error handling and limits."""
 
-from typing import Any
-
 from fastapi import FastAPI
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
@@ -42,9 +40,4 @@ def build_app(versions: VersionHolder, max_body_bytes: int = MAX_BODY_BYTES) -> 
     # Within Starlette's own handler of exceptions, so that every response has the same shape.
     app.add_middleware(Guard, max_body_bytes=max_body_bytes)
 
-    # A plain function, which BentoML cannot inspect, receives all paths that BentoML does not
-    # serve itself, so unknown paths get an error of the same shape too.
-    async def mounted(scope: Any, receive: Any, send: Any) -> None:
-        await app(scope, receive, send)
-
-    return mounted
+    return app

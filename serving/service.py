@@ -1,17 +1,25 @@
 """The BentoML service, started by `bentoml serve`.
 
-It serves the version published in `FORESELL_HOME`, or else the one packed into the Bento.
+It serves the version published in `FORESELL_HOME`, or else the one packed into the Bento. The
+supervising process imports this module too; what answers requests is imported by the workers alone.
 """
 
+from __future__ import annotations
+
 import logging
+import sys
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bentoml
 
 from foresell.settings import Settings
-from serving.app import build_app
-from serving.predictor import VersionHolder
-from serving.readers import READERS
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from serving.predictor import VersionHolder
 
 SOURCES = Path(__file__).resolve().parents[1]
 # In a Bento, bento.yaml is above the sources. In a checkout, a .foresell beside the sources is not
@@ -42,7 +50,45 @@ def configure_logging() -> None:
 
 
 settings = Settings()
-versions = VersionHolder([settings.home.absolute(), *PACKED], READERS, settings.poll_seconds)
+
+
+@cache
+def versions() -> VersionHolder:
+    """Return the holder of the published version."""
+    from serving.predictor import VersionHolder
+    from serving.readers import READERS
+
+    return VersionHolder([settings.home.absolute(), *PACKED], READERS, settings.poll_seconds)
+
+
+def import_lightgbm() -> None:
+    """Import LightGBM without scikit-learn and pandas, which it imports where they are installed.
+
+    The service gives it NumPy arrays alone, as in a Bento, which has neither.
+    """
+    hidden = [name for name in ("sklearn", "pandas") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        import lightgbm  # noqa: F401
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+@cache
+def application() -> ASGIApp:
+    """Build the application."""
+    import_lightgbm()
+    from serving.app import build_app
+
+    return build_app(versions())
+
+
+# A plain function, which BentoML cannot inspect, receives all paths that BentoML does not serve
+# itself, so unknown paths get an error of the same shape too.
+async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+    """Respond to a request."""
+    await application()(scope, receive, send)
 
 
 @bentoml.service(
@@ -54,19 +100,20 @@ versions = VersionHolder([settings.home.absolute(), *PACKED], READERS, settings.
     tracing={"excluded_urls": ".*"},
     envs=[{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
 )
-@bentoml.asgi_app(build_app(versions), path="/")
+@bentoml.asgi_app(respond, path="/")
 class Foresell:
     """Demand, churn, next purchase and recommendations over HTTP."""
 
     def __init__(self) -> None:
         configure_logging()
-        versions.start()
+        application()
+        versions().start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
         """Stop watching for new versions."""
-        versions.stop()
+        versions().stop()
 
     def __is_ready__(self) -> bool:
         """Whether a version is loaded, for `/readyz`."""
-        return versions.ready
+        return versions().ready

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import narwhals as nw
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
@@ -88,6 +87,9 @@ def _sizes(dataset: Dataset, grain: Grain, day: int) -> pl.DataFrame:
 
 def _absolute_error(mean: Floats, ratio: Floats) -> Floats:
     """Return the mean absolute error of negative binomials around their median."""
+    # Imported here because the import takes a second, and few processes need it.
+    from scipy import stats
+
     size, p = mean / (ratio - 1), 1 / ratio
     middle = stats.nbinom.ppf(0.5, size, p)
     # E|Y - c| follows from the partial mean E[Y; Y <= c] = mean * F(c - 1), where F is the

@@ -13,7 +13,6 @@ from typing import ClassVar, Self
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
 from scipy.special import betaln, digamma, gammaln, polygamma
 
 from features.typing import Floats
@@ -68,6 +67,9 @@ class BgNbd:
             groups, weight = groups[chosen], weight[chosen]
         scale = float(groups[:, 2].max())
         x, t_x, t = groups[:, 0], groups[:, 1] / scale, groups[:, 2] / scale
+        # Imported here because fitted models are also served, and the import takes a second.
+        from scipy.optimize import minimize
+
         solution = minimize(
             negative_log_likelihood,
             np.log([1.0, 0.5, 1.0, 2.0]),

@@ -11,7 +11,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
 from scipy.special import digamma, gammaln
 
 from features.typing import Floats
@@ -49,6 +48,9 @@ class GammaGamma:
         known = (x > 0) & (m > 0)
         x, m = x[known], m[known]
         unit = float(np.median(m))
+        # Imported here because fitted models are also served, and the import takes a second.
+        from scipy.optimize import minimize
+
         solution = minimize(
             negative_log_likelihood,
             np.log([2.0, 4.0, 3.0]),
