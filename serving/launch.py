@@ -31,14 +31,7 @@ class Watch(Protocol):
         ...
 
 
-def serve(
-    *,
-    home: Path,
-    host: str,
-    port: int,
-    workers: int = 1,
-    watch: Watch | None = None,
-) -> int:
+def serve(*, home: Path, host: str, port: int, workers: int = 1, watch: Watch | None = None) -> int:
     """Run the service until it is interrupted or ends by itself.
 
     Parameters
@@ -82,12 +75,12 @@ def serve(
     processes: set[psutil.Process] = set()
     responds = False
     try:
-        while server.poll() is None and not interrupted.is_set():
+        while server.poll() is None and not interrupted.wait(WATCH_SECONDS):
+            # Recorded while they run, to be killed if the server does not end them.
             processes.update(_children(server))
-            responds = responds or _responds(f"http://{host}:{port}")
             if watch is not None:
+                responds = responds or _responds(f"http://{host}:{port}")
                 watch(responds=responds)
-            interrupted.wait(WATCH_SECONDS)
         code = _wait(server)
     finally:
         _kill(server, processes)

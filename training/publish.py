@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from features.dataset import Dataset, open_dataset
@@ -35,8 +36,7 @@ def publish(
     keep
         Number of published versions to keep.
     replaces
-        A version that the same job published before some of its models were trained; it is
-        deleted.
+        A version that the same job published with fewer of its models; it is deleted.
     opened
         The dataset at the snapshot that models were trained on; its cached features are used
         again. Other snapshots are opened.
@@ -51,39 +51,39 @@ def publish(
     NotFound
         If the dataset has no champion yet.
     """
-    versions = champions(tracker, dataset)
-    if not versions:
-        remedy = f"run `foresell train all --dataset {dataset}`"
-        raise NotFound(f"Dataset {dataset} has no champion to publish; {remedy}.", field="dataset")
+    versions = _champions(tracker, dataset)
     models = {name: _model_record(version) for name, version in versions.items()}
     name = version_name(models, Redaction.load(home, dataset))
     # An unreadable version counts as none, and is written again.
-    served, record = published.served(home) or (None, None)
-    if served is not None and served.name == name:
+    _, record = published.served(home) or (None, None)
+    if record is not None and record.version == name:
         return name
     clean_up(published.root(home))
     draft = draft_folder(home, name)
     draft.mkdir(parents=True)
-    former = record.models if record is not None else {}
-    snapshots = {} if opened is None else {opened.snapshot: opened}
-    linked = {task for task in versions if former.get(task) == models[task]}
-    for task, version in versions.items():
-        if served is not None and task in linked:
-            _link(task, served, draft)
-            continue
+    linked = [] if record is None else _link_unchanged(home, record, models, draft)
+    for version in (version for task, version in versions.items() if task not in linked):
         progress(f"publish {version.label}")
-        if version.snapshot not in snapshots:
-            snapshots[version.snapshot] = open_dataset(home, dataset, version.snapshot)
-        _write(task, version, snapshots[version.snapshot], draft)
+        if opened is None or opened.snapshot != version.snapshot:
+            opened = open_dataset(home, dataset, version.snapshot)
+        _write(version, opened, draft)
     # Publishing takes time, and a customer may have been forgotten meanwhile.
     redaction = Redaction.load(home, dataset)
-    was_redacted = record is not None and record.version == version_name(former, redaction)
-    activate(home, draft, dataset, models, redaction, redacted=linked if was_redacted else ())
+    redacted = linked and record and record.version == version_name(record.models, redaction)
+    activate(home, draft, dataset, models, redaction, redacted=linked if redacted else ())
     name = version_name(models, redaction)
-    if replaces is not None and replaces != name:
+    if replaces not in (None, name):
         published.delete(published.root(home) / replaces)
     published.prune(home, keep)
     return name
+
+
+def _champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
+    versions = champions(tracker, dataset)
+    if not versions:
+        remedy = f"run `foresell train all --dataset {dataset}`"
+        raise NotFound(f"Dataset {dataset} has no champion to publish; {remedy}.", field="dataset")
+    return versions
 
 
 def _model_record(version: Version) -> published.PublishedModel:
@@ -95,14 +95,24 @@ def _model_record(version: Version) -> published.PublishedModel:
     )
 
 
-def _link(task: str, served: Path, draft: Path) -> None:
-    """Link the folders of an unchanged model from the served version."""
-    for name in (task, *TASKS[task].companions):
-        shutil.copytree(served / name, draft / name, copy_function=os.link)
+def _link_unchanged(
+    home: Path,
+    served: published.PublishedVersion,
+    models: Mapping[str, published.PublishedModel],
+    draft: Path,
+) -> list[str]:
+    """Link the folders of unchanged models from the served version; returns their tasks."""
+    unchanged = [task for task, model in models.items() if served.models.get(task) == model]
+    for task in unchanged:
+        for name in (task, *TASKS[task].companions):
+            source = published.root(home) / served.version / name
+            shutil.copytree(source, draft / name, copy_function=os.link)
+    return unchanged
 
 
-def _write(task: str, version: Version, dataset: Dataset, draft: Path) -> None:
+def _write(version: Version, dataset: Dataset, draft: Path) -> None:
     """Write the folder of a model and its companions."""
+    task = version.task
     for name in (task, *TASKS[task].companions):
         (draft / name).mkdir()
     model = TASKS[task].model.load(version.folder)

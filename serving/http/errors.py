@@ -25,7 +25,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": Error, "description": "the body is too large"},
     422: {"model": Error, "description": "the request is invalid, or lacks data that it needs"},
     500: {"model": Error, "description": "internal error"},
-    503: {"model": Error, "description": "no version is published"},
+    503: {"model": Error, "description": "the model is not published, or not yet: ask again"},
 }
 
 
