@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from ablation import Component, Subject
 from demand_cases import SHARED, has_shared_data, journey
@@ -21,8 +20,13 @@ from features.dataset import Dataset
 from features.typing import Floats
 from foresell.settings import Settings
 from training.contract import model_with_options
-from training.customers import monotone_inputs
+from training.customers import inactivity, monotone_inputs
+from training.customers.cutoffs import customer_features
+from training.customers.inactivity import InactivityModel, InactivityOptions
+from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
 from training.estimators.boosting import Booster
+from training.estimators.platt_scaling import PlattScaling
+from training.models.churn import model as churn
 from training.models.next_category import model as next_category
 from training.models.next_category.explanations import group_of
 from training.models.next_purchase import model as next_purchase
@@ -83,7 +87,7 @@ def _subject(model: str, name: str, function: Callable[[], Dataset]) -> Subject:
         raise ValueError(f"Task {model} has no metrics per case.")
 
     def build() -> Any:
-        return model_with_options(MODELS[model], options)
+        return model_with_options(task.model, options)
 
     def values(dataset: Dataset, predictions: pl.DataFrame) -> Mapping[str, Floats]:
         return metrics(dataset, as_of, options, predictions)
@@ -172,7 +176,10 @@ ATTRIBUTES = Component(
 )
 
 
-MODELS: dict[str, type[Any]] = {name: task.model for name, task in TASKS.items()}
+_columns = vars(inactivity)["_columns"]
+# Each model is measured with a fit of its own, as if the other was not trained.
+for _module in (churn, next_purchase):
+    vars(_module)["fit_inactivity"] = inactivity.fit_inactivity.function
 
 
 class _WithoutObjective(Booster):
@@ -209,15 +216,6 @@ def _next_purchase() -> list[Component]:
     def unchanged(curves: Floats, *_: Any) -> Floats:
         return curves
 
-    class NoSurrogate:
-        horizon_days = next_purchase.MONOTONE_DAYS
-
-        def log_odds(self, features: pl.DataFrame) -> Floats:
-            return np.zeros(features.height)
-
-        def save(self, folder: Path) -> None:
-            """Write nothing."""
-
     return [
         Component("BG/NBD hazard", lambda: without_columns(next_purchase, "process_hazard")),
         Component("hazard by own gaps", lambda: without_columns(next_purchase, "own_hazard")),
@@ -225,19 +223,26 @@ def _next_purchase() -> list[Component]:
             "weekdays", lambda: without_columns(next_purchase, "weekday_now", "weekday_share")
         ),
         Component(
-            "monotone surrogate",
+            "inactivity model",
             lambda: several(
-                replaced(model, "_fit_surrogate", lambda *_: NoSurrogate()),
-                replaced(next_purchase, "rescale_curves", unchanged),
+                replaced(next_purchase, "fit_inactivity", _unfitted),
+                replaced(next_purchase, "curves_through", unchanged),
             ),
-            (f"{FAMILY}/next_purchase/monotone_surrogate.py",),
-            guarantees="a purchase is no less probable after a visit or less inactivity",
+            guarantees="a purchase is no less probable after a visit or less inactivity; churn",
         ),
+        Component("150,000 of 300,000 periods", lambda: with_options(model, periods=150_000)),
         Component("6 of 12 cutoffs", lambda: with_options(model, cutoffs=6)),
         Component("100 of 200 rounds", lambda: with_options(model, rounds=100)),
         USUAL,
         ATTRIBUTES,
     ]
+
+
+def _unfitted(
+    dataset: Dataset, as_of: datetime, horizon_days: int, _: InactivityOptions
+) -> tuple[InactivityModel, list[Any]]:
+    history = purchase_history(customer_features(dataset, as_of))
+    return InactivityModel(horizon_days, ModifiedBgNbd.fit(*history)), []
 
 
 def _next_category() -> list[Component]:
@@ -295,9 +300,47 @@ def _value() -> list[Component]:
 
 
 def _churn() -> list[Component]:
-    import ablation_churn  # imports this module
+    weights, path = "_held_out_weights", "training/customers"
 
-    return ablation_churn.components()
+    def without_signs(*args: Any) -> tuple[pl.DataFrame, list[int]]:
+        columns, signs = _columns(*args)
+        return columns, [0] * len(signs)
+
+    return [
+        Component(
+            "outcomes of half and twice the horizon",
+            lambda: replaced(inactivity, "outcome_days", lambda days: (days,)),
+        ),
+        Component(
+            "trees",
+            lambda: replaced(
+                churn, "InactivityOptions", partial(InactivityOptions, min_examples=10**9)
+            ),
+        ),
+        Component(
+            "MBG/NBD as a member",
+            lambda: replaced(inactivity, weights, lambda *_: PlattScaling((1.0, 0.0))),
+            guarantees="not behind MBG/NBD in small shops and where it holds",
+        ),
+        Component(
+            "weights on held-out customers (equal ones)",
+            lambda: replaced(inactivity, weights, lambda *_: PlattScaling(inactivity.EQUAL)),
+        ),
+        Component(
+            "seasonal calibration",
+            lambda: replaced(inactivity, "seasonal_calibration", lambda *_: PlattScaling()),
+            (f"{path}/seasonal_calibration.py",),
+            guarantees="level in shops with a season and two years of records",
+        ),
+        Component(
+            "monotone constraints",
+            lambda: replaced(inactivity, "_columns", without_signs),
+            guarantees="churn rises with inactivity and falls with visits",
+        ),
+        Component("6 of 12 cutoffs", lambda: with_options(churn.ChurnModel, cutoffs=6)),
+        USUAL,
+        ATTRIBUTES,
+    ]
 
 
 _COMPONENTS: dict[str, Callable[[], list[Component]]] = {

@@ -76,7 +76,7 @@ def measure(folder: Path) -> dict[str, float]:
     sample = features.get_column("customer_id").head(TRAINING_CUSTOMERS)
     part = orders.filter(pl.col("customer_id").is_in(sample.to_list())).collect()
     training = Dataset.from_frames("part", {"orders": part})
-    model = ChurnModel(cutoffs=4, members=1).fit(training, END)
+    model = ChurnModel(cutoffs=4).fit(training, END)
     started = time.perf_counter()
     model.predict_from(features)
     return {

@@ -1,13 +1,12 @@
-"""Churn log loss by number of customers, with and without trees in the ensemble.
+"""Churn log loss by number of customers, with and without trees in the inactivity model.
 
-Random samples of the bundled households stand for small shops. The churn ensemble with trees, the
-ensemble without trees (logistic regression and MBG/NBD) and BG/NBD are fitted to each at rolling
-origins. `EnsembleOptions.min_examples` is the smallest size at which trees are not worse.
+Random samples of the bundled households stand for small shops. The inactivity model with trees, the
+one without trees (MBG/NBD alone) and BG/NBD are fitted to each at rolling origins.
+`InactivityOptions.min_examples` is the smallest size at which trees are not worse.
 
 Run: python benchmarks/customers_size.py
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -19,11 +18,9 @@ from features.dataset import Dataset
 from foresell.jobs import dataset_of
 from foresell.settings import Settings
 from training import metrics
-from training.customers.cutoffs import customer_features
+from training.customers.cutoffs import customer_features, follow_up
+from training.customers.inactivity import InactivityOptions, fit_inactivity
 from training.estimators.bg_nbd import BgNbd, purchase_history
-from training.models.churn.ensemble import EnsembleOptions
-from training.models.churn.ensemble_training import examples_at, train_ensemble
-from training.models.churn.model import ChurnModel
 
 SIZES = (25, 50, 100, 200, 400, 800, 1600)
 # Results of small shops are noisy: each size is measured on as many samples, if there are enough
@@ -72,23 +69,16 @@ def main() -> None:
 
 def evaluate(shop: Dataset, origin: datetime) -> tuple[dict[str, float], int]:
     """Fit at one origin; return log loss by method, and the number of examples."""
-    model = ChurnModel(horizon_days=HORIZON_DAYS)
-    features, churned = examples_at(shop, shop.end, to_day(origin), HORIZON_DAYS)
+    cutoff = follow_up(shop, shop.end, to_day(origin), HORIZON_DAYS)
+    features, churned = cutoff.features, cutoff.churned(HORIZON_DAYS)
     active = (features.get_column("recency") <= 2 * HORIZON_DAYS).to_numpy()
     history = purchase_history(features)
     probabilities = {"BG/NBD": BgNbd.fit(*history).inactivity(*history, HORIZON_DAYS)}
     examples = 0
     for name, minimum in (("without trees", UNREACHABLE), ("with trees", 0)):
-        options = replace(EnsembleOptions(), min_examples=minimum, min_per_class=min(minimum, 1))
-        ensemble, cutoffs = train_ensemble(
-            shop,
-            origin,
-            HORIZON_DAYS,
-            options,
-            cutoffs=model.cutoffs,
-            step_days=model.cutoff_step_days,
-        )
-        probabilities[name] = ensemble.probability(features)
+        options = InactivityOptions(min_examples=minimum, min_per_class=min(minimum, 1))
+        model, cutoffs = fit_inactivity(shop, origin, HORIZON_DAYS, options)
+        probabilities[name] = model.probability(features)
         examples = sum(cutoff.features.height for cutoff in cutoffs)
     losses = {
         name: metrics.log_loss(churned[active], probability[active])

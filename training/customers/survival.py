@@ -5,7 +5,7 @@ become expectations, quantiles and probabilities. Beyond the follow-up, a buy-ti
 extrapolates (`probability_within`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,34 @@ def curves_from_hazards(hazard: Floats, edges: NDArray[np.int64]) -> Floats:
     widths = np.diff(edges)
     daily = np.log1p(-np.clip(hazard, 0, 1 - 1e-9)) / widths
     return np.asarray(-np.expm1(np.cumsum(np.repeat(daily, widths, axis=1), axis=1)))
+
+
+def curves_through(curves: Floats, log_odds: Mapping[int, Floats]) -> Floats:
+    """Scale the hazard so that no purchase within some days has given log-odds.
+
+    Between these days the shape of a curve stays, and so does the hazard after the last of them.
+
+    Parameters
+    ----------
+    curves
+        P(purchase within d days), d = 1 to the horizon.
+    log_odds
+        Of no purchase, one a curve, by days in ascending order; they do not rise with the days.
+    """
+    hazard = -np.log(np.maximum(1 - curves, TINY))
+    parts, start = [], 0
+    reached, target = np.zeros(len(curves)), np.zeros(len(curves))
+    for days, odds in log_odds.items():
+        end = np.maximum(np.logaddexp(0, -odds), target)  # minus the log of the probability
+        grown = hazard[:, start:days] - reached[:, None]
+        factor = (end - target) / np.maximum(grown[:, -1], TINY)
+        # Rounding must neither miss the target nor make a curve decrease.
+        within = np.minimum(target[:, None] + grown * factor[:, None], end[:, None])
+        within[:, -1] = end
+        parts.append(within)
+        start, reached, target = days, hazard[:, days - 1], end
+    parts.append(target[:, None] + hazard[:, start:] - reached[:, None])
+    return np.asarray(-np.expm1(-np.hstack(parts)))
 
 
 def probability_within(

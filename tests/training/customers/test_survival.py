@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.customers.survival import answers_from_curves, curves_from_hazards, kaplan_meier
+from training.customers.survival import (
+    answers_from_curves,
+    curves_from_hazards,
+    curves_through,
+    kaplan_meier,
+)
 from training.models.next_purchase.person_periods import bin_edges
 
 
@@ -56,3 +61,15 @@ def test_kaplan_meier_equals_its_definition(pairs):
 def test_kaplan_meier_of_nobody_is_zero():
     empty = np.array([], dtype=np.int64)
     assert kaplan_meier(empty, empty.astype(bool), 3).tolist() == [0, 0, 0]
+
+
+@given(st.lists(st.floats(0.001, 0.5), min_size=6, max_size=6), st.floats(-4, 4), st.floats(0, 3))
+def test_a_curve_passes_through_given_odds_and_keeps_the_later_hazard(hazard, odds, less):
+    curve = 1 - np.cumprod(1 - np.array(hazard))[None, :]
+    through = {3: np.array([odds]), 5: np.array([odds - less])}
+    scaled = curves_through(curve, through)[0]
+    for days, log_odds in through.items():
+        assert 1 - scaled[days - 1] == pytest.approx(1 / (1 + np.exp(-log_odds[0])))
+    assert (np.diff(scaled) >= 0).all()
+    later = (1 - scaled[5]) / (1 - scaled[4])
+    assert later == pytest.approx((1 - curve[0, 5]) / (1 - curve[0, 4]))

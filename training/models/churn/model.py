@@ -20,11 +20,15 @@ from training.contract import Needs
 from training.customers import model_file
 from training.customers.cutoffs import Cutoff, customer_features
 from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
+from training.customers.inactivity import (
+    TREES,
+    InactivityModel,
+    InactivityOptions,
+    fit_inactivity,
+)
 from training.customers.prediction import predict_customers
 from training.customers.survival import CUTOFF_STEP_DAYS
 from training.estimators.boosting import BoostingOptions
-from training.models.churn.ensemble import TREES, ChurnEnsemble, EnsembleOptions
-from training.models.churn.ensemble_training import train_ensemble
 
 # With fewer examples of customers with few visits, the rate of all customers is used.
 MIN_FEW_VISITS_EXAMPLES = 30
@@ -32,16 +36,14 @@ EXPLANATIONS = 3
 NEW_CUSTOMER_EXPLANATION = "no purchase known: the rate of customers with fewer than 3 visits"
 # Segments merge the stages of customers who buy as usual.
 SEGMENTS = dict.fromkeys((GROWING, LOYAL, WON_BACK), "regular")
-ENSEMBLE = "ensemble"
+INACTIVITY = "inactivity"
 
 
 @dataclass
 class ChurnModel:
-    """Stacking ensemble of trees, logistic regression and MBG/NBD on past cutoffs.
+    """The inactivity model at its horizon (`training.customers.inactivity`), with segments.
 
-    The probability increases with inactivity and decreases with visits (see
-    `training.customers.monotone_features`); trees also read usual behaviour and attributes. See
-    `ensemble_training` for weights and calibration.
+    The probability increases with inactivity and decreases with visits.
 
     Attributes
     ----------
@@ -51,11 +53,8 @@ class ChurnModel:
         Same seed, same model; processor threads to fit and predict with.
     cutoffs, cutoff_step_days
         Number of past cutoffs, and the days between them.
-    members
-        Pairs of boosters that are averaged, each pair with its own seed: one of the horizon, one
-        of half of it.
     rounds
-        Number of trees in a booster.
+        Number of trees.
     trees
         Options of the trees.
     """
@@ -68,10 +67,9 @@ class ChurnModel:
     threads: int = 1
     cutoffs: int = 12
     cutoff_step_days: int = CUTOFF_STEP_DAYS
-    members: int = 2
     rounds: int = 200
     trees: BoostingOptions = TREES
-    ensemble_: ChurnEnsemble = field(init=False, repr=False)
+    inactivity_: InactivityModel = field(init=False, repr=False)
     new_customer_rate_: float = field(init=False, repr=False)
     rfm_: Rfm = field(init=False, repr=False)
 
@@ -90,14 +88,15 @@ class ChurnModel:
             If the dataset lacks a required table or column, or has too few days before `as_of`.
         """
         self.needs.check(dataset, self.name)
-        self.ensemble_, cutoffs = train_ensemble(
-            dataset,
-            as_of,
-            self.horizon_days,
-            self._ensemble_options(),
+        options = InactivityOptions(
+            trees=self.trees,
+            rounds=self.rounds,
             cutoffs=self.cutoffs,
             step_days=self.cutoff_step_days,
+            seed=self.seed,
+            threads=self.threads,
         )
+        self.inactivity_, cutoffs = fit_inactivity(dataset, as_of, self.horizon_days, options)
         features = customer_features(dataset, as_of)
         self.rfm_ = Rfm.fit(nw.from_native(features).lazy())
         self.new_customer_rate_ = self._new_customer_rate(features, cutoffs)
@@ -123,7 +122,7 @@ class ChurnModel:
     def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
         """Predict from rows of `features`."""
         explanations = top_explanations(
-            self.ensemble_.contributions(features), features, EXPLANATIONS
+            self.inactivity_.contributions(features), features, EXPLANATIONS
         )
         segments = (
             self.rfm_.with_segments(nw.from_native(features).lazy())
@@ -134,7 +133,7 @@ class ChurnModel:
         stages = segments.get_column("stage")
         return features.select(
             "customer_id",
-            pl.Series("churn_probability", self.ensemble_.probability(features), pl.Float64),
+            pl.Series("churn_probability", self.inactivity_.probability(features), pl.Float64),
             pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
             stages.replace(SEGMENTS).alias("segment"),
             *explanation_columns(explanations),
@@ -160,19 +159,19 @@ class ChurnModel:
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return one row a customer and reason; `contribution` in log-odds of churn."""
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        return explanation_rows(self.ensemble_.contributions(features), features, EXPLANATIONS)
+        return explanation_rows(self.inactivity_.contributions(features), features, EXPLANATIONS)
 
     def save(self, folder: Path) -> None:
-        """Write options, fitted values and the ensemble."""
+        """Write options, fitted values and the inactivity model."""
         fitted = {"new_customer_rate": self.new_customer_rate_, "rfm": asdict(self.rfm_)}
         model_file.write(self, folder, fitted)
-        self.ensemble_.save(folder / ENSEMBLE)
+        self.inactivity_.save(folder / INACTIVITY)
 
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
         model, fitted = model_file.read(cls, folder, threads)
-        model.ensemble_ = ChurnEnsemble.load(folder / ENSEMBLE, model.threads)
+        model.inactivity_ = InactivityModel.load(folder / INACTIVITY, model.threads)
         model.new_customer_rate_ = fitted["new_customer_rate"]
         model.rfm_ = Rfm.from_edges(fitted["rfm"])
         return model
@@ -186,16 +185,7 @@ class ChurnModel:
             churned = np.concatenate([cutoff.churned(self.horizon_days) for cutoff in cutoffs])
             visits = pl.concat(cutoff.features["visits"] for cutoff in cutoffs)
         else:
-            churned, visits = self.ensemble_.probability(features), features["visits"]
+            churned, visits = self.inactivity_.probability(features), features["visits"]
         few = (visits < FEW_VISITS).to_numpy()
         enough = few.sum() >= MIN_FEW_VISITS_EXAMPLES
         return float((churned[few] if enough else churned).mean())
-
-    def _ensemble_options(self) -> EnsembleOptions:
-        return EnsembleOptions(
-            trees=self.trees,
-            rounds=self.rounds,
-            members=self.members,
-            seed=self.seed,
-            threads=self.threads,
-        )

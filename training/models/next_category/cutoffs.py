@@ -5,19 +5,22 @@ purchase, come out. Nothing at or after the instant is read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import narwhals as nw
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
 from features.customers.by_category import KEY, category_days, summarise
 from features.dataset import Dataset
 from features.memo import memo
-from training.customers.cutoffs import customer_features, cutoff_days, features_at_cutoff
+from training.customers.cutoffs import (
+    Cutoff,
+    customer_features,
+    cutoff_days,
+    features_at_cutoff,
+)
 
 # Three purchases make two gaps, the fewest that show a cadence.
 MIN_PURCHASES = 3
@@ -34,28 +37,6 @@ CUSTOMER_FEATURES = (
     "visits_decayed_56",
     "recency_over_gap_median",
 )
-
-
-@dataclass(frozen=True)
-class CategoryCutoff:
-    """Customers and categories at a cutoff, with follow-up to their next purchase.
-
-    Attributes
-    ----------
-    features
-        What `pairs` returns for the cutoff.
-    days_to_purchase
-        Whole days to the next purchase or to the end of follow-up, one a row.
-    purchased
-        Whether the purchase was observed.
-    follow_up_days
-        Days of follow-up.
-    """
-
-    features: pl.DataFrame
-    days_to_purchase: NDArray[np.int64]
-    purchased: NDArray[np.bool_]
-    follow_up_days: int
 
 
 def leading_categories(dataset: Dataset, as_of: datetime, count: int) -> list[str]:
@@ -155,7 +136,7 @@ def past_cutoffs(
     *,
     step: int,
     count: int,
-) -> list[CategoryCutoff]:
+) -> list[Cutoff]:
     """Return up to `count` cutoffs, each with follow-up of one horizon or until `as_of`.
 
     They are `step` days apart, newest first.
@@ -171,13 +152,13 @@ def past_cutoffs(
 
 def _follow_up(
     dataset: Dataset, as_of: datetime, categories: Sequence[str], day: int, horizon_days: int
-) -> CategoryCutoff:
+) -> Cutoff:
     features = pairs(dataset, as_of, categories, day)
     follow_up_days = min(horizon_days, to_day(as_of) - day)
     following = days_to_next_pair(dataset, as_of, categories, day, features)
     days = following.fill_null(follow_up_days).clip(upper_bound=follow_up_days)
     whole_days = days.to_numpy().astype(np.int64)
-    return CategoryCutoff(features, whole_days, whole_days < follow_up_days, follow_up_days)
+    return Cutoff(day, features, whole_days, whole_days < follow_up_days, follow_up_days)
 
 
 def days_to_next_pair(

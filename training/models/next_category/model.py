@@ -20,32 +20,26 @@ from features.typing import Floats, Ints
 from training.contract import Needs
 from training.customers import model_file
 from training.customers.explanations import explanation_columns
+from training.customers.hazard import Hazard, Periods
 from training.customers.survival import (
     CUTOFF_STEP_DAYS,
     answers_from_curves,
-    bins_at_risk,
     check_horizon,
-    curves_from_hazards,
-    life_table,
 )
 from training.estimators.bg_nbd import ModifiedBgNbd
 from training.estimators.boosting import Booster, BoostingOptions
 from training.models.next_category.cutoffs import (
-    CategoryCutoff,
     leading_categories,
     pairs,
     past_cutoffs,
 )
 from training.models.next_category.explanations import (
-    GROUPS,
     Explanation,
     group_sums,
     top_explanations,
 )
 from training.models.next_category.person_periods import bin_edges, expand, process_input
 
-# Pairs whose bins are expanded at a time; bounds the memory.
-BATCH_ROWS = 20_000
 # Explanations are read off the hazard of these days ahead.
 EXPLAINED_DAYS = (0, 6, 12)
 EXPLANATIONS = 3
@@ -102,7 +96,7 @@ class NextCategoryModel:
     periods: int = 400_000
     rounds: int = 150
     trees: BoostingOptions = TREES
-    booster_: Booster = field(init=False, repr=False)
+    hazard_: Hazard = field(init=False, repr=False)
     process_: ModifiedBgNbd = field(init=False, repr=False)
     categories_: list[str] = field(init=False, repr=False)
     curves_: Floats = field(init=False, repr=False)
@@ -143,21 +137,23 @@ class NextCategoryModel:
             count=self.cutoffs,
         )
         self.process_ = ModifiedBgNbd.fit(*process_input(self.features(dataset, as_of)))
-        edges = bin_edges(self.horizon_days)
-        periods = [
-            bins_at_risk(cutoff.days_to_purchase, cutoff.purchased, cutoff.follow_up_days, edges)
-            for cutoff in cutoffs
-        ]
-        features, label = self._sample(cutoffs, periods)
-        self.booster_ = Booster.fit(
-            features,
-            label,
-            self.trees.params(objective="binary"),
+        periods = Periods.after(cutoffs, bin_edges(self.horizon_days))
+        self.hazard_ = Hazard.fit(
+            periods.sample(self.periods, self.seed),
+            self._expand,
+            self.trees.params(),
             self.rounds,
             threads=self.threads,
             seed=self.seed,
         )
-        self.curves_ = self._category_curves(cutoffs, periods)
+        self.curves_ = np.stack(
+            [
+                periods.life_table(
+                    [(c.features.get_column("category") == name).to_numpy() for c in cutoffs]
+                )
+                for name in self.categories_
+            ]
+        )
         return self
 
     def predict(
@@ -199,14 +195,7 @@ class NextCategoryModel:
 
     def curves(self, features: pl.DataFrame) -> Floats:
         """Return P(purchase within d days) for d = 1 to the horizon, shape (pairs, horizon)."""
-        edges = bin_edges(self.horizon_days)
-        bins = np.arange(len(edges) - 1)
-        curves = [np.empty((0, self.horizon_days))]
-        for start in range(0, features.height, BATCH_ROWS):
-            batch = features.slice(start, BATCH_ROWS)
-            hazard = self.booster_.predict(self._expand_bins(batch, bins))
-            curves.append(curves_from_hazards(hazard.reshape(batch.height, len(bins)), edges))
-        return np.concatenate(curves)
+        return self.hazard_.curves(features)
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return one row a pair and reason; `contribution` in log-odds of buying in a bin."""
@@ -232,50 +221,18 @@ class NextCategoryModel:
             "curves": self.curves_.tolist(),
         }
         model_file.write(self, folder, fitted)
-        self.booster_.save(folder / BOOSTER)
+        self.hazard_.save(folder / BOOSTER)
 
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
         model, fitted = model_file.read(cls, folder, threads)
-        model.booster_ = Booster.load(folder / BOOSTER, model.threads)
+        booster = Booster.load(folder / BOOSTER, model.threads)
+        model.hazard_ = Hazard(booster, bin_edges(model.horizon_days), model._expand)
         model.process_ = ModifiedBgNbd(**fitted["process"])
         model.categories_ = fitted["categories"]
         model.curves_ = np.array(fitted["curves"]).reshape(-1, model.horizon_days)
         return model
-
-    def _sample(
-        self, cutoffs: list[CategoryCutoff], periods: list[tuple[Ints, Ints, Floats]]
-    ) -> tuple[pl.DataFrame, Floats]:
-        """Return a random sample of person-periods, and 1 where there was a purchase."""
-        total = sum(len(rows) for rows, _, _ in periods)
-        share = min(1.0, self.periods / max(total, 1))
-        random = np.random.default_rng(self.seed)
-        frames, labels = [], []
-        for cutoff, (rows, bins, label) in zip(cutoffs, periods, strict=True):
-            chosen = random.random(len(rows)) < share
-            frames.append(self._expand(cutoff.features, rows[chosen], bins[chosen]))
-            labels.append(label[chosen])
-        return pl.concat(frames), np.concatenate(labels)
-
-    def _category_curves(
-        self, cutoffs: list[CategoryCutoff], periods: list[tuple[Ints, Ints, Floats]]
-    ) -> Floats:
-        """Return the life table of each category, shape (categories, horizon)."""
-        edges = bin_edges(self.horizon_days)
-        categories = np.concatenate(
-            [
-                cutoff.features.get_column("category").to_numpy()[rows]
-                for cutoff, (rows, _, _) in zip(cutoffs, periods, strict=True)
-            ]
-        )
-        bins = np.concatenate([bins for _, bins, _ in periods])
-        label = np.concatenate([label for _, _, label in periods])
-        tables = []
-        for name in self.categories_:
-            rows = categories == name
-            tables.append(life_table(bins[rows], label[rows], edges))
-        return np.stack(tables)
 
     def _category_answers(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Return the categories' distributions for customers without enough history."""
@@ -285,14 +242,8 @@ class NextCategoryModel:
 
     def _explanations(self, features: pl.DataFrame) -> list[list[Explanation]]:
         """Return each row's strongest explanations with their contributions."""
-        bins = np.searchsorted(bin_edges(self.horizon_days), EXPLAINED_DAYS)
-        sums = [np.empty((0, len(GROUPS)))]
-        for start in range(0, features.height, BATCH_ROWS):
-            batch = features.slice(start, BATCH_ROWS)
-            parts = self.booster_.path_contributions(self._expand_bins(batch, bins)).drop("base")
-            mean = parts.to_numpy().reshape(batch.height, len(bins), parts.width).mean(axis=1)
-            sums.append(group_sums(mean, parts.columns))
-        return top_explanations(np.concatenate(sums), features, EXPLANATIONS)
+        parts = self.hazard_.contributions(features, EXPLAINED_DAYS).drop("base")
+        return top_explanations(group_sums(parts.to_numpy(), parts.columns), features, EXPLANATIONS)
 
     def _check_categories(self, ids: pl.DataFrame) -> None:
         unknown = ids.filter(~pl.col("category").is_in(self.categories_))
@@ -301,11 +252,6 @@ class NextCategoryModel:
 
     def _expand(self, features: pl.DataFrame, rows: Ints, bins: Ints) -> pl.DataFrame:
         return expand(features, self.process_, bin_edges(self.horizon_days), rows, bins)
-
-    def _expand_bins(self, features: pl.DataFrame, bins: Ints) -> pl.DataFrame:
-        """Return one row a pair and bin, pair by pair."""
-        rows = np.repeat(np.arange(features.height), len(bins))
-        return self._expand(features, rows, np.tile(bins, features.height))
 
 
 def unknown_category(name: str, categories: list[str]) -> InvalidInput:

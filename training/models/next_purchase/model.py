@@ -5,41 +5,39 @@ purchase come out. The model is a discrete-time hazard, trained on customers at 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.customers.segments import FEW_VISITS
 from features.dataset import Dataset
-from features.typing import Floats
+from features.typing import Floats, Ints
 from training.contract import Needs
 from training.customers import model_file
 from training.customers.cutoffs import (
-    Cutoff,
     customer_features,
+    half_horizon,
     has_enough_history,
     past_cutoffs,
 )
 from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
+from training.customers.hazard import Hazard, Periods
+from training.customers.inactivity import InactivityModel, InactivityOptions, fit_inactivity
 from training.customers.prediction import predict_customers
 from training.customers.survival import (
     CUTOFF_STEP_DAYS,
     NEW_CUSTOMER,
     answers_from_curves,
-    bins_at_risk,
     check_horizon,
-    curves_from_hazards,
-    life_table,
+    curves_through,
 )
 from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchase_history
 from training.estimators.boosting import Booster, BoostingOptions
-from training.models.next_purchase.monotone_surrogate import MonotoneSurrogate, rescale_curves
 from training.models.next_purchase.person_periods import add_weekday, bin_edges, expand
 
 # With fewer examples of customers with few visits, the curve of all customers is used.
@@ -48,9 +46,7 @@ EXPLANATIONS = 3
 # Explanations are read off the hazard of these days ahead: at once, and after a further week.
 EXPLAINED_DAYS = (0, 7)
 NEW_CUSTOMER_EXPLANATION = "no purchase known: the cadence of customers with fewer than 3 visits"
-# Longest horizon at which the probability of a purchase is monotone in inactivity and visits.
-MONOTONE_DAYS = 60
-BOOSTER, SURROGATE = "booster", "surrogate"
+BOOSTER, INACTIVITY = "booster", "inactivity"
 
 TREES = BoostingOptions(
     learning_rate=0.05,
@@ -63,14 +59,14 @@ TREES = BoostingOptions(
 
 @dataclass
 class NextPurchaseModel:
-    """Discrete-time hazard by LightGBM on person-periods (Singer and Willett 1993).
+    """A discrete-time hazard (`training.customers.hazard`) that agrees with the inactivity model.
 
-    Cutoffs with incomplete follow-up count as far as they are followed. By pinball loss at three
-    origins of the bundled year, random splits are better than greedy ones, the hazard of BG/NBD as
-    initial score is worse, and averages over seeds or with a Cox model are no better. A surrogate
-    makes the probability of a purchase within two months monotone: it does not decrease with
-    visits nor increase with inactivity. Where records are hardly longer than the horizon, the
-    model is MBG/NBD alone.
+    The hazard gives the shape of a customer's curve; at half the horizon and at the horizon it
+    passes through the answers of `training.customers.inactivity`, so that the probability of a
+    purchase does not decrease with visits nor increase with inactivity there. By pinball loss at
+    three origins of the bundled year, random splits are better than greedy ones, the hazard of
+    BG/NBD as initial score is worse, and averages over seeds or with a Cox model are no better.
+    Where records are hardly longer than the horizon, the model is MBG/NBD alone.
 
     Attributes
     ----------
@@ -80,6 +76,8 @@ class NextPurchaseModel:
         Same seed, same model; processor threads to fit and predict with.
     cutoffs, cutoff_step_days
         Number of past cutoffs, and the days between them.
+    periods
+        Size of the random sample of person-periods; bounds time and memory.
     rounds
         Number of trees.
     trees
@@ -94,12 +92,13 @@ class NextPurchaseModel:
     threads: int = 1
     cutoffs: int = 12
     cutoff_step_days: int = CUTOFF_STEP_DAYS
+    periods: int = 300_000
     rounds: int = 200
     trees: BoostingOptions = TREES
-    booster_: Booster | None = field(init=False, repr=False)
+    hazard_: Hazard | None = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     new_customer_curve_: Floats = field(init=False, repr=False)
-    surrogate_: MonotoneSurrogate | None = field(init=False, repr=False)
+    inactivity_: InactivityModel | None = field(init=False, repr=False)
 
     def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         """Return the features that the model reads, one row a customer at `as_of`."""
@@ -120,33 +119,33 @@ class NextPurchaseModel:
         history = purchase_history(customer_features(dataset, as_of))
         needed = self.horizon_days + self.cutoff_step_days
         if not has_enough_history(dataset, as_of, self.horizon_days, needed):
-            self.booster_ = self.surrogate_ = None
+            self.hazard_ = self.inactivity_ = None
             self.process_ = ModifiedBgNbd.fit(*history)
             self.new_customer_curve_ = self._process_curves(NEW_CUSTOMER)[0]
             return self
-        cutoffs = past_cutoffs(
-            dataset, as_of, self.horizon_days, step=self.cutoff_step_days, count=self.cutoffs
-        )
         self.process_ = BgNbd.fit(*history)
-        parts = [self._person_periods(cutoff) for cutoff in cutoffs]
-        label = np.concatenate([label for _, label in parts])
-        periods = pl.concat(frame for frame, _ in parts)
-        self.booster_ = Booster.fit(
-            periods,
-            label,
-            self.trees.params(objective="binary", extra_trees=True),
+        cutoffs = [
+            replace(cutoff, features=add_weekday(cutoff.features, cutoff.day))
+            for cutoff in past_cutoffs(
+                dataset, as_of, self.horizon_days, step=self.cutoff_step_days, count=self.cutoffs
+            )
+        ]
+        periods = Periods.after(cutoffs, bin_edges(self.horizon_days))
+        self.hazard_ = Hazard.fit(
+            periods.sample(self.periods, self.seed),
+            self._expand,
+            self.trees.params(extra_trees=True),
             self.rounds,
             threads=self.threads,
             seed=self.seed,
         )
-        self.surrogate_ = self._fit_surrogate(
-            self.booster_,
-            [
-                self.features(dataset, as_of),
-                *(add_weekday(cutoff.features, cutoff.day) for cutoff in cutoffs),
-            ],
+        self.inactivity_, _ = fit_inactivity(
+            dataset,
+            as_of,
+            half_horizon(self.horizon_days),
+            InactivityOptions(seed=self.seed, threads=self.threads),
         )
-        self.new_customer_curve_ = self._new_customer_curve(periods, label)
+        self.new_customer_curve_ = self._new_customer_curve(periods)
         return self
 
     def predict(
@@ -183,12 +182,15 @@ class NextPurchaseModel:
 
     def curves(self, features: pl.DataFrame) -> Floats:
         """Return P(purchase within d days) for d = 1 to the horizon, shape (customers, horizon)."""
-        if self.booster_ is None or self.surrogate_ is None:
+        if self.hazard_ is None or self.inactivity_ is None:
             return self._process_curves(purchase_history(features))
-        curves = self._hazard_curves(self.booster_, features)
-        return rescale_curves(
-            curves, self.surrogate_.horizon_days, self.surrogate_.log_odds(features)
-        )
+        model = self.inactivity_
+        through = {
+            days: model.log_odds(features, days)
+            for days in model.days
+            if model.horizon_days <= days <= self.horizon_days
+        }
+        return curves_through(self.hazard_.curves(features), through)
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return one row a customer and reason; `contribution` in log-odds of buying on a day.
@@ -199,26 +201,27 @@ class NextPurchaseModel:
         return explanation_rows(self._contributions(features), features, EXPLANATIONS)
 
     def save(self, folder: Path) -> None:
-        """Write options, fitted values and, where there are any, booster and surrogate."""
+        """Write options, fitted values and, where there are any, hazard and inactivity model."""
         fitted = {
-            "has_booster": self.booster_ is not None,
+            "has_booster": self.hazard_ is not None,
             "process": asdict(self.process_),
             "new_customer_curve": self.new_customer_curve_.tolist(),
         }
         model_file.write(self, folder, fitted)
-        if self.booster_ is not None and self.surrogate_ is not None:
-            self.booster_.save(folder / BOOSTER)
-            self.surrogate_.save(folder / SURROGATE)
+        if self.hazard_ is not None and self.inactivity_ is not None:
+            self.hazard_.save(folder / BOOSTER)
+            self.inactivity_.save(folder / INACTIVITY)
 
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
         model, fitted = model_file.read(cls, folder, threads)
-        model.booster_ = model.surrogate_ = None
+        model.hazard_ = model.inactivity_ = None
         model.process_ = ModifiedBgNbd(**fitted["process"])
         if fitted["has_booster"]:
-            model.booster_ = Booster.load(folder / BOOSTER, model.threads)
-            model.surrogate_ = MonotoneSurrogate.load(folder / SURROGATE, model.threads)
+            booster = Booster.load(folder / BOOSTER, model.threads)
+            model.hazard_ = Hazard(booster, bin_edges(model.horizon_days), model._expand)
+            model.inactivity_ = InactivityModel.load(folder / INACTIVITY, model.threads)
             model.process_ = BgNbd(**fitted["process"])
         model.new_customer_curve_ = np.array(fitted["new_customer_curve"])
         return model
@@ -229,62 +232,21 @@ class NextPurchaseModel:
         days = np.arange(1, self.horizon_days + 1)
         return 1 - self.process_.inactivity(frequency, recency, age, days)
 
-    def _hazard_curves(self, booster: Booster, features: pl.DataFrame) -> Floats:
-        """Return the curves of the hazard, before they are made monotone."""
-        edges = bin_edges(self.horizon_days)
-        hazard = booster.predict(self._expand_bins(features))
-        return curves_from_hazards(hazard.reshape(features.height, len(edges) - 1), edges)
-
-    def _fit_surrogate(self, booster: Booster, frames: list[pl.DataFrame]) -> MonotoneSurrogate:
-        """Fit the surrogate to the hazard's probability of no purchase within two months."""
-        days = min(self.horizon_days, MONOTONE_DAYS)
-        purchase = np.concatenate(
-            [self._hazard_curves(booster, frame)[:, days - 1] for frame in frames]
-        )
-        none = np.clip(1 - purchase, 1e-6, 1 - 1e-6)
-        process = ModifiedBgNbd.fit(*purchase_history(frames[0]))
-        return MonotoneSurrogate.fit(
-            process,
-            days,
-            pl.concat(frames),
-            np.log(none / (1 - none)),
-            threads=self.threads,
-            seed=self.seed,
-        )
-
-    def _expand_bins(
-        self, features: pl.DataFrame, bins: NDArray[np.int64] | None = None
-    ) -> pl.DataFrame:
-        """Return one row a customer and bin, customer by customer; by default all bins."""
-        edges = bin_edges(self.horizon_days)
-        chosen = np.arange(len(edges) - 1) if bins is None else bins
-        rows = np.repeat(np.arange(features.height), len(chosen))
-        return expand(features, self.process_, edges, rows, np.tile(chosen, features.height))
+    def _expand(self, features: pl.DataFrame, rows: Ints, bins: Ints) -> pl.DataFrame:
+        return expand(features, self.process_, bin_edges(self.horizon_days), rows, bins)
 
     def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return each feature's contribution, averaged over EXPLAINED_DAYS, one row a customer."""
-        if self.booster_ is None:
+        if self.hazard_ is None:
             return features.select(pl.zeros(pl.len()).alias(name) for name in ("recency", "visits"))
-        edges = bin_edges(self.horizon_days)
-        bins = np.searchsorted(edges, EXPLAINED_DAYS)
-        parts = self.booster_.path_contributions(self._expand_bins(features, bins))
-        mean = parts.to_numpy().reshape(features.height, len(bins), parts.width).mean(axis=1)
-        return pl.DataFrame(mean, schema=parts.columns, orient="row")
+        return self.hazard_.contributions(features, EXPLAINED_DAYS)
 
-    def _person_periods(self, cutoff: Cutoff) -> tuple[pl.DataFrame, Floats]:
-        """Return the bins at risk after a cutoff, and 1 where the customer purchased in the bin."""
-        edges = bin_edges(self.horizon_days)
-        features = add_weekday(cutoff.features, cutoff.day)
-        rows, bins, label = bins_at_risk(
-            cutoff.days_to_purchase, cutoff.purchased, cutoff.follow_up_days, edges
-        )
-        return expand(features, self.process_, edges, rows, bins), label
-
-    def _new_customer_curve(self, periods: pl.DataFrame, label: Floats) -> Floats:
+    def _new_customer_curve(self, periods: Periods) -> Floats:
         """Return the life table of customers with few visits, or of all if they are too few."""
-        edges = bin_edges(self.horizon_days)
-        elapsed = periods.get_column("elapsed").to_numpy()
-        few = (periods.get_column("visits") < FEW_VISITS).to_numpy()
-        if few.sum() >= MIN_FEW_VISITS_EXAMPLES * len(edges):
-            elapsed, label = elapsed[few], label[few]
-        return life_table(np.searchsorted(edges, elapsed), label, edges)
+        few = [
+            (cutoff.features.get_column("visits") < FEW_VISITS).to_numpy()
+            for cutoff in periods.cutoffs
+        ]
+        if sum(part.sum() for part in few) < MIN_FEW_VISITS_EXAMPLES:
+            few = [np.ones_like(part) for part in few]
+        return periods.life_table(few)

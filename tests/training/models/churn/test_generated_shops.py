@@ -14,8 +14,8 @@ import pytest
 from features.calendar import to_day
 from features.dataset import Dataset
 from training import metrics
+from training.customers.cutoffs import follow_up
 from training.models.churn.baselines import BgNbdChurn, rfm_logistic
-from training.models.churn.ensemble_training import examples_at
 from training.models.churn.model import ChurnModel
 
 FIRST = datetime(2023, 1, 1)
@@ -78,7 +78,7 @@ def by_bg_nbd(customers: int, weeks: int) -> Dataset:
 
 
 METHODS = {
-    "foresell": lambda horizon: ChurnModel(horizon_days=horizon, members=1),
+    "foresell": ChurnModel,
     "bg_nbd": BgNbdChurn,
     "rfm": rfm_logistic,
 }
@@ -89,14 +89,14 @@ def evaluate(
 ) -> dict[str, tuple[float, float, float]]:
     """Log loss, AUC and calibration error of active customers, one horizon before the end."""
     as_of = dataset.end - timedelta(days=horizon)
-    features, left = examples_at(dataset, dataset.end, to_day(as_of), horizon)
-    active = (features.get_column("recency") <= 2 * horizon).to_numpy()
+    cutoff = follow_up(dataset, dataset.end, to_day(as_of), horizon)
+    active = (cutoff.features.get_column("recency") <= 2 * horizon).to_numpy()
     scores = {}
     for name in methods:
-        method = METHODS[name](horizon)
+        method = METHODS[name](horizon_days=horizon)
         predicted = method.fit(dataset, as_of).predict(dataset, as_of)
         probability = predicted.get_column("churn_probability").to_numpy()[active]
-        truth = left[active]
+        truth = cutoff.churned(horizon)[active]
         scores[name] = (
             metrics.log_loss(truth, probability),
             metrics.roc_auc(truth, probability),
