@@ -1,10 +1,11 @@
-"""Canonical tables: every column with its type, unit and meaning, and the required ones.
+"""Canonical tables: every column with its type, unit, meaning and valid values.
 
 Sources return frames of these tables, imports validate and store them, feature builders read them.
+Plans and requests take their limits from here as well.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -26,14 +27,27 @@ class Column:
         Description, with the unit.
     required
         Whether rows without a value are quarantined.
-    minimum
-        The least valid value, if there is one.
+    minimum, maximum
+        The least and the greatest valid value, if there is one.
+    words
+        For a column with a controlled vocabulary: each valid value, with the words that an
+        import reads as this value, in any case.
     """
 
     dtype: pl.DataType | type[pl.DataType]
     meaning: str
     required: bool = False
     minimum: float | None = None
+    maximum: float | None = None
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> str:
+        """Return the valid values as text."""
+        if self.words:
+            return ", ".join(self.words)
+        end = "on" if self.maximum is None else f"to {self.maximum:g}"
+        return f"from {self.minimum:g} {end}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,19 @@ def _links(name: str, column: str, meaning: str) -> Table:
     )
 
 
-_DAY = Column(DAY, "days since 1970-01-01", required=True, minimum=7305)  # 1990-01-01
+_FIRST_DAY = 7305  # 1990-01-01
+_DAY = Column(DAY, "days since 1970-01-01", required=True, minimum=_FIRST_DAY)
+_LINE_KINDS = {
+    "sale": ("sale", "sales", "sold"),
+    "return": ("return", "returns", "returned", "refund", "refunds", "refunded"),
+}
+_TOUCHPOINT_KINDS = {
+    "sent": ("sent", "send"),
+    "seen": ("seen", "open", "opened", "view", "viewed"),
+    "clicked": ("clicked", "click"),
+    "visited": ("visited", "visit"),
+    "redeemed": ("redeemed", "redeem"),
+}
 
 # Tables of past events; the others may contain plans.
 PAST_TABLES = ("orders", "sales", "touchpoints", "stock")
@@ -98,13 +124,13 @@ TABLES: dict[str, Table] = {
                 "line": Column(pl.Int32, "number of the line within its order", required=True),
                 "product_id": Column(ID, "the product; null for lines without units of a product"),
                 "location_id": Column(ID, "the location"),
-                "channel": Column(ID, "channel: shop, web, app, social, live"),
+                "channel": Column(ID, "channel, such as shop, web, app"),
                 "ts": Column(TS, "instant, in the retailer's local time", required=True),
                 "day": _DAY,
                 "quantity": Column(pl.Float64, "units; negative in returns", required=True),
                 "revenue": Column(MONEY, "paid, net of discounts"),
                 "discount": Column(MONEY, "discount off the list price", minimum=0),
-                "kind": Column(ID, "sale or return", required=True),
+                "kind": Column(ID, "sale or return", required=True, words=_LINE_KINDS),
             },
         ),
         Table(
@@ -114,7 +140,7 @@ TABLES: dict[str, Table] = {
                 "product_id": _PRODUCT,
                 "location_id": _LOCATION,
                 "day": _DAY,
-                "quantity": Column(pl.Float64, "units sold", required=True, minimum=0),
+                "quantity": Column(pl.Float64, "units sold, net of returns", required=True),
                 "price": Column(MONEY, "unit price", minimum=0),
                 "on_sale": Column(pl.Boolean, "whether the price was reduced"),
             },
@@ -143,7 +169,7 @@ TABLES: dict[str, Table] = {
             ("location_id",),
             {
                 "location_id": Column(ID, "the location", required=True),
-                "channel": Column(ID, "shop, web, app, social, live"),
+                "channel": Column(ID, "such as shop, web, app"),
                 "region": Column(ID, "a group of locations"),
             },
             open_ended=True,
@@ -154,7 +180,9 @@ TABLES: dict[str, Table] = {
             {
                 "product_id": _PRODUCT,
                 "location_id": _LOCATION,
-                "from_day": Column(DAY, "first day of the price", required=True),
+                "from_day": Column(
+                    DAY, "first day of the price", required=True, minimum=_FIRST_DAY
+                ),
                 "price": Column(MONEY, "unit price", required=True, minimum=0),
             },
         ),
@@ -166,9 +194,11 @@ TABLES: dict[str, Table] = {
                 "location_id": _LOCATION,
                 "kind": Column(ID, "display, mailer, discount, ...", required=True),
                 "placement": Column(ID, "place in shop or leaflet: front page, end of aisle, ..."),
-                "from_day": Column(DAY, "first day", required=True),
+                "from_day": Column(DAY, "first day", required=True, minimum=_FIRST_DAY),
                 "to_day": Column(DAY, "the day after the last", required=True),
-                "depth": Column(pl.Float64, "share of the price taken off, 0 to 1", minimum=0),
+                "depth": Column(
+                    pl.Float64, "share of the price taken off, 0 to 1", minimum=0, maximum=1
+                ),
             },
         ),
         Table(
@@ -179,8 +209,13 @@ TABLES: dict[str, Table] = {
                 "ts": Column(TS, "instant, in the retailer's local time", required=True),
                 "day": _DAY,
                 "campaign_id": Column(ID, "the campaign", required=True),
-                "kind": Column(ID, "sent, seen, clicked, visited, redeemed", required=True),
-                "channel": Column(ID, "mail, e-mail, app, social"),
+                "kind": Column(
+                    ID,
+                    "sent, seen, clicked, visited, redeemed",
+                    required=True,
+                    words=_TOUCHPOINT_KINDS,
+                ),
+                "channel": Column(ID, "such as mail, e-mail, app"),
                 "cost": Column(MONEY, "cost to the retailer", minimum=0),
             },
         ),

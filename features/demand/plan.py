@@ -3,6 +3,7 @@
 Rows as dictionaries or a frame go in, checked `PlanRow`s come out. Errors name row and field.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,6 +15,7 @@ from features.columns import LOCATION_ID, PRODUCT_ID
 from features.dataset import Dataset
 from features.errors import ForesellError, InvalidInput, NotFound
 from features.memo import memo
+from features.tables import TABLES, Column
 
 # A row of this kind cancels the promotions of its product on its days.
 NONE = "none"
@@ -92,8 +94,8 @@ class PlanRow:
             str(given["product_id"]),
             str(given["location_id"]) if "location_id" in given else None,
             str(given["kind"]) if "kind" in given else None,
-            _number(label, "depth", row, 1.0),
-            _number(label, "price", row, None),
+            _number(label, "depth", row, TABLES["promotions"].columns["depth"]),
+            _number(label, "price", row, TABLES["prices"].columns["price"]),
             max(start, today),
             end,
         )
@@ -153,17 +155,19 @@ def _date(label: str, name: str, row: Mapping[str, Any]) -> Any:
     return row[name]
 
 
-def _number(label: str, name: str, row: Mapping[str, Any], maximum: float | None) -> float | None:
+def _number(label: str, name: str, row: Mapping[str, Any], column: Column) -> float | None:
+    """Return a field as a number within the limits of its column in the dataset."""
     value = row.get(name)
     if value is None:
         return None
-    allowed = "from 0 on" if maximum is None else f"from 0 to {maximum:g}"
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise _fault(label, name, row, f"is not a number {allowed}") from error
-    if not 0 <= number <= (float("inf") if maximum is None else maximum) or number == float("inf"):
-        raise _fault(label, name, row, f"is not a number {allowed}")
+        raise _fault(label, name, row, f"is not a number {column.limits}") from error
+    least = -math.inf if column.minimum is None else column.minimum
+    greatest = math.inf if column.maximum is None else column.maximum
+    if not least <= number <= greatest or math.isinf(number):
+        raise _fault(label, name, row, f"is not a number {column.limits}")
     return number
 
 

@@ -29,6 +29,7 @@ from features.ingest.report import ImportReport, TableReport
 from features.ingest.source_plan import Mode, SourcePlan, plan_sources, remove_rows
 from features.ingest.source_table import SourceTable
 from features.ingest.staging import StagedSource, rejected_rows, stage_source, staging_folder
+from features.ingest.unclear_consent import withdraw_unclear
 from features.ingest.validation import check_failing_files, check_failing_share
 from features.privacy.pseudonyms import require_same_key
 from features.storage.locks import job_lock
@@ -98,6 +99,9 @@ def import_tables(
         # Rows from before ids were hashed are not kept; their files are read again.
         is_fresh = mode == "rebuild" or (key_check is not None and not exists)
         with _quarantined(quarantine_file(home, dataset), staging, staged, plan, fresh=is_fresh):
+            if "customers" in staged:
+                unclear = rejected_rows(staged["customers"])
+                parts["customers"] = withdraw_unclear(folder, parts.get("customers", []), unclear)
             reports = _merge(folder, parts, staged, rows_per_part)
             before_commit()
             snapshot = commit_snapshot(folder, parts, _records(folder, parts, staged, plan))

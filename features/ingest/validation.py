@@ -45,7 +45,7 @@ class Rule:
 
 
 def table_rules(table: Table, columns: list[str]) -> list[Rule]:
-    """Return the rules of a canonical table's definition: required, minimum, finite."""
+    """Return the rules of a canonical table's definition: required, limits, words, finite."""
     rules = []
     for name in columns:
         column = table.columns.get(name)
@@ -57,8 +57,18 @@ def table_rules(table: Table, columns: list[str]) -> list[Rule]:
             rules.append(
                 Rule(name, f"{name} is below {column.minimum:g}", pl.col(name) < column.minimum)
             )
+        if column.maximum is not None:
+            rules.append(
+                Rule(name, f"{name} is above {column.maximum:g}", pl.col(name) > column.maximum)
+            )
+        if column.words:
+            unknown = ~pl.col(name).is_in(list(column.words))
+            rules.append(Rule(name, f"{name} is none of {column.limits}", unknown))
         if column.dtype == pl.Float64:
             rules.append(Rule(name, f"{name} is not finite", ~pl.col(name).is_finite()))
+    if {"from_day", "to_day"} <= set(columns):
+        empty = pl.col("to_day") <= pl.col("from_day")
+        rules.append(Rule("to_day", "to_day is not after from_day", empty))
     return rules
 
 

@@ -11,7 +11,7 @@ import narwhals as nw
 from features.columns import CUSTOMER_ID
 from features.typing import Frame
 
-# Values of consent columns, case-insensitive. Any other value, and a missing one, counts as no.
+# Values of consent columns, case-insensitive. An import rejects others; a missing one is a no.
 YES = ("true", "yes", "y", "t", "1", "1.0")
 NO = ("false", "no", "n", "f", "0", "0.0")
 Tables = Mapping[str, Frame]
@@ -58,12 +58,6 @@ def consenting_ids(tables: Tables) -> list[str] | None:
     customers = tables["customers"].filter(yes).select(CUSTOMER_ID).collect()
     ids: list[str] = customers.get_column(CUSTOMER_ID).to_list()
     return ids
-
-
-def is_unclear(columns: list[str]) -> nw.Expr:
-    """Return whether a value in one of the columns is neither a yes nor a no."""
-    unclear = (~_word(name).is_in((*YES, *NO)) for name in columns)
-    return nw.any_horizontal(*unclear, ignore_nulls=True)
 
 
 def _word(column: str) -> nw.Expr:

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic.fields import FieldInfo
 
+from features.tables import TABLES, Column
 from serving.http.schemas import MOST_IDS, CustomerIds, Days, Id, Probability, Request, Result
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -16,6 +17,14 @@ Instant = Annotated[
 # The limit of units in the import, and ten times its limit of money a unit. Sums over as many lines
 # as fit into a request body are still exact.
 MAX_UNITS, MAX_MONEY = 1e6, 1e10
+
+
+_ORDERS, _TOUCHPOINTS = TABLES["orders"].columns, TABLES["touchpoints"].columns
+
+
+def _pattern(column: Column) -> str:
+    """Return the regular expression of a column's controlled vocabulary."""
+    return f"^({'|'.join(column.words)})$"
 
 
 class PostedOrder(BaseModel):
@@ -43,8 +52,10 @@ class PostedOrder(BaseModel):
         allow_inf_nan=False,
         description="units, by default one; below 0 the line is a return",
     )
-    discount: float | None = Field(None, ge=0, le=MAX_MONEY, allow_inf_nan=False)
-    kind: Annotated[str, Field(pattern="^(sale|return)$")] = "sale"
+    discount: float | None = Field(
+        None, ge=_ORDERS["discount"].minimum, le=MAX_MONEY, allow_inf_nan=False
+    )
+    kind: Annotated[str, Field(pattern=_pattern(_ORDERS["kind"]))] = "sale"
 
 
 class PostedTouchpoint(BaseModel):
@@ -53,7 +64,7 @@ class PostedTouchpoint(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     ts: Instant
-    kind: Text = Field(description="sent, seen, clicked, visited, redeemed")
+    kind: Annotated[str, Field(pattern=_pattern(_TOUCHPOINTS["kind"]))]
     campaign_id: Text = "unnamed"
 
 

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
+from features.tables import TABLES
 from serving.http.schemas import Id, Request, Result
 
 MAX_SERIES = 1_000
 MAX_PLAN_ROWS = 1_000
+_DEPTH, _PRICE = TABLES["promotions"].columns["depth"], TABLES["prices"].columns["price"]
 
 
 class PlanRow(BaseModel):
@@ -23,8 +25,12 @@ class PlanRow(BaseModel):
         description="of the promotion, such as `mailer`; `none` removes recorded promotions; leave "
         "it out to plan a price alone",
     )
-    depth: float | None = Field(None, ge=0, le=1, description="share of the price taken off")
-    price: float | None = Field(None, ge=0, description="unit price; by default the recorded one")
+    depth: float | None = Field(
+        None, ge=_DEPTH.minimum, le=_DEPTH.maximum, description="share of the price taken off"
+    )
+    price: float | None = Field(
+        None, ge=_PRICE.minimum, description="unit price; by default the recorded one"
+    )
     from_date: Annotated[str, Field(max_length=40, description="first day, ISO")]
     to_date: str | None = Field(
         None,

@@ -197,7 +197,24 @@ def read_source(
         given = names if key == "no_product" else source.columns
         if getattr(source, key) and column not in given:
             raise text.error(f"[{table}] {key} needs {column}", table, key, number)
+    _check_kinds(text, TABLES[table], number, source)
     return source
+
+
+def _check_kinds(text: MappingText, table: Table, number: int, source: TableSource) -> None:
+    """Check that kinds names kinds of the table, whose words it lists."""
+    column = table.columns.get("kind")
+    known = column.words if column is not None else {}
+    for kind in source.kinds:
+        if kind not in known:
+            allowed = f"use {', '.join(known)}" if known else "its kinds are free"
+            problem = f"[{table.name}] has no kind {kind!r} for kinds; {allowed}"
+            raise text.error(problem, table.name, "kinds", number)
+    constant = source.constants.get("kind")
+    words = {word for several in known.values() for word in several}
+    if known and constant is not None and str(constant).lower() not in words:
+        problem = f"[{table.name}] constants.kind = {constant!r} is none of {', '.join(known)}"
+        raise text.error(problem, table.name, "kind", number)
 
 
 def _check_names(

@@ -78,6 +78,8 @@ class TableSource(_Strict):
         product, or are of an account that is no customer.
     order_level
         Columns of the source that hold a value on one line of an order for all of its lines.
+    kinds
+        Words of the source by kind of order line or touchpoint, besides the usual ones.
     delimiter, encoding
         Of CSV files; detected by default. The delimiter `whitespace` is any number of blanks
         and tabs.
@@ -112,6 +114,7 @@ class TableSource(_Strict):
     no_product: list[Where] = []
     no_customer: list[Where] = []
     order_level: list[str] = []
+    kinds: dict[str, list[str | int]] = {}
     delimiter: str | None = Field(None, pattern=r"^(.|\t|whitespace)$")
     encoding: str | None = None
     header: list[str] | None = Field(None, min_length=1)

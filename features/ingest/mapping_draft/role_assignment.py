@@ -12,13 +12,19 @@ from features.ingest.mapping_draft.known_exports import recognise_export
 from features.ingest.mapping_draft.profile import ColumnProfile
 from features.ingest.mapping_draft.roles import IDS, Meanings, Roles
 from features.ingest.mapping_draft.whole_orders import first_line_columns, order_totals
+from features.tables import TABLES
 
 # An attribute takes one value for this share of an entity's ids, or more.
 _CONSTANT_SHARE = 0.97
 # Largest week number of a continuous count.
 _MAX_WEEK = 10_000
 _ORDER_AMOUNTS = {"money", "price", "cost", "discount"}
-_KINDS = {"sale", "return", "sent", "seen", "clicked", "visited", "redeemed"}
+_KINDS = {
+    word
+    for table in ("orders", "touchpoints")
+    for words in TABLES[table].columns["kind"].words.values()
+    for word in words
+}
 PRODUCT_ATTRIBUTES = ("name", "department", "category", "subcategory", "brand")
 _LOCATION_ATTRIBUTES = ("region", "channel")
 
@@ -172,7 +178,8 @@ def _is_kind(column: ColumnProfile) -> bool:
     """Whether the values are kinds of order lines or touchpoints."""
     if column.is_number or column.distinct > len(_KINDS):
         return False
-    return column.distinct > 0 and set(column.values.drop_nulls().cast(pl.String)) <= _KINDS
+    words = column.values.drop_nulls().cast(pl.String).str.to_lowercase()
+    return column.distinct > 0 and set(words) <= _KINDS
 
 
 def _is_line(

@@ -10,7 +10,6 @@ from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
-import narwhals as nw
 import polars as pl
 
 from features.calendar import to_day
@@ -34,6 +33,7 @@ from features.ingest.sources.mapped_rules import (
     ID_COLUMNS,
     mapped_rules,
     matches,
+    word_rule,
 )
 from features.ingest.sources.numbers import Notation, number
 from features.ingest.sources.order_level import (
@@ -51,13 +51,11 @@ from features.ingest.sources.order_lines import (
     sign_rules,
 )
 from features.ingest.sources.pseudonymise import pseudonymise_column
+from features.ingest.unclear_consent import consent_rules
 from features.ingest.validation import Rule
-from features.privacy.consent import consent_columns, is_unclear
 from features.privacy.pseudonyms import Pseudonyms
 from features.tables import DAY, TABLES, TS, Table
 
-# Flags rows whose consent is neither yes nor no.
-UNCLEAR_CONSENT = "source.unclear"
 RawTransform = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -122,15 +120,12 @@ class SourceReader:
         return self._without_product(normalise_signs(self.source, rows))
 
     def _flag(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Flag rows with damaged text or unclear consent."""
+        """Flag rows with damaged text."""
         if self._text_columns:
             texts = [name for name in self._text_columns if rows.schema[name] == pl.String]
             damaged = [pl.col(name).str.contains_any(DAMAGED_TEXTS) for name in texts]
             flag = pl.any_horizontal(*damaged, pl.lit(value=False)).fill_null(value=False)
             rows = rows.with_columns(flag.alias(DAMAGED))
-        if self._consent_columns:
-            unclear = is_unclear(self._consent_columns).alias(UNCLEAR_CONSENT)
-            rows = nw.from_native(rows).with_columns(unclear).to_native()
         return rows
 
     def _without_product(self, lines: pl.DataFrame) -> pl.DataFrame:
@@ -150,8 +145,15 @@ class SourceReader:
     def rules(self) -> list[Rule]:
         """Return the source's rules, each with its line of the mapping."""
         rules = mapped_rules(self.table, self.source, self.dtype, self.notation, self.now)
+        rules += [
+            word_rule(self.table.columns[name], name, raw, words)
+            for name, raw in self.source.columns.items()
+            if (words := self.words(name))
+        ]
         if self.table.name == "orders":
             rules += sign_rules(self.source)
+        if self.table.name == "customers":
+            rules += consent_rules(self.source.columns)
         return [self._with_mapping_line(rule) for rule in rules]
 
     def source_table(self, frame: pl.LazyFrame, files: tuple[str | None, ...]) -> SourceTable:
@@ -166,8 +168,6 @@ class SourceReader:
         noted = {}
         if self._text_columns:
             noted[DAMAGED] = "letters look damaged; is the encoding right?"
-        if self._consent_columns:
-            noted[UNCLEAR_CONSENT] = "consent is neither yes nor no, and counts as no"
         needs_lines = is_orders and "line" not in self._names
         text = self.mapping.text
         return SourceTable(
@@ -213,11 +213,6 @@ class SourceReader:
         return [*self.source.columns, *self.source.constants]
 
     @property
-    def _consent_columns(self) -> list[str]:
-        """Columns that record a customer's consent."""
-        return consent_columns([*self.source.columns]) if self.table.name == "customers" else []
-
-    @property
     def _is_links(self) -> bool:
         return self.table.name in LINK_TABLES.values()
 
@@ -244,6 +239,19 @@ class SourceReader:
             return DAY() if name.endswith("day") else pl.Float64()
         return None
 
+    def words(self, name: str) -> dict[str, str]:
+        """Return the values of a column with a controlled vocabulary by their words."""
+        column = self.table.columns.get(name)
+        if column is None or not column.words:
+            return {}
+        usual = {word: value for value, words in column.words.items() for word in words}
+        stated = {
+            str(word).strip().lower(): value
+            for value, words in self.source.kinds.items()
+            for word in words
+        }
+        return usual | stated
+
     def notation(self, raw: str) -> Notation:
         """Return how a column of the source writes its numbers."""
         decimal = self.decimals.get(raw) or self.source.stated_decimal or "."
@@ -267,6 +275,8 @@ class SourceReader:
     def _parse(self, name: str, values: pl.Series) -> pl.Series:
         """Parse a raw column as the type of a canonical one."""
         dtype, source = self.dtype(name), self.source
+        if words := self.words(name):
+            return parse.word(values, words)
         if dtype is None:
             return parse.text(values) if values.dtype == pl.String else values
         if dtype == pl.String:
@@ -288,6 +298,8 @@ class SourceReader:
 
     def _constant(self, name: str, value: Scalar) -> pl.Expr:
         with self.mapping.text.locate_errors(self.table.name, self.number):
+            if words := self.words(name):
+                value = words.get(str(value).lower(), value)
             return _literal(name, value, self.dtype(name))
 
     def _with_mapping_line(self, rule: Rule) -> Rule:

@@ -3,7 +3,7 @@
 The rules apply to batches of `mapped.SourceReader.canonical` and report the raw column.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -11,10 +11,11 @@ import polars as pl
 from features.calendar import to_day
 from features.ingest.mapping.schema import Drop, TableSource, Where
 from features.ingest.source_columns import FAULT, RAW_PREFIX
+from features.ingest.sources import parse
 from features.ingest.sources.decimal_marks import only_with_mark
 from features.ingest.sources.numbers import MISSING_NUMBER, Notation, number
 from features.ingest.validation import Rule
-from features.tables import DAY, PAST_TABLES, TS, Table
+from features.tables import DAY, PAST_TABLES, TS, Column, Table
 
 ID_COLUMNS = ("customer_id", "product_id", "location_id", "order_id", "campaign_id")
 # Replaces a character that could not be decoded.
@@ -70,6 +71,17 @@ def matches(where: Where, notation: NotationOf) -> pl.Expr:
 
     size = pl.col(column).map_batches(to_number, return_dtype=pl.Float64)
     return size < where.below if where.below is not None else size > where.above
+
+
+def word_rule(column: Column, name: str, raw: str, words: Mapping[str, str]) -> Rule:
+    """Reject words that a controlled vocabulary lacks; a missing value is no word."""
+
+    def is_unknown(values: pl.Series) -> pl.Series:
+        return parse.word(values, words).is_null() & parse.text(values).is_not_null()
+
+    unknown = pl.col(f"{RAW_PREFIX}{raw}").map_batches(is_unknown, return_dtype=pl.Boolean)
+    reason = f"{name} is none of {column.limits}; name the word under kinds"
+    return Rule(f"{RAW_PREFIX}{raw}", reason, unknown)
 
 
 def _drop_rule(drop: Drop, notation: NotationOf) -> Rule:

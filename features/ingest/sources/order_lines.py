@@ -46,7 +46,10 @@ def derive_columns(table: Table, frame: pl.DataFrame, names: list[str]) -> pl.Da
 
 
 def normalise_signs(source: TableSource, frame: pl.DataFrame) -> pl.DataFrame:
-    """Set the quantity, revenue and kind of order lines; both amounts of returns are negative."""
+    """Set the quantity, revenue and kind of order lines; both amounts of returns are negative.
+
+    A line without a kind, in a source that states kinds, has none unless its amounts are negative.
+    """
     names = [*source.columns, *source.constants]
     money = next((name for name in ("revenue", "unit_price") if name in names), None)
     quantity = pl.col("quantity") if "quantity" in names else pl.lit(1.0)
@@ -57,9 +60,10 @@ def normalise_signs(source: TableSource, frame: pl.DataFrame) -> pl.DataFrame:
         is_return |= (pl.col("kind") == "return").fill_null(value=False)
     if source.returns is not None:
         is_return |= _matches_returns(source, frame).fill_null(value=False)
+    otherwise = pl.col("kind") if "kind" in names else pl.lit("sale")
     frame = frame.with_columns(
         quantity.alias("quantity"),
-        pl.when(is_return).then(pl.lit("return")).otherwise(pl.lit("sale")).alias("kind"),
+        pl.when(is_return).then(pl.lit("return")).otherwise(otherwise).alias("kind"),
     )
     if "unit_price" in names:
         frame = frame.with_columns((pl.col("quantity") * pl.col("unit_price")).alias("revenue"))

@@ -5,7 +5,7 @@ batch: first the fast way, then only the remaining values with slower, more tole
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import partial
 
@@ -58,6 +58,18 @@ def boolean(values: pl.Series) -> pl.Series:
     word = text(values).str.to_lowercase()
     null = pl.Series(values.name, [None], dtype=pl.Boolean)
     return word.is_in(_TRUE).zip_with(word.is_in([*_TRUE, *_FALSE]), null)
+
+
+def word(values: pl.Series, words: Mapping[str, str]) -> pl.Series:
+    """Parse words of a vocabulary, in any case; null for others.
+
+    Parameters
+    ----------
+    words
+        Value by word in lower case; the empty word stands for a missing value.
+    """
+    lower = identifier(values).str.to_lowercase().fill_null("")
+    return lower.replace_strict(words, default=None, return_dtype=pl.String)
 
 
 def timestamp(

@@ -70,18 +70,20 @@ def test_quarantined_rows_with_pseudonyms_are_replayed_by_the_stored_mapping(run
     assert '"709"' not in run("data", "quarantine", "corner-shop", "--json")[1]
 
 
-def test_show_counts_consents_and_the_import_notes_unclear_values(run, shop):
+def test_show_counts_consents_and_the_import_quarantines_unclear_values(run, shop):
     people = "id,agreed\n700,yes\n701,no\n702,perhaps\n"
     (shop / "people.csv").write_text(people)
     table = '[customers]\npath = "people.csv"\ncolumns = { customer_id = "id", consent = "agreed" }'
     (shop / "shop.toml").write_text(MAPPING + table)
-    code, out, err = run("data", "import", str(shop / "shop.toml"), "--json")
+    code, _, err = run("data", "import", str(shop / "shop.toml"))
+    assert (code, "consent is neither yes nor no" in err) == (2, True)
+    every = {**KEY, "FORESELL_MAX_BAD_SHARE": "1"}
+    code, out, err = run("data", "import", str(shop / "shop.toml"), "--json", env=every)
     assert code == 0, err
-    noted = json.loads(out)["tables"]["customers"]["noted"]
-    assert noted == {"consent is neither yes nor no, and counts as no": 1}
+    assert json.loads(out)["tables"]["customers"]["quarantined"] == 1
     shown = json.loads(run("data", "show", "corner-shop", "--json")[1])["personal"]
-    assert shown == {"pseudonymised": True, "customers_asked": 3, "customers_consenting": 1}
-    assert "1 of 3 customers consent" in run("data", "show", "corner-shop")[2]
+    assert shown == {"pseudonymised": True, "customers_asked": 2, "customers_consenting": 1}
+    assert "1 of 2 customers consent" in run("data", "show", "corner-shop")[2]
 
 
 PEOPLE = '[customers]\npath = "people.csv"\ncolumns = { customer_id = "id", consent = "agreed" }'
