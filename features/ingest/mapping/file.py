@@ -87,8 +87,9 @@ def _read_tables(text: MappingText, raw: dict[str, Any]) -> dict[str, list[Table
         if key in MAPPED_TABLES:
             sections = value if isinstance(value, list) else [value]
             tables[key] = [
-                read_source(text, key, number, section, identity)
+                read_source(text, key, number, narrow, identity).in_section(number)
                 for number, section in enumerate(sections)
+                for narrow in _narrow_sections(key, section)
             ]
         elif key not in _HEAD_KEYS:
             allowed = ", ".join((*_HEAD_KEYS, *MAPPED_TABLES))
@@ -98,6 +99,25 @@ def _read_tables(text: MappingText, raw: dict[str, Any]) -> dict[str, list[Table
     if not {"orders", "sales"} & set(tables):
         raise text.error("it names neither orders nor sales; one of these tables is needed")
     return tables
+
+
+def _narrow_sections(table: str, section: Any) -> list[Any]:
+    """Return a section of covariates for each of several columns of values; others as they are."""
+    columns = section.get("columns") if isinstance(section, dict) else None
+    if table != "covariates" or not isinstance(columns, dict):
+        return [section]
+    values = columns.get("value")
+    if not isinstance(values, list):
+        return [section]
+    constants = section.get("constants", {})
+    return [
+        {
+            **section,
+            "columns": {**columns, "value": value},
+            "constants": {"name": value, **constants},
+        }
+        for value in values
+    ]
 
 
 def expand_environment(text: str) -> str:

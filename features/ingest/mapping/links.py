@@ -10,7 +10,7 @@ from features.ingest.mapping.position import MappingText
 from features.ingest.mapping.schema import Identity, TableSource
 
 # Keys that state how a source is read, whichever table its rows become.
-_READING_KEYS = ("path", "url", "query", "delimiter", "encoding", "header", "drop")
+_READING_KEYS = ("path", "url", "query", "delimiter", "encoding", "header", "skip_rows", "drop")
 
 Tables = dict[str, list[TableSource]]
 

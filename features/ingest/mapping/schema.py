@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from features.ingest.mapping.position import MappingText
 from features.ingest.sources.numbers import PARENTHESES, TRAILING, Notation
@@ -84,7 +91,9 @@ class TableSource(_Strict):
         Of CSV files; detected by default. The delimiter `whitespace` is any number of blanks
         and tabs.
     header
-        Column names of a CSV file whose first line is a record.
+        Column names of a file whose first line is a record.
+    skip_rows
+        Number of lines above the header; found by default.
     decimal, thousands
         The decimal mark, decided for each column by default, and the separator of thousands:
         any usual one by default, empty for none.
@@ -93,7 +102,7 @@ class TableSource(_Strict):
         marker such as CR.
     date_format
         Such as %d/%m/%Y %H:%M; ISO by default. %s counts from 1970; %G-W%V is a week, %Y-%m
-        a month.
+        a month; `spreadsheet` is a spreadsheet's number of a day.
     first_week
         First day of week 1, for weeks that are numbered continuously.
     time_zone
@@ -118,16 +127,20 @@ class TableSource(_Strict):
     delimiter: str | None = Field(None, pattern=r"^(.|\t|whitespace)$")
     encoding: str | None = None
     header: list[str] | None = Field(None, min_length=1)
+    skip_rows: int | None = Field(None, ge=0)
     decimal: str | None = Field(None, pattern=r"^[.,]$")
     thousands: str | None = Field(None, pattern=r"^[., '_\u2019\u00a0\u202f]?$")
     negative: list[str] = [TRAILING, PARENTHESES]
-    date_format: str | None = Field(None, pattern="%")
+    date_format: str | None = Field(None, pattern="%|^spreadsheet$")
     first_week: date | None = None
     time_zone: str | None = None
     cap_quantity: float | None = Field(None, gt=0)
     # Far above any order line, in units and in currencies of small value.
     max_quantity: float = Field(1e6, gt=0)
     max_price: float = Field(1e9, gt=0)
+
+    # Position of the section among those of the table; several sources may share one.
+    _section: int | None = PrivateAttr(None)
 
     @field_validator("encoding")
     @classmethod
@@ -171,6 +184,16 @@ class TableSource(_Strict):
         if (self.url is None) != (self.query is None):
             raise ValueError("url and query go together")
         return self
+
+    def in_section(self, number: int) -> Self:
+        """Return the source as one of those that a section of the mapping describes."""
+        source = self.model_copy()
+        source._section = number
+        return source
+
+    def section(self, number: int) -> int:
+        """Return the position of the source's section, given that of the source."""
+        return number if self._section is None else self._section
 
     @property
     def source_columns(self) -> list[str]:

@@ -24,6 +24,7 @@ _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p"
 _FORMATS = tuple("".join(pair) for pair in product(_DATES, _TIMES))
 _EPOCH_SECONDS = (8e8, 4e9)  # 1995 to 2096
 _MILLISECONDS_FROM = 1e11
+_SPREADSHEET_DAYS = (32_874, 54_789)  # 1990 to 2050
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,17 @@ def _dates(values: pl.Series, numbers: pl.Series) -> _Dates:
 
 
 def _periods(values: pl.Series, numbers: pl.Series, properties: tuple[str, ...]) -> _Dates:
-    """Parse numbers such as 202405 as weeks or months, if the column's name says so."""
+    """Parse numbers of weeks, months or a spreadsheet's days, if the column's name says so."""
     for word, form, last_period in (("week", "%G%V", 53), ("month", "%Y%m", 12)):
         present = numbers.drop_nulls()
         period = present % 100
         likely = present.is_between(199001, 210053) & period.is_between(1, last_period)
         if word in properties and len(present) and likely.all():
             return _Dates(parse.timestamp(parse.text(values), form, None, None), form)
+    present = numbers.drop_nulls()
+    days = len(present) > 0 and present.is_between(*_SPREADSHEET_DAYS).all()
+    if "date" in properties and days:
+        return _Dates(parse.timestamp(values, parse.SPREADSHEET, None, None), parse.SPREADSHEET)
     return _Dates()
 
 

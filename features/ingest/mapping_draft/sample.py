@@ -10,11 +10,16 @@ from pathlib import Path
 import polars as pl
 
 from features.errors import InvalidInput
-from features.ingest.sources.csv_text import (
+from features.ingest.sources.csv_header import (
     DELIMITERS,
+    SEARCHED_LINES,
+    detect_delimiter,
+    find_header,
+    is_named,
+)
+from features.ingest.sources.csv_text import (
     WHITESPACE,
     CsvOptions,
-    detect_delimiter,
     detect_encoding,
     open_bytes,
 )
@@ -76,19 +81,24 @@ def _sample_table(path: Path, scratch: Path) -> Sample:
     step = max(1, rows // 4)
     starts = sorted({0, step, 2 * step, max(0, rows - step)})
     portions = [frame.slice(start, min(step, _ROWS // 4)).collect() for start in starts]
-    return Sample(path, pl.concat(portions).select(names).unique(maintain_order=True))
+    rows = pl.concat(portions).select([name for name in names if is_named(name)])
+    return Sample(path, rows.unique(maintain_order=True))
 
 
 def _sample_text(path: Path, scratch: Path) -> Sample:
     """Read portions of a CSV file."""
-    text = _portions(path)
-    lines = [line for line in text.splitlines() if line.strip()]
+    text = _portions(path).removeprefix("\ufeff")
+    found = find_header(text.splitlines()[:SEARCHED_LINES], None)
+    above = 0 if found is None else found.lines - 1
+    lines = [line for line in text.splitlines()[above:] if line.strip()]
+    if not lines:
+        raise InvalidInput(f"{path} is empty; a line should name the columns.", field="file")
     delimiter = _delimiter(lines[:_DELIMITER_LINES])
     header = _missing_header(lines, delimiter)
     copy = scratch / f"{len(list(scratch.iterdir()))}.csv"
-    copy.write_text(text, encoding="utf-8")
+    copy.write_text("\n".join([*lines, ""]), encoding="utf-8")
     frame, names = scan_file(copy, CsvOptions("utf-8", delimiter, header), scratch)
-    rows = frame.select(names).head(2 * _ROWS).collect()
+    rows = frame.select([name for name in names if is_named(name)]).head(2 * _ROWS).collect()
     return Sample(path, rows, None if delimiter in DELIMITERS else delimiter, header)
 
 

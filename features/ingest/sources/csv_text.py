@@ -9,7 +9,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from features.errors import InvalidInput
 from features.ingest.source_columns import FAULT, SOURCE_ROW
+from features.ingest.sources.csv_header import SEARCHED_LINES, Header, find_header
 from features.ingest.sources.csv_scan import (
     CHUNK_BYTES,
     LINE_BYTES,
@@ -31,7 +32,6 @@ from features.ingest.sources.csv_scan import (
 )
 
 WHITESPACE = "whitespace"
-DELIMITERS = (",", ";", "\t", "|")
 
 _BATCH_ROWS = 50_000
 # A quote that is not closed within this many lines is treated as a typing error.
@@ -39,6 +39,7 @@ _MAX_RECORD_LINES = 100
 _REPLACEMENT = "\ufffd"
 _OPEN_QUOTE = "a quote is opened and never closed"
 _LONG_FIELD = f"a field of more than {LINE_BYTES:,} characters"
+_ZERO_SHARE = 0.2
 _SHOWN_CHARS = 100  # of a field that is too long
 
 
@@ -54,20 +55,27 @@ class CsvOptions:
         One character, or `whitespace` for any number of blanks and tabs.
     header
         Column names, for files whose first line is a record.
+    skip_rows
+        Number of lines above the header.
     """
 
     encoding: str | None = None
     delimiter: str | None = None
     header: tuple[str, ...] | None = None
+    skip_rows: int | None = None
 
 
-def scan_csv(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFrame, list[str]]:
+def scan_csv(
+    path: Path, options: CsvOptions, scratch: Path, expected: Sequence[str] = ()
+) -> tuple[pl.LazyFrame, list[str]]:
     """Scan a file as strings, with SOURCE_ROW (line number) and FAULT (null if readable).
 
     Parameters
     ----------
     scratch
         Folder for the rewritten form of an irregular file; it must outlive the frame.
+    expected
+        Names of columns by which the header is found below title lines.
 
     Returns
     -------
@@ -76,7 +84,7 @@ def scan_csv(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFra
     Raises
     ------
     InvalidInput
-        If the file is empty, its header repeats a name, or its compressed content is damaged.
+        If the file has no header, or its compressed content is damaged.
     """
     try:
         plain = _as_utf8(path, options, scratch)
@@ -87,26 +95,24 @@ def scan_csv(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFra
             field="path",
         ) from error
     with plain.open("rb") as stream:
-        first = stream.readline(LINE_BYTES).decode("utf-8-sig", "replace")
-    if options.delimiter == WHITESPACE:
-        delimiter = "\t"
-    else:
-        delimiter = options.delimiter or detect_delimiter(first)
-    names = list(options.header) if options.header else _header(path, first, delimiter)
-    has_header = options.header is None
-    structure = inspect_csv(plain, delimiter, len(names))
+        first = [stream.readline(LINE_BYTES) for _ in range(SEARCHED_LINES)]
+    lines = [line.decode("utf-8-sig", "replace") for line in first if line]
+    delimiter = "\t" if options.delimiter == WHITESPACE else options.delimiter
+    header = find_header(
+        lines,
+        delimiter,
+        expected=expected,
+        skip_rows=options.skip_rows,
+        names=options.header,
+    )
+    if header is None:
+        raise InvalidInput(f"{path} is empty; a line should name the columns.", field="path")
+    structure = inspect_csv(plain, header.delimiter, len(header.names))
     if structure.regular:
-        frame = _scan_regular(plain, structure, names, delimiter, has_header=has_header)
-        return frame, names
+        return _scan_regular(plain, structure, header), header.names
     rewritten = _scratch_file(scratch, ".parquet")
-    _rewrite(plain, names, delimiter, rewritten, has_header=has_header)
-    return pl.scan_parquet(rewritten), names
-
-
-def detect_delimiter(header: str) -> str:
-    """Return the delimiter that occurs most often in a first line, outside quotes."""
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    return max(DELIMITERS, key=unquoted.count)
+    _rewrite(plain, header, rewritten)
+    return pl.scan_parquet(rewritten), header.names
 
 
 def detect_encoding(path: Path) -> str:
@@ -119,6 +125,9 @@ def detect_encoding(path: Path) -> str:
             return "utf-16"
         if chunk.startswith(codecs.BOM_UTF8):
             return "utf-8-sig"
+        if chunk.count(b"\0") > _ZERO_SHARE * len(chunk):
+            # Without a mark, the zero byte of most letters tells which one comes first.
+            return "utf-16-be" if chunk[::2].count(0) > chunk[1::2].count(0) else "utf-16-le"
         while chunk:
             if not chunk.isascii() or damaged:
                 text = decoder.decode(chunk)
@@ -171,48 +180,25 @@ def _tabs_for_blanks(lines: str) -> str:
     return re.sub(r"^\t|\t(?=\r?$)", "", inner, flags=re.MULTILINE)
 
 
-def _header(path: Path, text: str, delimiter: str) -> list[str]:
-    try:
-        names = [
-            name.strip() for name in next(csv.reader([text.rstrip("\r\n")], delimiter=delimiter))
-        ]
-    except (StopIteration, csv.Error):
-        names = []
-    if not any(names):
-        raise InvalidInput(
-            f"{path} is empty; its first line should name the columns.", field="path"
-        )
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
-        raise InvalidInput(
-            f"{path}, line 1: the header names {', '.join(repeated)} more than once.", field="path"
-        )
-    return names
-
-
-def _scan_regular(
-    path: Path, structure: CsvStructure, names: list[str], delimiter: str, *, has_header: bool
-) -> pl.LazyFrame:
+def _scan_regular(path: Path, structure: CsvStructure, header: Header) -> pl.LazyFrame:
     """Scan a regular file, without its blank lines and with its broken lines marked."""
-    columns = _complete_names(names)
-    header_lines = int(has_header)
-    if structure.lines <= header_lines:
-        schema = {SOURCE_ROW: pl.Int64(), **dict.fromkeys([*columns, FAULT], pl.String())}
+    if structure.lines <= header.lines:
+        schema = {SOURCE_ROW: pl.Int64(), **dict.fromkeys([*header.names, FAULT], pl.String())}
         return pl.LazyFrame(schema=schema)
     frame = pl.scan_csv(
         path,
-        separator=delimiter,
+        separator=header.delimiter,
         quote_char='"' if structure.quoted else None,
         has_header=False,
-        skip_rows=header_lines,
+        skip_lines=header.lines,
         # Lines with fewer or more fields are known from the structure.
-        schema=dict.fromkeys(columns, pl.String()),
+        schema=dict.fromkeys(header.names, pl.String()),
         missing_columns="insert",
         extra_columns="ignore",
         encoding="utf8-lossy",
         truncate_ragged_lines=True,
         row_index_name=SOURCE_ROW,
-        row_index_offset=1 + header_lines,
+        row_index_offset=1 + header.lines,
         glob=False,
     ).with_columns(pl.col(SOURCE_ROW).cast(pl.Int64))
     if structure.blank:
@@ -225,28 +211,18 @@ def _scan_regular(
     return frame.with_columns(fault.alias(FAULT))
 
 
-def _complete_names(names: list[str]) -> list[str]:
-    """Name columns without a name by their position."""
-    return [name or f"source.column_{number}" for number, name in enumerate(names, 1)]
-
-
-def _rewrite(
-    path: Path, names: list[str], delimiter: str, target: Path, *, has_header: bool
-) -> None:
+def _rewrite(path: Path, header: Header, target: Path) -> None:
     """Rewrite an irregular file as Parquet."""
-    columns = _complete_names(names)
     schema = pa.schema(
         [
             (SOURCE_ROW, pa.int64()),
             (FAULT, pa.string()),
-            *((name, pa.string()) for name in columns),
+            *((name, pa.string()) for name in header.names),
         ]
     )
     with path.open("rb") as stream, pq.ParquetWriter(target, schema) as writer:
-        lines = enumerate(_lines(stream), 1)
-        if has_header:
-            next(lines, None)
-        rows = _records(lines, delimiter, len(columns))
+        lines = islice(enumerate(_lines(stream), 1), header.lines, None)
+        rows = _records(lines, header.delimiter, len(header.names))
         while batch := list(islice(rows, _BATCH_ROWS)):
             arrays = [
                 pa.array(column, dtype)

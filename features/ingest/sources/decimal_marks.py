@@ -16,8 +16,10 @@ from features.ingest.source_columns import FAULT, RAW_PREFIX, SOURCE_FILE
 from features.ingest.sources.numbers import MISSING_NUMBER
 
 MARKS = (".", ",")
-# Above this share of contradicting numbers a column has no decimal mark of its own.
+# A column has no decimal mark of its own if more than this share of its numbers contradict the
+# others, and they are more than a few errors.
 _MAX_CONTRADICTING = 0.05
+_FEW = 20
 # What may stand around the digits.
 _BEFORE, _AFTER = r"^(?:[^0-9]*[^0-9.,]\.)?[^0-9.,]*", r"[^0-9.,]*(?:[^0-9.,]\.)?$"
 
@@ -173,18 +175,20 @@ def _mark(name: str, raw: str, found: _Evidence, stated: str | None) -> str | No
         return stated
     mark = stated or max(MARKS, key=found.certain.__getitem__)
     other = "," if mark == "." else "."
-    if found.certain[other] <= _MAX_CONTRADICTING * total:
+    contradicting, agreeing = found.certain[other], found.certain[mark]
+    are_few = contradicting < _FEW and contradicting < agreeing
+    if are_few or contradicting <= _MAX_CONTRADICTING * total:
         return mark
     if stated is not None:
         raise InvalidInput(
-            f"{name}: column {raw!r} contradicts decimal = {stated!r} in {found.certain[other]:,} "
+            f"{name}: column {raw!r} contradicts decimal = {stated!r} in {contradicting:,} "
             f"of {total:,} numbers, such as {found.examples[other]}; set decimal = {other!r}, or "
             "leave it out, and it is decided for each column.",
             field="decimal",
         )
     raise InvalidInput(
-        f"{name}: column {raw!r} has numbers with either decimal mark: {found.certain[mark]:,} "
-        f"such as {found.examples[mark]}, and {found.certain[other]:,} such as "
+        f"{name}: column {raw!r} has numbers with either decimal mark: {agreeing:,} "
+        f"such as {found.examples[mark]}, and {contradicting:,} such as "
         f"{found.examples[other]}. Read them as two sources, or write them alike.",
         field=raw,
     )

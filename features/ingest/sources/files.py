@@ -3,6 +3,7 @@
 Each row has its origin (SOURCE_FILE, SOURCE_ROW) and FAULT, null if the row is readable.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -11,6 +12,12 @@ import polars as pl
 
 from features.errors import InvalidInput
 from features.ingest.source_columns import FAULT, SOURCE_FILE, SOURCE_ROW
+from features.ingest.sources.csv_header import (
+    SEARCHED_LINES,
+    complete_names,
+    find_header_row,
+    is_named,
+)
 from features.ingest.sources.csv_text import CsvOptions, scan_csv
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
@@ -47,7 +54,7 @@ def scan_files(
     for path in match_files(folder, pattern):
         if path.stat().st_size == 0:
             raise InvalidInput(f"{path} is empty.", field="path")
-        frame, names = scan_file(path, options, scratch)
+        frame, names = scan_file(path, options, scratch, columns)
         require_columns(str(path), names, columns)
         file = pl.lit(display_path(path, folder)).alias(SOURCE_FILE)
         frames.append(frame.select(file, SOURCE_ROW, FAULT, *columns))
@@ -90,16 +97,29 @@ def require_columns(source: str, names: list[str], columns: list[str]) -> None:
         With the missing column and the existing ones.
     """
     for column in columns:
+        if f"{column} [1]" in names:
+            raise InvalidInput(
+                f"{source} names the column {column!r} more than once; map {column + ' [1]'!r}, "
+                f"{column + ' [2]'!r} or another of them.",
+                field=column,
+            )
         if column not in names:
             raise InvalidInput(
                 f"{source} has no column {column!r}, which the mapping names; "
-                f"it has {', '.join(names)}.",
+                f"it has {', '.join(filter(is_named, names))}.",
                 field=column,
             )
 
 
-def scan_file(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFrame, list[str]]:
+def scan_file(
+    path: Path, options: CsvOptions, scratch: Path, expected: Sequence[str] = ()
+) -> tuple[pl.LazyFrame, list[str]]:
     """Scan one file; returns the frame and the file's column names.
+
+    Parameters
+    ----------
+    expected
+        Names of columns by which a header is found below title rows.
 
     Raises
     ------
@@ -108,20 +128,19 @@ def scan_file(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFr
     """
     name = path.name.lower()
     if is_text(path):
-        return scan_csv(path, options, scratch)
+        return scan_csv(path, options, scratch, expected)
     if not name.endswith(_PARQUET + _EXCEL):
         raise InvalidInput(
             f"{path} is of an unknown type; use {', '.join(_CSV + _PARQUET + _EXCEL)}.",
             field="path",
         )
+    first = 1
     try:
         if name.endswith(_PARQUET):
             frame = pl.scan_parquet(path, glob=False)
-            names = frame.collect_schema().names()
         else:
-            # Strings, so that a column of mixed types keeps every value as displayed.
-            sheet = pl.read_excel(path, infer_schema_length=0)
-            frame, names = sheet.lazy(), sheet.columns
+            frame, first = _read_sheet(path, options, expected)
+        names = frame.collect_schema().names()
     except (
         pl.exceptions.PolarsError,
         fastexcel.FastExcelError,
@@ -130,9 +149,27 @@ def scan_file(path: Path, options: CsvOptions, scratch: Path) -> tuple[pl.LazyFr
     ) as error:
         cause = str(error).splitlines()[0]
         raise InvalidInput(f"{path} cannot be read: {cause}", field="path") from error
-    # The first row of a sheet is its header; a Parquet file has none.
-    first = 1 if name.endswith(_PARQUET) else 2
     located = frame.with_row_index(SOURCE_ROW, offset=first).with_columns(
         pl.col(SOURCE_ROW).cast(pl.Int64), pl.lit(None, dtype=pl.String).alias(FAULT)
     )
     return located, names
+
+
+def _read_sheet(
+    path: Path, options: CsvOptions, expected: Sequence[str]
+) -> tuple[pl.LazyFrame, int]:
+    """Read the first sheet of a workbook; returns its records and the row of the first one."""
+    # Strings, so that a column of mixed types keeps every value as displayed.
+    sheet = pl.read_excel(path, has_header=False, infer_schema_length=0)
+    rows = [[cell or "" for cell in row] for row in sheet.head(SEARCHED_LINES).rows()]
+    if options.header is not None:
+        index, names = (options.skip_rows or 0) - 1, list(options.header)
+    else:
+        found = options.skip_rows
+        if found is None:
+            found = find_header_row(rows, 0, expected)
+        if found is None or found >= len(rows):
+            raise InvalidInput(f"{path} is empty; a row should name the columns.", field="path")
+        index, names = found, complete_names([cell.strip() for cell in rows[found]])
+    renamed = dict(zip(sheet.columns, names, strict=False))
+    return sheet.slice(index + 1).rename(renamed).lazy(), index + 2

@@ -6,7 +6,7 @@ canonical rows and keeps the raw columns, so that a rejected row is reported wit
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import polars as pl
 
 from features.calendar import to_day
 from features.columns import CUSTOMER_ID, PRODUCT_ID
-from features.errors import InvalidInput
 from features.identity import LINK_TABLES
 from features.ingest.line_numbers import choose_line_identity
 from features.ingest.mapping.digest import location, reads_transactions, table_digest
@@ -23,6 +22,7 @@ from features.ingest.mapping.stored import original_file
 from features.ingest.source_columns import FAULT, RAW_PREFIX, SOURCE_FILE
 from features.ingest.source_table import Provenance, SourceTable
 from features.ingest.sources import parse
+from features.ingest.sources.covariate_values import covariate_numbers, with_values
 from features.ingest.sources.csv_text import CsvOptions
 from features.ingest.sources.database import read_query
 from features.ingest.sources.decimal_marks import decide_marks
@@ -56,6 +56,7 @@ from features.ingest.validation import Rule
 from features.privacy.pseudonyms import Pseudonyms
 from features.tables import DAY, TABLES, TS, Table
 
+NEGATIVE_SALES = "source.negative"
 RawTransform = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -108,6 +109,8 @@ class SourceReader:
                 pl.all_horizontal(pl.col(name).is_not_null() for name in self._required_columns),
                 pl.col(FAULT).is_null(),
             )
+        if self.table.name == "covariates" and "value" in self.source.columns:
+            rows = with_values(rows, f"{RAW_PREFIX}{self.source.columns['value']}")
         if self._is_links:
             # The table that the rows belong to reports those that are dropped.
             conditions = [matches(rule, self.notation) for rule in self.source.drop]
@@ -120,12 +123,14 @@ class SourceReader:
         return self._without_product(normalise_signs(self.source, rows))
 
     def _flag(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Flag rows with damaged text."""
+        """Flag rows with damaged text or negative net sales."""
         if self._text_columns:
             texts = [name for name in self._text_columns if rows.schema[name] == pl.String]
             damaged = [pl.col(name).str.contains_any(DAMAGED_TEXTS) for name in texts]
             flag = pl.any_horizontal(*damaged, pl.lit(value=False)).fill_null(value=False)
             rows = rows.with_columns(flag.alias(DAMAGED))
+        if self.table.name == "sales":
+            rows = rows.with_columns((pl.col("quantity") < 0).alias(NEGATIVE_SALES))
         return rows
 
     def _without_product(self, lines: pl.DataFrame) -> pl.DataFrame:
@@ -144,7 +149,10 @@ class SourceReader:
 
     def rules(self) -> list[Rule]:
         """Return the source's rules, each with its line of the mapping."""
-        rules = mapped_rules(self.table, self.source, self.dtype, self.notation, self.now)
+        local = self.mapping.local_time_zone
+        rules = mapped_rules(
+            self.table, self.source, self.dtype, self.notation, self.now, local=local
+        )
         rules += [
             word_rule(self.table.columns[name], name, raw, words)
             for name, raw in self.source.columns.items()
@@ -168,6 +176,8 @@ class SourceReader:
         noted = {}
         if self._text_columns:
             noted[DAMAGED] = "letters look damaged; is the encoding right?"
+        if self.table.name == "sales":
+            noted[NEGATIVE_SALES] = "net sales are negative, more units returned than sold"
         needs_lines = is_orders and "line" not in self._names
         text = self.mapping.text
         return SourceTable(
@@ -183,8 +193,8 @@ class SourceReader:
             number=self.number,
             files=files,
             mapping_lines={
-                name: text.line_of_key(self.table.name, name, self.number)
-                or text.line_of_key(self.table.name, "columns", self.number)
+                name: text.line_of_key(self.table.name, name, self.section)
+                or text.line_of_key(self.table.name, "columns", self.section)
                 for name in self.table.columns
             },
             # Frames have no mapping file.
@@ -206,6 +216,11 @@ class SourceReader:
             str(self.mapping.folder),
             to_day(self.now),
         )
+
+    @property
+    def section(self) -> int:
+        """Position of the source's section of the mapping."""
+        return self.source.section(self.number)
 
     @property
     def _names(self) -> list[str]:
@@ -286,21 +301,22 @@ class SourceReader:
             return parse.boolean(values)
         if dtype == TS or (dtype == DAY() and name != "line"):
             local = self.mapping.local_time_zone
-            with self.mapping.text.locate_errors(self.table.name, self.number):
+            with self.mapping.text.locate_errors(self.table.name, self.section):
                 times = (
                     parse.timestamp(values, source.date_format, source.time_zone, local)
                     if source.first_week is None
                     else parse.week(values, source.first_week)
                 )
             return times if dtype == TS else times.dt.date().cast(DAY)
+        read = covariate_numbers if self.table.name == "covariates" else number
         notation = self.notation(values.name.removeprefix(RAW_PREFIX))
-        return number(values, notation).cast(dtype, strict=False)
+        return read(values, notation).cast(dtype, strict=False)
 
     def _constant(self, name: str, value: Scalar) -> pl.Expr:
-        with self.mapping.text.locate_errors(self.table.name, self.number):
+        with self.mapping.text.locate_errors(self.table.name, self.section):
             if words := self.words(name):
                 value = words.get(str(value).lower(), value)
-            return _literal(name, value, self.dtype(name))
+            return parse.literal(name, value, self.dtype(name))
 
     def _with_mapping_line(self, rule: Rule) -> Rule:
         """Add the mapping's line that states the rule's reason or its column."""
@@ -308,11 +324,11 @@ class SourceReader:
         raw = rule.column.removeprefix(RAW_PREFIX)
         line = None
         if rule.dropped:
-            line = text.line_of_text(table, rule.reason, self.number)
+            line = text.line_of_text(table, rule.reason, self.section)
         line = (
             line
-            or text.line_of_text(table, raw, self.number)
-            or text.line_of_key(table, raw, self.number)
+            or text.line_of_text(table, raw, self.section)
+            or text.line_of_key(table, raw, self.section)
         )
         return Rule(rule.column, rule.reason, rule.fails, rule.suspect, rule.dropped, line)
 
@@ -362,7 +378,7 @@ def read_mapped(
 def _scan_source(reader: SourceReader, scratch: Path) -> SourceTable:
     """Scan the files or the query of a source."""
     source, folder = reader.source, reader.mapping.folder
-    with reader.mapping.text.locate_errors(reader.table.name, reader.number):
+    with reader.mapping.text.locate_errors(reader.table.name, reader.section):
         if source.url is not None and source.query is not None:
             frame = read_query(source.url, source.query, source.source_columns, scratch)
             files: tuple[str | None, ...] = tuple(
@@ -373,6 +389,7 @@ def _scan_source(reader: SourceReader, scratch: Path) -> SourceTable:
                 source.encoding,
                 source.delimiter,
                 tuple(source.header) if source.header else None,
+                source.skip_rows,
             )
             pattern = str(source.path)
             columns = source.source_columns
@@ -397,15 +414,3 @@ def table_of_rows(
     reader = replace(reader, decimals=decimals)
     transforms = (*order_transforms(source, frame, reader.notation), *reader.raw_transforms)
     return replace(reader, raw_transforms=transforms).source_table(frame, files)
-
-
-def _literal(name: str, value: Scalar, dtype: pl.DataType | None) -> pl.Expr:
-    """Return a constant of the mapping as a literal of a column's type."""
-    if dtype == DAY() and name != "line" and isinstance(value, str | date):
-        return pl.lit(to_day(value), dtype=DAY)
-    try:
-        return pl.lit(pl.Series([value]).cast(dtype)[0] if dtype else value, dtype=dtype)
-    except pl.exceptions.PolarsError as error:
-        raise InvalidInput(
-            f"constants.{name} = {value!r} cannot be {dtype}.", field=name
-        ) from error

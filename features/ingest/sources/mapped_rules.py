@@ -30,12 +30,31 @@ ID_BYTES = 500
 _FIRST_DAY = to_day("1990-01-01")
 _PRICES = ("unit_price", "price")
 
+_TOTAL_WORDS = (
+    "total", "totals", "grand total", "subtotal", "sub total", "sum", "gesamt", "gesamtsumme",
+    "summe", "zwischensumme", "endsumme", "insgesamt", "total général", "sous-total", "somme",
+    "suma", "total general", "totale", "totaal", "total geral", "razem", "итого", "всего",
+    "合計", "总计",
+)  # fmt: skip
+_TOTALS = [
+    f"{form}{end}"
+    for word in _TOTAL_WORDS
+    for form in dict.fromkeys((word, word.upper(), word.title(), word.capitalize()))
+    for end in ("", ":")
+]
+
 DtypeOf = Callable[[str], pl.DataType | None]
 NotationOf = Callable[[str], Notation]
 
 
 def mapped_rules(
-    table: Table, source: TableSource, dtype: DtypeOf, notation: NotationOf, now: datetime
+    table: Table,
+    source: TableSource,
+    dtype: DtypeOf,
+    notation: NotationOf,
+    now: datetime,
+    *,
+    local: str | None,
 ) -> list[Rule]:
     """Return the rules of one source, those with the most specific reasons first.
 
@@ -47,14 +66,41 @@ def mapped_rules(
         Returns how a column of the source writes its numbers.
     now
         The present time.
+    local
+        The retailer's time zone.
     """
     return [
-        Rule(FAULT, "the row cannot be read", pl.col(FAULT).is_not_null()),
+        *_row_rules(table, source),
         *(_drop_rule(drop, notation) for drop in source.drop),
-        *_parse_rules(source, dtype, notation),
+        *_parse_rules(source, dtype, notation, local),
         *_date_rules(table, source, dtype, now),
         *_amount_rules(source),
     ]
+
+
+def _row_rules(table: Table, source: TableSource) -> list[Rule]:
+    """Reject unreadable rows; drop repeated headers and, among order lines and sales, totals."""
+    columns = [f"{RAW_PREFIX}{raw}" for raw in source.source_columns]
+    texts = [pl.col(column).cast(pl.String).str.strip_chars() for column in columns]
+    names = [column.removeprefix(RAW_PREFIX) for column in columns]
+    are_names = [text == name for text, name in zip(texts, names, strict=True)]
+    first, rules = columns[0], []
+    if len(columns) > 1:
+        again = pl.all_horizontal(are_names)
+        rules.append(Rule(first, "the header again", again, are_names[0], dropped=True))
+    rules.append(Rule(FAULT, "the row cannot be read", pl.col(FAULT).is_not_null()))
+    if table.name not in ("orders", "sales"):
+        return rules
+    keys = {name: pl.col(f"{RAW_PREFIX}{raw}") for name, raw in source.columns.items()}
+    false = pl.lit(value=False)
+    ids = [keys[name] for name in ("order_id", "product_id") if name in keys]
+    in_id = pl.any_horizontal(false, *(key.cast(pl.String).is_in(_TOTALS) for key in ids))
+    required = [*ids, *(keys[name] for name in ("ts", "day") if name in keys)]
+    incomplete = pl.any_horizontal(false, *(key.is_null() for key in required))
+    total = in_id | (incomplete & pl.any_horizontal(text.is_in(_TOTALS) for text in texts))
+    reason = "a total, not a row of its own"
+    rules.append(Rule(first, reason, total, in_id | incomplete, dropped=True))
+    return rules
 
 
 def matches(where: Where, notation: NotationOf) -> pl.Expr:
@@ -88,7 +134,9 @@ def _drop_rule(drop: Drop, notation: NotationOf) -> Rule:
     return Rule(f"{RAW_PREFIX}{drop.column}", drop.reason, matches(drop, notation), dropped=True)
 
 
-def _parse_rules(source: TableSource, dtype: DtypeOf, notation: NotationOf) -> list[Rule]:
+def _parse_rules(
+    source: TableSource, dtype: DtypeOf, notation: NotationOf, local: str | None
+) -> list[Rule]:
     """Reject damaged ids, and values that are no number, date or flag where one is expected."""
     rules = []
     for name, raw in source.columns.items():
@@ -102,8 +150,8 @@ def _parse_rules(source: TableSource, dtype: DtypeOf, notation: NotationOf) -> l
         if kind is None or kind == pl.String:
             continue
         if kind == TS or (kind == DAY() and name != "line"):
-            form = source.date_format or "YYYY-MM-DD[ HH:MM[:SS]]"
-            expected = f"a date of the form {form}" if source.first_week is None else "a week"
+            expected = _expected_date(source)
+            rules += _unread_date_rules(name, column, source, local)
         else:
             expected = "yes or no" if kind == pl.Boolean else "a number"
         suspect = pl.col(name).is_null() & pl.col(column).is_not_null()
@@ -115,6 +163,38 @@ def _parse_rules(source: TableSource, dtype: DtypeOf, notation: NotationOf) -> l
             rules.append(Rule(column, reason, suspect & other, suspect))
         missing = value.str.strip_chars().is_in(MISSING_NUMBER)
         rules.append(Rule(column, f"{name} is not {expected}", suspect & ~missing, suspect))
+    return rules
+
+
+def _expected_date(source: TableSource) -> str:
+    if source.first_week is not None:
+        return "a week"
+    if source.date_format == parse.SPREADSHEET:
+        return "a spreadsheet's number of a day"
+    return f"a date of the form {source.date_format or 'YYYY-MM-DD[ HH:MM[:SS]]'}"
+
+
+def _unread_date_rules(
+    name: str, column: str, source: TableSource, local: str | None
+) -> list[Rule]:
+    """Reject dates that another key of the mapping would read, and name it."""
+    if source.first_week is not None:
+        return []
+    suspect = pl.col(name).is_null() & pl.col(column).is_not_null()
+    value = pl.col(column).cast(pl.String)
+    rules = []
+    form = source.date_format
+    if local is None or form is not None:
+        remedy = "set local_time_zone, the retailer's own, at the top of the mapping"
+        if form is not None and "%z" not in form:
+            remedy += ", and end date_format with %z"
+        reason = f"{name} carries a time zone; {remedy}"
+        zoned = value.str.strip_chars().str.contains(parse.ZONED)
+        rules.append(Rule(column, reason, suspect & zoned, suspect))
+    if form is None:
+        reason = f'{name} is a spreadsheet\'s number of a day; set date_format = "spreadsheet"'
+        is_day = value.str.contains(parse.SPREADSHEET_DAY)
+        rules.append(Rule(column, reason, suspect & is_day, suspect))
     return rules
 
 

@@ -6,15 +6,16 @@ batch: first the fast way, then only the remaining values with slower, more tole
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 
 import polars as pl
 
 from features.calendar import to_day
 from features.errors import InvalidInput
+from features.ingest.mapping.schema import Scalar
 from features.ingest.sources.numbers import MISSING, MISSING_NUMBER, number
-from features.tables import ID, TS
+from features.tables import DAY, ID, TS
 
 _TRUE = ["true", "yes", "y", "t", "1", "1.0"]
 _FALSE = ["false", "no", "n", "f", "0", "0.0"]
@@ -25,9 +26,21 @@ _ISO = [
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M",
 ]
-_ISO_ZONED = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"]
+_ISO_ZONED = [
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%d %H:%M%#z",
+]
+# A time with an offset or the name of a zone at its end.
+ZONED = r"\d:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
 _TIME_PARTS = ("%H", "%I", "%T", "%R", "%c", "%X", "%r")
 EPOCH = "%s"
+# Days of a spreadsheet, counted from 1899-12-30; the time of day is their fraction.
+SPREADSHEET = "spreadsheet"
+SPREADSHEET_DAY = r"^\s*[2-7]\d{4}(?:[.,]\d+)?\s*$"  # 1954 to 2118
+_SPREADSHEET_EPOCH = datetime(1899, 12, 30)
+_DAY_SECONDS = 86_400
 _MILLISECONDS_FROM = 1e11  # in seconds: year 5138
 _SAMPLE = 64  # values that decide which format is tried first
 
@@ -81,7 +94,8 @@ def timestamp(
     ----------
     date_format
         Format of text and whole numbers; None for ISO. `%s` counts seconds or milliseconds
-        since 1970 in UTC; weeks (`%G-W%V`) and months (`%Y-%m`) become their first day.
+        since 1970 in UTC; `spreadsheet` counts days since 1899-12-30; weeks (`%G-W%V`) and months
+        (`%Y-%m`) become their first day.
     zone
         Time zone of timestamps without one; None for local time.
     local
@@ -104,6 +118,8 @@ def timestamp(
         seconds = (count / 1000).zip_with(count.abs() >= _MILLISECONDS_FROM, count)
         micros = (seconds * 1e6).cast(pl.Int64, strict=False).cast(TS)
         return _to_local(micros.dt.replace_time_zone("UTC"), local)
+    if date_format == SPREADSHEET:
+        return _between_zones(_spreadsheet_times(values), zone, local)
     raw = values if dtype == pl.String else text(values, MISSING_NUMBER)
     if date_format is not None and "%z" in date_format:
         return _to_local(_parse_zoned(date_format, text(raw, MISSING_NUMBER)), local)
@@ -119,10 +135,32 @@ def timestamp(
     times = _between_zones(naive, zone, local)
     if date_format is None and local is not None and times.null_count() > raw.null_count():
         unparsed = times.is_null() & raw.is_not_null()
-        rest = text(raw.filter(unparsed), MISSING_NUMBER)
+        rest = text(raw.filter(unparsed), MISSING_NUMBER).str.replace(r"\s*(?:UTC|GMT)$", "Z")
         zoned = _first_parsed([partial(_parse_zoned, form) for form in _ISO_ZONED], rest)
         times = times.scatter(unparsed.arg_true(), _to_local(zoned, local))
     return times
+
+
+def _spreadsheet_times(values: pl.Series) -> pl.Series:
+    """Convert days of a spreadsheet to timestamps, to the second."""
+    if values.dtype == pl.String:
+        values = values.str.replace(",", ".", literal=True)
+    seconds = (number(values) * _DAY_SECONDS).round()
+    seconds = seconds.set(~seconds.is_between(0, _MILLISECONDS_FROM), None)
+    since = (seconds * 1_000_000).cast(pl.Int64).cast(pl.Duration("us"))
+    return (since + _SPREADSHEET_EPOCH).cast(TS).alias(values.name)
+
+
+def literal(name: str, value: Scalar, dtype: pl.DataType | None) -> pl.Expr:
+    """Return a constant of the mapping as a literal of a column's type."""
+    if dtype == DAY() and name != "line" and isinstance(value, str | date):
+        return pl.lit(to_day(value), dtype=DAY)
+    try:
+        return pl.lit(pl.Series([value]).cast(dtype)[0] if dtype else value, dtype=dtype)
+    except pl.exceptions.PolarsError as error:
+        raise InvalidInput(
+            f"constants.{name} = {value!r} cannot be {dtype}.", field=name
+        ) from error
 
 
 def _first_parsed(

@@ -138,6 +138,48 @@ def test_files_of_a_glob_are_sorted_by_name(read, tmp_path):
     assert frame.get_column("source.file").to_list() == ["part1.csv", "part2.csv"]
 
 
+@pytest.mark.parametrize(
+    "above",
+    [
+        "sep=;\n",
+        '"sep=;"\n',
+        "Report 2024;;\nStore: 7;;\n\n",
+        "Report, of 2024\n\n",
+        'a "quoted title\n',
+        "a\n",
+    ],
+)
+def test_lines_above_the_header_are_no_records(read, above):
+    frame = read(f"{above}a;b;c\n1;2;3\n4;5;6\n".encode())
+    assert values(frame) == [("1", "2", "3"), ("4", "5", "6")]
+    assert frame.get_column(SOURCE_ROW).to_list()[0] == above.count("\n") + 2
+
+
+def test_skip_rows_states_the_number_of_lines_above_the_header(read):
+    content = b"a,b,c\nx,y,z\na,b,c\n1,2,3\n"
+    assert values(read(content, skip_rows=2)) == [("1", "2", "3")]
+    assert values(read(content, skip_rows=3, header=("a", "b", "c"))) == [("1", "2", "3")]
+
+
+@pytest.mark.parametrize("header", [",a,b,c", "a,b,c,", "x,a,x,b,c", "a,,b,,c"])
+def test_nameless_and_doubled_columns_that_are_not_read_do_not_matter(read, header):
+    names = header.split(",")
+    record = ",".join(str("abc".index(name) + 1) if name in list("abc") else "?" for name in names)
+    assert values(read(f"{header}\n{record}\n".encode())) == [("1", "2", "3")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_detected(read, encoding):
+    assert values(read("a,b,c\nKäse,2,3\n".encode(encoding))) == [("Käse", "2", "3")]
+
+
+def test_title_rows_of_a_sheet_are_skipped(read, tmp_path):
+    rows = [["Report", "", ""], ["", "", ""], ["a", "b", "c"], ["1", "2", "3"]]
+    frame = pl.DataFrame(rows, orient="row", schema=["x", "y", "z"])
+    frame.write_excel(tmp_path / "made.xlsx", include_header=False)
+    assert values(read((tmp_path / "made.xlsx").read_bytes(), "x.xlsx")) == [("1", "2", "3")]
+
+
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)
 
 

@@ -99,6 +99,30 @@ def test_an_error_of_a_source_names_the_mapping_line(
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("Customer,Invoice,Code,When,Qty,Price", "the header again"),
+        (",Total,,2024-01-02,3,7.50", "a total, not a row of its own"),
+        (",Gesamt:,,2024-01-02,3,7.50", "a total, not a row of its own"),
+        ("TOTAL,,,,3,7.50", "a total, not a row of its own"),
+        ("7,1,Summe,2024-01-02,3,7.50", "a total, not a row of its own"),
+    ],
+)
+def test_a_repeated_header_and_a_total_are_dropped(import_files, tmp_path, line, reason):
+    lines = ["7,1,tea,2024-01-02,1,2.5", "Total,1,milk,2024-01-02,2,2.5", line]
+    report, dataset, rejected = import_files(tmp_path, till=lines)
+    assert (report.tables["orders"].accepted, report.tables["orders"].dropped) == (2, 1)
+    assert rejected.get_column("reason").to_list() == [reason]
+    assert dataset.table("orders").collect().to_polars().get_column("revenue").sum() == 7.5
+
+
+def test_a_column_named_twice_is_asked_for_only_if_it_is_read(import_files, tmp_path):
+    header = "Customer,Invoice,Code,When,Qty,Price,Price"
+    with pytest.raises(InvalidInput, match=r"till.csv names the column 'Price' more than once"):
+        import_files(tmp_path, till=["7,1,tea,2024-01-02,1,9,2"], header=header)
+
+
 def test_a_missing_column_is_named_with_the_existing_ones(import_files, tmp_path):
     with pytest.raises(InvalidInput, match="'Price'") as caught:
         import_files(tmp_path, till=[], header="Customer,Invoice,Code,When,Qty")
