@@ -16,6 +16,7 @@ from pydantic import (
 
 from features.ingest.mapping.position import MappingText
 from features.ingest.sources.numbers import PARENTHESES, TRAILING, Notation
+from features.tables import Column
 
 # Columns of the mapping beyond the canonical ones, by table, with the column computed from them.
 COMPUTED = {
@@ -184,6 +185,16 @@ class TableSource(_Strict):
         if (self.url is None) != (self.query is None):
             raise ValueError("url and query go together")
         return self
+
+    def words(self, column: Column) -> dict[str, str]:
+        """Return the values of a column with a controlled vocabulary by their words."""
+        usual = {word: value for value, words in column.words.items() for word in words}
+        stated = {
+            str(word).strip().lower(): value
+            for value, words in self.kinds.items()
+            for word in words
+        }
+        return usual | stated
 
     def in_section(self, number: int) -> Self:
         """Return the source as one of those that a section of the mapping describes."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from features.calendar import to_day
-from features.columns import CUSTOMER_ID, PRODUCT_ID
+from features.columns import CUSTOMER_ID
 from features.identity import LINK_TABLES
 from features.ingest.line_numbers import choose_line_identity
 from features.ingest.mapping.digest import location, reads_transactions, table_digest
@@ -49,6 +49,7 @@ from features.ingest.sources.order_lines import (
     derive_columns,
     normalise_signs,
     sign_rules,
+    without_product,
 )
 from features.ingest.sources.pseudonymise import pseudonymise_column
 from features.ingest.unclear_consent import consent_rules
@@ -120,7 +121,8 @@ class SourceReader:
         rows = derive_columns(self.table, rows, self._names)
         if self.table.name != "orders":
             return rows
-        return self._without_product(normalise_signs(self.source, rows))
+        conditions = [matches(where, self.notation) for where in self.source.no_product]
+        return without_product(normalise_signs(self.source, rows), conditions)
 
     def _flag(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Flag rows with damaged text or negative net sales."""
@@ -132,20 +134,6 @@ class SourceReader:
         if self.table.name == "sales":
             rows = rows.with_columns((pl.col("quantity") < 0).alias(NEGATIVE_SALES))
         return rows
-
-    def _without_product(self, lines: pl.DataFrame) -> pl.DataFrame:
-        """Null the product of lines that match a `no_product` condition, and count one unit."""
-        conditions = [matches(where, self.notation) for where in self.source.no_product]
-        if not conditions:
-            return lines
-        lines = lines.with_columns(
-            pl.any_horizontal(conditions).fill_null(value=False).alias(PRODUCTLESS)
-        )
-        unit = pl.when(pl.col("kind") == "return").then(-1.0).otherwise(1.0)
-        return lines.with_columns(
-            pl.when(~pl.col(PRODUCTLESS)).then(PRODUCT_ID).alias(PRODUCT_ID),
-            pl.when(pl.col(PRODUCTLESS)).then(unit).otherwise("quantity").alias("quantity"),
-        )
 
     def rules(self) -> list[Rule]:
         """Return the source's rules, each with its line of the mapping."""
@@ -257,15 +245,7 @@ class SourceReader:
     def words(self, name: str) -> dict[str, str]:
         """Return the values of a column with a controlled vocabulary by their words."""
         column = self.table.columns.get(name)
-        if column is None or not column.words:
-            return {}
-        usual = {word: value for value, words in column.words.items() for word in words}
-        stated = {
-            str(word).strip().lower(): value
-            for value, words in self.source.kinds.items()
-            for word in words
-        }
-        return usual | stated
+        return self.source.words(column) if column is not None and column.words else {}
 
     def notation(self, raw: str) -> Notation:
         """Return how a column of the source writes its numbers."""

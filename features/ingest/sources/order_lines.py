@@ -7,6 +7,7 @@ from datetime import datetime
 
 import polars as pl
 
+from features.columns import PRODUCT_ID
 from features.ingest.mapping.schema import TableSource
 from features.ingest.source_columns import RAW_PREFIX
 from features.ingest.sources import parse
@@ -83,6 +84,19 @@ def normalise_signs(source: TableSource, frame: pl.DataFrame) -> pl.DataFrame:
             pl.col("quantity").clip(-cap, cap)
         )
     return frame
+
+
+def without_product(lines: pl.DataFrame, conditions: list[pl.Expr]) -> pl.DataFrame:
+    """Null the product of lines that meet a `no_product` condition, and count one unit."""
+    if not conditions:
+        return lines
+    flag = pl.any_horizontal(conditions).fill_null(value=False).alias(PRODUCTLESS)
+    lines = lines.with_columns(flag)
+    unit = pl.when(pl.col("kind") == "return").then(-1.0).otherwise(1.0)
+    return lines.with_columns(
+        pl.when(~pl.col(PRODUCTLESS)).then(PRODUCT_ID).alias(PRODUCT_ID),
+        pl.when(pl.col(PRODUCTLESS)).then(unit).otherwise("quantity").alias("quantity"),
+    )
 
 
 def sign_rules(source: TableSource) -> list[Rule]:
