@@ -99,9 +99,6 @@ def import_tables(
         # Rows from before ids were hashed are not kept; their files are read again.
         is_fresh = mode == "rebuild" or (key_check is not None and not exists)
         with _quarantined(quarantine_file(home, dataset), staging, staged, plan, fresh=is_fresh):
-            if "customers" in staged:
-                unclear = rejected_rows(staged["customers"])
-                parts["customers"] = withdraw_unclear(folder, parts.get("customers", []), unclear)
             reports = _merge(folder, parts, staged, rows_per_part)
             before_commit()
             snapshot = commit_snapshot(folder, parts, _records(folder, parts, staged, plan))
@@ -242,6 +239,8 @@ def _merge(
     # The catalogue is merged first, because products of other tables are compared with it.
     for name in sorted(staged, key=lambda name: name != "products"):
         stored = parts.get(name, [])
+        if name == "customers":
+            stored = withdraw_unclear(folder, stored, rejected_rows(staged[name]))
         catalogue = _catalogue(folder, parts) if name in _WITH_PRODUCTS else None
         number = _import_number(folder, stored) if name in LINK_TABLES.values() else None
         parts[name], reports[name] = merge_table(
