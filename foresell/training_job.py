@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -62,7 +63,9 @@ def train(
     from training.tracking import Tracker
 
     # A customer who is forgotten during training would be published again.
-    with job_lock(settings.home, "retrain"):
+    with job_lock(settings.home, "retrain"), ThreadPoolExecutor() as pool:
+        # A new store takes seconds, mostly of waiting for the disk.
+        tracker = pool.submit(Tracker, settings.mlruns)
         dataset = dataset_of(settings)
         end = dataset.instant(as_of)
         setups = set_up_tasks(
@@ -78,7 +81,7 @@ def train(
         for setup in setups:
             # An instant that cannot be evaluated is refused before anything is trained.
             rolling_origins(dataset, setup.options["horizon_days"], setup.folds, end)
-        job = TrainingJob(settings, model, dataset, Tracker(settings.mlruns), end)
+        job = TrainingJob(settings, model, dataset, tracker.result(), end)
         versions = job.current(setups) if if_missing else {}
         if versions:
             # A former job may have been interrupted before it published them.
