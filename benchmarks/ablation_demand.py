@@ -162,13 +162,8 @@ def components(_: str) -> list[Component]:
 
 def _features() -> list[Component]:
     return [
-        Component("last three periods", without("trend_last_.*")),
         Component("window means", without("trend_mean_.*")),
         Component("exponential means", without("trend_(fast|middle|slow)")),
-        Component("share of periods with sales", without("level_sold_.*")),
-        Component("spread", without("level_spread")),
-        Component("time since the last sale", without("trend_gap")),
-        Component("age", without("trend_age")),
         Component("log level", without("level_log")),
         Component("trends of groups", without("trend_(all|department|category)")),
         Component("holidays", without("holiday_.*")),
@@ -198,22 +193,17 @@ def _plan_features() -> list[Component]:
             own_features=True,
         ),
         Component("promotions by kind", without("promotion_[a-z]+_(?!any|the_price_off|with).*")),
-        Component("promotion: usual share", without("promotion_usual_.*")),
         Component("promotion: past effect", without("promotion_effect_.*")),
-        Component("promotion: last period", without("promotion_last_.*")),
         Component("promotion: planned less usual", without("promotion_change_.*")),
         Component("promotion: change times effect", without("promotion_gain_.*")),
-        Component("promotion: means with and without", without("promotion_(mean_.*|periods)")),
         Component(
             "prices",
             lambda: replaced(builder, "price_columns", lambda *_: {}),
             ("features/demand/prices.py", *plan),
             own_features=True,
         ),
-        Component("price: below the highest", without("price_below_high")),
         Component("price: past effect", without("price_effect")),
         Component("price: change times effect", without("price_gain")),
-        Component("price: last period", without("price_last")),
         Component("price: log of the usual", without("price_log")),
         Component(
             "covariates",

@@ -38,12 +38,10 @@ YEAR_DAYS = 364
 # Least level, in units per period: forecasts are multiples of the level.
 LOWEST_LEVEL = 0.02
 
-# Number of most recent periods with a feature each; a series no older than these is young.
+# A series with a first sale within so many periods is young.
 _YOUNG = 3
 # Windows of features, in periods.
 _WINDOWS = {"day": (7, 14, 28, 56, 112, 364), "week": (1, 2, 4, 8, 13, 26, 52)}
-_SHARES = {"day": (28, 112), "week": (8, 26)}
-_SPREAD = {"day": 56, "week": 13}
 _TREND = {"day": (28, 112), "week": (4, 13)}
 
 
@@ -77,9 +75,9 @@ def demand(
     -------
     narwhals.LazyFrame
         The grain's keys, `day` (first day of the period), `step` (0 is the first period),
-        `age` (periods since the first sale), `sold_periods` (those of the last year with a
-        sale), `level_now` (units per period) and `weekday_factor` (factor of the weekday on the
-        level, 1 for weeks), then the features; sorted by keys and step. Series without a sale
+        `sold_periods` (those of the last year with a sale), `level_now` (units per period) and
+        `weekday_factor` (factor of the weekday on the level, 1 for weeks), then the features;
+        sorted by keys and step. Series without a sale
         before `as_of` have no row.
 
     Raises
@@ -181,12 +179,10 @@ def _leading_columns(
     """Return the columns before the features; see `demand`."""
     arrays, grain = origin.panel, origin.panel.grain
     day = arrays.day(origin.column)
-    first_day = arrays.index.get_column("first_day").to_numpy()[rows]
     return {
         **{key: arrays.index.get_column(key)[rows] for key in grain.keys},
         "day": (day + steps * grain.days).astype(np.int32),
         "step": steps,
-        "age": (day - first_day - 1) // grain.days + 1,
         "sold_periods": (origin.units > 0).sum(axis=1)[inverse],
         "level_now": origin.level[inverse],
         "weekday_factor": weekday,
@@ -199,33 +195,13 @@ def _weights(grain: Grain, length: int) -> tuple[Floats, list[str]]:
     table = lag_weights(grain, length)
     columns = {name: table[name] for name in DECAYS[grain.freq]}
     columns |= {f"mean_{w}": (lag <= w).astype(np.float64) for w in _WINDOWS[grain.freq]}
-    columns |= {f"last_{k}": (lag == k).astype(np.float64) for k in range(1, _YOUNG + 1)}
     return np.column_stack(list(columns.values())), list(columns)
 
 
 def _series_features(origin: Origin, means: dict[str, Floats]) -> dict[str, Floats]:
     """Compute the features that do not depend on the target period, by series."""
     grain, level = origin.panel.grain, origin.level
-    availability, length = origin.availability, origin.units.shape[1]
     columns = {f"trend_{name}": values / level for name, values in means.items()}
-    sold = origin.units > 0
-    for w in _SHARES[grain.freq]:
-        observed = availability[:, -w:].sum(axis=1)
-        sales = sold[:, -w:].sum(axis=1).astype(np.float64)
-        columns[f"level_sold_{w}"] = divide_or_zero(sales, observed)
-    recent = origin.units[:, -_SPREAD[grain.freq] :]
-    observed = availability[:, -_SPREAD[grain.freq] :].sum(axis=1)
-    mean = divide_or_zero(recent.sum(axis=1) / THOUSANDTHS, observed)
-    squares = np.floor(recent * recent / THOUSANDTHS).sum(axis=1) / THOUSANDTHS
-    square = divide_or_zero(squares, observed)
-    columns["level_spread"] = np.sqrt(np.maximum(square - mean * mean, 0.0)) / level
-    newest = length - 1 - np.argmax(sold[:, ::-1], axis=1) if length else np.zeros(0)
-    # Observable periods since the last sale.
-    since = (availability * (np.arange(length)[None, :] > newest[:, None])).sum(axis=1) + 1
-    columns["trend_gap"] = np.where(sold.any(axis=1), since, length + 1)
-    first = origin.panel.index.get_column("first_day").to_numpy()[origin.rows]
-    age = (origin.panel.day(origin.column) - first - 1) // grain.days + 1
-    columns["trend_age"] = np.minimum(age, 2 * YEAR_DAYS // grain.days)
     columns["level_log"] = np.log(level)
     short, long = _TREND[grain.freq]
     for group, (totals, row) in origin.panel.totals.items():

@@ -20,8 +20,6 @@ _SHRINKAGE = 0.5
 _PRICE_SHRINKAGE = 0.05
 # Periods before the origin whose mean price is the reference of a planned price.
 RECENT = {"day": 56, "week": 8}
-# Days before the origin whose highest price is the other reference.
-_HIGH_DAYS = 182
 # Log prices and covariates are rounded to multiples of 1 / these: sums are then exact in any order.
 _LOG_UNITS = 8192
 _COVARIATE_UNITS = 1024
@@ -37,18 +35,10 @@ class _Past:
         Mean value, weighted as the level weights units.
     effect
         Least-squares slope of units / level on the value, shrunk towards zero.
-    periods, units
-        Observable periods in whole weeks, and units sold in them.
-    value_sum, value_units
-        Sums over these periods of the value, and of units times the value.
     """
 
     usual: Floats
     effect: Floats
-    periods: Floats
-    units: Floats
-    value_sum: Floats
-    value_units: Floats
 
 
 def _past(origin: Origin, values: Floats, shrinkage: float) -> _Past:
@@ -76,7 +66,7 @@ def _past(origin: Origin, values: Floats, shrinkage: float) -> _Past:
     periods, sold = count.sum(axis=1), units.sum(axis=1)
     mean = np.maximum(divide_or_zero(sold, periods), origin.level * 0.2)
     effect: Floats = covariation / (np.maximum(variation, 0.0) + shrinkage) / mean
-    return _Past(usual, effect, periods, sold, total.sum(axis=1), product)
+    return _Past(usual, effect)
 
 
 def promotion_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, Floats]:
@@ -90,27 +80,16 @@ def promotion_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, F
         Target periods, counted from the origin, and the position of their series in `origin.rows`.
     """
     columns: dict[str, Floats] = {}
-    length, level = origin.units.shape[1], origin.level
-    window = slice(origin.column - length, origin.column)
+    window = slice(origin.column - origin.units.shape[1], origin.column)
     for kind, shares in origin.panel.shares.items():
         values = shares[origin.rows, window].astype(np.float64)
         planned = shares[origin.rows[inverse], origin.column + steps].astype(np.float64)
         past = _past(origin, values, _SHRINKAGE)
         change = planned - past.usual[inverse]
         columns[f"promotion_planned_{kind}"] = planned
-        columns[f"promotion_usual_{kind}"] = past.usual[inverse]
         columns[f"promotion_effect_{kind}"] = past.effect[inverse]
-        columns[f"promotion_last_{kind}"] = values[inverse, -1] if length else planned * 0
         columns[f"promotion_change_{kind}"] = change
         columns[f"promotion_gain_{kind}"] = change * past.effect[inverse]
-        if kind == "any":
-            promoted, regular = past.value_sum, past.periods - past.value_sum
-            regular_units = past.units - past.value_units
-            mean_with = past.value_units / (promoted + _SHRINKAGE) / level
-            mean_without = regular_units / (regular + _SHRINKAGE) / level
-            columns["promotion_mean_with"] = mean_with[inverse]
-            columns["promotion_mean_without"] = mean_without[inverse]
-            columns["promotion_periods"] = promoted[inverse]
     return columns
 
 
@@ -131,17 +110,14 @@ def price_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, Float
     usual = np.where(known[:, recent].any(axis=1), usual, np.nan)
     centred = np.where(known, values - usual[:, None], 0.0)
     centred = np.nan_to_num(centred)
-    high = centred[:, -(_HIGH_DAYS // grain.days) :].max(axis=1, initial=0.0)
     past = _past(origin, centred, _PRICE_SHRINKAGE)
     planned = logs[inverse, origin.column + steps] - usual[inverse]
     change = planned - past.usual[inverse]
     return {
         "price_planned": origin.panel.price[origin.rows[inverse], origin.column + steps],
         "price_relative": np.exp(planned),
-        "price_below_high": planned - high[inverse],
         "price_effect": past.effect[inverse],
         "price_gain": np.nan_to_num(change) * past.effect[inverse],
-        "price_last": centred[inverse, -1] if length else planned * 0,
         "price_log": usual[inverse],
     }
 

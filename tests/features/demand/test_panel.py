@@ -134,9 +134,8 @@ def test_days_without_stock_are_not_zero_demand(sales):
     assert 2.2 < censored["level_now"] < 3.8
     assert zero["level_now"] < 0.7 * censored["level_now"]
     # Periods without stock take the level instead of zero.
-    for mean in ("trend_mean_7", "trend_mean_14", "trend_last_1"):
+    for mean in ("trend_mean_7", "trend_mean_14"):
         assert (zero[mean], censored[mean]) == (0.0, 1.0)
-    assert zero["trend_gap"] == 14 + censored["trend_gap"]
 
 
 def test_depth_is_a_feature_by_product_and_location(sales):

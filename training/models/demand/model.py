@@ -61,7 +61,7 @@ TREES = BoostingOptions(
     learning_rate=0.13,
     num_leaves=31,
     min_data_in_leaf=200,
-    feature_fraction=0.4,
+    feature_fraction=0.6,
     lambda_l2=1.0,
 )
 

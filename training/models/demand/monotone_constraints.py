@@ -14,7 +14,7 @@ from features.typing import Floats
 _PRICE = "price_relative"
 _DEPTH = f"promotion_planned_{DEPTH}"
 _DIRECTIONS = {
-    _PRICE: {"price_relative": -1, "price_below_high": -1, "price_gain": 1},
+    _PRICE: {"price_relative": -1, "price_gain": 1},
     _DEPTH: {
         _DEPTH: 1,
         f"promotion_change_{DEPTH}": 1,
