@@ -20,7 +20,7 @@ from features.dataset import Dataset
 from features.typing import Floats
 from foresell.settings import Settings
 from training.contract import model_with_options
-from training.customers import inactivity, monotone_inputs
+from training.customers import inactivity
 from training.customers.cutoffs import customer_features
 from training.customers.inactivity import InactivityModel, InactivityOptions
 from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
@@ -148,29 +148,11 @@ def without_columns(module: Any, *names: str) -> AbstractContextManager[None]:
     return replaced(module, "expand", expand_without)
 
 
-def without_usual_behaviour() -> AbstractContextManager[None]:
-    """Compute no features of usual behaviour."""
-
-    def customers_alone(visits: Any) -> Any:
-        return visits.select("customer_id").unique()
-
-    return several(
-        replaced(builder, "usual_behaviour", customers_alone),
-        replaced(monotone_inputs, "GAPS", ()),
-    )
-
-
 def without_attributes() -> AbstractContextManager[None]:
     """Read no attributes of customers."""
     return replaced(builder, "attribute_columns", lambda _: [])
 
 
-USUAL = Component(
-    "usual behaviour",
-    without_usual_behaviour,
-    ("features/customers/usual_behaviour.py",),
-    own_features=True,
-)
 ATTRIBUTES = Component(
     "attributes", without_attributes, ("features/customers/attributes.py",), own_features=True
 )
@@ -233,7 +215,6 @@ def _next_purchase() -> list[Component]:
         Component("150,000 of 300,000 periods", lambda: with_options(model, periods=150_000)),
         Component("6 of 12 cutoffs", lambda: with_options(model, cutoffs=6)),
         Component("100 of 200 rounds", lambda: with_options(model, rounds=100)),
-        USUAL,
         ATTRIBUTES,
     ]
 
@@ -294,7 +275,6 @@ def _value() -> list[Component]:
         ),
         Component("5 of 10 cutoffs", lambda: with_options(model, cutoffs=5)),
         Component("125 of 250 rounds", lambda: with_options(model, rounds=125)),
-        USUAL,
         ATTRIBUTES,
     ]
 
@@ -338,7 +318,6 @@ def _churn() -> list[Component]:
             guarantees="churn rises with inactivity and falls with visits",
         ),
         Component("6 of 12 cutoffs", lambda: with_options(churn.ChurnModel, cutoffs=6)),
-        USUAL,
         ATTRIBUTES,
     ]
 

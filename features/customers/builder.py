@@ -13,7 +13,6 @@ from features.customers.attributes import attribute_columns, attributes
 from features.customers.channels import channel_mix, several_channels
 from features.customers.integer_sums import MONEY_UNIT
 from features.customers.touchpoints import COUNTS, touchpoint_counts
-from features.customers.usual_behaviour import usual_behaviour
 from features.customers.visit_features import visit_aggregates, visit_features, visit_measures
 from features.dataset import Dataset
 from features.typing import Frame
@@ -127,9 +126,7 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
     )
     numbers = [name for name in aggregates.collect_schema().names() if name != CUSTOMER_ID]
     aggregates = aggregates.with_columns(nw.col(*numbers).cast(nw.Float64))
-    features = aggregates.select(CUSTOMER_ID, *visit_features(columns)).join(
-        usual_behaviour(visits), on=CUSTOMER_ID, how="left"
-    )
+    features = aggregates.select(CUSTOMER_ID, *visit_features(columns))
     if several_channels(dataset):
         features = features.join(channel_mix(dataset, as_of), on=CUSTOMER_ID, how="left")
     if "touchpoints" in dataset.tables:

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 
 from features.customers.attributes import PREFIX as ATTRIBUTE
-from features.customers.usual_behaviour import BEFORE, LINES
-from features.customers.usual_behaviour import PREFIX as USUAL
 
 Row = dict[str, Any]
 # A sentence from a customer's features and the name of one; None where values are missing.
@@ -53,7 +51,6 @@ def phrase_of_feature(feature: str) -> Phrase | None:
     """Return the first phrase that matches a feature's name, None without one."""
     if feature in UNEXPLAINED:
         return None
-    feature = feature.replace(BEFORE, USUAL)
     return next((phrase for phrase in PHRASES if feature.startswith(phrase.prefixes)), None)
 
 
@@ -68,7 +65,7 @@ def feature_text(row: Row, feature: str) -> str:
     phrase = phrase_of_feature(feature)
     if phrase is None:
         raise KeyError(feature)
-    return phrase.text(row, feature.replace(BEFORE, USUAL)) or GROUP_TEXTS[phrase.group](row)
+    return phrase.text(row, feature) or GROUP_TEXTS[phrase.group](row)
 
 
 def count_of(number: float, singular: str, plural: str = "") -> str:
@@ -88,17 +85,10 @@ def _days(number: float) -> str:
 
 
 def _regularity(row: Row, _: str) -> str | None:
-    mean, spread = row.get(USUAL + "gap_mean"), row.get(USUAL + "gap_sd")
+    mean, spread = row["gap_mean"], row["gap_sd"]
     if mean is None or spread is None:
         return None
     return f"comes every {_days(mean)}, give or take {count_of(spread, 'day')}"
-
-
-def _longest_gap(row: Row, _: str) -> str | None:
-    longest = row["gap_max"]
-    if longest is None:
-        return None
-    return f"longest break so far {_days(longest)}, now {count_of(row['recency'], 'day')}"
 
 
 def _long_gap(row: Row, _: str) -> str | None:
@@ -108,15 +98,11 @@ def _long_gap(row: Row, _: str) -> str | None:
     return f"nine breaks in ten end by day {max(long, 1):.0f}, now day {row['recency']:.0f}"
 
 
-def _recent_gap(row: Row, _: str) -> str | None:
-    usual, recent = row.get(USUAL + "gap_mean"), row.get(USUAL + "gap_later")
-    if usual is None or recent is None:
+def _longest_gap(row: Row, _: str) -> str | None:
+    longest = row["gap_max"]
+    if longest is None:
         return None
-    if max(recent, 1) < max(usual, 1) * (1 + CHANGED) and max(usual, 1) < max(recent, 1) * (
-        1 + CHANGED
-    ):
-        return f"came every {_days(usual)} of late as before"
-    return f"came every {_days(recent)} of late, every {_days(usual)} over all"
+    return f"longest break so far {_days(longest)}, now {count_of(row['recency'], 'day')}"
 
 
 def _trend(row: Row) -> str:
@@ -140,46 +126,8 @@ def _spend(row: Row) -> str:
     return f"spends {row['spend_per_visit']:.1f} times what a typical visit brings"
 
 
-def _share_of_visits(kind: str) -> Text:
-    def text(row: Row, feature: str) -> str | None:
-        share = row.get(feature)
-        return None if share is None else f"{share:.0%} of visits are {kind}"
-
-    return text
-
-
-def _spread_of_spend(row: Row, feature: str) -> str | None:
-    spread = row.get(feature)
-    if spread is None:
-        return None
-    return f"what a visit brings varies by {spread:.0%} of the usual"
-
-
-def _spend_recent(row: Row, feature: str) -> str | None:
-    recent = row.get(feature)
-    if recent is None or abs(recent - 1) < CHANGED:
-        return None
-    return (
-        f"spent {abs(recent - 1):.0%} {'more' if recent > 1 else 'less'} a visit of late than usual"
-    )
-
-
 def _basket(row: Row) -> str:
     return f"{count_of(row['lines_per_visit'], 'line')} a visit"
-
-
-def _lines_recent(row: Row, _: str) -> str | None:
-    usual, recent = row.get(USUAL + "lines"), row.get(USUAL + "lines_late")
-    if usual is None or recent is None or round(usual) == round(recent):
-        return None
-    return f"{count_of(recent, 'line')} a visit of late, {usual:.0f} over all"
-
-
-def _lines_share(row: Row, feature: str) -> str | None:
-    share = row.get(feature)
-    if share is None:
-        return None
-    return f"{share:.0%} of visits have {feature.rpartition('_')[2]} lines or more"
 
 
 def _assortment(row: Row, feature: str) -> str | None:
@@ -201,13 +149,6 @@ def _channels(row: Row, _: str) -> str | None:
 
 def _discount(row: Row) -> str:
     return f"discounts are {row['discount_share'] or 0:.0%} of list prices"
-
-
-def _discount_recent(row: Row, feature: str) -> str | None:
-    recent, usual = row.get(feature), row.get(USUAL + "discount")
-    if recent is None or usual is None or round(100 * recent) == round(100 * usual):
-        return None
-    return f"discounts were {recent:.0%} of list prices lately, {usual:.0%} overall"
 
 
 def _touchpoints(row: Row) -> str:
@@ -257,49 +198,28 @@ def _group_text(_: Row, __: str) -> None:
     """Leave the sentence to the group's own text."""
 
 
-def _usual(*names: str) -> tuple[str, ...]:
-    return tuple(USUAL + name for name in names)
-
-
 PHRASES = (
-    Phrase("cadence", _usual("gap_sd", "gap_cv", "gap_mean", "gap_median"), _regularity),
-    Phrase(
-        "cadence",
-        (*_usual("gap_trend", "gap_late", "gap_last"), "gap_last", "gap_max_84"),
-        _recent_gap,
-    ),
-    Phrase("cadence", (*_usual("gap_max"), "gap_max", "inactivity_longest"), _longest_gap),
-    Phrase("cadence", _usual("gap_q"), _long_gap),
+    Phrase("cadence", ("gap_max", "inactivity_longest"), _longest_gap),
+    Phrase("cadence", ("gap_sd",), _regularity),
+    Phrase("cadence", ("gap_q90",), _long_gap),
     Phrase(
         "cadence",
         ("recency", "gap", "inactive", "inactivity", "alive", "own_hazard", "process"),
         _group_text,
     ),
     Phrase("trend", ("visits_trend", "visits_share"), _group_text),
-    Phrase("frequency", ("visits_365", "visits_decayed_224", *_usual("visits")), _visits),
+    Phrase("frequency", ("visits_365", "visits_decayed_224"), _visits),
     Phrase("frequency", ("visits", "visit_rate", "expected_orders"), _group_text),
-    Phrase("spend", _usual("spend_small"), _share_of_visits("small ones for this customer")),
-    Phrase("spend", _usual("spend_large"), _share_of_visits("large ones for this customer")),
-    Phrase("spend", _usual("spend_very"), _share_of_visits("very large ones for this customer")),
-    Phrase("spend", _usual("spend_cv"), _spread_of_spend),
-    Phrase("spend", _usual("spend_late"), _spend_recent),
     Phrase("spend", ("spend", "expected_spend"), _group_text),
-    Phrase("basket", tuple(f"{USUAL}lines_share_{n}" for n in LINES), _lines_share),
-    Phrase("basket", _usual("lines"), _lines_recent),
     Phrase("basket", ("products", "categories"), _assortment),
     Phrase("basket", ("lines",), _group_text),
-    Phrase("tenure", ("tenure", *_usual("tenure")), _group_text),
+    Phrase("tenure", ("tenure",), _group_text),
     Phrase("locations", ("channel_",), _channels),
     Phrase("locations", ("locations", "channels"), _group_text),
-    Phrase("discount", _usual("discount_late"), _discount_recent),
-    Phrase("discount", ("discount", *_usual("discount")), _group_text),
+    Phrase("discount", ("discount",), _group_text),
     Phrase("returns", ("return",), _group_text),
-    Phrase(
-        "weekday",
-        tuple(f"{start}_{k}" for start in ("weekday_share", USUAL + "weekday") for k in range(7)),
-        _on_weekday,
-    ),
-    Phrase("weekday", ("weekday", *_usual("weekday")), _group_text),
+    Phrase("weekday", tuple(f"weekday_share_{k}" for k in range(7)), _on_weekday),
+    Phrase("weekday", ("weekday",), _group_text),
     Phrase("offers", ("touches",), _group_text),
     Phrase("attributes", (ATTRIBUTE,), _attribute),
 )

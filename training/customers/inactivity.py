@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from features.calendar import to_day
+from features.customers.attributes import PREFIX as ATTRIBUTE
 from features.dataset import Dataset
 from features.memo import memo
 from features.typing import Bools, Floats
@@ -27,7 +28,7 @@ from training.customers.cutoffs import (
     half_horizon,
     has_enough_history,
 )
-from training.customers.monotone_inputs import min_over_last_visit, monotone_inputs
+from training.customers.monotone_features import monotone_features
 from training.customers.seasonal_calibration import seasonal_calibration
 from training.customers.survival import CUTOFF_STEP_DAYS
 from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
@@ -116,11 +117,19 @@ class InactivityModel:
     def log_odds(self, features: pl.DataFrame, days: int | None = None) -> Floats:
         """Return the log-odds of no purchase within some of `days`, by default the horizon."""
         days = days or self.horizon_days
-        process = self._process_log_odds(features, days)
         if self.booster is None:
-            return self.calibration.apply(process[:, None])
-        members = np.stack([self._tree_log_odds(features, days)[0], process], axis=1)
+            return self.calibration.apply(self._process_log_odds(features, days)[:, None])
+        members = self.member_log_odds(features, days)
         return self.calibration.apply(self.weights.apply(members)[:, None])
+
+    def member_log_odds(self, features: pl.DataFrame, days: int) -> Floats:
+        """Return the log-odds of trees, which there must be, and process; shape (customers, 2)."""
+        booster = self.booster
+        if booster is None:
+            raise ValueError("The model has no trees.")
+        columns, _ = _columns(features, self.process, self.horizon_days, days)
+        trees = booster.predict(columns, raw_score=True) + self.rates[days]
+        return np.stack([trees, self._process_log_odds(features, days)], axis=1)
 
     def probability(self, features: pl.DataFrame, days: int | None = None) -> Floats:
         """Return the probability of no purchase within some of `days`."""
@@ -136,7 +145,7 @@ class InactivityModel:
             parts, names, slope = np.zeros((features.height, 2)), [PROCESS], 1.0
         else:
             trees, slope = self.weights.slopes
-            _, columns = self._tree_log_odds(features, self.horizon_days)
+            columns, _ = _columns(features, self.process, self.horizon_days, self.horizon_days)
             names = columns.columns
             parts = trees * self.booster.path_contributions(columns).to_numpy(order="c")
             parts[:, -1] += trees * self.rates[self.horizon_days] + self.weights.intercept
@@ -172,17 +181,6 @@ class InactivityModel:
             PlattScaling.from_json(content["weights"]),
             PlattScaling.from_json(content["calibration"]),
         )
-
-    def _tree_log_odds(self, features: pl.DataFrame, days: int) -> tuple[Floats, pl.DataFrame]:
-        """Return the log-odds of the trees, and their input columns."""
-        booster = self.booster
-        if booster is None:
-            raise ValueError("The model has no trees.")
-        columns, _ = _columns(features, self.process, self.horizon_days, days)
-        log_odds, columns = min_over_last_visit(
-            lambda rows: booster.predict(rows, raw_score=True), columns, features
-        )
-        return log_odds + self.rates[days], columns
 
     def _process_log_odds(self, features: pl.DataFrame, days: int) -> Floats:
         return log_odds_of(self.process.inactivity(*purchase_history(features), days))
@@ -302,13 +300,7 @@ def _held_out_weights(
     features = pl.concat(cutoff.features for cutoff in rest)
     if model.booster is None or features.is_empty():
         return PlattScaling(EQUAL)
-    members = np.stack(
-        [
-            model._tree_log_odds(features, horizon_days)[0],
-            model._process_log_odds(features, horizon_days),
-        ],
-        axis=1,
-    )
+    members = model.member_log_odds(features, horizon_days)
     label = np.concatenate([cutoff.churned(horizon_days) for cutoff in rest])
     return PlattScaling.fit(members, label, EQUAL)
 
@@ -316,6 +308,12 @@ def _held_out_weights(
 def _columns(
     features: pl.DataFrame, process: ModifiedBgNbd, horizon_days: int, days: int
 ) -> tuple[pl.DataFrame, list[int]]:
-    """Return the inputs of the trees and their signs."""
-    columns, signs = monotone_inputs(features, process, horizon_days)
-    return columns.with_columns(pl.lit(float(days)).alias(DAYS)), [*signs, -1]
+    """Return the inputs of the trees and their signs, 0 for attributes."""
+    columns, signs = monotone_features(features, process, horizon_days)
+    attributes = features.select(name for name in features.columns if name.startswith(ATTRIBUTE))
+    inputs = pl.concat([columns, attributes], how="horizontal")
+    return inputs.with_columns(pl.lit(float(days)).alias(DAYS)), [
+        *signs,
+        *[0] * attributes.width,
+        -1,
+    ]

@@ -6,11 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.customers.usual_behaviour import PREFIX
 from training.customers.cutoffs import customer_features
 from training.customers.explanations import group_contributions, top_explanations
 from training.customers.feature_phrases import UNEXPLAINED, feature_text, phrase_of_feature
-from training.customers.monotone_inputs import monotone_inputs
+from training.customers.monotone_features import monotone_features
 from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd
 from training.models.next_purchase.person_periods import add_weekday, bin_edges, expand
 
@@ -29,7 +28,7 @@ def columns(features):
     periods = expand(
         add_weekday(features, 0), BgNbd(1, 10, 0.1, 1), bin_edges(56), rows, np.zeros_like(rows)
     )
-    trees, _ = monotone_inputs(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
+    trees, _ = monotone_features(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
     further = ["expected_orders", "expected_spend", "channel_main_share", "channel_spread"]
     return {*features.columns, *periods.columns, *trees.columns, *further}
 
@@ -54,39 +53,14 @@ def test_every_feature_of_every_customer_has_a_sentence(features):
     assert not [text for text in sentences if any(part in text for part in unwanted)]
 
 
-def usual_text(feature, **row):
-    return feature_text(row, PREFIX + feature)
-
-
-def test_usual_behaviour_is_explained_in_a_marketers_words():
-    assert usual_text("weekday_5", usual_weekday_5=0.6) == "usually shops on Saturdays"
-    assert usual_text("weekday_6", usual_weekday_6=0.05) == "seldom shops on Sundays"
-    assert usual_text("weekday_0", usual_weekday_0=0.0) == "never shops on Mondays"
+def test_the_usual_cadence_is_explained_in_a_marketers_words():
+    assert feature_text({"weekday_share_5": 0.6}, "weekday_share_5") == "usually shops on Saturdays"
+    assert feature_text({"weekday_share_6": 0.05}, "weekday_share_6") == "seldom shops on Sundays"
+    assert feature_text({"weekday_share_0": 0.0}, "weekday_share_0") == "never shops on Mondays"
     assert (
-        usual_text("gap_cv", usual_gap_mean=7.2, usual_gap_sd=2.6)
+        feature_text({"gap_mean": 7.2, "gap_sd": 2.6}, "gap_sd")
         == "comes every 7 days, give or take 3 days"
     )
-    assert (
-        usual_text("gap_trend", usual_gap_mean=7.0, usual_gap_later=12.0)
-        == "came every 12 days of late, every 7 days over all"
-    )
-    assert (
-        usual_text("lines_share_8", usual_lines_share_8=0.25)
-        == "25% of visits have 8 lines or more"
-    )
-    assert (
-        usual_text("spend_small", usual_spend_small=0.4)
-        == "40% of visits are small ones for this customer"
-    )
-    assert (
-        usual_text("spend_late", usual_spend_late=0.8)
-        == "spent 20% less a visit of late than usual"
-    )
-
-
-def test_behaviour_before_the_last_visit_is_explained_as_usual_behaviour():
-    row = {"usual_weekday_5": 0.6}
-    assert feature_text(row, "before_usual_weekday_5") == "usually shops on Saturdays"
 
 
 def test_attributes_are_explained_by_name_and_value():
@@ -99,9 +73,9 @@ def test_attributes_are_explained_by_name_and_value():
 
 def test_a_group_is_explained_by_its_feature_with_the_largest_contribution_of_its_sign():
     parts = pl.DataFrame(
-        {"usual_weekday_1": [-0.5], "usual_weekday_5": [0.9], "attribute_age": [-0.1]}
+        {"weekday_share_1": [-0.5], "weekday_share_5": [0.9], "attribute_age": [-0.1]}
     )
-    row = {"usual_weekday_1": 0.1, "usual_weekday_5": 0.7, "attribute_age": "65+"}
+    row = {"weekday_share_1": 0.1, "weekday_share_5": 0.7, "attribute_age": "65+"}
     groups, sums, leading = group_contributions(parts)
     assert (groups, leading.tolist()) == (["weekday", "attributes"], [[1, 2]])
     np.testing.assert_allclose(sums, [[0.4, -0.1]])

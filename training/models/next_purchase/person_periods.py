@@ -13,8 +13,6 @@ from training.estimators.bg_nbd import BgNbd, purchase_history
 # Prefixes of features that identify customers rather than describe how they buy: the same customers
 # occur at every cutoff, and trees would memorise them.
 UNUSED = (
-    "usual",
-    "before_usual",
     "weekday",
     "products",
     "categories",

@@ -48,7 +48,7 @@ TYPICAL_SPEND = "typical_spend"
 # Columns of the expectations under BG/NBD and Gamma-Gamma, over the horizon of the boosters.
 PROCESS_COLUMNS = ("expected_orders", "expected_spend")
 # Prefixes of features that describe habits rather than amounts, or are in money.
-UNUSED = ("weekday", "gap_max_", "before_usual", TYPICAL_SPEND)
+UNUSED = ("weekday", "gap_max_", TYPICAL_SPEND)
 # With fewer examples (customers at cutoffs) there are no boosters.
 MIN_EXAMPLES = 1000
 # Lower bound of expected orders and spend.
