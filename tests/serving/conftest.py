@@ -87,7 +87,7 @@ def customer_readers(
     """Readers of small customer models of the small data set, by folder."""
     readers = {}
     models = (
-        ChurnModel(rounds=40),
+        ChurnModel(),
         NextPurchaseModel(rounds=40),
         NextCategoryModel(rounds=40),
         ValueModel(rounds=40),
