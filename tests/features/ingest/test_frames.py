@@ -96,6 +96,13 @@ def test_too_many_invalid_rows_are_refused_with_an_example(lines):
         Dataset.from_frames("shop", {"orders": lines})
 
 
+def test_an_unknown_kind_is_no_sale(lines):
+    with pytest.raises(ImportRejected, match=r"kind is none of sale, return.*'buy'"):
+        Dataset.from_frames("shop", {"orders": lines.assign(kind="buy")})
+    refunded = Dataset.from_frames("shop", {"orders": lines.assign(kind="Refund")})
+    assert set(stored(refunded).get_column("kind")) == {"return"}
+
+
 def test_zoned_timestamps_need_and_get_the_local_time_zone(lines):
     lines["ts"] = pd.to_datetime(lines["ts"], format="mixed").dt.tz_localize("UTC")
     with pytest.raises(InvalidInput, match="local_time_zone"):
