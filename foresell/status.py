@@ -9,6 +9,7 @@ import narwhals as nw
 
 from features.calendar import to_date
 from features.dataset import Dataset, count_consenting, open_dataset
+from features.demand.prices import has_paid_prices
 from features.errors import MissingData
 from features.ingest.health import ImportHealth, read_health
 from features.privacy.pseudonyms import read_key_check
@@ -43,7 +44,10 @@ def list_datasets(settings: Settings) -> list[dict[str, Any]]:
 
 
 def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
-    """Return tables, rows and dates, and for each model whether it can run and what it lacks."""
+    """Return tables, rows and dates, and for each model whether it can run and what it lacks.
+
+    `prices` is `recorded` for a table of prices, `paid` if prices paid stand in for it.
+    """
     from training.registry import TASKS
 
     dataset = open_dataset(settings.home, name)
@@ -58,8 +62,10 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
     ]
     models = [_ability(settings, task, dataset) for task in TASKS.values()]
     can_run = {row["model"]: row["can_run"] for row in models}
+    paid = has_paid_prices(dataset) and not dataset.has("prices")
     return {
         "dataset": name,
+        "prices": "paid" if paid else "recorded" if dataset.has("prices") else None,
         "snapshot": dataset.snapshot,
         "first": str(to_date(first)),
         "last": str(to_date(last)),

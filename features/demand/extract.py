@@ -26,7 +26,7 @@ from features.demand.promotions import (
     promotion_intervals,
     promotion_kinds,
 )
-from features.demand.scenario import apply_plan
+from features.demand.scenario import apply_plan, with_prices
 from features.demand.series import GROUPS, Series, all_series, series_by_keys, with_attributes
 from features.demand.stockouts import out_of_stock, stockouts_by_phase
 from features.memo import Result
@@ -84,9 +84,10 @@ class PublishedRecords:
             empty.filter(pl.col("series").is_in(index["series"].implode())).write_parquet(
                 folder / _OUT_OF_STOCK
             )
+        priced = with_prices(dataset, grain, day) if "product_id" in grain.keys else dataset
         for table, file in (("prices", _PRICES), ("covariates", _COVARIATES)):
-            if table in dataset.tables:
-                _write(_canonical(dataset, table), folder / file)
+            if table in priced.tables:
+                _write(_canonical(priced, table), folder / file)
         products, locations = sold_ids(dataset)
         _write_entities(dataset, "products", "product_id", products, grain.product_keys, folder)
         _write_entities(dataset, "locations", "location_id", locations, grain.location_keys, folder)

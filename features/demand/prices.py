@@ -1,15 +1,45 @@
 """Price changes: the table of prices in, changes of each series' price out.
 
-Future prices are plans and are read in full.
+Future prices are plans and are read in full. Without a table of prices, prices paid stand in for it
+where a plan names prices (`paid_prices`); no other feature reads them.
 """
 
 import narwhals as nw
 
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.series import all_series, materialise, with_attributes
+from features.demand.series import all_series, materialise, unit_lines, with_attributes
 from features.memo import memo
 from features.typing import Frame
+
+
+def has_paid_prices(dataset: Dataset) -> bool:
+    """Whether the records tell what was paid for a unit of a product."""
+    amount = "revenue" if dataset.records == "orders" else "price"
+    return dataset.has(dataset.records, "product_id", amount)
+
+
+def paid_prices(dataset: Dataset, grain: Grain, day: int) -> Frame:
+    """Return changes of the price paid before a day, with the columns of the table of prices.
+
+    The price of a period that ends before the day is the median over the order lines of a product
+    in it, at each location if the grain has locations; of `sales`, over their prices. Thereafter
+    the last price holds.
+    """
+    lines = unit_lines(dataset).filter(nw.col("day") < day)
+    if dataset.records == "orders":
+        lines = lines.with_columns((nw.col("revenue") / nw.col("quantity")).alias("price"))
+    keys = ["product_id"]
+    if grain.location_keys and dataset.has(dataset.records, "location_id"):
+        keys.append("location_id")
+    phase = day % grain.days
+    start = (nw.col("day") - phase) // grain.days * grain.days + phase
+    # Zero is a gift or a missing value.
+    paid = lines.filter(nw.col("price") > 0).with_columns(start.cast(nw.Int32).alias("from_day"))
+    prices = paid.group_by(*keys, "from_day").agg(nw.col("price").median().round(4))
+    before = nw.col("price").shift(1).over(*keys, order_by="from_day")
+    changes = prices.filter((before.is_null()) | (before != nw.col("price")))
+    return materialise(changes.select(*keys, "from_day", "price"))
 
 
 def price_changes(dataset: Dataset, grain: Grain) -> Frame:

@@ -13,6 +13,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.panel import main_kinds
 from features.demand.plan import NONE, OTHER, PlanRow
+from features.demand.prices import has_paid_prices, paid_prices
 from features.demand.promotions import promoted_locations, promoted_products, promotion_kinds
 from features.errors import InvalidInput, MissingData
 from features.memo import Result
@@ -20,7 +21,16 @@ from features.tables import TABLES
 from features.typing import Frame
 
 
-def apply_plan(dataset: Dataset, plan: list[PlanRow], grain: Grain) -> Dataset:
+def with_prices(dataset: Dataset, grain: Grain, day: int) -> Dataset:
+    """Return the dataset with prices paid before a day, if it has none of its own but these."""
+    if dataset.has("prices") or not has_paid_prices(dataset):
+        return dataset
+    return dataset.with_tables(dataset.snapshot, {"prices": paid_prices(dataset, grain, day)})
+
+
+def apply_plan(
+    dataset: Dataset, plan: list[PlanRow], grain: Grain, today: int | None = None
+) -> Dataset:
     """Return the dataset with a user's plan in place of its own.
 
     A promotion replaces promotions of the same product, kind and location on its days. The kind
@@ -35,14 +45,20 @@ def apply_plan(dataset: Dataset, plan: list[PlanRow], grain: Grain) -> Dataset:
         Rows from `plan.read_plan`, on days from the forecast origin on.
     grain
         Grain of the forecast. Shares of promotion keep the dataset's own denominators.
+    today
+        Day of the forecast, by default the first of the plan. Without a table of prices, prices
+        paid before it are the dataset's own.
 
     Raises
     ------
     InvalidInput
         If a promotion's kind or a product's price never occurs in the dataset.
     MissingData
-        If the dataset has no promotions or no prices.
+        If the dataset has no promotions, or neither prices nor amounts paid.
     """
+    if any(row.price is not None for row in plan):
+        first = min(row.start for row in plan)
+        dataset = with_prices(dataset, grain, first if today is None else today)
     tables: dict[str, Frame] = {}
     results: list[Result] = []
     promotions = [row for row in plan if row.kind is not None]

@@ -116,6 +116,11 @@ def show_dataset(name: NAME, as_json: JSON = False) -> None:
     for table in description["tables"]:
         grid.add_row(table["name"], f"{table['rows']:,}", ", ".join(table["columns"]))
     console.print(grid)
+    if description["prices"] == "paid":
+        console.print(
+            "no table of prices: for plans of prices, the median paid per product, location and "
+            "day stands in for it"
+        )
     _print_abilities(description["models"])
     if description["grains"]:
         grid = Grid("grain of demand", "series", "noise", "")

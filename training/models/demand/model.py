@@ -36,6 +36,7 @@ from training.models.demand.distribution import (
 )
 from training.models.demand.inputs import excluded_columns, expected_units, input_columns
 from training.models.demand.monotone_constraints import monotone_constraints
+from training.models.demand.price_response import price_response
 from training.models.demand.training_rows import (
     ROWS,
     Sample,
@@ -336,6 +337,8 @@ class DemandModel:
         parts = [booster.contributions(frame) for booster in self.boosters_]
         level, share = (frame.get_column(c).to_numpy() for c in ("level_now", "weekday_factor"))
         sums = sum_by_reason(parts, level, share, self.level_bias_, self._mean(frame))
+        response = np.log(price_response(frame, self.boosters_[0].columns))
+        sums["price"], sums["other"] = sums["price"] + response, sums["other"] - response
         units = to_units(sums)
         keys = frame.select(*grain.keys, _date())
         return pl.concat(
@@ -375,7 +378,8 @@ class DemandModel:
     def _mean(self, frame: pl.DataFrame) -> Floats:
         expected = expected_units(frame) * self.level_bias_
         raw = [booster.predict(frame, raw_score=True) for booster in self.boosters_]
-        mean: Floats = expected * np.mean(np.exp(raw), axis=0)
+        response = price_response(frame, self.boosters_[0].columns)
+        mean: Floats = expected * np.mean(np.exp(raw), axis=0) * response
         return mean
 
 

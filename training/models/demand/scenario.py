@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from features.calendar import to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.plan import check_known, read_plan, sold_ids
@@ -48,7 +49,8 @@ def predict_scenario(
     rows = read_plan(plan, as_of)
     check_known(rows, *sold_ids(dataset))
     recorded = model.predict(dataset, as_of, ids, quantiles=quantiles)
-    scenario = model.predict(apply_plan(dataset, rows, grain), as_of, ids, quantiles=quantiles)
+    planned = apply_plan(dataset, rows, grain, to_day(as_of))
+    scenario = model.predict(planned, as_of, ids, quantiles=quantiles)
     key = [*grain.keys, "date"]
     joined = scenario.join(
         recorded.select(*key, mean_recorded_plan="mean"),
