@@ -35,11 +35,10 @@ def find(
     from serving.audience.reader import FURTHER_MODELS, find_audience
     from serving.readers import READERS
 
-    folder, record = published.served(settings.home) or (None, None)
-    if folder is None or record is None or record.dataset != settings.dataset:
-        content = "nothing" if record is None else f"dataset {record.dataset}"
+    folder, record = published.served(settings.home, settings.dataset) or (None, None)
+    if folder is None or record is None:
         raise Unavailable(
-            f"An audience is chosen from what is published, which is {content}, not dataset "
+            "An audience is chosen from what is published, and nothing is published of dataset "
             f"{settings.dataset}; run `foresell train all --dataset {settings.dataset}`."
         )
     if "churn" not in record.models:

@@ -149,7 +149,8 @@ def _import_and_republish(
         mode=mode,
         before_commit=store,
     )
-    if published.current(settings.home) is not None:
+    published.adopt(settings.home)
+    if published.current(settings.home, name) is not None:
         from training.release import republish
 
         republish(settings.home, name)

@@ -21,7 +21,8 @@ def check(settings: Settings, name: str, *, unpublish: bool = False) -> None:
         If it is published and `unpublish` is false.
     """
     open_dataset(settings.home, name)
-    version = published.current_of(settings.home, name)
+    published.adopt(settings.home)
+    version = published.current(settings.home, name)
     if version is not None and not unpublish:
         raise InvalidInput(
             f"Dataset {name} is published as version {version.name}, from which a service may be "

@@ -30,8 +30,7 @@ def serve(settings: Settings, *, try_it: bool = False, train: bool = False) -> i
         Whether to send an example request to each model and print the response.
     train
         Whether to train what is missing meanwhile; each model answers once it is published.
-        Without it, a dataset that is named explicitly and is not the published one is published
-        first, and so is one that was trained and never published.
+        Without it, a dataset that was trained and never published is published first.
     """
     dataset = settings.dataset if train else _published_dataset(settings)
     examples = Examples(settings.home, dataset) if try_it else None
@@ -39,6 +38,7 @@ def serve(settings: Settings, *, try_it: bool = False, train: bool = False) -> i
     try:
         return launch.serve(
             home=settings.home,
+            dataset=dataset,
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
@@ -49,23 +49,28 @@ def serve(settings: Settings, *, try_it: bool = False, train: bool = False) -> i
 
 
 def _published_dataset(settings: Settings) -> str:
-    """Return the dataset of the published version, after publishing the champions if needed."""
-    version = published.served(settings.home)
-    named = "dataset" in settings.model_fields_set
-    if version is not None and not (named and version[1].dataset != settings.dataset):
-        return version[1].dataset
+    """Return the dataset to serve, after publishing its champions if nothing of it is published.
+
+    It is the one that is named, or else the only one that is published, or else the default.
+    """
+    published.adopt(settings.home)
+    dataset, names = settings.dataset, published.datasets(settings.home)
+    if "dataset" not in settings.model_fields_set and len(names) == 1:
+        (dataset,) = names
+    if published.served(settings.home, dataset) is not None:
+        return dataset
     from training.publish import publish
     from training.tracking import Tracker
 
-    with progress_bar(f"publish {settings.dataset}") as progress:
+    with progress_bar(f"publish {dataset}") as progress:
         publish(
             settings.home,
             Tracker(settings.mlruns),
-            settings.dataset,
+            dataset,
             keep=settings.keep_versions,
             progress=progress,
         )
-    return settings.dataset
+    return dataset
 
 
 class Beside:

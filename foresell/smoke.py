@@ -36,8 +36,8 @@ class Examples:
 
     def send_new(self, url: str) -> None:
         """Send the requests for models that were published since the last call."""
-        folder, record = published.served(self.home) or (None, None)
-        if folder is None or record is None or record.dataset != self.dataset:
+        folder, record = published.served(self.home, self.dataset) or (None, None)
+        if folder is None or record is None:
             return
         for task, example in _EXAMPLES.items():
             if task in record.models and task not in self._sent:

@@ -139,10 +139,8 @@ def status(settings: Settings) -> dict[str, Any]:
 
     dataset = dataset_of(settings)
     models = champions(Tracker(settings.mlruns), dataset.name)
-    folder, record = published.served(settings.home) or (None, None)
-    # A home serves one dataset at a time, which may be another one.
-    is_served = record is not None and record.dataset == dataset.name
-    served = record.models if record is not None and is_served else {}
+    folder, record = published.served(settings.home, dataset.name) or (None, None)
+    served = record.models if record is not None else {}
     rows: list[dict[str, Any]] = [
         {
             "model": task,
@@ -165,7 +163,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "dataset": dataset.name,
         "snapshot": dataset.snapshot,
         "data_end": dataset.end.date().isoformat(),
-        "published": folder.name if folder is not None and is_served else None,
+        "published": folder.name if folder is not None else None,
         "champions": rows,
         "imports": health.to_json(),
         "checks": [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ def train(
     grain: str | None = None,
     horizon: int | None = None,
     if_missing: bool = False,
+    publish: bool = True,
 ) -> list[dict[str, Any]]:
     """Train, promote and publish, then evaluate; returns one row per task that was worked on.
 
@@ -53,6 +54,8 @@ def train(
     if_missing
         Whether to keep champions that have the same records, instant and options; those without
         an evaluation are evaluated.
+    publish
+        Whether to publish; without it, the served version stays as it is.
 
     Raises
     ------
@@ -81,9 +84,9 @@ def train(
         for setup in setups:
             # An instant that cannot be evaluated is refused before anything is trained.
             rolling_origins(dataset, setup.options["horizon_days"], setup.folds, end)
-        job = TrainingJob(settings, model, dataset, tracker.result(), end)
+        job = TrainingJob(settings, model, dataset, tracker.result(), end, publish)
         versions = job.current(setups) if if_missing else {}
-        if versions:
+        if versions and publish:
             # A former job may have been interrupted before it published them.
             job.publish(dataset)
         trained = job.publish_all([setup for setup in setups if setup.task.name not in versions])
@@ -104,6 +107,8 @@ class TrainingJob:
         The records, and the store of runs.
     end
         Instant up to which records are used.
+    publishes
+        Whether models are published as soon as they are trained.
     """
 
     settings: Settings
@@ -111,6 +116,7 @@ class TrainingJob:
     dataset: Dataset
     tracker: Tracker
     end: datetime
+    publishes: bool = True
 
     def current(self, setups: Sequence[TaskSetup]) -> dict[str, Version]:
         """Return the champions with these records, this instant and the options of `setups`."""
@@ -147,16 +153,20 @@ class TrainingJob:
         # The version that this job published before, which the next one replaces.
         published = None
         names = [setup.task.name for setup in setups]
-        with announced(self.settings.home, names), self._progress("train", 2 * len(names)) as step:
+        steps = (1 + self.publishes) * len(names)
+        announcement = announced(self.settings.home, names) if self.publishes else nullcontext()
+        with announcement, self._progress("train", steps) as step:
             for dataset, group in self._by_group(setups):
                 for setup in group:
                     names.remove(setup.task.name)
                     version = self._fit(setup, dataset, step)
                     if version is not None:
                         versions[setup.task.name] = version
-                        published = self.publish(dataset, step, published)
                         following = f"; next: {', '.join(names)}" if names else ""
-                        console.print(f"[bold]{version.label} is published[/]{following}")
+                        if self.publishes:
+                            published = self.publish(dataset, step, published)
+                        done = "published" if self.publishes else "trained and not published"
+                        console.print(f"[bold]{version.label} is {done}[/]{following}")
         return versions
 
     def evaluate_all(

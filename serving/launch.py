@@ -31,7 +31,15 @@ class Watch(Protocol):
         ...
 
 
-def serve(*, home: Path, host: str, port: int, workers: int = 1, watch: Watch | None = None) -> int:
+def serve(
+    *,
+    home: Path,
+    host: str,
+    port: int,
+    workers: int = 1,
+    dataset: str | None = None,
+    watch: Watch | None = None,
+) -> int:
     """Run the service until it is interrupted or ends by itself.
 
     Parameters
@@ -42,6 +50,8 @@ def serve(*, home: Path, host: str, port: int, workers: int = 1, watch: Watch | 
         Address to listen on.
     workers
         Number of serving processes.
+    dataset
+        The dataset of requests that name none; by default that of the environment.
     watch
         Called a few times per second until the service ends.
 
@@ -60,7 +70,7 @@ def serve(*, home: Path, host: str, port: int, workers: int = 1, watch: Watch | 
     server = subprocess.Popen(  # noqa: S603
         command(host, port),
         cwd=SOURCES,
-        env=environment(home, workers),
+        env=environment(home, workers, dataset),
         start_new_session=True,
     )
     interrupted = threading.Event()
@@ -108,11 +118,12 @@ def command(host: str, port: int) -> list[str]:
     ]
 
 
-def environment(home: Path, workers: int) -> dict[str, str]:
+def environment(home: Path, workers: int, dataset: str | None = None) -> dict[str, str]:
     """Return the environment variables of the server."""
     return {
         **os.environ,
         "FORESELL_HOME": str(home.absolute()),
+        **({"FORESELL_DATASET": dataset} if dataset is not None else {}),
         "FORESELL_WORKERS": str(workers),
         "BENTOML_DO_NOT_TRACK": "True",
         "PYTHONUNBUFFERED": "1",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features.errors import Unavailable
+from features.errors import InvalidInput, NotFound, Unavailable
 from serving.faults import describe_fault
 from serving.readers import Loader
 from training.published import versions as published
@@ -62,7 +62,9 @@ class ServedVersion:
 
 
 class VersionHolder:
-    """The version that is served, and a thread that watches for the next one.
+    """The version of a dataset that is served, and a thread that watches for the next one.
+
+    Versions of other datasets in the same homes are loaded when a request names them first.
 
     Parameters
     ----------
@@ -72,14 +74,25 @@ class VersionHolder:
         For each task, the function that loads a reader from the model's published folder.
     poll_seconds
         Interval between two searches for a new version.
+    dataset
+        The dataset of requests that name none. If it is None, they get `preferred` if it is
+        published, or else the only one that is.
     """
 
     def __init__(
-        self, homes: Sequence[Path], loaders: Mapping[str, Loader], poll_seconds: float
+        self,
+        homes: Sequence[Path],
+        loaders: Mapping[str, Loader],
+        poll_seconds: float,
+        dataset: str | None = None,
+        preferred: str | None = None,
     ) -> None:
         self.homes = homes
         self.loaders = loaders
         self.poll_seconds = poll_seconds
+        self.dataset, self.preferred = dataset, preferred
+        self._others: dict[str, VersionHolder] = {}
+        self._loading = threading.Lock()
         self._served: ServedVersion | None = None
         self._refused: Path | None = None
         self._retry_at = 0.0
@@ -88,8 +101,39 @@ class VersionHolder:
 
     @property
     def ready(self) -> bool:
-        """Whether a version is loaded."""
-        return self._served is not None
+        """Whether a version is loaded, or requests must name one of several datasets."""
+        return self._served is not None or (self.dataset is None and len(self._names()) > 1)
+
+    def loaded(self, dataset: str | None) -> "VersionHolder | None":
+        """Return the holder of a dataset's version if it is loaded; None means the default."""
+        if dataset is None or dataset == self.dataset:
+            return self
+        if self._served is not None and self._served.record.dataset == dataset:
+            return self
+        return self._others.get(dataset)
+
+    def load(self, dataset: str) -> "VersionHolder":
+        """Load the version of a dataset unless it is loaded, and return its holder.
+
+        Raises
+        ------
+        NotFound
+            If nothing of the dataset is published.
+        """
+        with self._loading:
+            holder = self.loaded(dataset)
+            if holder is not None:
+                return holder
+            if dataset not in self._names():
+                raise NotFound(
+                    f"dataset = {dataset!r} is not published; there is "
+                    f"{', '.join(self._names()) or 'none yet'}.",
+                    field="dataset",
+                )
+            holder = VersionHolder(self.homes, self.loaders, self.poll_seconds, dataset)
+            holder.refresh()
+            self._others[dataset] = holder
+            return holder
 
     def reader_of(self, task: str) -> tuple[published.PublishedModel, Any]:
         """Return the record of a task's model and its reader, both of the same version.
@@ -108,9 +152,16 @@ class VersionHolder:
         ------
         Unavailable
             If no version is published.
+        InvalidInput
+            If the request must name one of several datasets.
         """
         served = self._served
         if served is None:
+            if self.ready:
+                raise InvalidInput(
+                    f"dataset is required: the service answers for {', '.join(self._names())}.",
+                    field="dataset",
+                )
             tasks = [task for home in self.homes for task in pending(home)]
             if tasks:
                 raise Unavailable(
@@ -177,7 +228,27 @@ class VersionHolder:
             self._watch.join()
 
     def _published_folder(self) -> Path | None:
-        return next((folder for home in self.homes if (folder := published.current(home))), None)
+        dataset = self._default()
+        if dataset is None:
+            return None
+        folders = (published.current(home, dataset) for home in self.homes)
+        return next((folder for folder in folders if folder is not None), None)
+
+    def _names(self) -> list[str]:
+        """Return the published datasets of the first home that has any."""
+        return next((names for home in self.homes if (names := published.datasets(home))), [])
+
+    def _default(self) -> str | None:
+        """Return the dataset of requests that name none; None if there is none, or several."""
+        if self.dataset is not None:
+            return self.dataset
+        if self._served is not None:
+            # A dataset that is published later does not take over.
+            return self._served.record.dataset
+        names = self._names()
+        if self.preferred in names:
+            return self.preferred
+        return names[0] if len(names) == 1 else None
 
     def _load(self, folder: Path) -> ServedVersion:
         record = published.read(folder)
@@ -187,6 +258,7 @@ class VersionHolder:
     def _poll(self) -> None:
         while not self._stopped.wait(self.poll_seconds):
             try:
-                self.refresh()
+                for holder in (self, *self._others.values()):
+                    holder.refresh()
             except OSError:
                 log.exception("could not search for a published version")

@@ -58,7 +58,14 @@ def versions() -> VersionHolder:
     from serving.predictor import VersionHolder
     from serving.readers import READERS
 
-    return VersionHolder([settings.home.absolute(), *PACKED], READERS, settings.poll_seconds)
+    is_named = "dataset" in settings.model_fields_set
+    return VersionHolder(
+        [settings.home.absolute(), *PACKED],
+        READERS,
+        settings.poll_seconds,
+        dataset=settings.dataset if is_named else None,
+        preferred=settings.dataset,
+    )
 
 
 def import_lightgbm() -> None:

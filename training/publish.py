@@ -55,11 +55,12 @@ def publish(
     models = {name: _model_record(version) for name, version in versions.items()}
     name = version_name(models, Redaction.load(home, dataset))
     # An unreadable version counts as none, and is written again.
-    _, record = published.served(home) or (None, None)
+    published.adopt(home)
+    _, record = published.served(home, dataset) or (None, None)
     if record is not None and record.version == name:
         return name
-    clean_up(published.root(home))
-    draft = draft_folder(home, name)
+    clean_up(published.dataset_root(home, dataset))
+    draft = draft_folder(home, dataset, name)
     draft.mkdir(parents=True)
     linked = [] if record is None else _link_unchanged(home, record, models, draft)
     for version in (version for task, version in versions.items() if task not in linked):
@@ -73,8 +74,8 @@ def publish(
     activate(home, draft, dataset, models, redaction, redacted=linked if redacted else ())
     name = version_name(models, redaction)
     if replaces not in (None, name):
-        published.delete(published.root(home) / replaces)
-    published.prune(home, keep)
+        published.delete(published.dataset_root(home, dataset) / replaces)
+    published.prune(home, keep, dataset)
     return name
 
 
@@ -105,7 +106,7 @@ def _link_unchanged(
     unchanged = [task for task, model in models.items() if served.models.get(task) == model]
     for task in unchanged:
         for name in (task, *TASKS[task].companions):
-            source = published.root(home) / served.version / name
+            source = published.dataset_root(home, served.dataset) / served.version / name
             shutil.copytree(source, draft / name, copy_function=os.link)
     return unchanged
 

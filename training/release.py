@@ -28,22 +28,23 @@ def republish(home: Path, dataset: str) -> int:
     int
         Number of customers removed.
     """
-    clean_up(published.root(home))
+    published.adopt(home)
+    clean_up(published.dataset_root(home, dataset))
     redaction = Redaction.load(home, dataset)
     removed = 0
-    served = published.current(home)
+    served = published.current(home, dataset)
     # The served version is replaced first.
-    for folder in sorted(published.versions(home), key=lambda folder: folder != served):
+    for folder in sorted(published.versions(home, dataset), key=lambda folder: folder != served):
         record = published.read_complete(folder)
         if record is None:
             if redaction.fingerprint:
                 published.delete(folder)
             continue
         name = version_name(record.models, redaction)
-        if record.dataset != dataset or folder.name == name:
+        if folder.name == name:
             continue
         if folder == served:
-            draft = draft_folder(home, name)
+            draft = draft_folder(home, dataset, name)
             shutil.copytree(folder, draft, copy_function=os.link)
             (draft / published.RECORD).unlink()
             removed = activate(home, draft, dataset, record.models, redaction)
@@ -59,9 +60,9 @@ def version_name(models: Mapping[str, published.PublishedModel], redaction: Reda
     return f"{latest:%Y%m%d}-{digest[:12]}"
 
 
-def draft_folder(home: Path, name: str) -> Path:
+def draft_folder(home: Path, dataset: str, name: str) -> Path:
     """Return the path of this process's draft of a version; a former draft is deleted."""
-    draft = published.root(home) / f".{name}.{os.getpid()}"
+    draft = published.dataset_root(home, dataset) / f".{name}.{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     return draft
 
@@ -98,7 +99,7 @@ def activate(
         companions=tuple(folder for folder in folders if folder not in models),
     )
     published.finish(home, draft, record)
-    published.switch(home, name)
+    published.switch(home, name, dataset)
     return removed
 
 

@@ -42,6 +42,9 @@ def train(
             "--if-missing", help="only what is missing for these records: models, evaluations"
         ),
     ] = False,
+    no_publish: Annotated[
+        bool, typer.Option("--no-publish", help="leave the served version as it is")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
     """Fit, register, promote and publish; then evaluate. Example: `foresell train all`."""
@@ -55,6 +58,7 @@ def train(
         grain=grain,
         horizon=horizon,
         if_missing=if_missing,
+        publish=not no_publish,
     )
     if as_json:
         show(rows)

@@ -46,6 +46,6 @@ def router(responder: Responder) -> APIRouter:
             # The condition is evaluated for every customer: a thread keeps short requests going.
             return Response(await to_thread.run_sync(body), media_type="application/json")
 
-        return await responder.with_current(answer)
+        return await responder.with_current(request.dataset, answer)
 
     return router

@@ -90,7 +90,7 @@ async def respond(
             COST_OF_HISTORY * len(posted),
         )
 
-    return await responder.with_current(answer)
+    return await responder.with_current(request.dataset, answer)
 
 
 def router(responder: Responder) -> APIRouter:

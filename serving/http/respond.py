@@ -65,23 +65,34 @@ class Responder:
                 model.version, model.as_of, lambda: compute(reader), size, rounded=rounded
             )
 
-        return await self.with_current(respond)
+        return await self.with_current(request.dataset, respond)
 
     async def with_current(
-        self, respond: Callable[[ServedVersion], Awaitable[Response]]
+        self, dataset: str | None, respond: Callable[[ServedVersion], Awaitable[Response]]
     ) -> Response:
         """Respond from the current version; from the next one if its files were deleted meanwhile.
+
+        Parameters
+        ----------
+        dataset
+            The dataset that the request names.
 
         Raises
         ------
         Unavailable
             If nothing is published.
+        NotFound
+            If nothing of the dataset is published.
         """
-        version = self.versions.current()
+        versions = self.versions.loaded(dataset)
+        if versions is None and dataset is not None:
+            versions = await to_thread.run_sync(self.versions.load, dataset)
+        assert versions is not None, "without a name it is the default"  # noqa: S101
+        version = versions.current()
         try:
             return await respond(version)
         except FileNotFoundError:
-            newer = await to_thread.run_sync(self.versions.newer_than, version)
+            newer = await to_thread.run_sync(versions.newer_than, version)
             if newer is None:
                 raise
             return await respond(newer)

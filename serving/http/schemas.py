@@ -35,6 +35,12 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    dataset: str | None = Field(
+        None,
+        max_length=200,
+        description="the dataset, if the service answers for several; by default the one that it "
+        "was started for",
+    )
     as_of: str | None = Field(
         None,
         max_length=40,

@@ -142,7 +142,7 @@ forget(Settings(), customer)
 
 @pytest.mark.parametrize(
     "point",
-    [("os.rename", "published/.manifest"), ("os.rmdir", "/v1")],
+    [("os.rename", "/.manifest"), ("os.rmdir", "/v1")],
     ids=["about to be served", "old version being deleted"],
 )
 def test_the_next_run_completes_a_publication_that_was_killed(served_home, run, journey, point):
@@ -153,7 +153,7 @@ def test_the_next_run_completes_a_publication_that_was_killed(served_home, run, 
     assert child.returncode == -signal.SIGKILL, child.stderr or "it ended"
     assert published.read(published.current(served_home))
     assert run("forget", gone, "--yes")[0] == 0
-    folders = [path for path in published.root(served_home).iterdir() if path.is_dir()]
+    folders = [path for path in published.current(served_home).parent.iterdir() if path.is_dir()]
     assert folders == [published.current(served_home)]
     assert gone not in pl.read_parquet(folders[0] / "churn" / ANSWERS)["customer_id"]
 

@@ -73,7 +73,7 @@ def test_a_published_dataset_is_removed_only_with_its_versions(run, home):
     assert list_datasets(home) == ["shop"]
     assert run("data", "remove", "shop", "--yes", "--unpublish")[0] == 0
     assert published.versions(home) == []
-    assert published.current_of(home, "shop") is None
+    assert published.current(home, "shop") is None
 
 
 def test_erased_customers_stay_erased_in_a_later_dataset_of_the_name(run, home, tmp_path):

@@ -111,7 +111,12 @@ def publish_by_hand() -> Callable[..., Path]:
     """Publish a version with the given products, and make it current."""
 
     def publish(
-        home: Path, name: str, products: str = "milk bread", *, tasks: str = "recommender"
+        home: Path,
+        name: str,
+        products: str = "milk bread",
+        *,
+        tasks: str = "recommender",
+        dataset: str = "d",
     ) -> Path:
         draft = published.root(home) / f".{name}"
         for task in tasks.split():
@@ -125,10 +130,10 @@ def publish_by_hand() -> Callable[..., Path]:
         }
         created = datetime.now().astimezone()
         record = published.PublishedVersion(
-            version=name, dataset="d", created=created, models=models
+            version=name, dataset=dataset, created=created, models=models
         )
         folder = published.finish(home, draft, record)
-        published.switch(home, name)
+        published.switch(home, name, dataset)
         return folder
 
     return publish

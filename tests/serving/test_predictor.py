@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from features.errors import Unavailable
+from features.errors import InvalidInput, NotFound, Unavailable
 from serving.predictor import VersionHolder
 from training.published.pending import announced
 
@@ -142,3 +142,60 @@ def test_a_version_published_while_serving_is_picked_up(tmp_path, versions, publ
         assert shown(versions) == ["milk"]
     finally:
         versions.stop()
+
+
+def test_a_dataset_that_is_published_later_does_not_take_over(tmp_path, readers, publish_by_hand):
+    for dataset in (None, "shop"):
+        home = tmp_path / str(dataset)
+        versions = VersionHolder([home], readers, 60, dataset)
+        publish_by_hand(home, "v1", "milk", dataset="shop")
+        assert versions.refresh()
+        publish_by_hand(home, "w1", "bread", dataset="web")
+        assert not versions.refresh()
+        assert shown(versions) == ["milk"]
+
+
+def test_a_named_dataset_is_awaited_although_another_is_published(
+    tmp_path, readers, publish_by_hand
+):
+    versions = VersionHolder([tmp_path], readers, 60, "shop")
+    publish_by_hand(tmp_path, "w1", "bread", dataset="web")
+    assert not versions.refresh()
+    with pytest.raises(Unavailable):
+        versions.current()
+    assert shown(versions.load("web")) == ["bread"]
+
+
+def test_other_datasets_are_loaded_on_request_and_replaced_like_the_default(
+    tmp_path, readers, publish_by_hand
+):
+    publish_by_hand(tmp_path, "v1", "milk", dataset="shop")
+    publish_by_hand(tmp_path, "w1", "bread", dataset="web")
+    versions = VersionHolder([tmp_path], readers, 0.02, preferred="shop")
+    versions.refresh()
+    assert shown(versions) == ["milk"]
+    assert versions.loaded("shop") is versions
+    assert versions.loaded("web") is None
+    web = versions.load("web")
+    assert versions.loaded("web") is web
+    with pytest.raises(NotFound, match="shop, web"):
+        versions.load("../shop")
+    versions.start()
+    publish_by_hand(tmp_path, "w2", "tea", dataset="web")
+    until = time.monotonic() + 20
+    while shown(web) != ["tea"] and time.monotonic() < until:
+        time.sleep(0.01)
+    versions.stop()
+    assert (shown(web), shown(versions)) == (["tea"], ["milk"])
+
+
+def test_one_of_several_datasets_must_be_named_if_none_is_the_default(
+    tmp_path, readers, publish_by_hand
+):
+    publish_by_hand(tmp_path, "v1", "milk", dataset="shop")
+    publish_by_hand(tmp_path, "w1", "bread", dataset="web")
+    versions = VersionHolder([tmp_path], readers, 60, preferred="other")
+    assert not versions.refresh()
+    assert versions.ready
+    with pytest.raises(InvalidInput, match="shop, web"):
+        versions.current()

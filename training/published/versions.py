@@ -1,7 +1,8 @@
 """Published versions on disk, which training writes and serving reads; light imports only.
 
-`<home>/published/<version>/` has one folder per model and `version.json`;
-`<home>/published/manifest` has one line, the name of the served version.
+`<home>/published/<dataset>/<version>/` has one folder per model and `version.json`;
+`<home>/published/<dataset>/manifest` has one line, the name of the dataset's served version. Where
+functions take a dataset, None means the only one that is published.
 """
 
 import shutil
@@ -87,41 +88,75 @@ def root(home: Path) -> Path:
     return home / "published"
 
 
+def dataset_root(home: Path, dataset: str) -> Path:
+    """Return the folder of the published versions of a dataset."""
+    return root(home) / dataset
+
+
 def home_of(folder: Path) -> Path:
     """Return the home of a version's folder."""
-    return folder.parents[1]
+    return folder.parents[2]
 
 
-def current(home: Path) -> Path | None:
-    """Return the folder of the served version; None before the first is published."""
+def datasets(home: Path) -> list[str]:
+    """Return the names of the datasets with a served version."""
+    return sorted(path.parent.name for path in root(home).glob(f"*/{MANIFEST}"))
+
+
+def current(home: Path, dataset: str | None = None) -> Path | None:
+    """Return the folder of a dataset's served version; None before the first is published.
+
+    Raises
+    ------
+    InvalidInput
+        If no dataset is given and several are published.
+    """
+    if dataset is None:
+        names = datasets(home)
+        if len(names) > 1:
+            raise InvalidInput(f"Name one of the datasets {', '.join(names)}.", field="dataset")
+        if not names:
+            return None
+        dataset = names[0]
+    folder = dataset_root(home, dataset)
     try:
-        name = (root(home) / MANIFEST).read_text().strip()
+        name = (folder / MANIFEST).read_text().strip()
     except FileNotFoundError:
         return None
-    return root(home) / name if name else None
+    return folder / name if name else None
 
 
-def served(home: Path) -> tuple[Path, PublishedVersion] | None:
-    """Return folder and record of the served version; None if it cannot be read."""
-    folder = current(home)
+def served(home: Path, dataset: str | None = None) -> tuple[Path, PublishedVersion] | None:
+    """Return folder and record of a dataset's served version; None if it cannot be read."""
+    folder = current(home, dataset)
     record = None if folder is None else read_complete(folder)
     return None if folder is None or record is None else (folder, record)
 
 
-def current_of(home: Path, dataset: str) -> Path | None:
-    """Return the folder of the served version if it is of a dataset."""
-    found = served(home)
-    return found[0] if found is not None and found[1].dataset == dataset else None
-
-
 def withdraw(home: Path, dataset: str) -> None:
     """Delete all published versions of a dataset."""
-    if current_of(home, dataset) is not None:
-        (root(home) / MANIFEST).unlink()
-    for folder in versions(home):
+    folder = dataset_root(home, dataset)
+    # Without the manifest nothing is served, whatever a crash leaves.
+    (folder / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def adopt(home: Path) -> None:
+    """Move versions of older code, which served one dataset a home, to their datasets."""
+    former = root(home) / MANIFEST
+    for record_file in root(home).glob(f"[!.]*/{RECORD}"):
+        folder = record_file.parent
         record = read_complete(folder)
-        if record is not None and record.dataset == dataset:
+        if record is None:
             delete(folder)
+            continue
+        target = dataset_root(home, record.dataset)
+        target.mkdir(exist_ok=True)
+        # The manifest first: after a crash, the next call still finds the folder to move.
+        if former.is_file() and former.read_text().strip() == folder.name:
+            write_durably(target / MANIFEST, folder.name + "\n")
+        folder.replace(target / folder.name)
+    former.unlink(missing_ok=True)
 
 
 def read_complete(folder: Path) -> PublishedVersion | None:
@@ -164,7 +199,7 @@ def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
     Parameters
     ----------
     draft
-        A folder beside the versions, on the same file system; it is moved.
+        A folder on the same file system; it is moved.
 
     Raises
     ------
@@ -172,8 +207,8 @@ def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
         If the draft lacks a folder that the record names, or the version is served already
         and complete.
     """
-    folder = root(home) / record.version
-    if folder == current(home) and read_complete(folder) is not None:
+    folder = dataset_root(home, record.dataset) / record.version
+    if folder == current(home, record.dataset) and read_complete(folder) is not None:
         raise InvalidInput(
             f"Version {record.version} is being served; a published version does not change.",
             field="version",
@@ -188,38 +223,52 @@ def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
         sync(path)
     if folder.exists():
         shutil.rmtree(folder)
+    folder.parent.mkdir(exist_ok=True)
     draft.replace(folder)
-    sync(root(home))
+    sync(folder.parent)
     return folder
 
 
-def switch(home: Path, name: str) -> None:
-    """Make a complete version the served one, by an atomic change of the manifest.
+def switch(home: Path, name: str, dataset: str | None = None) -> None:
+    """Make a complete version the served one of its dataset, by an atomic change of the manifest.
+
+    Parameters
+    ----------
+    dataset
+        The dataset of the version; None if no other has a version of the name.
 
     Raises
     ------
     NotFound
         If there is no such version, or it is incomplete.
     """
-    read(root(home) / name)
-    write_durably(root(home) / MANIFEST, name + "\n")
+    folders = [folder for folder in versions(home, dataset) if folder.name == name]
+    folder = folders[0] if len(folders) == 1 else dataset_root(home, dataset or "") / name
+    read(folder)
+    write_durably(folder.parent / MANIFEST, name + "\n")
 
 
-def prune(home: Path, keep: int) -> list[str]:
-    """Delete all but the newest `keep` complete versions and the served one; return the deleted."""
-    records = {folder: read_complete(folder) for folder in versions(home)}
+def prune(home: Path, keep: int, dataset: str | None = None) -> list[str]:
+    """Delete all but the newest `keep` complete versions of a dataset and the served one.
+
+    Returns
+    -------
+    Names of the deleted versions.
+    """
+    records = {folder: read_complete(folder) for folder in versions(home, dataset)}
     created = {folder: record.created for folder, record in records.items() if record is not None}
     newest = sorted(created, key=lambda folder: created[folder], reverse=True)[:keep]
-    old = [folder for folder in records if folder not in newest and folder != current(home)]
+    served_now = current(home, dataset)
+    old = [folder for folder in records if folder not in newest and folder != served_now]
     for folder in old:
         delete(folder)
     return [folder.name for folder in old]
 
 
-def versions(home: Path) -> list[Path]:
-    """Return the folders of all versions that have a record."""
+def versions(home: Path, dataset: str | None = None) -> list[Path]:
+    """Return the folders of all versions that have a record, of one dataset or of all."""
     # Names of drafts, which may be in progress, begin with a dot.
-    return [path.parent for path in root(home).glob(f"[!.]*/{RECORD}")]
+    return [path.parent for path in root(home).glob(f"{dataset or '[!.]*'}/[!.]*/{RECORD}")]
 
 
 def delete(folder: Path) -> None:

@@ -47,3 +47,18 @@ def test_a_request_whose_version_was_deleted_is_answered_by_the_next_version(
     publish_by_hand(tmp_path, "v2", "bread")
     items = client.post("/v1/recommend", json=body).json()["results"][0]["items"]
     assert [item["product_id"] for item in items] == ["bread"]
+
+
+def test_a_request_may_name_one_of_several_datasets(
+    tmp_path, publish_by_hand, readers, error_of, client_of
+):
+    publish_by_hand(tmp_path, "v1", "milk", dataset="shop")
+    publish_by_hand(tmp_path, "w1", "bread", dataset="web")
+    versions = VersionHolder([tmp_path], readers, poll_seconds=60, dataset="shop")
+    versions.refresh()
+    client, body = client_of(build_app(versions)), {"customer_ids": ["1"]}
+    for dataset, product in ((None, "milk"), ("shop", "milk"), ("web", "bread")):
+        answer = client.post("/v1/recommend", json=body | {"dataset": dataset}).json()
+        assert [item["product_id"] for item in answer["results"][0]["items"]] == [product]
+    response = client.post("/v1/recommend", json=body | {"dataset": "../shop"})
+    assert "shop, web" in error_of(response, 404, "not_found", "dataset").message

@@ -2,21 +2,21 @@ from datetime import datetime
 
 import pytest
 
-from features.errors import NotFound
+from features.errors import InvalidInput, NotFound
 from training.published import versions as published
 
 
-def make_record(name: str, minute: int = 0) -> published.PublishedVersion:
+def make_record(name: str, minute: int = 0, dataset: str = "shop") -> published.PublishedVersion:
     return published.PublishedVersion(
-        version=name, dataset="shop", created=datetime(2024, 1, 1, 0, minute), models={}
+        version=name, dataset=dataset, created=datetime(2024, 1, 1, 0, minute), models={}
     )
 
 
-def make(home, name, minute=0):
+def make(home, name, minute=0, dataset="shop"):
     draft = published.root(home) / f".{name}"
     (draft / "churn").mkdir(parents=True)
     (draft / "churn" / "answers.txt").write_text(name)
-    return published.finish(home, draft, make_record(name, minute))
+    return published.finish(home, draft, make_record(name, minute, dataset))
 
 
 def test_nothing_is_served_before_the_first_version(tmp_path):
@@ -60,7 +60,7 @@ def test_pruning_keeps_the_newest_and_the_served_version(tmp_path):
         make(tmp_path, name, minute)
     published.switch(tmp_path, "v1")
     published.prune(tmp_path, keep=2)
-    left = {path.parent.name for path in published.root(tmp_path).glob("*/version.json")}
+    left = {folder.name for folder in published.versions(tmp_path)}
     assert left == {"v1", "v3", "v4"}
 
 
@@ -93,3 +93,35 @@ def test_an_unreadable_version_is_pruned_first(tmp_path):
     (make(tmp_path, "v2", 2) / published.RECORD).write_text("{")
     published.switch(tmp_path, "v1")
     assert published.prune(tmp_path, keep=2) == ["v2"]
+
+
+def test_versions_of_several_datasets_are_independent(tmp_path):
+    make(tmp_path, "v1", dataset="shop")
+    published.switch(tmp_path, "v1", "shop")
+    for minute, name in enumerate(["w1", "w2", "w3"]):
+        make(tmp_path, name, minute, dataset="web")
+        published.switch(tmp_path, name, "web")
+    assert published.datasets(tmp_path) == ["shop", "web"]
+    assert published.prune(tmp_path, 1, "web") == ["w1", "w2"]
+    assert published.current(tmp_path, "shop").name == "v1"
+    assert published.current(tmp_path, "web").name == "w3"
+    with pytest.raises(InvalidInput, match="shop, web"):
+        published.current(tmp_path)
+    published.withdraw(tmp_path, "web")
+    assert published.served(tmp_path)[1].dataset == "shop"
+
+
+def test_versions_of_older_code_move_to_their_datasets(tmp_path):
+    for minute, (name, dataset) in enumerate([("v1", "shop"), ("v2", "web"), ("v3", "web")]):
+        make(tmp_path, name, minute, dataset).replace(published.root(tmp_path) / name)
+    for dataset in ("shop", "web"):
+        published.dataset_root(tmp_path, dataset).rmdir()
+    (published.root(tmp_path) / published.MANIFEST).write_text("v2\n")
+    published.adopt(tmp_path)
+    assert published.datasets(tmp_path) == ["web"]
+    assert published.served(tmp_path)[0].name == "v2"
+    names = {(folder.parent.name, folder.name) for folder in published.versions(tmp_path)}
+    assert names == {("shop", "v1"), ("web", "v2"), ("web", "v3")}
+    before = published.current(tmp_path)
+    published.adopt(tmp_path)
+    assert published.current(tmp_path) == before
