@@ -154,8 +154,11 @@ class TrainingJob:
         published = None
         names = [setup.task.name for setup in setups]
         steps = (1 + self.publishes) * len(names)
-        announcement = announced(self.settings.home, names) if self.publishes else nullcontext()
-        with announcement, self._progress("train", steps) as step:
+        announcement = announced(self.settings.home, names, self.dataset.name)
+        with (
+            announcement if self.publishes else nullcontext(),
+            self._progress("train", steps) as step,
+        ):
             for dataset, group in self._by_group(setups):
                 for setup in group:
                     names.remove(setup.task.name)

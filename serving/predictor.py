@@ -51,7 +51,7 @@ class ServedVersion:
             If the version has no model for the task, yet or at all.
         """
         if task not in self.readers:
-            if task in pending(published.home_of(self.folder)):
+            if task in pending(published.home_of(self.folder), self.record.dataset):
                 raise Unavailable(f"The {task} model is being trained; ask again in a minute.")
             raise Unavailable(
                 f"Version {self.record.version} has no {task} model; it has "
@@ -162,7 +162,7 @@ class VersionHolder:
                     f"dataset is required: the service answers for {', '.join(self._names())}.",
                     field="dataset",
                 )
-            tasks = [task for home in self.homes for task in pending(home)]
+            tasks = [task for home in self.homes for task in pending(home, self.dataset)]
             if tasks:
                 raise Unavailable(
                     f"Nothing is published yet: models are being trained ({', '.join(tasks)}, in "

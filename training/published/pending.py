@@ -20,23 +20,27 @@ PENDING = "pending.json"
 class _Pending(BaseModel):
     pid: int
     tasks: tuple[str, ...]
+    dataset: str | None = None
 
 
 @contextmanager
-def announced(home: Path, tasks: Iterable[str]) -> Iterator[None]:
+def announced(home: Path, tasks: Iterable[str], dataset: str | None = None) -> Iterator[None]:
     """Announce tasks whose models are trained and published within the context."""
     path = home / PENDING
-    write_durably(path, _Pending(pid=getpid(), tasks=tuple(tasks)).model_dump_json() + "\n")
+    announcement = _Pending(pid=getpid(), tasks=tuple(tasks), dataset=dataset)
+    write_durably(path, announcement.model_dump_json() + "\n")
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
 
 
-def pending(home: Path) -> tuple[str, ...]:
-    """Return the tasks that a running job has announced."""
+def pending(home: Path, dataset: str | None = None) -> tuple[str, ...]:
+    """Return the tasks that a running job has announced, of one dataset or of any."""
     try:
         announcement = _Pending.model_validate_json((home / PENDING).read_bytes())
     except (OSError, ValidationError):
+        return ()
+    if None not in (dataset, announcement.dataset) and dataset != announcement.dataset:
         return ()
     return announcement.tasks if psutil.pid_exists(announcement.pid) else ()
