@@ -13,6 +13,7 @@ import threading
 
 import psutil
 
+from features.errors import InvalidInput
 from foresell.progress import console
 from foresell.progress import progress as progress_bar
 from foresell.settings import Settings
@@ -32,6 +33,7 @@ def serve(settings: Settings, *, try_it: bool = False, train: bool = False) -> i
         Whether to train what is missing meanwhile; each model answers once it is published.
         Without it, a dataset that was trained and never published is published first.
     """
+    published.adopt(settings.home)
     dataset = settings.dataset if train else _published_dataset(settings)
     examples = Examples(settings.home, dataset) if try_it else None
     beside = Beside(settings, examples, train=train)
@@ -52,10 +54,20 @@ def _published_dataset(settings: Settings) -> str:
     """Return the dataset to serve, after publishing its champions if nothing of it is published.
 
     It is the one that is named, or else the only one that is published, or else the default.
+
+    Raises
+    ------
+    InvalidInput
+        If none is named, several are published and the default is not.
     """
-    published.adopt(settings.home)
     dataset, names = settings.dataset, published.datasets(settings.home)
-    if "dataset" not in settings.model_fields_set and len(names) == 1:
+    if "dataset" not in settings.model_fields_set and names and dataset not in names:
+        if len(names) > 1:
+            raise InvalidInput(
+                f"Several datasets are published: {', '.join(names)}; name the one of requests "
+                "that name none by --dataset.",
+                field="dataset",
+            )
         (dataset,) = names
     if published.served(settings.home, dataset) is not None:
         return dataset

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 
+from features.errors import InvalidInput
 from foresell import serving_job
 from foresell.serving_job import Training, serve
 from foresell.settings import Settings
@@ -42,6 +43,19 @@ def test_the_published_version_is_served_unless_another_dataset_is_named(served,
     assert served() == []
     assert served(dataset="my-shop") == []
     assert served(dataset="complete-journey") == ["complete-journey"]
+
+
+def test_one_of_several_published_datasets_must_be_named(served, tmp_path, monkeypatch):
+    monkeypatch.delenv("FORESELL_DATASET", raising=False)
+    draft = published.root(tmp_path) / ".draft"
+    draft.mkdir()
+    created = datetime(2024, 1, 1)
+    record = published.PublishedVersion(version="w1", dataset="web", created=created, models={})
+    published.finish(tmp_path, draft, record)
+    published.switch(tmp_path, "w1")
+    with pytest.raises(InvalidInput, match="my-shop, web"):
+        served()
+    assert served(dataset="web") == []
 
 
 def test_an_unreadable_version_is_published_again(served, tmp_path):
