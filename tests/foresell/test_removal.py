@@ -82,4 +82,4 @@ def test_erased_customers_stay_erased_in_a_later_dataset_of_the_name(run, home, 
     assert run("data", "import", str(tmp_path / "shop.toml"))[0] == 0
     assert is_known(home, "shop", ["1"])
     customers = open_dataset(home, "shop").table("orders").collect().get_column("customer_id")
-    assert customers.to_list() == [None, "2"]
+    assert set(customers.to_list()) == {None, "2"}

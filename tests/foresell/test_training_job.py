@@ -107,6 +107,12 @@ def test_each_model_is_published_before_the_next_is_trained_and_all_before_any_i
     assert [row["version"] for row in rows] == [f"{name}/1" for name in TASKS]
 
 
+def test_without_publishing_models_are_trained_and_evaluated_alone(job):
+    assert len(job.train("churn", publish=False)) == 1
+    assert job.steps == [("fit", "churn"), ("evaluate", "churn")]
+    assert job.pending == [()]
+
+
 def test_models_are_announced_until_they_are_trained(job, home):
     job.train("all")
     assert job.pending[0] == tuple(TASKS)
