@@ -66,13 +66,7 @@ def serve(
         If the address is in use or invalid.
     """
     _check_free(host, port)
-    # In a new session, so that Ctrl-C reaches the server once, through the handler below.
-    server = subprocess.Popen(  # noqa: S603
-        command(host, port),
-        cwd=SOURCES,
-        env=environment(home, workers, dataset),
-        start_new_session=True,
-    )
+    server = _start(command(host, port), environment(home, workers, dataset))
     interrupted = threading.Event()
 
     def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -97,6 +91,13 @@ def serve(
         for number, handler in former.items():
             signal.signal(number, handler)
     return 0 if interrupted.is_set() else code
+
+
+def _start(words: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start the server in a new session, so that Ctrl-C reaches it once, through `serve`."""
+    return subprocess.Popen(  # noqa: S603
+        words, cwd=SOURCES, env=environment, start_new_session=True
+    )
 
 
 def command(host: str, port: int) -> list[str]:

@@ -54,9 +54,7 @@ def publish(
     versions = _champions(tracker, dataset)
     models = {name: _model_record(version) for name, version in versions.items()}
     name = version_name(models, Redaction.load(home, dataset))
-    # An unreadable version counts as none, and is written again.
-    published.adopt(home)
-    _, record = published.served(home, dataset) or (None, None)
+    record = _served(home, dataset)
     if record is not None and record.version == name:
         return name
     clean_up(published.dataset_root(home, dataset))
@@ -85,6 +83,13 @@ def _champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
         remedy = f"run `foresell train all --dataset {dataset}`"
         raise NotFound(f"Dataset {dataset} has no champion to publish; {remedy}.", field="dataset")
     return versions
+
+
+def _served(home: Path, dataset: str) -> published.PublishedVersion | None:
+    """Return the record of the served version; an unreadable one counts as none."""
+    published.adopt(home)
+    found = published.served(home, dataset)
+    return None if found is None else found[1]
 
 
 def _model_record(version: Version) -> published.PublishedModel:
