@@ -7,19 +7,33 @@ export MLFLOW_DISABLE_TELEMETRY := true
 OPENMP := $(CURDIR)/.venv/lib/openmp
 export LD_LIBRARY_PATH := $(if $(LD_LIBRARY_PATH),$(LD_LIBRARY_PATH):)$(OPENMP)
 
-.PHONY: run test lint bench lab lock clean
+# One process per core runs whole groups of tests, the longest first (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup \
+	--no-loadscope-reorder --durations=10
+
+.PHONY: run test test-fast lint ruff mypy pytest bench lab lock clean
 
 run: .venv/ready
 	$(BIN)/foresell data import complete-journey --if-missing
 	$(BIN)/foresell serve --train --try
 
-test: lint
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+test: ruff
+	$(MAKE) --jobs=2 mypy pytest
 
-lint: .venv/ready
+test-fast: .venv/ready
+	$(PYTEST) -m "not slow"
+
+lint: ruff mypy
+
+ruff: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+mypy: .venv/ready
 	$(BIN)/mypy
+
+pytest: .venv/ready
+	$(PYTEST)
 
 lab: .venv/ready
 	FORESELL_HOME=$(CURDIR)/.foresell FORESELL_MLRUNS=$(CURDIR)/mlruns $(BIN)/jupyter lab notebooks

@@ -1,6 +1,7 @@
 """Shared fixtures: a fixed sample of the bundled households, and options of quick training."""
 
 import os
+import shutil
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +15,57 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import narwhals as nw
 import polars as pl
 import pytest
+from filelock import FileLock
+from hypothesis import settings
 
 from features.dataset import Dataset, open_dataset
 from features.ingest.pipeline import import_tables
 from features.ingest.sources import complete_journey
+
+# Examples take longer on a loaded machine.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
+
+ROOT = Path(__file__).parent
+# Folders and files whose tests train models, start servers or execute notebooks, the longest first.
+# One process runs an entry, so that its fixtures are made once.
+SLOW = (
+    "notebooks",
+    "end_to_end/test_shapes.py",
+    "end_to_end",
+    "training/test_contract.py",
+    "foresell/cli/test_commands.py",
+    "training/models/recommender",
+    "serving/customers",
+    "serving/audience",
+    "serving/recommender",
+    "training/test_retrain.py",
+    "training/models/churn",
+    "training/models/next_purchase",
+    "training/models/next_category",
+    "training/models/value",
+    "training/models/demand",
+    "training/test_backtest.py",
+    "training/test_tracking.py",
+    "training/test_tuning.py",
+    "foresell/test_forecast_options.py",
+    "foresell/test_python_interface.py",
+    "foresell/cli/test_audience.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow tests, start them first, and let one process run those that share fixtures."""
+    ranks: dict[str, int] = {}
+    for item in items:
+        path = item.path.relative_to(ROOT)
+        entry = next((name for name in SLOW if path.is_relative_to(name)), None)
+        if entry is not None:
+            item.add_marker("slow")
+        item.add_marker(pytest.mark.xdist_group(entry or str(path)))
+        ranks[item.nodeid] = len(SLOW) if entry is None else SLOW.index(entry)
+    items.sort(key=lambda item: ranks[item.nodeid])
 
 
 @pytest.fixture(scope="session")
@@ -37,12 +85,23 @@ def quick() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Foresell home with 300 of the bundled households."""
-    home = tmp_path_factory.mktemp("home")
-    tables = complete_journey.read(households=300)
-    import_tables(home, complete_journey.NAME, tables, max_bad_share=0.05)
-    return home
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def home(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Foresell home with 300 of the bundled households, which are imported once per run."""
+    imported = run_folder / "imported"
+    with FileLock(run_folder / "imported.lock"):
+        if not imported.exists():
+            draft = tmp_path_factory.mktemp("draft")
+            tables = complete_journey.read(households=300)
+            import_tables(draft, complete_journey.NAME, tables, max_bad_share=0.05)
+            draft.rename(imported)
+    return Path(shutil.copytree(imported, tmp_path_factory.mktemp("homes") / "home"))
 
 
 @pytest.fixture(scope="session")

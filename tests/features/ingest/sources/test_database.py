@@ -15,7 +15,7 @@ from features.ingest.sources.mapped import read_mapped
 
 URL = os.environ.get("FORESELL_TEST_DATABASE", "postgresql://postgres@127.0.0.1:5432/test")
 TABLE = f"foresell_lines_{os.getpid()}"
-ROWS = 1_000_000
+ROWS = 300_000  # more than one batch
 COLUMNS = """columns = { customer_id = "customer", order_id = "invoice", product_id = "code", ts = "sold_at", quantity = "qty", revenue = "paid" }
 constants = { channel = "shop" }
 """  # noqa: E501
