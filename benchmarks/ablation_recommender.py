@@ -3,13 +3,13 @@
 Candidates, scores of the generators, features and outcomes are computed once per dataset and
 cutoff, together with the generators that propose each candidate. A variant without a generator
 drops its features and the candidates that no other generator proposes; the other variants fit the
-ranker differently. The costs of the generators are therefore measured apart, by `generator_costs`.
+ranker differently. The costs of the generators themselves are therefore not in the table.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,18 +22,15 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.memo import memo
 from features.typing import Bools, Floats, Ints
-from training.estimators.boosting import Booster
-from training.models.recommender import model as recommender_model
-from training.models.recommender.candidates import inputs_at
+from training.models.recommender.candidates import default_generators, inputs_at
 from training.models.recommender.hits import customer_metrics, list_hits, truth_at
 from training.models.recommender.inputs.interactions import find_sorted, interactions_at
-from training.models.recommender.model import TREES, RecommenderModel
-from training.models.recommender.ranking import blend, ranker, ranker_training
-from training.models.recommender.ranking.blend import LISTS
-from training.models.recommender.ranking.examples import Examples, _Outcomes, training_cutoffs
-from training.models.recommender.ranking.extrapolation import LinearExtrapolation
-from training.models.recommender.ranking.feature_columns import align_columns
+from training.models.recommender.model import RecommenderModel, build_ranking
+from training.models.recommender.ranking import ranker, ranker_training
+from training.models.recommender.ranking.examples import Examples, Outcomes, training_cutoffs
 from training.models.recommender.ranking.features import BLOCK_CUSTOMERS, Block, Ranking
+from training.models.recommender.ranking.ranker import LISTS, Ranker
+from training.models.recommender.ranking.ranker_training import columns, fit_ranker
 from training.models.recommender.recommendations import recommendation_frame
 
 FOLDER = "training/models/recommender"
@@ -53,7 +50,7 @@ LISTED = 100
 
 # What the active variant lacks: names of generators, and the number of cutoffs.
 REMOVED: set[str] = set()
-CUTOFFS = {"own": 3, "older": 3}
+CUTOFFS = {"count": RecommenderModel.cutoffs}
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def _blocks(ranking: Ranking, rows: Ints) -> Iterator[tuple[Block, dict[str, Boo
 
 def _ranking(dataset: Dataset, as_of: datetime) -> Ranking:
     products = RecommenderModel.scored_products
-    return recommender_model._build_ranking(inputs_at.function(dataset, as_of), products)
+    return build_ranking(inputs_at.function(dataset, as_of), products)
 
 
 @memo()
@@ -137,7 +134,7 @@ def trained_candidates(dataset: Dataset, cutoff: datetime, days: int) -> Propose
     """Return all bought candidates and a sample of the others at a cutoff."""
     ranking = _ranking(dataset, cutoff)
     known = ranking.interactions
-    outcomes = _Outcomes.collect(dataset, known, cutoff, days)
+    outcomes = Outcomes.collect(dataset, known, cutoff, days)
     rng = np.random.default_rng([0, to_day(cutoff)])
     learned = _sample(outcomes.customers, TRAINED)
     learned = learned[learned % 5 < 2]
@@ -155,7 +152,7 @@ def evaluated_candidates(dataset: Dataset, as_of: datetime, days: int) -> list[P
     ranking = _ranking(dataset, as_of)
     rows = _evaluated(dataset, as_of, days)
     size = ranking.interactions.shape[1]
-    nothing = _Outcomes(rows, np.zeros(0, np.int64), np.zeros(1, bool), np.zeros(1))
+    nothing = Outcomes(rows, np.zeros(0, np.int64), np.zeros(1, bool), np.zeros(1))
     parts = []
     for block, by in _blocks(ranking, rows):
         keep = np.ones(len(block.rows), bool)
@@ -179,7 +176,7 @@ def _part(
     block: Block,
     by: Mapping[str, Bools],
     keep: Bools,
-    outcomes: _Outcomes,
+    outcomes: Outcomes,
     position: Ints,
 ) -> Proposed:
     rows, cols, position = block.rows[keep], block.cols[keep], position[keep]
@@ -215,20 +212,19 @@ class SampledRecommender(RecommenderModel):
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Fit the ranker on the candidates of the remaining generators."""
-        own, older = CUTOFFS["own"], CUTOFFS["older"]
-        cutoffs = training_cutoffs(dataset, as_of, self.horizon_days, own, older=older)
-        examples = [
-            trained_candidates(dataset, cutoff, self.horizon_days).kept().examples
-            for cutoff in cutoffs
-        ]
-        options = ranker_training.RankerOptions(
-            self.trees, self.static_rounds, self.context_rounds, self.threads, self.seed
-        )
-        self.ranker_ = ranker_training.fit_ranker(
-            Examples.concatenate(examples[:own]),
-            Examples.concatenate(examples),
-            options,
+        cutoffs = training_cutoffs(dataset, as_of, self.horizon_days, CUTOFFS["count"])
+        self.ranker_ = fit_ranker(
+            Examples.concatenate(
+                [
+                    trained_candidates(dataset, cutoff, self.horizon_days).kept().examples
+                    for cutoff in cutoffs
+                ]
+            ),
+            self.trees,
+            self.rounds,
             negative_share=NEGATIVE_SHARE,
+            threads=self.threads,
+            seed=self.seed,
         )
         return self
 
@@ -242,60 +238,12 @@ class SampledRecommender(RecommenderModel):
         frames = []
         for part in evaluated_candidates(dataset, as_of, self.horizon_days):
             kept = part.kept()
-            static = self.ranker_.score_static(kept.examples.static)
-            log_odds = self.ranker_.log_odds(static, kept.examples.context)
-            scores = {
-                name: self.probability(kept.ranking, kept.block, name, log_odds) for name in LISTS
-            }
+            fitted, examples = self.ranker_, kept.examples
+            static = fitted.static.encode(columns(examples.static), examples.static.height)
+            raw = fitted.scores(fitted.codes(static, columns(examples.context)))
+            scores = {name: fitted.probability(name, raw, examples.basket_size) for name in LISTS}
             frames.append(recommendation_frame(kept.ranking, kept.block, scores, self.list_length))
         return pl.concat(frames).sort("customer_id", "rank")
-
-
-class PlainRecipe(SampledRecommender):
-    """One LightGBM ranker of the next basket on all features, on four cutoffs two weeks apart."""
-
-    def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        """Fit the booster."""
-        newest = as_of - timedelta(days=self.horizon_days)
-        cutoffs = [newest - timedelta(days=14 * k) for k in range(4)]
-        first = dataset.days[0] + 28
-        parts = [
-            trained_candidates(dataset, cutoff, self.horizon_days).kept().examples
-            for cutoff in cutoffs
-            if to_day(cutoff) >= first
-        ]
-        examples = Examples.concatenate(parts)
-        params = replace(TREES, min_data_in_leaf=200).params(objective="cross_entropy", max_bin=63)
-        features = _all_features(examples)
-        self.booster = Booster.fit(features, examples.gain, params, 200, seed=self.seed)
-        return self
-
-    def predict(
-        self,
-        dataset: Dataset,
-        as_of: datetime,
-        ids: pl.DataFrame | None = None,  # noqa: ARG002
-    ) -> pl.DataFrame:
-        """Rank by the booster; all lists share its score."""
-        frames = []
-        for part in evaluated_candidates(dataset, as_of, self.horizon_days):
-            kept = part.kept()
-            features = align_columns(_all_features(kept.examples), self.booster.columns)
-            score = self.booster.predict(features)
-            scores = dict.fromkeys(LISTS, score)
-            frames.append(recommendation_frame(kept.ranking, kept.block, scores, self.list_length))
-        return pl.concat(frames).sort("customer_id", "rank")
-
-
-def _all_features(examples: Examples) -> pl.DataFrame:
-    context = examples.context
-    static = examples.static.select(
-        [name for name in examples.static.columns if name not in context.columns]
-    )
-    return pl.concat([static, context], how="horizontal")
-
-
-MODEL: dict[str, type[SampledRecommender]] = {"class": SampledRecommender}
 
 
 def ta_feng_orders() -> Dataset:
@@ -343,7 +291,7 @@ def _subject(name: str, as_of: datetime, days: int, opened: Callable[[], Dataset
         name,
         as_of,
         opened,
-        lambda: MODEL["class"](**options),
+        lambda: SampledRecommender(horizon_days=days),
         values,
         lambda model, dataset: model.predict(dataset, as_of),
         higher_is_better=frozenset(METRICS),
@@ -390,59 +338,19 @@ def without_generators(*names: str) -> Iterator[None]:
         REMOVED.difference_update(names)
 
 
-def _ranker(**options: Any) -> tuple[Any, str, Any]:
-    """Return a change: the model is made with further options."""
-    return MODEL, "class", lambda **given: SampledRecommender(**given, **options)
-
-
-def _average(values: Callable[[str, Floats, Mapping[str, Floats]], Floats]) -> tuple[Any, ...]:
-    """Return changes: the average of boosters and network is replaced."""
-    return tuple((module, "average_log_odds", values) for module in (ranker, ranker_training))
-
-
 def _weights(**lists: Mapping[str, float]) -> AbstractContextManager[None]:
-    weights = {**blend.WEIGHTS, **lists}
-    return _replaced(*((module, "WEIGHTS", weights) for module in (blend, ranker_training)))
-
-
-def net_alone() -> AbstractContextManager[None]:
-    """Rank by the neural network."""
-    return _replaced(
-        _ranker(static_rounds=1, context_rounds=1),
-        *_average(lambda learner, boosted, net: 0 * boosted + net[blend.NEURAL_OUTPUT[learner]]),
-        (LinearExtrapolation, "log_odds", lambda _, features: np.zeros(features.height)),
-    )
-
-
-def boosters_alone() -> AbstractContextManager[None]:
-    """Rank by the boosters."""
-    return _replaced(
-        *_average(lambda _learner, boosted, _net: boosted),
-        (ranker_training, "_fit_neural", _small_net),
-    )
-
-
-def _small_net(examples: Examples, features: list[str], options: Any) -> Any:
-    """Fit a network that is not used, on few examples."""
-    first = np.zeros(len(examples.gain), bool)
-    first[:5000] = True
-    part = _filtered(examples, first)
-    return _FIT_NEURAL(part, features, options)
-
-
-_FIT_NEURAL = ranker_training._fit_neural
+    weights = {**ranker.WEIGHTS, **lists}
+    return _replaced(*((module, "WEIGHTS", weights) for module in (ranker, ranker_training)))
 
 
 def without_calibration() -> AbstractContextManager[None]:
-    """Return the learner's own probability, corrected for the sampled share of candidates."""
-    main = {"now": "next", "month": "month", "explore": "explore"}
+    """Return the mean log-odds of the learners, corrected for the sampled share of candidates."""
 
-    def probability(
-        _: blend.Blend, list_name: str, log_odds: Mapping[str, Floats], _size: Any
-    ) -> Floats:
-        return 1 / (1 + np.exp(-log_odds[main[list_name]] - np.log(NEGATIVE_SHARE)))
+    def probability(_: Ranker, name: str, scores: Mapping[str, Floats], _size: Any) -> Floats:
+        mean = scores[name] / sum(ranker.WEIGHTS[name].values())
+        return np.asarray(1 / (1 + np.exp(-mean - np.log(NEGATIVE_SHARE))))
 
-    return _replaced((blend.Blend, "probability", probability))
+    return _replaced((Ranker, "probability", probability))
 
 
 def _generator(name: str, *modules: str) -> Component:
@@ -456,48 +364,9 @@ def _generator(name: str, *modules: str) -> Component:
 
 def components(model: str) -> list[Component]:  # noqa: ARG001
     """Return the components of the recommender."""
-    names = [g.name for g in recommender_model.default_generators()]
-    others = [n for n in names if n not in ("repeat", "ease", "tifu_knn", "popular", "cold_start")]
     ranking = f"{FOLDER}/ranking"
     return [
-        *(_generator(name) for name in names),
-        Component(
-            f"generators {', '.join(others)}",
-            lambda: without_generators(*others),
-            tuple(f"{FOLDER}/candidates/{name}.py" for name in others),
-        ),
-        Component(
-            "neural network",
-            boosters_alone,
-            (f"{ranking}/neural.py", f"{ranking}/neural_training.py"),
-        ),
-        Component(
-            "boosters: the network alone",
-            net_alone,
-            (
-                f"{ranking}/extrapolation.py",
-                f"{ranking}/blend.py",
-                f"{ranking}/attribution.py",
-                f"{ranking}/ranker_training.py",
-            ),
-        ),
-        Component(
-            "extrapolation",
-            lambda: _replaced(
-                (LinearExtrapolation, "log_odds", lambda _, features: np.zeros(features.height))
-            ),
-            (f"{ranking}/extrapolation.py",),
-        ),
-        Component(
-            "context booster",
-            lambda: _replaced(_ranker(context_rounds=1)),
-            guarantees="scores follow time, location and promotions of a request",
-        ),
-        Component(
-            "blend",
-            lambda: _weights(now={"next": 1.0}, month={"month": 1.0}, explore={"explore": 1.0}),
-            (f"{ranking}/blend.py",),
-        ),
+        *(_generator(generator.name) for generator in default_generators()),
         Component("learner next", lambda: _weights(now={"month": 1.0}, month={"month": 1.0})),
         Component(
             "learner month",
@@ -510,13 +379,6 @@ def components(model: str) -> list[Component]:  # noqa: ARG001
             (f"{ranking}/calibration.py", f"{ranking}/calibration_training.py"),
             guarantees="scores are probabilities of purchase",
         ),
-        Component("older cutoffs of the network", lambda: _replaced((CUTOFFS, "older", 0))),
-        Component("third cutoff", lambda: _replaced((CUTOFFS, "own", 2), (CUTOFFS, "older", 2))),
-        Component(
-            "all but the newest cutoff",
-            lambda: _replaced((CUTOFFS, "own", 1), (CUTOFFS, "older", 1)),
-        ),
-        Component(
-            "rival: one booster, four cutoffs", lambda: _replaced((MODEL, "class", PlainRecipe))
-        ),
+        Component("third cutoff", lambda: _replaced((CUTOFFS, "count", 2))),
+        Component("all but the newest cutoff", lambda: _replaced((CUTOFFS, "count", 1))),
     ]

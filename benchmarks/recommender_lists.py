@@ -194,7 +194,7 @@ def main() -> None:
             "Recommendations: latency of a list",
             latency(answers),
             command=COMMAND,
-            packages=("lightgbm", "numpy"),
+            packages=("scikit-learn", "numpy"),
             note="Lists of ten with explanations, in process on one core. Candidates of a customer "
             "are scored for a location and the next day. Publishing all customers took "
             f"{seconds:.0f} CPU-seconds.",

@@ -52,7 +52,7 @@ STRICT_METRICS = ("recall_10", "ndcg_10")
 MIN_BASKETS = (1, 3)
 # First number of baskets of each class of customers.
 HISTORY_EDGES = (1, 3, 10, 30, 100)
-PACKAGES = ("lightgbm", "implicit")
+PACKAGES = ("scikit-learn", "implicit")
 
 # Values of metrics by customer, by method and fold.
 Evaluated = Mapping[str, list[dict[str, Floats]]]

@@ -159,7 +159,7 @@ def main() -> None:
         "Recommendations: serving at scale, generated shoppers",
         table,
         command="python benchmarks/recommender_scale.py",
-        packages=("lightgbm",),
+        packages=("scikit-learn",),
         note="A request scores one customer's 300 candidates in one context for one list, in "
         "process on one core. Candidate files are memory-mapped: memory holds the pages of "
         "recently requested customers, which the system can reclaim.",

@@ -75,12 +75,7 @@ def quick() -> dict[str, dict[str, Any]]:
         "demand": {"rounds": 15, "members": 1},
         "next-category": {"rounds": 30, "periods": 30_000, "cutoffs": 3},
         "value": {"rounds": 40},
-        "recommender": {
-            "static_rounds": 15,
-            "context_rounds": 15,
-            "cutoffs": 1,
-            "scored_products": 500,
-        },
+        "recommender": {"cutoffs": 1, "rounds": 15, "scored_products": 500},
     }
 
 

@@ -1,19 +1,17 @@
-"""Where customers buy, and what sells at each location.
+"""Where customers buy.
 
-In: order lines. Out: one row per customer and location, location and product, or product.
+In: order lines. Out: one row per customer and location.
 """
 
 from math import log
 
 import narwhals as nw
 
-from features.calendar import AsOf, parse_as_of, to_day
-from features.columns import CUSTOMER_ID, DAY, LOCATION_ID, ORDER_ID, PRODUCT_ID
+from features.calendar import AsOf
+from features.columns import CUSTOMER_ID, LOCATION_ID
 from features.dataset import Dataset
 from features.interactions.builder import BASKET, BASKET_DECAY, STEP, baskets
 from features.typing import Frame
-
-RECENT_DAYS = 28
 
 
 def usual_locations(dataset: Dataset, as_of: AsOf) -> Frame:
@@ -39,46 +37,4 @@ def usual_locations(dataset: Dataset, as_of: AsOf) -> Frame:
         .group_by(CUSTOMER_ID, LOCATION_ID)
         .agg(nw.col("weight").sum())
         .with_columns(nw.col("weight").cast(nw.Float64) * STEP)
-    )
-
-
-def local_sales(dataset: Dataset, as_of: AsOf, days: int = RECENT_DAYS) -> Frame:
-    """Count the orders with each product at each location in the last `days`.
-
-    Returns
-    -------
-    narwhals.LazyFrame
-        location_id, product_id, orders; anonymous orders count, returns do not.
-    """
-    sales = _sales(dataset, as_of).filter(
-        nw.col(DAY) >= to_day(as_of) - days, ~nw.col(LOCATION_ID).is_null()
-    )
-    return (
-        sales.select(LOCATION_ID, PRODUCT_ID, ORDER_ID)
-        .unique()
-        .group_by(LOCATION_ID, PRODUCT_ID)
-        .agg(nw.len().cast(nw.Int64).alias("orders"))
-    )
-
-
-def sales_between(dataset: Dataset, first: AsOf, end: AsOf) -> Frame:
-    """Count the orders with each product from `first` until before `end`.
-
-    Returns
-    -------
-    narwhals.LazyFrame
-        product_id, orders; anonymous orders count, returns do not.
-    """
-    sales = _sales(dataset, end).filter(nw.col("ts") >= parse_as_of(first))
-    return (
-        sales.select(PRODUCT_ID, ORDER_ID)
-        .unique()
-        .group_by(PRODUCT_ID)
-        .agg(nw.len().cast(nw.Int64).alias("orders"))
-    )
-
-
-def _sales(dataset: Dataset, as_of: AsOf) -> Frame:
-    return dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale", ~nw.col(PRODUCT_ID).is_null()
     )

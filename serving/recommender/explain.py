@@ -184,7 +184,7 @@ class Explainer:
         known: dict[str, Any] = {}
         if shown is not None:
             candidates = shown.candidates
-            reason = self.index.candidates.about.reasons[int(candidates.generator[position])]
+            reason = candidates.reason(position)
             known = self._candidate_facts(shown, position)
         is_new_to_customer = not known.get("times", 0)
         if is_new_to_customer and purchased.codes:

@@ -18,22 +18,13 @@ PHRASES_OF_GROUP: dict[str, tuple[str, ...]] = {
     "new": ("new",),
     "promotion": ("promotion",),
 }
-# Groups that explain only products of the generator with this reason, by a phrase of their own.
-GENERATOR_OF_GROUP = {
-    "seasonal": "seasonal",
-    "popular_at_location": "popular_here",
-    "popular_in_segment": "popular_alike",
-}
 # By reason of the candidate generator, the phrases used if no group has one.
 PHRASES_OF_REASON: dict[str, tuple[str, ...]] = {
     "repeat": ("cadence",),
     "similar": ("similar", "category", "neighbours"),
     "neighbours": ("similar", "neighbours"),
     "same_kind": ("category", "similar"),
-    "seasonal": ("seasonal",),
     "popular": ("popular",),
-    "popular_here": ("popular_at_location",),
-    "popular_alike": ("popular_in_segment",),
     "new": ("new", "similar"),
     "basket": ("basket",),
     "pinned": ("pinned",),
@@ -130,12 +121,7 @@ def _sentences(facts: Facts) -> tuple[str, ...]:
 def _phrases(facts: Facts) -> list[tuple[str, ...]]:
     """Return alternatives of phrases in order: the basket, then groups by contribution."""
     phrases: list[tuple[str, ...]] = [("basket",)] if facts.basket else []
-    for group in facts.groups:
-        if group not in GENERATOR_OF_GROUP:
-            phrases.append(PHRASES_OF_GROUP[group])
-        elif facts.reason == GENERATOR_OF_GROUP[group]:
-            phrases.append((group,))
-    return phrases
+    return phrases + [PHRASES_OF_GROUP[group] for group in facts.groups]
 
 
 def _first_that_applies(facts: Facts, phrases: tuple[str, ...]) -> str | None:
@@ -214,9 +200,6 @@ PHRASES: dict[str, Callable[[Facts], str | None]] = {
     "category": _category,
     "neighbours": _if_new_to_customer(NEIGHBOURS),
     "popular": _popular,
-    "seasonal": _if_new_to_customer("of the season"),
-    "popular_at_location": _if_new_to_customer("popular where you shop"),
-    "popular_in_segment": _if_new_to_customer("popular with customers like you"),
     "new": lambda facts: "new in the range" if facts.new and not facts.times else None,
     "basket": _basket,
     "pinned": lambda _: "chosen for this place",

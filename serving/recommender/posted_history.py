@@ -35,6 +35,7 @@ PRIOR_BASKETS = 2.0
 MOST_NEW = 300
 
 REASONS = ("repeat", "popular", "same_kind")
+REPEAT, POPULAR, SAME_KIND = range(len(REASONS))
 PAIR_FEATURES = ("baskets", "decay_basket", "recency_days", "gap_mean")
 
 
@@ -106,26 +107,29 @@ def posted_candidates(
     uplift = promotion_uplift(features, len(products))[bought_before]
     odds = decay * (1.0 + uplift) ** PROMOTION_EXPONENT
     score = np.concatenate([odds / (1.0 + odds), new_scores])
-    repeat, popular, same_kind = (store.about.reasons.index(reason) for reason in REASONS)
     generator = np.concatenate(
-        [np.full(len(bought), repeat), np.where(is_affine, same_kind, popular)]
+        [np.full(len(bought), REPEAT), np.where(is_affine, SAME_KIND, POPULAR)]
     )
     scores = {"now": score, "month": score, "explore": np.where(bought_before, np.nan, score)}
     no_context = np.zeros((len(products), 0), np.float32)
     return Candidates(
-        -1, products, scores, bought_before, generator.astype(np.int8), features, no_context
+        -1,
+        products,
+        scores,
+        bought_before,
+        REASONS,
+        generator.astype(np.int8),
+        features,
+        no_context,
     )
 
 
-def reason_groups(
-    index: RecommenderIndex, candidates: Candidates, positions: Ints
-) -> list[tuple[str, ...]]:
+def reason_groups(candidates: Candidates, positions: Ints) -> list[tuple[str, ...]]:
     """Return the reason groups of some posted candidates."""
     promoted = promotion_uplift(candidates.features, len(candidates.products)) > 0
     groups: list[tuple[str, ...]] = []
     for position in positions.tolist():
-        reason = index.candidates.about.reasons[int(candidates.generator[position])]
-        group = GROUP_OF_REASON[reason]
+        group = GROUP_OF_REASON[candidates.reason(position)]
         is_promoted = candidates.bought_before[position] and promoted[position]
         groups.append((group, "promotion") if is_promoted else (group,))
     return groups

@@ -315,7 +315,7 @@ class ListRequest:
             return None
         positions = candidates.positions[[i for i in chosen if 0 <= i < candidates.scored]]
         if scored.first < 0:
-            groups = reason_groups(self.index, scored, positions)
+            groups = reason_groups(scored, positions)
         else:
             groups = self.explainer.groups(scored, positions, self.ranked_by)
         return self.explainer.shown(scored, positions, groups)

@@ -11,7 +11,7 @@ from features.demand.grain import Grain
 from features.demand.noise_floor import noise_floor
 from features.demand.series import all_series
 from features.interactions.builder import baskets, interactions, next_baskets
-from features.interactions.locations import local_sales, usual_locations
+from features.interactions.locations import usual_locations
 from features.interactions.products import product_statistics
 from features.interactions.promoted_purchases import placement_lifts
 
@@ -52,7 +52,6 @@ def labels(dataset, as_of):
         interactions,
         labels,
         category_features,
-        local_sales,
         usual_locations,
         placement_lifts,
     ],

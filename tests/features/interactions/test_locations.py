@@ -1,11 +1,11 @@
-"""Usual locations of customers and recent sales of locations."""
+"""Usual locations of customers."""
 
 from datetime import datetime
 
 import polars as pl
 import pytest
 
-from features.interactions.locations import local_sales, usual_locations
+from features.interactions.locations import usual_locations
 
 AS_OF = datetime(2017, 10, 9)
 
@@ -22,8 +22,3 @@ def test_usual_locations_weigh_the_last_basket_most(promoted_shop):
         ("a", "south", pytest.approx(1.0)),
         ("b", "north", pytest.approx(1.95)),
     ]
-
-
-def test_local_sales_are_of_the_last_four_weeks(promoted_shop):
-    rows = collected(local_sales(promoted_shop, datetime(2017, 10, 1))).rows()
-    assert rows == [("north", "milk", 1), ("north", "tea", 1), ("south", "milk", 1)]

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from features.dataset import Dataset
 from features.interactions.builder import interactions
-from features.interactions.locations import local_sales, usual_locations
+from features.interactions.locations import usual_locations
 from features.interactions.products import product_statistics
 from features.interactions.promoted_purchases import placement_lifts, promoted_purchases
 
@@ -67,7 +67,7 @@ def test_without_promotions_no_purchase_is_marked(promoted_shop):
 
 
 @pytest.mark.parametrize(
-    "builder", [product_statistics, usual_locations, local_sales, interactions, placement_lifts]
+    "builder", [product_statistics, usual_locations, interactions, placement_lifts]
 )
 def test_orders_at_or_after_as_of_do_not_change_features(journey, rewritten, builder):
     orders = journey.table("orders").to_native().collect()

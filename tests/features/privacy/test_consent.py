@@ -13,7 +13,7 @@ from features.demand.series import units_by_period
 from features.ingest.pipeline import import_tables
 from features.ingest.source_table import SourceTable
 from features.interactions.builder import interactions
-from features.interactions.locations import local_sales, sales_between
+from features.interactions.products import product_statistics
 from features.privacy.consent import YES
 
 AS_OF = datetime(2024, 2, 1)
@@ -76,8 +76,7 @@ def test_builders_have_consenting_customers_only():
 def test_purchases_without_consent_count_as_demand_and_popularity():
     with_consent, without_column = shop(ANSWERS), shop(None)
     for count in (
-        lambda dataset: local_sales(dataset, AS_OF),
-        lambda dataset: sales_between(dataset, datetime(2024, 1, 1), AS_OF),
+        lambda dataset: product_statistics(dataset, AS_OF),
         lambda dataset: units_by_period(dataset, Grain.parse("product:day"), 19754),
     ):
         counted, expected = (

@@ -57,8 +57,7 @@ def model(journey):
         RecommenderModel,
         {
             "cutoffs": 1,
-            "static_rounds": 20,
-            "context_rounds": 20,
+            "rounds": 40,
             "scored_products": 500,
             "min_data_in_leaf": 50,
         },

@@ -38,7 +38,7 @@ def shop(rows, **tables):
 def fitted(dataset):
     small = model_with_options(
         RecommenderModel,
-        {"cutoffs": 1, "static_rounds": 2, "context_rounds": 2, "min_data_in_leaf": 1},
+        {"cutoffs": 1, "rounds": 2, "min_data_in_leaf": 1},
     )
     return small.fit(dataset, AS_OF)
 

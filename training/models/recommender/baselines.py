@@ -11,18 +11,16 @@ from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
-from implicit.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import CosineRecommender
 from implicit.utils import ParameterWarning
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from features.dataset import Dataset
-from features.typing import Floats, Ints
+from features.typing import Bools, Floats, Ints
 from training.models.recommender.candidates import RecommenderInputs, inputs_at
 from training.models.recommender.candidates.ease import Ease
 from training.models.recommender.candidates.tifu_knn import TifuKnn
-from training.models.recommender.candidates.user_knn import UserKnn
 from training.models.recommender.inputs.interactions import Interactions, interactions_at
 from training.models.recommender.recommendations import SCHEMA, popular_list
 
@@ -79,9 +77,10 @@ class BaselineRecommender:
             customers = ids.get_column("customer_id").unique().sort()
         codes = interactions.customer_codes(customers)
         rows = codes[codes >= 0]
-        popularity = interactions.popularity()
-        tie = 1e-6 * popularity / (popularity.max(initial=0.0) + 1.0)
-        length = min(LENGTH, interactions.shape[1])
+        products = interactions.shape[1]
+        tie = np.empty(products)
+        tie[interactions.most_popular(products)] = np.linspace(1e-6, 0.0, products)
+        length = min(LENGTH, products)
         frames = []
         for start in range(0, len(rows), BLOCK_CUSTOMERS):
             block = rows[start : start + BLOCK_CUSTOMERS]
@@ -98,19 +97,16 @@ def _recommendations(
     interactions: Interactions, rows: Ints, scores: Floats, length: int
 ) -> pl.DataFrame:
     """Return the best products of each row, of those new to the customer, and of new products."""
-    products = interactions.shape[1]
     new_scores = np.array(scores)
     starts = np.searchsorted(interactions.rows, rows)
     ends = np.searchsorted(interactions.rows, rows, side="right")
     for position, (start, end) in enumerate(zip(starts, ends, strict=True)):
         new_scores[position, interactions.cols[start:end]] = -np.inf
     new_products = interactions.new_products
-    chosen = [_top(scores, length), _top(new_scores, FURTHER)]
+    chosen = _at_least_kth(scores, length) | _at_least_kth(new_scores, FURTHER)
     if len(new_products):
-        chosen.append(new_products[_top(scores[:, new_products], FURTHER)])
-    offsets = np.arange(len(rows))[:, None] * products
-    keys = np.unique(np.concatenate([(offsets + cols).ravel() for cols in chosen]))
-    positions, cols = np.divmod(keys, products)
+        chosen[:, new_products] |= _at_least_kth(scores[:, new_products], FURTHER)
+    positions, cols = np.nonzero(chosen)
     customer_ids = interactions.customers[rows[positions]].astype(object)
     frame = pl.DataFrame(
         {
@@ -125,10 +121,12 @@ def _recommendations(
     return frame.with_columns(rank).select(COLUMNS).cast(_SCHEMA).sort("customer_id", "rank")
 
 
-def _top(scores: Floats, length: int) -> Ints:
-    """Columns of the highest scores of each row, unordered."""
+def _at_least_kth(scores: Floats, length: int) -> Bools:
+    """Mark the highest scores of each row; a partition of values is faster than one of columns."""
     length = min(length, scores.shape[1])
-    return np.asarray(np.argpartition(scores, -length, axis=1)[:, -length:])
+    threshold = np.partition(scores, -length, axis=1)[:, -length]
+    marked: Bools = (scores >= threshold[:, None]) & np.isfinite(scores)
+    return marked
 
 
 def _dense_rows(matrix: sparse.csr_matrix) -> Scorer:
@@ -139,12 +137,6 @@ def popularity(inputs: RecommenderInputs) -> Scorer:
     """Score by baskets of the last 28 days; the same list for all customers."""
     scores = inputs.interactions.popularity()
     return lambda rows: np.broadcast_to(scores, (len(rows), len(scores)))
-
-
-def personal_frequency(inputs: RecommenderInputs) -> Scorer:
-    """Score by the customer's own baskets with the product."""
-    interactions = inputs.interactions
-    return _dense_rows(interactions.matrix(interactions.features["baskets"]))
 
 
 def decayed_frequency(inputs: RecommenderInputs) -> Scorer:
@@ -163,13 +155,6 @@ def tifu_knn(inputs: RecommenderInputs, k: int = 100, alpha: float = 0.5) -> Sco
         return alpha * frequency + (1 - alpha) * generator.scores(rows).values
 
     return scorer
-
-
-def up_cf(inputs: RecommenderInputs, k: int = 300, q: float = 5.0) -> Scorer:
-    """UP-CF (Faggioli, Polato and Aiolli 2020), the last ten baskets, alpha .75."""
-    products = np.arange(inputs.interactions.shape[1])
-    generator = UserKnn(k=k, q=q).fit(inputs, products)
-    return lambda rows: np.asarray(generator.scores(rows).values, dtype=np.float64)
 
 
 def ease(inputs: RecommenderInputs, products: int = 3000, l2: float = 200.0) -> Scorer:
@@ -196,25 +181,14 @@ def item_knn(inputs: RecommenderInputs) -> Scorer:
     return lambda rows: np.asarray((counts[rows] @ model.similarity).toarray())
 
 
-def als(inputs: RecommenderInputs) -> Scorer:
-    """Factorise counts (Hu, Koren and Volinsky 2008; implicit), 100 factors."""
-    model = AlternatingLeastSquares(factors=100, random_state=0, num_threads=1)
-    model.fit(_counts(inputs.interactions), show_progress=False)
-    users, products = model.user_factors, model.item_factors
-    return lambda rows: np.asarray(users[rows] @ products.T, dtype=np.float64)
-
-
 def _counts(interactions: Interactions) -> sparse.csr_matrix:
     return interactions.matrix(interactions.features["baskets"].astype(np.float64))
 
 
 BASELINES: dict[str, Callable[[RecommenderInputs], Scorer]] = {
     "popularity": popularity,
-    "personal_frequency": personal_frequency,
     "decayed_frequency": decayed_frequency,
     "tifu_knn": tifu_knn,
-    "up_cf": up_cf,
     "ease": ease,
     "item_knn": item_knn,
-    "als": als,
 }

@@ -4,7 +4,6 @@ A dataset and an instant in; ranked products per customer with scores and reason
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ import polars as pl
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.memo import memo
-from features.typing import Bools, Floats
+from features.typing import Bools
 from training.contract import Needs, model_with_options, options_of
 from training.estimators.boosting import BoostingOptions
 from training.models.recommender.candidates import (
@@ -29,11 +28,11 @@ from training.models.recommender.inputs.interactions import (
     NEW_DAYS,
     build_interactions,
 )
-from training.models.recommender.ranking.blend import LISTS, WEIGHTS
+from training.models.recommender.ranking.encoding import Codes, decode
 from training.models.recommender.ranking.examples import Examples, training_cutoffs
 from training.models.recommender.ranking.features import Block, Ranking
-from training.models.recommender.ranking.ranker import Ranker
-from training.models.recommender.ranking.ranker_training import RankerOptions, fit_ranker
+from training.models.recommender.ranking.ranker import LISTS, WEIGHTS, Ranker
+from training.models.recommender.ranking.ranker_training import columns, fit_ranker
 from training.models.recommender.recommendations import (
     SCHEMA,
     pair_ids,
@@ -53,7 +52,7 @@ OPTIONS_FILE = "recommender.json"
 RANKER_FOLDER = "ranker"
 
 TREES = BoostingOptions(
-    learning_rate=0.08,
+    learning_rate=0.1,
     num_leaves=31,
     min_data_in_leaf=300,
     feature_fraction=0.3,
@@ -63,9 +62,9 @@ TREES = BoostingOptions(
 
 @dataclass
 class RecommenderModel:
-    """Candidate generators, then LightGBM and a neural network on features of the pairs.
+    """Candidate generators, then boosted trees on features of the pairs.
 
-    Three lists are learned: `now` for the next basket, `month` for all purchases within the
+    Three lists are ranked: `now` for the next basket, `month` for all purchases within the
     horizon, `explore` for purchases that are new to the customer. Customers without a basket in
     the horizon are not training examples.
 
@@ -78,18 +77,15 @@ class RecommenderModel:
     list_length
         Products recommended to each customer.
     cutoffs
-        Number of training cutoffs, a horizon apart, or half a horizon if the dataset is too
-        short for so many. The neural network learns from as many older cutoffs too.
+        Largest number of training cutoffs; see `training_cutoffs`.
     sampled_customers
         Largest number of customers per cutoff, evenly spaced.
     negative_share
         Sampled share of the candidates that were not bought.
     scored_products
         Number of products, the most popular, that generators score.
-    static_rounds, context_rounds
-        Number of trees on static and on context features.
-    trees
-        How trees are grown.
+    rounds, trees
+        Number of trees of each learner, and how they are grown.
     """
 
     name: ClassVar[str] = "recommender"
@@ -109,8 +105,7 @@ class RecommenderModel:
     sampled_customers: int = 6000
     negative_share: float = 0.1
     scored_products: int = 3000
-    static_rounds: int = 100
-    context_rounds: int = 60
+    rounds: int = 100
     trees: BoostingOptions = TREES
     ranker_: Ranker = field(init=False, repr=False)
 
@@ -123,17 +118,14 @@ class RecommenderModel:
             If the dataset lacks a required column, or has too few days before `as_of`.
         """
         self.needs.check(dataset, self.name)
-        cutoffs = training_cutoffs(
-            dataset, as_of, self.horizon_days, self.cutoffs, older=self.cutoffs
-        )
-        examples = [self._examples(dataset, cutoff) for cutoff in cutoffs]
+        cutoffs = training_cutoffs(dataset, as_of, self.horizon_days, self.cutoffs)
         self.ranker_ = fit_ranker(
-            Examples.concatenate(examples[: self.cutoffs]),
-            Examples.concatenate(examples),
-            RankerOptions(
-                self.trees, self.static_rounds, self.context_rounds, self.threads, self.seed
-            ),
+            Examples.concatenate([self._examples(dataset, cutoff) for cutoff in cutoffs]),
+            self.trees,
+            self.rounds,
             negative_share=self.negative_share,
+            threads=self.threads,
+            seed=self.seed,
         )
         return self
 
@@ -166,7 +158,7 @@ class RecommenderModel:
         return pl.concat(frames).sort("customer_id", "rank")
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        """Split the score of `now` of recommended products by feature.
+        """Split the score of the next basket of recommended products by feature.
 
         Parameters
         ----------
@@ -178,46 +170,38 @@ class RecommenderModel:
         -------
         polars.DataFrame
             customer_id, product_id, reason (a feature of the ranker, or `base`), contribution
-            (part of the blended log-odds).
+            (part of the score before calibration, in units of log-odds).
         """
         if "product_id" not in ids.columns:
             top = self.predict(dataset, as_of, ids).filter(pl.col("rank") <= EXPLAINED_PRODUCTS)
             ids = top.select("customer_id", "product_id")
+        if "now" not in self.ranker_.lists:
+            return pl.DataFrame(schema=CONTRIBUTIONS)
         ranking = self.ranking(dataset, as_of)
         codes = ranking.interactions.customer_codes(ids.get_column("customer_id"))
         wanted = ids.select(pl.struct("customer_id", "product_id")).to_series().implode()
-        parts = []
+        parts = [pl.DataFrame(schema=CONTRIBUTIONS)]
         for block in ranking.blocks(np.unique(codes[codes >= 0])):
             pairs = pair_ids(ranking.interactions, block)
             explained = pairs.select(pl.struct("customer_id", "product_id").is_in(wanted))
-            rows = explained.to_series().to_numpy()
+            rows = explained.to_series()
+            values = decode(self.codes(ranking, block, rows.to_numpy()))
+            features = pl.DataFrame(values, self.ranker_.columns)
             for learner, weight in WEIGHTS["now"].items():
-                if learner in self.ranker_.learners:
-                    scale = self.ranker_.blend.scale[learner]
-                    parts += self._contributions(ranking, block, rows, learner, weight / scale)
+                if learner in self.ranker_.boosters:
+                    by_feature = self.ranker_.boosters[learner].contributions(features) * weight
+                    parts.append(
+                        pl.concat([pairs.filter(rows), by_feature], how="horizontal").unpivot(
+                            index=["customer_id", "product_id"],
+                            variable_name="reason",
+                            value_name="contribution",
+                        )
+                    )
         return (
-            pl.concat([pl.DataFrame(schema=CONTRIBUTIONS), *parts])
+            pl.concat(parts)
             .group_by("customer_id", "product_id", "reason", maintain_order=True)
             .agg(pl.col("contribution").sum())
         )
-
-    def _contributions(
-        self, ranking: Ranking, block: Block, rows: Bools, learner: str, weight: float
-    ) -> list[pl.DataFrame]:
-        """Split a learner's log-odds of some candidates, times `weight`."""
-        pairs = pair_ids(ranking.interactions, block).filter(pl.Series(rows))
-        static, context = (
-            ranking.static_features(block, rows),
-            ranking.context_features(block, rows),
-        )
-        return [
-            pl.concat([pairs, parts * weight], how="horizontal").unpivot(
-                index=["customer_id", "product_id"],
-                variable_name="reason",
-                value_name="contribution",
-            )
-            for parts in self.ranker_.contributions(learner, static, context)
-        ]
 
     def save(self, folder: Path) -> None:
         """Write the ranker and the options.
@@ -248,21 +232,16 @@ class RecommenderModel:
         return ranking_at(dataset, as_of, self.scored_products)
 
     def _rank(self, ranking: Ranking, block: Block) -> pl.DataFrame:
-        static = self.ranker_.score_static(ranking.static_features(block))
-        log_odds = self.ranker_.log_odds(static, ranking.context_features(block))
-        scores = {
-            list_name: self.probability(ranking, block, list_name, log_odds) for list_name in LISTS
-        }
+        raw = self.ranker_.scores(self.codes(ranking, block))
+        size = ranking.interactions.customer_features["customer_size"][block.rows]
+        scores = {name: self.ranker_.probability(name, raw, size) for name in LISTS}
         return recommendation_frame(ranking, block, scores, self.list_length)
 
-    def probability(
-        self, ranking: Ranking, block: Block, list_name: str, log_odds: Mapping[str, Floats]
-    ) -> Floats:
-        """Return the probability of purchase for a list; NaN if the list was not learned."""
-        if list_name not in self.ranker_.blend.lists:
-            return np.full(len(block.rows), np.nan)
-        size = ranking.interactions.customer_features["customer_size"][block.rows]
-        return self.ranker_.blend.probability(list_name, log_odds, size)
+    def codes(self, ranking: Ranking, block: Block, keep: Bools | None = None) -> Codes:
+        """Encode the features of candidates; `keep` as in `Ranking.static_features`."""
+        static = ranking.static_features(block, keep)
+        encoded = self.ranker_.static.encode(columns(static), static.height)
+        return self.ranker_.codes(encoded, columns(ranking.context_features(block, keep)))
 
 
 _EXAMPLE_OPTIONS = (
@@ -283,10 +262,17 @@ def ranking_at(dataset: Dataset, as_of: datetime, scored_products: int) -> Ranki
     MissingData
         If no customer or no product is known then.
     """
-    return _build_ranking(inputs_at(dataset, as_of), scored_products)
+    return build_ranking(inputs_at(dataset, as_of), scored_products)
 
 
-def _build_ranking(inputs: RecommenderInputs, scored_products: int) -> Ranking:
+def build_ranking(inputs: RecommenderInputs, scored_products: int) -> Ranking:
+    """Fit candidate generators and features on the inputs.
+
+    Raises
+    ------
+    MissingData
+        If no customer or no product is known then.
+    """
     if 0 in inputs.interactions.shape:
         raise MissingData(
             f"Nothing can be recommended as of {inputs.as_of.date()}: before it no customer is "
@@ -316,7 +302,7 @@ def examples_at(
         if 0 in interactions.shape:
             return None
         inputs = RecommenderInputs.build(dataset, cutoff, interactions)
-        ranking = _build_ranking(inputs, scored_products)
+        ranking = build_ranking(inputs, scored_products)
     return Examples.build(
         dataset,
         ranking,

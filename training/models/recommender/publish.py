@@ -3,7 +3,6 @@
 A fitted model and a dataset in; the folder that `RecommenderIndex` loads out.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -12,31 +11,20 @@ import polars as pl
 
 from features.dataset import Dataset
 from features.typing import Bools, Float32s, Floats
-from training.estimators.boosting import matrix
-from training.models.recommender.index.candidate_store import (
-    ATTRIBUTION_STEP,
-    About,
-    CandidateWriter,
-)
+from training.models.recommender.index.candidate_store import About, CandidateWriter
 from training.models.recommender.index.index import build_index
 from training.models.recommender.index.likely_buyers import LIKELY_PURCHASES, top_buyers
 from training.models.recommender.model import RecommenderModel
-from training.models.recommender.ranking.attribution import (
-    EXPLAINED_GROUPS,
-    GroupAttribution,
-    reason_group,
-)
+from training.models.recommender.ranking.attribution import reason_group
 from training.models.recommender.ranking.context_features import (
     CUSTOMER_STATE,
     INTERACTION_STATE,
     PRODUCT_STATE,
 )
-from training.models.recommender.ranking.extrapolation import EXTRAPOLATED_FEATURE
+from training.models.recommender.ranking.encoding import Codes
 from training.models.recommender.ranking.features import Block, Ranking
-from training.models.recommender.ranking.ranker import Ranker, StaticScores
+from training.models.recommender.ranking.ranker import Ranker
 
-# Candidates explained per customer and learner.
-EXPLAINED = 30
 # Least probability of a purchase within the horizon of a likely buyer.
 LEAST_PROBABILITY = 0.002
 # With more likely purchases in memory, those that no product keeps are dropped.
@@ -44,15 +32,11 @@ PURCHASES_AT_ONCE = 5_000_000
 
 
 def publish(model: RecommenderModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-    """Write the candidates of all customers with static scores, and the index of products."""
+    """Write the candidates of all customers with encoded features, and the index of products."""
     ranking, ranker = model.ranking(dataset, as_of), model.ranker_
     draft = Draft(folder, ranking, ranker)
     for block in ranking.blocks(np.arange(ranking.interactions.shape[0])):
-        features = ranking.static_features(block)
-        static = ranker.score_static(features)
-        learners = ranker.blend.learners_for(("month",))
-        log_odds = ranker.log_odds(static, ranking.context_features(block), learners)
-        draft.add(block, static, features, model.probability(ranking, block, "month", log_odds))
+        draft.add(block, model.codes(ranking, block))
     draft.finish(dataset, as_of, model.horizon_days, model.list_length)
     build_index(dataset, as_of, folder, draft.likely_purchases())
 
@@ -70,25 +54,9 @@ class Draft:
         self.interaction_state: list[str] = []
         self._purchases = [pl.DataFrame(schema=LIKELY_PURCHASES)]
         self._most_purchases = PURCHASES_AT_ONCE
-        reasons = {generator.name: generator.reason for generator in ranking.generators}
-        self.attributions = {
-            learner: GroupAttribution.from_booster(booster, reasons)
-            for learner, booster in ranker.static.items()
-        }
-        self.neural_groups = [reason_group(name, reasons) for name in ranker.neural.columns]
 
-    def add(
-        self, block: Block, static: StaticScores, features: pl.DataFrame, month: Floats
-    ) -> None:
-        """Write a block of candidates.
-
-        Parameters
-        ----------
-        static, features
-            Scores that do not depend on the context, and the features that they rest on.
-        month
-            Probability of a purchase within the horizon.
-        """
+    def add(self, block: Block, codes: Codes) -> None:
+        """Write a block of candidates with their encoded features."""
         state = self.ranking.state(block.rows, block.cols)
         others = {*CUSTOMER_STATE, *PRODUCT_STATE}
         self.interaction_state = [
@@ -96,23 +64,18 @@ class Draft:
             for name in state
             if name in INTERACTION_STATE or (name not in others and name.startswith("pair_"))
         ]
-        log_odds = np.array([static.log_odds[learner] for learner in self.ranker.learners]).T
-        first = self.writer.rows["product"]
         self.writer.append(
             {
                 "product": block.cols,
                 "generator": self.ranking.best_generators(block),
-                "static_log_odds": log_odds.reshape(len(block.cols), len(self.ranker.learners)),
-                "static_codes": static.codes,
+                "static_codes": codes[:, : len(self.ranker.static.columns)],
                 "interaction_state": np.column_stack(
                     [state[name] for name in self.interaction_state]
                 ),
             }
         )
-        shown = _likely_shown(block, static.log_odds)
-        attributions = self._attributions(features, static.log_odds, shown)
-        steps = np.clip(np.rint(attributions / ATTRIBUTION_STEP), -127, 127)
-        self.writer.append({"explained": first + np.flatnonzero(shown), "attributions": steps})
+        scores = self.ranker.scores(codes, ("month",))
+        month = self.ranker.probability("month", scores, state["customer_size"])
         self._add_purchases(block, month, ~np.isnan(state["baskets"]))
         customers, counts = np.unique(block.rows, return_counts=True)
         self.lengths[customers] += counts
@@ -130,47 +93,18 @@ class Draft:
             # Twice the kept rows, so that fewer and fewer blocks trigger a selection.
             self._most_purchases = max(PURCHASES_AT_ONCE, 2 * kept.height)
 
-    def _attributions(
-        self, features: pl.DataFrame, log_odds: Mapping[str, Floats], shown: Bools
-    ) -> Float32s:
-        """Return contributions of the explained groups to static log-odds.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (shown candidates, learners * groups).
-        """
-        features = features.filter(pl.Series(shown))
-        popular = EXPLAINED_GROUPS.index(reason_group(EXTRAPOLATED_FEATURE, {}))
-        by_learner = [np.zeros((features.height, 0), np.float32)]
-        for learner, attribution in self.attributions.items():
-            scored = ~np.isnan(log_odds[learner][shown])
-            # Kinds of promotion that do not occur at this instant are zero.
-            absent = [name for name in attribution.columns if name not in features.columns]
-            rows = features.filter(pl.Series(scored)).with_columns(
-                pl.lit(0.0).alias(name) for name in absent
-            )
-            threads = self.ranker.static[learner].threads
-            by_group = attribution.by_group(matrix(rows, attribution.columns, {}), threads)
-            parts = np.zeros((len(scored), len(EXPLAINED_GROUPS)), np.float32)
-            parts[scored] = by_group[:, : len(EXPLAINED_GROUPS)]
-            parts[scored, popular] += self.ranker.extrapolation.log_odds(rows)
-            by_learner.append(parts)
-        return np.concatenate(by_learner, axis=1)
-
     def finish(
         self, dataset: Dataset, as_of: datetime, horizon_days: int, list_length: int
     ) -> None:
         """Write everything but candidates."""
-        ranking, learners = self.ranking, self.ranker.learners
+        ranking, ranker = self.ranking, self.ranker
         self.writer.close(
             {
-                "static_log_odds": len(learners),
-                "static_codes": len(self.ranker.neural.static.columns),
+                "static_codes": len(ranker.static.columns),
                 "interaction_state": len(self.interaction_state),
-                "attributions": len(learners) * len(EXPLAINED_GROUPS),
             }
         )
+        reasons = {generator.name: generator.reason for generator in ranking.generators}
         none = np.zeros(0, np.int64)
         names = list(ranking.state(none, none))
         customer_state = tuple(name for name in names if name.startswith("customer_"))
@@ -179,10 +113,9 @@ class Draft:
             as_of=as_of.isoformat(),
             horizon_days=horizon_days,
             list_length=list_length,
-            lists=tuple(self.ranker.blend.lists),
-            learners=tuple(learners),
+            lists=ranker.lists,
             reasons=tuple(generator.reason for generator in ranking.generators),
-            neural_groups=tuple(self.neural_groups),
+            groups=tuple(reason_group(name, reasons) for name in ranker.columns),
             interaction_state=tuple(self.interaction_state),
             customer_state=customer_state,
             product_state=product_state,
@@ -199,7 +132,7 @@ class Draft:
                 "hazards": ranking.hazards.hazard,
             },
         )
-        self.writer.write_ranker(ranking.plan, self.ranker.context)
+        self.writer.write_ranker(ranking.plan, self.ranker)
 
     def likely_purchases(self) -> pl.DataFrame:
         """Return likely purchases of all customers, with the columns of `LIKELY_PURCHASES`."""
@@ -243,18 +176,6 @@ class Draft:
     def _product_feature(self, name: str) -> Float32s:
         missing = np.full(self.ranking.interactions.shape[1], np.nan, np.float32)
         return self.ranking.product_features.get(name, missing)
-
-
-def _likely_shown(block: Block, log_odds: Mapping[str, Floats]) -> Bools:
-    """Mark each customer's best candidates of each learner."""
-    shown = np.zeros(len(block.rows), bool)
-    for values in log_odds.values():
-        # Candidates that a learner does not score are NaN and sort last.
-        order = np.lexsort((-values, block.rows))
-        rank = np.arange(len(order)) - np.searchsorted(block.rows, block.rows)
-        best = order[rank < EXPLAINED]
-        shown[best[~np.isnan(values[best])]] = True
-    return shown
 
 
 def _columns(values: list[Float32s]) -> Float32s:

@@ -207,7 +207,7 @@ RECOMMENDER = Task(
     tunable={
         "learning_rate": Space(0.03, 0.15, log=True),
         "num_leaves": Space(15, 63, integer=True),
-        "context_rounds": Space(40, 160, integer=True),
+        "rounds": Space(50, 200, integer=True),
         "feature_fraction": Space(0.2, 0.7),
         "min_data_in_leaf": Space(50, 500, log=True, integer=True),
     },

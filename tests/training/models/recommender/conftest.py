@@ -31,11 +31,10 @@ def options():
 
 @pytest.fixture(scope="package")
 def small(options):
-    """Options of a small model: few trees, one cutoff of the boosters, two of the network."""
+    """Options of a small model: one cutoff, few trees and products."""
     return options | {
         "cutoffs": 1,
-        "static_rounds": 30,
-        "context_rounds": 30,
+        "rounds": 60,
         "scored_products": 800,
         "min_data_in_leaf": 50,
     }

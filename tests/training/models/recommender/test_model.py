@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -133,23 +132,10 @@ def test_contributions_add_up_to_the_score(model, households, recommendations):
     codes = interactions.customer_codes(top.get_column("customer_id"))
     size = interactions.customer_features["customer_size"][codes]
     joined = top.join(total, on=["customer_id", "product_id"], maintain_order="left")
-    expected = model.ranker_.blend.calibrations["now"].probability(
+    expected = model.ranker_.calibrations["now"].probability(
         joined.get_column("contribution").to_numpy(), size
     )
     assert joined.get_column("score").to_numpy() == pytest.approx(expected, rel=1e-6)
-
-
-def test_static_log_odds_are_extrapolated_beyond_the_training_range(model, households):
-    ranking, ranker = model.ranking(households, AS_OF), model.ranker_
-    features = ranking.static_features(next(ranking.blocks(np.arange(3))))
-    largest = ranker.extrapolation.largest
-    inside, outside = (
-        ranker.score_static(
-            features.with_columns(pl.lit(factor * largest).alias("product_takers_1d"))
-        ).log_odds["next"]
-        for factor in (1.0, 4.0)
-    )
-    assert outside - inside == pytest.approx(np.full(len(inside), np.log(4)))
 
 
 def test_a_loaded_model_recommends_the_same(model, households, recommendations, tmp_path):

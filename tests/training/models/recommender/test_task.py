@@ -17,8 +17,8 @@ def overall(households, options, frame):
     return {score.metric: score for score in scores if score.slice == "all"}
 
 
-def test_it_beats_personal_frequency_on_the_next_basket(households, options, recommendations):
-    baseline = RECOMMENDER.baselines["personal_frequency"](**options).fit(households, AS_OF)
+def test_it_beats_decayed_frequency_on_the_next_basket(households, options, recommendations):
+    baseline = RECOMMENDER.baselines["decayed_frequency"](**options).fit(households, AS_OF)
     frequency = overall(households, options, baseline.predict(households, AS_OF))
     model = overall(households, options, recommendations)
     assert model["ndcg_10"].value > frequency["ndcg_10"].value

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from features.typing import Ints
-from training.models.recommender.candidates.als import Als
 from training.models.recommender.candidates.base import (
     CandidateGenerator,
     RecommenderInputs,
@@ -15,13 +14,8 @@ from training.models.recommender.candidates.base import (
 from training.models.recommender.candidates.cold_start import ColdStart
 from training.models.recommender.candidates.ease import Ease
 from training.models.recommender.candidates.popular import Popular
-from training.models.recommender.candidates.popular_at_location import PopularAtLocation
-from training.models.recommender.candidates.popular_in_segment import PopularInSegment
 from training.models.recommender.candidates.repeat import Repeat
-from training.models.recommender.candidates.same_category import SameCategory
-from training.models.recommender.candidates.seasonal import Seasonal
 from training.models.recommender.candidates.tifu_knn import TifuKnn
-from training.models.recommender.candidates.user_knn import UserKnn
 
 __all__ = [
     "CandidateGenerator",
@@ -35,19 +29,7 @@ __all__ = [
 
 def default_generators() -> list[CandidateGenerator]:
     """Return the generators in use, unfitted; `Repeat` comes first."""
-    return [
-        Repeat(),
-        Ease(),
-        TifuKnn(),
-        UserKnn(),
-        Als(),
-        SameCategory(),
-        Popular(),
-        PopularAtLocation(),
-        PopularInSegment(),
-        Seasonal(),
-        ColdStart(),
-    ]
+    return [Repeat(), Ease(), TifuKnn(), Popular(), ColdStart()]
 
 
 def collect_candidates(

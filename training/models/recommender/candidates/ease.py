@@ -31,18 +31,21 @@ class Ease:
         """Solve for the weights between `cols`."""
         self.cols_ = cols
         interactions = inputs.interactions
-        self.counts_ = interactions.matrix(np.log1p(interactions.features["baskets"]), cols)
-        gram = (self.counts_.T @ self.counts_).toarray().astype(np.float64)
-        gram[np.diag_indices_from(gram)] += self.l2
+        self.counts_ = interactions.matrix(
+            np.log1p(interactions.features["baskets"]).astype(np.float32), cols
+        )
+        gram = (self.counts_.T @ self.counts_).toarray()
+        gram[np.diag_indices_from(gram)] += np.float32(self.l2)
         # The matrix is positive definite: Cholesky needs half the work of a general inverse.
         # One thread, because the last bits depend on the number of threads.
         with threadpool_limits(1):
-            factor, _ = linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
-            inverse, _ = linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        weights = -inverse / np.diag(inverse)
+            factor, _ = linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
+            weights, _ = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
+        # The upper triangle is zero; the diagonal is counted twice.
+        weights = weights + weights.T
+        weights /= -0.5 * np.diag(weights)
         weights[np.diag_indices_from(weights)] = 0.0
-        self.weights_ = weights.astype(np.float32)
+        self.weights_ = weights
         return self
 
     def scores(self, rows: Ints) -> DenseScores:

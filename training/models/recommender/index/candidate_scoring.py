@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.typing import Bools, Float32s, Floats, Ints
-from training.models.recommender.index.candidate_store import ATTRIBUTION_STEP, CandidateStore
+from training.models.recommender.index.candidate_store import CandidateStore
 from training.models.recommender.ranking.attribution import EXPLAINED_GROUPS
-from training.models.recommender.ranking.blend import NEURAL_OUTPUT, WEIGHTS, average_log_odds
 from training.models.recommender.ranking.context_features import (
     RepurchaseHazards,
     advance_days,
@@ -23,7 +22,8 @@ from training.models.recommender.ranking.context_features import (
     feature_matrix,
     remaining_need,
 )
-from training.models.recommender.ranking.neural import Codes
+from training.models.recommender.ranking.encoding import Codes, decode
+from training.models.recommender.ranking.ranker import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,27 @@ class Candidates:
         others).
     bought_before
         Whether the customer bought the product before.
-    generator
-        Position of the best candidate generator in `About.reasons`.
+    reasons, generator
+        Codes of reasons, and the position of each candidate's reason in them.
     features
         State and context features, by name.
     context
-        Context features as the neural network reads them; no columns if not from the store.
+        Context features in the order in which the ranker reads them; no columns if not from the
+        store.
     """
 
     first: int
     products: Ints
     scores: Mapping[str, Floats]
     bought_before: Bools
+    reasons: Sequence[str]
     generator: NDArray[np.int8]
     features: Mapping[str, Float32s]
     context: Float32s
+
+    def reason(self, position: int) -> str:
+        """Return the reason of a candidate: that of the generator that ranks it highest."""
+        return self.reasons[int(self.generator[position])]
 
 
 def score_candidates(
@@ -81,7 +87,7 @@ def score_candidates(
         Products bought since `as_of`, with the time: their scores are reduced until they are
         used up, see `remaining_need`. Purchases before `as_of` count if the records lack them.
     lists
-        Lists to score, by default all; each costs about a millisecond.
+        Lists to score, by default all.
     bought_before_only
         Whether to score only products that the customer bought before; NaN for others.
 
@@ -91,34 +97,34 @@ def score_candidates(
         If the customer is unknown.
     """
     row = store.customer_rows[customer_id]
-    first, end = store.spans[row]
-    span = slice(first, end)
-    products = np.asarray(store.arrays["product"][span], np.int64)
-    as_of = to_day(store.as_of)
+    first = store.spans[row][0]
+    span = slice(*store.spans[row])
+    products, as_of = np.asarray(store.arrays["product"][span], np.int64), to_day(store.as_of)
     day = max(to_day(at), as_of) if at else as_of
     state = advance_days(_state(store, row, products, span), day - as_of)
     promotions = _promotions(store, row, location_id, products, day)
     hazards = RepurchaseHazards(store.arrays["hazards"])
     features = context_features(state, hazards, products, promotions)
-    context = feature_matrix(features, store.ranker.neural.context.columns, len(products))
+    context = feature_matrix(features, store.ranker.context.columns, len(products))
     elapsed = _elapsed_days(store, recent_purchases or {}, products, state["recency_days"], day)
     bought_before = ~np.isnan(state["baskets"]) | ~np.isnan(elapsed)
     scored = tuple(name for name in store.about.lists if lists is None or name in lists)
-    chosen: Ints | slice = slice(None)
+    is_scored = np.ones(len(products), bool)
     if bought_before_only:
-        chosen = np.flatnonzero(bought_before)
+        is_scored = bought_before
     elif scored == ("explore",):
-        chosen = np.flatnonzero(~bought_before)
-    scores = _scores(store, scored, span, chosen, context, state["customer_size"])
+        is_scored = ~bought_before
+    scores = _scores(store, scored, span, is_scored, context, state["customer_size"])
     if "explore" in scores:
         scores["explore"][bought_before] = np.nan
     if recent_purchases:
         need = remaining_need(state, elapsed)
         scores = {name: values * need for name, values in scores.items()}
-        recency = np.where(np.isnan(elapsed), state["recency_days"], elapsed)
-        features["recency_days"] = recency.astype(np.float32)
-    generator = np.asarray(store.arrays["generator"][span])
-    return Candidates(int(first), products, scores, bought_before, generator, features, context)
+        features["recency_days"] = np.where(np.isnan(elapsed), state["recency_days"], elapsed)
+    reasons, generator = store.about.reasons, np.asarray(store.arrays["generator"][span])
+    return Candidates(
+        int(first), products, scores, bought_before, reasons, generator, features, context
+    )
 
 
 def group_contributions(
@@ -136,81 +142,38 @@ def group_contributions(
     Returns
     -------
     numpy.ndarray
-        Shape (positions, `EXPLAINED_GROUPS`), in units of the blended log-odds. For candidates
-        without stored attributions, those of the static boosters are missing.
+        Shape (positions, `EXPLAINED_GROUPS`), in units of log-odds.
     """
     rows = candidates.first + np.asarray(positions, np.int64)
-    static = _static_attributions(store, rows)
-    context = candidates.context[positions]
-    inputs = _booster_inputs(store, context)
+    codes = _codes(store, store.arrays["static_codes"][rows], candidates.context[positions])
+    values = decode(codes)
     total = np.zeros((len(rows), len(EXPLAINED_GROUPS)), np.float32)
-    output_weights = dict.fromkeys(store.ranker.neural.outputs, 0.0)
-    for column, learner in enumerate(store.about.learners):
-        if learner not in WEIGHTS[list_name]:
-            continue
-        weight = WEIGHTS[list_name][learner] / store.ranker.blend.scale[learner] / 2
-        output_weights[NEURAL_OUTPUT[learner]] += weight
-        by_group = store.attributions[learner].by_group(inputs)[:, : len(EXPLAINED_GROUPS)]
-        total += weight * (ATTRIBUTION_STEP * static[:, column] + by_group)
-    codes = _neural_codes(store, store.arrays["static_codes"][rows], context)
-    total += store.ranker.neural.attributions(codes, output_weights) @ store.neural_groups
+    for learner, weight in WEIGHTS[list_name].items():
+        if learner in store.attributions:
+            total += weight * store.attributions[learner].by_group(values)
     return total
-
-
-def _static_attributions(store: CandidateStore, rows: Ints) -> Float32s:
-    """Return stored attributions in steps, zero where there are none; (rows, learners, groups)."""
-    explained = store.arrays["explained"]
-    index = np.searchsorted(explained, rows)
-    stored = index < len(explained)
-    stored[stored] = explained[index[stored]] == rows[stored]
-    shape = (len(rows), len(store.about.learners), len(EXPLAINED_GROUPS))
-    steps = np.zeros(shape, np.float32)
-    steps[stored] = store.arrays["attributions"][index[stored]].reshape(-1, *shape[1:])
-    return steps
 
 
 def _scores(
     store: CandidateStore,
     lists: tuple[str, ...],
     span: slice,
-    chosen: Ints | slice,
+    chosen: Bools,
     context: Float32s,
     basket_size: Float32s,
 ) -> dict[str, Floats]:
     """Score the chosen candidates of a span; NaN for others."""
     scores = {name: np.full(len(context), np.nan) for name in lists}
-    static, context = store.arrays["static_log_odds"][span][chosen], context[chosen]
-    if not len(context):  # LightGBM raises on zero rows
-        return scores
-    codes = _neural_codes(store, store.arrays["static_codes"][span][chosen], context)
-    neural = store.ranker.neural.log_odds(codes)
-    inputs = _booster_inputs(store, context)
-    blend = store.ranker.blend
-    log_odds = {}
-    for column, learner in enumerate(store.about.learners):
-        if learner in blend.learners_for(lists):
-            booster = store.ranker.boosters[learner].native
-            added = np.asarray(booster.predict(inputs, raw_score=True, num_threads=1))
-            log_odds[learner] = average_log_odds(learner, static[:, column] + added, neural)
+    codes = _codes(store, store.arrays["static_codes"][span][chosen], context[chosen])
+    raw = store.ranker.scores(codes, lists)
     for name, values in scores.items():
-        values[chosen] = blend.probability(name, log_odds, basket_size[chosen])
+        values[chosen] = store.ranker.probability(name, raw, basket_size[chosen])
     return scores
 
 
-def _neural_codes(store: CandidateStore, static: Codes, context: Float32s) -> Codes:
-    encoded = store.ranker.neural.context.encode_matrix(context)
+def _codes(store: CandidateStore, static: Codes, context: Float32s) -> Codes:
+    encoded = store.ranker.context.encode_matrix(context)
     return np.concatenate([static, encoded], axis=1)
-
-
-def _booster_inputs(store: CandidateStore, context: Float32s) -> Float32s:
-    """Select the columns that boosters read.
-
-    The neural network is trained on older cutoffs too, and may know further kinds of promotion.
-    """
-    columns, selected = store.ranker.neural.context.columns, store.ranker.columns
-    if columns == selected:
-        return context
-    return context[:, [columns.index(name) for name in selected]]
 
 
 def _elapsed_days(

@@ -12,25 +12,21 @@ products.parquet
     product_id, ascending; popularity (baskets in 28 days), price, first_days (days since the
     first sale), finest_group and next_group (codes of the two finest levels), and the columns of
     the products table. The row number is the product's row elsewhere.
-product.npy, generator.npy, static_log_odds.npy, static_codes.npy, interaction_state.npy
+product.npy, generator.npy, static_codes.npy, interaction_state.npy
     One row per candidate, ordered by customer and product: row of the product; position of the
-    best candidate generator in `About.reasons`; log-odds of the static boosters by learner;
-    static features as the neural network reads them; state of customer and product that context
-    features are computed from.
-explained.npy, attributions.npy
-    Rows of candidates that are likely to be shown, ascending; contributions of the explained
-    reason groups to their static log-odds, by learner, in steps of `ATTRIBUTION_STEP`.
+    best candidate generator in `About.reasons`; codes of static features; state of customer and
+    product that context features are computed from.
 customer_state.npy, product_state.npy, hazards.npy
     State by customer and by product, and repurchase hazards by product.
 locations.npz
     Location ids; codes and weights of each customer's usual locations.
-promotion_plan/, context_ranker/
-    See `PromotionPlan` and `ContextRanker`.
+promotion_plan/, ranker/
+    See `PromotionPlan` and `Ranker`.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -39,14 +35,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import DTypeLike, NDArray
 
+from features.errors import InvalidInput
 from features.typing import Float32s, Ints
 from training.models.recommender.inputs.promotions import PromotionPlan
-from training.models.recommender.ranking.attribution import (
-    EXPLAINED_GROUPS,
-    GroupAttribution,
-    group_indicators,
-)
-from training.models.recommender.ranking.context_ranker import ContextRanker
+from training.models.recommender.ranking.attribution import GroupAttribution
+from training.models.recommender.ranking.ranker import Ranker
 from training.published import arrays
 
 ABOUT = "about.json"
@@ -54,23 +47,17 @@ CUSTOMERS = "customers.parquet"
 PRODUCTS = "products.parquet"
 LOCATIONS = "locations.npz"
 PROMOTION_PLAN = "promotion_plan"
-CONTEXT_RANKER = "context_ranker"
+RANKER = "ranker"
 
-# Arrays with one row per candidate, and with one row per explained candidate.
+# Arrays with one row per candidate.
 CANDIDATE_ARRAYS: Mapping[str, DTypeLike] = {
     "product": np.int32,
     "generator": np.int8,
-    "static_log_odds": np.float64,
     "static_codes": np.int8,
     "interaction_state": np.float32,
 }
-EXPLAINED_ARRAYS: Mapping[str, DTypeLike] = {"explained": np.int64, "attributions": np.int8}
 CUSTOMER_ARRAYS = ("customer_state",)
 OTHER_ARRAYS = ("product_state", "hazards")
-_APPENDED = {**CANDIDATE_ARRAYS, **EXPLAINED_ARRAYS}
-
-# Contributions to log-odds are stored as small integers.
-ATTRIBUTION_STEP = 1 / 32
 
 
 @dataclass(frozen=True)
@@ -85,12 +72,10 @@ class About:
         Options of the model.
     lists
         Lists that the ranker scores: `now`, `month`, `explore`.
-    learners
-        Columns of `static_log_odds`.
     reasons
         Reason of each candidate generator; the first is `repeat`.
-    neural_groups
-        Reason group of each column that the neural network reads.
+    groups
+        Reason group of each feature that the ranker reads.
     interaction_state, customer_state, product_state
         Columns of the arrays.
     """
@@ -99,9 +84,8 @@ class About:
     horizon_days: int
     list_length: int
     lists: tuple[str, ...]
-    learners: tuple[str, ...]
     reasons: tuple[str, ...]
-    neural_groups: tuple[str, ...]
+    groups: tuple[str, ...]
     interaction_state: tuple[str, ...]
     customer_state: tuple[str, ...]
     product_state: tuple[str, ...]
@@ -112,8 +96,20 @@ class About:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read `about.json`."""
+        """Read `about.json`.
+
+        Raises
+        ------
+        InvalidInput
+            If another version of the format wrote it.
+        """
         content: dict[str, Any] = json.loads((folder / ABOUT).read_text())
+        if set(content) != {item.name for item in fields(cls)}:
+            raise InvalidInput(
+                f"{folder / ABOUT} was written by another version of Foresell, which published "
+                "other files; run `foresell publish` to publish the recommender again.",
+                field="version",
+            )
         for name, value in content.items():
             content[name] = tuple(value) if isinstance(value, list) else value
         return cls(**content)
@@ -140,11 +136,9 @@ class CandidateStore:
     plan
         Planned promotions.
     ranker
-        Scores context features.
+        Scores candidates.
     attributions
-        Splits the scores of the context boosters into reason groups, by learner.
-    neural_groups
-        Indicators of the explained reason group of each column of the neural network.
+        Splits the scores of the boosters into reason groups, by learner.
     """
 
     about: About
@@ -157,9 +151,8 @@ class CandidateStore:
     usual_locations: tuple[Ints, Float32s]
     arrays: Mapping[str, NDArray[Any]]
     plan: PromotionPlan
-    ranker: ContextRanker
+    ranker: Ranker
     attributions: Mapping[str, GroupAttribution]
-    neural_groups: Float32s
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -167,8 +160,8 @@ class CandidateStore:
         about = About.load(folder)
         customers, products = load_customers(folder), pl.read_parquet(folder / PRODUCTS)
         locations = load_locations(folder)
-        ranker = ContextRanker.load(folder / CONTEXT_RANKER)
-        names = (*_APPENDED, *CUSTOMER_ARRAYS, *OTHER_ARRAYS)
+        ranker = Ranker.load(folder / RANKER)
+        names = (*CANDIDATE_ARRAYS, *CUSTOMER_ARRAYS, *OTHER_ARRAYS)
         return cls(
             about,
             customers,
@@ -182,10 +175,9 @@ class CandidateStore:
             PromotionPlan.load(folder / PROMOTION_PLAN),
             ranker,
             {
-                learner: GroupAttribution.from_booster(booster)
+                learner: GroupAttribution.from_booster(booster, about.groups)
                 for learner, booster in ranker.boosters.items()
             },
-            group_indicators(about.neural_groups)[:, : len(EXPLAINED_GROUPS)],
         )
 
     @property
@@ -205,18 +197,18 @@ class CandidateWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows = dict.fromkeys(_APPENDED, 0)
+        self.rows = dict.fromkeys(CANDIDATE_ARRAYS, 0)
         self._files = {name: self._raw(name).open("wb") for name in self.rows}
 
     def append(self, blocks: Mapping[str, NDArray[Any]]) -> None:
-        """Append rows to some of the arrays of `CANDIDATE_ARRAYS` and `EXPLAINED_ARRAYS`."""
+        """Append rows to the arrays of `CANDIDATE_ARRAYS`."""
         for name, values in blocks.items():
-            self._files[name].write(values.astype(_APPENDED[name], copy=False).tobytes())
+            self._files[name].write(values.astype(CANDIDATE_ARRAYS[name], copy=False).tobytes())
             self.rows[name] += len(values)
 
     def close(self, widths: Mapping[str, int]) -> None:
         """Turn what was appended into arrays; `widths` has the columns of the two-dimensional."""
-        for name, dtype in _APPENDED.items():
+        for name, dtype in CANDIDATE_ARRAYS.items():
             self._files[name].close()
             raw = self._raw(name)
             flat = np.memmap(raw, dtype, "r") if raw.stat().st_size else np.zeros(0, dtype)
@@ -239,10 +231,10 @@ class CandidateWriter:
         _save_locations(self.folder, locations)
         arrays.write(self.folder, state)
 
-    def write_ranker(self, plan: PromotionPlan, ranker: ContextRanker) -> None:
+    def write_ranker(self, plan: PromotionPlan, ranker: Ranker) -> None:
         """Write what scores candidates in a context."""
         plan.save(self.folder / PROMOTION_PLAN)
-        ranker.save(self.folder / CONTEXT_RANKER)
+        ranker.save(self.folder / RANKER)
 
     def _raw(self, name: str) -> Path:
         return self.folder / f".{name}"
@@ -282,13 +274,8 @@ def keep_customers(folder: Path, kept: NDArray[np.bool_]) -> None:
     spans = customers.select("first", "end").to_numpy()
     lengths = spans[:, 1] - spans[:, 0]
     candidates_kept = np.repeat(kept, lengths)
-    explained = arrays.read(folder, "explained")
-    explained_kept = candidates_kept[explained]
-    rows = np.cumsum(candidates_kept) - 1
     for name in CANDIDATE_ARRAYS:
         _replace(folder, name, arrays.read(folder, name)[candidates_kept])
-    _replace(folder, "attributions", arrays.read(folder, "attributions")[explained_kept])
-    _replace(folder, "explained", rows[explained[explained_kept]])
     for name in CUSTOMER_ARRAYS:
         _replace(folder, name, arrays.read(folder, name)[kept])
     locations = load_locations(folder)

@@ -1,6 +1,6 @@
-"""Customers' usual locations, and recent sales by location, as coded arrays.
+"""Customers' usual locations as coded arrays.
 
-Order lines in; where customers buy, and what sells there, out.
+Order lines in; where customers buy out.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from features.dataset import Dataset
-from features.interactions.locations import local_sales, usual_locations
+from features.interactions.locations import usual_locations
 from features.typing import Float32s, Ints
 from training.models.recommender.inputs.interactions import Interactions, find_sorted
 
@@ -60,19 +59,3 @@ class CustomerLocations:
         weights[rows[kept], rank[kept]] = weight[kept]
         totals = np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
         return cls(ids, codes, (weights / totals).astype(np.float32))
-
-    def sales(
-        self, dataset: Dataset, as_of: datetime, interactions: Interactions
-    ) -> sparse.csr_matrix:
-        """Count recent orders with each product by location, shape (locations, products)."""
-        shape = (len(self.ids), interactions.shape[1])
-        if not len(self.ids):
-            return sparse.csr_matrix(shape, dtype=np.float32)
-        sales = local_sales(dataset, as_of).collect().to_polars()
-        location = find_sorted(self.ids, sales.get_column("location_id").to_numpy().astype(str))
-        product = find_sorted(
-            interactions.products, sales.get_column("product_id").to_numpy().astype(str)
-        )
-        known = (location >= 0) & (product >= 0)
-        counts = sales.get_column("orders").to_numpy()[known].astype(np.float32)
-        return sparse.csr_matrix((counts, (location[known], product[known])), shape=shape)

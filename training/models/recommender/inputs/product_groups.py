@@ -3,7 +3,6 @@
 The `products` table in; one group code per product out.
 """
 
-import numpy as np
 import polars as pl
 
 from features.dataset import Dataset
@@ -22,11 +21,3 @@ def group_codes(dataset: Dataset, interactions: Interactions, level: str) -> Int
     names = ids.join(catalogue, on="product_id", how="left", maintain_order="left")
     codes = names.get_column(level).rank("dense").fill_null(0)
     return codes.cast(pl.Int64).to_numpy()
-
-
-def finest_group_codes(dataset: Dataset, interactions: Interactions) -> Ints:
-    """Code each product's group at the finest level; 0 for all products without a catalogue."""
-    for level in LEVELS:
-        if dataset.has("products", level):
-            return group_codes(dataset, interactions, level)
-    return np.zeros(interactions.shape[1], np.int64)

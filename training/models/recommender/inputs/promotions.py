@@ -196,30 +196,6 @@ class PromotionPlan:
                     exposure[f"{kind}_uplift"] = shares[-1]
         return exposure
 
-    def expected_uplift(self, cols: Ints, today: int) -> Float32s:
-        """Return the expected uplift of products due to promotions of the coming week.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (locations + 1, cols), 0 and above; the last row, and locations without a plan
-            of their own, have the chain's.
-        """
-        uplift = np.zeros((self.locations + 1, len(cols)), np.float32)
-        first, after = (today + day for day in WEEKS["this_week"])
-        for kind, periods in self.kinds.items():
-            mean = float(periods.uplift.mean()) if len(periods.uplift) else 0.0
-            chain = mean * self.chain_share(kind, first, after)[cols]
-            uplift[~periods.planned] = np.maximum(uplift[~periods.planned], chain[None, :])
-            days = periods.days_within(first, after)
-            location, product = np.divmod(periods.keys, self.products)
-            column = find_sorted(cols, product)
-            current = (days > 0) & (column >= 0)
-            expected = days[current] / (after - first) * periods.uplift[current]
-            np.maximum.at(uplift, (location[current], column[current]), expected.astype(np.float32))
-            uplift[-1] = np.maximum(uplift[-1], chain)
-        return uplift
-
     def chain_share(self, kind: str, first: int, after: int) -> Float32s:
         """Return the promoted share of days and of locations with a plan, by product; cached."""
         key = (kind, first, after)

@@ -1,16 +1,15 @@
-"""Attribution of a candidate's ranking score to a dozen groups of features.
+"""Attribution of a candidate's score to groups of features, by which a list is explained.
 
-The ranker's boosters and their inputs in; the change of log-odds due to each group out.
-Imported by serving, so it loads no library that only training needs.
+The ranker's boosters and their inputs in; the change of log-odds due to each group out. Imported by
+serving, so it loads no library that only training needs.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import lightgbm as lgb
 import numpy as np
-from numpy.typing import NDArray
 
 from features.typing import Float32s
 from training.estimators.boosting import Booster
@@ -22,9 +21,6 @@ REASON_GROUPS = (
     "category",
     "neighbours",
     "popular",
-    "popular_at_location",
-    "popular_in_segment",
-    "seasonal",
     "new",
     "promotion",
     "price",
@@ -39,9 +35,6 @@ GROUP_OF_REASON = {
     "neighbours": "neighbours",
     "same_kind": "category",
     "popular": "popular",
-    "popular_here": "popular_at_location",
-    "popular_alike": "popular_in_segment",
-    "seasonal": "seasonal",
     "new": "new",
 }
 # Groups by the end of a feature's name; the first match counts.
@@ -87,56 +80,39 @@ def reason_group(feature: str, reasons: Mapping[str, str]) -> str:
     return "repeat"
 
 
-def group_indicators(groups: Sequence[str]) -> Float32s:
-    """Encode the group of each feature as one-hot rows, shape (features, `REASON_GROUPS`)."""
-    rows = [[group == name for name in REASON_GROUPS] for group in groups]
-    return np.array(rows, np.float32).reshape(-1, len(REASON_GROUPS))
-
-
 @dataclass(frozen=True)
 class GroupAttribution:
-    """Path attribution of a booster, summed within groups of features.
+    """Path attribution of a booster, summed within the groups that can explain a product.
 
     Attributes
     ----------
-    native, columns
-        The booster and the names of its features in order.
+    native
+        The booster.
     effects
         Change of the raw score due to each group on the path to each leaf, shape (trees,
-        leaves, groups); see `path_attribution`.
+        leaves, `EXPLAINED_GROUPS`); see `path_attribution`.
     """
 
     native: lgb.Booster
-    columns: tuple[str, ...]
     effects: Float32s
 
     @classmethod
-    def from_booster(cls, booster: Booster, reasons: Mapping[str, str] | None = None) -> Self:
-        """Sum the path attribution of a booster by group; `reasons` as in `reason_group`."""
-        groups = [reason_group(feature, reasons or {}) for feature in booster.columns]
-        effects = PathAttribution.from_booster(booster.native).effects @ group_indicators(groups)
-        return cls(booster.native, booster.columns, effects.astype(np.float32))
+    def from_booster(cls, booster: Booster, groups: Sequence[str]) -> Self:
+        """Sum the path attribution of a booster by the group of each feature."""
+        member = np.array([[group == name for name in EXPLAINED_GROUPS] for group in groups])
+        effects = PathAttribution.from_booster(booster.native).effects @ member.astype(np.float32)
+        return cls(booster.native, effects.astype(np.float32))
 
-    def by_group(self, inputs: NDArray[Any], threads: int = 1) -> Float32s:
+    def by_group(self, inputs: Float32s) -> Float32s:
         """Split the raw scores of rows, less the booster's expected score, into groups.
-
-        Parameters
-        ----------
-        inputs
-            Features in the order of `columns`, one row per candidate.
 
         Returns
         -------
         numpy.ndarray
-            Shape (rows, groups).
+            Shape (rows, `EXPLAINED_GROUPS`).
         """
-        totals = np.zeros((len(inputs), len(REASON_GROUPS)), np.float32)
         if not len(inputs):  # LightGBM rejects an empty matrix
-            return totals
-        leaves = np.asarray(self.native.predict(inputs, pred_leaf=True, num_threads=threads))
+            return np.zeros((0, len(EXPLAINED_GROUPS)), np.float32)
+        leaves = np.asarray(self.native.predict(inputs, pred_leaf=True, num_threads=1))
         leaves = leaves.reshape(len(inputs), -1)
-        if len(inputs) < len(self.effects):  # few rows, as in a request: one gather for all trees
-            return np.asarray(self.effects[np.arange(len(self.effects)), leaves].sum(axis=1))
-        for tree, effects in enumerate(self.effects):
-            totals += effects[leaves[:, tree]]
-        return totals
+        return np.asarray(self.effects[np.arange(len(self.effects)), leaves].sum(axis=1))

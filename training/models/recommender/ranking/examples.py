@@ -18,7 +18,6 @@ from features.errors import MissingData
 from features.interactions.builder import next_baskets
 from features.typing import Bools, Floats, Ints
 from training.models.recommender.inputs.interactions import MIN_LINES, Interactions, find_sorted
-from training.models.recommender.ranking.feature_columns import concatenate_frames
 from training.models.recommender.ranking.features import Ranking
 
 # Days of orders that the oldest cutoff needs before it.
@@ -75,7 +74,7 @@ class Examples:
             Share of the candidates that were not bought to sample.
         """
         interactions = ranking.interactions
-        outcomes = _Outcomes.collect(dataset, interactions, cutoff, horizon_days)
+        outcomes = Outcomes.collect(dataset, interactions, cutoff, horizon_days)
         rng = np.random.default_rng([seed, to_day(cutoff)])
         learned = outcomes.customers
         if len(learned) > customers:
@@ -98,7 +97,7 @@ class Examples:
                     interactions.customer_features["customer_size"][rows].astype(np.float64),
                 )
             )
-        if not any(len(part.gain) for part in parts):
+        if not any(len(part.in_next) for part in parts):
             return None
         return cls.concatenate(parts)
 
@@ -120,8 +119,8 @@ class Examples:
                 field="orders",
             )
         return cls(
-            concatenate_frames([part.static for part in examples]),
-            concatenate_frames([part.context for part in examples]),
+            _concatenate([part.static for part in examples]),
+            _concatenate([part.context for part in examples]),
             np.concatenate([part.gain for part in examples]),
             np.concatenate([part.in_next for part in examples]),
             np.concatenate([part.in_window for part in examples]),
@@ -131,7 +130,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class _Outcomes:
+class Outcomes:
     """Purchases within the horizon after a cutoff.
 
     Attributes
@@ -153,6 +152,7 @@ class _Outcomes:
     def collect(
         cls, dataset: Dataset, interactions: Interactions, cutoff: datetime, horizon_days: int
     ) -> Self:
+        """Collect the purchases of products with a code by customers with a code."""
         bought = next_baskets(dataset, cutoff, horizon_days).collect().to_polars()
         buyers = interactions.customer_codes(bought.get_column("customer_id"))
         ids = bought.get_column("product_id").to_numpy().astype(str)
@@ -169,13 +169,17 @@ class _Outcomes:
         )
 
 
+def _concatenate(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Stack frames of features; missing values are NaN, so null is a column that a frame lacks."""
+    return pl.concat(frames, how="diagonal").fill_null(0.0)
+
+
 def training_cutoffs(
-    dataset: Dataset, as_of: datetime, horizon_days: int, count: int, older: int = 0
+    dataset: Dataset, as_of: datetime, horizon_days: int, count: int
 ) -> list[datetime]:
     """Choose up to `count` cutoffs whose horizons ended by `as_of`, newest first.
 
-    They are a horizon apart, or half a horizon if the dataset is too short for so many; up to
-    `older` earlier ones follow as far as the dataset reaches.
+    They are a horizon apart, or half a horizon if the dataset is too short for so many.
 
     Raises
     ------
@@ -187,7 +191,7 @@ def training_cutoffs(
     # A horizon apart, rolling origins share cutoffs and their features.
     step = horizon_days if enough else max(horizon_days // 2, 1)
     newest = as_of - timedelta(days=horizon_days)
-    cutoffs = [newest - timedelta(days=step * k) for k in range(count + older)]
+    cutoffs = [newest - timedelta(days=step * k) for k in range(count)]
     usable = [cutoff for cutoff in cutoffs if to_day(cutoff) - first >= MIN_HISTORY_DAYS]
     if not usable:
         raise MissingData(

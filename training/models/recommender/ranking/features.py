@@ -39,17 +39,6 @@ from training.models.recommender.ranking.entity_features import (
 
 # Customers whose scores are held in memory at once.
 BLOCK_CUSTOMERS = 512
-# Features of interactions that change with each day, and so are context features.
-CONTEXT_ONLY = {
-    "recency_days",
-    "recency_baskets",
-    "recency_over_gap",
-    "baskets_7d",
-    "baskets_last_1",
-    "baskets_last_2",
-    "decay_14d",
-    "customer_recency_days",
-}
 # Position in `LEVELS` of the group that a column of `INTERACTION_STATE` describes, by prefix.
 STATE_LEVELS = {"type": 0, "kind": 1}
 
@@ -175,7 +164,6 @@ class Ranking:
             features[name] = _values_or_nan(values, position)
         features |= {name: values[cols] for name, values in self.product_features.items()}
         features |= {name: values[rows] for name, values in self.customer_features.items()}
-        features["basket_share"] = features["baskets"] / features["customer_baskets"]
         with np.errstate(invalid="ignore"):
             features["share_per_basket"] = features["decay_share"] / features["decay_basket"]
         features["active_share"] = (features["first_days"] - features["recency_days"]) / (
@@ -185,11 +173,7 @@ class Ranking:
         for level, group in self.groups.items():
             features |= group.affinity(level, group.find(rows, cols), features)
         return pl.DataFrame(
-            {
-                name: values
-                for name, values in features.items()
-                if name not in CONTEXT_ONLY and "_recency_" not in name
-            }
+            {name: values for name, values in features.items() if not _is_in_context(name)}
         )
 
     def state(self, rows: Ints, cols: Ints) -> dict[str, Float32s]:
@@ -252,6 +236,12 @@ def ranks_within_customers(rows: Ints, scores: Float32s) -> Float32s:
     ranks: Float32s = np.empty(padded.shape, np.float32)
     np.put_along_axis(ranks, order, np.arange(padded.shape[1], dtype=np.float32)[None, :], axis=1)
     return np.asarray(ranks[line, column])
+
+
+def _is_in_context(name: str) -> bool:
+    """Whether a feature is among the context features, or changes with each day as they do."""
+    is_state = name in (*INTERACTION_STATE, *CUSTOMER_STATE, *PRODUCT_STATE)
+    return is_state or "recency" in name or name.startswith(("customer_on_", "product_on_"))
 
 
 def _values_or_nan(values: Float32s, position: Ints) -> Float32s:

@@ -1,165 +1,143 @@
-"""The learned ranker: log-odds that a candidate is bought next, within the horizon, or newly.
+"""The learned ranker: boosted trees on encoded features, and the probability of each list.
 
-Features of candidates in, log-odds by learner out: the mean of boosters and a neural network.
-Static features are scored when a version is published. Boosters on context features, small
-enough for a request, correct the static log-odds; the network reads both kinds of features.
-`ranker_training` fits it.
+Codes of candidates' features in; scores and calibrated probabilities by list out. A published
+version holds the ranker beside the codes of static features; a request adds those of context
+features. Imported by serving, so it loads no library that only training needs; `ranker_training`
+fits it.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
 from features.typing import Floats
 from training.estimators.boosting import Booster
-from training.models.recommender.ranking.blend import NEURAL_OUTPUT, Blend, average_log_odds
-from training.models.recommender.ranking.context_ranker import ContextRanker
-from training.models.recommender.ranking.extrapolation import (
-    EXTRAPOLATED_FEATURE,
-    LinearExtrapolation,
-)
-from training.models.recommender.ranking.feature_columns import align_columns
-from training.models.recommender.ranking.neural import Codes, NeuralNet
-from training.models.recommender.ranking.neural_training import columns
+from training.models.recommender.ranking.calibration import LogisticCalibration
+from training.models.recommender.ranking.encoding import Codes, InputEncoding, decode
 
-EXTRAPOLATION = "extrapolation.json"
+# The lists, next basket (`now`), horizon (`month`) and products that are new to the customer
+# (`explore`), and the weight of each learner's log-odds in them. The next basket is rare, the
+# horizon more certain: together they rank the next basket 1.6 % better than either.
+WEIGHTS: Mapping[str, Mapping[str, float]] = {
+    "now": {"next": 1.0, "month": 1.0},
+    "month": {"month": 1.0, "next": 0.35},
+    "explore": {"explore": 1.0, "month": 1.0},
+}
+LISTS = tuple(WEIGHTS)
 
-
-@dataclass(frozen=True)
-class StaticScores:
-    """Scores of candidates that do not depend on the context.
-
-    Attributes
-    ----------
-    log_odds
-        Of the boosters, by learner; NaN where a learner does not apply.
-    codes
-        Static inputs of the neural network.
-    """
-
-    log_odds: Mapping[str, Floats]
-    codes: Codes
+RANKER = "ranker.json"
+# Rows that are scored together, so that a matrix of numbers stays small.
+CHUNK_ROWS = 50_000
 
 
 @dataclass(frozen=True)
 class Ranker:
-    """Boosters on static features, their extrapolation, and the context ranker.
+    """Boosters, the encodings of their inputs, and the calibrations of the lists.
 
     Attributes
     ----------
-    static
-        Boosters by learner.
-    extrapolation
-        Added to the static boosters' log-odds.
-    context
-        Boosters on context features, the neural network and the blend.
+    static, context
+        Encodings of static and of context features; boosters read both, in this order.
+    boosters
+        By learner: next basket, horizon, and horizon among new products (`explore`). Learners
+        without positive training examples are absent.
+    calibrations
+        By list; a list without positive training examples has none and cannot be ranked.
     """
 
-    static: Mapping[str, Booster]
-    extrapolation: LinearExtrapolation
-    context: ContextRanker
+    static: InputEncoding
+    context: InputEncoding
+    boosters: Mapping[str, Booster]
+    calibrations: Mapping[str, LogisticCalibration]
 
     @property
-    def learners(self) -> tuple[str, ...]:
-        """Learners that had positive examples."""
-        return tuple(self.static)
+    def columns(self) -> tuple[str, ...]:
+        """Features in the order of the codes."""
+        return self.static.columns + self.context.columns
 
     @property
-    def neural(self) -> NeuralNet:
-        """The neural network."""
-        return self.context.neural
+    def lists(self) -> tuple[str, ...]:
+        """Lists that can be ranked."""
+        return tuple(self.calibrations)
 
-    @property
-    def blend(self) -> Blend:
-        """The blend of the learners."""
-        return self.context.blend
+    def codes(self, static: Codes, context: Mapping[str, NDArray[Any]]) -> Codes:
+        """Append the codes of context features to those of static features."""
+        return np.concatenate([static, self.context.encode(context, len(static))], axis=1)
 
-    def score_static(self, features: pl.DataFrame) -> StaticScores:
-        """Score static features; `explore` is NaN for what the customer bought before."""
-        log_odds = {}
-        new = np.isnan(features.get_column("baskets").to_numpy())
-        extrapolation = self.extrapolation.log_odds(features)
-        for learner, booster in self.static.items():
-            applies = new if learner == "explore" else np.ones(len(new), bool)
-            log_odds[learner] = np.full(len(new), np.nan)
-            if applies.any():  # LightGBM rejects an empty matrix
-                rows = align_columns(features.filter(pl.Series(applies)), booster.columns)
-                scores = booster.predict(rows, raw_score=True)
-                log_odds[learner][applies] = scores + extrapolation[applies]
-        return StaticScores(log_odds, static_codes(self.neural, features))
+    def scores(self, codes: Codes, lists: Sequence[str] = LISTS) -> dict[str, Floats]:
+        """Return the scores of candidates by list, zero for lists without a learner."""
+        scores = {name: np.zeros(len(codes)) for name in lists}
+        for start in range(0, len(codes), CHUNK_ROWS):
+            chunk = slice(start, start + CHUNK_ROWS)
+            values = decode(codes[chunk])
+            for learner, booster in self.boosters.items():
+                weights = {name: WEIGHTS[name].get(learner, 0.0) for name in lists}
+                if not any(weights.values()):
+                    continue
+                log_odds = np.asarray(
+                    booster.native.predict(values, raw_score=True, num_threads=booster.threads)
+                )
+                for name, weight in weights.items():
+                    scores[name][chunk] += weight * log_odds
+        return scores
 
-    def log_odds(
-        self, static: StaticScores, context: pl.DataFrame, learners: Sequence[str] | None = None
-    ) -> dict[str, Floats]:
-        """Return log-odds of candidates by learner.
+    def probability(
+        self, list_name: str, scores: Mapping[str, Floats], basket_size: NDArray[Any]
+    ) -> Floats:
+        """Return the probability of purchase; NaN if the list cannot be ranked.
 
         Parameters
         ----------
-        context
-            Context features.
-        learners
-            All by default.
+        scores
+            By list, one value per candidate.
+        basket_size
+            Mean number of products in the customer's baskets, one value per candidate.
         """
-        neural = self.neural.log_odds(self.neural.codes(static.codes, columns(context)))
-        log_odds = {}
-        for learner in self.learners if learners is None else learners:
-            booster = self.context.boosters[learner]
-            correction = booster.predict(align_columns(context, booster.columns), raw_score=True)
-            log_odds[learner] = average_log_odds(
-                learner, static.log_odds[learner] + correction, neural
-            )
-        return log_odds
-
-    def contributions(
-        self, learner: str, static: pl.DataFrame, context: pl.DataFrame
-    ) -> list[pl.DataFrame]:
-        """Split a learner's log-odds by feature: of two boosters, extrapolation and network.
-
-        Returns
-        -------
-        list of polars.DataFrame
-            One column per feature, and `base`; all columns of all frames add up to the log-odds.
-        """
-        boosters = ((static, self.static[learner]), (context, self.context.boosters[learner]))
-        parts = [
-            booster.contributions(align_columns(features, booster.columns))
-            for features, booster in boosters
-        ]
-        parts.append(pl.DataFrame({EXTRAPOLATED_FEATURE: self.extrapolation.log_odds(static)}))
-        codes = self.neural.codes(static_codes(self.neural, static), columns(context))
-        neural = self.neural.contributions(codes)[NEURAL_OUTPUT[learner]]
-        parts.append(pl.DataFrame(neural, schema=[*self.neural.columns, "base"], orient="row"))
-        return [part / 2 for part in parts]
+        if list_name not in self.calibrations:
+            return np.full(len(basket_size), np.nan)
+        size = np.asarray(basket_size, np.float64)
+        return self.calibrations[list_name].probability(scores[list_name], size)
 
     def save(self, folder: Path) -> None:
-        """Write two native files per learner, the extrapolation, the network and the blend."""
+        """Write two files per booster, and the encodings and calibrations."""
         folder.mkdir(parents=True, exist_ok=True)
-        for learner, booster in self.static.items():
-            booster.save(folder / _booster_name(learner))
-        (folder / EXTRAPOLATION).write_text(json.dumps(vars(self.extrapolation)))
-        self.context.save(folder)
+        for learner, booster in self.boosters.items():
+            booster.save(folder / learner)
+        content = {
+            "learners": list(self.boosters),
+            "calibrations": {name: asdict(curve) for name, curve in self.calibrations.items()},
+            "encodings": [
+                {
+                    "columns": encoding.columns,
+                    "centre": encoding.centre.tolist(),
+                    "spread": encoding.spread.tolist(),
+                }
+                for encoding in (self.static, self.context)
+            ],
+        }
+        (folder / RANKER).write_text(json.dumps(content, indent=1))
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> Self:
         """Read what `save` wrote; predict with `threads` processor threads."""
-        context = ContextRanker.load(folder, threads)
-        static = {
-            learner: Booster.load(folder / _booster_name(learner), threads)
-            for learner in context.blend.scale
-        }
-        extrapolation = json.loads((folder / EXTRAPOLATION).read_text())
-        return cls(static, LinearExtrapolation(**extrapolation), context)
-
-
-def static_codes(neural: NeuralNet, features: pl.DataFrame) -> Codes:
-    """Encode static features for the neural network."""
-    return neural.static.encode(columns(features), features.height)
-
-
-def _booster_name(learner: str) -> str:
-    return f"{learner}_static"
+        content = json.loads((folder / RANKER).read_text())
+        static, context = (
+            InputEncoding(
+                tuple(encoding["columns"]),
+                np.array(encoding["centre"], np.float32),
+                np.array(encoding["spread"], np.float32),
+            )
+            for encoding in content["encodings"]
+        )
+        calibrations = content["calibrations"].items()
+        return cls(
+            static,
+            context,
+            {name: Booster.load(folder / name, threads) for name in content["learners"]},
+            {name: LogisticCalibration(**curve) for name, curve in calibrations},
+        )

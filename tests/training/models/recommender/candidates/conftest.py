@@ -71,16 +71,6 @@ def inputs_of(dataset: Dataset) -> RecommenderInputs:
 
 
 @pytest.fixture(scope="session")
-def seasonal_sales(dataset_of) -> RecommenderInputs:
-    """Pumpkins sold in October of the previous year, milk in September of this year."""
-    rows = [("a", "o0", "milk", "2016-09-01", "x")]
-    rows += [("a", f"o{k}", "pumpkin", f"2016-10-{12 + k}", "x") for k in range(4)]
-    rows += [("a", "n9", "pumpkin", "2017-09-01", "x")]
-    rows += [("a", f"n{k}", "milk", f"2017-09-{12 + k}", "x") for k in range(4)]
-    return inputs_of(dataset_of(rows, {"pumpkin": "vegetables", "milk": "dairy"}))
-
-
-@pytest.fixture(scope="session")
 def candidates_of():
     """Return the ids of a customer's first three candidates by a generator."""
 

@@ -32,8 +32,7 @@ def model(journey):
         RecommenderModel,
         {
             "cutoffs": 1,
-            "static_rounds": 30,
-            "context_rounds": 40,
+            "rounds": 40,
             "scored_products": 500,
             "min_data_in_leaf": 50,
         },
