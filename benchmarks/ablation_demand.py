@@ -252,6 +252,7 @@ def _learning() -> list[Component]:
 def _distribution() -> list[Component]:
     return [
         Component("variance by features", lambda: replaced(distribution, "_ROUNDS", 1)),
+        Component("recalibrated levels", lambda: replaced(distribution, "_recalibrate", _as_is)),
         Component("shifts", lambda: replaced(distribution, "_find_shift", lambda *_: 0.0)),
         Component("volume classes", lambda: replaced(distribution, "_CLASSES", 1)),
     ]
@@ -298,6 +299,12 @@ def without(pattern: str) -> Removal:
 def _draw(_: Panel, __: int, rows: Ints, count: int, rng: np.random.Generator) -> Ints:
     """Draw series with equal probability."""
     return np.sort(rng.choice(rows, count, replace=False))
+
+
+def _as_is(*arguments: Any) -> tuple[tuple[float, ...], ...]:
+    """Leave the levels of every volume class as they are."""
+    classes = arguments[3]
+    return (distribution.LEVELS,) * len(classes)
 
 
 def _nothing(fitted: DemandModel, *_: Any) -> pl.DataFrame:

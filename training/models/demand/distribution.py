@@ -1,9 +1,10 @@
 """Mean forecasts in, a calibrated distribution around each out.
 
-The distribution is a negative binomial whose variance a booster predicts from the features.
-Between two counts the quantile function is continuous, and is shifted, by volume, so that the
-right share of outcomes of out-of-fold forecasts is beyond each quantile. Any level can be read
-from it.
+The distribution is a negative binomial whose variance a booster predicts from the features. Its
+levels are recalibrated, by volume, on out-of-fold forecasts: a level is replaced by the one
+below which that share of outcomes fell (Kuleshov et al. 2018). Between two counts the quantile
+function is continuous, and is shifted so that the share of outcomes beyond each quantile is
+right. Any level can be read from it.
 """
 
 import json
@@ -41,7 +42,7 @@ _TREES = BoostingOptions(
 )
 # Squared errors are clipped at this multiple of their expectation.
 _MAX_SQUARE_RATIO = 30.0
-# Volume classes of the shifts, and the fewest outcomes in one.
+# Volume classes of the recalibration, and the fewest outcomes in one.
 _CLASSES = 8
 _MIN_CLASS_ROWS = 400
 
@@ -87,15 +88,19 @@ class CalibratedDistribution:
         Predicts the log of the squared error over its usual size.
     excess
         (a, b): the usual variance beyond Poisson's is a * mean ** b.
-    edges
-        Maximum of the forecasts in each volume class; ascending.
+    volumes, edges
+        Geometric mean and maximum of the forecasts in each volume class; ascending.
+    recalibrated
+        By volume class, the level of the negative binomial to use for each of `LEVELS`.
     shifts
         By volume class, units by which the quantile at each of `LEVELS` is lowered, below one.
     """
 
     booster: Booster
     excess: tuple[float, float]
+    volumes: tuple[float, ...]
     edges: tuple[float, ...]
+    recalibrated: tuple[tuple[float, ...], ...]
     shifts: tuple[tuple[float, ...], ...]
 
     @classmethod
@@ -115,6 +120,7 @@ class CalibratedDistribution:
         """
         excess = _fit_excess(mean, units)
         usual = _usual_variance(mean, excess)
+        rng = np.random.default_rng(seed)
         kept = sample_mask(len(mean), _ROWS, seed)
         square = np.clip((units - mean) ** 2, 1e-3 * usual, _MAX_SQUARE_RATIO * usual)
         inputs = _with_mean(features, mean)
@@ -128,14 +134,22 @@ class CalibratedDistribution:
             threads=threads,
             seed=seed,
         )
-        unshifted = cls(booster, excess, (float(mean.max()),), ((0.0,) * len(LEVELS),))
-        raw = unshifted._unordered_quantiles(mean, unshifted._ratio(inputs, mean))
+        unshifted = (0.0,) * len(LEVELS)
+        uncalibrated = cls(booster, excess, (1.0,), (1.0,), (LEVELS,), (unshifted,))
+        ratio = uncalibrated._ratio(inputs, mean)
         classes = _volume_classes(mean)
+        volumes = tuple(
+            float(np.exp(np.log(np.maximum(mean[rows], 1e-9)).mean())) for rows in classes
+        )
+        edges = tuple(float(mean[rows].max()) for rows in classes)
+        levels = _recalibrate(mean, ratio, units, classes, rng)
+        recalibrated = cls(booster, excess, volumes, edges, levels, (unshifted,) * len(levels))
+        raw = recalibrated._unordered_quantiles(mean, ratio)
         shifts = tuple(
             tuple(_find_shift(raw[rows, i], units[rows], level) for i, level in enumerate(LEVELS))
             for rows in classes
         )
-        return cls(booster, excess, tuple(float(mean[rows].max()) for rows in classes), shifts)
+        return cls(booster, excess, volumes, edges, levels, shifts)
 
     def predict(
         self, features: pl.DataFrame, mean: Floats, levels: Sequence[float] = QUANTILES
@@ -157,10 +171,19 @@ class CalibratedDistribution:
         return ratio
 
     def _unordered_quantiles(self, mean: Floats, ratio: Floats) -> Floats:
-        """Return shifted quantiles at `LEVELS`; they may cross."""
+        """Return recalibrated and shifted quantiles at `LEVELS`; they may cross."""
+        position = np.interp(
+            np.log(np.maximum(mean, 1e-9)), np.log(self.volumes), np.arange(len(self.volumes))
+        )
+        low = np.minimum(position.astype(np.int64), max(len(self.volumes) - 2, 0))
+        high = np.minimum(low + 1, len(self.volumes) - 1)
+        share = (position - low)[:, None]
+        recalibrated = np.array(self.recalibrated)
+        levels = recalibrated[low] * (1 - share) + recalibrated[high] * share
+        # Shifts are below one unit and right for their own class alone: not interpolated.
         volume_class = np.minimum(np.searchsorted(self.edges, mean), len(self.edges) - 1)
         shifts = np.array(self.shifts)[volume_class]
-        quantiles: Floats = _interpolate_table(mean, ratio, LEVELS) - shifts
+        quantiles: Floats = _interpolate_table(mean, ratio, levels) - shifts
         return quantiles
 
     def save(self, folder: Path) -> None:
@@ -168,7 +191,9 @@ class CalibratedDistribution:
         self.booster.save(folder / _VARIANCE_BOOSTER)
         calibration = {
             "excess": self.excess,
+            "volumes": self.volumes,
             "edges": self.edges,
+            "recalibrated": self.recalibrated,
             "shifts": self.shifts,
         }
         (folder / _CALIBRATION).write_text(json.dumps(calibration))
@@ -181,13 +206,15 @@ class CalibratedDistribution:
         return cls(
             Booster.load(folder / _VARIANCE_BOOSTER, threads),
             (a, b),
+            tuple(calibration["volumes"]),
             tuple(calibration["edges"]),
+            tuple(tuple(row) for row in calibration["recalibrated"]),
             tuple(tuple(row) for row in calibration["shifts"]),
         )
 
 
 def negative_binomial_quantiles(mean: Floats, ratio: Floats, levels: Sequence[float]) -> Floats:
-    """Return whole-unit quantiles, shape (rows, levels), without shifts.
+    """Return whole-unit quantiles, shape (rows, levels), without recalibration.
 
     Parameters
     ----------
@@ -196,12 +223,13 @@ def negative_binomial_quantiles(mean: Floats, ratio: Floats, levels: Sequence[fl
     levels
         Above 0 and below 1.
     """
-    quantiles = np.floor(_interpolate_table(mean, np.clip(ratio, _RATIOS[0], _RATIOS[-1]), levels))
+    grid = np.broadcast_to(np.array(levels), (len(mean), len(levels)))
+    quantiles = np.floor(_interpolate_table(mean, np.clip(ratio, _RATIOS[0], _RATIOS[-1]), grid))
     return np.where(mean[:, None] > 0, quantiles, 0.0)
 
 
-def _interpolate_table(mean: Floats, ratio: Floats, levels: Sequence[float]) -> Floats:
-    """Interpolate the table at each row's mean and ratio; shape (rows, levels)."""
+def _interpolate_table(mean: Floats, ratio: Floats, levels: Floats) -> Floats:
+    """Interpolate the table at each row's mean and ratio, at levels of shape (rows, levels)."""
     table = _table()
     # Above the table a quantile is proportional to the mean.
     inside = np.clip(mean, _MEANS[0], _MEANS[-1])
@@ -209,12 +237,13 @@ def _interpolate_table(mean: Floats, ratio: Floats, levels: Sequence[float]) -> 
     j, b = _grid_cell(np.log(ratio), np.log(_RATIOS))
     k = np.clip(np.searchsorted(_TABLE_LEVELS, levels) - 1, 0, len(_TABLE_LEVELS) - 2)
     width = _TABLE_LEVELS[k + 1] - _TABLE_LEVELS[k]
-    c = np.clip((np.array(levels) - _TABLE_LEVELS[k]) / width, 0.0, 1.0)
-    at_levels = (1 - c) * table[:, :, k] + c * table[:, :, k + 1]
-    quantiles = np.zeros((len(mean), len(levels)))
+    c = np.clip((levels - _TABLE_LEVELS[k]) / width, 0.0, 1.0)
+    quantiles = np.zeros_like(levels)
     for di, wi in ((0, 1 - a), (1, a)):
         for dj, wj in ((0, 1 - b), (1, b)):
-            quantiles += (wi * wj)[:, None] * at_levels[i + di, j + dj]
+            row, column = (i + di)[:, None], (j + dj)[:, None]
+            value = (1 - c) * table[row, column, k] + c * table[row, column, k + 1]
+            quantiles += (wi * wj)[:, None] * value
     scaled: Floats = quantiles * np.maximum(mean / _MEANS[-1], 1.0)[:, None]
     return scaled
 
@@ -235,6 +264,23 @@ def _volume_classes(mean: Floats) -> list[Ints]:
     if mean[order[-1]] <= mean[order[0]] * (1 + 1e-6):
         return [order]
     return [part for part in parts if len(part)]
+
+
+def _recalibrate(
+    mean: Floats,
+    ratio: Floats,
+    units: Floats,
+    classes: list[Ints],
+    rng: np.random.Generator,
+) -> tuple[tuple[float, ...], ...]:
+    """Return, by class, the levels below which the shares of `LEVELS` of the outcomes fell."""
+    size = mean / (ratio - 1)
+    counts = np.round(units)
+    below = np.where(counts > 0, stats.nbinom.cdf(counts - 1, size, 1 / ratio), 0.0)
+    mass = stats.nbinom.pmf(counts, size, 1 / ratio)
+    # Randomised probability integral transform: an outcome is anywhere within its count's mass.
+    transform = below + rng.random(len(mean)) * mass
+    return tuple(tuple(np.quantile(transform[rows], LEVELS).tolist()) for rows in classes)
 
 
 def _find_shift(raw: Floats, units: Floats, level: float) -> float:
