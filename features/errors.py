@@ -31,7 +31,7 @@ class MissingData(ForesellError):
 
 
 class ImportRejected(ForesellError):
-    """Too many rows failed validation; the dataset is unchanged.
+    """Too many rows failed validation, or rows contradict each other; the dataset is unchanged.
 
     Parameters
     ----------

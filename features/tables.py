@@ -54,13 +54,15 @@ class Column:
 class Table:
     """A canonical table: its columns, and the key that makes imports idempotent.
 
-    An `open_ended` table keeps further columns as attributes.
+    An `open_ended` table keeps further columns as attributes. In an `additive` one, rows of a file
+    with the same key add up.
     """
 
     name: str
     key: tuple[str, ...]
     columns: Mapping[str, Column]
     open_ended: bool = False
+    additive: bool = False
 
     @property
     def required(self) -> list[str]:
@@ -144,6 +146,7 @@ TABLES: dict[str, Table] = {
                 "price": Column(MONEY, "unit price", minimum=0),
                 "on_sale": Column(pl.Boolean, "whether the price was reduced"),
             },
+            additive=True,
         ),
         Table(
             "products",

@@ -14,11 +14,21 @@ from features.columns import PRODUCT_ID
 from features.errors import InvalidInput
 from features.identity import keep_first_import
 from features.ingest.line_numbers import LINE_FILE, number_lines
+from features.ingest.repeated_keys import (
+    ADDED_UP,
+    KEY_FILE,
+    ORIGIN,
+    DistinctRows,
+    distinct_rows,
+    in_source,
+)
 from features.ingest.report import TableReport
 from features.ingest.staging import StagedSource, collapse_by_key
 from features.storage.snapshots import SOURCE, part_count, part_number, scan_parts, write_part
 from features.tables import TABLES, Table
 
+# Columns of staged rows that are not stored.
+HELPERS = (LINE_FILE, *ORIGIN)
 NOT_IN_CATALOGUE = "product is not in the catalogue"
 
 
@@ -36,6 +46,8 @@ class _Counts:
         Rows of the merged table.
     unknown_products
         Distinct rows with a product that is not in the catalogue.
+    added_up
+        Rows that were added to others with the same key.
     """
 
     arrived: int = 0
@@ -44,6 +56,15 @@ class _Counts:
     replaced: int = 0
     total: int = 0
     unknown_products: int = 0
+    added_up: int = 0
+
+    def add_repeated(self, distinct: DistinctRows, old: pl.DataFrame, key: list[str]) -> None:
+        """Count rows beyond the first of each key that are no duplicates in the import."""
+        surplus, equal, former = distinct.count(old, key)
+        self.distinct += surplus
+        self.duplicates += equal
+        self.replaced += former
+        self.added_up += distinct.added_up
 
 
 def merge_table(
@@ -90,7 +111,12 @@ def merge_table(
             old = _align(scan_parts(folder, stored[number : number + 1]).collect(), schema)
         fresh = _arriving_rows(staged, number, count, old, key)
         counts.arrived += fresh.height
-        fresh = _one_row_per_key(table, staged, fresh, key)
+        if KEY_FILE in fresh.columns:
+            distinct = distinct_rows(table, fresh, key)
+            fresh = distinct.rows
+            counts.add_repeated(distinct, old, key)
+        else:
+            fresh = _one_row_per_key(table, staged, fresh, key)
         if import_number is not None:
             fresh = keep_first_import(fresh, old, key, import_number)
         counts.distinct += fresh.height
@@ -108,7 +134,7 @@ def merge_table(
 
 
 def _report(staged: list[StagedSource], counts: _Counts) -> TableReport:
-    touched: Counter[str] = Counter()
+    touched = Counter({ADDED_UP: counts.added_up})
     noted = Counter({NOT_IN_CATALOGUE: counts.unknown_products})
     for source in staged:
         touched.update(source.source.touched)
@@ -131,16 +157,20 @@ def _arriving_rows(
     staged: list[StagedSource], number: int, count: int, old: pl.DataFrame, key: list[str]
 ) -> pl.DataFrame:
     """Concatenate one part of all sources, numbered by line and sorted stably by key."""
-    fresh = old.clear()
-    for source in staged:
+    has_origin = any(KEY_FILE in source.schema for source in staged)
+    schema = pl.Schema({**old.schema, **(ORIGIN if has_origin else {})})
+    fresh = pl.DataFrame(schema=schema)
+    for position, source in enumerate(staged):
         rows = source.read_part(number, count)
         identity = source.source.line_identity
         if identity is None:
-            arriving = _align(rows, old.schema)
+            arriving = _align(rows, schema)
         else:
             with_file = pl.Schema({**old.schema, LINE_FILE: pl.String()})
-            known = pl.concat([old, fresh]) if fresh.height else old
+            known = pl.concat([old, fresh.select(old.columns)]) if fresh.height else old
             arriving = number_lines(_align(rows, with_file), known, identity)
+        if has_origin:
+            arriving = in_source(arriving, position).select(schema.names())
         fresh = pl.concat([fresh, arriving]) if fresh.height else arriving
     return fresh if _is_sorted(fresh, key) else fresh.sort(key, maintain_order=True)
 
@@ -195,7 +225,7 @@ def _merged_schema(table: Table, stored: pl.Schema, staged: list[pl.Schema]) -> 
     columns: dict[str, pl.DataType | type[pl.DataType]] = {**stored, **fresh}
     if any(LINE_FILE in schema for schema in staged):
         columns["line"] = table.columns["line"].dtype
-    others = sorted(name for name in columns if name not in table.columns and name != LINE_FILE)
+    others = sorted(name for name in columns if name not in table.columns and name not in HELPERS)
     ordered = [name for name in (*table.columns, *others) if name in columns]
     return pl.Schema({name: columns[name] for name in ordered})
 

@@ -5,6 +5,8 @@ SOURCE_FILE = "source.file"
 SOURCE_ROW = "source.row"
 # Why a row is unreadable; null for readable rows.
 FAULT = "source.fault"
+# Hash of all named columns of the row, mapped or not.
+SOURCE_LINE = "source.line"
 # True for rows of customers who were erased: quarantine stores none of their values.
 FORGOTTEN = "source.forgotten"
 # A column NAME of the source is carried unchanged as `source:NAME`.

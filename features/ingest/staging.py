@@ -17,6 +17,7 @@ from features.errors import InvalidInput
 from features.ingest.forgotten import ANONYMOUS, ForgottenCustomers
 from features.ingest.line_numbers import LINE_FILE
 from features.ingest.quarantine import QUARANTINE_SCHEMA
+from features.ingest.repeated_keys import origin_columns
 from features.ingest.source_columns import (
     FORGOTTEN,
     RESERVED_PREFIXES,
@@ -160,6 +161,8 @@ def stage_source(
         columns.append(pl.lit(source.source, dtype=pl.UInt16).alias(SOURCE))
     if source.line_identity is not None:
         columns.append(pl.col(SOURCE_FILE).alias(LINE_FILE))
+    elif not (table.open_ended or source.unique):
+        columns += origin_columns(empty.columns)
     # Without the rows, whose memory is free once they are on disk.
     described = replace(source, frame=source.frame.clear())
     staged = StagedSource(described, folder, empty.select(columns).schema)

@@ -11,7 +11,7 @@ import fastexcel
 import polars as pl
 
 from features.errors import InvalidInput
-from features.ingest.source_columns import FAULT, SOURCE_FILE, SOURCE_ROW
+from features.ingest.source_columns import FAULT, SOURCE_FILE, SOURCE_LINE, SOURCE_ROW
 from features.ingest.sources.csv_header import (
     SEARCHED_LINES,
     complete_names,
@@ -32,6 +32,7 @@ def scan_files(
     *,
     options: CsvOptions,
     scratch: Path,
+    hashed: bool = False,
 ) -> pl.LazyFrame:
     """Scan the named columns of all files of a glob, sorted by file name.
 
@@ -44,6 +45,8 @@ def scan_files(
         Base of a relative glob.
     scratch
         Folder for rewritten files; it must outlive the frame.
+    hashed
+        Whether to add SOURCE_LINE, which tells rows apart that are equal in the named columns.
 
     Raises
     ------
@@ -57,9 +60,15 @@ def scan_files(
         frame, names = scan_file(path, options, scratch, columns)
         require_columns(str(path), names, columns)
         file = pl.lit(display_path(path, folder)).alias(SOURCE_FILE)
-        frames.append(frame.select(file, SOURCE_ROW, FAULT, *columns))
+        line = [hash_line([name for name in names if is_named(name)])] if hashed else []
+        frames.append(frame.select(file, SOURCE_ROW, FAULT, *columns, *line))
     # Types may differ between Parquet files of one glob.
     return pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
+
+
+def hash_line(names: list[str]) -> pl.Expr:
+    """Return SOURCE_LINE, the hash of some columns of a row."""
+    return pl.struct(names).hash().alias(SOURCE_LINE)
 
 
 def match_files(folder: Path, pattern: str) -> list[Path]:

@@ -365,15 +365,18 @@ def _scan_source(reader: SourceReader, scratch: Path) -> SourceTable:
                 frame.select(pl.col(SOURCE_FILE).first()).collect().to_series()
             )
         else:
-            options = CsvOptions(
-                source.encoding,
-                source.delimiter,
-                tuple(source.header) if source.header else None,
-                source.skip_rows,
-            )
+            header = tuple(source.header) if source.header else None
+            options = CsvOptions(source.encoding, source.delimiter, header, source.skip_rows)
             pattern = str(source.path)
             columns = source.source_columns
-            frame = scan_files(folder, pattern, columns, options=options, scratch=scratch)
+            frame = scan_files(
+                folder,
+                pattern,
+                columns,
+                options=options,
+                scratch=scratch,
+                hashed=reader.table.additive,
+            )
             files = tuple(display_path(path, folder) for path in match_files(folder, pattern))
         frame = frame.rename({name: f"{RAW_PREFIX}{name}" for name in source.source_columns})
         return table_of_rows(reader, frame, files)

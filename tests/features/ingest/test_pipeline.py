@@ -125,12 +125,6 @@ def test_rows_split_among_many_sources_give_the_snapshot_of_one_source(tmp_path)
     assert import_tables(tmp_path / "many", "shop", portions, 0.5, 20).snapshot == at_once.snapshot
 
 
-def test_the_last_of_several_rows_with_one_key_is_stored(tmp_path):
-    report = import_sales(tmp_path, [("milk", 19000, 1.0), ("milk", 19000, 2.0)]).tables["sales"]
-    assert (report.accepted, report.duplicates) == (1, 1)
-    assert stored(tmp_path) == [("milk", 19000, 2.0)]
-
-
 def test_a_large_table_is_stored_in_parts_and_a_small_one_in_one_file(tmp_path):
     import_sales(tmp_path / "large", MANY, rows_per_part=20)
     import_sales(tmp_path / "small", MANY)
