@@ -86,8 +86,14 @@ def _number_visit(rows: pl.DataFrame, known: pl.DataFrame, identity: LineIdentit
     parts = [matched]
     if identity.stable_columns:
         stable = [name for name in ("order_id", *identity.stable_columns) if name in columns]
-        matched, unmatched, _ = _match(unmatched, unmatched_known, stable)
-        parts.append(matched)
+        corrected, new, missing = _match(unmatched, unmatched_known, stable)
+        unit = [name for name in stable if name in ("order_id", "ts")]
+        split = pl.concat(
+            [_continued(matched, unmatched, unmatched_known, unit), missing.select(unit)]
+        )
+        parts.append(corrected.join(split, on=unit, how="anti"))
+        further = corrected.join(split, on=unit, how="semi").drop("line")
+        unmatched = pl.concat([new, further.select(new.columns)])
     next_line = known.group_by("order_id").agg((pl.col("line").max() + 1).alias(_NEXT))
     new = unmatched.sort(_ARRIVAL).join(next_line, on="order_id", how="left", maintain_order="left")
     position = pl.int_range(pl.len(), dtype=pl.Int32).over("order_id")
@@ -96,6 +102,20 @@ def _number_visit(rows: pl.DataFrame, known: pl.DataFrame, identity: LineIdentit
     with_line = [*rows.columns, "line"]
     combined = pl.concat([part.select(with_line) for part in parts])
     return combined.sort(_ARRIVAL).select(columns)
+
+
+def _continued(
+    matched: pl.DataFrame, unmatched: pl.DataFrame, unmatched_known: pl.DataFrame, unit: list[str]
+) -> pl.DataFrame:
+    """Return the orders whose known lines end with the lines with which the rows begin."""
+    lines = matched.group_by(unit).agg(
+        pl.col("line").min().alias("#line"), pl.col(_ARRIVAL).max().alias("#last")
+    )
+    known = unmatched_known.group_by(unit).agg(pl.col("line").max().alias("#known"))
+    rows = unmatched.group_by(unit).agg(pl.col(_ARRIVAL).min().alias("#first"))
+    orders = lines.join(known, on=unit).join(rows, on=unit)
+    follows = (pl.col("#known") < pl.col("#line")) & (pl.col("#first") > pl.col("#last"))
+    return orders.filter(follows).select(unit)
 
 
 def _match(

@@ -90,6 +90,33 @@ def test_a_corrected_quantity_replaces_its_line_only(shop):
     assert sorted(shop.stored()) == [("1", "milk", 9), ("1", "tea", 1), ("1", "tea", 5)]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([("tea", 1), ("milk", 2)], [("tea", 3), ("jam", 1)]),
+        ([("tea", 1), ("milk", 2)], [("milk", 2), ("tea", 3)]),
+        ([("milk", 2), ("tea", 1), ("jam", 1)], [("tea", 1), ("jam", 1), ("milk", 5)]),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_split_order_with_a_product_on_both_sides_is_completed(shop, first, second, at_once):
+    before, after = [line(0, "tea", 1)], [line(9, "tea", 1)]
+    exports = [
+        before + [line(1, *row) for row in first],
+        [line(1, *row) for row in second] + after,
+    ]
+    if at_once:
+        shop.export(exports[0], "a.csv")
+        shop.export(exports[1], "b.csv")
+        shop.import_lines(path="[ab].csv")
+    else:
+        for export in exports:
+            shop.import_lines(export)
+    overlap = next(n for n in (2, 1, 0) if first[len(first) - n :] == second[:n])
+    expected = Counter([*first, *second[overlap:]])
+    assert Counter(row[1:] for row in shop.stored() if row[0] == "1") == expected
+
+
 def test_permuted_lines_are_duplicates(shop):
     lines = [line(1, "tea", 1), line(1, "milk", 2), line(2, "jam", 1)]
     shop.import_lines(lines)
