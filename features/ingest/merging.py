@@ -111,12 +111,7 @@ def merge_table(
             old = _align(scan_parts(folder, stored[number : number + 1]).collect(), schema)
         fresh = _arriving_rows(staged, number, count, old, key)
         counts.arrived += fresh.height
-        if KEY_FILE in fresh.columns:
-            distinct = distinct_rows(table, fresh, key)
-            fresh = distinct.rows
-            counts.add_repeated(distinct, old, key)
-        else:
-            fresh = _one_row_per_key(table, staged, fresh, key)
+        fresh = _one_row_per_key(table, staged, fresh, old, key, counts)
         if import_number is not None:
             fresh = keep_first_import(fresh, old, key, import_number)
         counts.distinct += fresh.height
@@ -187,9 +182,18 @@ def _is_sorted(rows: pl.DataFrame, key: list[str]) -> bool:
 
 
 def _one_row_per_key(
-    table: Table, staged: list[StagedSource], rows: pl.DataFrame, key: list[str]
+    table: Table,
+    staged: list[StagedSource],
+    rows: pl.DataFrame,
+    old: pl.DataFrame,
+    key: list[str],
+    counts: _Counts,
 ) -> pl.DataFrame:
-    """Reduce rows sorted by key to one per key: the last, or the last attributes."""
+    """Reduce rows sorted by key to one per key: their sum, the last, or the last attributes."""
+    if KEY_FILE in rows.columns:
+        distinct = distinct_rows(table, rows, key)
+        counts.add_repeated(distinct, old, key)
+        return distinct.rows
     if table.open_ended:
         return collapse_by_key(rows, key)
     if len(staged) == 1 and staged[0].source.unique:

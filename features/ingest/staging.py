@@ -157,12 +157,7 @@ def stage_source(
     empty = source.canonical(pl.DataFrame(schema=source.frame.lazy().collect_schema()))
     rules = _rules(source, table, forgotten, empty.columns)
     columns = [pl.col(name) for name in empty.columns if _is_stored(table, name)]
-    if source.source is not None:
-        columns.append(pl.lit(source.source, dtype=pl.UInt16).alias(SOURCE))
-    if source.line_identity is not None:
-        columns.append(pl.col(SOURCE_FILE).alias(LINE_FILE))
-    elif not (table.open_ended or source.unique):
-        columns += origin_columns(empty.columns)
+    columns += _origin(source, table, empty.columns)
     # Without the rows, whose memory is free once they are on disk.
     described = replace(source, frame=source.frame.clear())
     staged = StagedSource(described, folder, empty.select(columns).schema)
@@ -189,6 +184,18 @@ def stage_source(
             parts = max(parts, MIN_PARTS_OF_LONG_SOURCE)
         _write_parts(table, stored, folder, parts, file)
     return staged
+
+
+def _origin(source: SourceTable, table: Table, columns: list[str]) -> list[pl.Expr]:
+    """Return the columns that tell where rows come from: stored ones, and those for the merge."""
+    origin = []
+    if source.source is not None:
+        origin.append(pl.lit(source.source, dtype=pl.UInt16).alias(SOURCE))
+    if source.line_identity is not None:
+        origin.append(pl.col(SOURCE_FILE).alias(LINE_FILE))
+    elif not (table.open_ended or source.unique):
+        origin += origin_columns(columns)
+    return origin
 
 
 def _rules(

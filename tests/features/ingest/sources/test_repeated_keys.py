@@ -126,7 +126,7 @@ def test_every_row_of_sales_counts_once_whatever_its_key(import_files, exports):
             counts = report.tables["sales"]
             assert counts.read == sum(map(len, exports))
             assert counts.read == counts.accepted + counts.quarantined + counts.duplicates
-    assert counts.accepted == 0
-    assert [quantity for _, quantity in units(dataset)] == [
-        expected[key] for key in sorted(expected)
-    ]
+        assert counts.accepted == 0
+        assert [quantity for _, quantity in units(dataset)] == [
+            expected[key] for key in sorted(expected)
+        ]
