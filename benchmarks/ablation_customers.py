@@ -181,14 +181,6 @@ def _without_booster(objective: str) -> AbstractContextManager[None]:
     return replaced(value, "Booster", without)
 
 
-def _no_level(fit: Any) -> Any:
-    def without(self: Any, features: Any, outcomes: Any) -> tuple[float, float]:
-        fit(self, features, outcomes)
-        return (1.0, 1.0)
-
-    return without
-
-
 FAMILY = "training/models"
 
 
@@ -259,10 +251,6 @@ def _value() -> list[Component]:
     return [
         Component("booster of orders", lambda: _without_booster("poisson")),
         Component("booster of spend", lambda: _without_booster("tweedie")),
-        Component(
-            "level correction",
-            lambda: replaced(model, "_fit_interval", _no_level(model._fit_interval)),
-        ),
         Component(
             "interval calibration",
             lambda: replaced(SpendInterval, "fit", staticmethod(interval_of_half)),

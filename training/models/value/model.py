@@ -114,7 +114,6 @@ class ValueModel:
     process_: BgNbd = field(init=False, repr=False)
     spend_: GammaGamma = field(init=False, repr=False)
     interval_: SpendInterval = field(init=False, repr=False)
-    level_correction_: tuple[float, float] = field(init=False, repr=False)
     typical_spend_: float = field(init=False, repr=False)
     fitted_days_: int = field(init=False, repr=False)
 
@@ -160,13 +159,13 @@ class ValueModel:
             orders_and_spend(dataset, as_of, day, ahead, frame["customer_id"])
             for day, frame in zip(days, frames, strict=True)
         ]
-        # Interval and level are fitted on the newest cutoff, with boosters that were fitted to
-        # outcomes known by then.
+        # The interval is fitted on the newest cutoff, with boosters that were fitted to outcomes
+        # known by then.
         before = [k for k, day in enumerate(days) if day + ahead <= days[0]]
         self._fit_boosters([frames[k] for k in before], [outcomes[k] for k in before])
-        level = self._fit_interval(frames[0], outcomes[0])
+        orders, spend = self._expected(frames[0], ahead)
+        self.interval_ = SpendInterval.fit(orders, spend, outcomes[0][1])
         self._fit_boosters(frames, outcomes)
-        self.level_correction_ = level
         return self
 
     def predict(
@@ -260,7 +259,6 @@ class ValueModel:
             "process": asdict(self.process_),
             "spend": asdict(self.spend_),
             "interval": asdict(self.interval_),
-            "level_correction": self.level_correction_,
             "typical_spend": self.typical_spend_,
             "fitted_days": self.fitted_days_,
             "boosters": list(boosters),
@@ -279,8 +277,6 @@ class ValueModel:
         model.process_ = BgNbd(**fitted["process"])
         model.spend_ = GammaGamma(**fitted["spend"])
         model.interval_ = SpendInterval(**fitted["interval"])
-        orders, spend = fitted["level_correction"]
-        model.level_correction_ = (orders, spend)
         model.typical_spend_ = fitted["typical_spend"]
         return model
 
@@ -291,7 +287,6 @@ class ValueModel:
             features.get_column("visits"), features.get_column("spend_per_visit")
         )
         self.orders_booster_ = self.spend_booster_ = None
-        self.level_correction_ = (1.0, 1.0)
 
     def _fit_boosters(self, frames: list[pl.DataFrame], outcomes: list[OrdersAndSpend]) -> None:
         """Fit both boosters, if there are enough examples."""
@@ -315,21 +310,6 @@ class ValueModel:
         self.spend_booster_ = boosted(
             spend, {"objective": "tweedie", "tweedie_variance_power": self.tweedie_power}
         )
-
-    def _fit_interval(
-        self, features: pl.DataFrame, outcomes: OrdersAndSpend
-    ) -> tuple[float, float]:
-        """Fit the interval to held-out outcomes; return the level corrections.
-
-        The interval surrounds the corrected expectation, which is what is predicted.
-        """
-        orders, spend = self._expected(features, self.fitted_days_)
-        orders_level, spend_level = (
-            float(np.sqrt(_ratio(observed, expected)))
-            for observed, expected in zip(outcomes, (orders, spend), strict=True)
-        )
-        self.interval_ = SpendInterval.fit(orders_level * orders, spend_level * spend, outcomes[1])
-        return orders_level, spend_level
 
     def _boosters(self) -> dict[str, Booster | None]:
         return {"orders": self.orders_booster_, "spend": self.spend_booster_}
@@ -358,7 +338,6 @@ class ValueModel:
             if booster is not None:
                 correction = booster.predict(features) / np.maximum(process, TINY)
                 expected[k] = np.maximum(expected[k], TINY) * correction
-            expected[k] = expected[k] * self.level_correction_[k]
         return expected[0], expected[1]
 
     def _value_columns(
@@ -377,11 +356,6 @@ class ValueModel:
             return self.spend_booster_.path_contributions(features)
         names = ("recency", "visits", "spend_per_visit")
         return features.select(pl.zeros(pl.len()).alias(name) for name in names)
-
-
-def _ratio(observed: Floats, expected: Floats) -> float:
-    """Return the ratio of the sums, between one half and two."""
-    return float(np.clip(observed.sum() / max(expected.sum(), TINY), 0.5, 2.0))
 
 
 def _dates_after(as_of: datetime, days: Floats) -> pl.Series:
