@@ -141,7 +141,7 @@ def panel(
         first,
         units,
         availability,
-        _shares(dataset, grain, origin, past + ahead, block, rows),
+        _shares(dataset, grain, first, past + ahead, block, rows),
         _prices(dataset, grain, first, past + ahead, index),
         _covariates(dataset, grain, first, past + ahead, index),
         _totals(dataset, grain, origin, past, block, index),
@@ -184,12 +184,12 @@ def _units(
 
 
 def _shares(
-    dataset: Dataset, grain: Grain, origin: int, columns: int, block: int, rows: _Rows
+    dataset: Dataset, grain: Grain, first: int, columns: int, block: int, rows: _Rows
 ) -> dict[str, Float32s]:
     if not grain.product_keys or not promotion_kinds(dataset):
         return {}
-    until = max(dataset.days[1] + 1 + PLAN_DAYS, origin + columns * grain.days)
-    cells = promotion_shares(dataset, grain, origin, until).collect().to_polars()
+    until = max(dataset.days[1] + 1 + PLAN_DAYS, first + columns * grain.days)
+    cells = promotion_shares(dataset, grain, first, until).collect().to_polars()
     kinds = promotion_kinds(dataset)
     names = [f"share_{kind}" for kind in kinds]
     row, column, values = rows.cells(cells, block, columns, *names, "depth")
