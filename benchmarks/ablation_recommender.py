@@ -48,6 +48,8 @@ TRAINED, EVALUATED = 2_000, 2_500
 # Ranks whose probabilities are compared with purchases.
 LISTED = 100
 
+# Weights of the boosters alone for new products.
+_NEW = {"explore": 1.0, "month": 1.0}
 # What the active variant lacks: names of generators, and the number of cutoffs.
 REMOVED: set[str] = set()
 CUTOFFS = {"count": RecommenderModel.cutoffs}
@@ -95,7 +97,6 @@ def _filtered(examples: Examples, keep: Bools) -> Examples:
     return Examples(
         examples.static.drop(lost & set(examples.static.columns)).filter(rows),
         examples.context.filter(rows),
-        examples.gain[keep],
         examples.in_next[keep],
         examples.in_window[keep],
         examples.new[keep],
@@ -152,7 +153,7 @@ def evaluated_candidates(dataset: Dataset, as_of: datetime, days: int) -> list[P
     ranking = _ranking(dataset, as_of)
     rows = _evaluated(dataset, as_of, days)
     size = ranking.interactions.shape[1]
-    nothing = Outcomes(rows, np.zeros(0, np.int64), np.zeros(1, bool), np.zeros(1))
+    nothing = Outcomes(rows, np.zeros(0, np.int64), np.zeros(1, bool))
     parts = []
     for block, by in _blocks(ranking, rows):
         keep = np.ones(len(block.rows), bool)
@@ -184,7 +185,6 @@ def _part(
     examples = Examples(
         ranking.static_features(block, keep),
         ranking.context_features(block, keep),
-        outcomes.gain[position],
         outcomes.in_next[position],
         position >= 0,
         known.find(rows, cols) < 0,
@@ -367,12 +367,24 @@ def components(model: str) -> list[Component]:  # noqa: ARG001
     ranking = f"{FOLDER}/ranking"
     return [
         *(_generator(generator.name) for generator in default_generators()),
-        Component("learner next", lambda: _weights(now={"month": 1.0}, month={"month": 1.0})),
         Component(
-            "learner month",
-            lambda: _weights(now={"next": 1.0}, month={"next": 1.0}, explore={"explore": 1.0}),
+            "neural network",
+            lambda: _weights(now={"month": 1.0}, month={"month": 1.0}, explore=_NEW),
+            (f"{ranking}/neural.py", f"{ranking}/neural_training.py"),
         ),
-        Component("learner explore", lambda: _weights(explore={"month": 1.0})),
+        Component(
+            "boosters",
+            lambda: _weights(
+                now={"net_next": 1.0, "net_month": 1.0},
+                month={"net_month": 1.0},
+                explore={"net_month": 1.0},
+            ),
+            (f"{ranking}/attribution.py",),
+        ),
+        Component(
+            "booster of new products",
+            lambda: _weights(explore={"month": 1.0, "net_month": 1.0}),
+        ),
         Component(
             "calibration",
             without_calibration,

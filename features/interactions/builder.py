@@ -5,7 +5,7 @@ labels of a window after an instant.
 """
 
 from datetime import timedelta
-from math import log, log2
+from math import log
 
 import narwhals as nw
 
@@ -21,8 +21,6 @@ LAST_BASKETS = (1, 2, 3, 5, 10, 20)
 GAP_DAYS = (3, 7, 14, 28, 56)
 HALF_LIVES_DAYS = (14, 60)
 BASKET_DECAY = 0.95
-# Rank down to which the ideal discounted cumulative gain of a basket counts.
-GAIN_RANKS = 10
 
 # Weights and money are summed as integer multiples of this step. Integer sums do not depend on the
 # order in which an engine adds rows; sums of floats do.
@@ -68,31 +66,18 @@ def next_baskets(dataset: Dataset, cutoff: AsOf, days: int) -> Frame:
         customer_id, product_id, one row per pair; null customers and products are left out.
         is_next
             Whether the product was in the customer's first basket of the window.
-        gain
-            1 over the ideal DCG at 10 of the first basket for its products, else 0: the share of
-            the best possible DCG that a hit at rank 1 contributes. Hits of small baskets weigh
-            more.
     """
     start = parse_as_of(cutoff)
     window = _sales(dataset, start + timedelta(days=days)).filter(nw.col("ts") >= start)
-    sizes = window.group_by(*BASKET).agg(
-        nw.col("ts").min().alias("first_ts"), nw.col(PRODUCT_ID).n_unique().alias("size")
-    )
+    starts = window.group_by(*BASKET).agg(nw.col("ts").min().alias("first_ts"))
     number = nw.col(ORDER_ID).cum_count().over(CUSTOMER_ID, order_by=["first_ts", ORDER_ID])
-    discounts = (
-        nw.when(nw.col("size") >= rank).then(1 / log2(rank + 1)).otherwise(0.0)
-        for rank in range(1, GAIN_RANKS + 1)
-    )
-    ideal = sum(discounts, nw.lit(0.0))
-    orders = sizes.with_columns(
-        (number == 1).cast(nw.Int8).alias("is_next"), ideal.alias("ideal")
-    ).with_columns((nw.col("is_next") / nw.col("ideal")).alias("gain"))
+    orders = starts.with_columns((number == 1).cast(nw.Int8).alias("is_next"))
     return (
         window.select(*BASKET, PRODUCT_ID)
         .unique()
         .join(orders, on=list(BASKET))
         .group_by(*PAIR)
-        .agg(nw.col("is_next").max(), nw.col("gain").max())
+        .agg(nw.col("is_next").max())
         .with_columns(nw.col("is_next") == 1)
     )
 

@@ -28,10 +28,10 @@ from training.models.recommender.inputs.interactions import (
     NEW_DAYS,
     build_interactions,
 )
-from training.models.recommender.ranking.encoding import Codes, decode
+from training.models.recommender.ranking.encoding import Codes
 from training.models.recommender.ranking.examples import Examples, training_cutoffs
 from training.models.recommender.ranking.features import Block, Ranking
-from training.models.recommender.ranking.ranker import LISTS, WEIGHTS, Ranker
+from training.models.recommender.ranking.ranker import LISTS, Ranker
 from training.models.recommender.ranking.ranker_training import columns, fit_ranker
 from training.models.recommender.recommendations import (
     SCHEMA,
@@ -62,7 +62,7 @@ TREES = BoostingOptions(
 
 @dataclass
 class RecommenderModel:
-    """Candidate generators, then boosted trees on features of the pairs.
+    """Candidate generators, then boosted trees and a neural network on features of the pairs.
 
     Three lists are ranked: `now` for the next basket, `month` for all purchases within the
     horizon, `explore` for purchases that are new to the customer. Customers without a basket in
@@ -185,18 +185,16 @@ class RecommenderModel:
             pairs = pair_ids(ranking.interactions, block)
             explained = pairs.select(pl.struct("customer_id", "product_id").is_in(wanted))
             rows = explained.to_series()
-            values = decode(self.codes(ranking, block, rows.to_numpy()))
-            features = pl.DataFrame(values, self.ranker_.columns)
-            for learner, weight in WEIGHTS["now"].items():
-                if learner in self.ranker_.boosters:
-                    by_feature = self.ranker_.boosters[learner].contributions(features) * weight
-                    parts.append(
-                        pl.concat([pairs.filter(rows), by_feature], how="horizontal").unpivot(
-                            index=["customer_id", "product_id"],
-                            variable_name="reason",
-                            value_name="contribution",
-                        )
-                    )
+            parts += [
+                pl.concat([pairs.filter(rows), by_feature], how="horizontal").unpivot(
+                    index=["customer_id", "product_id"],
+                    variable_name="reason",
+                    value_name="contribution",
+                )
+                for by_feature in self.ranker_.contributions(
+                    self.codes(ranking, block, rows.to_numpy()), "now"
+                )
+            ]
         return (
             pl.concat(parts)
             .group_by("customer_id", "product_id", "reason", maintain_order=True)

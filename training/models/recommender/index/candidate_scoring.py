@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from features.calendar import to_day
 from features.typing import Bools, Float32s, Floats, Ints
 from training.models.recommender.index.candidate_store import CandidateStore
-from training.models.recommender.ranking.attribution import EXPLAINED_GROUPS
 from training.models.recommender.ranking.context_features import (
     RepurchaseHazards,
     advance_days,
@@ -147,8 +146,9 @@ def group_contributions(
     rows = candidates.first + np.asarray(positions, np.int64)
     codes = _codes(store, store.arrays["static_codes"][rows], candidates.context[positions])
     values = decode(codes)
-    total = np.zeros((len(rows), len(EXPLAINED_GROUPS)), np.float32)
-    for learner, weight in WEIGHTS[list_name].items():
+    weights = WEIGHTS[list_name]
+    total = np.asarray(store.ranker.neural.attributions(codes, weights) @ store.groups, np.float32)
+    for learner, weight in weights.items():
         if learner in store.attributions:
             total += weight * store.attributions[learner].by_group(values)
     return total

@@ -38,7 +38,7 @@ from numpy.typing import DTypeLike, NDArray
 from features.errors import InvalidInput
 from features.typing import Float32s, Ints
 from training.models.recommender.inputs.promotions import PromotionPlan
-from training.models.recommender.ranking.attribution import GroupAttribution
+from training.models.recommender.ranking.attribution import GroupAttribution, group_indicators
 from training.models.recommender.ranking.ranker import Ranker
 from training.published import arrays
 
@@ -139,6 +139,8 @@ class CandidateStore:
         Scores candidates.
     attributions
         Splits the scores of the boosters into reason groups, by learner.
+    groups
+        Indicators of the explained reason group of each feature, for the neural network.
     """
 
     about: About
@@ -153,6 +155,7 @@ class CandidateStore:
     plan: PromotionPlan
     ranker: Ranker
     attributions: Mapping[str, GroupAttribution]
+    groups: Float32s
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -178,6 +181,7 @@ class CandidateStore:
                 learner: GroupAttribution.from_booster(booster, about.groups)
                 for learner, booster in ranker.boosters.items()
             },
+            group_indicators(about.groups),
         )
 
     @property

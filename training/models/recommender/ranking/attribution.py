@@ -80,6 +80,12 @@ def reason_group(feature: str, reasons: Mapping[str, str]) -> str:
     return "repeat"
 
 
+def group_indicators(groups: Sequence[str]) -> Float32s:
+    """Encode the group of each feature as one-hot rows, shape (features, `EXPLAINED_GROUPS`)."""
+    rows = [[group == name for name in EXPLAINED_GROUPS] for group in groups]
+    return np.array(rows, np.float32).reshape(-1, len(EXPLAINED_GROUPS))
+
+
 @dataclass(frozen=True)
 class GroupAttribution:
     """Path attribution of a booster, summed within the groups that can explain a product.
@@ -99,8 +105,7 @@ class GroupAttribution:
     @classmethod
     def from_booster(cls, booster: Booster, groups: Sequence[str]) -> Self:
         """Sum the path attribution of a booster by the group of each feature."""
-        member = np.array([[group == name for name in EXPLAINED_GROUPS] for group in groups])
-        effects = PathAttribution.from_booster(booster.native).effects @ member.astype(np.float32)
+        effects = PathAttribution.from_booster(booster.native).effects @ group_indicators(groups)
         return cls(booster.native, effects.astype(np.float32))
 
     def by_group(self, inputs: Float32s) -> Float32s:

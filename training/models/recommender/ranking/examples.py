@@ -32,8 +32,6 @@ class Examples:
     ----------
     static, context
         Features, with aligned rows.
-    gain
-        Gain of the candidate in the next basket, 0 to 1; see `next_baskets`.
     in_next, in_window
         Whether it was in the next basket, and in any basket of the horizon.
     new
@@ -44,7 +42,6 @@ class Examples:
 
     static: pl.DataFrame
     context: pl.DataFrame
-    gain: Floats
     in_next: Bools
     in_window: Bools
     new: Bools
@@ -90,7 +87,6 @@ class Examples:
                 cls(
                     ranking.static_features(block, keep),
                     ranking.context_features(block, keep),
-                    outcomes.gain[position],
                     outcomes.in_next[position],
                     position >= 0,
                     interactions.find(rows, block.cols[keep]) < 0,
@@ -121,7 +117,6 @@ class Examples:
         return cls(
             _concatenate([part.static for part in examples]),
             _concatenate([part.context for part in examples]),
-            np.concatenate([part.gain for part in examples]),
             np.concatenate([part.in_next for part in examples]),
             np.concatenate([part.in_window for part in examples]),
             np.concatenate([part.new for part in examples]),
@@ -139,14 +134,13 @@ class Outcomes:
         Codes of the customers who bought, ascending.
     keys
         Customer code x products + product code of each purchase, ascending.
-    in_next, gain
+    in_next
         Aligned with `keys`; one more entry at the end, no purchase, for position -1.
     """
 
     customers: Ints
     keys: Ints
     in_next: Bools
-    gain: Floats
 
     @classmethod
     def collect(
@@ -165,7 +159,6 @@ class Outcomes:
             np.unique(buyers[buyers >= 0]),
             keys[order],
             np.append(bought.get_column("is_next").to_numpy()[order], False),
-            np.append(bought.get_column("gain").to_numpy()[order], 0.0),
         )
 
 

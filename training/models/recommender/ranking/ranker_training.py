@@ -1,7 +1,9 @@
-"""Fit of the ranker: encodings, boosters, then the calibration of each list.
+"""Fit of the ranker: encodings, boosters, neural network, then the calibration of each list.
 
 Examples of candidates with their outcomes in; a `Ranker` out.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from training.models.recommender.ranking.calibration import LogisticCalibration
 from training.models.recommender.ranking.calibration_training import fit_calibration
 from training.models.recommender.ranking.encoding import Codes, InputEncoding, decode
 from training.models.recommender.ranking.examples import Examples
+from training.models.recommender.ranking.neural_training import fit_neural_net
 from training.models.recommender.ranking.ranker import LISTS, WEIGHTS, Ranker
 
 # Features by suffix that never lower a score: promotions of the days ahead.
@@ -54,12 +57,8 @@ def fit_ranker(
         max_bin=63,
         monotone_constraints=[int(name.endswith(INCREASING)) for name in names],
     )
-    every = np.ones(len(codes), bool)
-    learned = {
-        "next": (examples.gain, every),
-        "month": (examples.in_window.astype(np.float64), every),
-        "explore": (examples.in_window.astype(np.float64), examples.new),
-    }
+    label = examples.in_window.astype(np.float64)
+    learned: dict[str, Bools] = {"month": np.ones(len(codes), bool), "explore": examples.new}
     boosters = {
         learner: Booster.fit(
             pl.DataFrame(decode(codes[rows]), names),
@@ -69,13 +68,18 @@ def fit_ranker(
             threads=threads,
             seed=seed,
         )
-        for learner, (label, rows) in learned.items()
+        for learner, rows in learned.items()
         if label[rows].any()
     }
-    ranker = Ranker(static, context, boosters, {})
-    return Ranker(
-        static, context, boosters, _fit_calibrations(examples, ranker, codes, negative_share)
+    neural = fit_neural_net(
+        codes,
+        {"net_next": examples.in_next, "net_month": examples.in_window},
+        np.flatnonzero([name.endswith(INCREASING) for name in names]),
+        threads=threads,
+        seed=seed,
     )
+    ranker = Ranker(static, context, boosters, neural, {})
+    return replace(ranker, calibrations=_fit_calibrations(examples, ranker, codes, negative_share))
 
 
 def columns(frame: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
