@@ -369,7 +369,7 @@ def components(model: str) -> list[Component]:  # noqa: ARG001
         *(_generator(generator.name) for generator in default_generators()),
         Component(
             "neural network",
-            lambda: _weights(now={"month": 1.0}, month={"month": 1.0}, explore=_NEW),
+            lambda: _weights(now={"next": 1.0, "month": 1.0}, month={"month": 1.0}, explore=_NEW),
             (f"{ranking}/neural.py", f"{ranking}/neural_training.py"),
         ),
         Component(

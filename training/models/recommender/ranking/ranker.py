@@ -23,11 +23,11 @@ from training.models.recommender.ranking.encoding import Codes, InputEncoding, d
 from training.models.recommender.ranking.neural import NeuralNet
 
 # The lists, next basket (`now`), horizon (`month`) and products that are new to the customer
-# (`explore`), and the weight of each learner's log-odds in them: boosters learn the horizon, of all
-# and of new products, and the neural network (`net_`) the next basket and the horizon. The next
+# (`explore`), and the weight of each learner's log-odds in them: boosters learn the next basket,
+# the horizon, and the horizon of new products, the neural network (`net_`) the first two. The next
 # basket is rare, the horizon more certain: together they rank the next basket 2 % better.
 WEIGHTS: Mapping[str, Mapping[str, float]] = {
-    "now": {"month": 1.0, "net_next": 1.0, "net_month": 1.0},
+    "now": {"next": 1.0, "month": 1.0, "net_next": 1.0, "net_month": 1.0},
     "month": {"month": 1.0, "net_month": 1.0},
     "explore": {"explore": 1.0, "month": 1.0, "net_month": 1.0},
 }
@@ -48,8 +48,8 @@ class Ranker:
     static, context
         Encodings of static and of context features; learners read both, in this order.
     boosters
-        By learner: horizon, and horizon among new products (`explore`). Learners without positive
-        training examples are absent.
+        By learner: next basket, horizon, and horizon among new products (`explore`). Learners
+        without positive training examples are absent.
     neural
         Its outputs are learners too.
     calibrations

@@ -57,8 +57,12 @@ def fit_ranker(
         max_bin=63,
         monotone_constraints=[int(name.endswith(INCREASING)) for name in names],
     )
-    label = examples.in_window.astype(np.float64)
-    learned: dict[str, Bools] = {"month": np.ones(len(codes), bool), "explore": examples.new}
+    every = np.ones(len(codes), bool)
+    learned = {
+        "next": (examples.in_next.astype(np.float64), every),
+        "month": (examples.in_window.astype(np.float64), every),
+        "explore": (examples.in_window.astype(np.float64), examples.new),
+    }
     boosters = {
         learner: Booster.fit(
             pl.DataFrame(decode(codes[rows]), names),
@@ -68,7 +72,7 @@ def fit_ranker(
             threads=threads,
             seed=seed,
         )
-        for learner, rows in learned.items()
+        for learner, (label, rows) in learned.items()
         if label[rows].any()
     }
     neural = fit_neural_net(
