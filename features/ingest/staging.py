@@ -4,6 +4,7 @@ All tables of an import are staged before the dataset changes. The staging folde
 and the files in it are known to this module alone.
 """
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ MIN_PARTS_OF_LONG_SOURCE = 16
 _FOLDER = "staging"
 _REJECTED = "rejected"
 _PART = "#part"
+_PATH = re.compile(r"(?:file:)?/\S+")
 
 
 @contextmanager
@@ -259,7 +261,8 @@ def _batches(source: SourceTable, rows_per_part: int) -> Iterator[pl.DataFrame]:
     try:
         yield from source.frame.collect_batches(chunk_size=size, maintain_order=True)
     except (pl.exceptions.PolarsError, OSError) as error:
-        cause = str(error).splitlines()[0]
+        # A rewritten file is in a scratch folder; its name would mislead.
+        cause = _PATH.sub("the file", str(error).splitlines()[0])
         files = ", ".join(file for file in source.files if file) or "its source"
         raise InvalidInput(
             f"{source.name}: reading {files} failed before its end: {cause}", field=source.name

@@ -97,7 +97,11 @@ def _sample_text(path: Path, scratch: Path) -> Sample:
     header = _missing_header(lines, delimiter)
     copy = scratch / f"{len(list(scratch.iterdir()))}.csv"
     copy.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    frame, names = scan_file(copy, CsvOptions("utf-8", delimiter, header), scratch)
+    try:
+        frame, names = scan_file(copy, CsvOptions("utf-8", delimiter, header), scratch)
+    except InvalidInput as error:
+        message = error.message.replace(str(copy), str(path))
+        raise InvalidInput(message, field=error.field) from None
     rows = frame.select([name for name in names if is_named(name)]).head(2 * _ROWS).collect()
     return Sample(path, rows, None if delimiter in DELIMITERS else delimiter, header)
 

@@ -4,6 +4,7 @@
 then the other columns of the source; what stays unsure is asked for.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from features.errors import InvalidInput
-from features.ingest.source_columns import FAULT, RAW_PREFIX, SOURCE_FILE
+from features.ingest.source_columns import DECIMALS, FAULT, RAW_PREFIX, SOURCE_FILE
 from features.ingest.sources.numbers import MISSING_NUMBER
 
 MARKS = (".", ",")
@@ -104,6 +105,13 @@ def decide_marks(
                 mark = next(iter(sure)) if len(sure) == 1 else None
                 marks[raw] = mark or _likely_mark(columns[raw], raw, found[raw])
     return marks
+
+
+def with_marks(rows: pl.DataFrame, marks: Mapping[str, str]) -> pl.DataFrame:
+    """Return raw rows with their decimal marks, for quarantine, unless all are points."""
+    if "," not in marks.values():
+        return rows
+    return rows.with_columns(pl.lit(json.dumps(marks)).alias(DECIMALS))
 
 
 def _has_other_than_plain(frame: pl.LazyFrame, columns: list[str]) -> bool:

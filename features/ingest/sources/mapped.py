@@ -25,7 +25,7 @@ from features.ingest.sources import parse
 from features.ingest.sources.covariate_values import covariate_numbers, with_values
 from features.ingest.sources.csv_text import CsvOptions
 from features.ingest.sources.database import read_query
-from features.ingest.sources.decimal_marks import decide_marks
+from features.ingest.sources.decimal_marks import decide_marks, with_marks
 from features.ingest.sources.files import display_path, match_files, scan_files
 from features.ingest.sources.mapped_rules import (
     DAMAGED,
@@ -95,6 +95,7 @@ class SourceReader:
         """Turn a batch of raw rows into canonical rows, with the raw columns beside them."""
         for transform in self.raw_transforms:
             batch = transform(batch)
+        batch = with_marks(batch, self.decimals)
         if self.source.no_customer and NO_CUSTOMER not in batch.columns:
             batch = batch.with_columns(pl.lit(value=False).alias(NO_CUSTOMER))
         values = [

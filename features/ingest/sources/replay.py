@@ -13,7 +13,7 @@ import polars as pl
 from features.ingest.line_numbers import LineIdentity
 from features.ingest.mapping.schema import Mapping
 from features.ingest.quarantine import scan_quarantine
-from features.ingest.source_columns import FAULT, RAW_PREFIX, SOURCE_FILE, SOURCE_ROW
+from features.ingest.source_columns import DECIMALS, FAULT, RAW_PREFIX, SOURCE_FILE, SOURCE_ROW
 from features.ingest.source_table import SourceTable
 from features.ingest.sources.mapped import SourceReader
 from features.tables import TABLES
@@ -40,10 +40,19 @@ def read_quarantined(path: Path, mapping: Mapping, now: datetime) -> list[Source
         for number, source in enumerate(sources):
             rows_of_source = rows.filter(pl.col("table") == name, pl.col("source") == number)
             # Without raw transforms: quarantine stores their results.
-            reader = SourceReader(TABLES[name], source, number, mapping, now)
+            decimals = _decimals(rows_of_source) if source.stated_decimal is None else {}
+            reader = SourceReader(TABLES[name], source, number, mapping, now, decimals=decimals)
             if rows_of_source.head(1).collect().height:
                 tables.append(_source_table(reader, rows_of_source))
     return tables
+
+
+def _decimals(rows: pl.LazyFrame) -> dict[str, str]:
+    """Return the decimal marks by which the newest of the rows were read."""
+    name = DECIMALS.removeprefix(RAW_PREFIX)
+    known = rows.select(pl.col("record").str.json_path_match(f"$['{name}']").drop_nulls().last())
+    values = known.collect().to_series().drop_nulls()
+    return json.loads(values[0]) if len(values) else {}
 
 
 def _source_table(reader: SourceReader, rows: pl.LazyFrame) -> SourceTable:

@@ -1,6 +1,7 @@
 """Numbers as text: signs, currencies, groups, and the decimal mark of a whole column."""
 
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InvalidInput
+from features.ingest.mapping.file import read_mapping
+from features.ingest.quarantine import quarantine_file
 from features.ingest.source_columns import RAW_PREFIX
 from features.ingest.sources.decimal_marks import decide_marks
 from features.ingest.sources.numbers import Notation, number
+from features.ingest.sources.replay import read_quarantined
 
 SALES = """name = "shop"
 [sales]
@@ -134,6 +138,18 @@ def test_each_column_has_its_own_decimal_mark(import_files, tmp_path):
     stored = dataset.table("orders").collect().to_polars()
     assert stored.get_column("quantity").to_list() == [0.345, 1.25]
     assert stored.get_column("revenue").to_list() == pytest.approx([4.3125, 10.0])
+
+
+def test_a_quarantined_row_is_read_again_by_the_decimal_mark_of_its_column(
+    import_files, till_mapping, tmp_path
+):
+    lines = ['7,1,tea,2024-01-02,"0,345",5', '7,2,tea,soon,"1,250",5', "7,3,tea,soon,2.000,5"]
+    import_files(tmp_path, till=lines)
+    mapping = read_mapping(tmp_path / "shop.toml")
+    quarantine = quarantine_file(tmp_path / "home", "shop")
+    (table,) = read_quarantined(quarantine, mapping, datetime(2024, 6, 1))
+    rows = table.canonical(table.frame.lazy().collect())
+    assert rows.get_column("quantity").to_list() == [1.25, 2000.0]
 
 
 def grouped(digits: str, separator: str, *, indian: bool) -> str:

@@ -1,6 +1,11 @@
 """Controlled vocabularies and limits: kinds, consents, days and shares of mapped sources."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.errors import InvalidInput
 
@@ -121,3 +126,28 @@ def test_an_unclear_consent_is_quarantined_and_withdraws_a_stored_one(import_fil
     # Customers without consent have no rows in an opened dataset.
     stored = dataset.table("customers").collect().to_polars()
     assert stored.get_column("customer_id").to_list() == ["4"]
+
+
+words = st.one_of(
+    st.sampled_from(["sale", "Refund", "RETURN", " Sold ", "", "NULL", "swap"]),
+    st.text(st.characters(codec="utf-8", exclude_characters='\r\n",;'), max_size=8),
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(words, st.integers(-2, 2)), max_size=12))
+def test_no_word_raises_and_every_row_is_counted_once(import_files, rows):
+    lines = [f"{n},tea,2024-01-02,{kind},{quantity}" for n, (kind, quantity) in enumerate(rows)]
+    text = "\n".join(["bon,sku,when,type,qty", *lines, ""])
+    with TemporaryDirectory() as folder:
+        report, dataset, rejected = import_files(Path(folder), mapping=TILL, till=text)
+        counts = report.tables["orders"]
+        assert counts.read == len(rows)
+        assert counts.read == counts.accepted + counts.quarantined + counts.duplicates
+        assert rejected.height == counts.quarantined
+        known = {"sale": "sale", "sold": "sale", "refund": "return", "return": "return"}
+        for kind, quantity in kinds_of(dataset):
+            assert kind == ("return" if quantity < 0 else "sale")
+        accepted = [word.strip().lower() for word, quantity in rows if quantity > 0]
+        sales = sum(known.get(word) == "sale" for word in accepted)
+        assert sum(kind == "sale" for kind, _ in kinds_of(dataset)) == sales
