@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -164,7 +164,7 @@ VALUES = {
 
 
 @pytest.mark.filterwarnings("ignore:.*is missing|.*rows of orders")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rows=st.lists(st.fixed_dictionaries(VALUES), max_size=12),
     dropped=st.sets(st.sampled_from(["customer_id", "order_id", "product_id", "quantity"])),
@@ -192,7 +192,7 @@ def test_a_frame_and_the_same_file_give_the_same_dataset(rows, dropped, in_panda
 
 
 @pytest.mark.filterwarnings("ignore:.*is missing|.*rows of orders")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     days=st.lists(st.integers(0, 40), min_size=1, unique=True),
     values=st.data(),
