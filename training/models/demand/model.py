@@ -109,7 +109,7 @@ class DemandModel:
     country: str = DEFAULT_COUNTRY
     trees: BoostingOptions = TREES
     rounds: int = 50
-    members: int = 2
+    members: int = 4
     rows: int | None = None
     bias_correction: float = 0.35
 
