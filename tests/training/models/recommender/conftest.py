@@ -31,9 +31,9 @@ def options():
 
 @pytest.fixture(scope="package")
 def small(options):
-    """Options of a small model: one cutoff, few trees and products."""
+    """Options of a small model: two cutoffs, few trees and products."""
     return options | {
-        "cutoffs": 1,
+        "cutoffs": 2,
         "rounds": 60,
         "scored_products": 800,
         "min_data_in_leaf": 50,
