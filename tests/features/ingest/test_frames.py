@@ -158,7 +158,7 @@ VALUES = {
     "order_id": st.sampled_from(["1", "2", "3"]),
     "product_id": ids,
     "ts": st.sampled_from(["2024-01-01 10:00:00", "2024-01-02", "1.2.24", "2999-01-01", None]),
-    "quantity": st.sampled_from(["1", "2.5", "-1", "0", "1,000", "many", "NaN", None]),
+    "quantity": st.sampled_from(["1", "2.5", "-1", "0", "1,000.0", "many", "NaN", None]),
     "unit_price": st.sampled_from(["1.5", "€ 2", "-3", None]),
 }
 
