@@ -107,7 +107,7 @@ class About:
         if set(content) != {item.name for item in fields(cls)}:
             raise InvalidInput(
                 f"{folder / ABOUT} was written by another version of Foresell, which published "
-                "other files; run `foresell publish` to publish the recommender again.",
+                "other files; run `foresell train recommender` to train and publish it again.",
                 field="version",
             )
         for name, value in content.items():
