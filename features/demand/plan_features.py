@@ -116,6 +116,7 @@ def price_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, Float
     return {
         "price_planned": origin.panel.price[origin.rows[inverse], origin.column + steps],
         "price_relative": np.exp(planned),
+        "price_last": centred[inverse, -1] if length else planned * 0,
         "price_effect": past.effect[inverse],
         "price_gain": np.nan_to_num(change) * past.effect[inverse],
         "price_log": usual[inverse],

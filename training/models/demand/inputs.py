@@ -8,8 +8,8 @@ from features.demand.grain import Grain
 from features.typing import Floats
 
 # A booster memorises one category of hundreds, or an absolute price; trends and changes it
-# cannot memorise.
-_EXCLUDED = ("level_now", "group_category", "price_planned")
+# cannot memorise. The last price is read by `price_response` alone.
+_EXCLUDED = ("level_now", "group_category", "price_planned", "price_last")
 
 
 def input_columns(frame: pl.DataFrame) -> list[str]:
