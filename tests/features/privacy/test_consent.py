@@ -10,6 +10,7 @@ from features.customers.builder import customers
 from features.dataset import Dataset, open_dataset
 from features.demand.grain import Grain
 from features.demand.series import units_by_period
+from features.errors import ImportRejected
 from features.ingest.pipeline import import_tables
 from features.ingest.source_table import SourceTable
 from features.interactions.builder import interactions
@@ -95,9 +96,15 @@ def test_a_yes_is_recognised(yes):
     assert ids(shop({"ada": yes}).table("customers")) == {"ada"}
 
 
-@pytest.mark.parametrize("no", ["no", "false", "0", "", "maybe", "ja", None, False, 0, 2])
-def test_every_other_value_is_a_no(no):
+@pytest.mark.parametrize("no", ["no", "false", "0", "", None, False, 0])
+def test_a_no_and_a_missing_value_are_no_consent(no):
     assert ids(shop({"ada": no}).table("customers")) == set()
+
+
+@pytest.mark.parametrize("unclear", ["maybe", "ja", 2])
+def test_an_unclear_value_is_refused_and_named(unclear):
+    with pytest.raises(ImportRejected, match=f"neither yes nor no.*consent: '{unclear}'"):
+        shop({"ada": unclear})
 
 
 def test_every_consent_column_needs_a_yes():
