@@ -109,7 +109,7 @@ class BgNbd:
         """Return the median time to the next purchase; infinite if P(any purchase) is below 1/2."""
         x, t = np.asarray(frequency, dtype=np.float64), np.asarray(age, dtype=np.float64)
         remaining = 1 - 0.5 / self.alive(frequency, recency, age)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.exp(-np.log(np.maximum(remaining, 0.0)) / (self.r + x))
             median = (self.alpha + t) * (ratio - 1)
         return np.asarray(np.where(remaining > 0, median, np.inf))

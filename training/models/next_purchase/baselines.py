@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from features.dataset import Dataset
+from features.errors import MissingData
 from features.typing import Floats
 from training.customers.cutoffs import customer_features, past_cutoffs
 from training.customers.survival import CUTOFF_STEP_DAYS, answers_from_curves, kaplan_meier
@@ -132,7 +133,13 @@ class SurvivalRegression:
     regression_: Any = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
-        """Fit on past cutoffs, censored at the end of follow-up."""
+        """Fit on past cutoffs, censored at the end of follow-up.
+
+        Raises
+        ------
+        MissingData
+            If no customer bought again.
+        """
         import lifelines
 
         cutoffs = past_cutoffs(
@@ -142,6 +149,12 @@ class SurvivalRegression:
         logs = np.concatenate([self._logs(cutoff.features) for cutoff in cutoffs])
         self.center_, self.scale_ = logs.mean(axis=0), logs.std(axis=0) + 1e-9
         purchased = np.concatenate([cutoff.purchased for cutoff in cutoffs])
+        if not purchased.any():
+            raise MissingData(
+                f"No customer of dataset {dataset.name} bought again after a cutoff before "
+                f"{as_of.date()}, so {self.fitter} has nothing to learn from.",
+                field="orders",
+            )
         days = np.concatenate([cutoff.days_to_purchase for cutoff in cutoffs]) + 0.5 * purchased
         table = self._table(logs).with_columns(
             pl.Series("days", days), pl.Series("purchased", purchased)

@@ -289,8 +289,11 @@ class ValueModel:
         self.orders_booster_ = self.spend_booster_ = None
 
     def _fit_boosters(self, frames: list[pl.DataFrame], outcomes: list[OrdersAndSpend]) -> None:
-        """Fit both boosters, if there are enough examples."""
+        """Fit both boosters, if there are enough examples and some customer bought again."""
         if sum(frame.height for frame in frames) < MIN_EXAMPLES:
+            return
+        orders, spend = (np.concatenate(values) for values in zip(*outcomes, strict=True))
+        if orders.sum() <= 0 or spend.sum() <= 0:
             return
         features = pl.concat(frames)
         inputs = features.select(
@@ -298,7 +301,6 @@ class ValueModel:
             for name in features.columns
             if name != "customer_id" and not name.startswith(UNUSED)
         )
-        orders, spend = (np.concatenate(values) for values in zip(*outcomes, strict=True))
 
         def boosted(label: Floats, objective: dict[str, Any]) -> Booster:
             params = self.trees.params(**objective)

@@ -122,6 +122,20 @@ def test_few_customers_are_predicted_without_boosters(without_boosters, tmp_path
     assert model.explain(small, AS_OF, answers.head(3)).height >= 3
 
 
+def test_customers_who_never_return_are_predicted_without_boosters():
+    days = np.arange(1500) % 300
+    rows = [(f"c{n}", f"o{n}", day, 10.0) for n, day in enumerate(days)]
+    names = ["customer_id", "order_id", "day", "revenue"]
+    orders = pl.DataFrame(rows, schema=names, orient="row").with_columns(
+        pl.lit("p").alias("product_id"),
+        (pl.lit(datetime(2017, 1, 1)) + pl.duration(days="day")).alias("ts"),
+    )
+    shop = Dataset.from_frames("once", {"orders": orders.drop("day")})
+    model = ValueModel().fit(shop, shop.end)
+    assert model.orders_booster_ is None
+    assert model.predict(shop, shop.end)["value_28"].is_finite().all()
+
+
 def test_records_without_a_revenue_column_are_refused(orders):
     columns = ["customer_id", "order_id", "line", "ts", "day", "quantity", "kind"]
     bare = Dataset.from_frames("bare", {"orders": orders.select(columns)})
