@@ -225,7 +225,7 @@ def _next_category() -> list[Component]:
     def without_group(group: str) -> AbstractContextManager[None]:
         def expand_without(*args: Any) -> pl.DataFrame:
             frame: pl.DataFrame = periods(*args)
-            kept = ("elapsed", "width", "process_hazard")
+            kept = ("elapsed", "width")
             return frame.drop(
                 name for name in frame.columns if name not in kept and group_of(name) == group
             )
@@ -234,10 +234,9 @@ def _next_category() -> list[Component]:
 
     groups = ("cadence", "purchases", "customer", "category")
     return [
-        Component("BG/NBD hazard", lambda: without_columns(next_category, "process_hazard")),
         Component("100,000 of 400,000 periods", lambda: with_options(model, periods=100_000)),
         Component("3 of 6 cutoffs", lambda: with_options(model, cutoffs=3)),
-        Component("75 of 150 rounds", lambda: with_options(model, rounds=75)),
+        Component("37 of 75 rounds", lambda: with_options(model, rounds=37)),
         *(Component(f"features: {name}", partial(without_group, name)) for name in groups),
     ]
 

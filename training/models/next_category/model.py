@@ -94,7 +94,7 @@ class NextCategoryModel:
     cutoffs: int = 6
     cutoff_step_days: int = CUTOFF_STEP_DAYS
     periods: int = 400_000
-    rounds: int = 150
+    rounds: int = 75
     trees: BoostingOptions = TREES
     hazard_: Hazard = field(init=False, repr=False)
     process_: ModifiedBgNbd = field(init=False, repr=False)
@@ -251,7 +251,7 @@ class NextCategoryModel:
             raise unknown_category(unknown.get_column("category")[0], self.categories_)
 
     def _expand(self, features: pl.DataFrame, rows: Ints, bins: Ints) -> pl.DataFrame:
-        return expand(features, self.process_, bin_edges(self.horizon_days), rows, bins)
+        return expand(features, bin_edges(self.horizon_days), rows, bins)
 
 
 def unknown_category(name: str, categories: list[str]) -> InvalidInput:

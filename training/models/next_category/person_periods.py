@@ -9,7 +9,6 @@ import polars as pl
 
 from features.customers.by_category import KEY
 from features.typing import Floats, Ints
-from training.estimators.bg_nbd import ModifiedBgNbd
 
 # Purchases from a category are not predictable to the day: bins are two days wide, after four weeks
 # four days.
@@ -33,17 +32,13 @@ def process_input(features: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
     return purchases - 1, tenure - recency, tenure
 
 
-def expand(
-    features: pl.DataFrame, process: ModifiedBgNbd, edges: Ints, rows: Ints, bins: Ints
-) -> pl.DataFrame:
+def expand(features: pl.DataFrame, edges: Ints, rows: Ints, bins: Ints) -> pl.DataFrame:
     """Return one row for each row of `features` and bin: the features, and those of the bin.
 
     Parameters
     ----------
     features
         One row a customer and category, as `cutoffs.pairs` returns them.
-    process
-        The buy-till-you-die model whose hazard is one of the columns.
     edges
         First days of the bins, and the horizon.
     rows, bins
@@ -55,9 +50,6 @@ def expand(
         name: features.get_column(name).to_numpy()[rows]
         for name in ("recency", "gap_mean", "gap_median", "gap_sd", "customer_gap_median")
     }
-    frequency, recency, age = (column[rows] for column in process_input(features))
-    none = process.inactivity(frequency, recency, age, np.stack([start, end]))
-    hazard = np.clip(1 - none[1] / np.maximum(none[0], 1e-12), 1e-5, 1 - 1e-5)
     inactive = values["recency"] + middle
     columns = {
         "elapsed": start,
@@ -66,7 +58,6 @@ def expand(
         "inactivity_over_gap_median": inactive / np.maximum(values["gap_median"], 0.5),
         "inactivity_beyond_gap_mean": (inactive - values["gap_mean"]) / (values["gap_sd"] + 1),
         "elapsed_over_customer_gap": middle / np.maximum(values["customer_gap_median"], 0.5),
-        "process_hazard": np.log(hazard / (1 - hazard)),
         "width": end - start,
     }
     return features.drop(*KEY, *UNUSED)[rows].with_columns(
