@@ -1,4 +1,4 @@
-"""Models that a job is about to publish, so that requests for them can be told to wait.
+"""Announcement of models in training: requests for them get a 503 until they are published.
 
 `<home>/pending.json` names the job's process and the tasks; it is deleted when the job
 ends, and counts for nothing if the process died.
