@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from training.published.pending import announced
 
 if TYPE_CHECKING:
     from training.backtest import Progress
+    from training.contract import Task
     from training.task_setup import TaskSetup
     from training.tracking import Tracker, Version
 
@@ -117,6 +118,8 @@ class TrainingJob:
     tracker: Tracker
     end: datetime
     publishes: bool = True
+    # The last group of tasks, and the dataset that caches its features.
+    _cached: tuple[tuple[Task, ...], Dataset] | None = field(default=None, init=False, repr=False)
 
     def current(self, setups: Sequence[TaskSetup]) -> dict[str, Version]:
         """Return the champions with these records, this instant and the options of `setups`."""
@@ -184,7 +187,8 @@ class TrainingJob:
         steps = sum(count_methods(setup.task) * setup.folds for setup in setups)
         rows = {}
         with self._progress("evaluate", steps) as step:
-            for dataset, group in self._by_group(setups):
+            # The last group that was trained comes first: its features are still in memory.
+            for dataset, group in self._by_group(setups, reverse=True):
                 for setup in group:
                     with skip_unless_named(self.model, setup.task):
                         name = setup.task.name
@@ -240,14 +244,21 @@ class TrainingJob:
             "cpu_seconds": round(time.process_time() - started, 1),
         }
 
-    def _by_group(self, setups: Sequence[TaskSetup]) -> Iterator[tuple[Dataset, list[TaskSetup]]]:
-        """Yield the setups of each group of tasks with a dataset that caches features for it."""
+    def _by_group(
+        self, setups: Sequence[TaskSetup], *, reverse: bool = False
+    ) -> Iterator[tuple[Dataset, list[TaskSetup]]]:
+        """Yield the setups of each group of tasks with a dataset that caches features for it.
+
+        The cache of a group is dropped when the next group begins.
+        """
         from training.registry import GROUPS
 
-        for group in GROUPS:
+        for group in reversed(GROUPS) if reverse else GROUPS:
             members = [setup for setup in setups if setup.task in group]
             if members:
-                yield replace(self.dataset, results={}), members
+                if self._cached is None or self._cached[0] != group:
+                    self._cached = group, replace(self.dataset, results={})
+                yield self._cached[1], members
 
     @contextmanager
     def _progress(self, verb: str, steps: int) -> Iterator[Progress]:
