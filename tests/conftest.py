@@ -27,8 +27,8 @@ settings.register_profile("without deadline", deadline=None)
 settings.load_profile("without deadline")
 
 ROOT = Path(__file__).parent
-# Folders and files whose tests train models, start servers or execute notebooks, the longest first.
-# One process runs an entry, so that its fixtures are made once.
+# Folders and files whose tests train models, start servers, kill processes or execute notebooks,
+# the longest first. One process runs an entry, so that its fixtures are made once.
 SLOW = (
     "notebooks",
     "end_to_end/test_shapes.py",
@@ -51,6 +51,10 @@ SLOW = (
     "foresell/test_forecast_options.py",
     "foresell/test_python_interface.py",
     "foresell/cli/test_audience.py",
+    "features/ingest/test_crash_safety.py",
+    "features/ingest/test_corrected_mapping.py",
+    "features/test_erasure.py",
+    "training/test_registry.py",
 )
 
 
