@@ -28,7 +28,7 @@ from features.demand.promotions import (
 )
 from features.demand.scenario import apply_plan, with_prices
 from features.demand.series import GROUPS, Series, all_series, series_by_keys, with_attributes
-from features.demand.stockouts import out_of_stock, stockouts_by_phase
+from features.demand.stockouts import out_of_stock
 from features.memo import Result
 from features.tables import TABLES
 from features.typing import Frame, Ints
@@ -154,9 +154,8 @@ class PublishedRecords:
             if self._has(file):
                 results.append(memo.result(nw.from_native(self._scan(file)), keys))
         if self._has(_OUT_OF_STOCK):
-            phase = to_day(self.as_of) % self.grain.days
             empty = self._scan(_OUT_OF_STOCK).collect()
-            results.append(stockouts_by_phase.result(empty, self.grain, phase))
+            results.append(out_of_stock.result(empty, self.grain, to_day(self.as_of)))
         return results
 
     def _series(self, index: pl.DataFrame) -> Series:

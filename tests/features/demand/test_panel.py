@@ -138,6 +138,21 @@ def test_days_without_stock_are_not_zero_demand(sales):
         assert (zero[mean], censored[mean]) == (0.0, 1.0)
 
 
+def test_the_level_of_a_sold_out_product_is_that_of_days_with_stock(sales):
+    """Stock is a daily snapshot that ends before the records; p0 is sold out at the end."""
+    day = pl.col("day")
+    gone = (pl.col("product_id") == "p0") & (day >= DAY - 10) & (day < DAY)
+    pairs = sales.select("product_id", "location_id").unique()
+    days = pl.DataFrame({"day": pl.Series(range(DAY - 60, DAY - 3), dtype=pl.Int32)})
+    stock = pairs.join(days, how="cross").with_columns(
+        on_hand=pl.when(gone).then(0.0).otherwise(50.0)
+    )
+    for grain, truth in ((BY_SHOP, 3.0), (WEEKLY, 42.0)):
+        frame = features({"sales": sales.filter(~gone), "stock": stock}, grain)
+        level = frame.filter(pl.col("product_id") == "p0").get_column("level_now")
+        assert (level / truth - 1).abs().max() < 0.12
+
+
 def test_depth_is_a_feature_by_product_and_location(sales):
     plan = pl.DataFrame(
         {

@@ -17,6 +17,7 @@ import polars as pl
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.stock import out_of_stock_at
 from features.typing import Bools, Float32s, Int32s
 
 # Levels of the assortment, finest first.
@@ -44,8 +45,8 @@ class Catalogue:
         (of the baskets of the last 28 days); buyers; gap (mean days between two purchases of a
         customer, null if unknown).
     stockouts
-        location_id and product_id where the newest stock record is zero or less; location_id
-        is null for products that are out of stock at all locations.
+        location_id and product_id where the last known stock is zero or less; location_id is
+        null for products that are out of stock at all locations.
     locations
         Locations named by any table; empty if no table has locations.
     """
@@ -258,18 +259,11 @@ def _out_of_stock(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     schema = {"location_id": pl.String, "product_id": pl.String}
     if "stock" not in dataset.tables:
         return pl.DataFrame(schema=schema)
-    records = dataset.known("stock", as_of).collect().to_polars()
-    if "location_id" not in records.columns:
-        # A single location without a name: its stockouts hold everywhere.
-        records = records.with_columns(pl.lit(None, pl.String).alias("location_id"))
-    key = ["location_id", "product_id"]
-    newest = records.sort("day").group_by(key).agg(pl.col("on_hand").last())
-    everywhere = newest.group_by("product_id").agg((pl.col("on_hand") <= 0).all().alias("out"))
+    stock = out_of_stock_at(dataset, to_day(as_of))
+    everywhere = stock.group_by("product_id").agg(pl.col("out").all()).filter("out")
     return pl.concat(
         [
-            newest.filter(pl.col("on_hand") <= 0, pl.col("location_id").is_not_null()).select(key),
-            everywhere.filter("out").select(
-                pl.lit(None, pl.String).alias("location_id"), "product_id"
-            ),
+            stock.filter("out", pl.col("location_id").is_not_null()).select(list(schema)),
+            everywhere.select(pl.lit(None, pl.String).alias("location_id"), "product_id"),
         ]
     ).cast(schema)  # type: ignore[arg-type]
