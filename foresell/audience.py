@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from features.dataset import open_dataset
 from features.errors import Unavailable
+from foresell.jobs import dataset_of
+from foresell.progress import progress as progress_bar
+from foresell.scoring import fitted_model
 from foresell.settings import Settings
 from training.published import versions as published
 
@@ -58,20 +60,24 @@ def find(
 def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
     """Count customers by stage, RFM segment and cluster, with the stability of the clusters.
 
+    Stages need a churn model: a registered one of these records and this instant is reused,
+    otherwise one is trained.
+
     Raises
     ------
     NotFound
         If there is no such dataset.
     MissingData
-        If it has no order lines with a customer.
+        If it has no order lines with a customer, or is too short for a churn model.
     """
-    from training.customers.segment_counts import segment_counts
+    from training.models.churn.segment_counts import segment_counts
     from training.models.churn.task import CHURN
+    from training.task_setup import set_up
 
-    dataset = open_dataset(settings.home, settings.dataset)
+    dataset = dataset_of(settings)
     end = dataset.instant(as_of)
-    return {
-        "dataset": dataset.name,
-        "as_of": end.isoformat(),
-        **segment_counts(dataset, end, CHURN.options(dataset, as_of=end)),
-    }
+    setup = set_up(CHURN, dataset, end, folds=0)
+    with progress_bar(f"segments of {dataset.name} as of {end.date()}") as progress:
+        model = fitted_model(settings, setup, dataset, end, progress)
+        counts = segment_counts(model, dataset, end)
+    return {"dataset": dataset.name, "as_of": end.isoformat(), **counts}

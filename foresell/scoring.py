@@ -20,7 +20,6 @@ from foresell.settings import Settings
 
 if TYPE_CHECKING:
     from training.backtest import Progress
-    from training.contract import Model
     from training.task_setup import TaskSetup
 
 
@@ -141,15 +140,15 @@ def score(
     console.print(setup.describe())
     title = f"score {setup.task.name} on {dataset.name} as of {end.date()}"
     with progress_bar(title) as progress:
-        fitted = _fitted(settings, setup, dataset, end, progress)
+        fitted = fitted_model(settings, setup, dataset, end, progress)
         rows = fitted.predict(dataset, end) if scorer is None else scorer(fitted, dataset, end)
         output.write(rows, out)
     return int(rows.height)
 
 
-def _fitted(
+def fitted_model(
     settings: Settings, setup: TaskSetup, dataset: Dataset, end: datetime, progress: Progress
-) -> Model:
+) -> Any:
     """Load the registered model of these records, instant and options, or train it."""
     from training import train as training
     from training.tracking import Tracker
@@ -173,5 +172,4 @@ def _fitted(
         ),
     )
     progress(f"predict with {version.label}")
-    model: Model = setup.task.model.load(version.folder)
-    return model
+    return setup.task.model.load(version.folder)

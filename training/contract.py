@@ -232,7 +232,7 @@ class Task:
         (dataset, as_of, options, predictions) -> by metric, one value per evaluated case, in the
         same order for every method. Paired intervals come from these. None: no such values.
     extra_artifacts
-        By name, (dataset, as_of, options) -> JSON values that are logged with a training run.
+        By name, (model, dataset, as_of) -> JSON values that are logged with a training run.
     note
         Caveat that is shown beneath a report.
     plots
@@ -272,7 +272,7 @@ class Task:
     primary_slice: str = "all"
     tunable: Mapping[str, Space] = field(default_factory=dict)
     per_case_metrics: PerCaseMetrics | None = None
-    extra_artifacts: Mapping[
-        str, Callable[[Dataset, datetime, Mapping[str, Any]], Mapping[str, Any]]
-    ] = field(default_factory=dict)
+    extra_artifacts: Mapping[str, Callable[[Any, Dataset, datetime], Mapping[str, Any]]] = field(
+        default_factory=dict
+    )
     note: str = ""

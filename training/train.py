@@ -124,7 +124,7 @@ def _register(
 ) -> int:
     """Log the task's extra artifacts and register the model; returns the number of the version."""
     for name, describe in task.extra_artifacts.items():
-        tracker.log_document(name, describe(dataset, as_of, options))
+        tracker.log_document(name, describe(model, dataset, as_of))
     # A few predictions give the signature of the registered model.
     ids = task.population(dataset, as_of, options).head(5)
     return tracker.register(task, model, dataset, model.predict(dataset, as_of, ids), ids)

@@ -72,7 +72,10 @@ def audience(
 @app.command()
 @exit_codes
 def segments(dataset: DATASET = None, as_of: AS_OF = None, as_json: JSON = False) -> None:
-    """Count customers by stage, RFM segment and cluster. Example: `foresell segments`."""
+    """Count customers by stage, RFM segment and cluster. Example: `foresell segments`.
+
+    Stages come from a churn model, which is trained unless one of the instant is registered.
+    """
     from foresell import audience as audiences
 
     counts = audiences.segments(settings(dataset), as_of)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 from typing import NoReturn
 
 import polars as pl
@@ -66,7 +67,9 @@ class _Token:
     position: int
 
 
-def parse(where: str, schema: Mapping[str, pl.DataType]) -> Condition:
+def parse(
+    where: str, schema: Mapping[str, pl.DataType], removed: Mapping[str, str] = MappingProxyType({})
+) -> Condition:
     """Parse a condition on the fields of a table.
 
     Parameters
@@ -75,6 +78,8 @@ def parse(where: str, schema: Mapping[str, pl.DataType]) -> Condition:
         The condition.
     schema
         The fields and their types.
+    removed
+        Fields that there no longer are, each with the one to use instead.
 
     Raises
     ------
@@ -89,7 +94,7 @@ def parse(where: str, schema: Mapping[str, pl.DataType]) -> Condition:
             "write it shorter.",
             field="where",
         )
-    parser = _Parser(where, schema)
+    parser = _Parser(where, schema, removed)
     expression = parser.disjunction(0)
     if parser.token.kind != "end":
         parser.refuse("and, or, or the end")
@@ -99,9 +104,12 @@ def parse(where: str, schema: Mapping[str, pl.DataType]) -> Condition:
 class _Parser:
     """Recursive-descent parser of one condition; `or` binds weakest, `not` strongest."""
 
-    def __init__(self, where: str, schema: Mapping[str, pl.DataType]) -> None:
+    def __init__(
+        self, where: str, schema: Mapping[str, pl.DataType], removed: Mapping[str, str]
+    ) -> None:
         self.where = where
         self.schema = schema
+        self.removed = removed
         self.fields: set[str] = set()
         self.tokens = _tokens(where)
         self.token = next(self.tokens)
@@ -168,9 +176,11 @@ class _Parser:
         if token.kind != "word":
             self.refuse("a field")
         if token.text not in self.schema:
+            instead = self.removed.get(token.text)
+            remedy = f"use {instead}" if instead else f"there is {', '.join(self.schema)}"
             raise InvalidInput(
                 f"where: there is no field {token.text!r} (character {token.position + 1}); "
-                f"there is {', '.join(self.schema)}.",
+                f"{remedy}.",
                 field="where",
             )
         self.fields.add(token.text)

@@ -14,6 +14,7 @@ import polars as pl
 from features.columns import CUSTOMER_ID
 from features.errors import InvalidInput
 from serving.audience.condition import Condition, parse
+from training.customers.stages import UNCERTAIN
 from training.customers.survival import MAX_DAYS
 
 # Tasks that an audience reads besides churn, as far as they are published.
@@ -22,10 +23,10 @@ FURTHER_MODELS = ("next-purchase", "next-category", "value")
 PROBABILITY = re.compile(r"\bp_within_(\d{1,4})\b")
 # Value fields by preference; the first published one is the default.
 VALUE_FIELDS = ("value_90", "value_30", "value_365")
-# Churn probabilities between which either class is wrong in more than a third of cases.
-UNCERTAIN = (1 / 3, 2 / 3)
 # Columns of published answers that are no fields of a condition.
 EXCLUDED = ("explanations", "contributions", "horizon_days", "basis")
+# Fields of former versions, with what to use instead.
+REMOVED = {"segment": "stage"}
 SHOWN = ("churn_probability", "stage", "rfm_segment", "cluster", "next_category", "expected_days")
 
 
@@ -83,7 +84,7 @@ def find_audience(
     """
     fields = schema(models)
     fields |= {name: pl.Float64() for name in _probabilities(models, where)}
-    condition = parse(where, fields)
+    condition = parse(where, fields, REMOVED)
     value_field = _value_field(fields, value_field)
     columns = _columns(fields, condition, value_field)
     low, high = UNCERTAIN

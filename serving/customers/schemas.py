@@ -168,7 +168,6 @@ class ChurnFacts(BaseModel):
 
     churn_probability: Probability = Field(description="of no purchase within `horizon_days`")
     horizon_days: int
-    segment: str
     explanations: list[str] = Field(description="strongest first")
     contributions: list[float] = Field(
         description="of each explanation, in log-odds of churn: positive values increase churn"
@@ -181,9 +180,13 @@ class ChurnFacts(BaseModel):
 
 
 class Segments(BaseModel):
-    """Segments of a customer, by rules rather than by a model."""
+    """Groups that a customer belongs to."""
 
-    stage: str = Field(description="new, growing, loyal, slipping, lapsed or won back")
+    stage: str = Field(
+        description="lapsed from a churn probability of 2/3 on at the trained horizon, slipping "
+        "from 1/3 on; below it won back, growing or loyal. new: fewer than three visits, the first "
+        "within two horizons"
+    )
     rfm_segment: str | None = Field(description="such as `champion`; null without a purchase")
     rfm_score: int | None = Field(description="recency, frequency and money, 111 to 555")
 

@@ -91,7 +91,7 @@ def test_a_forecast_has_its_quantiles_in_order(client, series):
 def test_churn_is_answered_for_every_requested_customer(client, customers):
     answer = answer_of(client, Churn, "churn", customer_ids=customers)
     assert [result.customer_id for result in answer.results] == customers
-    assert all(result.segment for result in answer.results)
+    assert all(result.stage for result in answer.results)
 
 
 def test_the_next_purchase_is_more_likely_within_more_days(client, customers):

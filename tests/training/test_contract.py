@@ -19,7 +19,6 @@ COLUMNS = {
         "customer_id",
         "churn_probability",
         "horizon_days",
-        "segment",
         "explanations",
         "contributions",
         "stage",

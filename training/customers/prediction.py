@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import polars as pl
 
-from features.customers.segments import FEW_VISITS
+# Visits from which on a customer's own gaps between visits are used.
+FEW_VISITS = 3
 
 
 def predict_customers(

@@ -109,6 +109,11 @@ def test_an_unknown_field_is_refused_with_the_known_ones(customer_readers):
         find_audience(customer_readers, "likelihood > 0.4")
 
 
+def test_the_removed_segment_is_refused_with_the_field_to_use(customer_readers):
+    with pytest.raises(InvalidInput, match=r"no field .segment.*use stage"):
+        find_audience(customer_readers, "segment = 'slipping'")
+
+
 def test_a_probability_beyond_ten_years_is_no_field(customer_readers):
     with pytest.raises(InvalidInput, match="no field 'p_within_4000'"):
         find_audience(customer_readers, "p_within_4000 > 0.4")

@@ -1,6 +1,6 @@
 """Churn model: the probability that a customer buys nothing in the next `horizon_days`.
 
-A dataset and an instant go in; probabilities, segments and explanations of every customer with a
+A dataset and an instant go in; probabilities, stages and explanations of every customer with a
 purchase come out. The model is trained on customers at past cutoffs.
 """
 
@@ -14,7 +14,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
-from features.customers.segments import FEW_VISITS, GROWING, LOYAL, NEW, WON_BACK, Rfm, stage
+from features.customers.rfm import Rfm
 from features.dataset import Dataset
 from training.contract import Needs
 from training.customers import model_file
@@ -26,7 +26,8 @@ from training.customers.inactivity import (
     InactivityOptions,
     fit_inactivity,
 )
-from training.customers.prediction import predict_customers
+from training.customers.prediction import FEW_VISITS, predict_customers
+from training.customers.stages import NEW, stages
 from training.customers.survival import CUTOFF_STEP_DAYS
 from training.estimators.boosting import BoostingOptions
 
@@ -34,14 +35,12 @@ from training.estimators.boosting import BoostingOptions
 MIN_FEW_VISITS_EXAMPLES = 30
 EXPLANATIONS = 3
 NEW_CUSTOMER_EXPLANATION = "no purchase known: the rate of customers with fewer than 3 visits"
-# Segments merge the stages of customers who buy as usual.
-SEGMENTS = dict.fromkeys((GROWING, LOYAL, WON_BACK), "regular")
 INACTIVITY = "inactivity"
 
 
 @dataclass
 class ChurnModel:
-    """The inactivity model at its horizon (`training.customers.inactivity`), with segments.
+    """The inactivity model at its horizon (`training.customers.inactivity`), with stages.
 
     The probability increases with inactivity and decreases with visits.
 
@@ -110,10 +109,10 @@ class ChurnModel:
         Returns
         -------
         polars.DataFrame
-            customer_id, churn_probability, horizon_days, segment, explanations (up to three,
-            strongest first), contributions (of each explanation, in log-odds of churn), stage,
-            rfm_segment and rfm_score (see `features.customers.segments`). Customers without a
-            purchase get the rate of customers with few visits.
+            customer_id, churn_probability, horizon_days, explanations (up to three,
+            strongest first), contributions (of each explanation, in log-odds of churn), stage
+            (`training.customers.stages`), rfm_segment and rfm_score (`features.customers.rfm`).
+            Customers without a purchase get the rate of customers with few visits.
         """
         return predict_customers(
             self.features(dataset, as_of), ids, self.predict_from, self.predict_new
@@ -124,22 +123,24 @@ class ChurnModel:
         explanations = top_explanations(
             self.inactivity_.contributions(features), features, EXPLANATIONS
         )
-        segments = (
-            self.rfm_.with_segments(nw.from_native(features).lazy())
-            .select(stage(self.horizon_days).alias("stage"), "rfm_segment", "rfm_score")
-            .collect()
-            .to_polars()
-        )
-        stages = segments.get_column("stage")
+        probability, *segments = self.segments(features)
         return features.select(
             "customer_id",
-            pl.Series("churn_probability", self.inactivity_.probability(features), pl.Float64),
+            probability,
             pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
-            stages.replace(SEGMENTS).alias("segment"),
             *explanation_columns(explanations),
-            stages,
-            segments.get_column("rfm_segment"),
-            segments.get_column("rfm_score"),
+            *segments,
+        )
+
+    def segments(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return churn_probability, stage, rfm_segment and rfm_score from rows of `features`."""
+        probability = self.inactivity_.probability(features)
+        segmented = self.rfm_.with_segments(nw.from_native(features).lazy()).collect().to_polars()
+        return segmented.select(
+            pl.Series("churn_probability", probability, pl.Float64),
+            stages(features, probability, self.horizon_days),
+            "rfm_segment",
+            "rfm_score",
         )
 
     def predict_new(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
@@ -149,7 +150,6 @@ class ChurnModel:
             "customer_id",
             pl.lit(self.new_customer_rate_).alias("churn_probability"),
             pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
-            pl.lit(NEW).alias("segment"),
             *explanation_columns([[(NEW_CUSTOMER_EXPLANATION, 0.0)]] * len(ids)),
             pl.lit(NEW).alias("stage"),
             pl.lit(None, dtype=pl.String).alias("rfm_segment"),

@@ -18,10 +18,10 @@ from training.contract import Companion, Score, Space, Task
 from training.customers import profile
 from training.customers.cutoffs import customer_features, days_to_next
 from training.customers.evaluation import HORIZON, activity, population, slices
-from training.customers.segment_counts import segment_counts
 from training.models.churn.baselines import BgNbdChurn, lightgbm_rfm, recency_only, rfm_logistic
 from training.models.churn.model import ChurnModel
 from training.models.churn.publish import erase, publish
+from training.models.churn.segment_counts import segment_counts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from features.calendar import to_day
-from features.customers.segments import FEW_VISITS
 from features.dataset import Dataset
 from features.typing import Floats, Ints
 from training.contract import Needs
@@ -28,7 +27,7 @@ from training.customers.cutoffs import (
 from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
 from training.customers.hazard import Hazard, Periods
 from training.customers.inactivity import InactivityModel, InactivityOptions, fit_inactivity
-from training.customers.prediction import predict_customers
+from training.customers.prediction import FEW_VISITS, predict_customers
 from training.customers.survival import (
     CUTOFF_STEP_DAYS,
     NEW_CUSTOMER,

@@ -99,12 +99,25 @@ def test_explanations_state_the_purchase_cadence_in_days(answers):
     assert any(text.startswith("usually every ") and ", now " in text for text in sentences)
 
 
-def test_segments_follow_the_customers_own_cadence(journey, answers):
+def test_no_stage_contradicts_the_probability(answers):
+    probability = pl.col("churn_probability")
+    expected = (
+        pl.when(probability >= 2 / 3)
+        .then(pl.lit(["lapsed"]))
+        .when(probability >= 1 / 3)
+        .then(pl.lit(["slipping"]))
+        .otherwise(pl.lit(["won back", "growing", "loyal"]))
+    )
+    others = answers.filter(pl.col("stage") != "new")
+    assert others.height > 290
+    assert others.select(pl.col("stage").is_in(expected).all()).item()
+
+
+def test_new_customers_have_few_visits_and_are_recent(journey, answers):
     joined = customer_features(journey, AS_OF).join(answers, on="customer_id")
-    regular = joined.filter(pl.col("segment") == "regular", pl.col("visits") >= 3)
-    lapsed = joined.filter(pl.col("segment") == "lapsed", pl.col("visits") >= 3)
-    assert (regular.get_column("recency") <= regular.get_column("gap_q90")).all()
-    assert (lapsed.get_column("recency") > 2 * lapsed.get_column("gap_q90")).all()
+    new = joined.filter(pl.col("stage") == "new")
+    assert (new.get_column("visits") < 3).all()
+    assert (new.get_column("tenure") <= 2 * 28).all()
 
 
 def test_an_unknown_customer_gets_the_rate_of_new_customers_with_an_explanation(model, journey):

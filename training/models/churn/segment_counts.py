@@ -1,34 +1,31 @@
 """Counts of customers by lifecycle stage, RFM segment and behavioural cluster.
 
-In: a dataset and an instant. Out: a document of counts, cluster centres and the stability of
-clusters over time.
+In: a churn model, a dataset and an instant. Out: a document of counts, cluster centres and the
+stability of clusters over time.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import narwhals as nw
-
 from features.calendar import to_day
-from features.customers.segments import Rfm, stage
 from features.dataset import Dataset
 from training.customers.clusters import Clusters, stability
 from training.customers.cutoffs import customer_features
+from training.models.churn.model import ChurnModel
 
 # Days before the instant at which the clusters are compared: one and three months.
 DAYS_BEFORE = (28, 91)
 
 
-def segment_counts(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> dict[str, Any]:
+def segment_counts(model: ChurnModel, dataset: Dataset, as_of: datetime) -> dict[str, Any]:
     """Count customers by stage, RFM segment and cluster, and measure the stability of clusters.
 
     Parameters
     ----------
+    model
+        Stages depend on its probabilities.
     dataset, as_of
         The records before `as_of` are known.
-    options
-        Options of churn; stages depend on the horizon.
 
     Raises
     ------
@@ -36,14 +33,11 @@ def segment_counts(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]
         If there are no order lines with a customer.
     """
     features = customer_features(dataset, as_of)
-    frame = nw.from_native(features).lazy()
-    segmented = Rfm.fit(frame).with_segments(frame)
-    segmented = segmented.with_columns(stage(options["horizon_days"]).alias("stage"))
     clusters = Clusters.fit(features)
-    customers = segmented.collect().to_polars().with_columns(clusters.name_of_each(features))
+    customers = model.segments(features).with_columns(clusters.name_of_each(features))
     history_days = to_day(as_of) - dataset.days[0]
     return {
-        "horizon_days": options["horizon_days"],
+        "horizon_days": model.horizon_days,
         "customers": customers.height,
         **{
             name: customers.get_column(name).value_counts(sort=True, name="customers").to_dicts()

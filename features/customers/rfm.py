@@ -1,8 +1,6 @@
-"""Lifecycle stages and RFM segments of customers, by fixed rules.
+"""RFM segments of customers, by recency, frequency and money compared with all other customers.
 
-In: customer features. Out: the names of each customer's stage and segment. Stages compare a
-customer with their own gaps between visits, RFM segments with all other customers; no model is
-involved.
+In: customer features. Out: the score and the name of each customer's segment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,20 +9,7 @@ from typing import Self
 
 import narwhals as nw
 
-from features.calendar import AsOf
-from features.columns import CUSTOMER_ID
-from features.customers.builder import customers
-from features.customers.visit_features import COMEBACK_DAYS
-from features.dataset import Dataset
 from features.typing import Frame
-
-NEW, GROWING, LOYAL = "new", "growing", "loyal"
-SLIPPING, LAPSED, WON_BACK = "slipping", "lapsed", "won back"
-
-# Visits from which on a customer's own gaps are used.
-FEW_VISITS = 3
-# Daily visits of the last 28 days over those of the last 84, from which a customer is growing.
-GROWTH = 4 / 3
 
 SCORES = (1, 2, 3, 4, 5)
 # Rows: recency score, 5 for the most recent fifth of all customers. Columns: mean of the frequency
@@ -37,64 +22,6 @@ RFM_SEGMENTS = {
     2: ("hibernating", "hibernating",     "at risk",            "at risk",    "cannot lose"),
     1: ("lost",        "lost",            "hibernating",        "at risk",    "cannot lose"),
 }  # fmt: skip
-
-
-def segments(dataset: Dataset, as_of: AsOf, horizon_days: int = 28) -> Frame:
-    """Return the stage and the RFM segment of each customer, from what was known at `as_of`.
-
-    Parameters
-    ----------
-    dataset, as_of
-        As for `customers`.
-    horizon_days
-        Length of inactivity that matters; the usual gap of customers with too few gaps.
-
-    Returns
-    -------
-    narwhals.LazyFrame
-        customer_id, stage, rfm_segment, rfm_score (recency, frequency and money, 111 to 555).
-
-    Raises
-    ------
-    MissingData
-        If there are no order lines with a customer.
-    """
-    frame = customers(dataset, as_of)
-    segmented = Rfm.fit(frame).with_segments(frame)
-    return segmented.select(
-        CUSTOMER_ID, stage(horizon_days).alias("stage"), "rfm_segment", "rfm_score"
-    )
-
-
-def stage(horizon_days: int) -> nw.Expr:
-    """Return the expression of a customer's lifecycle stage.
-
-    The usual gap is the 0.9 quantile of the customer's gaps between visits; for customers with
-    fewer than three visits, the horizon. The first rule that holds names the stage:
-
-    - new: fewer than three visits, the first of them within two horizons.
-    - lapsed: inactive for longer than twice the usual gap; slipping: for longer than it.
-    - won back: returned within the last 84 days after a gap of over two horizons and over twice
-      the 0.25 quantile of the customer's gaps.
-    - growing: first visit within four horizons, or three visits or more in the last 28 days at a
-      daily rate at least a third above that of the last 84.
-    - loyal: all others.
-    """
-    few = nw.col("visits") < FEW_VISITS
-    usual = nw.when(few).then(nw.lit(float(horizon_days))).otherwise(nw.col("gap_q90"))
-    inactive = nw.col("recency")
-    short_gap = nw.when(few).then(nw.lit(0.0)).otherwise(nw.col("gap_q25"))
-    ended_gap = nw.col(f"gap_max_{COMEBACK_DAYS}").fill_null(0.0)
-    returned = (ended_gap > 2 * horizon_days) & (ended_gap > 2 * short_gap)
-    faster = (nw.col("visits_28") >= FEW_VISITS) & (nw.col("visits_trend") >= GROWTH)
-    rules: list[tuple[nw.Expr, str]] = [
-        (few & (nw.col("tenure") <= 2 * horizon_days), NEW),
-        (inactive > 2 * usual, LAPSED),
-        (inactive > usual, SLIPPING),
-        (returned, WON_BACK),
-        ((nw.col("tenure") <= 4 * horizon_days) | faster, GROWING),
-    ]
-    return _first_that_holds(rules, LOYAL)
 
 
 @dataclass(frozen=True)
