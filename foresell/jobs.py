@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from features.calendar import day_start, to_day
 from features.dataset import Dataset, open_dataset
-from features.errors import MissingData
+from features.errors import InvalidInput
 from foresell import importing as imports
+from foresell.failures import Failures
 from foresell.progress import console
 from foresell.progress import progress as progress_bar
 from foresell.settings import Settings
@@ -35,12 +34,14 @@ def evaluate(
     as_of: str | None = None,
     grain: str | None = None,
     horizon: int | None = None,
+    failures: Failures | None = None,
 ) -> list[Report]:
-    """Backtest one task, or all that the dataset supports."""
+    """Backtest one task, or all that the dataset supports; those that fail are in `failures`."""
     from training import backtest
 
     dataset = dataset_of(settings)
     end = dataset.instant(as_of)
+    failures = failures or Failures(settings.home, model)
     reports = []
     setups = set_up_tasks(
         settings,
@@ -52,13 +53,14 @@ def evaluate(
         exactly=(folds or 0) > settings.folds,
         grain=grain,
         horizon=horizon,
+        failures=failures,
     )
     steps = sum(count_methods(setup.task) * setup.folds for setup in setups)
     with progress_bar(f"evaluate {model} on {dataset.name}", steps) as progress:
         for setup in setups:
             console.print(setup.describe())
             params = tuned_params(settings, setup, dataset, end)
-            with skip_unless_named(model, setup.task):
+            with failures.isolate(setup.task.name):
                 report = backtest.evaluate(
                     setup.task,
                     dataset,
@@ -84,6 +86,7 @@ def set_up_tasks(
     exactly: bool = False,
     grain: str | None = None,
     horizon: int | None = None,
+    failures: Failures | None = None,
 ) -> list[TaskSetup]:
     """Set up one task, or all that the dataset supports.
 
@@ -91,13 +94,17 @@ def set_up_tasks(
     ------
     MissingData
         If a single task cannot run.
+    InvalidInput
+        If an option suits no task.
     """
     from training.registry import select_tasks
     from training.task_setup import set_up
 
+    failures = failures or Failures(settings.home, model)
     setups = []
     for task in select_tasks(model):
-        with skip_unless_named(model, task):
+        # An option that does not suit one task is a mistake in the command.
+        with failures.isolate(task.name, InvalidInput):
             setup = set_up(
                 task,
                 dataset,
@@ -110,17 +117,6 @@ def set_up_tasks(
             )
             setups.append(setup)
     return setups
-
-
-@contextmanager
-def skip_unless_named(model: str, task: Task) -> Iterator[None]:
-    """With `all`, report what a task lacks and continue with the next; else raise."""
-    try:
-        yield
-    except MissingData as error:
-        if model != "all":
-            raise
-        console.print(f"[yellow]{task.name} is left out: {error.message}[/]")
 
 
 def count_methods(task: Task) -> int:
@@ -143,19 +139,22 @@ def tuned_params(
     )
 
 
-def tune(settings: Settings, model: str, *, trials: int) -> list[dict[str, Any]]:
-    """Add trials to the studies; returns one row per task."""
+def tune(
+    settings: Settings, model: str, *, trials: int, failures: Failures | None = None
+) -> list[dict[str, Any]]:
+    """Add trials to the studies; returns one row per task, and adds to `failures`."""
     from training import tuning
     from training.tracking import Tracker
 
     dataset = dataset_of(settings)
     tracker = Tracker(settings.mlruns)
     rows = []
-    setups = set_up_tasks(settings, model, dataset, dataset.end, settings.folds)
+    failures = failures or Failures(settings.home, model)
+    setups = set_up_tasks(settings, model, dataset, dataset.end, settings.folds, failures=failures)
     title = f"tune {model} on {dataset.name}"
     with progress_bar(title, steps=trials * len(setups)) as progress:
         for task in (setup.task for setup in setups):
-            with skip_unless_named(model, task):
+            with failures.isolate(task.name):
                 study = tuning.tune(
                     task,
                     dataset,

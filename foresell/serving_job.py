@@ -14,6 +14,7 @@ import threading
 import psutil
 
 from features.errors import InvalidInput
+from foresell.failures import ALL, Failures
 from foresell.progress import console
 from foresell.progress import progress as progress_bar
 from foresell.settings import Settings
@@ -80,6 +81,7 @@ def _published_dataset(settings: Settings) -> str:
             Tracker(settings.mlruns),
             dataset,
             keep=settings.keep_versions,
+            failed=Failures(settings.home, ALL).add,
             progress=progress,
         )
     return dataset

@@ -7,7 +7,7 @@ those that are not evaluated yet are evaluated.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -15,12 +15,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from features.dataset import Dataset
+from features.errors import MissingData
 from features.storage.locks import job_lock
+from foresell.failures import Failures
 from foresell.jobs import (
     count_methods,
     dataset_of,
     set_up_tasks,
-    skip_unless_named,
     tuned_params,
 )
 from foresell.progress import console
@@ -45,8 +46,9 @@ def train(
     horizon: int | None = None,
     if_missing: bool = False,
     publish: bool = True,
+    failures: Failures | None = None,
 ) -> list[dict[str, Any]]:
-    """Train, promote and publish, then evaluate; returns one row per task that was worked on.
+    """Train, promote and publish, then evaluate; returns one row per version that was worked on.
 
     Parameters
     ----------
@@ -57,15 +59,20 @@ def train(
         an evaluation are evaluated.
     publish
         Whether to publish; without it, the served version stays as it is.
+    failures
+        Gets the tasks whose training, publication or evaluation failed; the others go on.
 
     Raises
     ------
+    MissingData
+        If no task can be trained.
     Unavailable
         If another such job is running, or a customer is being forgotten.
     """
     from training.backtest import rolling_origins
     from training.tracking import Tracker
 
+    failures = failures or Failures(settings.home, model)
     # A customer who is forgotten during training would be published again.
     with job_lock(settings.home, "retrain"), ThreadPoolExecutor() as pool:
         # A new store takes seconds, mostly of waiting for the disk.
@@ -81,19 +88,13 @@ def train(
             exactly=(folds or 0) > settings.folds,
             grain=grain,
             horizon=horizon,
+            failures=failures,
         )
         for setup in setups:
             # An instant that cannot be evaluated is refused before anything is trained.
             rolling_origins(dataset, setup.options["horizon_days"], setup.folds, end)
-        job = TrainingJob(settings, model, dataset, tracker.result(), end, publish)
-        versions = job.current(setups) if if_missing else {}
-        if versions and publish:
-            # A former job may have been interrupted before it published them.
-            job.publish(dataset)
-        trained = job.publish_all([setup for setup in setups if setup.task.name not in versions])
-        rows = job.evaluate_all([setup for setup in setups if setup.folds], versions | trained)
-    unevaluated = {name: {"version": version.label} for name, version in trained.items()}
-    return list((unevaluated | rows).values())
+        job = TrainingJob(settings, model, dataset, tracker.result(), end, failures, publish)
+        return job.run(setups, if_missing=if_missing)
 
 
 @dataclass
@@ -108,6 +109,8 @@ class TrainingJob:
         The records, and the store of runs.
     end
         Instant up to which records are used.
+    failures
+        The tasks that failed.
     publishes
         Whether models are published as soon as they are trained.
     """
@@ -117,9 +120,33 @@ class TrainingJob:
     dataset: Dataset
     tracker: Tracker
     end: datetime
+    failures: Failures
     publishes: bool = True
     # The last group of tasks, and the dataset that caches its features.
     _cached: tuple[tuple[Task, ...], Dataset] | None = field(default=None, init=False, repr=False)
+
+    def run(self, setups: Sequence[TaskSetup], *, if_missing: bool) -> list[dict[str, Any]]:
+        """Train, publish and evaluate; returns one row per version that was worked on.
+
+        Raises
+        ------
+        MissingData
+            If no task can be trained.
+        """
+        versions = self.current(setups) if if_missing else {}
+        if versions:
+            # A former job may have been interrupted before it published them.
+            self.publish(self.dataset)
+        trained = self.publish_all([setup for setup in setups if setup.task.name not in versions])
+        if not (versions or trained or self.failures.messages):
+            raise MissingData(
+                f"No model can be trained on dataset {self.dataset.name}; see above what each "
+                "lacks.",
+                field="dataset",
+            )
+        rows = self.evaluate_all([setup for setup in setups if setup.folds], versions | trained)
+        unevaluated = {name: {"version": version.label} for name, version in trained.items()}
+        return list((unevaluated | rows).values())
 
     def current(self, setups: Sequence[TaskSetup]) -> dict[str, Version]:
         """Return the champions with these records, this instant and the options of `setups`."""
@@ -135,11 +162,17 @@ class TrainingJob:
         return current
 
     def publish(
-        self, dataset: Dataset, step: Progress = lambda _: None, replaces: str | None = None
-    ) -> str:
-        """Publish the champions; returns the name of the published version."""
+        self,
+        dataset: Dataset,
+        step: Progress = lambda _: None,
+        replaces: str | None = None,
+        failed: Callable[[str, Exception], None] | None = None,
+    ) -> str | None:
+        """Publish the champions, if this job does; returns the name of the served version."""
         from training.publish import publish
 
+        if not self.publishes:
+            return None
         return publish(
             self.settings.home,
             self.tracker,
@@ -147,12 +180,19 @@ class TrainingJob:
             keep=self.settings.keep_versions,
             replaces=replaces,
             opened=dataset,
+            failed=failed or self.failures.add,
             progress=step,
         )
 
     def publish_all(self, setups: Sequence[TaskSetup]) -> dict[str, Version]:
         """Train and publish one model after another; returns the versions by task."""
         versions: dict[str, Version] = {}
+        unwritten = set()
+
+        def failed(task: str, error: Exception) -> None:
+            unwritten.add(task)
+            self.failures.add(task, error)
+
         # The version that this job published before, which the next one replaces.
         published = None
         names = [setup.task.name for setup in setups]
@@ -164,13 +204,15 @@ class TrainingJob:
         ):
             for dataset, group in self._by_group(setups):
                 for setup in group:
-                    names.remove(setup.task.name)
-                    version = self._fit(setup, dataset, step)
-                    if version is not None:
-                        versions[setup.task.name] = version
+                    task = setup.task.name
+                    names.remove(task)
+                    with self.failures.isolate(task):
+                        version = self._fit(setup, dataset, step)
+                        name = self.publish(dataset, step, published, failed)
+                        if task in unwritten:
+                            continue
+                        versions[task], published = version, name
                         following = f"; next: {', '.join(names)}" if names else ""
-                        if self.publishes:
-                            published = self.publish(dataset, step, published)
                         done = "published" if self.publishes else "trained and not published"
                         console.print(f"[bold]{version.label} is {done}[/]{following}")
         return versions
@@ -190,31 +232,29 @@ class TrainingJob:
             # The last group that was trained comes first: its features are still in memory.
             for dataset, group in self._by_group(setups, reverse=True):
                 for setup in group:
-                    with skip_unless_named(self.model, setup.task):
-                        name = setup.task.name
+                    name = setup.task.name
+                    with self.failures.isolate(name):
                         rows[name] = self._evaluate(setup, dataset, versions[name], step)
         return rows
 
-    def _fit(self, setup: TaskSetup, dataset: Dataset, step: Progress) -> Version | None:
-        """Train one task's model and make it the champion; None if it is left out."""
+    def _fit(self, setup: TaskSetup, dataset: Dataset, step: Progress) -> Version:
+        """Train one task's model and make it the champion."""
         from training.promote import promote
         from training.train import train
 
         console.print(setup.describe())
-        with skip_unless_named(self.model, setup.task):
-            version = train(
-                setup.task,
-                dataset,
-                self.tracker,
-                as_of=self.end,
-                options=setup.options,
-                params=tuned_params(self.settings, setup, dataset, self.end),
-                threads=self.settings.threads,
-                progress=step,
-            )
-            promote(setup.task, dataset, self.tracker, version)
-            return version
-        return None
+        version = train(
+            setup.task,
+            dataset,
+            self.tracker,
+            as_of=self.end,
+            options=setup.options,
+            params=tuned_params(self.settings, setup, dataset, self.end),
+            threads=self.settings.threads,
+            progress=step,
+        )
+        promote(setup.task, dataset, self.tracker, version)
+        return version
 
     def _evaluate(
         self, setup: TaskSetup, dataset: Dataset, version: Version, step: Progress

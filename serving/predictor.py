@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import InvalidInput, NotFound, Unavailable
-from serving.faults import describe_fault
+from features.faults import describe_fault
 from serving.readers import Loader
 from training.published import versions as published
 from training.published.pending import pending

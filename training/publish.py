@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.dataset import Dataset, open_dataset
@@ -13,7 +14,13 @@ from training.published import versions as published
 from training.redaction import Redaction
 from training.registry import TASKS
 from training.release import activate, clean_up, draft_folder, version_name
-from training.tracking import Tracker, Version
+from training.tracking import CHAMPION, Tracker, Version
+
+Failed = Callable[[str, Exception], None]
+
+
+def _raise(task: str, error: Exception) -> None:  # noqa: ARG001
+    raise error
 
 
 def publish(
@@ -24,12 +31,14 @@ def publish(
     keep: int = 2,
     replaces: str | None = None,
     opened: Dataset | None = None,
+    failed: Failed = _raise,
     progress: Progress = lambda _: None,
-) -> str:
+) -> str | None:
     """Write what serving reads from the dataset's champions and make it the served version.
 
-    The new version is complete on disk before the manifest names it; a crash at any point
-    leaves the former version served. Folders of unchanged models are hard links.
+    The new version is complete before the manifest names it, so a crash leaves the former served.
+    Folders of unchanged models are hard links. A champion that cannot be written gives way to the
+    version that is served.
 
     Parameters
     ----------
@@ -38,43 +47,42 @@ def publish(
     replaces
         A version that the same job published with fewer of its models; it is deleted.
     opened
-        The dataset at the snapshot that models were trained on; its cached features are used
-        again. Other snapshots are opened.
+        The dataset at the snapshot that models were trained on; other snapshots are opened.
+    failed
+        Called with task and error of a champion that cannot be written; raises by default.
 
     Returns
     -------
-    str
-        Name of the version; the same champions give the same name.
+    str or None
+        Name of the version; the same champions give the same name. None if none can be written.
 
     Raises
     ------
     NotFound
         If the dataset has no champion yet.
     """
-    versions = _champions(tracker, dataset)
+    versions, record = _champions(tracker, dataset), _served(home, dataset)
     models = {name: _model_record(version) for name, version in versions.items()}
     name = version_name(models, Redaction.load(home, dataset))
-    record = _served(home, dataset)
     if record is not None and record.version == name:
         return name
     clean_up(published.dataset_root(home, dataset))
-    draft = draft_folder(home, dataset, name)
-    draft.mkdir(parents=True)
-    linked = [] if record is None else _link_unchanged(home, record, models, draft)
-    for version in (version for task, version in versions.items() if task not in linked):
-        progress(f"publish {version.label}")
-        if opened is None or opened.snapshot != version.snapshot:
-            opened = open_dataset(home, dataset, version.snapshot)
-        _write(version, opened, draft)
+    draft = _Draft(home, tracker, dataset, draft_folder(home, dataset, name), models, record)
+    draft.folder.mkdir(parents=True)
+    draft.fill(versions.values(), opened, failed, progress)
     # Publishing takes time, and a customer may have been forgotten meanwhile.
     redaction = Redaction.load(home, dataset)
-    redacted = linked and record and record.version == version_name(record.models, redaction)
-    activate(home, draft, dataset, models, redaction, redacted=linked if redacted else ())
-    name = version_name(models, redaction)
-    if replaces not in (None, name):
+    written = version_name(models, redaction) if models else None
+    if written is None or (record is not None and record.version == written):
+        shutil.rmtree(draft.folder)
+        return written
+    redacted = record is not None and record.version == version_name(record.models, redaction)
+    links = draft.linked if redacted else ()
+    activate(home, draft.folder, dataset, models, redaction, redacted=links)
+    if replaces not in (None, written):
         published.delete(published.dataset_root(home, dataset) / replaces)
     published.prune(home, keep, dataset)
-    return name
+    return written
 
 
 def _champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
@@ -101,27 +109,69 @@ def _model_record(version: Version) -> published.PublishedModel:
     )
 
 
-def _link_unchanged(
-    home: Path,
-    served: published.PublishedVersion,
-    models: Mapping[str, published.PublishedModel],
-    draft: Path,
-) -> list[str]:
-    """Link the folders of unchanged models from the served version; returns their tasks."""
-    unchanged = [task for task, model in models.items() if served.models.get(task) == model]
-    for task in unchanged:
+@dataclass
+class _Draft:
+    """A version in the making: its folder, its models, and which are links to the served one."""
+
+    home: Path
+    tracker: Tracker
+    dataset: str
+    folder: Path
+    models: dict[str, published.PublishedModel]
+    served: published.PublishedVersion | None
+    linked: list[str] = field(default_factory=list)
+
+    def fill(
+        self,
+        versions: Iterable[Version],
+        opened: Dataset | None,
+        failed: Failed,
+        progress: Progress,
+    ) -> None:
+        """Link the folders of models that the served version has, and write those of the others."""
+        served = {} if self.served is None else self.served.models
+        for version in versions:
+            if served.get(version.task) == self.models[version.task]:
+                self._link(version.task)
+                continue
+            progress(f"publish {version.label}")
+            try:
+                if opened is None or opened.snapshot != version.snapshot:
+                    opened = open_dataset(self.home, self.dataset, version.snapshot)
+                self.write(version, opened)
+            except Exception as error:
+                self.step_back(version.task)
+                failed(version.task, error)
+
+    def write(self, version: Version, dataset: Dataset) -> None:
+        """Write the folder of a model and its companions."""
+        task = TASKS[version.task]
+        for name in (task.name, *task.companions):
+            (self.folder / name).mkdir()
+        model = task.model.load(version.folder)
+        task.publish(model, dataset, version.as_of, self.folder / task.name)
+        for name, companion in task.companions.items():
+            companion.publish(dataset, version.as_of, self.folder / name)
+
+    def step_back(self, task: str) -> None:
+        """Put the served version in the place of a champion that cannot be written.
+
+        Where the task is not served, it has no champion either, so that the next job starts anew.
+        """
         for name in (task, *TASKS[task].companions):
-            source = published.dataset_root(home, served.dataset) / served.version / name
-            shutil.copytree(source, draft / name, copy_function=os.link)
-    return unchanged
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        former = None if self.served is None else self.served.models.get(task)
+        if former is None:
+            del self.models[task]
+            self.tracker.remove_alias(self.dataset, task, CHAMPION)
+            return
+        self.models[task] = former
+        self.tracker.set_alias(self.dataset, task, CHAMPION, former.number)
+        self._link(task)
 
-
-def _write(version: Version, dataset: Dataset, draft: Path) -> None:
-    """Write the folder of a model and its companions."""
-    task = version.task
-    for name in (task, *TASKS[task].companions):
-        (draft / name).mkdir()
-    model = TASKS[task].model.load(version.folder)
-    TASKS[task].publish(model, dataset, version.as_of, draft / task)
-    for name, companion in TASKS[task].companions.items():
-        companion.publish(dataset, version.as_of, draft / name)
+    def _link(self, task: str) -> None:
+        assert self.served is not None, "links lead to the served version"  # noqa: S101
+        former = published.dataset_root(self.home, self.dataset) / self.served.version
+        for name in (task, *TASKS[task].companions):
+            shutil.copytree(former / name, self.folder / name, copy_function=os.link)
+        self.linked.append(task)

@@ -11,12 +11,13 @@ from typing import Any
 
 from features.dataset import Dataset, open_dataset
 from features.errors import MissingData, NotFound
+from features.faults import record_failure
 from features.ingest.health import ImportHealth, read_health
 from features.ingest.report import ImportReport
 from features.storage.locks import job_lock
 from training.backtest import Progress, rolling_origins
 from training.contract import Task
-from training.promote import promote
+from training.promote import champions, promote
 from training.publish import publish
 from training.registry import TASKS
 from training.task_setup import TaskSetup, set_up
@@ -27,12 +28,16 @@ from training.tuning import best_params
 
 @dataclass
 class Outcome:
-    """What the job did for one task: whether it trained and promoted a model, and the reason."""
+    """What the job did for one task: whether it trained and promoted a model, and the reason.
+
+    With `failed`, the reason is an error, and the former champion stays.
+    """
 
     task: str
     reason: str
     trained: bool = False
     promoted: bool = False
+    failed: bool = False
     version: str | None = None
 
 
@@ -45,6 +50,11 @@ class JobReport:
     imports: ImportHealth
     published: str | None = None
     outcomes: list[Outcome] = field(default_factory=list)
+
+    def replace(self, outcome: Outcome) -> None:
+        """Put an outcome in the place of the task's former one."""
+        others = [other for other in self.outcomes if other.task != outcome.task]
+        self.outcomes = [*others, outcome]
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -72,7 +82,7 @@ def retrain(
     import_records
         Imports the dataset's source again; known records change nothing.
     tasks
-        Tasks to train.
+        Tasks to train; one that fails does not stop the others.
     folds, threads, keep
         Rolling origins of the backtest, threads of the numeric libraries, published versions
         to keep.
@@ -93,16 +103,43 @@ def retrain(
         health = read_health(home, name, max_bad_share)
         report = JobReport(name, dataset.snapshot, health)
         for task in tasks:
-            try:
-                setup = set_up(task, dataset, dataset.end, folds=folds, country=country)
-                outcome = _challenge(setup, dataset, tracker, threads, progress)
-            except MissingData as error:
-                outcome = Outcome(task.name, error.message)
+            outcome = _attempt(task, dataset, home, tracker, folds, threads, country, progress)
             report.outcomes.append(outcome)
-        report.published = publish(
-            home, tracker, name, keep=keep, opened=dataset, progress=progress
-        )
+        if champions(tracker, name):
+            report.published = publish(
+                home,
+                tracker,
+                name,
+                keep=keep,
+                opened=dataset,
+                failed=lambda task, error: report.replace(_failure(home, task, error)),
+                progress=progress,
+            )
     return report
+
+
+def _attempt(
+    task: Task,
+    dataset: Dataset,
+    home: Path,
+    tracker: Tracker,
+    folds: int,
+    threads: int,
+    country: str | None,
+    progress: Progress,
+) -> Outcome:
+    """Challenge the champion of a task; whatever goes wrong is the outcome."""
+    try:
+        setup = set_up(task, dataset, dataset.end, folds=folds, country=country)
+        return _challenge(setup, dataset, tracker, threads, progress)
+    except MissingData as error:
+        return Outcome(task.name, error.message)
+    except Exception as error:
+        return _failure(home, task.name, error)
+
+
+def _failure(home: Path, task: str, error: Exception) -> Outcome:
+    return Outcome(task, f"failed: {record_failure(home, task, error)}", failed=True)
 
 
 def _challenge(

@@ -4,7 +4,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 import typer
@@ -36,6 +36,9 @@ HORIZON = Annotated[
 ]
 YES = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 JSON = Annotated[bool, typer.Option("--json", help="print results as JSON")]
+
+# Exit code of a command on several models that is done for some and failed for others.
+SOME_FAILED = 3
 
 
 def exit_codes(function: Callable[..., None]) -> Callable[..., None]:
@@ -89,6 +92,15 @@ def settings(dataset: str | None = None) -> Settings:
             field=name,
         ) from None
     return options if dataset is None else options.model_copy(update={"dataset": dataset})
+
+
+def exit_after(failed: Collection[str], *, done: bool) -> None:
+    """End a command on several models, of which some failed, with exit code 3; 1 if all did."""
+    if failed:
+        console.print(
+            f"[red]failed: {', '.join(failed)}[/]" + ("; the rest is done" if done else "")
+        )
+        raise typer.Exit(SOME_FAILED if done else 1)
 
 
 def confirm(question: str, *, yes: bool) -> None:

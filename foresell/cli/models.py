@@ -1,6 +1,8 @@
 """Commands on models: train, evaluate and tune."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table as Grid
@@ -15,11 +17,15 @@ from foresell.cli.edge import (
     MODEL,
     app,
     cell,
+    exit_after,
     exit_codes,
     settings,
     show,
 )
 from foresell.progress import console
+
+if TYPE_CHECKING:
+    from training.backtest import Report
 
 
 @app.command()
@@ -47,11 +53,17 @@ def train(
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Fit, register, promote and publish; then evaluate. Example: `foresell train all`."""
+    """Fit, register, promote and publish; then evaluate. Example: `foresell train all`.
+
+    A model that fails does not stop the others: exit code 3 if some failed, 1 if all did.
+    """
+    from foresell.failures import Failures
     from foresell.training_job import train
 
+    chosen = settings(dataset)
+    failures = Failures(chosen.home, model)
     rows = train(
-        settings(dataset),
+        chosen,
         model,
         as_of=as_of,
         folds=folds,
@@ -59,15 +71,16 @@ def train(
         horizon=horizon,
         if_missing=if_missing,
         publish=not no_publish,
+        failures=failures,
     )
     if as_json:
         show(rows)
-        return
-    grid = Grid("version", "metric", "foresell", "best baseline", "", "ratio", "cpu s")
-    for row in rows:
-        grid.add_row(*(cell(value) for value in row.values()))
-    if rows:
+    elif rows:
+        grid = Grid("version", "metric", "foresell", "best baseline", "", "ratio", "cpu s")
+        for row in rows:
+            grid.add_row(*(cell(value) for value in row.values()))
         console.print(grid)
+    exit_after(failures.messages, done=bool(rows))
 
 
 @app.command()
@@ -81,15 +94,33 @@ def evaluate(
     horizon: HORIZON = None,
     as_json: JSON = False,
 ) -> None:
-    """Backtest against all baselines. Example: `foresell evaluate churn --folds 3 --json`."""
-    from foresell import jobs
+    """Backtest against all baselines. Example: `foresell evaluate churn --folds 3 --json`.
 
+    A model that fails does not stop the others: exit code 3 if some failed, 1 if all did.
+    """
+    from foresell import jobs
+    from foresell.failures import Failures
+
+    chosen = settings(dataset)
+    failures = Failures(chosen.home, model)
     reports = jobs.evaluate(
-        settings(dataset), model, folds=folds, as_of=as_of, grain=grain, horizon=horizon
+        chosen,
+        model,
+        folds=folds,
+        as_of=as_of,
+        grain=grain,
+        horizon=horizon,
+        failures=failures,
     )
     if as_json:
         show([row for report in reports for row in report.rows.to_dicts()])
-        return
+    else:
+        _print_reports(reports)
+    exit_after(failures.messages, done=bool(reports))
+
+
+def _print_reports(reports: list[Report]) -> None:
+    """Print the methods of each backtest, best first."""
     for report in reports:
         grid = Grid("method", report.task.primary, "folds", "foresell / method", "cpu s")
         for row in report.summary().to_dicts():
@@ -114,13 +145,25 @@ def tune(
     dataset: DATASET = None,
     as_json: JSON = False,
 ) -> None:
-    """Search better options; resumable. Example: `foresell tune churn --trials 20`."""
-    from foresell import jobs
+    """Search better options; resumable. Example: `foresell tune churn --trials 20`.
 
-    rows = jobs.tune(settings(dataset), model, trials=trials)
+    A model that fails does not stop the others: exit code 3 if some failed, 1 if all did.
+    """
+    from foresell import jobs
+    from foresell.failures import Failures
+
+    chosen = settings(dataset)
+    failures = Failures(chosen.home, model)
+    rows = jobs.tune(chosen, model, trials=trials, failures=failures)
     if as_json:
         show(rows)
-        return
+    else:
+        _print_trials(rows)
+    exit_after(failures.messages, done=bool(rows))
+
+
+def _print_trials(rows: list[dict[str, Any]]) -> None:
+    """Print what tuning found."""
     grid = Grid("model", "trials", "default", "best", "best options")
     for row in rows:
         options = ", ".join(f"{name}={value:.4g}" for name, value in row["params"].items())

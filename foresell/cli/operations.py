@@ -14,6 +14,7 @@ from foresell.cli.edge import (
     app,
     cell,
     confirm,
+    exit_after,
     exit_codes,
     settings,
     show,
@@ -24,20 +25,26 @@ from foresell.progress import console
 @app.command()
 @exit_codes
 def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False) -> None:
-    """Run the nightly job: import, train, gate, publish. Example: `foresell retrain`."""
+    """Run the nightly job: import, train, gate, publish. Example: `foresell retrain`.
+
+    A model that fails keeps its former champion, and the others go on: exit code 3 if some
+    failed, 1 if all did.
+    """
     from foresell import jobs
 
     report = jobs.retrain(settings(dataset), folds=folds)
+    failed = [outcome.task for outcome in report.outcomes if outcome.failed]
     if as_json:
         show(report.to_json())
-        return
-    grid = Grid("model", "version", "trained", "promoted", "reason")
-    for outcome in report.outcomes:
-        flags = (str(outcome.trained), str(outcome.promoted))
-        grid.add_row(outcome.task, outcome.version or "", *flags, outcome.reason)
-    console.print(grid)
-    _print_imports(report.imports.to_json())
-    console.print(f"served: {report.published}")
+    else:
+        grid = Grid("model", "version", "trained", "promoted", "reason")
+        for outcome in report.outcomes:
+            flags = (str(outcome.trained), str(outcome.promoted))
+            grid.add_row(outcome.task, outcome.version or "", *flags, escape(outcome.reason))
+        console.print(grid)
+        _print_imports(report.imports.to_json())
+        console.print(f"served: {report.published}")
+    exit_after(failed, done=len(failed) < len(report.outcomes))
 
 
 @app.command()

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.faults import describe_fault
+from features.faults import describe_fault
 
 REQUEST_ID = "x-request-id"
 MAX_BODY_BYTES = 1_000_000

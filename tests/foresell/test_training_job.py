@@ -9,6 +9,7 @@ import pytest
 
 from features.errors import InvalidInput, MissingData, NotFound, Unavailable
 from features.storage.locks import job_lock
+from foresell.failures import Failures
 from foresell.settings import Settings
 from foresell.training_job import train
 from training.published.pending import pending
@@ -17,6 +18,7 @@ from training.tracking import Version
 TASKS = ["demand", "churn", "next-purchase", "next-category", "value", "recommender"]
 # The group that was trained last is evaluated first.
 EVALUATED = ["recommender", "churn", "next-purchase", "next-category", "value", "demand"]
+CUSTOMER = "customer 4711"
 
 
 class Store:
@@ -44,7 +46,7 @@ class Killed(BaseException):
 def job(home, journey, monkeypatch):
     """Train by `job.train(model, ...)`; `job.steps` has what happened, in order."""
     store = Store()
-    job = SimpleNamespace(steps=[], lacking="", fails_at=None, store=store, pending=[])
+    job = SimpleNamespace(steps=[], lacking="", broken="", fails_at=None, store=store, pending=[])
 
     def step(verb, name):
         if (verb, name) == job.fails_at:
@@ -55,6 +57,8 @@ def job(home, journey, monkeypatch):
         if task.name == job.lacking:
             raise MissingData("too few orders")
         step("fit", task.name)
+        if task.name == job.broken:
+            raise ZeroDivisionError(CUSTOMER)
         job.pending.append(pending(home))
         version = Version(
             task=task.name,
@@ -133,6 +137,48 @@ def test_a_named_task_that_cannot_be_trained_is_refused(job):
     with pytest.raises(MissingData, match="too few orders"):
         job.train("churn")
     assert job.steps == []
+
+
+@pytest.fixture
+def failures(home):
+    return Failures(home, "all")
+
+
+def test_a_model_that_fails_does_not_stop_the_others(job, failures):
+    job.broken = "value"
+    assert len(job.train("all", failures=failures)) == 5
+    assert did(job, "fit") == TASKS
+    assert did(job, "evaluate") == [name for name in EVALUATED if name != "value"]
+    assert list(failures.messages) == ["value"]
+
+
+def test_an_unexpected_error_is_named_with_its_place_and_without_its_message(job, failures, capsys):
+    job.broken = "value"
+    job.train("all", failures=failures)
+    shown = capsys.readouterr().err
+    assert "value failed: unexpected ZeroDivisionError" in shown
+    stack = (failures.home / "failures" / "value.txt").read_text()
+    assert "in fit" in stack
+    assert CUSTOMER not in shown + stack
+
+
+def test_a_model_that_cannot_be_published_is_not_evaluated(job, failures, monkeypatch):
+    def publish(*_, failed, **__):
+        if "value" in job.store.champions and "value" not in failures.messages:
+            failed("value", ZeroDivisionError())
+
+    monkeypatch.setattr("training.publish.publish", publish)
+    assert len(job.train("all", failures=failures)) == 5
+    assert list(failures.messages) == ["value"]
+
+
+def test_a_dataset_with_which_no_model_can_be_trained_is_refused(job, monkeypatch):
+    def lacking(*_, **__):
+        raise MissingData("too few orders")
+
+    monkeypatch.setattr("training.train.train", lacking)
+    with pytest.raises(MissingData, match="No model can be trained"):
+        job.train("all")
 
 
 def test_without_folds_nothing_is_evaluated(job):

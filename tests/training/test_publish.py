@@ -32,17 +32,20 @@ def version(task: str, number: int = 1) -> Version:
 def publish(home, journey, tmp_path, monkeypatch):
     """Publish versions into a new home; `publish.written` has the folders that were written."""
     (tmp_path / "datasets").symlink_to(home / "datasets")
-    champions, written = {}, []
+    champions, written, broken = {}, [], set()
 
     def write(name):
         def into(*words):
             written.append(name)
+            if name in broken:
+                raise ZeroDivisionError
             (words[-1] / "content").write_text(name)
 
         return into
 
     tasks = {
         name: SimpleNamespace(
+            name=name,
             model=SimpleNamespace(load=lambda folder: None),
             publish=write(name),
             companions={
@@ -52,14 +55,20 @@ def publish(home, journey, tmp_path, monkeypatch):
         for name, companions in (("demand", ()), ("churn", ("profile",)), ("value", ()))
     }
     monkeypatch.setattr(publishing, "TASKS", tasks)
-    monkeypatch.setattr(publishing, "champions", lambda *_: champions)
+    monkeypatch.setattr(publishing, "champions", lambda *_: dict(champions))
     opened = replace(journey, snapshot="none")
+    tracker = SimpleNamespace(
+        set_alias=lambda _, task, __, number: champions.update({task: version(task, number)}),
+        remove_alias=lambda _, task, __: champions.pop(task),
+    )
 
     def run(*versions, **options):
         champions.update({one.task: one for one in versions})
-        return publishing.publish(tmp_path, None, journey.name, opened=opened, **options)
+        return publishing.publish(tmp_path, tracker, journey.name, opened=opened, **options)
 
-    return SimpleNamespace(run=run, home=tmp_path, written=written)
+    return SimpleNamespace(
+        run=run, home=tmp_path, written=written, broken=broken, champions=champions
+    )
 
 
 def test_only_the_new_model_is_written_and_the_others_are_links(publish):
@@ -89,4 +98,41 @@ def test_the_same_champions_are_published_once(publish):
     first = publish.run(version("demand"))
     assert publish.run(replaces=first) == first
     assert publish.written == ["demand"]
+    assert published.current(publish.home).name == first
+
+
+def labels(publish) -> dict[str, str]:
+    """The versions that are served, by task."""
+    _, record = published.served(publish.home)
+    return {task: model.version for task, model in record.models.items()}
+
+
+def test_a_champion_that_cannot_be_written_gives_way_to_the_served_version(publish):
+    publish.run(version("churn"), version("demand"))
+    publish.broken.add("profile")
+    failed = []
+    publish.run(version("churn", 2), version("demand", 2), failed=lambda *why: failed.append(why))
+    assert labels(publish) == {"churn": "churn/1", "demand": "demand/2"}
+    assert [task for task, _ in failed] == ["churn"]
+    assert publish.champions["churn"].number == 1
+    assert (published.current(publish.home) / "profile" / "content").is_file()
+
+
+def test_a_first_champion_that_cannot_be_written_is_no_champion(publish):
+    publish.broken.add("value")
+    assert publish.run(version("value"), version("demand"), failed=lambda *_: None)
+    assert labels(publish) == {"demand": "demand/1"}
+    assert "value" not in publish.champions
+
+
+def test_where_no_champion_can_be_written_the_served_version_stays(publish):
+    publish.broken.add("demand")
+    assert publish.run(version("demand"), failed=lambda *_: None) is None
+    assert published.current(publish.home) is None
+    publish.broken.clear()
+    first = publish.run(version("demand"))
+    publish.broken.add("demand")
+    assert publish.run(version("demand", 2), failed=lambda *_: None) == first
+    with pytest.raises(ZeroDivisionError):
+        publish.run(version("demand", 3))
     assert published.current(publish.home).name == first

@@ -83,3 +83,19 @@ def test_a_damaged_served_version_is_published_again(nights):
     assert publish(home, tracker, NAME) == folder.name
     assert published.served(home)[0] == folder
     assert (folder / "churn" / ANSWERS).is_file()
+
+
+def test_a_model_that_fails_keeps_its_champion_and_does_not_stop_the_job(nights, monkeypatch):
+    home, tracker, (_, _, third) = nights
+    folder = published.current(home)
+
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("training.retrain.set_up", broken)
+    tasks = [TASKS["churn"], TASKS["value"]]
+    report = retrain(home, tracker, NAME, lambda: None, tasks=tasks, folds=2)
+    assert [outcome.task for outcome in report.outcomes if outcome.failed] == ["churn", "value"]
+    assert "unexpected ZeroDivisionError" in report.outcomes[0].reason
+    assert report.published == third.published
+    assert published.current(home) == folder

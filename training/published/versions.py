@@ -41,6 +41,11 @@ class PublishedModel(BaseModel):
     snapshot: str
     as_of: datetime
 
+    @property
+    def number(self) -> int:
+        """Number in the registry."""
+        return int(self.version.rpartition("/")[2])
+
 
 class PublishedVersion(BaseModel):
     """Contents of a published version.
