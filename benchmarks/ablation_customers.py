@@ -20,10 +20,8 @@ from features.dataset import Dataset
 from features.typing import Floats
 from foresell.settings import Settings
 from training.contract import model_with_options
-from training.customers import inactivity
-from training.customers.cutoffs import customer_features
-from training.customers.inactivity import InactivityModel, InactivityOptions
-from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
+from training.customers import purchase_timing, timing_training
+from training.customers.timing_training import TimingOptions
 from training.estimators.boosting import Booster
 from training.estimators.platt_scaling import PlattScaling
 from training.models.churn import model as churn
@@ -158,10 +156,8 @@ ATTRIBUTES = Component(
 )
 
 
-_columns = vars(inactivity)["_columns"]
-# Each model is measured with a fit of its own, as if the other was not trained.
-for _module in (churn, next_purchase):
-    vars(_module)["fit_inactivity"] = inactivity.fit_inactivity.function
+# Each variant is measured with a fit of its own.
+vars(timing_training)["_fit"] = vars(timing_training)["_fit"].function
 
 
 class _WithoutObjective(Booster):
@@ -185,37 +181,65 @@ FAMILY = "training/models"
 
 
 def _next_purchase() -> list[Component]:
-    model = next_purchase.NextPurchaseModel
+    days = timing_training.days_ahead
 
-    def unchanged(curves: Floats, *_: Any) -> Floats:
-        return curves
+    def fewer_days(horizon: int, last: int) -> tuple[int, ...]:
+        return tuple(day for day in days(horizon, last) if day in (7, 14, horizon, last))
 
     return [
-        Component("BG/NBD hazard", lambda: without_columns(next_purchase, "process_hazard")),
-        Component("hazard by own gaps", lambda: without_columns(next_purchase, "own_hazard")),
+        *_timing(next_purchase.NextPurchaseModel),
         Component(
-            "weekdays", lambda: without_columns(next_purchase, "weekday_now", "weekday_share")
+            "all days ahead but 7, 14 and both horizons",
+            lambda: replaced(timing_training, "days_ahead", fewer_days),
+        ),
+    ]
+
+
+def _timing(model: type[Any]) -> list[Component]:
+    """Components of the timing of the next purchase."""
+    weights, path = "_held_out_weights", "training/customers"
+    inputs = purchase_timing.tree_inputs
+
+    def without_signs(*args: Any) -> tuple[pl.DataFrame, list[int]]:
+        columns, signs = inputs(*args)
+        # Survival must still fall with the days ahead, the last column.
+        return columns, [*[0] * (len(signs) - 1), signs[-1]]
+
+    def limited(**options: Any) -> AbstractContextManager[None]:
+        return with_options(TimingOptions, **options)
+
+    return [
+        Component("trees", lambda: limited(min_examples=10**9)),
+        Component(
+            "MBG/NBD as a member",
+            lambda: replaced(timing_training, weights, lambda *_: PlattScaling((1.0, 0.0))),
+            guarantees="not behind MBG/NBD in small shops and where it holds",
         ),
         Component(
-            "inactivity model",
-            lambda: several(
-                replaced(next_purchase, "fit_inactivity", _unfitted),
-                replaced(next_purchase, "curves_through", unchanged),
+            "weights on held-out customers (equal ones)",
+            lambda: replaced(
+                timing_training, weights, lambda *_: PlattScaling(timing_training.EQUAL)
             ),
-            guarantees="a purchase is no less probable after a visit or less inactivity; churn",
         ),
-        Component("150,000 of 300,000 periods", lambda: with_options(model, periods=150_000)),
+        Component(
+            "seasonal calibration",
+            lambda: replaced(timing_training, "seasonal_calibration", lambda *_: PlattScaling()),
+            (f"{path}/seasonal_calibration.py",),
+            guarantees="level in shops with a season and two years of records",
+        ),
+        Component(
+            "monotone constraints",
+            lambda: several(
+                replaced(purchase_timing, "tree_inputs", without_signs),
+                replaced(timing_training, "tree_inputs", without_signs),
+            ),
+            guarantees="churn rises with inactivity and falls with visits",
+        ),
+        Component("75,000 of 150,000 examples", lambda: limited(examples=75_000)),
         Component("6 of 12 cutoffs", lambda: with_options(model, cutoffs=6)),
         Component("100 of 200 rounds", lambda: with_options(model, rounds=100)),
         ATTRIBUTES,
     ]
-
-
-def _unfitted(
-    dataset: Dataset, as_of: datetime, horizon_days: int, _: InactivityOptions
-) -> tuple[InactivityModel, list[Any]]:
-    history = purchase_history(customer_features(dataset, as_of))
-    return InactivityModel(horizon_days, ModifiedBgNbd.fit(*history)), []
 
 
 def _next_category() -> list[Component]:
@@ -267,46 +291,7 @@ def _value() -> list[Component]:
 
 
 def _churn() -> list[Component]:
-    weights, path = "_held_out_weights", "training/customers"
-
-    def without_signs(*args: Any) -> tuple[pl.DataFrame, list[int]]:
-        columns, signs = _columns(*args)
-        return columns, [0] * len(signs)
-
-    return [
-        Component(
-            "outcomes of half and twice the horizon",
-            lambda: replaced(inactivity, "outcome_days", lambda days: (days,)),
-        ),
-        Component(
-            "trees",
-            lambda: replaced(
-                churn, "InactivityOptions", partial(InactivityOptions, min_examples=10**9)
-            ),
-        ),
-        Component(
-            "MBG/NBD as a member",
-            lambda: replaced(inactivity, weights, lambda *_: PlattScaling((1.0, 0.0))),
-            guarantees="not behind MBG/NBD in small shops and where it holds",
-        ),
-        Component(
-            "weights on held-out customers (equal ones)",
-            lambda: replaced(inactivity, weights, lambda *_: PlattScaling(inactivity.EQUAL)),
-        ),
-        Component(
-            "seasonal calibration",
-            lambda: replaced(inactivity, "seasonal_calibration", lambda *_: PlattScaling()),
-            (f"{path}/seasonal_calibration.py",),
-            guarantees="level in shops with a season and two years of records",
-        ),
-        Component(
-            "monotone constraints",
-            lambda: replaced(inactivity, "_columns", without_signs),
-            guarantees="churn rises with inactivity and falls with visits",
-        ),
-        Component("6 of 12 cutoffs", lambda: with_options(churn.ChurnModel, cutoffs=6)),
-        ATTRIBUTES,
-    ]
+    return _timing(churn.ChurnModel)
 
 
 _COMPONENTS: dict[str, Callable[[], list[Component]]] = {

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from features.columns import CUSTOMER_ID
 from features.errors import InvalidInput
 from serving.audience.condition import Condition, parse
+from serving.customers.timing import timing_of
 from training.customers.stages import UNCERTAIN
 from training.customers.survival import MAX_DAYS
 
@@ -24,7 +24,7 @@ PROBABILITY = re.compile(r"\bp_within_(\d{1,4})\b")
 # Value fields by preference; the first published one is the default.
 VALUE_FIELDS = ("value_90", "value_30", "value_365")
 # Columns of published answers that are no fields of a condition.
-EXCLUDED = ("explanations", "contributions", "horizon_days", "basis")
+EXCLUDED = ("explanations", "contributions", "horizon_days", "basis", "extrapolated")
 # Fields of former versions, with what to use instead.
 REMOVED = {"segment": "stage"}
 SHOWN = ("churn_probability", "stage", "rfm_segment", "cluster", "next_category", "expected_days")
@@ -83,7 +83,7 @@ def find_audience(
         numeric field.
     """
     fields = schema(models)
-    fields |= {name: pl.Float64() for name in _probabilities(models, where)}
+    fields |= {name: pl.Float64() for name in _probabilities(where)}
     condition = parse(where, fields, REMOVED)
     value_field = _value_field(fields, value_field)
     columns = _columns(fields, condition, value_field)
@@ -138,8 +138,13 @@ def _columns(
 
 
 def _frames(models: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
-    """Return published columns of customers by folder, churn first."""
-    frames = {"churn": models["churn"].customers.answers, "profile": models["profile"].frame}
+    """Return published columns of customers by folder, those of the version's curves first."""
+    churn, timing = models["churn"], timing_of(models)
+    survival = pl.Series(
+        "churn_probability", timing.known_curves.survival(churn.model.horizon_days)
+    )
+    frames = {"timing": timing.published_columns.with_columns(survival)}
+    frames |= {"churn": churn.customers.answers, "profile": models["profile"].frame}
     for task in ("next-purchase", "value"):
         if task in models:
             frames[task] = models[task].customers.answers
@@ -163,17 +168,15 @@ def _table(models: Mapping[str, Any], columns: Sequence[str]) -> pl.DataFrame:
                 how="left",
                 maintain_order="left",
             )
-    ids = table.get_column(CUSTOMER_ID).to_list()
-    for name in missing:
-        days = int(name.removeprefix("p_within_"))
-        probabilities = models["next-purchase"].probability_within(ids, days)
-        table = table.with_columns(pl.Series(name, np.asarray(probabilities)))
+    if missing:
+        curves = timing_of(models).curves(table.get_column(CUSTOMER_ID).to_list())
+        table = table.with_columns(
+            pl.Series(name, curves.within(int(name.removeprefix("p_within_")))) for name in missing
+        )
     return table
 
 
-def _probabilities(models: Mapping[str, Any], where: str) -> list[str]:
+def _probabilities(where: str) -> list[str]:
     """Return the columns of probabilities that a condition names."""
-    if "next-purchase" not in models:
-        return []
     days = dict.fromkeys(int(number) for number in PROBABILITY.findall(where))
     return [f"p_within_{number}" for number in days if 1 <= number <= MAX_DAYS]

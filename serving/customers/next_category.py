@@ -1,6 +1,6 @@
 """Next-category answers from a published model: when customers buy from a category again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -13,17 +13,15 @@ import polars as pl
 from features.typing import Floats
 from serving.customers.posted_history import PostedCustomers
 from serving.customers.reader import CustomerReader, Customers, Row
-from serving.customers.survival import PurchaseCurves, SurvivalOptions, with_options
+from serving.customers.survival import SurvivalOptions, with_options
+from training.customers.purchase_curves import PurchaseCurves
 from training.customers.survival import QUANTILES, WITHIN_DAYS
 from training.models.next_category import publish
 from training.models.next_category.model import NextCategoryModel, unknown_category
-from training.models.next_category.person_periods import process_input
 
 # Categories are ranked by the probability of a purchase within two weeks: day-exact rankings are
 # not predictable.
 RANKED_BY = "p_within_14"
-# Frequency, recency and age that extrapolate a category's own curve: two repeat purchases.
-POPULATION_HISTORY = (np.full(1, 2.0), np.zeros(1), np.ones(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +104,11 @@ class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
         options.check()
         return self.rows(customers, options)
 
+    @property
+    def known_ids(self) -> Container[str]:
+        """The ids of customers with enough history of a category."""
+        return self._spans
+
     def known_rows(
         self, customer_ids: Sequence[str], options: CategoryOptions
     ) -> Mapping[str, Row]:
@@ -113,7 +116,7 @@ class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
         pairs = ((name, options.category) for name in customer_ids)
         positions = sorted({self.positions[pair] for pair in pairs if pair in self.positions})
         frequency, recency, age = np.asarray(self.history[positions]).T
-        curves = PurchaseCurves(
+        curves = PurchaseCurves.daily(
             np.asarray(self.curves[positions], np.float64),
             self.model.process_,
             (frequency, recency, age),
@@ -121,7 +124,7 @@ class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
         rows = self.answers[positions].iter_rows(named=True)
         return {
             row["customer_id"]: with_options(row, columns) | {"basis": "history"}
-            for row, columns in zip(rows, curves.rows(options), strict=True)
+            for row, columns in zip(rows, options.read(curves), strict=True)
         }
 
     def posted_rows(self, customers: PostedCustomers, options: CategoryOptions) -> list[Row]:
@@ -129,16 +132,15 @@ class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
         answers, curves = self._score(customers)
         return [
             with_options(row, columns) | {"basis": "history"}
-            for row, columns in zip(answers.to_dicts(), curves.rows(options), strict=True)
+            for row, columns in zip(answers.to_dicts(), options.read(curves), strict=True)
             if row["category"] == options.category
         ]
 
     def new_row(self, as_of: datetime, options: CategoryOptions) -> Row:  # noqa: ARG002
         """Return the category's distribution, for a customer without enough history of it."""
-        curve = self.model.curves_[[self.model.categories_.index(options.category)]]
-        curves = PurchaseCurves(curve, self.model.process_, POPULATION_HISTORY)
+        curves = self.model.category_curves([options.category])
         row = self.model.predict_category(options.category)
-        return with_options(row, curves.rows(options)[0])
+        return with_options(row, options.read(curves)[0])
 
     def likely_categories(self, customers: Customers, count: int) -> list[list[Row]]:
         """Return the categories that each customer most likely buys from within two weeks.
@@ -177,8 +179,7 @@ class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
             customers.dataset(self.population), customers.as_of, self.category_statistics
         )
         curves = self.model.curves(features)
-        answers = self.model.answers(features, curves)
-        return answers, PurchaseCurves(curves, self.model.process_, process_input(features))
+        return self.model.answers(features, curves), curves
 
     @cached_property
     def _spans(self) -> dict[str, tuple[int, int]]:

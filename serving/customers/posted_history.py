@@ -6,7 +6,7 @@ of a known customer get the answer of its id.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -50,6 +50,7 @@ class PostedCustomers:
     touchpoints: pl.DataFrame
     attributes: tuple[Mapping[str, Attribute], ...]
     as_of: datetime
+    _datasets: dict[int, Dataset] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def keys(self) -> list[str]:
@@ -107,12 +108,16 @@ class PostedCustomers:
     def dataset(self, population: Population) -> Dataset:
         """Build a dataset whose features are comparable with those of a population.
 
+        Of the same population it is built once, so that features are computed once.
+
         Raises
         ------
         InvalidInput
             If an order lacks revenue that the population's orders have, or its revenue is
             implausibly high, or if the population has no such attribute.
         """
+        if id(population) in self._datasets:
+            return self._datasets[id(population)]
         if "revenue" in population.order_columns:
             self._check_revenue((population.statistics.typical_spend or 0.0) / MONEY_UNIT)
         described = {
@@ -122,7 +127,8 @@ class PostedCustomers:
             }
             for number, attributes in enumerate(self.attributes)
         }
-        return population.dataset_of(self.orders, self.touchpoints, described)
+        dataset = population.dataset_of(self.orders, self.touchpoints, described)
+        return self._datasets.setdefault(id(population), dataset)
 
     def _check_revenue(self, typical: float) -> None:
         """Check that every line has a plausible revenue."""

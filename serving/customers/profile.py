@@ -8,6 +8,7 @@ from typing import Any
 
 from serving.customers.posted_history import PostedCustomers
 from serving.customers.reader import Customers, Row
+from serving.customers.timing import timing_of
 from training.customers.profile import FAVOURITE_COLUMNS, describe
 
 # Columns of the customer that are not repeated under each model.
@@ -53,7 +54,8 @@ def profiles(models: Mapping[str, Any], customers: Customers) -> list[Row]:
     InvalidInput
         If a posted order lacks a column that a model needs.
     """
-    churn = models["churn"].answer(customers)
+    timing = timing_of(models)
+    churn = models["churn"].answer(customers, timing=timing)
     next_category = models.get("next-category")
     categories: list[list[Row]] = (
         [[] for _ in churn]
@@ -61,7 +63,7 @@ def profiles(models: Mapping[str, Any], customers: Customers) -> list[Row]:
         else next_category.likely_categories(customers, MAX_CATEGORIES)
     )
     predictions: dict[str, list[Row]] = {
-        name: models[task].answer(customers)
+        name: models[task].answer(customers, timing=timing)
         for name, task in (("next_purchase", "next-purchase"), ("value", "value"))
         if task in models
     }

@@ -4,7 +4,7 @@ Known customers are looked up by id; customers with posted orders are scored by 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -46,6 +46,11 @@ class CustomerReader(ABC, Generic[AnyModel, Options]):
     def as_of(self) -> datetime:
         """The instant of the published answers."""
         return self.published.as_of
+
+    @property
+    @abstractmethod
+    def known_ids(self) -> Container[str]:
+        """The ids of known customers."""
 
     @abstractmethod
     def known_rows(self, customer_ids: Sequence[str], options: Options) -> Mapping[str, Row]:

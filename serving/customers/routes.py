@@ -25,6 +25,7 @@ from serving.customers.schemas import (
     Value,
     ValueRequest,
 )
+from serving.customers.timing import check_known, source_of, timing_of
 from serving.http.errors import ERRORS
 from serving.http.respond import Responder, check_as_of, reply
 from serving.http.schemas import Answer
@@ -56,19 +57,22 @@ async def respond(
     answers
         Answers from the readers of the version.
     further_models
-        Further tasks whose published answers take part; their instants are stated where they
-        differ.
+        Further tasks whose published answers take part; where their instants differ from that of
+        the curves, they are stated.
 
     Raises
     ------
     InvalidInput
         If the request sets both `customer_ids` and `histories` or neither, or asks for another
         instant than the published one.
+    NotFound
+        If a customer is not known and the request sets `unknown` to `error`.
     """
 
     async def answer(served: ServedVersion) -> Response:
         model, _ = served.reader_of(task)
-        as_of, ids = model.as_of, request.customer_ids
+        source = source_of(served.readers, task)
+        as_of, ids = served.record.models[source].as_of, request.customer_ids
         if bool(ids) == bool(request.histories):
             raise InvalidInput(
                 "customer_ids is required, or histories in its place, and not both.",
@@ -76,7 +80,9 @@ async def respond(
             )
         if ids:
             check_as_of(request, as_of)
-            others = served.record.other_instants(task, further_models)
+            if request.unknown == "error":
+                check_known(served.readers, task, ids)
+            others = served.record.other_instants(source, [task, *further_models])
             return await reply(
                 model.version, as_of, lambda: answers(served.readers, ids), len(ids), others
             )
@@ -105,10 +111,7 @@ def router(responder: Responder) -> APIRouter:
             responder,
             "churn",
             request,
-            lambda models, customers: models["churn"].answer(
-                customers, horizon, models.get("next-purchase")
-            ),
-            () if horizon is None else ("next-purchase",),
+            lambda models, customers: models["churn"].answer(customers, horizon, timing_of(models)),
         )
 
     @router.post("/v1/next_purchase", response_model=Answer[NextPurchase], responses=ERRORS)
@@ -129,7 +132,9 @@ def router(responder: Responder) -> APIRouter:
             responder,
             "next-purchase",
             request,
-            lambda models, customers: models["next-purchase"].answer(customers, *options),
+            lambda models, customers: models["next-purchase"].answer(
+                customers, *options, timing_of(models)
+            ),
         )
 
     @router.post("/v1/value", response_model=Answer[Value], responses=ERRORS)
@@ -140,7 +145,7 @@ def router(responder: Responder) -> APIRouter:
             responder,
             "value",
             request,
-            lambda models, customers: models["value"].answer(customers, days),
+            lambda models, customers: models["value"].answer(customers, days, timing_of(models)),
         )
 
     @router.post("/v1/customer", response_model=Answer[Customer], responses=ERRORS)

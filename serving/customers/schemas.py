@@ -1,7 +1,7 @@
 """Requests and answers of the customer routes: churn, next purchase, value and the profile."""
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic.fields import FieldInfo
@@ -102,6 +102,11 @@ class CustomersRequest(Request):
 
     customer_ids: CustomerIds = []
     histories: PostedHistories = []
+    unknown: Literal["newcomer", "error"] = Field(
+        "newcomer",
+        description="what an id without a known purchase gets: the answer of a newcomer, or the "
+        "error 404",
+    )
 
 
 class ChurnRequest(CustomersRequest):
@@ -120,8 +125,7 @@ class ChurnRequest(CustomersRequest):
         None,
         ge=1,
         le=3650,
-        description="length of the target window; by default the model's. Others are answered "
-        "from the distribution of days to the next purchase",
+        description="length of the target window; by default the model's",
     )
 
 
@@ -170,12 +174,12 @@ class ChurnFacts(BaseModel):
     horizon_days: int
     explanations: list[str] = Field(description="strongest first")
     contributions: list[float] = Field(
-        description="of each explanation, in log-odds of churn: positive values increase churn"
+        description="of each explanation, in log-odds of churn at the model's horizon: positive "
+        "values increase churn"
     )
-    answered_by: str = Field(
-        "churn",
-        description="`next-purchase` if the horizon is not that of the churn model; "
-        "`next-purchase, extrapolated` if it is also beyond the follow-up of that model",
+    extrapolated: bool = Field(
+        description="whether the horizon is beyond the follow-up of the model and the probability "
+        "extrapolated by a buy-till-you-die model"
     )
 
 
@@ -200,23 +204,27 @@ class Churn(Result, ChurnFacts, Segments):
 class NextPurchaseFacts(BaseModel):
     """The distribution of the days until a customer buys again.
 
-    One field `p_within_<days>` for each of `within_days`, one such as `q25` for each quantile.
+    One field `p_within_<days>` for each of `within_days`, one such as `q25` for each quantile. One
+    minus `p_within_<days>` is churn at that horizon. Days beyond 3650 are null.
     """
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, float] = Field(init=False)
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
 
-    expected_days: Days
-    q10: Days
-    q50: Days
-    q90: Days
+    expected_days: Days | None = Field(
+        description="the median: a purchase is as likely before as after; null if none within ten "
+        "years is more likely"
+    )
+    q10: Days | None
+    q50: Days | None
+    q90: Days | None
     explanations: list[str] = Field(description="strongest first")
     contributions: list[float] = Field(
-        description="of each explanation, in log-odds of buying on a day: positive means sooner"
+        description="of each explanation, in log-odds of a purchase: positive means sooner"
     )
     extrapolated: list[str] = Field(
-        [],
-        description="the probabilities beyond the follow-up, extrapolated by BG/NBD",
+        description="the fields that lie beyond the follow-up of the model, extrapolated by a "
+        "buy-till-you-die model; null fields among them"
     )
 
 
@@ -241,7 +249,9 @@ class ValueFacts(BaseModel):
     total_value: float = Field(description="spent so far and expected in the next 365 days")
     average_order_value: float | None
     days_between_orders: float | None
-    expected_next_order: dt.date | None
+    expected_next_order: dt.date | None = Field(
+        description="`expected_days` of the next purchase as a date"
+    )
     explanations: list[str] = Field(description="strongest first")
     contributions: list[float] = Field(
         description="of each explanation, in logs of the spend: positive values mean more"

@@ -1,21 +1,11 @@
-"""Probabilities and quantiles of the days to a purchase: published curves in, answers out."""
+"""What a request reads off curves of the days to the next purchase, and its place in an answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from features.typing import Floats
-from training.customers.survival import (
-    QUANTILES,
-    WITHIN_DAYS,
-    check_days,
-    probability_within,
-    quantile,
-    quantile_name,
-)
-from training.estimators.bg_nbd import BgNbd
+from training.customers.purchase_curves import PurchaseCurves
+from training.customers.survival import QUANTILES, WITHIN_DAYS, check_days
 
 # Columns of the published answers; a request chooses its own days.
 PUBLISHED_PROBABILITIES = tuple(f"p_within_{days}" for days in WITHIN_DAYS)
@@ -46,47 +36,13 @@ class SurvivalOptions:
         """
         check_days(self.within_days, "within_days")
 
-
-@dataclass(frozen=True)
-class PurchaseCurves:
-    """Curves of some customers, extrapolated by a buy-till-you-die model beyond the follow-up.
-
-    Attributes
-    ----------
-    curves
-        P(purchase within d days), d = 1 to the end of follow-up, one row each.
-    process
-        The model that extrapolates.
-    history
-        Frequency, recency and age of each (see `training.customers.survival.probability_within`).
-    """
-
-    curves: Floats
-    process: BgNbd
-    history: tuple[Floats, Floats, Floats]
-
-    def probability_within(self, days: int) -> Floats:
-        """Return P(purchase within so many days) of each."""
-        return probability_within(self.curves, days, self.process, self.history)
-
-    def rows(self, options: SurvivalOptions) -> list[dict[str, Any]]:
-        """Return the chosen probabilities and quantiles of each, by column.
-
-        `extrapolated` names the probabilities beyond the follow-up.
-        """
-        columns = {
-            f"p_within_{days}": self.probability_within(days) for days in options.within_days
-        }
-        columns |= {
-            quantile_name(level): quantile(self.curves, level) for level in options.quantiles
-        }
-        values = np.stack(list(columns.values()), axis=1).tolist()
-        follow_up_days = self.curves.shape[1]
-        beyond = [f"p_within_{days}" for days in options.within_days if days > follow_up_days]
-        return [dict(zip(columns, row, strict=True)) | {"extrapolated": beyond} for row in values]
+    def read(self, curves: PurchaseCurves) -> list[dict[str, Any]]:
+        """Return `PurchaseCurves.columns` of each curve, one row each."""
+        levels = dict.fromkeys([*QUANTILES, *self.quantiles])
+        return curves.columns(tuple(dict.fromkeys(self.within_days)), tuple(levels)).to_dicts()
 
 
 def with_options(row: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """Replace the published probabilities of an answer by those that a request chose."""
+    """Replace what a published answer reads off a curve by what a request chose."""
     kept = {name: value for name, value in row.items() if name not in PUBLISHED_PROBABILITIES}
     return kept | chosen

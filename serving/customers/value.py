@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 
 from serving.customers.posted_history import PostedCustomers
-from serving.customers.reader import CustomerReader, Customers, Row
+from serving.customers.reader import Customers, Row
+from serving.customers.timing import TimedReader
 from training.customers.prediction import basis
-from training.customers.published import KnownCustomers
+from training.customers.published import KnownCustomers, load_curves
 from training.customers.survival import check_days
 from training.models.value import publish
 from training.models.value.model import ValueModel
@@ -22,24 +23,21 @@ HorizonsDays = Sequence[int] | None
 
 
 @dataclass(frozen=True)
-class ValueReader(CustomerReader[ValueModel, HorizonsDays]):
-    """One published version of the value model.
-
-    Attributes
-    ----------
-    customers
-        Published answers for known customers.
-    """
-
-    customers: KnownCustomers
+class ValueReader(TimedReader[ValueModel, HorizonsDays]):
+    """One published version of the value model."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read a published folder of the value task."""
         published = publish.load(folder)
-        return cls(published, KnownCustomers.index(published.answers()))
+        return cls(published, KnownCustomers.index(published.answers()), load_curves(published))
 
-    def answer(self, customers: Customers, horizons_days: HorizonsDays = None) -> list[Row]:
+    def answer(
+        self,
+        customers: Customers,
+        horizons_days: HorizonsDays = None,
+        timing: TimedReader[Any, Any] | None = None,
+    ) -> list[Row]:
         """Answer for each customer, in request order.
 
         Parameters
@@ -49,6 +47,8 @@ class ValueReader(CustomerReader[ValueModel, HorizonsDays]):
             expectation of a new customer.
         horizons_days
             Days ahead, by default the published ones.
+        timing
+            The reader whose curves give the expected next order, by default this one.
 
         Returns
         -------
@@ -63,7 +63,12 @@ class ValueReader(CustomerReader[ValueModel, HorizonsDays]):
             column that the model needs.
         """
         check_days(horizons_days or (), "horizons_days")
-        return self.rows(customers, horizons_days)
+        source = timing or self
+        dates = source.curves(customers).next_order(source.instant(customers))
+        return [
+            row | {dates.name: date}
+            for row, date in zip(self.rows(customers, horizons_days), dates, strict=True)
+        ]
 
     def known_rows(self, customer_ids: Sequence[str], options: HorizonsDays) -> Mapping[str, Row]:
         """Look up the published answers, or score for other horizons."""

@@ -88,7 +88,7 @@ def customer_readers(
     readers = {}
     models = (
         ChurnModel(),
-        NextPurchaseModel(rounds=40),
+        NextPurchaseModel(),
         NextCategoryModel(rounds=40),
         ValueModel(rounds=40),
     )

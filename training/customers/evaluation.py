@@ -1,4 +1,4 @@
-"""Population, horizon and report slices that the evaluations of customer models share.
+"""Population and report slices that the evaluations of customer models share.
 
 A dataset and an instant go in; customer ids, task options and slice expressions come out.
 """
@@ -11,11 +11,7 @@ import polars as pl
 
 from features.dataset import Dataset
 from training.customers.cutoffs import customer_features
-from training.customers.horizon import CustomerHorizon
 
-# A customer who buys nothing for longer than the usual gap behaves unusually. The newest training
-# cutoff needs one horizon of follow-up and one horizon of records before it.
-HORIZON = CustomerHorizon(needed=lambda days: 2 * days)
 # Customers with fewer days since the first purchase are reported as `newer`.
 LONG_TENURE_DAYS = 182
 

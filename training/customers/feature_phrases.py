@@ -24,7 +24,7 @@ USUAL_WEEKDAY = 2 / 7
 # Relative change from which recent behaviour is described as changed.
 CHANGED = 0.1
 # Columns that are equal for all customers or describe the days ahead.
-UNEXPLAINED = ("customer_id", "elapsed", "weekday_now", "first_weekday", "typical_spend", "base")
+UNEXPLAINED = ("customer_id", "days_ahead", "typical_spend", "base")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from features.cadence import Horizon, cadence, purchase_horizon
 from features.dataset import Dataset
 from training.customers.cutoffs import min_history_days
+from training.customers.survival import CUTOFF_STEP_DAYS, WITHIN_DAYS
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,15 @@ class CustomerHorizon:
     def least_days(self, dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:  # noqa: ARG002
         """Return the days of records required for any prediction."""
         return min_history_days(options["horizon_days"], self.needed(options["horizon_days"]))
+
+
+# Horizon of churn and value: a customer who buys nothing for longer than the usual gap behaves
+# unusually. The newest training cutoff needs one horizon of follow-up and one of records before it.
+HORIZON = CustomerHorizon(needed=lambda days: 2 * days)
+# Follow-up of the next purchase: two usual gaps, and at least as long as the longest published
+# probability reaches. The newest training cutoff needs CUTOFF_STEP_DAYS of follow-up.
+FOLLOW_UP = CustomerHorizon(
+    needed=lambda days: days + CUTOFF_STEP_DAYS,
+    gaps=2,
+    shortest_days=max(WITHIN_DAYS),
+)

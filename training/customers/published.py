@@ -18,6 +18,9 @@ from features.dataset import Dataset
 from features.typing import Floats
 from training.customers.population import Population
 from training.customers.prediction import basis
+from training.customers.purchase_curves import PurchaseCurves
+from training.customers.purchase_timing import PurchaseTiming
+from training.estimators.bg_nbd import purchase_history
 from training.published import arrays
 
 MODEL = "model"
@@ -43,30 +46,52 @@ class SavedModel(Protocol):
         ...
 
 
-class CustomerModel(SavedModel, Protocol):
-    """A model that predicts from one row of features a customer."""
+class TimedModel(SavedModel, Protocol):
+    """A model of customers that holds the timing of the next purchase."""
+
+    timing_: PurchaseTiming
 
     def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-        """Return the features that the model reads."""
-        ...
-
-    def predict(
-        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
-    ) -> pl.DataFrame:
-        """Predict in the order of `features`."""
+        """Return the features that the model reads, one row a customer."""
         ...
 
 
 AnyModel = TypeVar("AnyModel", bound=SavedModel)
+AnyTimed = TypeVar("AnyTimed", bound=TimedModel)
 
 
-def publish(model: CustomerModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:
-    """Write the model, every customer's features and predictions at `as_of`, and the population."""
+def publish(
+    model: TimedModel,
+    dataset: Dataset,
+    as_of: datetime,
+    folder: Path,
+    predict: Callable[[pl.DataFrame, PurchaseCurves], pl.DataFrame],
+) -> None:
+    """Write the model, every customer's features, curve and predictions, and the population.
+
+    `predict` predicts at `as_of` from features and curves, in their order.
+    """
     features = model.features(dataset, as_of)
     features.write_parquet(folder / FEATURES)
-    predictions = model.predict(dataset, as_of)
-    predictions.with_columns(basis(features)).write_parquet(folder / ANSWERS)
+    curves = model.timing_.curves(features)
+    predict(features, curves).with_columns(basis(features)).write_parquet(folder / ANSWERS)
+    write_array(folder, CURVES, curves.probabilities)
+    write_array(folder, HISTORY, np.stack(purchase_history(features), axis=1))
     publish_model(model, dataset, as_of, folder)
+
+
+def erase_customers(folder: Path, erased: Callable[[pl.Series], pl.Series]) -> set[str]:
+    """Drop customers from the files of `publish`; returns the ids that were in them."""
+    return erase(folder, erased, (CURVES, HISTORY))
+
+
+def load_curves(model: "PublishedCustomerModel[AnyTimed]") -> PurchaseCurves:
+    """Map every customer's curve into memory, in the order of the answers."""
+    frequency, recency, age = model.array(HISTORY).T
+    timing = model.model.timing_
+    return PurchaseCurves(
+        np.array(timing.days), model.array(CURVES), timing.process, (frequency, recency, age)
+    )
 
 
 def publish_model(model: SavedModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:

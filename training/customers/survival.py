@@ -1,20 +1,16 @@
-"""Survival analysis of the time to the next purchase: hazards, curves, quantiles, probabilities.
+"""Survival analysis of the time to the next purchase: hazards and curves.
 
-Bins at risk after a cutoff go in; hazards become curves P(purchase within d days), and curves
-become expectations, quantiles and probabilities. Beyond the follow-up, a buy-till-you-die model
-extrapolates (`probability_within`).
+Bins at risk after a cutoff go in; hazards become curves P(purchase within d days), which
+`training.customers.purchase_curves` reads.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from features.errors import InvalidInput
 from features.typing import Floats, Ints
-from training.estimators.bg_nbd import BgNbd
 
 QUANTILES = (0.1, 0.5, 0.9)
 WITHIN_DAYS = (7, 14, 30)
@@ -118,91 +114,6 @@ def curves_from_hazards(hazard: Floats, edges: NDArray[np.int64]) -> Floats:
     widths = np.diff(edges)
     daily = np.log1p(-np.clip(hazard, 0, 1 - 1e-9)) / widths
     return np.asarray(-np.expm1(np.cumsum(np.repeat(daily, widths, axis=1), axis=1)))
-
-
-def curves_through(curves: Floats, log_odds: Mapping[int, Floats]) -> Floats:
-    """Scale the hazard so that no purchase within some days has given log-odds.
-
-    Between these days the shape of a curve stays, and so does the hazard after the last of them.
-
-    Parameters
-    ----------
-    curves
-        P(purchase within d days), d = 1 to the horizon.
-    log_odds
-        Of no purchase, one a curve, by days in ascending order; they do not rise with the days.
-    """
-    hazard = -np.log(np.maximum(1 - curves, TINY))
-    parts, start = [], 0
-    reached, target = np.zeros(len(curves)), np.zeros(len(curves))
-    for days, odds in log_odds.items():
-        end = np.maximum(np.logaddexp(0, -odds), target)  # minus the log of the probability
-        grown = hazard[:, start:days] - reached[:, None]
-        factor = (end - target) / np.maximum(grown[:, -1], TINY)
-        # Rounding must neither miss the target nor make a curve decrease.
-        within = np.minimum(target[:, None] + grown * factor[:, None], end[:, None])
-        within[:, -1] = end
-        parts.append(within)
-        start, reached, target = days, hazard[:, days - 1], end
-    parts.append(target[:, None] + hazard[:, start:] - reached[:, None])
-    return np.asarray(-np.expm1(-np.hstack(parts)))
-
-
-def probability_within(
-    curves: Floats, days: int, process: BgNbd, history: tuple[Floats, Floats, Floats]
-) -> Floats:
-    """Return P(purchase within so many days), one a curve.
-
-    Beyond the follow-up, the survival at its end is multiplied by the process's probability of no
-    purchase in `days`, given none in the follow-up.
-
-    Parameters
-    ----------
-    curves
-        P(purchase within d days), d = 1 to the horizon.
-    days
-        Days ahead.
-    process, history
-        The buy-till-you-die model; frequency, recency and age at the instant of the curves.
-    """
-    horizon = curves.shape[1]
-    if days <= horizon:
-        return np.asarray(curves[:, days - 1], dtype=np.float64)
-    beyond, follow_up = (process.inactivity(*history, ahead) for ahead in (days, horizon))
-    return np.asarray(1 - (1 - curves[:, -1]) * beyond / np.maximum(follow_up, TINY))
-
-
-def answers_from_curves(customer_ids: pl.Series, curves: Floats) -> pl.DataFrame:
-    """Return expectation, quantiles and probabilities of P(purchase within d days).
-
-    The purchase is uniformly distributed within its day; beyond the horizon it counts as at the
-    horizon.
-
-    Returns
-    -------
-    polars.DataFrame
-        customer_id, expected_days, q10, q50, q90, p_within_7, p_within_14, p_within_30.
-    """
-    horizon = curves.shape[1]
-    density = np.diff(curves, axis=1, prepend=0.0)
-    middles = np.arange(horizon) + 0.5
-    expected = (density * middles).sum(axis=1) + (1 - curves[:, -1]) * horizon
-    columns: dict[str, Any] = {"customer_id": customer_ids, "expected_days": expected}
-    columns |= {quantile_name(level): quantile(curves, level) for level in QUANTILES}
-    columns |= {f"p_within_{days}": curves[:, days - 1] for days in WITHIN_DAYS}
-    return pl.DataFrame(columns)
-
-
-def quantile(curves: Floats, level: float) -> Floats:
-    """Return the days within which the purchase has probability `level`, at most the horizon."""
-    horizon = curves.shape[1]
-    customer = np.arange(len(curves))
-    days_before = (curves < level).sum(axis=1)
-    day = np.minimum(days_before, horizon - 1)
-    reached = curves[customer, day]
-    density = np.where(day > 0, reached - curves[customer, np.maximum(day - 1, 0)], reached)
-    within_day = np.clip(1 - (reached - level) / np.maximum(density, TINY), 0, 1)
-    return np.asarray(np.where(days_before == horizon, horizon, day + within_day))
 
 
 def quantile_name(level: float) -> str:

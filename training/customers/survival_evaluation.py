@@ -12,21 +12,13 @@ import polars as pl
 
 from features.typing import Floats
 from training import metrics
-from training.customers.horizon import CustomerHorizon
-from training.customers.survival import CUTOFF_STEP_DAYS, QUANTILES, WITHIN_DAYS, quantile_name
+from training.customers.survival import QUANTILES, WITHIN_DAYS, quantile_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Quantile levels by their columns.
 LEVELS = {quantile_name(level): level for level in QUANTILES}
-# Follow-up lasts two usual gaps, and at least as long as the longest published probability
-# reaches. The newest training cutoff needs CUTOFF_STEP_DAYS of follow-up.
-HORIZON = CustomerHorizon(
-    needed=lambda days: days + CUTOFF_STEP_DAYS,
-    gaps=2,
-    shortest_days=max(WITHIN_DAYS),
-)
 
 
 def join_outcomes(
@@ -38,8 +30,8 @@ def join_outcomes(
 ) -> pl.DataFrame:
     """Join outcomes and predictions; both are clipped at the horizon.
 
-    An entity without a prediction gets the opposite of its outcome, so that a method cannot gain
-    by leaving entities out.
+    A quantile that is null lies beyond the horizon. An entity without a prediction gets the
+    opposite of its outcome, so that a method cannot gain by leaving entities out.
 
     Parameters
     ----------
@@ -50,7 +42,7 @@ def join_outcomes(
     days_to_next
         Whole days to the next purchase, in the order of `entities`; null if there was none.
     predictions
-        The columns `keys`, `expected_days`, q10, q50, q90 and `p_within_<days>`.
+        The columns `keys`, q10, q50, q90 and `p_within_<days>`.
     horizon_days
         Days of follow-up.
 
@@ -65,14 +57,13 @@ def join_outcomes(
         days_to_next.is_not_null().alias("bought"),
     )
     probabilities = [f"p_within_{days}" for days in WITHIN_DAYS]
-    predicted = predictions.select(*keys, "expected_days", *LEVELS, *probabilities)
+    predicted = predictions.select(
+        *keys, *(pl.col(level).fill_null(horizon_days) for level in LEVELS), *probabilities
+    )
     joined = outcomes.join(predicted, on=keys, how="left", maintain_order="left")
     wrong = pl.when(pl.col("days") < horizon_days / 2).then(float(horizon_days)).otherwise(0.0)
     return joined.with_columns(
-        *(
-            pl.col(name).fill_null(wrong).clip(0, horizon_days)
-            for name in ("expected_days", *LEVELS)
-        ),
+        *(pl.col(name).fill_null(wrong).clip(0, horizon_days) for name in LEVELS),
         *(
             pl.col(f"p_within_{days}").fill_null((pl.col("days") > days).cast(pl.Float64))
             for days in WITHIN_DAYS

@@ -101,18 +101,23 @@ class BgNbd:
         """Return P(no purchase in the next `ahead` time units); arguments broadcast."""
         x, t = np.asarray(frequency, dtype=np.float64), np.asarray(age, dtype=np.float64)
         ratio = (self.alpha + t) / (self.alpha + t + np.asarray(ahead, dtype=np.float64))
-        return np.asarray(1 - self.alive(frequency, recency, age) * (1 - ratio ** (self.r + x)))
+        alive = self.alive(frequency, recency, age)
+        return np.asarray(1 - alive + alive * ratio ** (self.r + x))
 
-    def median_time_to_purchase(
-        self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+    def inverse_inactivity(
+        self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike, probability: ArrayLike
     ) -> Floats:
-        """Return the median time to the next purchase; infinite if P(any purchase) is below 1/2."""
+        """Return the time at which P(no purchase) has fallen to a probability, above 0.
+
+        It is infinite if P(no purchase at all) is larger.
+        """
         x, t = np.asarray(frequency, dtype=np.float64), np.asarray(age, dtype=np.float64)
-        remaining = 1 - 0.5 / self.alive(frequency, recency, age)
+        alive = self.alive(frequency, recency, age)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            remaining = (np.asarray(probability) - (1 - alive)) / alive
             ratio = np.exp(-np.log(np.maximum(remaining, 0.0)) / (self.r + x))
-            median = (self.alpha + t) * (ratio - 1)
-        return np.asarray(np.where(remaining > 0, median, np.inf))
+            time = (self.alpha + t) * (ratio - 1)
+        return np.asarray(np.where(remaining > 0, time, np.inf))
 
     def expected_purchases(
         self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike, ahead: float

@@ -4,6 +4,7 @@ import pytest
 from features.errors import InvalidInput
 from serving.audience.reader import find_audience, schema
 from serving.audience.schemas import Member
+from serving.customers.timing import timing_of
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,8 @@ def test_customers_near_even_probability_or_of_few_visits_are_unsure(customer_re
 
 def test_conditions_can_read_the_probability_within_any_number_of_days(customer_readers):
     audience = find_audience(customer_readers, "p_within_9 > 0.5")
-    answers = customer_readers["next-purchase"].answer(sorted(ids_of(audience)), [9])
+    ids, timing = sorted(ids_of(audience)), timing_of(customer_readers)
+    answers = customer_readers["next-purchase"].answer(ids, [9], timing=timing)
     assert all(answer["p_within_9"] > 0.5 for answer in answers)
     shown = audience.customers.row(0, named=True)
     assert shown["p_within_9"] == pytest.approx(

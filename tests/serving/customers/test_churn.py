@@ -3,7 +3,6 @@ from datetime import datetime
 
 import pytest
 
-from features.errors import InvalidInput
 from serving.customers.churn import ChurnReader
 from serving.customers.next_purchase import NextPurchaseReader
 from training.models.churn.model import ChurnModel
@@ -40,42 +39,36 @@ def test_served_answers_equal_batch_predictions(served, model, journey):
         expected = batch[answer["customer_id"]]
         assert answer["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-9)
         assert answer["explanations"] == expected["explanations"]
+        del expected["churn_probability"]
         assert {name: answer[name] for name in expected} == expected
 
 
 def test_an_unknown_customer_gets_the_rate_of_new_customers(served, model):
     answer = served.answer(["nobody"])[0]
     assert answer["basis"] == "population"
-    assert answer["churn_probability"] == model.new_customer_rate_
+    assert answer["churn_probability"] == model.timing_.newcomers().survival(28)[0]
     assert "no purchase known" in answer["explanations"][0]
 
 
-def test_another_horizon_without_next_purchase_is_refused_naming_the_horizon(served):
-    with pytest.raises(InvalidInput, match="ask for 28") as error:
-        served.answer(["1"], 30)
-    assert error.value.field == "horizon_days"
-    assert served.answer(["nobody"], 28)
-
-
-def test_another_horizon_is_answered_from_next_purchase(served, next_purchase):
+def test_churn_at_any_horizon_is_answered_without_another_model(served):
     ids = [*sorted(served.customers.positions)[:5], "nobody"]
-    same_horizon = served.answer(ids, 28, next_purchase)
-    other = served.answer(ids, 40, next_purchase)
+    horizons = [1, 7, 27, 28, 29, 56, 57, 120, 365, 3650]
+    answers = [served.answer(ids, horizon) for horizon in horizons]
+    for of_customer in zip(*answers, strict=True):
+        assert [answer["horizon_days"] for answer in of_customer] == horizons
+        assert [answer["extrapolated"] for answer in of_customer] == [h > 56 for h in horizons]
+        churn = [answer["churn_probability"] for answer in of_customer]
+        assert churn == sorted(churn, reverse=True)
+
+
+def test_the_curves_of_another_model_answer_in_place_of_its_own(served, next_purchase):
+    ids = [*sorted(served.customers.positions)[:5], "nobody"]
+    answers = served.answer(ids, 40, next_purchase)
     purchases = next_purchase.answer(ids, [40])
-    for own, answer, purchase in zip(same_horizon, other, purchases, strict=True):
-        assert own["answered_by"] == "churn"
-        assert answer["answered_by"] == "next-purchase"
-        assert answer["horizon_days"] == 40
-        assert answer["churn_probability"] == pytest.approx(1 - purchase["p_within_40"])
-        assert answer["stage"] == own["stage"]
-
-
-def test_a_horizon_beyond_the_follow_up_is_marked_as_extrapolated(served, next_purchase):
-    ids = [*sorted(served.customers.positions)[:5], "nobody"]
-    inside = served.answer(ids, 56, next_purchase)
-    for near, far in zip(inside, served.answer(ids, 120, next_purchase), strict=True):
-        assert far["answered_by"] == "next-purchase, extrapolated"
-        assert 0 < far["churn_probability"] < near["churn_probability"]
+    own = served.answer(ids)
+    for answer, purchase, before in zip(answers, purchases, own, strict=True):
+        assert answer["churn_probability"] == pytest.approx(1 - purchase["p_within_40"], abs=1e-12)
+        assert answer["stage"] == before["stage"]
 
 
 def test_one_customer_takes_a_few_milliseconds(served):

@@ -1,7 +1,6 @@
 import time
 from datetime import datetime
 
-import numpy as np
 import pytest
 
 from features.errors import InvalidInput
@@ -44,7 +43,7 @@ def test_probabilities_of_all_requested_days_are_answered_and_increase(served):
 def test_an_unknown_customer_gets_the_curve_of_new_customers(served, model):
     answer = served.answer(["nobody"], [14])[0]
     assert answer["basis"] == "population"
-    assert answer["p_within_14"] == model.new_customer_curve_[13]
+    assert answer["p_within_14"] == model.timing_.newcomers().within(14)[0]
 
 
 def test_any_quantile_is_read_off_the_same_distribution(served):
@@ -72,20 +71,29 @@ def test_ten_thousand_are_answered_in_two_seconds(served):
     assert time.process_time() - started < 2
 
 
-def test_probabilities_beyond_the_follow_up_are_extrapolated_and_named(served):
+def test_what_lies_beyond_the_follow_up_is_extrapolated_and_named(served):
     ids = [*sorted(served.customers.positions)[:40], "nobody"]
     days = [30, 56, 57, 90, 365, 3650]
-    for answer in served.answer(ids, days):
+    for answer in served.answer(ids, days, quantiles=[0.1, 0.99]):
         probabilities = [answer[f"p_within_{number}"] for number in days]
         assert probabilities == sorted(probabilities)
         assert probabilities[2] - probabilities[1] < 0.02
         assert probabilities[-1] <= 1
-        assert answer["extrapolated"] == [f"p_within_{number}" for number in days[2:]]
-    assert served.answer(ids, [56])[0]["extrapolated"] == []
-    np.testing.assert_allclose(
-        served.probability_within(ids, 90),
-        [answer["p_within_90"] for answer in served.answer(ids, [90])],
-    )
+        late = [
+            name
+            for name in ("expected_days", "q10", "q50", "q90", "q99")
+            if answer[name] is None or answer[name] > 56
+        ]
+        assert answer["extrapolated"] == [*late, *(f"p_within_{number}" for number in days[2:])]
+
+
+def test_a_quantile_is_the_day_on_which_its_probability_is_reached(served):
+    ids = sorted(served.customers.positions)
+    for answer in served.answer(ids, [57], quantiles=[0.6]):
+        if answer["q60"] is not None:
+            day = max(round(answer["q60"]), 1)
+            within = served.answer([answer["customer_id"]], [day, day + 1])[0]
+            assert within[f"p_within_{day + 1}"] >= 0.6 - 1e-9
 
 
 @pytest.mark.parametrize("days", [0, 3651, 2.5, True])

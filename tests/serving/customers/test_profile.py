@@ -1,7 +1,6 @@
 """Profiles of known and posted customers combine the answers of every model."""
 
-from datetime import date
-from statistics import mean
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
@@ -9,11 +8,16 @@ import pytest
 from serving.customers.posted_history import PostedCustomers
 from serving.customers.profile import profiles
 from serving.customers.schemas import Customer
+from serving.customers.timing import timing_of
+
+
+def known_ids(customer_readers):
+    return sorted(customer_readers["churn"].customers.positions)
 
 
 @pytest.fixture(scope="module")
 def ids(customer_readers):
-    return sorted(customer_readers["churn"].customers.positions)[:5]
+    return known_ids(customer_readers)[:5]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,8 @@ def test_every_profile_has_the_shape_of_the_endpoint(shown):
     [("churn", "churn"), ("next_purchase", "next-purchase"), ("value", "value")],
 )
 def test_each_part_is_the_answer_of_its_model(shown, customer_readers, ids, part, task):
-    for profile, answer in zip(shown, customer_readers[task].answer(ids), strict=False):
+    answers = customer_readers[task].answer(ids, timing=timing_of(customer_readers))
+    for profile, answer in zip(shown, answers, strict=False):
         for name, value in profile[part].items():
             assert value == answer[name]
 
@@ -50,17 +55,11 @@ def test_next_categories_are_the_most_likely_of_the_customer(shown, customer_rea
     assert any(profile["next_categories"] for profile in shown)
 
 
-def test_churn_and_next_purchase_agree_at_the_churn_horizon(customer_readers):
-    everyone = sorted(customer_readers["churn"].customers.positions)
-    churn = customer_readers["churn"].answer(everyone)
-    horizon = churn[0]["horizon_days"]
-    purchases = customer_readers["next-purchase"].answer(everyone, [horizon])
-    differences = [
-        answer["churn_probability"] - (1 - purchase[f"p_within_{horizon}"])
-        for answer, purchase in zip(churn, purchases, strict=True)
-    ]
-    assert abs(mean(differences)) < 0.03
-    assert mean(abs(difference) for difference in differences) < 0.08
+def test_the_parts_of_a_profile_agree_about_the_next_order(customer_readers, customers_as_of):
+    for profile in profiles(customer_readers, [*known_ids(customer_readers), "nobody"]):
+        days = profile["next_purchase"]["expected_days"]
+        date = None if days is None else (customers_as_of + timedelta(days=int(days))).date()
+        assert profile["value"]["expected_next_order"] == date
 
 
 def test_descriptions_are_those_of_the_records(shown, journey, customers_as_of):

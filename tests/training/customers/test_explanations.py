@@ -9,9 +9,8 @@ import pytest
 from training.customers.cutoffs import customer_features
 from training.customers.explanations import group_contributions, top_explanations
 from training.customers.feature_phrases import UNEXPLAINED, feature_text, phrase_of_feature
-from training.customers.monotone_features import monotone_features
-from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd
-from training.models.next_purchase.person_periods import add_weekday, bin_edges, expand
+from training.customers.purchase_timing import tree_inputs
+from training.estimators.bg_nbd import ModifiedBgNbd
 
 AS_OF = datetime(2017, 12, 4)
 
@@ -24,13 +23,10 @@ def features(journey):
 @pytest.fixture(scope="module")
 def columns(features):
     """Return every column that a customer model reads."""
-    rows = np.arange(features.height)
-    periods = expand(
-        add_weekday(features, 0), BgNbd(1, 10, 0.1, 1), bin_edges(56), rows, np.zeros_like(rows)
-    )
-    trees, _ = monotone_features(features, ModifiedBgNbd(1, 10, 0.1, 1), 28)
+    days = np.full(features.height, 28)
+    trees, _ = tree_inputs(features, ModifiedBgNbd(1, 10, 0.1, 1), 28, days)
     further = ["expected_orders", "expected_spend", "channel_main_share", "channel_spread"]
-    return {*features.columns, *periods.columns, *trees.columns, *further}
+    return {*features.columns, *trees.columns, *further}
 
 
 def test_every_feature_has_a_phrase(columns):

@@ -41,11 +41,11 @@ def test_churn_is_the_inactivity_of_the_process(fitted, journey, inactivity):
     np.testing.assert_allclose(answers.get_column("churn_probability"), inactivity, atol=1e-5)
 
 
-def test_the_next_purchase_agrees_with_churn(fitted, journey, inactivity):
-    model = fitted["next-purchase"]
-    curves = model.curves(model.features(journey, AS_OF))
-    assert (np.diff(curves, axis=1) >= 0).all()
-    np.testing.assert_allclose(1 - curves[:, -1], inactivity)
+def test_curves_are_those_of_the_process(fitted, journey, inactivity):
+    timing = fitted["churn"].timing_
+    curves = timing.curves(fitted["churn"].features(journey, AS_OF))
+    assert timing.booster is None
+    np.testing.assert_allclose(curves.survival(42), inactivity, atol=1e-5)
 
 
 def test_value_learns_from_as_many_days_as_there_are(fitted, journey):

@@ -17,10 +17,12 @@ from training import metrics
 from training.contract import Companion, Score, Space, Task
 from training.customers import profile
 from training.customers.cutoffs import customer_features, days_to_next
-from training.customers.evaluation import HORIZON, activity, population, slices
+from training.customers.evaluation import activity, population, slices
+from training.customers.horizon import HORIZON
+from training.customers.published import erase_customers
 from training.models.churn.baselines import BgNbdChurn, lightgbm_rfm, recency_only, rfm_logistic
 from training.models.churn.model import ChurnModel
-from training.models.churn.publish import erase, publish
+from training.models.churn.publish import publish
 from training.models.churn.segment_counts import segment_counts
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ CHURN = Task(
     plots=plots,
     extra_artifacts={"segments": segment_counts},
     publish=publish,
-    erase=erase,
+    erase=erase_customers,
     companions={"profile": Companion(profile.publish, profile.erase)},
     primary="log_loss",
     primary_slice="activity=active",

@@ -13,7 +13,8 @@ import polars as pl
 from features.customers.by_category import KEY
 from features.dataset import Dataset
 from features.typing import Floats
-from training.customers.survival import CUTOFF_STEP_DAYS, answers_from_curves, kaplan_meier
+from training.customers.purchase_curves import PurchaseCurves
+from training.customers.survival import CUTOFF_STEP_DAYS, kaplan_meier
 from training.estimators.bg_nbd import ModifiedBgNbd
 from training.models.next_category.cutoffs import leading_categories, pairs, past_cutoffs
 from training.models.next_category.person_periods import process_input
@@ -22,8 +23,7 @@ CATEGORIES, CUTOFFS = 40, 6
 
 
 def _predictions(features: pl.DataFrame, curves: Floats, ids: pl.DataFrame | None) -> pl.DataFrame:
-    answers = answers_from_curves(features.get_column("customer_id"), curves)
-    answers = answers.insert_column(1, features.get_column("category"))
+    answers = PurchaseCurves.daily(curves).answers(features.select(KEY))
     return answers if ids is None else ids.join(answers, on=KEY, maintain_order="left")
 
 

@@ -5,6 +5,7 @@ categories with three purchases or more come out. The model is a discrete-time h
 pairs at past cutoffs.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +22,8 @@ from training.contract import Needs
 from training.customers import model_file
 from training.customers.explanations import explanation_columns
 from training.customers.hazard import Hazard, Periods
-from training.customers.survival import (
-    CUTOFF_STEP_DAYS,
-    answers_from_curves,
-    check_horizon,
-)
+from training.customers.purchase_curves import PurchaseCurves
+from training.customers.survival import CUTOFF_STEP_DAYS, check_horizon
 from training.estimators.bg_nbd import ModifiedBgNbd
 from training.estimators.boosting import Booster, BoostingOptions
 from training.models.next_category.cutoffs import (
@@ -189,13 +187,23 @@ class NextCategoryModel:
         key = pl.DataFrame({"customer_id": [""], "category": [category]})
         return self._category_answers(key).row(0, named=True)
 
-    def answers(self, features: pl.DataFrame, curves: Floats) -> pl.DataFrame:
+    def answers(self, features: pl.DataFrame, curves: PurchaseCurves) -> pl.DataFrame:
         """Return the columns of `predict` from rows of `features` and their curves."""
-        return _answers(features, curves, self._explanations(features))
+        explanations = explanation_columns(self._explanations(features))
+        return curves.answers(features.select(KEY)).with_columns(explanations)
 
-    def curves(self, features: pl.DataFrame) -> Floats:
-        """Return P(purchase within d days) for d = 1 to the horizon, shape (pairs, horizon)."""
-        return self.hazard_.curves(features)
+    def curves(self, features: pl.DataFrame) -> PurchaseCurves:
+        """Return the curves of customers and categories."""
+        return PurchaseCurves.daily(
+            self.hazard_.curves(features), self.process_, process_input(features)
+        )
+
+    def category_curves(self, categories: Iterable[str]) -> PurchaseCurves:
+        """Return the curves of categories, for customers without enough history of them."""
+        rows = [self.categories_.index(name) for name in categories]
+        # Extrapolated as after two repeat purchases.
+        history = (np.full(len(rows), 2.0), np.zeros(len(rows)), np.ones(len(rows)))
+        return PurchaseCurves.daily(self.curves_[rows], self.process_, history)
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return one row a pair and reason; `contribution` in log-odds of buying in a bin."""
@@ -236,9 +244,9 @@ class NextCategoryModel:
 
     def _category_answers(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Return the categories' distributions for customers without enough history."""
-        rows = [self.categories_.index(name) for name in keys.get_column("category")]
-        explanations = [[(FEW_PURCHASES_EXPLANATION, 0.0)]] * keys.height
-        return _answers(keys, self.curves_[rows], explanations)
+        explanations = explanation_columns([[(FEW_PURCHASES_EXPLANATION, 0.0)]] * keys.height)
+        curves = self.category_curves(keys.get_column("category"))
+        return curves.answers(keys).with_columns(explanations)
 
     def _explanations(self, features: pl.DataFrame) -> list[list[Explanation]]:
         """Return each row's strongest explanations with their contributions."""
@@ -260,12 +268,3 @@ def unknown_category(name: str, categories: list[str]) -> InvalidInput:
         f"category = {name!r} is not answered for; there is {', '.join(categories)}.",
         field="category",
     )
-
-
-def _answers(
-    keys: pl.DataFrame, curves: Floats, explanations: list[list[Explanation]]
-) -> pl.DataFrame:
-    """Read answers off curves, with the customers and categories of `keys`."""
-    answers = answers_from_curves(keys.get_column("customer_id"), curves)
-    answers = answers.insert_column(1, keys.get_column("category"))
-    return answers.with_columns(explanation_columns(explanations))

@@ -27,7 +27,7 @@ def publish(model: NextCategoryModel, dataset: Dataset, as_of: datetime, folder:
     features = model.features(dataset, as_of)
     curves = model.curves(features)
     model.answers(features, curves).write_parquet(folder / published.ANSWERS)
-    published.write_array(folder, published.CURVES, curves.astype(np.float32))
+    published.write_array(folder, published.CURVES, curves.probabilities.astype(np.float32))
     published.write_array(folder, published.HISTORY, np.stack(process_input(features), axis=1))
     category_statistics(features).write_parquet(folder / CATEGORY_STATISTICS)
     published.publish_model(model, dataset, as_of, folder)

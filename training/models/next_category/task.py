@@ -17,8 +17,9 @@ from features.dataset import Dataset
 from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
+from training.customers.horizon import FOLLOW_UP
 from training.customers.survival_evaluation import (
-    HORIZON,
+    LEVELS,
     draw,
     join_outcomes,
     pinball,
@@ -82,14 +83,14 @@ def per_case_metrics(
 
 
 def measure(joined: pl.DataFrame) -> dict[str, float]:
-    """Measure joined outcomes and predictions; `mae` is that of the expectation."""
+    """Measure joined outcomes and predictions; `mae` is that of the median."""
     days = joined.get_column("days").to_numpy()
     soon = days < SOON_DAYS
     probability = joined.get_column(f"p_within_{SOON_DAYS}").to_numpy()
-    low, high = (joined.get_column(name).to_numpy() for name in ("q10", "q90"))
+    low, median, high = (joined.get_column(name).to_numpy() for name in LEVELS)
     return {
         "pinball": pinball(joined),
-        "mae": float(np.abs(days - joined.get_column("expected_days").to_numpy()).mean()),
+        "mae": float(np.abs(days - median).mean()),
         "coverage_80": metrics.coverage(days, low, high),
         f"auc_within_{SOON_DAYS}": metrics.roc_auc(soon, probability),
         f"ece_within_{SOON_DAYS}": metrics.ece(soon, probability),
@@ -121,9 +122,9 @@ NEXT_CATEGORY = Task(
     name="next-category",
     model=NextCategoryModel,
     baselines={"category_curve": CategoryCurve, "modified_bg_nbd": ModifiedBgNbdCurve},
-    options=HORIZON.options,
-    reason=HORIZON.reason,
-    needed_days=HORIZON.needed_days,
+    options=FOLLOW_UP.options,
+    reason=FOLLOW_UP.reason,
+    needed_days=FOLLOW_UP.needed_days,
     population=population,
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,

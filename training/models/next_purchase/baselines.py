@@ -15,7 +15,8 @@ from features.dataset import Dataset
 from features.errors import MissingData
 from features.typing import Floats
 from training.customers.cutoffs import customer_features, past_cutoffs
-from training.customers.survival import CUTOFF_STEP_DAYS, answers_from_curves, kaplan_meier
+from training.customers.purchase_curves import PurchaseCurves
+from training.customers.survival import CUTOFF_STEP_DAYS, kaplan_meier
 from training.estimators.bg_nbd import BgNbd, purchase_history
 
 CUTOFFS = 8
@@ -36,7 +37,7 @@ COVARIATES = (
 
 
 def _predictions(features: pl.DataFrame, curves: Floats, ids: pl.DataFrame | None) -> pl.DataFrame:
-    answers = answers_from_curves(features.get_column("customer_id"), curves)
+    answers = PurchaseCurves.daily(curves).answers(features.select("customer_id"))
     return answers if ids is None else ids.join(answers, on="customer_id", maintain_order="left")
 
 

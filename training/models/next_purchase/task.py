@@ -18,9 +18,10 @@ from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, days_to_next
 from training.customers.evaluation import is_active, slices
+from training.customers.horizon import FOLLOW_UP
+from training.customers.published import erase_customers
 from training.customers.survival import WITHIN_DAYS
 from training.customers.survival_evaluation import (
-    HORIZON,
     draw,
     join_outcomes,
     pinball,
@@ -35,7 +36,7 @@ from training.models.next_purchase.baselines import (
     weibull_aft,
 )
 from training.models.next_purchase.model import NextPurchaseModel
-from training.models.next_purchase.publish import erase, publish
+from training.models.next_purchase.publish import publish
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +105,8 @@ def measure(joined: pl.DataFrame) -> dict[str, float]:
         "pinball": pinball(joined),
         "mae": float(np.abs(days - column["q50"]).mean()),
         "coverage_80": metrics.coverage(days, column["q10"], column["q90"]),
-        "concordance": metrics.concordance(days, bought, column["expected_days"]),
+        # Medians beyond the horizon are equal; the probability of none within 30 days ranks them.
+        "concordance": metrics.concordance(days, bought, column["q50"] + 1 - column["p_within_30"]),
         "ibs": metrics.integrated_brier(days, bought, 1 - probabilities, WITHIN_DAYS),
         "below_q10": float((days < column["q10"]).mean()),
         "above_q90": float((days > column["q90"]).mean()),
@@ -132,16 +134,16 @@ NEXT_PURCHASE = Task(
         "weibull_aft": weibull_aft,
         "lognormal_aft": lognormal_aft,
     },
-    options=HORIZON.options,
-    reason=HORIZON.reason,
-    needed_days=HORIZON.needed_days,
-    least_days=HORIZON.least_days,
+    options=FOLLOW_UP.options,
+    reason=FOLLOW_UP.reason,
+    needed_days=FOLLOW_UP.needed_days,
+    least_days=FOLLOW_UP.least_days,
     population=population,
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
     plots=plots,
     publish=publish,
-    erase=erase,
+    erase=erase_customers,
     primary="pinball",
     tunable={
         "rounds": Space(50, 300, log=True, integer=True),

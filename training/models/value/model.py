@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import polars as pl
 
-from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.typing import Floats
 from training.contract import Needs
@@ -31,7 +30,10 @@ from training.customers.cutoffs import (
 )
 from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
 from training.customers.prediction import predict_customers
-from training.customers.survival import CUTOFF_STEP_DAYS, MAX_DAYS, NEW_CUSTOMER
+from training.customers.purchase_curves import PurchaseCurves
+from training.customers.purchase_timing import PurchaseTiming
+from training.customers.survival import CUTOFF_STEP_DAYS, NEW_CUSTOMER
+from training.customers.timing_training import TimingOptions, fit_purchase_timing
 from training.estimators.bg_nbd import BgNbd, purchase_history
 from training.estimators.boosting import Booster, BoostingOptions
 from training.estimators.gamma_gamma import GammaGamma
@@ -42,6 +44,7 @@ HORIZONS_DAYS = (30, 90, 365)
 # Days ahead of `total_value`, which is past spend and expected spend.
 TOTAL_DAYS = 365
 EXPLANATIONS = 3
+TIMING = "timing"
 NEW_CUSTOMER_EXPLANATION = "no purchase known: what is expected of a new customer"
 # Column of the unit of money: the typical spend of a visit at the instant.
 TYPICAL_SPEND = "typical_spend"
@@ -111,6 +114,7 @@ class ValueModel:
     tweedie_power: float = 1.4
     orders_booster_: Booster | None = field(init=False, repr=False)
     spend_booster_: Booster | None = field(init=False, repr=False)
+    timing_: PurchaseTiming = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     spend_: GammaGamma = field(init=False, repr=False)
     interval_: SpendInterval = field(init=False, repr=False)
@@ -140,6 +144,8 @@ class ValueModel:
         """
         self.needs.check(dataset, self.name)
         check_revenue(dataset, as_of)
+        options = TimingOptions(seed=self.seed, threads=self.threads)
+        self.timing_ = fit_purchase_timing(dataset, as_of, options, horizon_days=self.horizon_days)
         long = has_enough_history(dataset, as_of, self.horizon_days, 2 * self.horizon_days)
         ahead = self.horizon_days if long else half_horizon(history_days(dataset, as_of))
         self.fitted_days_ = ahead
@@ -191,7 +197,11 @@ class ValueModel:
         )
 
     def predict_from(
-        self, features: pl.DataFrame, as_of: datetime, horizons: Sequence[int] | None = None
+        self,
+        features: pl.DataFrame,
+        as_of: datetime,
+        horizons: Sequence[int] | None = None,
+        curves: PurchaseCurves | None = None,
     ) -> pl.DataFrame:
         """Predict from rows of `features`.
 
@@ -201,7 +211,10 @@ class ValueModel:
             The features and their instant.
         horizons
             Days ahead, by default those of `horizons`.
+        curves
+            Curves of the next purchase, by default those of `timing_`.
         """
+        curves = self.timing_.curves(features) if curves is None else curves
         money = features.get_column(TYPICAL_SPEND).to_numpy()
         columns: dict[str, Any] = {"customer_id": features.get_column("customer_id")}
         for days in horizons or self.horizons:
@@ -212,9 +225,7 @@ class ValueModel:
         columns["total_value"] = historic + year * money
         columns["average_order_value"] = historic / features.get_column("visits").to_numpy()
         columns["days_between_orders"] = features.get_column("gap_mean")
-        columns["expected_next_order"] = _dates_after(
-            as_of, self.process_.median_time_to_purchase(*purchase_history(features))
-        )
+        columns["expected_next_order"] = curves.next_order(as_of)
         explanations = top_explanations(self._contributions(features), features, EXPLANATIONS)
         return pl.DataFrame(columns).with_columns(explanation_columns(explanations))
 
@@ -237,9 +248,7 @@ class ValueModel:
         columns["total_value"] = year * self.spend_.population_mean * money
         columns["average_order_value"] = pl.Series([None] * len(ids), dtype=pl.Float64)
         columns["days_between_orders"] = pl.Series([None] * len(ids), dtype=pl.Float64)
-        columns["expected_next_order"] = _dates_after(
-            as_of, ones * self.process_.median_time_to_purchase(*NEW_CUSTOMER)
-        )
+        columns["expected_next_order"] = self.timing_.newcomers(len(ids)).next_order(as_of)
         explanations = [[(NEW_CUSTOMER_EXPLANATION, 0.0)]] * len(ids)
         return pl.DataFrame(columns).with_columns(explanation_columns(explanations))
 
@@ -266,6 +275,7 @@ class ValueModel:
         model_file.write(self, folder, fitted)
         for name, booster in boosters.items():
             booster.save(folder / name)
+        self.timing_.save(folder / TIMING)
 
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> Self:
@@ -273,6 +283,7 @@ class ValueModel:
         model, fitted = model_file.read(cls, folder, threads)
         boosters = {name: Booster.load(folder / name, model.threads) for name in fitted["boosters"]}
         model.orders_booster_, model.spend_booster_ = boosters.get("orders"), boosters.get("spend")
+        model.timing_ = PurchaseTiming.load(folder / TIMING, model.threads)
         model.fitted_days_ = fitted["fitted_days"]
         model.process_ = BgNbd(**fitted["process"])
         model.spend_ = GammaGamma(**fitted["spend"])
@@ -358,17 +369,3 @@ class ValueModel:
             return self.spend_booster_.path_contributions(features)
         names = ("recency", "visits", "spend_per_visit")
         return features.select(pl.zeros(pl.len()).alias(name) for name in names)
-
-
-def _dates_after(as_of: datetime, days: Floats) -> pl.Series:
-    """Return the dates so many days after `as_of`; null beyond ten years or if infinite.
-
-    Where hardly any customer returns, the days exceed the range of calendars.
-    """
-    finite = days <= MAX_DAYS
-    numbers = to_day(as_of) + np.floor(np.where(finite, days, 0.0))
-    dates = [
-        day_start(int(number)).date() if known else None
-        for number, known in zip(numbers, finite, strict=True)
-    ]
-    return pl.Series(dates, dtype=pl.Date)

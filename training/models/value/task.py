@@ -17,10 +17,12 @@ from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, orders_and_spend, typical_spend
-from training.customers.evaluation import HORIZON, activity, population, slices
+from training.customers.evaluation import activity, population, slices
+from training.customers.horizon import HORIZON
+from training.customers.published import erase_customers
 from training.models.value.baselines import LastPeriod, bg_nbd_gamma_gamma, bg_nbd_mean_basket
 from training.models.value.model import ValueModel
-from training.models.value.publish import erase, publish
+from training.models.value.publish import publish
 from training.models.value.revenue import check_revenue
 
 if TYPE_CHECKING:
@@ -162,7 +164,7 @@ VALUE = Task(
     per_case_metrics=per_case_metrics,
     plots=plots,
     publish=publish,
-    erase=erase,
+    erase=erase_customers,
     primary="mae_over_mean",
     primary_slice="activity=active",
     tunable={

@@ -125,7 +125,7 @@ def test_an_unknown_customer_gets_the_rate_of_new_customers_with_an_explanation(
     answers = model.predict(journey, AS_OF, ids)
     assert answers.get_column("customer_id").to_list() == ["nobody", "1"]
     new = answers.row(0, named=True)
-    assert new["churn_probability"] == model.new_customer_rate_
+    assert new["churn_probability"] == model.timing_.newcomers().survival(28)[0]
     assert "no purchase known" in new["explanations"][0]
 
 

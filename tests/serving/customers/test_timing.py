@@ -1,0 +1,32 @@
+"""One model's curves answer for all models of a version."""
+
+import numpy as np
+import pytest
+
+from features.errors import NotFound
+from serving.customers.timing import check_known, source_of, timing_of
+
+
+def test_churn_is_the_source_then_next_purchase_then_value():
+    assert source_of({"value": 1, "next-purchase": 1, "churn": 1}, "value") == "churn"
+    assert source_of({"value": 1, "next-purchase": 1}, "value") == "next-purchase"
+    assert source_of({"value": 1, "demand": 1}, "value") == "value"
+    assert source_of({"next-category": 1, "churn": 1}, "next-category") == "next-category"
+
+
+def test_curves_are_in_request_order_and_unknown_customers_are_newcomers(customer_readers):
+    reader = timing_of(customer_readers)
+    first, second = sorted(reader.customers.positions)[:2]
+    curves = reader.curves([second, "nobody", first])
+    alone = [reader.curves([name]).within(90)[0] for name in (second, first)]
+    newcomer = reader.model.timing_.newcomers()
+    np.testing.assert_array_equal(curves.within(90)[[0, 2]], alone)
+    np.testing.assert_array_equal(curves.within(90)[1], newcomer.within(90)[0])
+
+
+def test_an_unknown_customer_is_refused_by_position_and_with_a_remedy(customer_readers):
+    known = next(iter(customer_readers["churn"].customers.positions))
+    check_known(customer_readers, "value", [known])
+    with pytest.raises(NotFound, match="post the orders") as error:
+        check_known(customer_readers, "next-category", [known, "nobody"])
+    assert error.value.field == "customer_ids[1]"
