@@ -19,9 +19,13 @@ from threadpoolctl import threadpool_limits
 from features.dataset import Dataset
 from features.typing import Floats, Ints
 from training.models.recommender import baselines
-from training.models.recommender.baselines import BaselineRecommender, Scorer
+from training.models.recommender.baselines import (
+    BaselineRecommender,
+    Scorer,
+    k_nearest,
+    reference_customers,
+)
 from training.models.recommender.candidates import RecommenderInputs
-from training.models.recommender.candidates.base import k_nearest, reference_customers
 from training.models.recommender.hits import customer_metrics, truth_at
 from training.models.recommender.inputs.interactions import interactions_at
 

@@ -22,7 +22,6 @@ PHRASES_OF_GROUP: dict[str, tuple[str, ...]] = {
 PHRASES_OF_REASON: dict[str, tuple[str, ...]] = {
     "repeat": ("cadence",),
     "similar": ("similar", "category", "neighbours"),
-    "neighbours": ("similar", "neighbours"),
     "same_kind": ("category", "similar"),
     "popular": ("popular",),
     "new": ("new", "similar"),

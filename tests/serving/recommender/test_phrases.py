@@ -35,7 +35,7 @@ from serving.recommender.phrases import Facts, sentences
             Facts("popular", ("promotion",), promotions=("display",), at_location=True),
             ["on display this week"],
         ),
-        (Facts("neighbours"), ["customers who buy what you buy choose this"]),
+        (Facts("similar"), ["customers who buy what you buy choose this"]),
         (Facts("new", neighbour="TEA", new=True), ["new in the range"]),
         (Facts("new", neighbour="TEA"), ["like TEA, which you bought"]),
         # Facts without an influence on the score are left out, such as this promotion.

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from implicit.nearest_neighbours import CosineRecommender
 from implicit.utils import ParameterWarning
+from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -20,7 +21,6 @@ from features.dataset import Dataset
 from features.typing import Bools, Floats, Ints
 from training.models.recommender.candidates import RecommenderInputs, inputs_at
 from training.models.recommender.candidates.ease import Ease
-from training.models.recommender.candidates.tifu_knn import TifuKnn
 from training.models.recommender.inputs.interactions import Interactions, interactions_at
 from training.models.recommender.recommendations import SCHEMA, popular_list
 
@@ -28,6 +28,8 @@ LENGTH = 20
 # Products that are new to the customer, and new products, that follow the list.
 FURTHER = 10
 BLOCK_CUSTOMERS = 512
+# Largest number of customers that neighbours are chosen from.
+MAX_REFERENCES = 5000
 COLUMNS = ["customer_id", "rank", "product_id", "score", "reason"]
 
 # Scores customers by code, shape (rows, products).
@@ -146,13 +148,27 @@ def decayed_frequency(inputs: RecommenderInputs) -> Scorer:
 
 
 def tifu_knn(inputs: RecommenderInputs, k: int = 100, alpha: float = 0.5) -> Scorer:
-    """TIFU-KNN (Hu et al. 2020), one group, decay .95 per basket."""
-    products = np.arange(inputs.interactions.shape[1])
-    generator = TifuKnn(k=k, unit_length=False).fit(inputs, products)
+    """TIFU-KNN (Hu et al. 2020, arXiv:2006.00556) with one group, decay .95 per basket.
+
+    A customer's vector is the mean of their baskets, each decayed by its age in baskets. It is
+    averaged with the mean vector of the `k` nearest other customers, by Euclidean distance.
+    """
+    interactions = inputs.interactions
+    baskets = interactions.customer_features["customer_baskets"][interactions.rows]
+    decay = interactions.features["decay_basket"] / baskets
+    vectors = interactions.matrix(decay.astype(np.float32))
+    references = reference_customers(interactions)
+    reference_vectors = vectors[references]
+    squared_lengths = np.asarray(reference_vectors.multiply(reference_vectors).sum(axis=1)).ravel()
+    by_product = reference_vectors.T.tocsr()
 
     def scorer(rows: Ints) -> Floats:
-        frequency = np.asarray(generator.vectors_[rows].toarray())
-        return alpha * frequency + (1 - alpha) * generator.scores(rows).values
+        similarity = 2 * (vectors[rows] @ by_product).toarray() - squared_lengths
+        similarity[rows[:, None] == references] = -np.inf
+        weights = k_nearest(similarity, min(k, similarity.shape[1]))
+        weights.data[:] = (1 - alpha) / k
+        scores = alpha * vectors[rows] + weights @ reference_vectors
+        return np.asarray(scores.toarray(), dtype=np.float64)
 
     return scorer
 
@@ -179,6 +195,22 @@ def item_knn(inputs: RecommenderInputs) -> Scorer:
         warnings.simplefilter("ignore", ParameterWarning)
         model.fit(counts.copy(), show_progress=False)
     return lambda rows: np.asarray((counts[rows] @ model.similarity).toarray())
+
+
+def reference_customers(interactions: Interactions) -> Ints:
+    """Choose the customers that neighbours are chosen from: `MAX_REFERENCES`, evenly spaced."""
+    customers = interactions.shape[0]
+    if customers <= MAX_REFERENCES:
+        return np.arange(customers)
+    return np.linspace(0, customers - 1, MAX_REFERENCES).astype(np.int64)
+
+
+def k_nearest(similarity: NDArray[np.floating], k: int) -> sparse.csr_matrix:
+    """Keep the `k` largest values of each row."""
+    columns = np.sort(np.argpartition(-similarity, k - 1, axis=1)[:, :k], axis=1)
+    values = np.take_along_axis(similarity, columns, axis=1).astype(np.float32)
+    starts = np.arange(0, columns.size + 1, k)
+    return sparse.csr_matrix((values.ravel(), columns.ravel(), starts), shape=similarity.shape)
 
 
 def _counts(interactions: Interactions) -> sparse.csr_matrix:

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from training.models.recommender.baselines import COLUMNS
+from training.models.recommender.baselines import COLUMNS, tifu_knn
+from training.models.recommender.candidates import inputs_at
 from training.models.recommender.inputs.interactions import find_sorted, interactions_at
 from training.models.recommender.recommendations import SCHEMA
 from training.models.recommender.task import RECOMMENDER, evaluate
@@ -79,6 +80,15 @@ def test_decayed_frequency_ranks_by_the_customers_own_baskets(journey, ids, answ
         pl.col("customer_id") == customer, pl.col("rank") <= 20
     )
     assert shown.get_column("score").to_numpy() == pytest.approx(most, abs=1e-5)
+
+
+def test_a_customer_is_not_their_own_neighbour(journey):
+    inputs = inputs_at(journey, AS_OF)
+    customers = np.arange(inputs.interactions.shape[0])
+    own = tifu_knn(inputs, k=1, alpha=1.0)(customers)
+    expected = (own.sum(axis=0) - own) / (len(customers) - 1)
+    neighbours = tifu_knn(inputs, k=len(customers) - 1, alpha=0.0)
+    assert neighbours(customers) == pytest.approx(expected, abs=1e-5)
 
 
 def test_collaborative_methods_include_repeat_purchases(journey, answers):

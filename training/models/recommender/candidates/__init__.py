@@ -15,7 +15,6 @@ from training.models.recommender.candidates.cold_start import ColdStart
 from training.models.recommender.candidates.ease import Ease
 from training.models.recommender.candidates.popular import Popular
 from training.models.recommender.candidates.repeat import Repeat
-from training.models.recommender.candidates.tifu_knn import TifuKnn
 
 __all__ = [
     "CandidateGenerator",
@@ -29,7 +28,7 @@ __all__ = [
 
 def default_generators() -> list[CandidateGenerator]:
     """Return the generators in use, unfitted; `Repeat` comes first."""
-    return [Repeat(), Ease(), TifuKnn(), Popular(), ColdStart()]
+    return [Repeat(), Ease(), Popular(), ColdStart()]
 
 
 def collect_candidates(

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from features.calendar import to_day
@@ -24,9 +23,6 @@ from training.models.recommender.inputs.interactions import (
 from training.models.recommender.inputs.locations import CustomerLocations
 from training.models.recommender.inputs.promotions import PromotionPlan
 from training.models.recommender.inputs.top_k import at_least_kth_largest
-
-# Largest number of customers that neighbours are chosen from.
-MAX_REFERENCES = 5000
 
 
 @dataclass(frozen=True)
@@ -182,19 +178,3 @@ def mark_top(scores: Float32s, limit: int) -> Bools:
     free = limit - above.sum(axis=1, keepdims=True)
     marked[crowded] = above | (tied & (np.cumsum(tied, axis=1) <= free))
     return marked
-
-
-def reference_customers(interactions: Interactions) -> Ints:
-    """Choose the customers that neighbours are chosen from: `MAX_REFERENCES`, evenly spaced."""
-    customers = interactions.shape[0]
-    if customers <= MAX_REFERENCES:
-        return np.arange(customers)
-    return np.linspace(0, customers - 1, MAX_REFERENCES).astype(np.int64)
-
-
-def k_nearest(similarity: NDArray[np.floating], k: int) -> sparse.csr_matrix:
-    """Keep the `k` largest values of each row."""
-    columns = np.sort(np.argpartition(-similarity, k - 1, axis=1)[:, :k], axis=1)
-    values = np.take_along_axis(similarity, columns, axis=1).astype(np.float32)
-    starts = np.arange(0, columns.size + 1, k)
-    return sparse.csr_matrix((values.ravel(), columns.ravel(), starts), shape=similarity.shape)

@@ -32,7 +32,6 @@ EXPLAINED_GROUPS = REASON_GROUPS[:-2]
 GROUP_OF_REASON = {
     "repeat": "repeat",
     "similar": "neighbours",
-    "neighbours": "neighbours",
     "same_kind": "category",
     "popular": "popular",
     "new": "new",
