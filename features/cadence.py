@@ -18,6 +18,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import units_by_period
 from features.memo import memo
+from features.returns import net_purchases
 from features.typing import Floats
 
 # Common planning horizons: weeks up to six, then two months and whole quarters.
@@ -233,10 +234,8 @@ def _visits(dataset: Dataset, day: int) -> pl.DataFrame:
     """Return the days on which identified customers bought."""
     if not dataset.has("orders", "customer_id"):
         return pl.DataFrame(schema={"customer_id": pl.String, "day": pl.Int32})
-    purchases = dataset.known("orders", day_start(day)).filter(
-        ~nw.col("customer_id").is_null(), nw.col("kind") != "return"
-    )
-    return purchases.select("customer_id", "day").unique().collect().to_polars()
+    bought = net_purchases(dataset, day_start(day)).filter(~nw.col("customer_id").is_null())
+    return bought.select("customer_id", "day").unique().collect().to_polars()
 
 
 def _median_gaps(visits: pl.DataFrame) -> pl.Series:

@@ -10,6 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from features.errors import InvalidInput
+from features.typing import Frame
 
 # Causes for which a column of pandas has no Arrow type, such as values of several types.
 _NOT_CONVERTIBLE = (
@@ -108,3 +109,8 @@ def _unusable(name: str, kind: str) -> InvalidInput:
         "or yes and no.",
         field=name,
     )
+
+
+def materialise(frame: Frame) -> Frame:
+    """Compute a frame of any engine and hold the rows in memory as a Polars frame."""
+    return nw.from_native(frame.collect().to_polars().lazy())

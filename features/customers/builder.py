@@ -15,6 +15,7 @@ from features.customers.integer_sums import MONEY_UNIT
 from features.customers.touchpoints import COUNTS, touchpoint_counts
 from features.customers.visit_features import visit_aggregates, visit_features, visit_measures
 from features.dataset import Dataset
+from features.returns import IS_PURCHASE, net_lines
 from features.typing import Frame
 
 KEY = [CUSTOMER_ID, DAY]
@@ -51,8 +52,8 @@ def customers(dataset: Dataset, as_of: AsOf) -> Frame:
 def customer_days(dataset: Dataset, as_of: AsOf) -> Frame:
     """Collapse order lines known at `as_of` to one row per customer and day.
 
-    The row of a day before `as_of` does not depend on `as_of`: the rows known at an earlier
-    midnight are those with a smaller `day`.
+    Without returns, the row of a day before `as_of` does not depend on `as_of`: the rows known at
+    an earlier midnight are those with a smaller `day`.
 
     Raises
     ------
@@ -60,15 +61,22 @@ def customer_days(dataset: Dataset, as_of: AsOf) -> Frame:
         If there are no order lines with a customer.
     """
     dataset.require("orders", CUSTOMER_ID, by="The builder of customer features")
-    lines = dataset.known("orders", as_of).filter(~nw.col(CUSTOMER_ID).is_null())
+    lines = net_lines(dataset, as_of).filter(~nw.col(CUSTOMER_ID).is_null())
     columns = dataset.columns("orders")
-    lines = lines.with_columns((nw.col("kind") != "return").cast(nw.Int64).alias("lines"))
-    sums = [nw.col("lines").sum(), nw.len().alias("all_lines")]
-    for name, column in (("spend", "revenue"), ("discount", "discount")):
+    is_return = nw.col("kind") == "return"
+    lines = lines.with_columns(
+        nw.col(IS_PURCHASE).cast(nw.Int64).alias("lines"), is_return.cast(nw.Int64).alias("returns")
+    )
+    sums = [nw.col("lines", "returns").sum(), nw.len().alias("all_lines")]
+    for name, column, counted in (
+        ("spend_units", "revenue", nw.col("lines")),
+        ("discount_units", "discount", nw.col("lines")),
+        ("returned", "revenue", -nw.col("returns")),
+    ):
         if column in columns:
-            units = (nw.col(column) * nw.col("lines") * MONEY_UNIT).round(0)
-            lines = lines.with_columns(units.fill_null(0).cast(nw.Int64).alias(f"{name}_units"))
-            sums.append(nw.col(f"{name}_units").sum())
+            units = (nw.col(column) * counted * MONEY_UNIT).round(0)
+            lines = lines.with_columns(units.fill_null(0).cast(nw.Int64).alias(name))
+            sums.append(nw.col(name).sum())
     days = lines.group_by(KEY).agg(sums)
     bought = lines.filter(nw.col("lines") == 1)
     for name, first_days in _first_days(bought, dataset).items():
@@ -117,8 +125,10 @@ def summarise(days: Frame, dataset: Dataset, as_of: AsOf) -> Frame:
     if "spend_units" in columns:
         given = None if dataset.population is None else dataset.population.typical_spend
         typical = _typical_spend() if given is None else nw.lit(given)
-        relative = nw.when(typical > 0).then(nw.col("spend_units") / typical).otherwise(0.0)
-        visits = visits.with_columns(relative.alias("spend"))
+        visits = visits.with_columns(
+            nw.when(typical > 0).then(nw.col(units) / typical).otherwise(0.0).alias(name)
+            for units, name in (("spend_units", "spend"), ("returned", "returned_spend"))
+        )
     aggregates = (
         visits.with_columns(*visit_measures(columns))
         .group_by(CUSTOMER_ID)
@@ -143,8 +153,9 @@ def _visits(days: Frame, today: int) -> Frame:
     """Return the customer-days with a purchase, with their age, gap, number and weekday."""
     return (
         days.with_columns(
-            nw.col("all_lines").sum().over(CUSTOMER_ID),
-            nw.col("lines").sum().over(CUSTOMER_ID).alias("sold_lines"),
+            nw.col(name).sum().over(CUSTOMER_ID)
+            for name in ("all_lines", "returns", "returned")
+            if name in days.collect_schema().names()
         )
         .filter(nw.col("lines") > 0)
         .with_columns(

@@ -13,6 +13,7 @@ from features.calendar import AsOf, to_day
 from features.columns import CUSTOMER_ID, DAY, PRODUCT_ID
 from features.customers.integer_sums import WEIGHT_UNIT, fixed_point, ratio
 from features.dataset import Dataset
+from features.returns import net_purchases
 from features.typing import Frame
 
 KEY = [CUSTOMER_ID, "category"]
@@ -66,9 +67,7 @@ def category_days(dataset: Dataset, as_of: AsOf, categories: Sequence[str] | Non
     catalogue = catalogue.filter(~nw.col("category").is_null())
     if categories is not None:
         catalogue = catalogue.filter(nw.col("category").is_in(list(categories)))
-    lines = dataset.known("orders", as_of).filter(
-        ~nw.col(CUSTOMER_ID).is_null(), nw.col("kind") != "return"
-    )
+    lines = net_purchases(dataset, as_of).filter(~nw.col(CUSTOMER_ID).is_null())
     return (
         lines.select(CUSTOMER_ID, PRODUCT_ID, DAY)
         .join(catalogue, on=PRODUCT_ID, how="inner")

@@ -6,10 +6,11 @@ features are shares of the customer's own channels and do not depend on the chan
 
 import narwhals as nw
 
-from features.calendar import AsOf, to_day
+from features.calendar import AsOf, day_start, to_day
 from features.columns import CUSTOMER_ID, DAY
 from features.dataset import Dataset
 from features.memo import memo
+from features.returns import has_returns, net_purchases
 from features.typing import Frame
 
 # Window of recent purchases.
@@ -76,7 +77,8 @@ def channel_mix(dataset: Dataset, as_of: AsOf) -> Frame:
 
 def _ranked_channels(dataset: Dataset, today: int) -> Frame:
     """Return each customer's channels with their days before `today`, ranked, 1 the main one."""
-    used = _channel_days(dataset).filter(nw.col(DAY) < today)
+    known_day = today if has_returns(dataset) else dataset.days[1] + 1
+    used = _channel_days(dataset, known_day).filter(nw.col(DAY) < today)
     used = used.with_columns(age=nw.lit(today) - nw.col(DAY))
     recent = (nw.col("age") <= RECENT_DAYS).cast(nw.Int64).alias("recent")
     return (
@@ -100,10 +102,10 @@ def _ranked_channels(dataset: Dataset, today: int) -> Frame:
 
 
 @memo("orders")
-def _channel_days(dataset: Dataset) -> Frame:
-    """Return the distinct customers, channels and days of purchases."""
-    bought = dataset.table("orders").filter(
-        ~nw.col(CUSTOMER_ID).is_null(), ~nw.col("channel").is_null(), nw.col("kind") != "return"
+def _channel_days(dataset: Dataset, day: int) -> Frame:
+    """Return the distinct customers, channels and days of purchases before a day."""
+    bought = net_purchases(dataset, day_start(day)).filter(
+        ~nw.col(CUSTOMER_ID).is_null(), ~nw.col("channel").is_null()
     )
     days = bought.select(CUSTOMER_ID, "channel", DAY).unique()
     return nw.from_native(days.collect().to_polars().lazy())

@@ -8,6 +8,7 @@ import narwhals as nw
 from features.calendar import AsOf
 from features.columns import CUSTOMER_ID, DAY, LOCATION_ID, PRODUCT_ID
 from features.dataset import Dataset
+from features.returns import net_purchases
 from features.typing import Frame
 
 TOP_CATEGORIES = 3
@@ -39,9 +40,7 @@ def favourites(dataset: Dataset, as_of: AsOf) -> Frame:
         If there are no order lines with a customer.
     """
     dataset.require("orders", CUSTOMER_ID, by="The builder of favourites")
-    bought = dataset.known("orders", as_of).filter(
-        ~nw.col(CUSTOMER_ID).is_null(), nw.col("kind") != "return"
-    )
+    bought = net_purchases(dataset, as_of).filter(~nw.col(CUSTOMER_ID).is_null())
     customers = bought.group_by(CUSTOMER_ID).agg(
         nw.col(DAY).min().alias("first_day"), nw.col(DAY).max().alias("last_day")
     )

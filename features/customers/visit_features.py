@@ -111,12 +111,13 @@ def visit_aggregates(columns: list[str]) -> list[nw.Expr]:
         *("gap", "gap_squared", "lines", "as_long"),
         *(name for name in columns if name.startswith("new_") or name.endswith("_units")),
     ]
+    # Equal in all rows of a customer, or known in one of them.
+    constant = ["recency", "tenure", "all_lines", "returns", "gap_last", "lines_last"]
+    constant += [f"{kind}_{k}" for kind in ("age", "gap_of") for k in LAST_VISITS]
     if "spend_units" in columns:
+        constant += ["returned_spend"]
         summed += ["spend_fixed", *(f"spend_in_{days}" for days in WINDOWS_DAYS)]
         summed += [f"spend_decayed_{days}" for days in SPEND_HALF_LIVES_DAYS]
-    # Equal in all rows of a customer, or known in one of them.
-    constant = ["recency", "tenure", "all_lines", "sold_lines", "gap_last", "lines_last"]
-    constant += [f"{kind}_{k}" for kind in ("age", "gap_of") for k in LAST_VISITS]
     return [
         nw.len().alias("visits"),
         nw.col("gap").count().alias("gaps"),
@@ -253,7 +254,7 @@ def _line_features() -> list[nw.Expr]:
         (lines / settled).alias("lines_a_day"),
         (lines / visits).alias("lines_per_visit"),
         (nw.col("lines_last") * visits / lines).alias("lines_last_relative"),
-        (1 - nw.col("sold_lines") / nw.col("all_lines")).alias("return_share"),
+        (nw.col("returns") / nw.col("all_lines")).alias("return_share"),
     ]
 
 
@@ -263,6 +264,7 @@ def _spend_features() -> list[nw.Expr]:
     recent = nw.col("spend_in_84") / WEIGHT_UNIT / nw.col("in_84").clip(lower_bound=1.0)
     return [
         total.alias("spend_total"),
+        nw.col("returned_spend"),
         *((nw.col(f"spend_in_{n}") / WEIGHT_UNIT).alias(f"spend_{n}") for n in WINDOWS_DAYS),
         (total / (nw.col("tenure") + SETTLING_DAYS)).alias("spend_a_day"),
         per_visit.alias("spend_per_visit"),

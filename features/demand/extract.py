@@ -237,7 +237,7 @@ def _write_sales(
     index = series.index.filter(nw.col("first_day") < day).collect().to_polars()
     index = index.sort(grain.keys)
     index.write_parquet(folder / _INDEX)
-    sold = series.units.filter(nw.col("day") < day).collect().to_polars()
+    sold = series.known_units(day).filter(nw.col("day") < day).collect().to_polars()
     sold = sold.sort("series", "day")
     sold.write_parquet(folder / _UNITS, row_group_size=_ROW_GROUP)
     groups = _groups(index)

@@ -7,7 +7,7 @@ are exact in any order and the features of a series do not depend on the other s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import narwhals as nw
 import numpy as np
@@ -18,7 +18,7 @@ from features.demand.covariates import Covariate, covariates
 from features.demand.grain import Grain
 from features.demand.prices import price_changes
 from features.demand.promotions import promotion_kinds, promotion_shares
-from features.demand.series import GROUPS, all_series, units_by_period
+from features.demand.series import GROUPS, all_series, returns_known, units_by_period
 from features.demand.stockouts import out_of_stock
 from features.memo import memo
 from features.typing import Float32s, Floats, Ints
@@ -146,6 +146,19 @@ def panel(
         _covariates(dataset, grain, first, past + ahead, index),
         _totals(dataset, grain, origin, past, block, index),
     )
+
+
+def known_at(dataset: Dataset, arrays: Panel, column: int) -> Panel:
+    """Return a panel net of the returns known at a column, instead of those known at its end."""
+    grain, day = arrays.grain, arrays.day(column)
+    if returns_known(dataset, grain, day) is None:
+        return arrays
+    block = (arrays.first_day - arrays.first_day % grain.days) // grain.days
+    rows = _Rows(arrays.index.get_column("series").to_numpy())
+    units = _units(dataset, grain, day, arrays.past, block, rows)
+    units[arrays.availability == 0] = 0.0
+    totals = _totals(dataset, grain, day, arrays.past, block, arrays.index)
+    return replace(arrays, units=units, totals=totals)
 
 
 class _Rows:
@@ -290,14 +303,15 @@ def group_totals(
     dataset: Dataset, grain: Grain, origin: int, group: str
 ) -> tuple[list[str], int, Floats]:
     """Sum the units of each group of series by period: names, first block, table of units."""
-    return _group_totals(dataset, grain, origin % grain.days, group)
+    known_day = returns_known(dataset, grain, origin)
+    return _group_totals(dataset, grain, origin % grain.days, known_day, group)
 
 
 @memo("orders", "sales", "products", "locations")
 def _group_totals(
-    dataset: Dataset, grain: Grain, phase: int, group: str
+    dataset: Dataset, grain: Grain, phase: int, known_day: int | None, group: str
 ) -> tuple[list[str], int, Floats]:
-    units = units_by_period(dataset, grain, phase)
+    units = units_by_period(dataset, grain, phase, known_day or phase)
     if group == "all":
         sums = units.group_by("block").agg(nw.col("units").sum())
         named = sums.collect().to_polars().with_columns(name=pl.lit("all"))

@@ -8,7 +8,8 @@ import narwhals as nw
 
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.series import all_series, materialise, unit_lines, with_attributes
+from features.demand.series import all_series, unit_lines, with_attributes
+from features.frames import materialise
 from features.memo import memo
 from features.typing import Frame
 

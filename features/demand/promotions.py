@@ -8,7 +8,8 @@ import polars as pl
 
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.series import all_series, materialise, with_attributes
+from features.demand.series import all_series, with_attributes
+from features.frames import materialise
 from features.memo import memo
 from features.typing import Frame
 

@@ -15,7 +15,9 @@ from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.demand.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
 from features.errors import MissingData
+from features.frames import materialise
 from features.memo import memo
+from features.returns import has_returns, returned_lines
 from features.typing import Floats, Frame
 
 THOUSANDTHS = 1000
@@ -35,15 +37,18 @@ class Series:
         groups (`in_<group>`, null if unknown) and `first_day`.
     units
         One row per series and day with sales: `series`, `day`, `units` (int, thousandths).
+    returned
+        Units of these sales that were returned: `series`, `day` of the sale, `known_day` from whose
+        start the return is known, `units`. None without returns.
     """
 
     index: Frame
     units: Frame
+    returned: Frame | None = None
 
-
-def materialise(frame: Frame) -> Frame:
-    """Compute a frame of any engine and hold the rows in memory as a Polars frame."""
-    return nw.from_native(frame.collect().to_polars().lazy())
+    def known_units(self, day: int) -> Frame:
+        """Return `units` less what is known to be returned at the start of a day."""
+        return _less_returned(self.units, self.returned, "day", day)
 
 
 def all_series(dataset: Dataset, grain: Grain) -> Series:
@@ -71,19 +76,46 @@ def unit_lines(dataset: Dataset) -> Frame:
     return frame
 
 
-def units_by_period(dataset: Dataset, grain: Grain, day: int) -> Frame:
+def units_by_period(
+    dataset: Dataset, grain: Grain, day: int, known_day: int | None = None
+) -> Frame:
     """Return units by series and `block`, the number of a period; one period begins at `day`.
 
-    Block k covers the days from `k * days + day % days`.
+    Block k covers the days from `k * days + day % days`. Units are net of the returns known at the
+    start of `known_day`, by default `day`.
     """
-    return _units_by_period(dataset, grain, day % grain.days)
+    phase = day % grain.days
+    units, returned = _units_by_period(dataset, grain, phase), all_series(dataset, grain).returned
+    if returned is not None:
+        returned = _with_block(returned, grain, phase)
+    return _less_returned(units, returned, "block", day if known_day is None else known_day)
 
 
 @memo("orders", "sales", "products", "locations")
 def _units_by_period(dataset: Dataset, grain: Grain, phase: int) -> Frame:
-    units = all_series(dataset, grain).units
-    blocks = units.with_columns(((nw.col("day") - phase) // grain.days).alias("block"))
+    blocks = _with_block(all_series(dataset, grain).units, grain, phase)
     return materialise(blocks.group_by("series", "block").agg(nw.col("units").sum()))
+
+
+def _with_block(units: Frame, grain: Grain, phase: int) -> Frame:
+    return units.with_columns(((nw.col("day") - phase) // grain.days).alias("block"))
+
+
+def _less_returned(units: Frame, returned: Frame | None, period: str, known_day: int) -> Frame:
+    """Subtract from units by series and period what is known to be returned at a day."""
+    if returned is None:
+        return units
+    key = ["series", period]
+    known = returned.filter(nw.col("known_day") <= known_day)
+    known = known.group_by(*key).agg(nw.col("units").sum().alias("returned"))
+    left = (nw.col("units") - nw.col("returned").fill_null(0)).alias("units")
+    net = units.join(known, on=key, how="left").with_columns(left).drop("returned")
+    return net.filter(nw.col("units") > 0)
+
+
+def returns_known(dataset: Dataset, grain: Grain, day: int) -> int | None:
+    """Return the day by which returns are known, None if there are none: a key of results."""
+    return None if all_series(dataset, grain).returned is None else day
 
 
 def units_sold(dataset: Dataset, grain: Grain, day: int, periods: int) -> Frame:
@@ -92,12 +124,14 @@ def units_sold(dataset: Dataset, grain: Grain, day: int, periods: int) -> Frame:
     Returns
     -------
     narwhals.LazyFrame
-        The grain's keys, `step` (0 begins at `day`) and `units`; no row without sales.
+        The grain's keys, `step` (0 begins at `day`) and `units`, net of the returns known at the
+        end of these periods; no row without sales.
     """
     block = (day - day % grain.days) // grain.days
     step = (nw.col("block") - block).cast(nw.Int64)
     low, high = min(periods, 0), max(periods, 0)
-    units = units_by_period(dataset, grain, day).with_columns(step.alias("step"))
+    units = units_by_period(dataset, grain, day, day + high * grain.days)
+    units = units.with_columns(step.alias("step"))
     units = units.filter(nw.col("step") >= low, nw.col("step") < high)
     keyed = units.join(all_series(dataset, grain).index, on="series", how="inner")
     return keyed.select(*grain.keys, "step", (nw.col("units") / THOUSANDTHS).alias("units"))
@@ -198,7 +232,14 @@ def _build(dataset: Dataset, grain: Grain) -> Series:
     index = materialise(index.sort("series"))
     codes = index.select("series", *grain.keys)
     daily = daily.join(codes, on=list(grain.keys), how="inner").select("series", "day", "units")
-    return Series(index, materialise(daily.sort("series", "day")))
+    units = materialise(daily.sort("series", "day"))
+    if dataset.records == "sales" or not has_returns(dataset):
+        return Series(index, units)
+    returned = with_attributes(dataset, returned_lines(unit_lines(dataset), dataset), grain.keys)
+    returned = returned.join(codes, on=list(grain.keys), how="inner")
+    returned = returned.with_columns(thousandths.alias("units"))
+    returned = returned.group_by("series", "day", "known_day").agg(nw.col("units").sum())
+    return Series(index, units, materialise(returned.sort("series", "day", "known_day")))
 
 
 def _sales(dataset: Dataset, grain: Grain) -> Frame:

@@ -13,6 +13,7 @@ from features.calendar import AsOf, parse_as_of, to_day
 from features.columns import CUSTOMER_ID, DAY, ORDER_ID, PRODUCT_ID
 from features.dataset import Dataset
 from features.interactions.promoted_purchases import promoted_purchases
+from features.returns import net_purchases
 from features.typing import Frame
 
 WINDOW_DAYS = (7, 14, 28, 56, 91)
@@ -42,8 +43,7 @@ AGES = ("recency_days", "first_days", "recency_baskets", "first_baskets", "gap_l
 def baskets(dataset: Dataset, as_of: AsOf) -> Frame:
     """Return each customer's baskets known at `as_of`, numbered.
 
-    A basket is an order with at least one sale. Returns and orders without a customer are left
-    out.
+    A basket is an order of which something was kept. Orders without a customer are left out.
 
     Returns
     -------
@@ -202,8 +202,8 @@ def _with_measures(purchases: Frame, today: int) -> Frame:
 
 def _sales(dataset: Dataset, as_of: AsOf) -> Frame:
     """Return sales of known products to known customers before `as_of`."""
-    return dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale", ~nw.col(CUSTOMER_ID).is_null(), ~nw.col(PRODUCT_ID).is_null()
+    return net_purchases(dataset, as_of).filter(
+        ~nw.col(CUSTOMER_ID).is_null(), ~nw.col(PRODUCT_ID).is_null()
     )
 
 

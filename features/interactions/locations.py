@@ -11,6 +11,7 @@ from features.calendar import AsOf
 from features.columns import CUSTOMER_ID, LOCATION_ID
 from features.dataset import Dataset
 from features.interactions.builder import BASKET, BASKET_DECAY, STEP, baskets
+from features.returns import net_purchases
 from features.typing import Frame
 
 
@@ -24,8 +25,8 @@ def usual_locations(dataset: Dataset, as_of: AsOf) -> Frame:
         one. Orders without a location are left out.
     """
     locations = (
-        dataset.known("orders", as_of)
-        .filter(nw.col("kind") == "sale", ~nw.col(LOCATION_ID).is_null())
+        net_purchases(dataset, as_of)
+        .filter(~nw.col(LOCATION_ID).is_null())
         .group_by(*BASKET)
         .agg(nw.col(LOCATION_ID).min())
     )

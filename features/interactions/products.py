@@ -9,6 +9,7 @@ from features.calendar import AsOf, to_day
 from features.columns import DAY, PRODUCT_ID
 from features.dataset import Dataset
 from features.interactions.builder import STEP
+from features.returns import net_purchases
 from features.typing import Frame
 
 RECENT_DAYS = (7, 28)
@@ -25,9 +26,7 @@ def product_statistics(dataset: Dataset, as_of: AsOf) -> Frame:
         (paid) and discount (given), in total and of the last 7 and 28 days (units_7d, ...).
     """
     today = to_day(as_of)
-    sales = dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale", ~nw.col(PRODUCT_ID).is_null()
-    )
+    sales = net_purchases(dataset, as_of).filter(~nw.col(PRODUCT_ID).is_null())
     amounts = {"lines": nw.lit(1.0)}
     if dataset.has("orders", "revenue"):
         amounts |= {"units": nw.col("quantity"), "spend": nw.col("revenue").fill_null(0.0)}

@@ -18,6 +18,7 @@ from features.demand.promotions import promotion_kinds
 from features.errors import MissingData
 from features.interactions.promotion_calendar import local_plan, promotion_locations
 from features.memo import memo
+from features.returns import has_returns, net_purchases
 from features.typing import Frame
 
 # Days over which the effect of a placement is measured.
@@ -75,6 +76,9 @@ def placement_lifts(dataset: Dataset, as_of: AsOf) -> Frame:
     if promoted is None:
         raise MissingData("There are no promotions.", field="promotions")
     promoted = promoted.filter(nw.col(DAY) >= first, nw.col(DAY) < today)
+    if has_returns(dataset):
+        kept = net_purchases(dataset, as_of).select(*KEY).unique()
+        promoted = promoted.join(kept, on=list(KEY), how="semi")
     sold = _sold_by_placement(promoted, promotion_kinds(dataset))
     covered = _covered_days(dataset, first, today)
     rate = _unpromoted_rate(dataset, as_of, promoted, covered)
@@ -125,10 +129,8 @@ def _covered_days(dataset: Dataset, first: int, end: int) -> Frame:
 
 def _unpromoted_rate(dataset: Dataset, as_of: AsOf, promoted: Frame, covered: Frame) -> Frame:
     """Estimate each product's purchases per day and location without promotion."""
-    orders = dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale",
-        ~nw.col(PRODUCT_ID).is_null(),
-        nw.col(DAY) >= to_day(as_of) - LIFT_DAYS,
+    orders = net_purchases(dataset, as_of).filter(
+        ~nw.col(PRODUCT_ID).is_null(), nw.col(DAY) >= to_day(as_of) - LIFT_DAYS
     )
     total = float(LIFT_DAYS * promotion_locations(dataset))
     free = total - nw.col("covered").fill_null(0).cast(nw.Float64)

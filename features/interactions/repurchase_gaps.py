@@ -8,6 +8,7 @@ import narwhals as nw
 from features.calendar import AsOf, to_day
 from features.columns import CUSTOMER_ID, DAY, ORDER_ID, PRODUCT_ID
 from features.dataset import Dataset
+from features.returns import net_purchases
 from features.typing import Frame
 
 PAIR = (CUSTOMER_ID, PRODUCT_ID)
@@ -37,17 +38,17 @@ def repurchases(dataset: Dataset, as_of: AsOf, *, most_customers: int | None = N
         repurchased
             Whether the next purchase was seen.
     """
-    lines = dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale", ~nw.col(CUSTOMER_ID).is_null(), ~nw.col(PRODUCT_ID).is_null()
+    lines = net_purchases(dataset, as_of).filter(
+        ~nw.col(CUSTOMER_ID).is_null(), ~nw.col(PRODUCT_ID).is_null()
     )
     if most_customers is not None:
         sample = _even_sample(lines, most_customers)
         lines = lines.join(sample, on=CUSTOMER_ID, how="semi")
     order = [DAY, ORDER_ID]
-    purchases = lines.group_by(*PAIR, ORDER_ID).agg(nw.col(DAY).min())
+    bought = lines.group_by(*PAIR, ORDER_ID).agg(nw.col(DAY).min())
     following = nw.col(DAY).shift(-1).over(*PAIR, order_by=order)
     end = nw.col("following").fill_null(to_day(as_of))
-    return purchases.with_columns(
+    return bought.with_columns(
         nw.col(DAY).cum_count().over(*PAIR, order_by=order).cast(nw.Int64).alias("number"),
         (nw.col(DAY) - nw.col(DAY).min().over(*PAIR)).cast(nw.Int64).alias("span_days"),
         following.alias("following"),

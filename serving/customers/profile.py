@@ -26,6 +26,7 @@ WITHOUT_PURCHASE: Row = {
     "days_since_purchase": None,
     "usual_gap_days": None,
     "spend_per_visit": None,
+    "returned_value": None,
     "top_categories": [],
     **dict.fromkeys(FAVOURITE_COLUMNS),
 }

@@ -245,7 +245,8 @@ class ValueFacts(BaseModel):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float] = Field(init=False)
 
-    historic_value: float = Field(description="spent so far")
+    historic_value: float = Field(description="spent so far, net of returns")
+    returned_value: float = Field(description="money of all returns so far")
     total_value: float = Field(description="spent so far and expected in the next 365 days")
     average_order_value: float | None
     days_between_orders: float | None
@@ -289,6 +290,7 @@ class Customer(Result, Segments):
     days_since_purchase: int | None
     usual_gap_days: float | None
     spend_per_visit: float | None = Field(description="relative to the typical spend of a visit")
+    returned_value: float | None = Field(description="money of all returns so far")
     top_categories: list[str] = Field(description="bought on most days first")
     favourite_channel: str | None
     favourite_location: str | None

@@ -1,7 +1,8 @@
 """Past instants as training examples: customers at a cutoff and their purchases after it.
 
 In: a dataset and an `as_of`. Out: customer features at earlier cutoffs and the days to each
-customer's next purchase. Records at or after `as_of` are not read.
+customer's next purchase. Records at or after `as_of` are not read. Features are net of the returns
+known at the cutoff, outcomes net of those known at the end of their window, as features then are.
 """
 
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from features.customers.integer_sums import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.memo import memo
+from features.returns import has_returns
 from features.typing import Bools, Floats, Ints
 
 # Least days of records for predictions: customers who buy monthly need so many to be seen twice.
@@ -101,7 +103,7 @@ def min_history_days(horizon_days: int, needed: int) -> int:
 
 def history_days(dataset: Dataset, as_of: datetime) -> int:
     """Return the days from the first purchase of a known customer to `as_of`."""
-    days = known_customer_days(dataset, as_of)
+    days = known_customer_days(dataset, as_of).filter(pl.col("lines") > 0)
     if days.is_empty():
         return 0
     return to_day(as_of) - int(days.get_column(DAY).min())  # type: ignore[arg-type]
@@ -116,6 +118,12 @@ def has_enough_history(dataset: Dataset, as_of: datetime, horizon_days: int, nee
         If they do not even cover `min_history_days`.
     """
     days, least = history_days(dataset, as_of), min_history_days(horizon_days, needed)
+    if days == 0:
+        raise MissingData(
+            f"Dataset {dataset.name} has no purchase by a known customer before {as_of.date()} "
+            "that was not returned; choose a later as_of, or import orders with a customer_id.",
+            field="orders",
+        )
     if days < least:
         raise MissingData(
             f"Dataset {dataset.name} has {days} days of orders before {as_of.date()}, but {least} "
@@ -135,14 +143,13 @@ def customer_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
 def features_at_cutoff(dataset: Dataset, as_of: datetime, cutoff: int) -> pl.DataFrame:
     """Return `customer_features` at the start of the day `cutoff`, not after `as_of`.
 
-    Order lines are collapsed once for all cutoffs of the same `as_of`.
+    Without returns, order lines are collapsed once for all cutoffs of the same `as_of`.
     """
     instant = day_start(cutoff)
     stored = customer_features.stored(dataset, instant)
     if stored is not None:
         return stored
-    known = known_customer_days(dataset, as_of)
-    days = nw.from_native(known).lazy().filter(nw.col(DAY) < cutoff)
+    days = nw.from_native(days_before(dataset, as_of, cutoff)).lazy()
     frame = summarise(days, dataset, instant).collect().to_polars().sort(CUSTOMER_ID)
     return customer_features.store(dataset, frame, instant)
 
@@ -184,12 +191,16 @@ def cutoff_days(
     return cutoffs
 
 
-def days_to_next(dataset: Dataset, as_of: datetime, cutoff: int, ids: pl.Series) -> pl.Series:
+def days_to_next(
+    dataset: Dataset, as_of: datetime, cutoff: int, ids: pl.Series, end: int | None = None
+) -> pl.Series:
     """Return whole days from the start of the day `cutoff` to each customer's next visit.
 
-    A visit on that day counts as 0; null for customers without a visit before `as_of`.
+    A visit on that day counts as 0; null for customers without a visit before `as_of`, or before
+    the earlier day `end`.
     """
-    visits = known_customer_days(dataset, as_of).filter(pl.col("lines") > 0, pl.col(DAY) >= cutoff)
+    known = days_before(dataset, as_of, end)
+    visits = known.filter(pl.col("lines") > 0, pl.col(DAY) >= cutoff)
     following = visits.group_by(CUSTOMER_ID).agg(pl.col(DAY).min() - cutoff)
     rows = ids.alias(CUSTOMER_ID).to_frame()
     return rows.join(following, on=CUSTOMER_ID, how="left", maintain_order="left").get_column(DAY)
@@ -202,8 +213,7 @@ def typical_spend(dataset: Dataset, as_of: datetime, cutoff: int | None = None) 
     """
     units = None if dataset.population is None else dataset.population.typical_spend
     if units is None:
-        known = known_customer_days(dataset, as_of)
-        days = known if cutoff is None else known.filter(pl.col(DAY) < cutoff)
+        days = days_before(dataset, as_of, cutoff)
         units = typical_spend_units(nw.from_native(days).lazy())
     return (units or 0.0) / MONEY_UNIT
 
@@ -216,9 +226,8 @@ def orders_and_spend(
     Spend is in units of the typical spend at the cutoff. Of a window that ends after `as_of`, the
     part before it counts.
     """
-    window = known_customer_days(dataset, as_of).filter(
-        pl.col("lines") > 0, pl.col(DAY) >= cutoff, pl.col(DAY) < cutoff + horizon_days
-    )
+    known = days_before(dataset, as_of, cutoff + horizon_days)
+    window = known.filter(pl.col("lines") > 0, pl.col(DAY) >= cutoff)
     unit = typical_spend(dataset, as_of, cutoff) * MONEY_UNIT
     sums = window.group_by(CUSTOMER_ID).agg(
         pl.len().cast(pl.Float64).alias("orders"),
@@ -249,7 +258,8 @@ def follow_up(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) ->
     """Return the customers at a day with a follow-up of one horizon or until `as_of`."""
     features = features_at_cutoff(dataset, as_of, day)
     length = min(horizon_days, to_day(as_of) - day)
-    following = days_to_next(dataset, as_of, day, features.get_column(CUSTOMER_ID))
+    ids = features.get_column(CUSTOMER_ID)
+    following = days_to_next(dataset, as_of, day, ids, day + length)
     days = following.fill_null(length).clip(upper_bound=length).to_numpy().astype(np.int64)
     return Cutoff(day, features, days, days < length, length)
 
@@ -258,3 +268,15 @@ def follow_up(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) ->
 def known_customer_days(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Return what `features.customers.builder.customer_days` returns at `as_of`, collected."""
     return customer_days(dataset, as_of).collect().to_polars()
+
+
+def days_before(dataset: Dataset, as_of: datetime, end: int | None) -> pl.DataFrame:
+    """Return the customer-days before the day `end`, net of the returns known then.
+
+    At most those before `as_of` are returned, which is the default.
+    """
+    if end is None or end > to_day(as_of):
+        return known_customer_days(dataset, as_of)
+    if has_returns(dataset):
+        return known_customer_days(dataset, day_start(end))
+    return known_customer_days(dataset, as_of).filter(pl.col(DAY) < end)

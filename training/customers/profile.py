@@ -16,7 +16,7 @@ from features.columns import CUSTOMER_ID
 from features.customers.favourites import TOP_CATEGORIES, favourites
 from features.dataset import Dataset
 from training.customers.clusters import Clusters
-from training.customers.cutoffs import customer_features
+from training.customers.cutoffs import customer_features, typical_spend
 
 CLUSTERS, PROFILES = "clusters.json", "profile.parquet"
 TOP = [f"top_category_{rank}" for rank in range(1, TOP_CATEGORIES + 1)]
@@ -49,8 +49,9 @@ def describe(dataset: Dataset, as_of: datetime, clusters: Clusters) -> pl.DataFr
     polars.DataFrame
         customer_id, cluster, first_purchase, last_purchase, visits, days_since_purchase,
         usual_gap_days (the median, null with one visit), spend_per_visit (relative to the typical
-        spend of a visit, null without money), top_categories (up to three, most days first),
-        favourite_channel and favourite_location (null where they are not recorded).
+        spend of a visit, null without money), returned_value (money of all returns, null without
+        money), top_categories (up to three, most days first), favourite_channel and
+        favourite_location (null where they are not recorded).
     """
     features = customer_features(dataset, as_of)
     favourite = favourites(dataset, as_of).collect().to_polars()
@@ -59,6 +60,7 @@ def describe(dataset: Dataset, as_of: datetime, clusters: Clusters) -> pl.DataFr
     )
     top = [name for name in TOP if name in rows.columns]
     categories = pl.concat_list(top).list.drop_nulls() if top else pl.lit([], pl.List(pl.String))
+    unit = typical_spend(dataset, as_of) if "returned_spend" in rows.columns else 0.0
     return rows.select(
         CUSTOMER_ID,
         "cluster",
@@ -70,6 +72,7 @@ def describe(dataset: Dataset, as_of: datetime, clusters: Clusters) -> pl.DataFr
         pl.col("recency").cast(pl.Int64).alias("days_since_purchase"),
         pl.col("gap_median").alias("usual_gap_days"),
         _or_null("spend_per_visit", rows, pl.Float64),
+        _or_null("returned_spend", rows, pl.Float64).alias("returned_value") * unit,
         categories.alias("top_categories"),
         *(_or_null(name, rows, pl.String) for name in FAVOURITE_COLUMNS),
     )

@@ -8,10 +8,10 @@ import polars as pl
 from features.dataset import Dataset
 from features.demand.builder import compute_features, past_periods, select_series
 from features.demand.grain import Grain
-from features.demand.panel import Panel, panel
+from features.demand.panel import Panel, known_at, panel
 from features.demand.series import THOUSANDTHS
 from features.errors import MissingData
-from features.typing import Bools, Ints
+from features.typing import Bools, Floats, Ints
 
 # The most rows by default. A day carries less information than a week, so there are more.
 ROWS = {"day": 320_000, "week": 80_000}
@@ -57,7 +57,8 @@ def training_rows(
 
     A series takes part at an origin if it sold steadily before that origin. Chosen by later
     sales, the rows would be biased towards series that did better than expected. Periods that
-    end after `as_of_day` are left out, and those in which stock had run out.
+    end after `as_of_day` are left out, and those in which stock had run out. Features are net of
+    the returns known at the origin, labels of those known at the end of the horizon.
 
     Raises
     ------
@@ -79,10 +80,13 @@ def training_rows(
     rng = np.random.default_rng(sample.seed)
     parts = []
     for origin in origins:
-        rows = _steady(series, origin)
+        known = known_at(dataset, series, origin)
+        rows = _steady(known, origin)
         if len(rows) > max_series:
-            rows = _weighted_sample(series, origin, rows, max_series, rng)
-        part = _rows_of_origin(series, origin, rows, horizon, share, sample.country, rng)
+            rows = _weighted_sample(known, origin, rows, max_series, rng)
+        end = min(origin + horizon, series.past)
+        followed = known_at(dataset, series, end).units[:, :end]
+        part = _rows_of_origin(known, followed, origin, rows, share, sample.country, rng)
         if part is not None:
             parts.append(part)
     frame = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
@@ -98,15 +102,15 @@ def training_rows(
 
 def _rows_of_origin(
     series: Panel,
+    followed: Floats,
     origin: int,
     rows: Ints,
-    horizon: int,
     share: float,
     country: str,
     rng: np.random.Generator,
 ) -> pl.DataFrame | None:
-    """Draw a share of the periods after an origin column; None where none could sell."""
-    ahead = min(horizon, series.past - origin)
+    """Draw a share of the followed periods after an origin column; None where none could sell."""
+    ahead = followed.shape[1] - origin
     row, step = np.nonzero(rng.random((len(rows), ahead)) < share)
     rows, column = rows[row], origin + step
     open_share = series.availability[rows, column]
@@ -114,7 +118,7 @@ def _rows_of_origin(
     rows, step, column, open_share = rows[kept], step[kept], column[kept], open_share[kept]
     if not len(rows):
         return None
-    units = series.units[rows, column] / 1000 / open_share
+    units = followed[rows, column] / 1000 / open_share
     return compute_features(series, origin, rows, step, country).with_columns(
         units=pl.Series(units), origin=pl.lit(series.day(origin))
     )

@@ -15,6 +15,7 @@ from features.calendar import day_start, to_day
 from features.customers.by_category import KEY, category_days, summarise
 from features.dataset import Dataset
 from features.memo import memo
+from features.returns import has_returns
 from training.customers.cutoffs import (
     Cutoff,
     customer_features,
@@ -104,12 +105,11 @@ def _pairs(
     cutoff: int | None,
     statistics: pl.DataFrame | None,
 ) -> pl.DataFrame:
-    days = _days(dataset, as_of, categories)
+    days = _days(dataset, as_of, categories, cutoff)
     if cutoff is None:
         instant, customers = as_of, customer_features(dataset, as_of)
     else:
         instant, customers = day_start(cutoff), features_at_cutoff(dataset, as_of, cutoff)
-        days = days.filter(pl.col("day") < cutoff)
     by_pair = summarise(nw.from_native(days).lazy(), instant).collect().to_polars()
     by_pair = by_pair.filter(pl.col("purchases") >= MIN_PURCHASES)
     by_customer = customers.select(
@@ -155,7 +155,8 @@ def _follow_up(
 ) -> Cutoff:
     features = pairs(dataset, as_of, categories, day)
     follow_up_days = min(horizon_days, to_day(as_of) - day)
-    following = days_to_next_pair(dataset, as_of, categories, day, features)
+    end = day + follow_up_days
+    following = days_to_next_pair(dataset, as_of, categories, day, features, end)
     days = following.fill_null(follow_up_days).clip(upper_bound=follow_up_days)
     whole_days = days.to_numpy().astype(np.int64)
     return Cutoff(day, features, whole_days, whole_days < follow_up_days, follow_up_days)
@@ -167,12 +168,13 @@ def days_to_next_pair(
     categories: Sequence[str],
     cutoff: int,
     keys: pl.DataFrame,
+    end: int | None = None,
 ) -> pl.Series:
     """Return whole days from the start of day `cutoff` to each pair's next purchase before `as_of`.
 
-    A purchase on the day itself counts 0; null where there is none.
+    A purchase on the day itself counts 0; null where there is none before the earlier day `end`.
     """
-    ahead = _days(dataset, as_of, categories).filter(pl.col("day") >= cutoff)
+    ahead = _days(dataset, as_of, categories, end).filter(pl.col("day") >= cutoff)
     following = ahead.group_by(KEY).agg(pl.col("day").min() - cutoff)
     joined = keys.select(KEY).join(following, on=KEY, how="left", maintain_order="left")
     return joined.get_column("day")
@@ -183,6 +185,14 @@ def _known_days(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     return category_days(dataset, as_of).collect().to_polars()
 
 
-def _days(dataset: Dataset, as_of: datetime, categories: Sequence[str] | None) -> pl.DataFrame:
-    days = _known_days(dataset, as_of)
+def _days(
+    dataset: Dataset, as_of: datetime, categories: Sequence[str] | None, end: int | None = None
+) -> pl.DataFrame:
+    """Return days before `as_of`, or the earlier day `end`, net of the returns known then."""
+    if end is None or end > to_day(as_of):
+        days = _known_days(dataset, as_of)
+    elif has_returns(dataset):
+        days = _known_days(dataset, day_start(end))
+    else:
+        days = _known_days(dataset, as_of).filter(pl.col("day") < end)
     return days if categories is None else days.filter(pl.col("category").is_in(list(categories)))

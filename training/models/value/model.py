@@ -51,7 +51,7 @@ TYPICAL_SPEND = "typical_spend"
 # Columns of the expectations under BG/NBD and Gamma-Gamma, over the horizon of the boosters.
 PROCESS_COLUMNS = ("expected_orders", "expected_spend")
 # Prefixes of features that describe habits rather than amounts, or are in money.
-UNUSED = ("weekday", "gap_max_", TYPICAL_SPEND)
+UNUSED = ("weekday", "gap_max_", "returned", TYPICAL_SPEND)
 # With fewer examples (customers at cutoffs) there are no boosters.
 MIN_EXAMPLES = 1000
 # Lower bound of expected orders and spend.
@@ -183,7 +183,8 @@ class ValueModel:
         -------
         polars.DataFrame
             customer_id; for each of the horizons orders_30, value_30, value_30_q10, value_30_q90;
-            historic_value, total_value (historic and the next 365 days), average_order_value,
+            historic_value (net of returns), returned_value (of all returns), total_value
+            (historic and the next 365 days), average_order_value,
             days_between_orders and expected_next_order, a date; explanations (up to three,
             strongest first) and contributions (of each explanation, in logs of the spend). Money
             is in the dataset's currency. Columns that need more history than a customer has are
@@ -222,6 +223,7 @@ class ValueModel:
         historic = features.get_column("spend_total").to_numpy() * money
         _, year = self._expected(features, TOTAL_DAYS)
         columns["historic_value"] = historic
+        columns["returned_value"] = features.get_column("returned_spend").to_numpy() * money
         columns["total_value"] = historic + year * money
         columns["average_order_value"] = historic / features.get_column("visits").to_numpy()
         columns["days_between_orders"] = features.get_column("gap_mean")
@@ -245,6 +247,7 @@ class ValueModel:
             columns |= self._value_columns(days, orders, spend, money * ones)
         year = ones * self.process_.expected_purchases(*NEW_CUSTOMER, TOTAL_DAYS)
         columns["historic_value"] = 0 * ones
+        columns["returned_value"] = 0 * ones
         columns["total_value"] = year * self.spend_.population_mean * money
         columns["average_order_value"] = pl.Series([None] * len(ids), dtype=pl.Float64)
         columns["days_between_orders"] = pl.Series([None] * len(ids), dtype=pl.Float64)

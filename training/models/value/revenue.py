@@ -7,6 +7,7 @@ import narwhals as nw
 from features.customers.integer_sums import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import MissingData
+from features.returns import net_purchases
 
 
 def check_revenue(dataset: Dataset, as_of: datetime) -> None:
@@ -19,10 +20,8 @@ def check_revenue(dataset: Dataset, as_of: datetime) -> None:
     """
     for column in ("customer_id", "revenue"):
         dataset.require("orders", column, by="value")
-    paid = dataset.known("orders", as_of).filter(
-        ~nw.col("customer_id").is_null(),
-        nw.col("kind") != "return",
-        nw.col("revenue") * MONEY_UNIT >= 1,
+    paid = net_purchases(dataset, as_of).filter(
+        ~nw.col("customer_id").is_null(), nw.col("revenue") * MONEY_UNIT >= 1
     )
     if paid.select("revenue").head(1).collect().is_empty():
         raise MissingData(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import gammainc
 
 from features.dataset import Dataset
+from features.returns import net_purchases
 from features.typing import Bools, Float32s, Floats, Int32s, Ints
 from training.models.recommender.index.catalogue import Catalogue
 from training.models.recommender.inputs.top_k import group_boundaries
@@ -179,9 +180,7 @@ class _Pairs:
 
 
 def _baskets(dataset: Dataset, as_of: datetime, catalogue: Catalogue) -> pl.DataFrame:
-    orders = dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale", ~nw.col("product_id").is_null()
-    )
+    orders = net_purchases(dataset, as_of).filter(~nw.col("product_id").is_null())
     lines = orders.select("order_id", "customer_id", "product_id", "ts").collect().to_polars()
     newest = (
         lines.group_by("order_id")

@@ -17,6 +17,7 @@ import polars as pl
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.returns import net_purchases
 from features.stock import out_of_stock_at
 from features.typing import Bools, Float32s, Int32s
 
@@ -190,9 +191,7 @@ class Catalogue:
 def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Return price, share of baskets, buyers and repurchase gap of each sold product."""
     today = to_day(as_of)
-    lines = dataset.known("orders", as_of).filter(
-        nw.col("kind") == "sale", ~nw.col("product_id").is_null()
-    )
+    lines = net_purchases(dataset, as_of).filter(~nw.col("product_id").is_null())
     has_revenue = dataset.has("orders", "revenue")
     paid = nw.col("revenue") if has_revenue else nw.col("quantity") * 0.0
     is_late = nw.col("day") >= today - PRICE_DAYS

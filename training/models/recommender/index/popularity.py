@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.returns import net_purchases
 from features.typing import Bools, Float32s, Floats, Int32s, Ints
 from training.models.recommender.index.catalogue import Catalogue
 from training.models.recommender.inputs.top_k import group_boundaries
@@ -73,9 +74,7 @@ class PopularProducts(arrays.StoredArrays):
             (nw.col("day") >= today - YEAR_DAYS - RECENT_DAYS)
             & (nw.col("day") < today - YEAR_DAYS + RECENT_DAYS)
         )
-        lines = dataset.known("orders", as_of).filter(
-            nw.col("kind") == "sale", ~nw.col("product_id").is_null(), counted_days
-        )
+        lines = net_purchases(dataset, as_of).filter(~nw.col("product_id").is_null(), counted_days)
         columns = ["order_id", "product_id", "day", *(["location_id"] if has_locations else [])]
         position = pl.Enum(catalogue.frame.get_column("product_id"))
         rows = (

@@ -14,6 +14,7 @@ import polars as pl
 from scipy import sparse
 
 from features.dataset import Dataset
+from features.returns import net_purchases
 from features.typing import Float32s, Floats, Int32s, Ints
 from training.models.recommender.index.catalogue import SIMILARITY_BY_LEVEL, Catalogue
 from training.models.recommender.inputs.top_k import at_least_kth_largest, group_boundaries
@@ -158,12 +159,8 @@ def _buyers(dataset: Dataset, as_of: datetime, catalogue: Catalogue) -> sparse.c
     """Return a matrix of products by customers; rows have unit length, less with few buyers."""
     position = pl.Enum(catalogue.frame.get_column("product_id"))
     pairs = (
-        dataset.known("orders", as_of)
-        .filter(
-            nw.col("kind") == "sale",
-            ~nw.col("product_id").is_null(),
-            ~nw.col("customer_id").is_null(),
-        )
+        net_purchases(dataset, as_of)
+        .filter(~nw.col("product_id").is_null(), ~nw.col("customer_id").is_null())
         .select("product_id", "customer_id")
         .unique()
         .collect()
