@@ -133,9 +133,9 @@ def _fit(
     days: tuple[int, ...],
     options: TimingOptions,
 ) -> PurchaseTiming:
-    history = purchase_history(customer_features(dataset, as_of))
-    process = ModifiedBgNbd.fit(*history)
-    if not has_enough_history(dataset, as_of, horizon_days, 2 * horizon_days):
+    trained = has_enough_history(dataset, as_of, horizon_days, 2 * horizon_days)
+    process = ModifiedBgNbd.fit(*purchase_history(customer_features(dataset, as_of)))
+    if not trained:
         return _process_alone(horizon_days, days, process)
     complete = cutoff_days(
         dataset,
