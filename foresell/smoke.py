@@ -76,7 +76,8 @@ def _category(folder: Path, examples: Examples) -> tuple[str, Body]:
     from training.customers.published import ANSWERS
 
     answers = pl.scan_parquet(folder / ANSWERS).filter(pl.col("customer_id") == examples.customer)
-    category = answers.sort("expected_days", "category").select("category").first().collect()
+    soonest = answers.sort("p_within_7", "category", descending=[True, False])
+    category = soonest.select("category").first().collect()
     body = {"customer_ids": [examples.customer], "category": category.item()}
     return "next_purchase", body
 

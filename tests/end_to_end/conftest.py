@@ -120,7 +120,9 @@ def as_of(journey: Dataset) -> datetime:
 def models(journey: Dataset, as_of: datetime, quick: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """A model of every task, fitted on the small data set."""
     return {
-        name: task.model(**task.options(journey), **quick.get(name, {})).fit(journey, as_of)
+        name: task.model(**task.options(journey, as_of=as_of), **quick.get(name, {})).fit(
+            journey, as_of
+        )
         for name, task in TASKS.items()
     }
 

@@ -1,12 +1,13 @@
 """Figures of the time to the next purchase: curves, quantiles and outcomes in, figures out."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
 from features.typing import Floats
+from training.customers.purchase_curves import PurchaseCurves
 
 # Days of the probabilities that `category_probabilities` shows, longest bar first.
 WITHIN_DAYS = (30, 14, 7)
@@ -97,16 +98,15 @@ def quantile_calibration(days: Floats, horizon_days: int, quantiles: dict[float,
     return figure
 
 
-def purchase_curves(curves: Mapping[str, Floats]) -> Figure:
-    """Draw P(purchase within d days), d = 1 to the horizon, one line per name; a dot at q50."""
+def purchase_curves(names: Sequence[str], curves: PurchaseCurves) -> Figure:
+    """Draw P(purchase within d days) up to the end of follow-up, one line a name; a dot at q50."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for number, (name, curve) in enumerate(curves.items()):
-        days = np.arange(len(curve) + 1)
-        probability = np.concatenate([[0.0], curve])
-        axes.plot(days, probability, color=f"C{number}", label=name)
-        if probability[-1] >= 0.5:
-            median = float(np.interp(0.5, probability, days))
+    days = range(1, curves.follow_up_days + 1)
+    within = np.stack([np.zeros(len(curves)), *map(curves.within, days)])
+    axes.plot([0, *days], within, label=names)
+    for number, median in enumerate(curves.expected_days()):
+        if median <= days[-1]:
             axes.plot([median], [0.5], "o", color=f"C{number}")
     axes.set(
         xlim=(0, None),

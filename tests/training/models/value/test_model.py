@@ -1,4 +1,3 @@
-from copy import copy
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -9,7 +8,6 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import MissingData
 from training.customers.cutoffs import orders_and_spend, typical_spend
-from training.estimators.bg_nbd import BgNbd
 from training.models.value.model import ValueModel
 from training.models.value.task import VALUE
 
@@ -93,14 +91,6 @@ def test_the_next_order_is_expected_after_as_of_or_never(answers):
     assert dates.min() >= AS_OF.date()
     frequent = answers.filter(pl.col("days_between_orders") < 3)["expected_next_order"].drop_nulls()
     assert (frequent < (AS_OF + timedelta(days=30)).date()).all()
-
-
-def test_a_next_order_beyond_ten_years_has_no_date(model, journey):
-    """With hardly any repeat purchases, the median exceeds the year 9999."""
-    slow = copy(model)
-    slow.process_ = BgNbd(r=0.001, alpha=20.0, a=1.0, b=2.0)
-    answers = slow.predict_new(["nobody"], AS_OF)
-    assert answers["expected_next_order"].to_list() == [None]
 
 
 def test_an_unknown_customer_has_the_value_of_a_new_one(model, journey):
