@@ -15,6 +15,10 @@ from features.typing import Floats, Ints
 # those of the days before last year's origin.
 _AROUND = {"day": 3, "week": 1}
 _BASE_DAYS = 56
+# A series that began less than this before those days was still being launched: its sales grew for
+# another reason than the season. One that began with the records is older than them.
+_LAUNCH_DAYS = 56
+_RECORDS_BEGIN_DAYS = 28
 # Thousandths of units by which a series' factors are shrunk towards those of its group.
 _SHRINKAGE = 20_000.0
 # Share of the newest week in each exponentially weighted mean of one weekday.
@@ -37,7 +41,10 @@ def season_columns(origin: Origin, steps: Ints, inverse: Ints, country: str) -> 
 
 
 def _last_year(origin: Origin, ahead: Ints, steps: Ints, inverse: Ints) -> dict[str, Floats]:
-    """Compute the log ratio of last year's sales around the period to those before its origin."""
+    """Compute the log ratio of last year's sales around the period to those before its origin.
+
+    A series or group that was being launched then takes the ratio of the wider group.
+    """
     grain, at = origin.panel.grain, origin.column
     around, base = _AROUND[grain.freq], _BASE_DAYS // grain.days
     then = at - 364 // grain.days
@@ -46,23 +53,31 @@ def _last_year(origin: Origin, ahead: Ints, steps: Ints, inverse: Ints) -> dict[
     if then - base < first_sale:
         return {}
 
-    def ratios(sold: Floats, prior: Floats | float) -> tuple[Floats, Floats]:
+    begun = max(
+        then - base - _LAUNCH_DAYS // grain.days, first_sale + _RECORDS_BEGIN_DAYS // grain.days
+    )
+
+    def ratios(sold: Floats, prior: Floats | float) -> Floats:
         summed = np.concatenate([np.zeros((len(sold), 1)), np.cumsum(sold, axis=1)], axis=1)
         last = np.minimum(then + ahead + around + 1, at)
         first = then + ahead - around
         window = summed[:, last] - summed[:, first]
         before = (summed[:, then] - summed[:, then - base])[:, None] * ((last - first) / base)
-        return window + _SHRINKAGE * prior, before + _SHRINKAGE
+        ratio: Floats = (window + _SHRINKAGE * prior) / (before + _SHRINKAGE)
+        return ratio
 
     columns: dict[str, Floats] = {}
     finest: Floats = np.ones((len(origin.rows), len(ahead)))
     for group, (totals, row) in origin.panel.totals.items():
-        window, before = ratios(totals, 1.0)
-        logs = np.log(window / before)[row[origin.rows]]
-        columns[f"season_year_{group}"] = logs[inverse, steps]
-        finest = np.exp(logs)
-    window, before = ratios(origin.panel.units[origin.rows, :at], finest)
-    columns["season_year_own"] = np.log(window / before)[inverse, steps]
+        launched = np.argmax(totals[:, :at] > 0, axis=1) > begun
+        in_launch = launched[row[origin.rows], None]
+        finest = np.where(in_launch, finest, ratios(totals, 1.0)[row[origin.rows]])
+        columns[f"season_year_{group}"] = np.log(finest)[inverse, steps]
+    first_day = origin.panel.index.get_column("first_day").to_numpy()[origin.rows]
+    launched = first_day >= origin.panel.day(begun + 1)
+    own = ratios(origin.panel.units[origin.rows, :at], finest)
+    own = np.where(launched[:, None], finest, own)
+    columns["season_year_own"] = np.log(own)[inverse, steps]
     return columns
 
 
