@@ -39,6 +39,7 @@ def router(responder: Responder) -> APIRouter:
                     "expected_loss": round_answer(members.expected_loss),
                     "value": members.value_field,
                     "unsure": members.unsure,
+                    "ordered_by": "expected_loss" if members.value_field else "churn_probability",
                     "results": round_answer(listed.to_dicts()),
                 }
                 return orjson.dumps(content)

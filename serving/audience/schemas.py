@@ -1,7 +1,7 @@
 """Requests and answers of `/v1/audience`: a condition in, customers and expected loss out."""
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,7 +53,7 @@ class Member(Result):
 
 
 class AudienceAnswer(BaseModel):
-    """The customers that satisfy a condition, the largest expected loss first."""
+    """The customers that satisfy a condition, the largest `ordered_by` first."""
 
     model_version: str = Field(description="the published version that answered")
     as_of: dt.datetime = Field(description="the instant up to which the answer knows the records")
@@ -62,4 +62,7 @@ class AudienceAnswer(BaseModel):
     expected_loss: float | None = Field(description="of all of them; null without a value model")
     value: str | None = Field(description="the field of a customer's value")
     unsure: int = Field(description="number of them that are `unsure`")
+    ordered_by: Literal["expected_loss", "churn_probability"] = Field(
+        description="field that orders the customers, in descending order"
+    )
     results: list[Member]

@@ -33,6 +33,7 @@ CUSTOMER_COLUMNS: dict[str, Any] = {
     "score": pl.Float64,
     "reason": pl.String,
     "explanations": pl.List(pl.String),
+    "ordered_by": pl.List(pl.String),
 }
 REPLENISHMENT_COLUMNS: dict[str, Any] = {"due": pl.String, "expected_on": pl.String}
 SIMILAR_COLUMNS = {
@@ -101,7 +102,7 @@ def _customer_list(
     added = REPLENISHMENT_COLUMNS if list_name == "buy_again" else {}
     schema = pl.Schema(CUSTOMER_COLUMNS | added)
     rows = (
-        (answer["customer_id"], *(item.get(name) for name in list(schema)[1:]))
+        tuple((answer | item).get(name) for name in schema)
         for answer in map(request.answer, customers)
         for item in answer["items"]
     )

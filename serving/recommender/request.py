@@ -17,7 +17,7 @@ from serving.recommender.explain import Explainer, PurchasedProducts, ShownCandi
 from serving.recommender.item_to_item import basket_probabilities
 from serving.recommender.posted_history import PostedOrders, posted_candidates, reason_groups
 from serving.recommender.query import MAX_LENGTH, RANKED_BY, ListQuery
-from serving.recommender.rerank import Slate, require_codes, rerank
+from serving.recommender.rerank import Slate, ordered_by, require_codes, rerank
 from training.models.recommender.index.candidate_scoring import Candidates, score_candidates
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.index.replenishment import LAPSED
@@ -89,7 +89,7 @@ class ListRequest:
         self._unknown_customer: dict[str, Any] | None = None
 
     def answer(self, customer_id: str) -> dict[str, Any]:
-        """Answer for one customer: customer_id, basis, and items in order."""
+        """Answer for one customer: customer_id, basis, ordered_by, and items in order."""
         candidates = self.candidates(customer_id)
         if candidates.basis not in ("session", "population"):
             return self._answer(customer_id, candidates, self.slate)
@@ -306,7 +306,12 @@ class ListRequest:
             {"rank": rank, **self._item(candidates, i, shown, purchased)}
             for rank, i in enumerate(chosen, 1)
         ]
-        return {"customer_id": customer_id, "basis": candidates.basis, "items": items}
+        return {
+            "customer_id": customer_id,
+            "basis": candidates.basis,
+            "ordered_by": ordered_by([item["score"] for item in items], slate),
+            "items": items,
+        }
 
     def _shown(self, candidates: ListCandidates, chosen: Sequence[int]) -> ShownCandidates | None:
         """Collect what explains the customer's candidates on a list."""

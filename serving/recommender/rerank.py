@@ -3,8 +3,9 @@
 Scored candidates in; positions of the shown candidates in order out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -86,6 +87,22 @@ def rerank(
         if candidate is not None:
             chosen.append(int(order[candidate]))
     return chosen
+
+
+def ordered_by(scores: Sequence[float], slate: Slate) -> list[str]:
+    """Name what orders a list: `score` alone where no product is below one of a lower score.
+
+    Otherwise `score` is followed by the options of the slate that move products.
+    """
+    if all(first >= second for first, second in pairwise(scores)):
+        return ["score"]
+    rules = {
+        "boosts": bool(slate.boosts),
+        "diversity": slate.diversity > 0,
+        "category": not slate.allow_adjacent_category,
+        "pinned": bool(slate.pinned),
+    }
+    return ["score", *(rule for rule, is_used in rules.items() if is_used)]
 
 
 def boost(codes: Int32s, scores: Floats, boosts: Mapping[int, float]) -> Floats:

@@ -169,7 +169,10 @@ class Item(BaseModel):
     rank: int = Field(ge=1)
     product_id: str
     name: str | None = None
-    score: float = Field(description="higher ranks first; comparable within one list")
+    score: float = Field(
+        description="higher ranks first, except where `ordered_by` names another rule; comparable "
+        "within one list"
+    )
     reason: str = Field(description="`repeat`, `similar`, `popular`, `basket`, ...")
     explanations: list[str] = Field(default=[], description="sentences, the most important first")
     due: Literal["due", "soon", "not_yet", "lapsed"] | None = Field(
@@ -184,13 +187,18 @@ class Item(BaseModel):
 
 
 class Recommendation(Result):
-    """Products for one customer, in descending order.
+    """Products for one customer, in the order of `ordered_by`.
 
     `basis` is `history`; `few_purchases`, fewer than three baskets; `session`, only the basket;
     `population`, no data, so popular products.
     """
 
     customer_id: str
+    ordered_by: list[Literal["score", "boosts", "diversity", "category", "pinned"]] = Field(
+        description="`score` alone: in descending order of the score. Otherwise also the rules "
+        "that move products: `boosts`, `diversity`, `category` (no two adjacent products of one "
+        "category) and `pinned`",
+    )
     items: list[Item]
 
 
@@ -204,7 +212,10 @@ class SimilarProduct(BaseModel):
 
 
 class SimilarProducts(Result):
-    """Substitutes of one product; `basis` is `attributes` for products without purchases."""
+    """Substitutes of one product, in descending order of the score.
+
+    `basis` is `attributes` for products without purchases.
+    """
 
     product_id: str
     items: list[SimilarProduct]
@@ -226,7 +237,7 @@ class Partner(BaseModel):
 
 
 class Partners(Result):
-    """Significantly associated products; may be empty."""
+    """Significantly associated products, in descending order of the score; may be empty."""
 
     product_ids: list[str]
     items: list[Partner]
@@ -242,7 +253,10 @@ class Buyer(BaseModel):
 
 
 class Buyers(Result):
-    """Likely buyers of one product, in descending order."""
+    """Likely buyers of one product, in descending order of the score.
+
+    `basis` is `history`; `none`, no likely buyer; `discontinued`, no longer sold.
+    """
 
     product_id: str
     customers: list[Buyer]

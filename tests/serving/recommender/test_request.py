@@ -45,6 +45,42 @@ def test_adjacent_products_differ_in_category_unless_allowed(answers, customers)
     assert adjacent > 100
 
 
+def is_descending(items):
+    return all(a["score"] >= b["score"] for a, b in pairwise(items))
+
+
+@pytest.mark.parametrize("list_name", LISTS)
+def test_a_list_is_ordered_by_score_or_says_by_what(answers, customers, list_name):
+    popular = [answers.index.catalogue.ids[code] for code in answers.index.popular.top[-1][:9]]
+    free = replace(BY_SCORE, list_name=list_name)
+    boosted = dict.fromkeys(popular[1:9:2], 50.0)
+    moved = 0
+    for query, rules in (
+        (free, []),
+        (replace(free, basket_product_ids=popular[:1]), []),
+        (replace(free, allow_adjacent_category=False), ["category"]),
+        (replace(free, diversity=0.5), ["diversity"]),
+        (replace(free, boosts=boosted), ["boosts"]),
+        (replace(free, pinned={1: popular[7], 3: popular[8]}), ["pinned"]),
+    ):
+        for answer in answers.answer([*customers[:20], "nobody"], 20, [], query):
+            expected = [] if is_descending(answer["items"]) else rules
+            assert answer["ordered_by"] == ["score", *expected]
+            moved += len(expected)
+    assert moved > 20
+    given = replace(free, list_name="for_you")
+    assert is_descending(answers.rerank(customers[:1], popular, given)[0]["items"])
+
+
+def test_lists_about_products_are_ordered_by_score(answers):
+    popular = [answers.index.catalogue.ids[code] for code in answers.index.popular.top[-1][:9]]
+    for answer in answers.similar(popular, 20, Filters()):
+        assert is_descending(answer["items"])
+    for answer in answers.customers_for(popular, 50):
+        assert is_descending(answer["customers"])
+    assert is_descending(answers.bought_together(popular, 20, Filters())[0]["items"])
+
+
 def test_a_shorter_list_is_the_beginning_of_a_longer_one(answers, customers):
     for query in (ListQuery(), ListQuery(diversity=0.4), ListQuery(list_name="new_to_you")):
         short, long = (answers.answer(customers[:10], k, [], query) for k in (5, 30))
