@@ -156,7 +156,7 @@ def evaluated_candidates(dataset: Dataset, as_of: datetime, days: int) -> list[P
     nothing = Outcomes(rows, np.zeros(0, np.int64), np.zeros(1, bool))
     parts = []
     for block, by in _blocks(ranking, rows):
-        keep = np.ones(len(block.rows), bool)
+        keep = ~ranking.discontinued[block.cols]
         position = find_sorted(nothing.keys, block.rows * size + block.cols)
         parts.append(_part(ranking, block, by, keep, nothing, position))
     return parts

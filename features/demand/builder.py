@@ -19,6 +19,7 @@ from features.demand.panel import Origin, Panel, panel
 from features.demand.plan_features import covariate_columns, price_columns, promotion_columns
 from features.demand.seasonal_features import season_columns, weekday_columns
 from features.demand.series import THOUSANDTHS, all_series
+from features.discontinued import discontinued_products
 from features.typing import Floats, Frame, Ints
 
 PREFIXES = (
@@ -75,9 +76,9 @@ def demand(
     -------
     narwhals.LazyFrame
         The grain's keys, `day` (first day of the period), `step` (0 is the first period),
-        `sold_periods` (those of the last year with a sale), `level_now` (units per period) and
-        `weekday_factor` (factor of the weekday on the level, 1 for weeks), then the features;
-        sorted by keys and step. Series without a sale
+        `sold_periods` (those of the last year with a sale), `level_now` (units per period, the
+        least for a discontinued product) and `weekday_factor` (factor of the weekday on the
+        level, 1 for weeks), then the features; sorted by keys and step. Series without a sale
         before `as_of` have no row.
 
     Raises
@@ -92,7 +93,13 @@ def demand(
     arrays = panel(dataset, grain, origin, past_periods(grain), steps, index)
     rows = np.repeat(np.arange(index.height), steps)
     step = np.tile(np.arange(steps), index.height)
-    return nw.from_native(compute_features(arrays, arrays.past, rows, step, country).lazy())
+    features = compute_features(arrays, arrays.past, rows, step, country)
+    if "product_id" in grain.keys:
+        # Weighted means of past sales forget a level only slowly.
+        gone = pl.col("product_id").is_in(discontinued_products(dataset, origin).implode())
+        least = LOWEST_LEVEL * grain.days / 7
+        features = features.with_columns(level_now=pl.when(gone).then(least).otherwise("level_now"))
+    return nw.from_native(features.lazy())
 
 
 def select_series(

@@ -29,6 +29,7 @@ from features.demand.promotions import (
 from features.demand.scenario import apply_plan, with_prices
 from features.demand.series import GROUPS, Series, all_series, series_by_keys, with_attributes
 from features.demand.stockouts import out_of_stock
+from features.discontinued import products_without_sales
 from features.memo import Result
 from features.tables import TABLES
 from features.typing import Frame, Ints
@@ -42,6 +43,7 @@ _PROMOTED_LOCATIONS = "promoted_locations.parquet"
 _PROMOTED_PRODUCTS = "promoted_products.parquet"
 _PAST_INTERVALS = "past_promotion_intervals.parquet"
 _OUT_OF_STOCK = "out_of_stock.parquet"
+_UNSOLD = "products_without_sales.parquet"
 _PRICES = "prices.parquet"
 _COVARIATES = "covariates.parquet"
 _PRODUCTS = "products.parquet"
@@ -84,6 +86,8 @@ class PublishedRecords:
             empty.filter(pl.col("series").is_in(index["series"].implode())).write_parquet(
                 folder / _OUT_OF_STOCK
             )
+        if "product_id" in grain.keys:
+            products_without_sales(dataset, day).to_frame().write_parquet(folder / _UNSOLD)
         priced = with_prices(dataset, grain, day) if "product_id" in grain.keys else dataset
         for table, file in (("prices", _PRICES), ("covariates", _COVARIATES)):
             if table in priced.tables:
@@ -156,6 +160,9 @@ class PublishedRecords:
         if self._has(_OUT_OF_STOCK):
             empty = self._scan(_OUT_OF_STOCK).collect()
             results.append(out_of_stock.result(empty, self.grain, to_day(self.as_of)))
+        if self._has(_UNSOLD):
+            unsold = self._scan(_UNSOLD).collect().to_series()
+            results.append(products_without_sales.result(unsold, to_day(self.as_of)))
         return results
 
     def _series(self, index: pl.DataFrame) -> Series:

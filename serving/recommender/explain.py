@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from features.typing import Int32s, Ints
-from serving.recommender.phrases import REGULAR_BASKETS, Facts, sentences
+from serving.recommender.phrases import CURRENT_GAPS, REGULAR_BASKETS, Facts, sentences
 from training.models.recommender.index.association import BasketPartners
 from training.models.recommender.index.candidate_scoring import Candidates, group_contributions
 from training.models.recommender.index.index import RecommenderIndex
@@ -54,7 +54,7 @@ class PurchasedProducts:
     Attributes
     ----------
     codes, regular
-        Product codes, and those of them that are bought regularly.
+        Product codes, and those of them that are bought regularly, to this day.
     categories
         Category code of each product.
     """
@@ -86,7 +86,10 @@ class Explainer:
     ) -> None:
         self.index = index
         self.at_location = location >= 0
-        self.popular = set(index.popular.top[location].tolist())
+        codes, shares = index.popular.most_popular(location)
+        average = index.popular.share[index.popular.share > 0].mean() if len(codes) else 0.0
+        self.recently_sold = set(codes.tolist())
+        self.popular = set(codes[shares >= average].tolist())
         strongest = zip(partners.codes.tolist(), partners.strongest.tolist(), strict=True)
         self.basket_partner = dict(strongest)
         kinds = index.candidates.plan.kinds
@@ -104,7 +107,12 @@ class Explainer:
             return PurchasedProducts()
         bought = candidates.bought_before
         codes = self.index.code_of_row[candidates.products[bought]]
-        regular = candidates.features["baskets"][bought] >= REGULAR_BASKETS
+        state = {
+            name: candidates.features[name][bought]
+            for name in ("baskets", "recency_days", "gap_mean")
+        }
+        is_current = state["recency_days"] <= CURRENT_GAPS * state["gap_mean"]
+        regular = (state["baskets"] >= REGULAR_BASKETS) & is_current
         categories = self.index.catalogue.categories[codes]
         return PurchasedProducts(
             set(codes.tolist()), set(codes[regular].tolist()), categories.tolist()
@@ -189,9 +197,10 @@ class Explainer:
         is_new_to_customer = not known.get("times", 0)
         if is_new_to_customer and purchased.codes:
             known |= self._purchase_facts(code, purchased)
+        is_popular = code in (self.recently_sold if reason == "popular" else self.popular)
         facts = Facts(
             reason,
-            popular=code in self.popular,
+            popular=is_popular,
             basket=self._name(self.basket_partner.get(code)),
             at_location=self.at_location,
             **known,
@@ -203,7 +212,8 @@ class Explainer:
     def _by_reason_alone(self, reason: str) -> list[str]:
         """Return sentences for products of which only the reason is known; they are reused."""
         if reason not in self._by_reason:
-            self._by_reason[reason] = sentences(Facts(reason, at_location=self.at_location))
+            facts = Facts(reason, popular=reason == "popular", at_location=self.at_location)
+            self._by_reason[reason] = sentences(facts)
         return self._by_reason[reason]
 
     def _candidate_facts(self, shown: ShownCandidates, position: int) -> dict[str, Any]:

@@ -105,9 +105,11 @@ def customers_for(index: RecommenderIndex, product_id: str, k: int) -> dict[str,
         }
         for rank, (row, probability, bought_before) in enumerate(rows, 1)
     ]
+    is_discontinued = bool(index.catalogue.discontinued[code])
+    basis = "discontinued" if is_discontinued else "history" if customers else "none"
     return {
         "product_id": product_id,
-        "basis": "history" if customers else "none",
+        "basis": basis,
         "customers": customers,
     }
 

@@ -31,10 +31,12 @@ PHRASES_OF_REASON: dict[str, tuple[str, ...]] = {
 MAX_SENTENCES = 2
 # Baskets from which on purchases of a product count as regular.
 REGULAR_BASKETS = 3
+# A habit is stated for so many usual gaps after the last purchase.
+CURRENT_GAPS = 2.0
 
 NEIGHBOURS = "customers who buy what you buy choose this"
 # Used if no other phrase applies, by whether the customer bought the product before.
-DEFAULT = {True: "you buy this", False: NEIGHBOURS}
+DEFAULT = {True: "you bought this before", False: NEIGHBOURS}
 
 PROMOTIONS = {
     "display": "on display {here}this week",
@@ -59,7 +61,7 @@ class Facts:
     due
         Whether a repurchase is due.
     popular, new
-        Whether it is among the most popular products; whether it was first sold recently.
+        Whether it is among the products that sell best now; whether it was first sold recently.
     promotions
         Kinds of its promotions.
     partner, neighbour
@@ -137,7 +139,8 @@ def describe_days(count: float) -> str:
 
 
 def _cadence(facts: Facts) -> str | None:
-    if facts.times >= REGULAR_BASKETS and facts.gap_days > 0:
+    is_current = facts.age_days is None or facts.age_days <= CURRENT_GAPS * facts.gap_days
+    if facts.times >= REGULAR_BASKETS and facts.gap_days > 0 and is_current:
         return f"you buy this every {describe_days(facts.gap_days)}"
     return _last_purchase(facts)
 
@@ -177,7 +180,7 @@ def _due(facts: Facts) -> str | None:
 
 
 def _popular(facts: Facts) -> str | None:
-    if facts.times or not (facts.popular or facts.reason == "popular"):
+    if facts.times or not facts.popular:
         return None
     return "popular here now" if facts.at_location else "popular now"
 

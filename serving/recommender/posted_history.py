@@ -89,7 +89,7 @@ def posted_candidates(
         [store.product_rows.get(product, -1) for product in orders.products["product_id"]],
         np.int64,
     )
-    known = rows >= 0
+    known = (rows >= 0) & ~index.catalogue.discontinued[index.code_of_row[rows]]
     bought = rows[known]
     state = {
         name: orders.products.get_column(name).fill_null(np.nan).to_numpy()[known]

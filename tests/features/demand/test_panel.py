@@ -197,3 +197,17 @@ def test_a_covariate_that_follows_one_weekday_has_no_gain(sales):
     tripled = sales.with_columns(quantity=pl.col("quantity") * (1 + 2 * busy))
     frame = features({"sales": tripled, "covariates": rows})
     assert frame["covariate_gain_market"].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("grain", [BY_SHOP, WEEKLY])
+def test_a_discontinued_product_has_the_least_level(sales, grain):
+    long_gone = (pl.col("product_id") == "p0") & (pl.col("day") >= DAY - 70)
+    pairs = sales.select("product_id", "location_id").unique()
+    days = pl.DataFrame({"day": pl.Series(range(DAY - 70, DAY), dtype=pl.Int32)})
+    empty = pairs.join(days, how="cross").with_columns(
+        on_hand=pl.when(pl.col("product_id") == "p0").then(0.0).otherwise(9.0)
+    )
+    frame = features({"sales": sales.filter(~long_gone), "stock": empty}, grain)
+    level = frame.select(is_gone=pl.col("product_id") == "p0", level="level_now")
+    assert level.filter("is_gone")["level"].max() <= 0.02
+    assert level.filter(~pl.col("is_gone"))["level"].min() > 2

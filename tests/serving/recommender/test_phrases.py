@@ -29,7 +29,11 @@ from serving.recommender.phrases import Facts, sentences
             ),
             ["goes with BREAD, which you buy", "on display here this week"],
         ),
-        (Facts("popular", at_location=True), ["popular here now"]),
+        (Facts("popular", popular=True, at_location=True), ["popular here now"]),
+        # A habit that ended is not stated as one.
+        (Facts("repeat", ("repeat",), 20, 200, 12.2), ["you bought this 29 weeks ago"]),
+        (Facts("repeat", times=9), ["you bought this before"]),
+        (Facts("popular", times=0), ["customers who buy what you buy choose this"]),
         # Promotions of the chain are not attributed to a location without a plan.
         (
             Facts("popular", ("promotion",), promotions=("display",), at_location=True),

@@ -20,6 +20,7 @@ def catalogue(categories):
             "share": pl.Series([0.1] * len(categories), dtype=pl.Float32),
             "buyers": [1] * len(categories),
             "gap": [7.0] * len(categories),
+            "discontinued": [False] * len(categories),
         }
     )
     return Catalogue(

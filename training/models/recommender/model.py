@@ -152,7 +152,7 @@ class RecommenderModel:
             customers = ids.get_column("customer_id").unique().sort()
         codes = interactions.customer_codes(customers)
         frames = [self._rank(ranking, block) for block in ranking.blocks(codes[codes >= 0])]
-        popular = popular_list(interactions, self.list_length)
+        popular = popular_list(interactions, self.list_length, ranking.discontinued)
         unknown = customers.filter(pl.Series(codes < 0)).to_frame().join(popular, how="cross")
         frames.append(unknown.select(list(SCHEMA)).cast(SCHEMA))
         return pl.concat(frames).sort("customer_id", "rank")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from features.typing import Floats
+from features.typing import Bools, Floats
 from training.models.recommender.inputs.interactions import Interactions, find_sorted
 from training.models.recommender.ranking.features import Block, Ranking
 
@@ -73,9 +73,12 @@ def recommendation_frame(
     )
 
 
-def popular_list(interactions: Interactions, length: int) -> pl.DataFrame:
+def popular_list(
+    interactions: Interactions, length: int, discontinued: Bools | None = None
+) -> pl.DataFrame:
     """Return the most popular products; scores are shares of the last 28 days' baskets."""
-    cols = interactions.most_popular(length)
+    cols = interactions.most_popular(interactions.shape[1])
+    cols = (cols if discontinued is None else cols[~discontinued[cols]])[:length]
     baskets = max(float(interactions.customer_features["customer_baskets_28d"].sum()), 1.0)
     share = interactions.sum_by_product("baskets_28d")[cols] / baskets
     return pl.DataFrame(

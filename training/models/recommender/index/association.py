@@ -70,10 +70,13 @@ class Association(arrays.StoredArrays):
     @classmethod
     def build(cls, dataset: Dataset, as_of: datetime, catalogue: Catalogue) -> Self:
         """Test the pairs of products in baskets before `as_of`."""
-        return cls.from_baskets(_baskets(dataset, as_of, catalogue), catalogue.size)
+        baskets = _baskets(dataset, as_of, catalogue)
+        return cls.from_baskets(baskets, catalogue.size, ~catalogue.discontinued)
 
     @classmethod
-    def from_baskets(cls, baskets: pl.DataFrame, products: int) -> Self:
+    def from_baskets(
+        cls, baskets: pl.DataFrame, products: int, partners: Bools | None = None
+    ) -> Self:
         """Test the pairs of products in baskets.
 
         Parameters
@@ -82,6 +85,8 @@ class Association(arrays.StoredArrays):
             Distinct rows of basket, customer and product code.
         products
             Number of product codes.
+        partners
+            Mask of the products that may be partners, by default all.
         """
         tested = _often_bought(baskets)
         rows = tested.group_by("code").len()
@@ -94,6 +99,8 @@ class Association(arrays.StoredArrays):
 
         i, j = np.concatenate([pairs.i, pairs.j]), np.concatenate([pairs.j, pairs.i])
         pair = np.concatenate([np.arange(len(pairs.i))] * 2)
+        if partners is not None:
+            i, j, pair = i[partners[j]], j[partners[j]], pair[partners[j]]
         weight = _weight(pairs)[pair]
         order = np.lexsort((j, -weight, i))
         i, j, pair, weight = i[order], j[order], pair[order], weight[order]

@@ -17,6 +17,7 @@ import polars as pl
 
 from features.calendar import to_day
 from features.dataset import Dataset
+from features.discontinued import discontinued_products
 from features.returns import net_purchases
 from features.stock import out_of_stock_at
 from features.typing import Bools, Float32s, Int32s
@@ -44,7 +45,8 @@ class Catalogue:
         Columns: product_id; name and brand if the dataset has them; those of `LEVELS` that it
         has; price (mean paid per unit in the last 91 days, or else ever; null if unknown); share
         (of the baskets of the last 28 days); buyers; gap (mean days between two purchases of a
-        customer, null if unknown).
+        customer, null if unknown); first_day (of its sales, null if never sold); discontinued
+        (`discontinued_products`).
     stockouts
         location_id and product_id where the last known stock is zero or less; location_id is
         null for products that are out of stock at all locations.
@@ -74,6 +76,9 @@ class Catalogue:
         frame = frame.with_columns(
             pl.col("share").fill_null(0.0).cast(pl.Float32),
             pl.col("buyers").fill_null(0).cast(pl.Int32),
+            discontinued=pl.col("product_id").is_in(
+                discontinued_products(dataset, to_day(as_of)).implode()
+            ),
         ).sort("product_id")
         return cls(frame, _out_of_stock(dataset, as_of), _locations(dataset, as_of))
 
@@ -155,6 +160,11 @@ class Catalogue:
         return self.frame.get_column("gap").cast(pl.Float32).fill_null(np.nan).to_numpy()
 
     @cached_property
+    def discontinued(self) -> Bools:
+        """Mask of products that are no longer sold: lists hold them only if they are asked for."""
+        return self.frame.get_column("discontinued").to_numpy()
+
+    @cached_property
     def _stockouts_by_location(self) -> Mapping[str | None, Int32s]:
         rows = self.stockouts.filter(pl.col("product_id").is_in(self.ids))
         return {
@@ -189,7 +199,7 @@ class Catalogue:
 
 
 def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-    """Return price, share of baskets, buyers and repurchase gap of each sold product."""
+    """Return price, share of baskets, buyers, repurchase gap and first day of each sold product."""
     today = to_day(as_of)
     lines = net_purchases(dataset, as_of).filter(~nw.col("product_id").is_null())
     has_revenue = dataset.has("orders", "revenue")
@@ -225,6 +235,7 @@ def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         bought.group_by("product_id")
         .agg(
             pl.col("recent", "late_paid", "late_units", "paid", "quantity").sum(),
+            pl.col("day").min().alias("first_day"),
         )
         .with_columns(
             (pl.col("recent") / max(recent, 1)).alias("share"),
@@ -239,6 +250,7 @@ def _sold(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
             pl.col("share").cast(pl.Float32),
             pl.col("buyers").cast(pl.Int32),
             pl.col("gap").cast(pl.Float64),
+            pl.col("first_day").cast(pl.Int32),
         )
     )
 

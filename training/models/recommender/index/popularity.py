@@ -22,6 +22,8 @@ from training.published import arrays
 
 RECENT_DAYS = 28
 YEAR_DAYS = 364
+# A product first sold so many days before last year's date, or later, was being launched then.
+LAUNCH_DAYS = 2 * RECENT_DAYS
 # Most popular products kept per location.
 MOST_POPULAR = 300
 # Shrinkage of a location's shares towards the chain's, in baskets.
@@ -49,7 +51,8 @@ class PopularProducts(arrays.StoredArrays):
     baskets
         Baskets of each location in the last 28 days.
     top
-        The most popular products of each location in descending order; the last row is the chain.
+        The most popular of the products sold in the last 28 days, by location in descending order;
+        the last row is the chain.
     seasonal
         Whether the records span a year, so that shares are adjusted for the season.
     """
@@ -84,7 +87,9 @@ class PopularProducts(arrays.StoredArrays):
             .with_columns(pl.col("product_id").cast(position).to_physical().cast(pl.Int64))
         )
         recent = rows.filter(pl.col("day") >= today - RECENT_DAYS)
-        season = _seasonal_factors(rows, today, catalogue.size)
+        first_day = catalogue.frame.get_column("first_day").fill_null(today).to_numpy()
+        begun = max(today - YEAR_DAYS - LAUNCH_DAYS, dataset.days[0] + RECENT_DAYS)
+        season = _seasonal_factors(rows, today, first_day < begun)
         factor = np.ones(catalogue.size) if season is None else season
         baskets = max(recent.get_column("order_id").n_unique(), 1)
         counted = recent.group_by("product_id").agg(pl.col("order_id").n_unique().alias("n"))
@@ -92,6 +97,7 @@ class PopularProducts(arrays.StoredArrays):
         share[counted.get_column("product_id").to_numpy()] = counted.get_column("n").to_numpy()
         share = share * factor / baskets
         chain = np.lexsort((np.arange(catalogue.size), -share))[:MOST_POPULAR].astype(np.int32)
+        chain = chain[share[chain] > 0]
         locations = (
             _by_location(recent, share, factor, chain) if has_locations else _no_locations(chain)
         )
@@ -129,9 +135,10 @@ class PopularProducts(arrays.StoredArrays):
         return codes, shares
 
 
-def _seasonal_factors(rows: pl.DataFrame, today: int, products: int) -> Floats | None:
+def _seasonal_factors(rows: pl.DataFrame, today: int, established: Bools) -> Floats | None:
     """Return by what factor each product's share changed at this date a year ago.
 
+    One for products that are not `established`: their sales grew because they had been launched.
     None if the records do not reach back a year.
     """
     then = today - YEAR_DAYS
@@ -140,13 +147,12 @@ def _seasonal_factors(rows: pl.DataFrame, today: int, products: int) -> Floats |
         return None
     halves = []
     for part in (old.filter(pl.col("day") < then), old.filter(pl.col("day") >= then)):
-        counts = np.bincount(part.get_column("product_id").to_numpy(), minlength=products)
+        counts = np.bincount(part.get_column("product_id").to_numpy(), minlength=len(established))
         halves.append(counts / max(part.get_column("order_id").n_unique(), 1))
     before, after = halves
     total = max(old.get_column("order_id").n_unique() / 2, 1.0)
     ratio = (after + PRIOR_SEASON / total) / (before + PRIOR_SEASON / total)
-    factors: Floats = np.clip(ratio, 1 / MOST_SEASON, MOST_SEASON)
-    return factors
+    return np.where(established, np.clip(ratio, 1 / MOST_SEASON, MOST_SEASON), 1.0)
 
 
 def _by_location(

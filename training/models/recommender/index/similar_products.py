@@ -65,6 +65,7 @@ class SimilarProducts(arrays.StoredArrays):
         j = np.concatenate([pair[1] for pair in pairs])
         keys = np.sort(i.astype(np.int64) * catalogue.size + j)
         keys = keys[np.diff(keys, prepend=-1) > 0]
+        keys = keys[~catalogue.discontinued[keys % catalogue.size]]
         i, j = keys // catalogue.size, keys % catalogue.size
         similarity = attributes.similarity(i, j) + BY_BUYERS * _cosine(buyers, i, j)
         similarity = similarity / (attributes.maximum + BY_BUYERS)

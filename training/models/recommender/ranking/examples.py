@@ -77,7 +77,7 @@ class Examples:
         if len(learned) > customers:
             learned = learned[np.linspace(0, len(learned) - 1, customers).astype(np.int64)]
         parts = []
-        for block in ranking.blocks(learned):
+        for block in ranking.blocks(learned, discontinued=True):
             position = find_sorted(outcomes.keys, block.rows * interactions.shape[1] + block.cols)
             keep = (position >= 0) | (rng.random(len(position)) < negative_share)
             if not keep.any():  # the sample of very few candidates may be empty

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.discontinued import discontinued_products
 from features.interactions.builder import GAP_DAYS
 from features.typing import Bools, Float32s, Ints
 from training.models.recommender.candidates import (
@@ -66,6 +67,11 @@ class Block:
             name: ranks_within_customers(self.rows, values) for name, values in self.scores.items()
         }
 
+    def keep(self, kept: Bools) -> "Block":
+        """Return the candidates of a mask."""
+        scores = {name: values[kept] for name, values in self.scores.items()}
+        return Block(self.rows[kept], self.cols[kept], scores)
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -81,6 +87,9 @@ class Ranking:
         Repurchase hazards by product.
     day
         The day that begins at the instant.
+    discontinued
+        Mask of the products that are no longer sold. The ranker learns from them too, but they are
+        not recommended.
     product_features, customer_features
         By code.
     groups
@@ -93,6 +102,7 @@ class Ranking:
     plan: PromotionPlan
     hazards: RepurchaseHazards
     day: int
+    discontinued: Bools
     product_features: Mapping[str, Float32s]
     groups: Mapping[str, GroupPurchases]
     customer_features: Mapping[str, Float32s]
@@ -125,15 +135,23 @@ class Ranking:
                 interactions.cols, gaps, pairs["recency_days"], interactions.shape[1]
             ),
             inputs.day,
+            np.isin(interactions.products, discontinued_products(dataset, inputs.day).to_numpy()),
             product_features(interactions, groups),
             groups,
             customer_features(interactions),
         )
 
-    def blocks(self, rows: Ints) -> Iterator[Block]:
-        """Yield the candidates of the customers `rows`, `BLOCK_CUSTOMERS` at a time."""
+    def blocks(self, rows: Ints, *, discontinued: bool = False) -> Iterator[Block]:
+        """Yield the candidates of the customers `rows`, `BLOCK_CUSTOMERS` at a time.
+
+        Parameters
+        ----------
+        discontinued
+            Whether discontinued products are among them.
+        """
         for start in range(0, len(rows), BLOCK_CUSTOMERS):
-            yield self._block(rows[start : start + BLOCK_CUSTOMERS])
+            block = self._block(rows[start : start + BLOCK_CUSTOMERS])
+            yield block if discontinued else block.keep(~self.discontinued[block.cols])
 
     def _block(self, rows: Ints) -> Block:
         scores = [generator.scores(rows) for generator in self.generators]

@@ -40,3 +40,17 @@ def test_products_whose_sales_rose_at_this_date_a_year_ago_rank_higher(shop):
     assert products.ids[int(popular.top[-1][0])] == "ice"
     recent = shop([row for row in rows if row[3] < 100], AS_OF)
     assert not PopularProducts.build(recent, AS_OF, Catalogue.build(recent, AS_OF)).seasonal[0]
+
+
+def test_a_product_launched_a_year_ago_has_no_season(shop):
+    year = 364
+    rows = [(f"c{n}", f"a{n}", "old", 10, "x") for n in range(110)]
+    rows += [(f"c{n}", f"b{n}", "launched", 10, "x") for n in range(90)]
+    ages = (year + 99, year + 14, year - 14)
+    rows += [(f"c{n}", f"{age}-{n}", "old", age, "x") for n in range(300) for age in ages]
+    rows += [(f"c{n}", f"{ages[-1]}-{n}", "launched", ages[-1], "x") for n in range(300)]
+    dataset = shop(rows, AS_OF)
+    products = Catalogue.build(dataset, AS_OF)
+    popular = PopularProducts.build(dataset, AS_OF, products)
+    assert popular.seasonal[0]
+    assert products.ids[int(popular.top[-1][0])] == "old"
