@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from foresell.settings import Settings
 
@@ -178,22 +178,26 @@ def predict(
     ids: Any = None,
     *,
     plan: Any = None,
+    unknown: Literal["newcomer", "error"] = "newcomer",
 ) -> pd.DataFrame:
     """Predict at `as_of` for the given ids, by default for all that are known.
 
     `ids` are a list or a series of customer ids (of a grain's series, with one key), or a frame
-    of pandas, Polars or another engine with the key columns. With a `plan` of promotions and
-    prices (`features.demand.plan` documents its columns) a demand model predicts under this
-    plan, and the difference to the forecast under the recorded one.
+    of pandas, Polars or another engine with the key columns. A customer without a known purchase
+    gets the answer of a newcomer, or is an error where `unknown` is `error`. With a `plan` of
+    promotions and prices (`features.demand.plan` documents its columns) a demand model predicts
+    under this plan, and the difference to the forecast under the recorded one.
     """
     from features.errors import InvalidInput
     from features.frames import to_polars
-    from foresell.ids import ids_of
+    from foresell.ids import check_known, ids_of
     from training.models.demand.model import DemandModel
     from training.models.demand.scenario import predict_scenario
 
     instant = dataset.instant(as_of)
     frame = None if ids is None else ids_of(model, ids)
+    if frame is not None and unknown == "error":
+        check_known(dataset, instant, frame)
     if plan is None:
         return model.predict(dataset, instant, frame).to_pandas()
     if not isinstance(model, DemandModel):

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from features.columns import CUSTOMER_ID
-from features.errors import InvalidInput
+from features.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import polars as pl
 
+    from features.dataset import Dataset
     from training.contract import Model
 
 _KINDS = "a list or a series of ids, or a frame"
@@ -63,6 +66,28 @@ def read_ids(ids: Any, keys: Sequence[str]) -> pl.DataFrame:
                 field=f"ids.{key}",
             )
     return frame
+
+
+def check_known(dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> None:
+    """Check that a purchase of each customer is recorded before `as_of`; other keys are not read.
+
+    Raises
+    ------
+    NotFound
+        Naming the first customer without one.
+    """
+    from training.customers.cutoffs import known_customer_days
+
+    if CUSTOMER_ID not in ids.columns:
+        return
+    unknown = ids.join(known_customer_days(dataset, as_of), on=CUSTOMER_ID, how="anti")
+    if not unknown.is_empty():
+        raise NotFound(
+            f"ids.{CUSTOMER_ID} = {unknown.item(0, CUSTOMER_ID)!r} is not known: dataset "
+            f"{dataset.name} has no purchase of this customer before {as_of.date()}. Correct the "
+            "id, or leave unknown out for the answer of a newcomer.",
+            field=f"ids.{CUSTOMER_ID}",
+        )
 
 
 def _to_frame(ids: Any, keys: Sequence[str]) -> pl.DataFrame:

@@ -25,7 +25,8 @@ from serving.customers.schemas import (
     Value,
     ValueRequest,
 )
-from serving.customers.timing import check_known, source_of, timing_of
+from serving.customers.timing import known_ids, source_of, timing_of
+from serving.customers.unknown import check_known
 from serving.http.errors import ERRORS
 from serving.http.respond import Responder, check_as_of, reply
 from serving.http.schemas import Answer
@@ -81,7 +82,7 @@ async def respond(
         if ids:
             check_as_of(request, as_of)
             if request.unknown == "error":
-                check_known(served.readers, task, ids)
+                check_known(ids, known_ids(served.readers, task), as_of)
             others = served.record.other_instants(source, [task, *further_models])
             return await reply(
                 model.version, as_of, lambda: answers(served.readers, ids), len(ids), others

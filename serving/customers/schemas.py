@@ -1,12 +1,13 @@
 """Requests and answers of the customer routes: churn, next purchase, value and the profile."""
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic.fields import FieldInfo
 
 from features.tables import TABLES, Column
+from serving.customers.unknown import Unknown
 from serving.http.schemas import MOST_IDS, CustomerIds, Days, Id, Probability, Request, Result
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -102,11 +103,7 @@ class CustomersRequest(Request):
 
     customer_ids: CustomerIds = []
     histories: PostedHistories = []
-    unknown: Literal["newcomer", "error"] = Field(
-        "newcomer",
-        description="what an id without a known purchase gets: the answer of a newcomer, or the "
-        "error 404",
-    )
+    unknown: Unknown = "newcomer"
 
 
 class ChurnRequest(CustomersRequest):

@@ -4,7 +4,7 @@ Churn, next purchase and value each publish curves. Trained at different times o
 they differ, so all answers of a version are read off those of one model, its source.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from features.columns import CUSTOMER_ID
-from features.errors import NotFound
 from serving.customers.posted_history import PostedCustomers
 from serving.customers.reader import CustomerReader, Customers, Options
 from training.customers.published import AnyTimed, KnownCustomers
@@ -89,23 +88,9 @@ def timing_of(models: Mapping[str, Any]) -> TimedReader[Any, Any]:
     return reader
 
 
-def check_known(models: Mapping[str, Any], task: str, customer_ids: Sequence[str]) -> None:
-    """Check that a task's reader, or that of the curves, knows all customers.
-
-    Raises
-    ------
-    NotFound
-        Naming the first that it does not know.
-    """
+def known_ids(models: Mapping[str, Any], task: str) -> Container[str]:
+    """Return the ids that a task's reader knows; next category knows those of the curves too."""
     # A customer may be known without enough history of any category.
-    timed = task in SOURCES or not any(name in models for name in SOURCES)
-    reader = models[task] if timed else timing_of(models)
-    for position, name in enumerate(customer_ids):
-        if name not in reader.known_ids:
-            field = f"customer_ids[{position}]"
-            raise NotFound(
-                f"{field} = {name!r} is not known: no purchase of this customer is recorded before "
-                f"{reader.as_of.date()}. Correct the id, post the orders in histories, or leave "
-                "unknown out for the answer of a newcomer.",
-                field=field,
-            )
+    own = task in SOURCES or not any(name in models for name in SOURCES)
+    known: Container[str] = (models[task] if own else timing_of(models)).known_ids
+    return known

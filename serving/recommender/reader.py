@@ -4,8 +4,9 @@ A published folder in; answers by customer or product out. Candidates and tables
 computed at publishing; they are scored in context, filtered and re-ranked on request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,6 +40,16 @@ class RecommenderReader:
         # Computes what all requests share, so that the first one is not slower.
         answers.answer(["nobody", *index.customer_ids[:1]])
         return answers
+
+    @property
+    def known_ids(self) -> Container[str]:
+        """The ids of customers with a purchase."""
+        return self.index.candidates.customer_rows
+
+    @property
+    def as_of(self) -> datetime:
+        """The instant of the published candidates."""
+        return self.index.candidates.as_of
 
     def answer(
         self,

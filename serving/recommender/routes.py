@@ -1,12 +1,13 @@
 """Routes for recommendations: lists of customers, and lists about products."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
+from serving.customers.unknown import check_known
 from serving.http.errors import ERRORS
 from serving.http.respond import Responder
 from serving.http.schemas import Answer
@@ -61,10 +62,19 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
                 CUSTOMERS_PER_HISTORY * len(posted) + _size(len(posted), request.k),
             )
         queries = () if query == ListQuery() else (query,)
+
+        def answer(answers: Any) -> list[dict[str, Any]]:
+            if request.unknown == "error":
+                check_known(request.customer_ids, answers.known_ids, answers.as_of)
+            lists: list[dict[str, Any]] = answers.answer(
+                request.customer_ids, request.k, excluded, *queries
+            )
+            return lists
+
         return await responder.answer(
             TASK,
             request,
-            lambda answers: answers.answer(request.customer_ids, request.k, excluded, *queries),
+            answer,
             _size(len(request.customer_ids), request.k),
         )
 

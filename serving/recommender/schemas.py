@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from serving.customers.schemas import AnyHistories, histories_until
+from serving.customers.unknown import Unknown
 from serving.http.schemas import MOST_IDS, CustomerIds, Id, Request, Result
 
 ListName = Literal["for_you", "this_month", "buy_again", "new_to_you", "popular"]
@@ -84,6 +85,7 @@ class RecommendRequest(ListContext):
 
     customer_ids: CustomerIds = []
     histories: Annotated[AnyHistories, histories_until("at")] = []
+    unknown: Unknown = "newcomer"
     list_name: ListName = Field(
         "for_you",
         alias="list",

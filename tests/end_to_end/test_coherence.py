@@ -95,7 +95,7 @@ def test_an_audience_is_chosen_and_shown_by_the_same_probabilities(client, ask, 
 
 
 def test_an_unknown_customer_is_refused_on_request(client, ids):
-    for route in ("churn", "next_purchase", "value", "customer"):
+    for route in ("churn", "next_purchase", "value", "customer", "recommend"):
         body = {"customer_ids": [ids[0], "nobody"], "unknown": "error"}
         response = client.post(f"/v1/{route}", json=body)
         assert response.status_code == 404

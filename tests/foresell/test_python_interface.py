@@ -64,6 +64,13 @@ def test_a_model_predicts_for_the_given_ids(shop):
     assert predictions["churn_probability"].between(0, 1).all()
 
 
+def test_an_unknown_customer_is_refused_on_request(shop):
+    model = foresell.train("churn", shop, as_of="2017-12-01", rounds=5, cutoffs=2)
+    assert len(foresell.predict(model, shop, "2017-12-01", ["nobody"])) == 1
+    with pytest.raises(NotFound, match="'nobody' is not known"):
+        foresell.predict(model, shop, "2017-12-01", ["nobody"], unknown="error")
+
+
 def test_a_report_ranks_the_methods_and_draws_its_figures(shop):
     report = foresell.evaluate("churn", shop, folds=1)
     ranked = report.summary()["value"].to_list()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from features.errors import NotFound
-from serving.customers.timing import check_known, source_of, timing_of
+from serving.customers.timing import known_ids, source_of, timing_of
+from serving.customers.unknown import check_known
 
 
 def test_churn_is_the_source_then_next_purchase_then_value():
@@ -24,9 +25,15 @@ def test_curves_are_in_request_order_and_unknown_customers_are_newcomers(custome
     np.testing.assert_array_equal(curves.within(90)[1], newcomer.within(90)[0])
 
 
+def test_customers_without_history_of_a_category_are_known(customer_readers):
+    reader = customer_readers["churn"]
+    assert all(name in known_ids(customer_readers, "next-category") for name in reader.known_ids)
+
+
 def test_an_unknown_customer_is_refused_by_position_and_with_a_remedy(customer_readers):
-    known = next(iter(customer_readers["churn"].customers.positions))
-    check_known(customer_readers, "value", [known])
+    reader = customer_readers["value"]
+    ids = [next(iter(reader.customers.positions)), "nobody"]
+    check_known(ids[:1], reader.known_ids, reader.as_of)
     with pytest.raises(NotFound, match="post the orders") as error:
-        check_known(customer_readers, "next-category", [known, "nobody"])
+        check_known(ids, reader.known_ids, reader.as_of)
     assert error.value.field == "customer_ids[1]"
