@@ -22,6 +22,7 @@ from training.customers.cutoffs import (
     follow_up,
     half_horizon,
     has_enough_history,
+    history_days,
 )
 from training.customers.hazard import Periods
 from training.customers.horizon import FOLLOW_UP, HORIZON
@@ -35,6 +36,8 @@ from training.estimators.platt_scaling import PlattScaling, log_odds_of
 
 # Days ahead whose outcomes are learned, besides the horizon, its half and its double.
 KNOTS = (1, 2, 3, 4, 5, 6, 7, 9, 11, 14, 18, 21, 28, 35, 42, 49, 56, 70, 91, 119, 147, 182, 273)
+# Fewest days between cutoffs: customers hardly change within fewer.
+MIN_STEP_DAYS = 7
 # One customer of so many is held out to weigh trees and process.
 HELD_OUT_ONE_OF = 4
 # Weights of trees and process before they are compared on held-out customers.
@@ -59,9 +62,9 @@ class TimingOptions:
     ----------
     trees, rounds
         Options of the trees, and their number.
-    cutoffs, step_days
-        Number of past cutoffs at most, and the days between them; half a horizon if that is more,
-        so that cutoffs reach as many horizons back.
+    cutoffs
+        Number of past cutoffs at most: two weeks apart, or half a horizon if that is more; up to
+        weekly where records are short.
     examples
         Size of the random sample of customers, cutoffs and days; bounds time and memory.
     min_examples, min_per_class
@@ -75,7 +78,6 @@ class TimingOptions:
     trees: BoostingOptions = TREES
     rounds: int = 200
     cutoffs: int = 12
-    step_days: int = CUTOFF_STEP_DAYS
     examples: int = 150_000
     min_examples: int = 300
     min_per_class: int = 30
@@ -137,13 +139,17 @@ def _fit(
     process = ModifiedBgNbd.fit(*purchase_history(customer_features(dataset, as_of)))
     if not trained:
         return _process_alone(horizon_days, days, process)
+    # Soon after the first record all customers look new.
+    known = history_days(dataset, as_of) - horizon_days
+    history = min(2 * horizon_days, known)
+    usual = max(CUTOFF_STEP_DAYS, half_horizon(horizon_days))
     complete = cutoff_days(
         dataset,
         as_of,
         latest=horizon_days,
-        step=max(options.step_days, horizon_days // 2),
+        step=int(np.clip((known - history) // options.cutoffs, MIN_STEP_DAYS, usual)),
         count=options.cutoffs,
-        history=horizon_days,
+        history=history,
     )
     recent = to_day(as_of) - half_horizon(horizon_days)
     cutoffs = [follow_up(dataset, as_of, day, days[-1]) for day in (recent, *complete)]
@@ -196,15 +202,20 @@ def _with_trees(
     days = tuple(day for day in model.days if any(c.follow_up_days >= day for c in cutoffs))
     # A rate that rises with the days would let survival rise.
     rates = np.minimum.accumulate([_rate(cutoffs, ahead) for ahead in days])
-    columns, signs, label, ahead = _examples(replace(model, days=days), cutoffs, options)
+    examples = _examples(replace(model, days=days), cutoffs, options)
+    horizon = model.horizon_days
+    inputs = [tree_inputs(rows, model.process, horizon, ahead) for rows, ahead, _ in examples]
+    _, signs = inputs[0]
     booster = Booster.fit(
-        columns,
-        label,
+        pl.concat(columns for columns, _ in inputs),
+        np.concatenate([label for _, _, label in examples]),
         options.trees.params(
             objective="binary", monotone_constraints=signs, boost_from_average=False
         ),
         options.rounds,
-        init_score=rates[np.searchsorted(days, ahead)],
+        init_score=np.concatenate(
+            [rates[np.searchsorted(days, ahead)] for _, ahead, _ in examples]
+        ),
         threads=options.threads,
         seed=options.seed,
     )
@@ -226,37 +237,34 @@ def _rate(cutoffs: Sequence[Cutoff], days: int) -> float:
 
 def _examples(
     model: PurchaseTiming, cutoffs: Sequence[Cutoff], options: TimingOptions
-) -> tuple[pl.DataFrame, list[int], Floats, Ints]:
-    """Return inputs, signs, outcomes and days of a sample of customers, cutoffs and days."""
+) -> list[tuple[pl.DataFrame, Ints, Floats]]:
+    """Return features, days ahead and outcomes of a sample of customers and days, by cutoff."""
     known = [[day for day in model.days if day <= cutoff.follow_up_days] for cutoff in cutoffs]
     count = sum(len(of) * c.features.height for c, of in zip(cutoffs, known, strict=True))
     random = np.random.default_rng(options.seed)
-    frames, labels, ahead = [], [], []
-    signs: list[int] = []
+    examples = []
     for cutoff, of_cutoff in zip(cutoffs, known, strict=True):
-        customers = cutoff.features.height
-        chosen = random.random((customers, len(of_cutoff))) < options.examples / max(count, 1)
-        rows, position = np.nonzero(chosen)
-        ahead.append(np.array(of_cutoff, dtype=np.int64)[position])
-        columns, signs = tree_inputs(
-            cutoff.features[rows], model.process, model.horizon_days, ahead[-1]
-        )
-        frames.append(columns)
-        later = cutoff.days_to_purchase[rows] >= ahead[-1]
-        labels.append((~cutoff.purchased[rows] | later).astype(np.float64))
-    return pl.concat(frames), signs, np.concatenate(labels), np.concatenate(ahead)
+        shape = (cutoff.features.height, len(of_cutoff))
+        rows, position = np.nonzero(random.random(shape) < options.examples / max(count, 1))
+        ahead = np.array(of_cutoff, dtype=np.int64)[position]
+        later = ~cutoff.purchased[rows] | (cutoff.days_to_purchase[rows] >= ahead)
+        examples.append((cutoff.features[rows], ahead, later.astype(np.float64)))
+    return examples
 
 
 def _held_out_weights(
     model: PurchaseTiming, cutoffs: Sequence[Cutoff], options: TimingOptions
 ) -> PlattScaling:
-    """Weigh trees that are fitted to three customers of four, and the process, on the others."""
+    """Weigh trees that are fitted to three customers of four, and the process, on the others.
+
+    Outcomes at the horizon count: of all days, short ones would outweigh it.
+    """
 
     def sampled(cutoff: Cutoff) -> Bools:
         hashes = cutoff.features.get_column("customer_id").hash(seed=0).to_numpy()
         return np.asarray(hashes % HELD_OUT_ONE_OF != 0)
 
-    fitted = _with_trees(model, [c.select(sampled(c)) for c in cutoffs], options)
+    fitted = _with_trees(model, [cutoff.select(sampled(cutoff)) for cutoff in cutoffs], options)
     horizon = model.horizon_days
     rest = [c.select(~sampled(c)) for c in cutoffs if c.follow_up_days >= horizon]
     features = pl.concat(cutoff.features for cutoff in rest)

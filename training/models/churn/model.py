@@ -22,7 +22,6 @@ from training.customers.explanations import explanation_columns, explanation_row
 from training.customers.prediction import predict_customers
 from training.customers.purchase_timing import PurchaseTiming
 from training.customers.stages import NEW, stages
-from training.customers.survival import CUTOFF_STEP_DAYS
 from training.customers.timing_training import TREES, TimingOptions, fit_purchase_timing
 from training.estimators.boosting import BoostingOptions
 
@@ -43,8 +42,8 @@ class ChurnModel:
         A customer who buys nothing within so many days has churned.
     seed, threads
         Same seed, same model; processor threads to fit and predict with.
-    cutoffs, cutoff_step_days
-        Number of past cutoffs, and the days between them.
+    cutoffs
+        Number of past cutoffs at most.
     rounds
         Number of trees.
     trees
@@ -58,7 +57,6 @@ class ChurnModel:
     seed: int = 0
     threads: int = 1
     cutoffs: int = 12
-    cutoff_step_days: int = CUTOFF_STEP_DAYS
     rounds: int = 200
     trees: BoostingOptions = TREES
     timing_: PurchaseTiming = field(init=False, repr=False)
@@ -83,7 +81,6 @@ class ChurnModel:
             trees=self.trees,
             rounds=self.rounds,
             cutoffs=self.cutoffs,
-            step_days=self.cutoff_step_days,
             seed=self.seed,
             threads=self.threads,
         )

@@ -20,7 +20,7 @@ from training.customers.explanations import explanation_columns, explanation_row
 from training.customers.prediction import predict_customers
 from training.customers.purchase_curves import PurchaseCurves
 from training.customers.purchase_timing import PurchaseTiming
-from training.customers.survival import CUTOFF_STEP_DAYS, check_horizon
+from training.customers.survival import check_horizon
 from training.customers.timing_training import TREES, TimingOptions, fit_purchase_timing
 from training.estimators.boosting import BoostingOptions
 
@@ -43,8 +43,8 @@ class NextPurchaseModel:
         Days of follow-up; beyond them the distribution is extrapolated.
     seed, threads
         Same seed, same model; processor threads to fit and predict with.
-    cutoffs, cutoff_step_days
-        Number of past cutoffs, and the days between them.
+    cutoffs
+        Number of past cutoffs at most.
     rounds
         Number of trees.
     trees
@@ -58,7 +58,6 @@ class NextPurchaseModel:
     seed: int = 0
     threads: int = 1
     cutoffs: int = 12
-    cutoff_step_days: int = CUTOFF_STEP_DAYS
     rounds: int = 200
     trees: BoostingOptions = TREES
     timing_: PurchaseTiming = field(init=False, repr=False)
@@ -83,7 +82,6 @@ class NextPurchaseModel:
             trees=self.trees,
             rounds=self.rounds,
             cutoffs=self.cutoffs,
-            step_days=self.cutoff_step_days,
             seed=self.seed,
             threads=self.threads,
         )
