@@ -49,7 +49,7 @@ class Member(Result):
         description="whether the churn probability lies between 1/3 and 2/3, or is based on fewer "
         "than three visits"
     )
-    explanations: list[str] = Field(description="of the churn probability, strongest first")
+    explanations: list[str] = Field(description="of the churn probability; strongest first")
 
 
 class AudienceAnswer(BaseModel):

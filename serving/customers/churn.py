@@ -46,8 +46,9 @@ class ChurnReader(TimedReader[ChurnModel, None]):
         Returns
         -------
         list of dict
-            The columns of `ChurnModel.predict`; `extrapolated`, whether the horizon is beyond the
-            follow-up; and `basis` (see `training.customers.prediction.basis`).
+            The columns of `ChurnModel.predict`, of which stage and explanations belong to the
+            horizon of the model; `extrapolated`, whether the horizon is beyond the follow-up; and
+            `basis` (see `training.customers.prediction.basis`).
 
         Raises
         ------

@@ -169,10 +169,12 @@ class ChurnFacts(BaseModel):
 
     churn_probability: Probability = Field(description="of no purchase within `horizon_days`")
     horizon_days: int
-    explanations: list[str] = Field(description="strongest first")
+    explanations: list[str] = Field(
+        description="what supports the answer, with its direction; strongest first"
+    )
     contributions: list[float] = Field(
-        description="of each explanation, in log-odds of churn at the model's horizon: positive "
-        "values increase churn"
+        description="of each explanation, in log-odds of churn at the model's horizon beside the "
+        "mean over customers: positive values raise churn"
     )
     extrapolated: bool = Field(
         description="whether the horizon is beyond the follow-up of the model and the probability "
@@ -215,9 +217,12 @@ class NextPurchaseFacts(BaseModel):
     q10: Days | None
     q50: Days | None
     q90: Days | None
-    explanations: list[str] = Field(description="strongest first")
+    explanations: list[str] = Field(
+        description="what supports the answer, with its direction; strongest first"
+    )
     contributions: list[float] = Field(
-        description="of each explanation, in log-odds of a purchase: positive means sooner"
+        description="of each explanation, in log-odds of a purchase beside the mean over "
+        "customers: positive values mean sooner"
     )
     extrapolated: list[str] = Field(
         description="the fields that lie beyond the follow-up of the model, extrapolated by a "
@@ -250,9 +255,12 @@ class ValueFacts(BaseModel):
     expected_next_order: dt.date | None = Field(
         description="`expected_days` of the next purchase as a date"
     )
-    explanations: list[str] = Field(description="strongest first")
+    explanations: list[str] = Field(
+        description="what supports the answer, with its direction; strongest first"
+    )
     contributions: list[float] = Field(
-        description="of each explanation, in logs of the spend: positive values mean more"
+        description="of each explanation, in logs of the spend beside the mean over customers: "
+        "positive values raise the value"
     )
 
 

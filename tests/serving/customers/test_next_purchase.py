@@ -60,7 +60,7 @@ def test_any_quantile_is_read_off_the_same_distribution(served):
 def test_explanations_state_the_purchase_cadence(served):
     answers = served.answer(sorted(served.customers.positions))
     sentences = [sentence for answer in answers for sentence in answer["explanations"]]
-    assert any(text.startswith("usually every ") and ", now " in text for text in sentences)
+    assert any("usually every " in text and ", now " in text for text in sentences)
 
 
 def test_ten_thousand_are_answered_in_two_seconds(served):

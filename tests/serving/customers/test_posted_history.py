@@ -103,7 +103,7 @@ def test_dates_and_money_alone_are_enough(served):
     orders = [{"ts": f"2017-{month:02}-15", "revenue": 30.0} for month in range(3, 11)]
     (answer,) = served.answer(PostedCustomers.read([{"orders": orders}], AS_OF))
     assert answer["basis"] == "history"
-    assert len(answer["explanations"]) == 3
+    assert answer["explanations"]
 
 
 def test_longer_inactivity_increases_churn_and_delays_the_next_purchase(customer_readers):

@@ -18,15 +18,19 @@ from features.dataset import Dataset
 from training.contract import Needs
 from training.customers import model_file
 from training.customers.cutoffs import customer_features
-from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
+from training.customers.explanations import (
+    Explanation,
+    Usual,
+    explanation_columns,
+    explanation_rows,
+)
+from training.customers.feature_phrases import CHURN_WORDING
 from training.customers.prediction import predict_customers
 from training.customers.purchase_timing import PurchaseTiming
 from training.customers.stages import NEW, stages
 from training.customers.timing_training import TREES, TimingOptions, fit_purchase_timing
 from training.estimators.boosting import BoostingOptions
 
-EXPLANATIONS = 3
-NEW_CUSTOMER_EXPLANATION = "no purchase known: the rate of customers with fewer than 3 visits"
 TIMING = "timing"
 
 
@@ -48,6 +52,8 @@ class ChurnModel:
         Number of trees.
     trees
         Options of the trees.
+    explain_attributes
+        Whether explanations may name attributes of customers, such as age.
     """
 
     name: ClassVar[str] = "churn"
@@ -59,8 +65,10 @@ class ChurnModel:
     cutoffs: int = 12
     rounds: int = 200
     trees: BoostingOptions = TREES
+    explain_attributes: bool = False
     timing_: PurchaseTiming = field(init=False, repr=False)
     rfm_: Rfm = field(init=False, repr=False)
+    usual_: Usual = field(init=False, repr=False)
 
     def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         """Return the features that the model reads, one row a customer at `as_of`."""
@@ -85,7 +93,9 @@ class ChurnModel:
             threads=self.threads,
         )
         self.timing_ = fit_purchase_timing(dataset, as_of, options, horizon_days=self.horizon_days)
-        self.rfm_ = Rfm.fit(nw.from_native(customer_features(dataset, as_of)).lazy())
+        features = customer_features(dataset, as_of)
+        self.rfm_ = Rfm.fit(nw.from_native(features).lazy())
+        self.usual_ = Usual.measure(features, self.timing_.contributions)
         return self
 
     def predict(
@@ -96,10 +106,10 @@ class ChurnModel:
         Returns
         -------
         polars.DataFrame
-            customer_id, churn_probability, horizon_days, explanations (up to three,
-            strongest first), contributions (of each explanation, in log-odds of churn), stage
+            customer_id, churn_probability, horizon_days, explanations (see `Usual.explanations`),
+            contributions (of each explanation, in log-odds of churn), stage
             (`training.customers.stages`), rfm_segment and rfm_score (`features.customers.rfm`).
-            Customers without a purchase get the curve of customers with few visits.
+            Customers without a purchase get the curve of customers with few visits, unexplained.
         """
         return predict_customers(
             self.features(dataset, as_of), ids, self.predict_from, self.predict_new
@@ -107,15 +117,12 @@ class ChurnModel:
 
     def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
         """Predict from rows of `features`."""
-        explanations = top_explanations(
-            self.timing_.contributions(features), features, EXPLANATIONS
-        )
         probability, *segments = self.segments(features)
         return features.select(
             "customer_id",
             probability,
             pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
-            *explanation_columns(explanations),
+            *explanation_columns(self._explanations(features)),
             *segments,
         )
 
@@ -138,7 +145,7 @@ class ChurnModel:
             "customer_id",
             pl.Series("churn_probability", newcomers.survival(self.horizon_days)),
             pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
-            *explanation_columns([[(NEW_CUSTOMER_EXPLANATION, 0.0)]] * len(ids)),
+            *explanation_columns([[]] * len(ids)),
             pl.lit(NEW).alias("stage"),
             pl.lit(None, dtype=pl.String).alias("rfm_segment"),
             pl.lit(None, dtype=pl.Int64).alias("rfm_score"),
@@ -147,11 +154,11 @@ class ChurnModel:
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return one row a customer and reason; `contribution` in log-odds of churn."""
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        return explanation_rows(self.timing_.contributions(features), features, EXPLANATIONS)
+        return explanation_rows(features.select("customer_id"), self._explanations(features))
 
     def save(self, folder: Path) -> None:
         """Write options, fitted values and the timing of the next purchase."""
-        model_file.write(self, folder, {"rfm": asdict(self.rfm_)})
+        model_file.write(self, folder, {"rfm": asdict(self.rfm_), "usual": asdict(self.usual_)})
         self.timing_.save(folder / TIMING)
 
     @classmethod
@@ -160,4 +167,13 @@ class ChurnModel:
         model, fitted = model_file.read(cls, folder, threads)
         model.timing_ = PurchaseTiming.load(folder / TIMING, model.threads)
         model.rfm_ = Rfm.from_edges(fitted["rfm"])
+        model.usual_ = Usual(**fitted["usual"])
         return model
+
+    def _explanations(self, features: pl.DataFrame) -> list[list[Explanation]]:
+        return self.usual_.explanations(
+            self.timing_.contributions(features),
+            features,
+            CHURN_WORDING,
+            attributes=self.explain_attributes,
+        )

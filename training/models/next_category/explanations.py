@@ -1,23 +1,20 @@
-"""Explanations of next-category predictions: contributions of features in, sentences out.
+"""Sentences that explain when a customer buys from a category again.
 
-Features are grouped; the groups with the largest contributions become sentences.
+In: the features of a customer and a category. Out: the groups of features, and a sentence of each
+that favours a purchase or speaks against one, as asked.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from training.customers.explanations import Facts, Text, Wording
+from training.customers.feature_phrases import count_of
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-
-from features.typing import Floats
-
-# A sentence, and its contribution in log-odds.
-Explanation = tuple[str, float]
+# Columns that describe the days ahead.
+UNEXPLAINED = ("base", "elapsed", "width")
 
 
-def group_of(feature: str) -> str:
-    """Return the group of a feature, a key of `SENTENCES`."""
+def group_of(feature: str) -> str | None:
+    """Return the group that a feature is explained by, a key of `TEXTS`."""
+    if feature in UNEXPLAINED:
+        return None
     if feature.startswith("customer_"):
         return "customer"
     if feature.startswith(("lines", "category_", "gap_over")):
@@ -26,47 +23,42 @@ def group_of(feature: str) -> str:
     return "purchases" if is_count else "cadence"
 
 
-SENTENCES: dict[str, Any] = {
-    "cadence": lambda row: (
-        f"{row['category']} usually every {row['gap_mean']:.0f} days, "
-        f"last {row['recency']:.0f} days ago"
-    ),
-    "purchases": lambda row: (
-        f"bought on {row['purchases']:.0f} days, {min(row['share_of_visits'], 1):.0%} of visits"
-    ),
-    "customer": lambda row: (
-        f"last visit {row['customer_recency']:.0f} days ago, "
-        f"{row['customer_visits_28']:.0f} visits in 28 days"
-    ),
-    "category": lambda row: f"others buy it every {row['category_gap']:.0f} days",
+def _cadence(facts: Facts) -> str | None:
+    """Compare the gaps with others first: after a recent purchase, inactivity says little."""
+    gap, inactive = facts.row["gap_mean"], facts.row["recency"]
+    usual = f"{facts.row['category']} usually every {count_of(gap, 'day')}"
+    compared = facts.compared("gap_mean", lambda _: usual, rises=False)
+    # Due from the usual gap on, unlikely from twice the gap on.
+    agrees = gap <= inactive < 2 * gap if facts.favourable else inactive > 2 * gap
+    return compared or (f"{usual}, now {count_of(inactive, 'day')}" if agrees else None)
+
+
+def _purchases(facts: Facts) -> str | None:
+    return facts.compared(
+        "share_of_visits",
+        lambda share: f"bought on {min(share, 1):.0%} of visits",
+        lambda share: f"{min(share, 1):.0%}",
+    ) or facts.compared("purchases", lambda days: f"bought on {count_of(days, 'day')} so far")
+
+
+def _customer(facts: Facts) -> str | None:
+    return facts.compared(
+        "customer_visits_28", lambda visits: f"{count_of(visits, 'visit')} in 28 days"
+    ) or facts.compared(
+        "customer_recency", lambda days: f"last visit {count_of(days, 'day')} ago", rises=False
+    )
+
+
+def _category(facts: Facts) -> str | None:
+    return facts.compared(
+        "category_gap", lambda days: f"others buy it every {count_of(days, 'day')}", rises=False
+    )
+
+
+TEXTS: dict[str, Text] = {
+    "cadence": _cadence,
+    "purchases": _purchases,
+    "customer": _customer,
+    "category": _category,
 }
-GROUPS = tuple(SENTENCES)
-
-
-def group_sums(contributions: Floats, features: Sequence[str]) -> Floats:
-    """Add up the contributions of each group.
-
-    Parameters
-    ----------
-    contributions
-        Shape (rows, features).
-    features
-        The names of the features.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (rows, groups), in the order of `GROUPS`.
-    """
-    groups: NDArray[np.intp] = np.array([GROUPS.index(group_of(name)) for name in features])
-    sums = [contributions[:, groups == k].sum(axis=1) for k in range(len(GROUPS))]
-    return np.stack(sums, axis=1)
-
-
-def top_explanations(sums: Floats, features: pl.DataFrame, count: int) -> list[list[Explanation]]:
-    """Return each row's `count` strongest groups as sentences, strongest first."""
-    order = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :count]
-    return [
-        [(SENTENCES[GROUPS[k]](row), float(sums[number, k])) for k in order[number]]
-        for number, row in enumerate(features.iter_rows(named=True))
-    ]
+WORDING = Wording("sooner", "later", group_of, TEXTS.__getitem__)

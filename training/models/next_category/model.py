@@ -20,7 +20,12 @@ from features.errors import InvalidInput
 from features.typing import Floats, Ints
 from training.contract import Needs
 from training.customers import model_file
-from training.customers.explanations import explanation_columns
+from training.customers.explanations import (
+    Explanation,
+    Usual,
+    explanation_columns,
+    explanation_rows,
+)
 from training.customers.hazard import Hazard, Periods
 from training.customers.purchase_curves import PurchaseCurves
 from training.customers.survival import CUTOFF_STEP_DAYS, check_horizon
@@ -31,19 +36,11 @@ from training.models.next_category.cutoffs import (
     pairs,
     past_cutoffs,
 )
-from training.models.next_category.explanations import (
-    Explanation,
-    group_sums,
-    top_explanations,
-)
+from training.models.next_category.explanations import WORDING
 from training.models.next_category.person_periods import bin_edges, expand, process_input
 
 # Explanations are read off the hazard of these days ahead.
 EXPLAINED_DAYS = (0, 6, 12)
-EXPLANATIONS = 3
-FEW_PURCHASES_EXPLANATION = (
-    "fewer than 3 purchases from the category: when others buy from it again"
-)
 BOOSTER = "booster"
 
 TREES = BoostingOptions(
@@ -98,6 +95,7 @@ class NextCategoryModel:
     process_: ModifiedBgNbd = field(init=False, repr=False)
     categories_: list[str] = field(init=False, repr=False)
     curves_: Floats = field(init=False, repr=False)
+    usual_: Usual = field(init=False, repr=False)
 
     def features(
         self, dataset: Dataset, as_of: datetime, statistics: pl.DataFrame | None = None
@@ -152,6 +150,7 @@ class NextCategoryModel:
                 for name in self.categories_
             ]
         )
+        self.usual_ = Usual.measure(self.features(dataset, as_of), self._contributions)
         return self
 
     def predict(
@@ -209,17 +208,7 @@ class NextCategoryModel:
         """Return one row a pair and reason; `contribution` in log-odds of buying in a bin."""
         self._check_categories(ids)
         features = self.features(dataset, as_of).join(ids.select(KEY), on=KEY, how="semi")
-        rows = [
-            (customer, category, sentence, contribution)
-            for customer, category, explanations in zip(
-                *(features.get_column(key) for key in KEY),
-                self._explanations(features),
-                strict=True,
-            )
-            for sentence, contribution in explanations
-        ]
-        schema = dict.fromkeys((*KEY, "reason"), pl.String) | {"contribution": pl.Float64}
-        return pl.DataFrame(rows, schema=schema, orient="row")
+        return explanation_rows(features.select(KEY), self._explanations(features))
 
     def save(self, folder: Path) -> None:
         """Write options, fitted values and the booster."""
@@ -227,6 +216,7 @@ class NextCategoryModel:
             "process": asdict(self.process_),
             "categories": self.categories_,
             "curves": self.curves_.tolist(),
+            "usual": asdict(self.usual_),
         }
         model_file.write(self, folder, fitted)
         self.hazard_.save(folder / BOOSTER)
@@ -240,18 +230,20 @@ class NextCategoryModel:
         model.process_ = ModifiedBgNbd(**fitted["process"])
         model.categories_ = fitted["categories"]
         model.curves_ = np.array(fitted["curves"]).reshape(-1, model.horizon_days)
+        model.usual_ = Usual(**fitted["usual"])
         return model
 
     def _category_answers(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Return the categories' distributions for customers without enough history."""
-        explanations = explanation_columns([[(FEW_PURCHASES_EXPLANATION, 0.0)]] * keys.height)
+        explanations = explanation_columns([[]] * keys.height)
         curves = self.category_curves(keys.get_column("category"))
         return curves.answers(keys).with_columns(explanations)
 
     def _explanations(self, features: pl.DataFrame) -> list[list[Explanation]]:
-        """Return each row's strongest explanations with their contributions."""
-        parts = self.hazard_.contributions(features, EXPLAINED_DAYS).drop("base")
-        return top_explanations(group_sums(parts.to_numpy(), parts.columns), features, EXPLANATIONS)
+        return self.usual_.explanations(self._contributions(features), features, WORDING)
+
+    def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        return self.hazard_.contributions(features, EXPLAINED_DAYS)
 
     def _check_categories(self, ids: pl.DataFrame) -> None:
         unknown = ids.filter(~pl.col("category").is_in(self.categories_))

@@ -5,7 +5,7 @@ purchase come out. The distribution is the curve whose value at the churn horizo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self
@@ -16,7 +16,13 @@ from features.dataset import Dataset
 from training.contract import Needs
 from training.customers import model_file
 from training.customers.cutoffs import customer_features
-from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
+from training.customers.explanations import (
+    Explanation,
+    Usual,
+    explanation_columns,
+    explanation_rows,
+)
+from training.customers.feature_phrases import PURCHASE_WORDING
 from training.customers.prediction import predict_customers
 from training.customers.purchase_curves import PurchaseCurves
 from training.customers.purchase_timing import PurchaseTiming
@@ -24,8 +30,6 @@ from training.customers.survival import check_horizon
 from training.customers.timing_training import TREES, TimingOptions, fit_purchase_timing
 from training.estimators.boosting import BoostingOptions
 
-EXPLANATIONS = 3
-NEW_CUSTOMER_EXPLANATION = "no purchase known: the cadence of customers with fewer than 3 visits"
 TIMING = "timing"
 
 
@@ -49,6 +53,8 @@ class NextPurchaseModel:
         Number of trees.
     trees
         Options of the trees.
+    explain_attributes
+        Whether explanations may name attributes of customers, such as age.
     """
 
     name: ClassVar[str] = "next-purchase"
@@ -60,7 +66,9 @@ class NextPurchaseModel:
     cutoffs: int = 12
     rounds: int = 200
     trees: BoostingOptions = TREES
+    explain_attributes: bool = False
     timing_: PurchaseTiming = field(init=False, repr=False)
+    usual_: Usual = field(init=False, repr=False)
 
     def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         """Return the features that the model reads, one row a customer at `as_of`."""
@@ -88,6 +96,7 @@ class NextPurchaseModel:
         self.timing_ = fit_purchase_timing(
             dataset, as_of, options, follow_up_days=self.horizon_days
         )
+        self.usual_ = Usual.measure(self.features(dataset, as_of), self._contributions)
         return self
 
     def predict(
@@ -98,10 +107,10 @@ class NextPurchaseModel:
         Returns
         -------
         polars.DataFrame
-            customer_id, the columns of `PurchaseCurves.columns`, explanations (up to three,
-            strongest first) and contributions (of each explanation, in log-odds of a purchase
+            customer_id, the columns of `PurchaseCurves.columns`, explanations (see
+            `Usual.explanations`) and contributions (of each explanation, in log-odds of a purchase
             within the churn horizon). Customers without a purchase get the distribution of
-            customers with few visits.
+            customers with few visits, unexplained.
         """
         return predict_customers(
             self.features(dataset, as_of), ids, self.predict_from, self.predict_new
@@ -113,32 +122,39 @@ class NextPurchaseModel:
         """Predict from rows of `features`, and their curves where they are known."""
         curves = self.timing_.curves(features) if curves is None else curves
         answers = curves.answers(features.select("customer_id"))
-        explanations = top_explanations(self._contributions(features), features, EXPLANATIONS)
-        return answers.with_columns(explanation_columns(explanations))
+        return answers.with_columns(explanation_columns(self._explanations(features)))
 
     def predict_new(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
         """Predict for customers without a purchase."""
         ids = pl.DataFrame({"customer_id": customer_ids}, schema={"customer_id": pl.String})
-        explanations = [[(NEW_CUSTOMER_EXPLANATION, 0.0)]] * len(ids)
         answers = self.timing_.newcomers(len(ids)).answers(ids)
-        return answers.with_columns(explanation_columns(explanations))
+        return answers.with_columns(explanation_columns([[]] * len(ids)))
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Return one row a customer and reason; `contribution` as in `predict`."""
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        return explanation_rows(self._contributions(features), features, EXPLANATIONS)
+        return explanation_rows(features.select("customer_id"), self._explanations(features))
 
     def save(self, folder: Path) -> None:
-        """Write options and the timing of the next purchase."""
-        model_file.write(self, folder, {})
+        """Write options, what is usual, and the timing of the next purchase."""
+        model_file.write(self, folder, {"usual": asdict(self.usual_)})
         self.timing_.save(folder / TIMING)
 
     @classmethod
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
-        model, _ = model_file.read(cls, folder, threads)
+        model, fitted = model_file.read(cls, folder, threads)
         model.timing_ = PurchaseTiming.load(folder / TIMING, model.threads)
+        model.usual_ = Usual(**fitted["usual"])
         return model
+
+    def _explanations(self, features: pl.DataFrame) -> list[list[Explanation]]:
+        return self.usual_.explanations(
+            self._contributions(features),
+            features,
+            PURCHASE_WORDING,
+            attributes=self.explain_attributes,
+        )
 
     def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return each feature's contribution to a purchase: the opposite of that to churn."""

@@ -28,7 +28,13 @@ from training.customers.cutoffs import (
     orders_and_spend,
     typical_spend,
 )
-from training.customers.explanations import explanation_columns, explanation_rows, top_explanations
+from training.customers.explanations import (
+    Explanation,
+    Usual,
+    explanation_columns,
+    explanation_rows,
+)
+from training.customers.feature_phrases import VALUE_WORDING
 from training.customers.prediction import predict_customers
 from training.customers.purchase_curves import PurchaseCurves
 from training.customers.purchase_timing import PurchaseTiming
@@ -43,9 +49,7 @@ from training.models.value.revenue import check_revenue
 HORIZONS_DAYS = (30, 90, 365)
 # Days ahead of `total_value`, which is past spend and expected spend.
 TOTAL_DAYS = 365
-EXPLANATIONS = 3
 TIMING = "timing"
-NEW_CUSTOMER_EXPLANATION = "no purchase known: what is expected of a new customer"
 # Column of the unit of money: the typical spend of a visit at the instant.
 TYPICAL_SPEND = "typical_spend"
 # Columns of the expectations under BG/NBD and Gamma-Gamma, over the horizon of the boosters.
@@ -93,6 +97,8 @@ class ValueModel:
         Options of the trees.
     tweedie_power
         Power of the variance of spend, as LightGBM defines it.
+    explain_attributes
+        Whether explanations may name attributes of customers, such as age.
     """
 
     name: ClassVar[str] = "value"
@@ -112,6 +118,7 @@ class ValueModel:
     rounds: int = 250
     trees: BoostingOptions = TREES
     tweedie_power: float = 1.4
+    explain_attributes: bool = False
     orders_booster_: Booster | None = field(init=False, repr=False)
     spend_booster_: Booster | None = field(init=False, repr=False)
     timing_: PurchaseTiming = field(init=False, repr=False)
@@ -120,6 +127,7 @@ class ValueModel:
     interval_: SpendInterval = field(init=False, repr=False)
     typical_spend_: float = field(init=False, repr=False)
     fitted_days_: int = field(init=False, repr=False)
+    usual_: Usual = field(init=False, repr=False)
 
     @property
     def horizons(self) -> list[int]:
@@ -172,6 +180,7 @@ class ValueModel:
         orders, spend = self._expected(frames[0], ahead)
         self.interval_ = SpendInterval.fit(orders, spend, outcomes[0][1])
         self._fit_boosters(frames, outcomes)
+        self.usual_ = Usual.measure(self.features(dataset, as_of), self._contributions)
         return self
 
     def predict(
@@ -185,8 +194,8 @@ class ValueModel:
             customer_id; for each of the horizons orders_30, value_30, value_30_q10, value_30_q90;
             historic_value (net of returns), returned_value (of all returns), total_value
             (historic and the next 365 days), average_order_value,
-            days_between_orders and expected_next_order, a date; explanations (up to three,
-            strongest first) and contributions (of each explanation, in logs of the spend). Money
+            days_between_orders and expected_next_order, a date; explanations (see
+            `Usual.explanations`) and contributions (of each one, in logs of the spend). Money
             is in the dataset's currency. Columns that need more history than a customer has are
             null. Customers without a purchase get the expectation of a new customer.
         """
@@ -228,8 +237,8 @@ class ValueModel:
         columns["average_order_value"] = historic / features.get_column("visits").to_numpy()
         columns["days_between_orders"] = features.get_column("gap_mean")
         columns["expected_next_order"] = curves.next_order(as_of)
-        explanations = top_explanations(self._contributions(features), features, EXPLANATIONS)
-        return pl.DataFrame(columns).with_columns(explanation_columns(explanations))
+        explanations = explanation_columns(self._explanations(features))
+        return pl.DataFrame(columns).with_columns(explanations)
 
     def predict_new(
         self,
@@ -252,17 +261,12 @@ class ValueModel:
         columns["average_order_value"] = pl.Series([None] * len(ids), dtype=pl.Float64)
         columns["days_between_orders"] = pl.Series([None] * len(ids), dtype=pl.Float64)
         columns["expected_next_order"] = self.timing_.newcomers(len(ids)).next_order(as_of)
-        explanations = [[(NEW_CUSTOMER_EXPLANATION, 0.0)]] * len(ids)
-        return pl.DataFrame(columns).with_columns(explanation_columns(explanations))
+        return pl.DataFrame(columns).with_columns(explanation_columns([[]] * len(ids)))
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        """Return one row a customer and reason; `contribution` in logs of the spend.
-
-        Without boosters there are no contributions: the features that the processes read are the
-        reasons, with 0.
-        """
+        """Return one row a customer and reason; `contribution` in logs of the spend."""
         features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        return explanation_rows(self._contributions(features), features, EXPLANATIONS)
+        return explanation_rows(features.select("customer_id"), self._explanations(features))
 
     def save(self, folder: Path) -> None:
         """Write options, fitted values and, where there are any, the boosters."""
@@ -272,6 +276,7 @@ class ValueModel:
             "spend": asdict(self.spend_),
             "interval": asdict(self.interval_),
             "typical_spend": self.typical_spend_,
+            "usual": asdict(self.usual_),
             "fitted_days": self.fitted_days_,
             "boosters": list(boosters),
         }
@@ -292,6 +297,7 @@ class ValueModel:
         model.spend_ = GammaGamma(**fitted["spend"])
         model.interval_ = SpendInterval(**fitted["interval"])
         model.typical_spend_ = fitted["typical_spend"]
+        model.usual_ = Usual(**fitted["usual"])
         return model
 
     def _fit_processes(self, features: pl.DataFrame, typical: float) -> None:
@@ -370,5 +376,14 @@ class ValueModel:
     def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         if self.spend_booster_ is not None:
             return self.spend_booster_.path_contributions(features)
-        names = ("recency", "visits", "spend_per_visit")
-        return features.select(pl.zeros(pl.len()).alias(name) for name in names)
+        orders, spend = self._process_expectations(features, self.horizon_days)
+        logs = np.log(np.maximum(orders, TINY)), np.log(np.maximum(spend / orders, TINY))
+        return pl.DataFrame(dict(zip(PROCESS_COLUMNS, logs, strict=True)))
+
+    def _explanations(self, features: pl.DataFrame) -> list[list[Explanation]]:
+        return self.usual_.explanations(
+            self._contributions(features),
+            features,
+            VALUE_WORDING,
+            attributes=self.explain_attributes,
+        )
