@@ -123,7 +123,9 @@ def evaluate(
     from training.registry import get_task
 
     chosen = get_task(task)
-    options = chosen.options(dataset, grain=grain, horizon_days=horizon_days, country=country)
+    options = chosen.options(
+        dataset, grain=grain, horizon_days=horizon_days, country=country or Settings().country
+    )
     return backtest(chosen, dataset, folds, options=options)
 
 
@@ -146,7 +148,8 @@ def train(
     grain, horizon_days
         Options of the task; by default those that suit the records. Only demand has a grain.
     country
-        ISO code of the country whose public holidays count in demand; by default US.
+        ISO code of the country whose public holidays count in demand; by default
+        `FORESELL_COUNTRY`.
     params
         Options of the model over its defaults.
 
@@ -161,14 +164,21 @@ def train(
     """
     from training.contract import model_with_options
     from training.registry import get_task
+    from training.task_setup import model_params
 
-    chosen, instant = get_task(task), dataset.instant(as_of)
+    chosen, instant, settings = get_task(task), dataset.instant(as_of), Settings()
     chosen.model.needs.check(dataset, task)
     options = chosen.options(
-        dataset, grain=grain, horizon_days=horizon_days, as_of=instant, country=country
+        dataset,
+        grain=grain,
+        horizon_days=horizon_days,
+        as_of=instant,
+        country=country or settings.country,
     )
-    model: Model = model_with_options(chosen.model, {**options, **params}).fit(dataset, instant)
-    return model
+    further = model_params(chosen, explain_attributes=settings.explain_attributes)
+    model = model_with_options(chosen.model, {**options, **further, **params})
+    fitted: Model = model.fit(dataset, instant)
+    return fitted
 
 
 def predict(

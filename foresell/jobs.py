@@ -114,6 +114,7 @@ def set_up_tasks(
                 grain=grain,
                 horizon_days=horizon,
                 country=settings.country,
+                explain_attributes=settings.explain_attributes,
             )
             setups.append(setup)
     return setups
@@ -127,16 +128,17 @@ def count_methods(task: Task) -> int:
 def tuned_params(
     settings: Settings, setup: TaskSetup, dataset: Dataset, end: datetime
 ) -> dict[str, Any]:
-    """Return the tuned options of a model, tuned before the folds that end at `end`."""
+    """Return options of a model over its defaults; tuning saw no fold that ends by `end`."""
     from training.backtest import rolling_origins
     from training.tuning import best_params
 
     # Batches may be scored within a day, while origins are starts of days.
     midnight = day_start(to_day(end))
     origins = rolling_origins(dataset, setup.options["horizon_days"], setup.folds, midnight)
-    return best_params(
+    tuned = best_params(
         settings.mlruns, dataset, setup.task, setup.options, min(origins, default=midnight)
     )
+    return setup.params | tuned
 
 
 def tune(
@@ -168,6 +170,8 @@ def tune(
                 rows.append(
                     {
                         "model": task.name,
+                        "metric": task.primary,
+                        "slice": task.primary_slice,
                         "trials": len(tuning.complete_trials(study)),
                         "default": tuning.default_value(study),
                         "best": study.best_value,
@@ -193,6 +197,7 @@ def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
             threads=settings.threads,
             keep=settings.keep_versions,
             country=settings.country,
+            explain_attributes=settings.explain_attributes,
             max_bad_share=settings.max_bad_share,
             progress=progress,
         )

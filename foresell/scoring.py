@@ -135,6 +135,7 @@ def score(
         folds=settings.folds,
         horizon_days=horizon,
         country=settings.country,
+        explain_attributes=settings.explain_attributes,
         **options.set_up(),
     )
     console.print(setup.describe())

@@ -34,6 +34,11 @@ class Settings(BaseSettings):
     country: str = Field(
         "US", description="ISO code of the country whose public holidays move demand"
     )
+    explain_attributes: bool = Field(
+        False,  # noqa: FBT003
+        description="whether models that are trained name attributes of customers, such as age, "
+        "in explanations",
+    )
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(3000, ge=1, le=65535, description="port that the service listens on")
     workers: int = Field(1, ge=1, description="serving processes")

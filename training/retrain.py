@@ -6,6 +6,8 @@ completely or not at all, and the served version changes last, after the gate.
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,7 @@ def retrain(
     threads: int = 1,
     keep: int = 2,
     country: str | None = None,
+    explain_attributes: bool = False,
     max_bad_share: float = 0.05,
     progress: Progress = lambda _: None,
 ) -> JobReport:
@@ -86,8 +89,8 @@ def retrain(
     folds, threads, keep
         Rolling origins of the backtest, threads of the numeric libraries, published versions
         to keep.
-    country
-        ISO code of the country whose public holidays count in demand.
+    country, explain_attributes
+        As for `training.task_setup.set_up`.
     max_bad_share
         Share of failing rows above which a file is reported.
 
@@ -102,8 +105,11 @@ def retrain(
         dataset = open_dataset(home, name)
         health = read_health(home, name, max_bad_share)
         report = JobReport(name, dataset.snapshot, health)
+        prepare = partial(
+            set_up, folds=folds, country=country, explain_attributes=explain_attributes
+        )
         for task in tasks:
-            outcome = _attempt(task, dataset, home, tracker, folds, threads, country, progress)
+            outcome = _attempt(prepare, task, dataset, home, tracker, threads, progress)
             report.outcomes.append(outcome)
         if champions(tracker, name):
             report.published = publish(
@@ -119,18 +125,17 @@ def retrain(
 
 
 def _attempt(
+    prepare: Callable[[Task, Dataset, datetime], TaskSetup],
     task: Task,
     dataset: Dataset,
     home: Path,
     tracker: Tracker,
-    folds: int,
     threads: int,
-    country: str | None,
     progress: Progress,
 ) -> Outcome:
     """Challenge the champion of a task; whatever goes wrong is the outcome."""
     try:
-        setup = set_up(task, dataset, dataset.end, folds=folds, country=country)
+        setup = prepare(task, dataset, dataset.end)
         return _challenge(setup, dataset, tracker, threads, progress)
     except MissingData as error:
         return Outcome(task.name, error.message)
@@ -148,7 +153,7 @@ def _challenge(
     """Train a challenger if anything changed since the champion, and pass it through the gate."""
     task, options = setup.task, setup.options
     first, *_ = rolling_origins(dataset, options["horizon_days"], setup.folds, dataset.end)
-    params = best_params(tracker.mlruns, dataset, task, options, first)
+    params = setup.params | best_params(tracker.mlruns, dataset, task, options, first)
     try:
         champion = tracker.version(dataset.name, task.name, CHAMPION)
     except NotFound:

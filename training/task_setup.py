@@ -3,7 +3,7 @@
 Every command and the nightly job use these functions, so that they agree on what can run.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,8 @@ class TaskSetup:
         Evaluation windows of one horizon each: as many as requested, or as fit.
     note
         Why there are fewer folds than requested; empty where there are not.
+    params
+        Options of the model over its defaults.
     """
 
     task: Task
@@ -36,6 +38,7 @@ class TaskSetup:
     reason: str
     folds: int
     note: str
+    params: dict[str, Any] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Return task, grain, horizon, reason and note in one line."""
@@ -55,6 +58,7 @@ def set_up(
     grain: str | None = None,
     horizon_days: int | None = None,
     country: str | None = None,
+    explain_attributes: bool = False,
 ) -> TaskSetup:
     """Choose a task's options by what is known at `as_of`, and the folds that fit before it.
 
@@ -68,6 +72,8 @@ def set_up(
         Options to use instead of those that suit the records.
     country
         ISO code of the country whose public holidays count; only demand reads it.
+    explain_attributes
+        Whether explanations may name attributes of customers; only customer models read it.
 
     Raises
     ------
@@ -90,7 +96,14 @@ def set_up(
         )
     chosen = grain is None and horizon_days is None
     reason = task.reason(dataset, options, as_of) if chosen else ""
-    return TaskSetup(task, options, reason, fitting, note)
+    params = model_params(task, explain_attributes=explain_attributes)
+    return TaskSetup(task, options, reason, fitting, note, params)
+
+
+def model_params(task: Task, **params: Any) -> dict[str, Any]:
+    """Return those options that the task's model has and whose default differs."""
+    known = {option.name: option.default for option in fields(task.model)}
+    return {name: value for name, value in params.items() if known.get(name, value) != value}
 
 
 def fitting_folds(

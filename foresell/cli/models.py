@@ -164,10 +164,10 @@ def tune(
 
 def _print_trials(rows: list[dict[str, Any]]) -> None:
     """Print what tuning found."""
-    grid = Grid("model", "trials", "default", "best", "best options")
+    grid = Grid("model", "metric", "trials", "default", "best", "best options")
     for row in rows:
         options = ", ".join(f"{name}={value:.4g}" for name, value in row["params"].items())
-        grid.add_row(
-            row["model"], str(row["trials"]), cell(row["default"]), cell(row["best"]), options
-        )
+        cells = (cell(row[name]) for name in ("trials", "default", "best"))
+        metric = row["metric"] if row["slice"] == "all" else f"{row['metric']}, {row['slice']}"
+        grid.add_row(row["model"], metric, *cells, options)
     console.print(grid)

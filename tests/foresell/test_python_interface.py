@@ -5,6 +5,8 @@ import pytest
 
 import foresell
 from features.errors import InvalidInput, NotFound
+from training.models.churn.model import ChurnModel
+from training.models.demand.model import DemandModel
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,25 @@ def test_an_unknown_customer_is_refused_on_request(shop):
     assert len(foresell.predict(model, shop, "2017-12-01", ["nobody"])) == 1
     with pytest.raises(NotFound, match="'nobody' is not known"):
         foresell.predict(model, shop, "2017-12-01", ["nobody"], unknown="error")
+
+
+@pytest.mark.parametrize(("argument", "country"), [(None, "NL"), ("DE", "DE")])
+def test_the_country_is_that_of_the_settings_unless_one_is_given(
+    shop, monkeypatch, argument, country
+):
+    monkeypatch.setenv("FORESELL_COUNTRY", "NL")
+    monkeypatch.setattr(DemandModel, "fit", lambda self, *_: self)
+    assert foresell.train("demand", shop, country=argument).country == country
+
+
+@pytest.mark.parametrize(("task", "known"), [("churn", True), ("demand", False)])
+def test_attributes_are_named_in_explanations_if_the_settings_allow_it(
+    shop, monkeypatch, task, known
+):
+    monkeypatch.setenv("FORESELL_EXPLAIN_ATTRIBUTES", "true")
+    for model in (ChurnModel, DemandModel):
+        monkeypatch.setattr(model, "fit", lambda self, *_: self)
+    assert getattr(foresell.train(task, shop), "explain_attributes", False) is known
 
 
 def test_a_report_ranks_the_methods_and_draws_its_figures(shop):

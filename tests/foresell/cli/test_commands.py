@@ -172,6 +172,7 @@ def test_a_published_version_of_another_dataset_changes_nothing(run, trained, ho
 
 def test_tuning_resumes_and_the_next_training_uses_its_best_options(run, journey, mlruns):
     first = json.loads(run("tune", "value", "--trials", "1", "--json")[1])[0]
+    assert (first["metric"], first["slice"]) == (TASKS["value"].primary, "activity=active")
     second = json.loads(run("tune", "value", "--trials", "1", "--json")[1])[0]
     assert (first["trials"], second["trials"]) == (1, 2)
     assert second["best"] <= first["default"]
