@@ -3,12 +3,15 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Event, Thread
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 # Without a terminal there is no width to fit tables into.
+# Without a terminal there is no bar: a running step is named so often.
+REPORT_SECONDS = 20.0
 console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
 
 
@@ -16,7 +19,8 @@ console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty(
 def progress(title: str, steps: int | None = None) -> Iterator[Callable[[str], None]]:
     """Show a progress bar; yields a function that begins the next step, given its name.
 
-    Each finished step stays on screen with its seconds, and so does the total.
+    Each finished step stays on screen with its seconds, and so does the total. Without a terminal
+    there is no bar; every REPORT_SECONDS, a line names the step that runs.
 
     Parameters
     ----------
@@ -28,7 +32,14 @@ def progress(title: str, steps: int | None = None) -> Iterator[Callable[[str], N
     started = time.monotonic()
     running: list[tuple[str, float]] = []
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+    bar = Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar, nullcontext() if console.is_terminal else _reports(running):
         line = bar.add_task(title, total=steps)
 
         def finish() -> None:
@@ -45,3 +56,22 @@ def progress(title: str, steps: int | None = None) -> Iterator[Callable[[str], N
         yield begin
         finish()
     console.print(f"[bold]{title}[/]: done in {time.monotonic() - started:.1f} s")
+
+
+@contextmanager
+def _reports(running: list[tuple[str, float]]) -> Iterator[None]:
+    """Print the running steps and their seconds every REPORT_SECONDS."""
+    ended = Event()
+
+    def report() -> None:
+        while not ended.wait(REPORT_SECONDS):
+            for name, since in list(running):
+                console.print(f"  {name} [dim]{time.monotonic() - since:.0f} s so far[/]")
+
+    reports = Thread(target=report, daemon=True)
+    reports.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reports.join()

@@ -1,7 +1,7 @@
 """Script that MLflow stores with each registered model and runs to load it, without pickle.
 
-Input: ids, one row per entity. Parameters: `home`, `dataset`, `as_of`. Output: the columns that
-`foresell score` writes.
+Input: ids, one row per entity, as texts or whole numbers. Parameters: `home` (by default
+`FORESELL_HOME`), `dataset`, `as_of`. Output: the columns that `foresell score` writes.
 """
 
 from pathlib import Path
@@ -14,6 +14,8 @@ from mlflow.pyfunc.model import PythonModel
 
 from features.calendar import parse_as_of
 from features.dataset import open_dataset
+from features.ingest.sources.parse import identifier
+from foresell.settings import Settings
 from training.registry import load_task
 
 
@@ -31,9 +33,11 @@ class ForesellModel(PythonModel):
         """Predict for the given ids from the dataset under `home`, as of `as_of`."""
         del context
         params = params or {}
-        dataset = open_dataset(Path(params["home"]), params["dataset"])
+        home = Path(params["home"]) if params.get("home") else Settings().home
+        dataset = open_dataset(home, params["dataset"])
         as_of = parse_as_of(params["as_of"]) if params.get("as_of") else dataset.end
-        predicted: pl.DataFrame = self.model.predict(dataset, as_of, pl.from_pandas(model_input))
+        ids = pl.DataFrame([identifier(column) for column in pl.from_pandas(model_input)])
+        predicted: pl.DataFrame = self.model.predict(dataset, as_of, ids)
         return predicted.to_pandas()
 
 

@@ -35,7 +35,8 @@ from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
-from mlflow.types import ParamSchema, ParamSpec
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
 _DATABASE = "mlflow.db"
@@ -177,10 +178,13 @@ class Tracker:
             folder.mkdir()
             model.save(folder)
             save_task(task, folder)
-            signature = infer_signature(ids.head(5).to_pandas(), sample.head(5).to_pandas())
+            signature = infer_signature(None, sample.head(5).to_pandas())
+            # Ids may be whole numbers too; the script reads them as texts.
+            any_type = AnyType()  # type: ignore[no-untyped-call]
+            signature.inputs = Schema([ColSpec(any_type, name) for name in ids.columns])
             signature.params = ParamSchema(
                 [
-                    ParamSpec("home", "string", ".foresell"),
+                    ParamSpec("home", "string", ""),
                     ParamSpec("dataset", "string", dataset.name),
                     ParamSpec("as_of", "string", ""),
                 ]

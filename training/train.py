@@ -11,7 +11,7 @@ from typing import Any
 from features.dataset import Dataset
 from training.backtest import Progress, Report
 from training.backtest import evaluate as backtest
-from training.contract import Model, Task, model_with_options
+from training.contract import Model, Task, model_with_options, options_of
 from training.tracking import CHALLENGER, Tracker, Version, code_version
 
 
@@ -48,11 +48,12 @@ def train(
     params = dict(params or {})
     title = f"{task.name} as of {as_of.date()}"
     with tracker.run(task.name, title, _tags(task, dataset, as_of, options, params)):
-        tracker.log_params({**options, **params})
-        progress(f"{title}: fit")
-        model = model_with_options(task.model, {**options, **params, "threads": threads}).fit(
-            dataset, as_of
+        model = model_with_options(task.model, {**options, **params, "threads": threads})
+        tracker.log_params(
+            {name: value for name, value in options_of(model).items() if name != "threads"}
         )
+        progress(f"{title}: fit")
+        model.fit(dataset, as_of)
         number = _register(task, dataset, tracker, model, as_of, options)
     return tracker.numbered(dataset.name, task.name, number)
 

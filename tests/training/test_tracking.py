@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
+from training.contract import options_of
+from training.models.churn.model import ChurnModel
 from training.registry import TASKS
 from training.tracking import Tracker, _recorded_options
 from training.train import evaluate, train
@@ -71,6 +73,26 @@ def test_a_registered_model_is_loaded_by_the_script_beside_it(store, name):
     _, versions = store
     loaded = mlflow.pyfunc.load_model(f"runs:/{versions[name].run_id}/model")
     assert isinstance(loaded.unwrap_python_model().model, TASKS[name].model)
+
+
+def test_a_registered_model_takes_whole_numbers_as_ids_and_the_home_of_the_settings(
+    journey, home, tmp_path, monkeypatch
+):
+    version = train(TASKS["churn"], journey, Tracker(tmp_path), params={"rounds": 5})
+    loaded = mlflow.pyfunc.load_model(f"runs:/{version.run_id}/model")
+    monkeypatch.setenv("FORESELL_HOME", str(home))
+    ids = journey.table("orders").collect().to_polars()["customer_id"].unique().sort().head(3)
+    whole = loaded.predict(pl.DataFrame({"customer_id": ids.cast(pl.Int64)}).to_pandas())
+    texts = loaded.predict(pl.DataFrame({"customer_id": ids}).to_pandas())
+    assert whole["customer_id"].to_list() == ids.to_list()
+    assert whole["churn_probability"].to_list() == texts["churn_probability"].to_list()
+
+
+def test_all_options_of_the_model_are_logged(store):
+    _, versions = store
+    logged = mlflow.MlflowClient().get_run(versions["churn"].run_id).data.params
+    options = options_of(ChurnModel(**versions["churn"].options, rounds=20))
+    assert logged == {name: str(value) for name, value in options.items() if name != "threads"}
 
 
 def test_a_version_has_the_options_that_it_was_trained_with(store):

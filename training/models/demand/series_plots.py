@@ -37,7 +37,9 @@ def seasonality(dataset: Dataset, as_of: datetime) -> Figure:
     left.plot(weeks["date"], weeks["units"], color="tab:blue")
     left.set_ylim(0)
     left.set_title("Units a week")
-    right.bar(list("MTWTFSS"), days["units"], color="tab:blue")
+    right.bar(days["date"], days["units"], color="tab:blue")
+    # Positions rather than names: bars with equal names would merge.
+    right.set_xticks(range(1, 8), list("MTWTFSS"))
     right.set_title("Units a day, by weekday")
     return figure
 
