@@ -49,24 +49,28 @@ def products_without_sales(dataset: Dataset, day: int) -> pl.Series:
     if not dataset.has(dataset.records, "product_id"):
         return pl.Series("product_id", [], pl.String)
     known = unit_lines(dataset).filter(nw.col("day") + dataset.period_days <= day)
-    selling = known.select("product_id", "day").unique().collect().to_polars()
-    selling = selling.with_columns(open_day=pl.col("day").rank("dense").cast(pl.Int64))
-    last_open = pl.lit(selling.get_column("open_day").max(), pl.Int64)
+    last = known.group_by("product_id").agg(nw.col("day").max().alias("last_day"))
+    silent = last.filter(nw.col("last_day") < day - LEAST_DAYS)
+    selling = known.join(silent, on="product_id", how="semi").select("product_id", "day")
+    open_days = known.select("day").unique().collect().to_polars().to_series().sort()
+    number = pl.col("day").replace_strict(open_days, range(len(open_days)), return_dtype=pl.Int64)
     products = (
-        selling.sort("product_id", "day")
+        selling.unique()
+        .collect()
+        .to_polars()
+        .sort("day")
+        .with_columns(number.alias("number"))
         .group_by("product_id")
         .agg(
             pl.len().cast(pl.Int64).alias("days"),
-            pl.col("day").max().alias("last_day"),
-            (pl.col("open_day").max() - pl.col("open_day").min()).alias("span"),
-            pl.col("open_day").diff().max().alias("longest"),
-            (last_open - pl.col("open_day").max()).alias("pause"),
+            (pl.col("number").max() - pl.col("number").min()).alias("span"),
+            pl.col("number").diff().max().alias("longest"),
+            (len(open_days) - 1 - pl.col("number").max()).alias("pause"),
         )
     )
     chance = (pl.col("span") / (pl.col("span") + pl.col("pause"))) ** (pl.col("days") - 1)
     unsold = products.filter(
         pl.col("days") > 1,
-        pl.col("last_day") < day - LEAST_DAYS,
         pl.col("pause") > LEAST_PAUSES * pl.col("longest"),
         chance < SIGNIFICANCE,
     )

@@ -5,7 +5,7 @@ What is known at the instant in; blocks of candidates, their static features and
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.dataset import Dataset
 from features.discontinued import discontinued_products
 from features.interactions.builder import GAP_DAYS
 from features.typing import Bools, Float32s, Ints
@@ -79,7 +80,7 @@ class Ranking:
 
     Attributes
     ----------
-    interactions, locations, plan
+    dataset, interactions, locations, plan
         Inputs at the instant.
     generators
         Fitted; the first one proposes what a customer bought before.
@@ -87,22 +88,19 @@ class Ranking:
         Repurchase hazards by product.
     day
         The day that begins at the instant.
-    discontinued
-        Mask of the products that are no longer sold. The ranker learns from them too, but they are
-        not recommended.
     product_features, customer_features
         By code.
     groups
         Purchases by product group, by level of the catalogue.
     """
 
+    dataset: Dataset = field(repr=False)
     interactions: Interactions
     generators: Sequence[CandidateGenerator]
     locations: CustomerLocations
     plan: PromotionPlan
     hazards: RepurchaseHazards
     day: int
-    discontinued: Bools
     product_features: Mapping[str, Float32s]
     groups: Mapping[str, GroupPurchases]
     customer_features: Mapping[str, Float32s]
@@ -127,6 +125,7 @@ class Ranking:
         pairs = interactions.features
         gaps = [pairs[f"gaps_{days}d"] for days in GAP_DAYS] + [pairs["baskets"] - 1]
         return cls(
+            dataset,
             interactions,
             fitted,
             inputs.locations,
@@ -135,11 +134,16 @@ class Ranking:
                 interactions.cols, gaps, pairs["recency_days"], interactions.shape[1]
             ),
             inputs.day,
-            np.isin(interactions.products, discontinued_products(dataset, inputs.day).to_numpy()),
             product_features(interactions, groups),
             groups,
             customer_features(interactions),
         )
+
+    @cached_property
+    def discontinued(self) -> Bools:
+        """Mask of the products that are no longer sold: learned from, but not recommended."""
+        gone = discontinued_products(self.dataset, self.day).to_numpy().astype(str)
+        return np.isin(self.interactions.products, gone)
 
     def blocks(self, rows: Ints, *, discontinued: bool = False) -> Iterator[Block]:
         """Yield the candidates of the customers `rows`, `BLOCK_CUSTOMERS` at a time.
