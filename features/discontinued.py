@@ -10,6 +10,7 @@ import polars as pl
 from features.dataset import Dataset
 from features.demand.series import unit_lines
 from features.memo import memo
+from features.stock import restocked_products
 
 # Days without a sale from which on a product may count as discontinued: shorter stock-outs are
 # common. On the bundled data 91 % of the products so found do not sell within eight weeks.
@@ -40,11 +41,12 @@ def discontinued_products(dataset: Dataset, day: int) -> pl.Series:
     return unsold.filter(~unsold.is_in(promoted.implode()))
 
 
-@memo("orders", "sales")
+@memo("orders", "sales", "stock")
 def products_without_sales(dataset: Dataset, day: int) -> pl.Series:
     """Return the products that have not been sold for an improbably long time before a day.
 
     Time is counted in days on which anything was sold: a closure of all locations is no pause.
+    Products that came back into stock within `LEAST_DAYS` are left out.
     """
     if not dataset.has(dataset.records, "product_id"):
         return pl.Series("product_id", [], pl.String)
@@ -69,9 +71,11 @@ def products_without_sales(dataset: Dataset, day: int) -> pl.Series:
         )
     )
     chance = (pl.col("span") / (pl.col("span") + pl.col("pause"))) ** (pl.col("days") - 1)
+    restocked = restocked_products(dataset, day, LEAST_DAYS)
     unsold = products.filter(
         pl.col("days") > 1,
         pl.col("pause") > LEAST_PAUSES * pl.col("longest"),
         chance < SIGNIFICANCE,
+        ~pl.col("product_id").is_in(restocked.implode()),
     )
     return unsold.get_column("product_id").sort()

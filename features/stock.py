@@ -51,6 +51,24 @@ def days_out_of_stock(dataset: Dataset, day: int) -> pl.DataFrame:
     return rows.filter(start < end).select(*ENTITY, days).explode("day")
 
 
+def restocked_products(dataset: Dataset, day: int, days: int) -> pl.Series:
+    """Return product_id of the products that came back into stock in the days before a day."""
+    if not dataset.has("stock", "product_id", "on_hand"):
+        return pl.Series("product_id", [], pl.String)
+    before = nw.col("on_hand").shift(1).over(*ENTITY, order_by="day").alias("before")
+    rows = _known_stock(dataset, day).with_columns(before)
+    back = rows.filter(nw.col("before") <= 0, nw.col("on_hand") > 0, nw.col("day") >= day - days)
+    return back.select("product_id").unique().collect().to_polars().to_series()
+
+
+def _known_stock(dataset: Dataset, day: int) -> Frame:
+    """Return the records before a day, with a null location where the table has none."""
+    table = dataset.known("stock", day_start(day))
+    if "location_id" in dataset.columns("stock"):
+        return table
+    return table.with_columns(nw.lit(None, nw.String).alias("location_id"))
+
+
 def _records(dataset: Dataset, day: int) -> pl.DataFrame:
     """Return the records before a day that some period or list depends on.
 
@@ -61,9 +79,7 @@ def _records(dataset: Dataset, day: int) -> pl.DataFrame:
         for the last one) and `carried_until` (day from which it holds no longer, in any case).
         Positive records that another follows are left out.
     """
-    table = dataset.known("stock", day_start(day))
-    if "location_id" not in dataset.columns("stock"):
-        table = table.with_columns(nw.lit(None, nw.String).alias("location_id"))
+    table = _known_stock(dataset, day)
     following = nw.col("day").shift(-1).over(*ENTITY, order_by="day").alias("next")
     rows = table.select(*ENTITY, "day", "on_hand", following)
     rows = rows.filter((nw.col("on_hand") <= 0) | nw.col("next").is_null())

@@ -82,3 +82,16 @@ def test_a_promotion_ahead_shows_that_a_product_is_sold(ends, expected):
 def test_sales_by_week_are_judged_by_weeks():
     weekly = {"gone": range(0, DAYS - 200, 7), "sold": range(0, DAYS, 7)}
     assert discontinued_products(shop(weekly), DAY + 7).to_list() == ["gone"]
+
+
+@pytest.mark.parametrize(("age", "expected"), [(10, False), (100, True)])
+def test_a_product_that_came_back_into_stock_is_sold_again(age, expected):
+    product = "daily until 200 days ago"
+    stock = pl.DataFrame(
+        {
+            "product_id": product,
+            "day": pl.Series([DAY - 200, DAY - age], dtype=pl.Int32),
+            "on_hand": [0.0, 9.0],
+        }
+    )
+    assert (product in discontinued_products(shop(SELLING, stock=stock), DAY)) == expected

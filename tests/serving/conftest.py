@@ -39,7 +39,12 @@ class ListReader:
             for rank, product in enumerate(shown, 1)
         ]
         return [
-            {"customer_id": customer, "basis": "population", "items": items}
+            {
+                "customer_id": customer,
+                "basis": "population",
+                "ordered_by": ["score"],
+                "items": items,
+            }
             for customer in customer_ids
         ]
 
