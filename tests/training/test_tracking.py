@@ -76,9 +76,10 @@ def test_a_registered_model_is_loaded_by_the_script_beside_it(store, name):
 
 
 def test_a_registered_model_takes_whole_numbers_as_ids_and_the_home_of_the_settings(
-    journey, home, tmp_path, monkeypatch
+    store, journey, home, monkeypatch
 ):
-    version = train(TASKS["churn"], journey, Tracker(tmp_path), params={"rounds": 5})
+    folder, _ = store
+    version = train(TASKS["churn"], journey, Tracker(folder), params={"rounds": 5})
     loaded = mlflow.pyfunc.load_model(f"runs:/{version.run_id}/model")
     monkeypatch.setenv("FORESELL_HOME", str(home))
     ids = journey.table("orders").collect().to_polars()["customer_id"].unique().sort().head(3)
