@@ -188,6 +188,7 @@ def predict(
     ids: Any = None,
     *,
     plan: Any = None,
+    plan_known_until: str | None = None,
     unknown: Literal["newcomer", "error"] = "newcomer",
 ) -> pd.DataFrame:
     """Predict at `as_of` for the given ids, by default for all that are known.
@@ -196,7 +197,9 @@ def predict(
     of pandas, Polars or another engine with the key columns. A customer without a known purchase
     gets the answer of a newcomer, or is an error where `unknown` is `error`. With a `plan` of
     promotions and prices (`features.demand.plan` documents its columns) a demand model predicts
-    under this plan, and the difference to the forecast under the recorded one.
+    under this plan, and the difference to the forecast under the recorded one. The plan is complete
+    up to the day `plan_known_until`; by default it tells of its own days alone, and an empty one
+    (`[]`) that nothing is promoted over the horizon.
     """
     from features.errors import InvalidInput
     from features.frames import to_polars
@@ -212,8 +215,10 @@ def predict(
         return model.predict(dataset, instant, frame).to_pandas()
     if not isinstance(model, DemandModel):
         raise InvalidInput(f"A plan is for demand; this is {model.name}.", field="plan")
-    rows = to_polars(plan, "plan")
-    return predict_scenario(model, dataset, instant, rows, frame).to_pandas()
+    rows = plan if isinstance(plan, list) else to_polars(plan, "plan")
+    return predict_scenario(
+        model, dataset, instant, rows, frame, known_until=plan_known_until
+    ).to_pandas()
 
 
 def explain(model: Model, dataset: Dataset, as_of: AsOf | None = None, *, ids: Any) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
 from foresell.score_options import ScoreOptions, Scorer
@@ -31,6 +32,8 @@ class DemandScoreOptions(ScoreOptions):
         Grain of the series; by default the one that suits the records.
     plan
         File of promotions and prices; forecasts under this plan and under the recorded one.
+    plan_known_until
+        The last day for which the plan is complete, ISO.
     totals
         Levels of totals, separated by commas, such as `department,all`.
     quantiles
@@ -47,6 +50,7 @@ class DemandScoreOptions(ScoreOptions):
 
     grain: str | None = None
     plan: Path | None = None
+    plan_known_until: str | None = None
     totals: str | None = None
     quantiles: str | None = None
     series: Path | None = None
@@ -76,7 +80,8 @@ class DemandScoreOptions(ScoreOptions):
         levels = QUANTILES if self.quantiles is None else _levels(self.quantiles)
         series = None if self.series is None else read_rows("series", self.series)
         if self.plan is not None:
-            return scenario_scorer(read_rows("plan", self.plan), levels, series)
+            rows = read_rows("plan", self.plan)
+            return scenario_scorer(rows, levels, series, self.plan_known_until)
         if series is not None:
             return series_scorer(series, levels)
         if self.totals is not None:
@@ -97,6 +102,10 @@ class DemandScoreOptions(ScoreOptions):
             raise InvalidInput(
                 f"--{exclusive[0]} and --{exclusive[1]} write different rows: ask for one.",
                 field=exclusive[1],
+            )
+        if self.plan_known_until is not None and self.plan is None:
+            raise InvalidInput(
+                "--plan-known-until is of a plan: give --plan as well.", field="plan_known_until"
             )
         if self.format_name not in (None, NIXTLA):
             raise InvalidInput(
@@ -139,12 +148,13 @@ def scenario_scorer(
     plan: pl.DataFrame,
     quantiles: Sequence[float] = QUANTILES,
     series: pl.DataFrame | None = None,
+    known_until: str | None = None,
 ) -> Scorer:
     """Return a scorer of forecasts under a plan, beside those under the recorded one."""
     from training.models.demand.scenario import predict_scenario
 
     return lambda model, dataset, as_of: predict_scenario(
-        model, dataset, as_of, plan, series, quantiles=quantiles
+        model, dataset, as_of, plan, series, quantiles=quantiles, known_until=known_until
     )
 
 
@@ -190,11 +200,13 @@ def totals_scorer(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES)
         import polars as pl
 
         from features.demand.grain import Grain
+        from features.demand.plan_ends import planned_days
         from training.models.demand.historical_forecasts import HistoricalForecasts
         from training.models.demand.reconciliation import Hierarchy
 
         grain = Grain.parse(model.grain)
-        past = HistoricalForecasts.fit(model, dataset, as_of).by_origin(dataset)
+        historical = HistoricalForecasts.fit(model, dataset, as_of)
+        past = historical.by_origin(dataset, planned_days(dataset, grain, to_day(as_of)))
         hierarchy = Hierarchy.fit(dataset, grain, past, levels)
         forecasts = model.predict(dataset, as_of)
         parts = [

@@ -115,9 +115,9 @@ class Report:
             )
         return fmean(values)
 
-    def mean(self, metric: str) -> float | None:
-        """Return the mean over folds of a metric of the model on `all`; None if not measured."""
-        overall = (pl.col("method") == FORESELL) & (pl.col("slice") == "all")
+    def mean(self, metric: str, of: str = "all") -> float | None:
+        """Return the mean over folds of a metric of the model on a slice; None if not measured."""
+        overall = (pl.col("method") == FORESELL) & (pl.col("slice") == of)
         values = self.rows.filter(overall, pl.col("metric") == metric).get_column("value")
         return float(values.to_numpy().mean()) if len(values) else None
 
@@ -214,7 +214,8 @@ def backtest(
             progress(f"{task.name} as of {as_of.date()}: {method}")
             started = time.process_time()
             try:
-                predicted = build().fit(dataset, as_of).predict(dataset, as_of, ids)
+                model = build().fit(dataset, as_of)
+                predicted = model.predict(dataset, as_of, ids)
             except MissingData:
                 if method == FORESELL or fold > 0:
                     raise
@@ -226,10 +227,35 @@ def backtest(
             if task.per_case_metrics is not None:
                 per_case[method] = task.per_case_metrics(dataset, as_of, options, predicted)
             scores = task.evaluate(dataset, as_of, options, predicted)
+            if method == FORESELL:
+                scores += _plan_scores(task, model, dataset, as_of, options, ids, scores)
             rows.extend((*key, method, *score) for score in scores)
         rows.extend((*key, FORESELL, *score) for score in paired_gains(per_case))
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     return Report(task, dataset, options, origins, frame, predictions, seconds)
+
+
+def _plan_scores(
+    task: Task,
+    model: Predictor,
+    dataset: Dataset,
+    as_of: datetime,
+    options: Mapping[str, Any],
+    ids: pl.DataFrame,
+    scores: Sequence[Score],
+) -> list[Score]:
+    """Score the model with the plan, as in `scores`, and without it; none if nothing is planned."""
+    hidden = task.hide_plan(dataset, as_of, options) if task.hide_plan is not None else None
+    if hidden is None:
+        return []
+    predicted = model.predict(hidden, as_of, ids)
+    without = task.evaluate(dataset, as_of, options, predicted)
+    return [
+        score._replace(slice=f"plan={name}")
+        for name, variant in (("known", scores), ("hidden", without))
+        for score in variant
+        if score.slice == "all"
+    ]
 
 
 def _methods(

@@ -228,6 +228,9 @@ class Task:
     evaluate
         (dataset, as_of, options, predictions) -> scores. The only function of a task that reads
         records at or after `as_of`. A missing prediction counts against the method.
+    hide_plan
+        (dataset, as_of, options) -> the dataset without what is planned from `as_of` on; None if
+        nothing is. The model is evaluated with the plan and without it. None: there are no plans.
     per_case_metrics
         (dataset, as_of, options, predictions) -> by metric, one value per evaluated case, in the
         same order for every method. Paired intervals come from these. None: no such values.
@@ -271,6 +274,7 @@ class Task:
     lower_is_better: bool = True
     primary_slice: str = "all"
     tunable: Mapping[str, Space] = field(default_factory=dict)
+    hide_plan: Callable[[Dataset, datetime, Mapping[str, Any]], Dataset | None] | None = None
     per_case_metrics: PerCaseMetrics | None = None
     extra_artifacts: Mapping[str, Callable[[Any, Dataset, datetime], Mapping[str, Any]]] = field(
         default_factory=dict

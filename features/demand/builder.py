@@ -16,6 +16,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.lag_weights import DECAYS, divide_or_zero, lag_weights
 from features.demand.panel import Origin, Panel, panel
+from features.demand.plan_ends import NEVER
 from features.demand.plan_features import covariate_columns, price_columns, promotion_columns
 from features.demand.seasonal_features import season_columns, weekday_columns
 from features.demand.series import THOUSANDTHS, all_series
@@ -59,7 +60,8 @@ def demand(
 
     Sales count up to the day before `as_of`. Promotions, prices and covariates that are known
     ahead are plans and count in full; a promotion changes the features of the periods that it
-    covers and of no others. `scenario.apply_plan` gives a dataset with another plan.
+    covers and of no others. After the last booked day promotions are unknown and their features
+    missing (`plan_ends`). `scenario.apply_plan` gives a dataset with another plan.
 
     Parameters
     ----------
@@ -76,7 +78,8 @@ def demand(
     -------
     narwhals.LazyFrame
         The grain's keys, `day` (first day of the period), `step` (0 is the first period),
-        `sold_periods` (those of the last year with a sale), `level_now` (units per period, the
+        `sold_periods` (those of the last year with a sale), `plan_until` (the first day on which
+        promotions are unknown; null if there never were any), `level_now` (units per period, the
         least for a discontinued product) and `weekday_factor` (factor of the weekday on the
         level, 1 for weeks), then the features; sorted by keys and step. Series without a sale
         before `as_of` have no row.
@@ -191,9 +194,15 @@ def _leading_columns(
         "day": (day + steps * grain.days).astype(np.int32),
         "step": steps,
         "sold_periods": (origin.units > 0).sum(axis=1)[inverse],
+        "plan_until": _plan_until(arrays, rows),
         "level_now": origin.level[inverse],
         "weekday_factor": weekday,
     }
+
+
+def _plan_until(arrays: Panel, rows: Ints) -> pl.Series:
+    until = np.full(len(rows), NEVER) if arrays.plan_until is None else arrays.plan_until[rows]
+    return pl.Series(until, dtype=pl.Int32).replace(NEVER, None)
 
 
 def _weights(grain: Grain, length: int) -> tuple[Floats, list[str]]:

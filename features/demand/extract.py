@@ -19,7 +19,9 @@ from features.dataset import Dataset, covered_extent
 from features.demand.grain import Grain
 from features.demand.panel import main_kinds
 from features.demand.plan import PlanRow, check_known, sold_ids
+from features.demand.plan_ends import booked_until
 from features.demand.promotions import (
+    has_depths,
     intervals_by_keys,
     promoted_locations,
     promoted_products,
@@ -41,6 +43,7 @@ _TOTALS = "totals.parquet"
 _PROMOTIONS = "promotions.parquet"
 _PROMOTED_LOCATIONS = "promoted_locations.parquet"
 _PROMOTED_PRODUCTS = "promoted_products.parquet"
+_BOOKED_UNTIL = "booked_until.parquet"
 _PAST_INTERVALS = "past_promotion_intervals.parquet"
 _OUT_OF_STOCK = "out_of_stock.parquet"
 _UNSOLD = "products_without_sales.parquet"
@@ -98,25 +101,29 @@ class PublishedRecords:
         metadata = {
             "kinds": kinds,
             "main_kinds": main_kinds(dataset),
+            "has_depths": has_depths(dataset, day),
             "days": dataset.days,
             "first_series": first_series,
         }
         (folder / _METADATA).write_text(json.dumps(metadata))
 
-    def dataset(self, rows: list[int], plan: list[PlanRow] | None = None) -> Dataset:
+    def dataset(
+        self, rows: list[int], plan: list[PlanRow] | None = None, until: int | None = None
+    ) -> Dataset:
         """Return a dataset of the series in some rows of `index`, under a plan.
+
+        `plan` and `until` are those of `apply_plan`; None is the recorded plan.
 
         Raises
         ------
         NotFound, InvalidInput, MissingData
             As `apply_plan` and `check_known` do.
         """
-        plan = plan or []
-        check_known(plan, *self._sold_ids)
+        check_known(plan or [], *self._sold_ids)
         index = self.index[rows]
         relevant = pl.lit(value=True)
         if "product_id" in index.columns:
-            products = {row.product_id for row in plan} | set(index["product_id"])
+            products = {row.product_id for row in plan or []} | set(index["product_id"])
             relevant = pl.col("product_id").is_in(sorted(products))
         tables: dict[str, Frame] = {
             "products": nw.from_native(self._scan(_PRODUCTS)),
@@ -128,7 +135,9 @@ class PublishedRecords:
         if self._has(_COVARIATES):
             tables["covariates"] = _in_memory(self._scan(_COVARIATES))
         published = Dataset("published", self.as_of, tables).with_results(self._results(index))
-        scenario = apply_plan(published, plan, self.grain) if plan else published
+        scenario = published
+        if plan is not None:
+            scenario = apply_plan(published, plan, self.grain, to_day(self.as_of), until)
         if not self._has(_PAST_INTERVALS):
             return scenario
         past = self._scan(_PAST_INTERVALS).filter(relevant)
@@ -150,7 +159,11 @@ class PublishedRecords:
             series_by_keys.result(self._series(index), self.grain.keys),
             promotion_kinds.result(self._metadata["kinds"]),
             main_kinds.result(self._metadata["main_kinds"]),
+            has_depths.result(self._metadata["has_depths"], to_day(self.as_of)),
         ]
+        if self._has(_BOOKED_UNTIL):
+            ends = pl.read_parquet(self.folder / _BOOKED_UNTIL)
+            results.append(booked_until.result(ends, self.grain.location_keys))
         for file, memo, keys in (
             (_PROMOTED_LOCATIONS, promoted_locations, self.grain.location_keys),
             (_PROMOTED_PRODUCTS, promoted_products, self.grain.product_keys),
@@ -261,6 +274,7 @@ def _write_promotions(dataset: Dataset, grain: Grain, day: int, folder: Path) ->
     kinds = promotion_kinds(dataset)
     ahead = _canonical(dataset, "promotions").filter(nw.col("to_day") > day)
     _write(ahead, folder / _PROMOTIONS)
+    booked_until(dataset, grain.location_keys).write_parquet(folder / _BOOKED_UNTIL)
     _write(promoted_locations(dataset, grain.location_keys), folder / _PROMOTED_LOCATIONS)
     if kinds and grain.product_keys:
         _write(promoted_products(dataset, grain.product_keys), folder / _PROMOTED_PRODUCTS)

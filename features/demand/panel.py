@@ -16,6 +16,7 @@ import polars as pl
 from features.dataset import Dataset
 from features.demand.covariates import Covariate, covariates
 from features.demand.grain import Grain
+from features.demand.plan_ends import ANY, PlanEnds, planned_cells
 from features.demand.prices import price_changes
 from features.demand.promotions import promotion_kinds, promotion_shares
 from features.demand.series import GROUPS, all_series, returns_known, units_by_period
@@ -52,7 +53,11 @@ class Panel:
         Share of each past period in which a sale could be observed: 0 before the first sale,
         less than 1 during stockouts.
     shares
-        Share of each series and period on promotion, by kind and for `any`.
+        Share of each series and period on promotion, by kind and for `any`; NaN where the plan is
+        unknown.
+    plan_until
+        The first day of each series on which promotions are unknown; `plan_ends.NEVER` if it never
+        had any. None if the dataset has no promotions.
     price
         Planned price; NaN if there is none. None if the dataset has no prices.
     covariates
@@ -68,6 +73,7 @@ class Panel:
     units: Floats
     availability: Floats
     shares: Mapping[str, Float32s]
+    plan_until: Ints | None
     price: Floats | None
     covariates: Mapping[str, tuple[Covariate, Ints]]
     totals: Mapping[str, tuple[Floats, Ints]] = field(repr=False)
@@ -135,13 +141,15 @@ def panel(
         available = np.round((1.0 - share) * RESOLUTION) / RESOLUTION
         availability[row, column] *= np.maximum(available, 0.0)
         units[availability == 0] = 0.0
+    ends = _plan_ends(dataset, grain, index)
     return Panel(
         grain,
         index,
         first,
         units,
         availability,
-        _shares(dataset, grain, first, past + ahead, block, rows),
+        _shares(dataset, grain, first, past + ahead, block, rows, ends, index),
+        None if ends is None else ends.first_unknown(origin),
         _prices(dataset, grain, first, past + ahead, index),
         _covariates(dataset, grain, first, past + ahead, index),
         _totals(dataset, grain, origin, past, block, index),
@@ -196,10 +204,23 @@ def _units(
     return units
 
 
-def _shares(
-    dataset: Dataset, grain: Grain, first: int, columns: int, block: int, rows: _Rows
-) -> dict[str, Float32s]:
+def _plan_ends(dataset: Dataset, grain: Grain, index: pl.DataFrame) -> PlanEnds | None:
     if not grain.product_keys or not promotion_kinds(dataset):
+        return None
+    return PlanEnds.of(dataset, grain, index)
+
+
+def _shares(
+    dataset: Dataset,
+    grain: Grain,
+    first: int,
+    columns: int,
+    block: int,
+    rows: _Rows,
+    ends: PlanEnds | None,
+    index: pl.DataFrame,
+) -> dict[str, Float32s]:
+    if ends is None:
         return {}
     until = max(dataset.days[1] + 1 + PLAN_DAYS, first + columns * grain.days)
     cells = promotion_shares(dataset, grain, first, until).collect().to_polars()
@@ -207,14 +228,20 @@ def _shares(
     names = [f"share_{kind}" for kind in kinds]
     row, column, values = rows.cells(cells, block, columns, *names, "depth")
     by_kind = dict(zip(kinds, values, strict=False))
-    layers = {"any": np.max(values[:-1], axis=0)}
+    layers = {ANY: np.max(values[:-1], axis=0)}
     layers |= {kind: by_kind[kind] for kind in main_kinds(dataset)}
     if dataset.has("promotions", "depth"):
         layers[DEPTH] = values[-1]
+    # A period is as well known as the day in its middle.
+    unknown = ends.unknown(first + np.arange(columns) * grain.days + grain.days // 2)
+    planned = planned_cells(dataset, grain, index, first, columns)
+    for days in unknown.values():
+        days[planned] = False
     shares: dict[str, Float32s] = {}
     for name, layer in layers.items():
         shares[name] = np.zeros((rows.count, columns), dtype=np.float32)
         shares[name][row, column] = np.round(layer * RESOLUTION) / RESOLUTION
+        shares[name][unknown.get(name, unknown[ANY])] = np.nan
     return shares
 
 

@@ -21,6 +21,8 @@ from features.tables import TABLES, Column
 NONE = "none"
 # A promotion of this kind has no history: the effect of promotions of any kind applies.
 OTHER = "other"
+# Names the last day for which a plan is complete.
+KNOWN_UNTIL = "plan_known_until"
 FIELDS = ("product_id", "location_id", "kind", "depth", "from_date", "to_date", "price")
 
 
@@ -114,6 +116,41 @@ def read_plan(plan: pl.DataFrame | Iterable[Mapping[str, Any]], as_of: AsOf) -> 
     return [PlanRow.parse(f"plan[{i}]", row, today) for i, row in enumerate(rows)]
 
 
+def complete_before(
+    plan: list[PlanRow], known_until: str | None, today: int, horizon_days: int
+) -> int | None:
+    """Return the day before which a plan is complete; None if it is not said to be.
+
+    Parameters
+    ----------
+    plan
+        The rows. Without any, nothing is planned over the horizon.
+    known_until
+        The last day for which the plan is complete, ISO.
+    today, horizon_days
+        Day and horizon of the forecast.
+
+    Raises
+    ------
+    InvalidInput
+        If `known_until` is no date, or in the past.
+    """
+    if known_until is None:
+        return None if plan else today + horizon_days
+    given = {KNOWN_UNTIL: known_until}
+    until = to_day(_date("", KNOWN_UNTIL, given)) + 1
+    if until <= today:
+        cause = f"is in the past: the forecast and its plan begin on {to_date(today)}"
+        raise _fault("", KNOWN_UNTIL, given, cause)
+    return until
+
+
+@memo("promotions")
+def planned_rows(_: Dataset) -> tuple[PlanRow, ...]:
+    """Return the promotions that `scenario.apply_plan` added to a dataset: none before."""
+    return ()
+
+
 def check_known(plan: list[PlanRow], products: Iterable[str], locations: Iterable[str]) -> None:
     """Check that the products and locations of a plan have sales.
 
@@ -173,4 +210,5 @@ def _number(label: str, name: str, row: Mapping[str, Any], column: Column) -> fl
 
 def _fault(label: str, name: str, row: Mapping[str, Any], cause: str) -> InvalidInput:
     shown = repr(row[name])[:60]
-    return InvalidInput(f"{label}.{name} = {shown} {cause}.", field=f"{label}.{name}")
+    field = f"{label}.{name}" if label else name
+    return InvalidInput(f"{field} = {shown} {cause}.", field=field)

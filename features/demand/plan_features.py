@@ -8,11 +8,12 @@ features of that period alone.
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from features.demand.lag_weights import divide_or_zero, lag_weights
 from features.demand.panel import Origin
 from features.demand.series import THOUSANDTHS
-from features.typing import Floats, Ints
+from features.typing import Bools, Floats, Ints
 
 # Promoted periods by which the effect of promotions is shrunk towards none.
 _SHRINKAGE = 0.5
@@ -20,6 +21,8 @@ _SHRINKAGE = 0.5
 _PRICE_SHRINKAGE = 0.05
 # Periods before the origin whose mean price is the reference of a planned price.
 RECENT = {"day": 56, "week": 8}
+# Features that the plan of the target period decides.
+_PLANNED = ("promotion_planned_", "promotion_change_", "promotion_gain_")
 # Log prices and covariates are rounded to multiples of 1 / these: sums are then exact in any order.
 _LOG_UNITS = 8192
 _COVARIATE_UNITS = 1024
@@ -48,7 +51,9 @@ def _past(origin: Origin, values: Floats, shrinkage: float) -> _Past:
     otherwise take on the effect of Mondays.
     """
     length, week = values.shape[1], 7 // origin.panel.grain.days
-    availability = origin.availability
+    known = ~np.isnan(values)
+    availability, units_known = origin.availability * known, origin.units * known
+    values = np.where(known, values, 0.0)
     observed = values * availability
     table = lag_weights(origin.panel.grain, length)
     weights = np.column_stack([table[name] for name in ("middle", "slow")])
@@ -57,10 +62,10 @@ def _past(origin: Origin, values: Floats, shrinkage: float) -> _Past:
     # Products with a matrix of zeros and ones sum by weekday: exact, and faster than reductions.
     weekday = np.tile(np.eye(week), (length // week, 1))
     count = availability[:, weeks] @ weekday
-    units = origin.units[:, weeks] @ weekday / THOUSANDTHS
+    units = units_known[:, weeks] @ weekday / THOUSANDTHS
     total = observed[:, weeks] @ weekday
     square = np.einsum("sk,sk->s", values[:, weeks], observed[:, weeks])
-    product = np.einsum("sk,sk->s", values[:, weeks], origin.units[:, weeks]) / THOUSANDTHS
+    product = np.einsum("sk,sk->s", values[:, weeks], units_known[:, weeks]) / THOUSANDTHS
     variation = square - divide_or_zero(total * total, count).sum(axis=1)
     covariation = product - (total * divide_or_zero(units, count)).sum(axis=1)
     periods, sold = count.sum(axis=1), units.sum(axis=1)
@@ -71,6 +76,8 @@ def _past(origin: Origin, values: Floats, shrinkage: float) -> _Past:
 
 def promotion_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, Floats]:
     """Compute features of planned promotions and of the past effect of promotions.
+
+    Features of a period whose plan is unknown are missing, except for the past effect.
 
     Parameters
     ----------
@@ -91,6 +98,16 @@ def promotion_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, F
         columns[f"promotion_change_{kind}"] = change
         columns[f"promotion_gain_{kind}"] = change * past.effect[inverse]
     return columns
+
+
+def without_plan(frame: pl.DataFrame, rows: Bools) -> pl.DataFrame:
+    """Return features as they would be with an unknown plan of promotions in some rows."""
+    hidden = pl.Series(rows)
+    return frame.with_columns(
+        pl.when(hidden).then(float("nan")).otherwise(pl.col(column)).alias(column)
+        for column in frame.columns
+        if column.startswith(_PLANNED)
+    )
 
 
 def price_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, Floats]:

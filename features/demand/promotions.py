@@ -26,6 +26,15 @@ def promotion_kinds(dataset: Dataset) -> list[str]:
     return sorted(kinds.get_column("kind").drop_nulls().to_list())
 
 
+@memo("promotions")
+def has_depths(dataset: Dataset, day: int) -> bool:
+    """Whether the depth of a promotion that began before a day is recorded."""
+    if not dataset.has("promotions", "depth"):
+        return False
+    rows = dataset.table("promotions").filter(nw.col("from_day") < day, nw.col("depth") > 0)
+    return bool(rows.select(nw.len()).collect().item())
+
+
 def promotion_shares(dataset: Dataset, grain: Grain, day: int, until: int) -> Frame:
     """Compute the share of each series and period on promotion.
 

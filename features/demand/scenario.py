@@ -9,12 +9,19 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
+from features.calendar import to_date
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.panel import main_kinds
-from features.demand.plan import NONE, OTHER, PlanRow
+from features.demand.plan import NONE, OTHER, PlanRow, planned_rows
+from features.demand.plan_ends import booked_until, complete_until
 from features.demand.prices import has_paid_prices, paid_prices
-from features.demand.promotions import promoted_locations, promoted_products, promotion_kinds
+from features.demand.promotions import (
+    has_depths,
+    promoted_locations,
+    promoted_products,
+    promotion_kinds,
+)
 from features.errors import InvalidInput, MissingData
 from features.memo import Result
 from features.tables import TABLES
@@ -29,13 +36,14 @@ def with_prices(dataset: Dataset, grain: Grain, day: int) -> Dataset:
 
 
 def apply_plan(
-    dataset: Dataset, plan: list[PlanRow], grain: Grain, today: int | None = None
+    dataset: Dataset, plan: list[PlanRow], grain: Grain, today: int, until: int | None = None
 ) -> Dataset:
     """Return the dataset with a user's plan in place of its own.
 
     A promotion replaces promotions of the same product, kind and location on its days. The kind
     `none` cancels promotions of every kind. A price is valid on its days; then the dataset's own
-    price returns. All other promotions and prices stay.
+    price returns. All other promotions and prices stay. On the days of a promotion, and of `none`,
+    the plan of its product is known; what it does not name is not planned.
 
     Parameters
     ----------
@@ -46,27 +54,32 @@ def apply_plan(
     grain
         Grain of the forecast. Shares of promotion keep the dataset's own denominators.
     today
-        Day of the forecast, by default the first of the plan. Without a table of prices, prices
-        paid before it are the dataset's own.
+        Day of the forecast. Without a table of prices, prices paid before it are the dataset's own.
+    until
+        Day before which the plan is complete: what neither it nor the dataset names is not planned,
+        and what the dataset names is cancelled if the plan is empty. None: it is not complete.
 
     Raises
     ------
     InvalidInput
         If a promotion's kind or a product's price never occurs in the dataset.
     MissingData
-        If the dataset has no promotions, or neither prices nor amounts paid.
+        If the dataset has no promotions, no depths of them, or neither prices nor amounts paid.
     """
     if any(row.price is not None for row in plan):
-        first = min(row.start for row in plan)
-        dataset = with_prices(dataset, grain, first if today is None else today)
+        dataset = with_prices(dataset, grain, today)
     tables: dict[str, Frame] = {}
     results: list[Result] = []
     promotions = [row for row in plan if row.kind is not None]
     prices = [row for row in plan if row.price is not None]
     if promotions:
         _require_table(dataset, "promotions", promotions[0], "kind")
-        results = _promotion_results(dataset, promotions, grain)
+        _check_promotions(dataset, promotions, today)
         tables["promotions"] = _replace_rows(dataset, "promotions", promotions, _promotions)
+    elif not plan and until is not None and "promotions" in dataset.tables:
+        tables["promotions"] = _without_promotions(dataset.table("promotions"), today, until)
+    if "promotions" in dataset.tables:
+        results = _promotion_results(dataset, promotions, grain, until)
     if prices:
         _require_table(dataset, "prices", prices[0], "price")
         tables["prices"] = _replace_rows(dataset, "prices", prices, _prices)
@@ -82,8 +95,8 @@ def _require_table(dataset: Dataset, table: str, row: PlanRow, field: str) -> No
         )
 
 
-def _promotion_results(dataset: Dataset, promotions: list[PlanRow], grain: Grain) -> list[Result]:
-    """Check kinds of promotion; return results that must not depend on the plan."""
+def _check_promotions(dataset: Dataset, promotions: list[PlanRow], today: int) -> None:
+    """Refuse kinds and depths from which the model learned nothing."""
     known = promotion_kinds(dataset)
     for row in promotions:
         if row.kind not in (*known, OTHER, NONE):
@@ -93,16 +106,43 @@ def _promotion_results(dataset: Dataset, promotions: list[PlanRow], grain: Grain
                 f"{NONE!r} to cancel planned promotions.",
                 field=f"{row.label}.kind",
             )
+        if row.depth is not None and not has_depths(dataset, today):
+            raise MissingData(
+                f"{row.label}.depth = {row.depth:g} cannot be used: dataset {dataset.name} records "
+                f"no depth of a promotion before {to_date(today)}, from which the model would have "
+                "learned its effect; leave it out.",
+                field=f"{row.label}.depth",
+            )
+
+
+def _promotion_results(
+    dataset: Dataset, promotions: list[PlanRow], grain: Grain, until: int | None
+) -> list[Result]:
+    """Return results that depend on the plan's completeness, or must not depend on the plan."""
     locations, products = grain.location_keys, grain.product_keys
-    planned = {row.kind for row in promotions if row.kind is not None}
+    kinds = {row.kind for row in promotions if row.kind is not None} - {NONE}
     results = [
-        promotion_kinds.result(sorted({*known, *planned} - {NONE})),
+        promotion_kinds.result(sorted({*promotion_kinds(dataset), *kinds})),
         main_kinds.result(main_kinds(dataset)),
         promoted_locations.result(promoted_locations(dataset, locations), locations),
+        planned_rows.result(tuple(promotions)),
+        complete_until(dataset, grain, until)
+        if until is not None
+        else booked_until.result(booked_until(dataset, locations), locations),
     ]
     if products:
         results.append(promoted_products.result(promoted_products(dataset, products), products))
     return results
+
+
+def _without_promotions(promotions: Frame, today: int, until: int) -> Frame:
+    """Cancel the promotions on the days from `today` to before `until`."""
+    start, end = nw.col("from_day"), nw.col("to_day")
+    cut = nw.when(end > today).then(today).otherwise(end).cast(nw.Int32)
+    rest = nw.when(start < until).then(until).otherwise(start).cast(nw.Int32)
+    before = promotions.with_columns(cut.alias("to_day"))
+    after = promotions.with_columns(rest.alias("from_day"))
+    return nw.concat([before, after]).filter(start < end)
 
 
 def _replace_rows(

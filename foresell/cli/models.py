@@ -133,6 +133,10 @@ def _print_reports(reports: list[Report]) -> None:
         floor = report.mean("wape_noise_floor")
         if floor is not None:
             console.print(f"[dim]noise floor, with every rate known: {floor:.4f}[/]")
+        for plan in ("known", "hidden"):
+            error, bias = (report.mean(name, f"plan={plan}") for name in ("wape", "bias"))
+            if error is not None and bias is not None:
+                console.print(f"[dim]plan {plan}: wape {error:.4f}, bias {bias:+.4f}[/]")
         if report.task.note:
             console.print(f"[dim]{report.task.note}[/]")
 

@@ -15,6 +15,9 @@ PLAN = Annotated[
     Path | None,
     typer.Option(help="demand under another plan: a CSV of product_id, kind, from_date, ..."),
 ]
+PLAN_KNOWN_UNTIL = Annotated[
+    str | None, typer.Option(help="ISO date of the last day for which --plan is complete")
+]
 TOTALS = Annotated[
     str | None, typer.Option(help="totals of demand by level: department,location,all")
 ]
@@ -52,6 +55,7 @@ def score(
     grain: GRAIN = None,
     by: BY = None,
     plan: PLAN = None,
+    plan_known_until: PLAN_KNOWN_UNTIL = None,
     totals: TOTALS = None,
     quantiles: QUANTILES = None,
     series: SERIES = None,
@@ -72,6 +76,7 @@ def score(
         "grain": grain,
         "by": by,
         "plan": plan,
+        "plan_known_until": plan_known_until,
         "totals": totals,
         "quantiles": quantiles,
         "series": series,

@@ -7,18 +7,20 @@ on request.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.demand.grain import Grain
-from features.demand.plan import read_plan
+from features.demand.plan import KNOWN_UNTIL
 from features.errors import InvalidInput, NotFound, Unavailable
 from features.typing import Floats
 from serving.demand.anomalies import AnomalyReader
+from serving.demand.assumptions import Assumptions, read_assumptions
 from serving.demand.cold_start import ColdStartForecaster
-from serving.demand.reforecast import Reforecaster
+from serving.demand.reforecast import Reforecaster, SeriesForecasts
+from serving.demand.targets import Target, require_single_series
 from serving.demand.totals import TotalsReader
 from training.models.demand.contributions import REASONS
 from training.models.demand.distribution import interpolate_level, level_name
@@ -27,35 +29,9 @@ from training.models.demand.publish import load_about, scan_answers
 Keys = Mapping[str, str]
 # An explanation takes some forty milliseconds a series, and a client waits.
 MAX_EXPLAINED_SERIES = 100
-
-
-class _Target(NamedTuple):
-    """What a request names: a published series, a published total, or a series without sales.
-
-    `row` is that of the published series or total; 0 where there is none.
-    """
-
-    kind: Literal["series", "total", "cold_start"]
-    row: int = 0
-
-
-@dataclass(frozen=True)
-class _SeriesForecasts:
-    """Forecasts of some published series.
-
-    Attributes
-    ----------
-    names
-        Of the values: `mean`, the quantiles, and under a plan how the mean compares.
-    values
-        By row of the series, shape (periods, names).
-    explanations
-        By row of the series, shape (periods, `REASONS`), in units; empty if not requested.
-    """
-
-    names: list[str]
-    values: Mapping[int, Floats]
-    explanations: Mapping[int, Floats]
+NO_CHANGE = (
+    "the plan changes no forecast of this series: it is of other products, locations or days"
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +52,8 @@ class DemandReader:
         Shape (series, periods, 1 + quantiles): the mean, then each of `quantiles`.
     own_history
         By row, whether the forecast rests on the series' own past.
+    assumptions
+        By row, what the forecast assumes beyond the recorded plan.
     quantiles
         The published levels, ascending; others are interpolated.
     reforecaster
@@ -95,6 +73,7 @@ class DemandReader:
     rows: Mapping[tuple[str, ...], int]
     values: Floats
     own_history: NDArray[np.bool_]
+    assumptions: Sequence[Assumptions]
     quantiles: tuple[float, ...]
     reforecaster: Reforecaster
     totals: TotalsReader
@@ -116,6 +95,7 @@ class DemandReader:
             dates=about.dates,
             rows={keys: row for row, keys in enumerate(series.select(grain.keys).iter_rows())},
             values=answers.select(names).to_numpy().reshape(-1, periods, len(names)),
+            assumptions=read_assumptions(series),
             own_history=(series.get_column("basis") == "own_history").to_numpy(),
             quantiles=about.quantiles,
             reforecaster=Reforecaster.load(folder),
@@ -129,9 +109,10 @@ class DemandReader:
         series: Sequence[Keys],
         horizon_days: int | None = None,
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
-        plan: Sequence[Mapping[str, Any]] = (),
+        plan: Sequence[Mapping[str, Any]] | None = None,
         explain: bool = False,  # noqa: FBT001, FBT002 - a field of the request
         decimals: int | None = None,
+        plan_known_until: str | None = None,
     ) -> list[dict[str, Any]]:
         """Forecast each series, in the order of the request.
 
@@ -145,20 +126,20 @@ class DemandReader:
         quantiles
             Levels above 0 and below 1; those between published levels are interpolated.
         plan
-            Promotions and prices that replace those of the recorded plan.
+            Promotions and prices that replace recorded ones; an empty plan cancels all promotions.
         explain
             Whether to split each mean into units by reason.
         decimals
             Decimals of the numbers; full precision by default.
+        plan_known_until
+            The last day for which the plan is complete, ISO; see `plan.complete_before`.
 
         Returns
         -------
         list of dict
-            The keys, `basis` (`own_history`, `total`, or `look_alikes` for a series forecast by
-            analogues), for a total `total_of`, and `forecast`: per period `date`, `mean` and the
-            quantiles, such as `q97.5`. With a plan, also `mean_recorded_plan` and `difference`
-            (mean less that); with `explain`, also `explanation`: units by reason, which sum
-            to the mean.
+            The fields of `schemas.Forecast`. With a plan, points have `mean_recorded_plan` and
+            `difference`, and results that it does not change `notes`; with `explain`, points have
+            `explanation`: units by reason, which sum to the mean.
 
         Raises
         ------
@@ -170,20 +151,18 @@ class DemandReader:
         """
         periods = self._periods(horizon_days)
         targets = [self._target(keys, f"series[{i}]") for i, keys in enumerate(series)]
-        if plan or explain:
-            self._require_single_series(targets)
+        _check_plan(plan, plan_known_until)
+        if plan is not None or explain:
+            require_single_series(targets, self.grain)
         new = self._cold_start_values(series, targets, quantiles)
-        forecasts = self._series_forecasts(targets, quantiles, plan, explain=explain)
-        answers = []
+        forecasts = self._series_forecasts(
+            targets, quantiles, plan, plan_known_until, explain=explain
+        )
+        results = []
         for i, (keys, target) in enumerate(zip(series, targets, strict=True)):
             values = new[i] if i in new else self._values(target, forecasts, quantiles)
-            points = self._points(forecasts.names, values[:periods], decimals)
-            if explain:
-                explanations = _to_list(forecasts.explanations[target.row], decimals)
-                for point, units in zip(points, explanations, strict=False):
-                    point["explanation"] = dict(zip(REASONS, units, strict=True))
-            answers.append({**self._heading(keys, target), "forecast": points})
-        return answers
+            results.append(self._result(keys, target, values[:periods], forecasts, decimals))
+        return results
 
     def anomalies(self, **filters: Any) -> list[dict[str, Any]]:
         """Return recent anomalies; see `AnomalyReader.answer`.
@@ -213,12 +192,13 @@ class DemandReader:
 
     def _series_forecasts(
         self,
-        targets: Sequence[_Target],
+        targets: Sequence[Target],
         quantiles: Sequence[float],
-        plan: Sequence[Mapping[str, Any]],
+        plan: Sequence[Mapping[str, Any]] | None,
+        plan_known_until: str | None,
         *,
         explain: bool,
-    ) -> _SeriesForecasts:
+    ) -> SeriesForecasts:
         """Look up the published series among the targets; apply the plan and explain."""
         rows = sorted({target.row for target in targets if target.kind == "series"})
         if explain and len(rows) > MAX_EXPLAINED_SERIES:
@@ -230,21 +210,28 @@ class DemandReader:
         names = ["mean", *map(level_name, quantiles)]
         values = self._interpolated(self.values[rows], quantiles)
         explanations: dict[int, Floats] = {}
-        if plan or explain:
+        assumptions = [self.assumptions[row] for row in rows]
+        if plan is not None or explain:
             shape = (len(rows), len(self.dates), -1)
-            frame = self.reforecaster.features(rows, read_plan(plan, self.as_of))
-            if plan:
-                scenario = self.reforecaster.forecast(frame, quantiles).reshape(shape)
+            frame = self.reforecaster.features(rows, plan, plan_known_until)
+            if plan is not None:
+                computed, assumed = self.reforecaster.forecast(frame, quantiles)
+                scenario, assumptions = computed.reshape(shape), assumed[:: len(self.dates)]
                 recorded = values[:, :, :1]
                 names += ["mean_recorded_plan", "difference"]
                 values = np.concatenate([scenario, recorded, scenario[:, :, :1] - recorded], axis=2)
             if explain:
                 units = self.reforecaster.explain(frame).reshape(shape)
                 explanations = dict(zip(rows, units, strict=True))
-        return _SeriesForecasts(names, dict(zip(rows, values, strict=True)), explanations)
+        return SeriesForecasts(
+            names,
+            dict(zip(rows, values, strict=True)),
+            explanations,
+            dict(zip(rows, assumptions, strict=True)),
+        )
 
     def _values(
-        self, target: _Target, forecasts: _SeriesForecasts, quantiles: Sequence[float]
+        self, target: Target, forecasts: SeriesForecasts, quantiles: Sequence[float]
     ) -> Floats:
         if target.kind == "series":
             return forecasts.values[target.row]
@@ -259,14 +246,37 @@ class DemandReader:
             for date, numbers in zip(self.dates, _to_list(values, decimals), strict=False)
         ]
 
-    def _heading(self, keys: Keys, target: _Target) -> dict[str, Any]:
-        """Name a series and the basis of its forecast."""
+    def _result(
+        self,
+        keys: Keys,
+        target: Target,
+        values: Floats,
+        forecasts: SeriesForecasts,
+        decimals: int | None,
+    ) -> dict[str, Any]:
+        """Return the answer about one series from its values, shape (periods, names)."""
+        points = self._points(forecasts.names, values, decimals)
+        if target.row in forecasts.explanations:
+            explanations = _to_list(forecasts.explanations[target.row], decimals)
+            for point, units in zip(points, explanations, strict=False):
+                point["explanation"] = dict(zip(REASONS, units, strict=True))
+        result = {**self._heading(keys, target, forecasts), "forecast": points}
+        if "difference" in forecasts.names and not values[:, -1].any():
+            result["notes"] = [NO_CHANGE]
+        return result
+
+    def _heading(self, keys: Keys, target: Target, forecasts: SeriesForecasts) -> dict[str, Any]:
+        """Name a series, the basis of its forecast and what it assumes."""
         if target.kind == "total":
-            return {**keys, "basis": "total", "total_of": int(self.totals.series[target.row])}
+            total_of = int(self.totals.series[target.row])
+            assumed = self.totals.assumptions[target.row]
+            return {**keys, "basis": "total", "total_of": total_of, **assumed}
         if target.kind == "cold_start":
-            return {**keys, "basis": "look_alikes"}
+            assumed = self.reforecaster.cold_start_assumptions()
+            return {**keys, "basis": "look_alikes", **assumed}
         basis = "own_history" if self.own_history[target.row] else "look_alikes"
-        return {**{key: keys[key] for key in self.grain.keys}, "basis": basis}
+        named = {key: keys[key] for key in self.grain.keys}
+        return {**named, "basis": basis, **forecasts.assumptions[target.row]}
 
     def _interpolated(self, values: Floats, quantiles: Sequence[float]) -> Floats:
         """Return the mean and the requested quantiles of published values, on the last axis."""
@@ -277,7 +287,7 @@ class DemandReader:
         ]
         return np.stack(columns, axis=1).reshape(*values.shape[:-1], len(columns))
 
-    def _target(self, keys: Keys, where: str) -> _Target:
+    def _target(self, keys: Keys, where: str) -> Target:
         """Find what the keys at the field `where` name."""
         level = self.totals.level_with(keys)
         if level is None or set(keys) == set(self.grain.keys):
@@ -287,19 +297,18 @@ class DemandReader:
         if row is None:
             named = ", ".join(f"{column} {keys[column]!r}" for column in columns)
             raise NotFound(
-                f"{where}: {named} is unknown: it has no sales in the half year before "
-                f"{self.as_of}; leave it out.",
+                f"{where}: {named} is unknown: it has no sales before {self.as_of}; leave it out.",
                 field=f"{where}.{columns[0]}",
             )
-        return _Target("total", row)
+        return Target("total", row)
 
-    def _series_target(self, keys: Keys, where: str) -> _Target:
+    def _series_target(self, keys: Keys, where: str) -> Target:
         grain_keys, attributes = self.grain.keys, self.cold_start.attributes
         self._check_keys(keys, where)
         row = self.rows.get(tuple(keys[key] for key in grain_keys))
         if row is None:
             self.cold_start.check(keys, where)
-            return _Target("cold_start")
+            return Target("cold_start")
         for key in attributes:
             if key in keys:
                 raise InvalidInput(
@@ -307,7 +316,7 @@ class DemandReader:
                     "product has sales; leave it out.",
                     field=f"{where}.{key}",
                 )
-        return _Target("series", row)
+        return Target("series", row)
 
     def _check_keys(self, keys: Keys, where: str) -> None:
         """Refuse keys that name neither a series nor a total."""
@@ -329,7 +338,7 @@ class DemandReader:
                 raise InvalidInput(f"{where} lacks {key}: {named}.", field=f"{where}.{key}")
 
     def _cold_start_values(
-        self, series: Sequence[Keys], targets: Sequence[_Target], quantiles: Sequence[float]
+        self, series: Sequence[Keys], targets: Sequence[Target], quantiles: Sequence[float]
     ) -> dict[int, Floats]:
         """Forecast the series without sales, by their position in the request."""
         positions = [i for i, target in enumerate(targets) if target.kind == "cold_start"]
@@ -345,22 +354,6 @@ class DemandReader:
                 raise self._unknown(series[i], f"series[{i}]")
         return forecasts
 
-    def _require_single_series(self, targets: Sequence[_Target]) -> None:
-        """Refuse plans and explanations for totals and for series without sales."""
-        for i, target in enumerate(targets):
-            if target.kind == "cold_start":
-                raise InvalidInput(
-                    f"series[{i}] has not sold yet: plans and explanations need a series with "
-                    "sales. Request its forecast alone, or the plan of a similar product.",
-                    field=f"series[{i}]",
-                )
-            if target.kind == "total":
-                raise InvalidInput(
-                    f"series[{i}] is a total: plans and explanations are of single series, named "
-                    f"by {' and '.join(self.grain.keys)}.",
-                    field=f"series[{i}]",
-                )
-
     def _unknown(self, keys: Keys, where: str) -> NotFound:
         unknown = (
             key
@@ -375,6 +368,14 @@ class DemandReader:
             f"{where}.{key} = {keys[key]!r} is unknown: it has no sales before {self.as_of}, and "
             f"no table names it. {remedy}.",
             field=f"{where}.{key}",
+        )
+
+
+def _check_plan(plan: Sequence[Mapping[str, Any]] | None, known_until: str | None) -> None:
+    if plan is None and known_until is not None:
+        raise InvalidInput(
+            f"{KNOWN_UNTIL} = {known_until!r} is of a plan: give `plan` as well, or leave it out.",
+            field=KNOWN_UNTIL,
         )
 
 

@@ -19,9 +19,10 @@ def router(responder: Responder) -> APIRouter:
     @router.post("/v1/forecast", response_model=Answer[Forecast], responses=ERRORS)
     async def forecast(request: Annotated[ForecastRequest, Body()]) -> Response:
         """Forecast the units of each series, by default under the recorded plan; explain it."""
-        plan = [row.model_dump(exclude_none=True) for row in request.plan]
+        plan = request.plan
+        rows = None if plan is None else [row.model_dump(exclude_none=True) for row in plan]
         # To compute a forecast takes a thousand times as long as to look one up.
-        computed = bool(plan) or request.explain
+        computed = rows is not None or request.explain
         return await responder.answer(
             "demand",
             request,
@@ -29,9 +30,10 @@ def router(responder: Responder) -> APIRouter:
                 request.series,
                 request.horizon,
                 request.quantiles,
-                plan,
+                rows,
                 request.explain,
                 DECIMALS,
+                request.plan_known_until,
             ),
             INLINE + 1 if computed else len(request.series),
             rounded=True,

@@ -87,14 +87,23 @@ class ForecastRequest(Request):
         ),
     ] = [0.1, 0.5, 0.9]
     plan: Annotated[
-        list[PlanRow],
+        list[PlanRow] | None,
         FailFast(),
         Field(
             max_length=MAX_PLAN_ROWS,
             description="scenario: a row replaces the recorded plan for its product, location and "
-            "kind on its days; the rest of the recorded plan stays",
+            "kind on its days; the rest of the recorded plan stays. By default the recorded plan; "
+            "after its last day promotions are assumed to be as usual. An empty plan cancels all "
+            "promotions",
         ),
-    ] = []
+    ] = None
+    plan_known_until: str | None = Field(
+        None,
+        max_length=40,
+        description="the last day, ISO, for which `plan` and the recorded plan are complete: what "
+        "neither names is not planned. By default only the days of a planned promotion are known, "
+        "of its product; the whole horizon for an empty plan",
+    )
     explain: bool = Field(default=False, description="whether to split each mean by reason")
 
 
@@ -124,6 +133,16 @@ class Forecast(Result):
     __pydantic_extra__: dict[str, str] = Field(init=False)
 
     total_of: int | None = Field(None, description="of a total: its number of series")
+    plan_known_until: dt.date | None = Field(
+        description="the last day on which promotions are known; null if none were ever recorded"
+    )
+    assumes: list[str] = Field(
+        description="what the forecast assumes beyond the known plan, such as `promotions as usual "
+        "after 2017-12-31`; empty if nothing"
+    )
+    notes: list[str] | None = Field(
+        None, description="with a plan: that it changes no forecast of the series"
+    )
     forecast: list[ForecastPoint]
 
 

@@ -1,6 +1,6 @@
 """Published forecasts of totals: departments, locations, the whole chain."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.typing import Floats
+from serving.demand.assumptions import Assumptions, read_assumptions
 from training.models.demand.distribution import level_name
 from training.models.demand.publish import PublishedAbout, load_totals
 from training.models.demand.reconciliation import level_columns
@@ -29,12 +30,15 @@ class TotalsReader:
         Shape (totals, periods, 1 + quantiles): the mean, then the published quantiles.
     series
         Number of series in each total.
+    assumptions
+        What the forecasts of each total assume.
     """
 
     levels: Mapping[str, tuple[str, ...]]
     rows: Mapping[tuple[str, ...], int]
     values: Floats
     series: NDArray[np.int64]
+    assumptions: Sequence[Assumptions]
 
     @classmethod
     def load(cls, folder: Path, about: PublishedAbout) -> Self:
@@ -44,7 +48,7 @@ class TotalsReader:
         periods = len(about.dates)
         rows: dict[tuple[str, ...], int] = {}
         if not levels:
-            return cls(levels, rows, np.zeros((0, periods, len(names))), np.zeros(0, dtype=int))
+            return cls(levels, rows, np.zeros((0, periods, len(names))), np.zeros(0, dtype=int), [])
         frame = load_totals(folder)
         parts = []
         for level, columns in levels.items():
@@ -54,7 +58,8 @@ class TotalsReader:
             parts.append(part)
         totals = pl.concat(parts)
         values = totals.select(names).to_numpy().reshape(-1, periods, len(names))
-        return cls(levels, rows, values, totals["series"].to_numpy()[::periods])
+        first = totals.gather_every(periods)
+        return cls(levels, rows, values, first["series"].to_numpy(), read_assumptions(first))
 
     def level_with(self, keys: Mapping[str, str]) -> str | None:
         """Return the level whose totals are named by exactly these keys, if there is one."""

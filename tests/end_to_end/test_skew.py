@@ -91,7 +91,8 @@ def test_recommendations_are_served_as_scored(fresh, as_of, models, customers, c
 
 def test_forecasts_are_served_as_scored(scored_demand, client):
     values = ["date", "mean", "q10", "q50", "q90"]
-    keys = [name for name in scored_demand.columns if name not in values]
+    assumed = ["plan_known_until", "assumes"]
+    keys = [name for name in scored_demand.columns if name not in (*values, *assumed)]
     series = scored_demand.select(keys).unique(maintain_order=True).head(200)
     served_rows = pl.DataFrame(
         [

@@ -15,6 +15,7 @@ from foresell.cli import app
 
 AS_OF = "2017-12-04"
 KEYS = ["department", "date"]
+ASSUMPTIONS = ["plan_known_until", "assumes"]
 STORE = """name = "store"
 [sales]
 path = "sales.csv"
@@ -145,11 +146,26 @@ def test_an_invalid_plan_is_named_by_row_and_field(score, product, tmp_path):
     assert "plan[0].kind = 'radio'" in err
 
 
+def test_an_empty_plan_cancels_the_promotions_of_the_horizon(score, recorded, tmp_path):
+    plan = tmp_path / "plan.csv"
+    plan.write_text("product_id,kind,from_date,to_date\n")
+    code, rows, err = score("--plan", str(plan))
+    assert code == 0, err
+    assert rows["mean"].sum() < recorded["mean"].sum()
+    assert rows["mean_recorded_plan"].sum() == pytest.approx(recorded["mean"].sum())
+
+
+def test_the_end_of_a_plan_needs_a_plan(score):
+    code, rows, err = score("--plan-known-until", "2017-12-31")
+    assert (code, rows) == (2, None)
+    assert "give --plan as well" in err
+
+
 def test_totals_are_the_sums_of_forecasts(score, recorded):
     code, rows, err = score("--totals", "department,all", "--quantiles", "0.1,0.975")
     assert code == 0, err
     assert rows.columns == [
-        "total", "department", "date", "mean", "q10", "q97.5", "series"
+        "total", "department", "date", "mean", "q10", "q97.5", "series", *ASSUMPTIONS
     ]  # fmt: skip
     daily = recorded.group_by("date").agg(pl.col("mean").sum()).sort("date")["mean"].to_list()
     for total in ("department", "all"):
@@ -183,7 +199,7 @@ def test_contributions_add_up_to_forecasts(score, recorded):
 def test_any_quantile_can_be_written(score):
     code, rows, err = score("--quantiles", "0.025,0.33")
     assert code == 0, err
-    assert rows.columns == ["department", "date", "mean", "q2.5", "q33"]
+    assert rows.columns == ["department", "date", "mean", "q2.5", "q33", *ASSUMPTIONS]
     assert (rows["q2.5"] <= rows["q33"]).all()
 
 

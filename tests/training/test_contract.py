@@ -14,7 +14,7 @@ from training.registry import TASKS
 AS_OF = datetime(2017, 10, 9)
 
 COLUMNS = {
-    "demand": ["product_id", "date", "mean", "q10", "q50", "q90"],
+    "demand": ["product_id", "date", "mean", "q10", "q50", "q90", "plan_known_until", "assumes"],
     "churn": [
         "customer_id",
         "churn_probability",

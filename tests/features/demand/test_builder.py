@@ -63,7 +63,8 @@ def test_promotions_after_as_of_are_read(journey, rewritten):
     planned = "promotion_planned_any"
     full = collected(demand(journey, WEEKLY, AS_OF, 56))
     short = collected(demand(rewritten(journey, promotions=earlier), WEEKLY, AS_OF, 56))
-    assert full[planned].sum() > short[planned].sum()
+    assert full[planned].is_not_nan().all()
+    assert full[planned].sum() > short[planned].fill_nan(0).sum()
 
 
 def test_rows_are_series_by_period_in_order(journey):
@@ -145,7 +146,7 @@ def test_a_promotion_at_one_location_does_not_cover_another(shop):
     rows = [("a", location, DAY - 30, 1.0) for location in "12"]
     dataset = shop(rows, promotions=[("a", "1", "mailer", DAY, DAY + 7)])
     frame = collected(demand(dataset, Grain.parse("product,location:week"), at(DAY), 7))
-    assert frame["promotion_planned_mailer"].to_list() == [1.0, 0.0]
+    assert frame["promotion_planned_mailer"].fill_nan(None).to_list() == [1.0, None]
 
 
 def test_a_promotion_that_doubles_sales_has_an_effect(shop):

@@ -107,6 +107,7 @@ def test_a_served_scenario_equals_the_batch_scenario(reader, model, shop):
     ids = pl.DataFrame({"product_id": products})
     scored = predict_scenario(model, shop, AS_OF, plan, ids, quantiles=levels)
     assert scored.filter(pl.col("difference") != 0)["product_id"].n_unique() >= 3
+    scored = scored.drop("plan_known_until", "assumes")
     assert_frame_equal(
         served.select(scored.columns),
         scored.with_columns(pl.col("date").cast(pl.String)),
@@ -166,6 +167,43 @@ def test_a_removed_promotion_lowers_the_weeks_for_which_it_was_recorded(reader, 
     assert rows["difference"][1:].to_list() == [0.0] * 3
 
 
+def test_an_empty_plan_lowers_the_weeks_with_a_recorded_mailer_and_no_others(reader, shop):
+    recorded = shop.table("promotions").to_native().collect()
+    recorded = recorded.filter(pl.col("kind") == "mailer", pl.col("from_day") == TODAY)
+    product = recorded["product_id"].sort()[0]
+    rows = frame(answer(reader, [product], plan=[]))
+    assert rows["difference"][0] < 0
+
+
+def test_an_answer_states_how_far_the_plan_is_known_and_what_it_assumes(reader, shop):
+    result = answer(reader, ["p20"])[0]
+    ends = shop.table("promotions").to_native().group_by("kind").agg(pl.col("to_day").max())
+    last = day_start(ends.collect()["to_day"].min() - 1).date().isoformat()
+    assert result["plan_known_until"] == last
+    assert result["assumes"] == ["prices unchanged after their last known change"]
+
+
+def test_a_plan_that_is_complete_for_longer_is_stated(reader):
+    until = day_start(TODAY + 99).date().isoformat()
+    result = answer(reader, ["p20"], plan=[mailer("p20")], plan_known_until=until)[0]
+    assert result["plan_known_until"] == until
+
+
+def test_a_plan_of_other_products_or_days_is_noted(reader):
+    plan = [mailer("p21", 2)]
+    other, touched = answer(reader, ["p20", "p21"], plan=plan)
+    assert "changes no forecast" in other["notes"][0]
+    assert "notes" not in touched
+    before = answer(reader, ["p21"], horizon_days=14, plan=plan)[0]
+    assert "changes no forecast" in before["notes"][0]
+
+
+def test_how_far_a_plan_is_known_is_refused_without_a_plan(reader):
+    with pytest.raises(InvalidInput, match="give `plan` as well") as caught:
+        answer(reader, ["p20"], plan_known_until=date(1))
+    assert caught.value.field == "plan_known_until"
+
+
 def test_a_lower_price_raises_the_weeks_in_which_it_is_valid(reader):
     low = {"product_id": "p30", "price": 1.0, "from_date": date(0), "to_date": date(4)}
     high = {**low, "price": 2.0}
@@ -187,7 +225,7 @@ def test_an_unknown_id_in_a_plan_is_refused_by_row_and_field(reader):
     assert caught.value.field == "plan[0].kind"
 
 
-@pytest.mark.parametrize("plan", [[], [mailer("p21", week) for week in range(4)]])
+@pytest.mark.parametrize("plan", [None, [mailer("p21", week) for week in range(4)]])
 def test_explanations_are_those_of_the_model_and_sum_to_the_mean(reader, model, shop, plan):
     points = answer(reader, ["p21"], plan=plan, explain=True)[0]["forecast"]
     for point in points:

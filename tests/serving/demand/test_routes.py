@@ -71,11 +71,11 @@ def post(tmp_path_factory):
     predictor.refresh()
     app = build_app(predictor, max_body_bytes=1_000_000)
 
-    def send(series, plan=()):
+    def send(series, plan=None):
         async def request():
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
-                body = {"series": series, "plan": list(plan)}
+                body = {"series": series, "plan": plan}
                 return await http.post("/v1/forecast", json=body)
 
         return anyio.run(request)

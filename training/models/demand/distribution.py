@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from features.errors import InvalidInput
 from features.typing import Floats, Ints
 from training.estimators.boosting import Booster, BoostingOptions
 from training.models.demand.training_rows import sample_mask
@@ -61,6 +62,17 @@ _TABLE_LEVELS = np.concatenate(
 def level_name(level: float) -> str:
     """Name the column of a quantile: `q10` of 0.1, `q97.5` of 0.975."""
     return f"q{round(100 * level, 4):g}"
+
+
+def check_levels(levels: Sequence[float]) -> None:
+    """Raise InvalidInput if a level is not above 0 and below 1."""
+    wrong = [level for level in levels if not 0 < level < 1]
+    if wrong:
+        raise InvalidInput(
+            f"quantile = {wrong[0]} is no level: use numbers above 0 and below 1, such as 0.9, "
+            "below which demand stays nine times of ten.",
+            field="quantiles",
+        )
 
 
 @lru_cache(maxsize=1)

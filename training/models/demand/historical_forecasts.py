@@ -15,7 +15,9 @@ import polars as pl
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
+from features.demand.plan_ends import hidden_from
 from features.demand.series import selling_series, steady_series, units_matrix
+from training.models.demand.assumptions import COLUMNS as ASSUMPTIONS
 from training.models.demand.distribution import LEVELS
 from training.models.demand.model import DemandModel
 
@@ -68,8 +70,15 @@ class HistoricalForecasts:
         )
         return cls(lighter.fit(dataset, origins[0]), origins, as_of)
 
-    def by_origin(self, dataset: Dataset) -> Iterator[pl.DataFrame]:
+    def by_origin(self, dataset: Dataset, plan_days: int | None = None) -> Iterator[pl.DataFrame]:
         """Forecast from each origin, up to the horizon or the last known outcome.
+
+        Parameters
+        ----------
+        dataset
+            The records.
+        plan_days
+            Days after an origin for which its forecasts know the plan; by default all.
 
         Yields
         ------
@@ -85,14 +94,17 @@ class HistoricalForecasts:
             series = _chosen_series(dataset, grain, origin)
             known = (to_day(self.end) - to_day(origin)) // grain.days
             steps = min(grain.periods(self.model.horizon_days), known)
+            planned = dataset
+            if plan_days is not None:
+                planned = hidden_from(dataset, grain, to_day(origin) + plan_days)
             units = units_matrix(dataset, grain, to_day(origin), steps, series)
             forecasts = pl.concat(
                 self.model.forecast(frame, LEVELS).with_columns(
                     frame.get_column("step").cast(pl.Int64), _promoted(frame)
                 )
-                for frame in self.model.frames(dataset, origin, series)
+                for frame in self.model.frames(planned, origin, series)
             )
-            forecasts = forecasts.filter(pl.col("step") < steps).drop("basis")
+            forecasts = forecasts.filter(pl.col("step") < steps).drop("basis", *ASSUMPTIONS)
             forecasts = forecasts.with_columns(pl.Series("units", units.ravel()))
             yield forecasts.join(series, on=keys, how="left", maintain_order="left")
 
@@ -111,9 +123,10 @@ def _chosen_series(dataset: Dataset, grain: Grain, origin: datetime) -> pl.DataF
 
 
 def _promoted(frame: pl.DataFrame) -> pl.Series:
-    """Return the share of each row's period for which a promotion was planned."""
+    """Return the share of each row's period for which a promotion was planned, if known."""
     if "promotion_planned_any" in frame.columns:
-        return frame.get_column("promotion_planned_any").cast(pl.Float64).alias("promoted")
+        planned = frame.get_column("promotion_planned_any").cast(pl.Float64)
+        return planned.fill_nan(0.0).alias("promoted")
     return pl.Series("promoted", [0.0] * frame.height, dtype=pl.Float64)
 
 

@@ -21,16 +21,18 @@ from features.dataset import Dataset
 from features.demand.builder import demand
 from features.demand.cold_start import Analogues
 from features.demand.grain import Grain
-from features.demand.series import all_series, selling_series
-from features.errors import InvalidInput
+from features.demand.series import all_series
 from features.typing import Bools, Floats
 from training.contract import DEFAULT_COUNTRY, Needs, model_with_options, options_of
 from training.estimators.boosting import Booster, BoostingOptions
+from training.models.demand.assumptions import COLUMNS as ASSUMPTIONS
+from training.models.demand.assumptions import assumptions
 from training.models.demand.common_factor import common_factor, credibility_weight, level_bias
 from training.models.demand.contributions import REASONS, sum_by_reason, to_units
 from training.models.demand.distribution import (
     QUANTILES,
     CalibratedDistribution,
+    check_levels,
     level_name,
     negative_binomial_quantiles,
 )
@@ -210,15 +212,16 @@ class DemandModel:
     ) -> pl.DataFrame:
         """Forecast each period of the horizon.
 
-        Rows of the tables `promotions` and `prices` for days from `as_of` on are the plan.
+        Rows of the tables `promotions` and `prices` for days from `as_of` on are the plan. After
+        the last booked day promotions are assumed to be as usual (`features.demand.plan_ends`).
 
         Parameters
         ----------
         dataset, as_of
             The records, and the instant up to which they are known.
         ids
-            Series in the grain's key columns, by default all that sold in the last 26 weeks.
-            Those without sales before `as_of` are forecast by analogues; columns `department`
+            Series in the grain's key columns, by default all with sales before `as_of`. Those
+            without sales before `as_of` are forecast by analogues; columns `department`
             and `category` describe products outside the catalogue. Unknown series get no rows.
         quantiles
             Levels above 0 and below 1.
@@ -227,7 +230,9 @@ class DemandModel:
         -------
         polars.DataFrame
             The grain's keys, `date` (first day of the period), `mean` and the quantiles, such
-            as `q10`, in units; sorted by keys and date.
+            as `q10`, in units, `plan_known_until` (the last day on which promotions are known;
+            null if there never were any) and `assumes` (what the forecast assumes beyond the plan,
+            separated by semicolons); sorted by keys and date.
 
         Raises
         ------
@@ -236,13 +241,12 @@ class DemandModel:
         """
         grain = Grain.parse(self.grain)
         levels = tuple(sorted(set(quantiles)))
-        _check_levels(levels)
-        if ids is None:
-            ids = selling_series(dataset, grain, as_of)
-        columns = [*grain.keys, "date", "mean", *map(level_name, levels)]
-        parts = [self.forecast(frame, levels) for frame in self.frames(dataset, as_of, ids)]
+        check_levels(levels)
         begun = all_series(dataset, grain).index.filter(nw.col("first_day") < to_day(as_of))
         keys = begun.select(*grain.keys).collect().to_polars()
+        ids = keys if ids is None else ids
+        columns = [*grain.keys, "date", "mean", *map(level_name, levels), *ASSUMPTIONS]
+        parts = [self.forecast(frame, levels) for frame in self.frames(dataset, as_of, ids)]
         new = ids.unique(grain.keys, maintain_order=True).join(keys, on=grain.keys, how="anti")
         if not new.is_empty():
             parts.append(self.predict_cold_start(dataset, as_of, new, levels))
@@ -273,6 +277,7 @@ class DemandModel:
                 _date(),
                 pl.Series("mean", mean),
                 *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
+                *self._assumptions(pl.lit(None, dtype=pl.Int32)),
                 pl.lit("look_alikes").alias("basis"),
             )
         )
@@ -289,20 +294,17 @@ class DemandModel:
     def features(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
         """Compute the features that `forecast` reads.
 
-        Features of promotions and prices that the dataset no longer has get zeros and nulls.
+        Features of promotions and prices that the dataset no longer has are missing.
         """
         grain = Grain.parse(self.grain)
         lazy = demand(dataset, grain, as_of, self.horizon_days, ids, country=self.country)
         frame = lazy.collect().to_polars()
         missing = [c for c in self.boosters_[0].columns if c not in frame.columns]
         plan_columns = [c for c in missing if c.startswith(("promotion_", "price_"))]
-        return frame.with_columns(
-            pl.lit(0.0 if c.startswith("promotion_") else None, dtype=pl.Float64).alias(c)
-            for c in plan_columns
-        )
+        return frame.with_columns(pl.lit(None, dtype=pl.Float64).alias(c) for c in plan_columns)
 
     def forecast(self, frame: pl.DataFrame, levels: Sequence[float] = QUANTILES) -> pl.DataFrame:
-        """Forecast from features: the grain's keys, `date`, `mean`, quantiles and `basis`."""
+        """Forecast from features: columns of `predict`, and `basis`."""
         grain = Grain.parse(self.grain)
         mean = self._mean(frame)
         inputs = frame.select(self.boosters_[0].columns)
@@ -313,6 +315,7 @@ class DemandModel:
             _date(),
             pl.Series("mean", mean),
             *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
+            *self._assumptions(pl.col("plan_until")),
             pl.when(own_history)
             .then(pl.lit("own_history"))
             .otherwise(pl.lit("look_alikes"))
@@ -375,22 +378,16 @@ class DemandModel:
         model.distribution_ = CalibratedDistribution.load(folder, model.threads)
         return model
 
+    def _assumptions(self, plan_until: pl.Expr) -> list[pl.Expr]:
+        end = pl.col("day").max() + Grain.parse(self.grain).days
+        return assumptions(plan_until, end, self.boosters_[0].columns)
+
     def _mean(self, frame: pl.DataFrame) -> Floats:
         expected = expected_units(frame) * self.level_bias_
         raw = [booster.predict(frame, raw_score=True) for booster in self.boosters_]
         response = price_response(frame, self.boosters_[0].columns)
         mean: Floats = expected * np.mean(np.exp(raw), axis=0) * response
         return mean
-
-
-def _check_levels(levels: Sequence[float]) -> None:
-    wrong = [level for level in levels if not 0 < level < 1]
-    if wrong:
-        raise InvalidInput(
-            f"quantile = {wrong[0]} is no level: use numbers above 0 and below 1, such as 0.9, "
-            "below which demand stays nine times of ten.",
-            field="quantiles",
-        )
 
 
 def _date() -> pl.Expr:

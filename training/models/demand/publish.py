@@ -16,7 +16,8 @@ from features.dataset import Dataset
 from features.demand.cold_start import Analogues
 from features.demand.extract import PublishedRecords
 from features.demand.grain import Grain
-from features.demand.series import all_series, selling_series
+from features.demand.plan_ends import planned_days
+from features.demand.series import all_series
 from features.errors import MissingData
 from training.models.demand.anomalies import detect_anomalies, without_overlap
 from training.models.demand.distribution import LEVELS
@@ -66,8 +67,9 @@ def publish(model: DemandModel, dataset: Dataset, as_of: datetime, folder: Path)
     """Write the published demand folder.
 
     `answers.parquet` has a row per series that ever sold and period: the grain's keys, `date`,
-    `mean`, a column per level of `LEVELS` (`q1` to `q99`) and `basis`. `totals.parquet` has the
-    same columns for totals of the series that sold recently, and `anomalies.parquet` the recent
+    `mean`, a column per level of `LEVELS` (`q1` to `q99`), what they assume (`assumptions`) and
+    `basis`. `totals.parquet` has the
+    same columns for totals of these series, and `anomalies.parquet` the recent
     periods outside their expected range; both are absent where the records are too short for
     historical forecasts. `model` and `records` hold what forecasts under another plan and
     explanations are computed from; series are in the order of the answers. `analogues` holds
@@ -105,14 +107,14 @@ def _publish_historical(
         historical = HistoricalForecasts.fit(model, dataset, as_of)
     except MissingData:
         return ()
-    past = list(historical.by_origin(dataset))
-    hierarchy = Hierarchy.fit(dataset, grain, past)
-    selling = answers.join(selling_series(dataset, grain, as_of), on=grain.keys, how="semi")
+    plan_days = planned_days(dataset, grain, to_day(as_of))
+    hierarchy = Hierarchy.fit(dataset, grain, historical.by_origin(dataset, plan_days))
     totals = [
-        hierarchy.totals(dataset, selling, level, LEVELS).with_columns(level=pl.lit(level))
+        hierarchy.totals(dataset, answers, level, LEVELS).with_columns(level=pl.lit(level))
         for level in hierarchy.errors
     ]
     pl.concat(totals, how="diagonal").write_parquet(folder / TOTALS)
+    past = historical.by_origin(dataset)
     anomalies = detect_anomalies(dataset, grain, model.country, without_overlap(past, grain))
     anomalies.write_parquet(folder / ANOMALIES)
     return tuple(hierarchy.errors)

@@ -19,6 +19,8 @@ from features.demand.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
 from features.demand.series import GROUPS, all_series, with_attributes
 from features.errors import InvalidInput, MissingData
 from features.typing import Floats
+from training.models.demand.assumptions import COLUMNS as ASSUMPTIONS
+from training.models.demand.assumptions import common_assumptions
 from training.models.demand.distribution import level_name
 
 ALL = "all"
@@ -66,6 +68,8 @@ class TotalErrors:
         bins = max(min(_BINS, len(order) // _MIN_BIN_ERRORS), 1)
         parts = np.array_split(order, bins)
         deciles = np.array([np.quantile(scaled[part], (0.1, 0.5, 0.9)) for part in parts])
+        # The mean of a total is between its outer deciles even where past forecasts were biased.
+        deciles[:, 0], deciles[:, 2] = np.minimum(deciles[:, 0], 0), np.maximum(deciles[:, 2], 0)
         sizes = [max(float(np.exp(np.log(mean[part]).mean())), 1e-9) for part in parts]
         return cls(common_error, tuple(sizes), *(tuple(map(float, c)) for c in deciles.T))
 
@@ -144,7 +148,8 @@ class Hierarchy:
         dataset
             The attributes of the series.
         forecasts
-            Of series: the grain's keys, `date`, `mean`, `q10` and `q90`.
+            Of series: the grain's keys, `date`, `mean`, `q10`, `q90` and the columns of
+            `assumptions`.
         level
             One of `errors`.
         quantiles
@@ -153,8 +158,8 @@ class Hierarchy:
         Returns
         -------
         polars.DataFrame
-            The level's columns (none for `all`), `date`, `mean`, the quantiles and `series`
-            (number of series in the total); sorted.
+            The level's columns (none for `all`), `date`, `mean`, the quantiles, `series` (number of
+            series in the total) and the columns of `assumptions`; sorted.
 
         Raises
         ------
@@ -175,6 +180,7 @@ class Hierarchy:
             "mean",
             *(pl.Series(name, values[:, i]) for i, name in enumerate(names)),
             pl.col("series").cast(pl.Int64),
+            *ASSUMPTIONS,
         )
 
 
@@ -247,9 +253,10 @@ def aggregate(
     -------
     polars.DataFrame
         The level's columns, `date`, `mean`, `variance` (if errors were independent), `series`
-        (their number) and `units` if given.
+        (their number), and `units` and what is assumed if given.
     """
     columns = level_columns(level)
+    assumed = common_assumptions() if set(ASSUMPTIONS) <= set(forecasts.columns) else []
     extra = [column for column in columns if column not in grain.keys]
     joined = forecasts
     if extra:
@@ -261,7 +268,8 @@ def aggregate(
     variance = pl.max_horizontal(spread**2, "mean").alias("variance")
     joined = joined.with_columns(variance, series=pl.lit(1.0))
     names = ["mean", "variance", "series", *(["units"] if "units" in forecasts.columns else [])]
-    sums = joined.select(*columns, "date").unique().sort(*columns, "date")
+    groups = joined.group_by(*columns, "date").agg(assumed)
+    sums = groups.sort(*columns, "date")
     positions = joined.select(*columns, "date").join(
         sums.with_row_index("position"), on=[*columns, "date"], how="left", maintain_order="left"
     )

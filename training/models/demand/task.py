@@ -11,6 +11,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.noise_floor import noise_floor
+from features.demand.plan_ends import hidden_from
 from features.demand.series import all_series, steady_series, units_matrix
 from features.typing import Floats
 from training import metrics
@@ -35,6 +36,13 @@ def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) ->
     steady = steady_series(dataset, grain, to_day(as_of)).collect().to_polars()
     hashed = steady.with_columns(order=pl.concat_str(grain.keys, separator="|").hash(seed=11))
     return hashed.sort("order").head(MAX_SERIES).select(grain.keys).sort(grain.keys)
+
+
+def hide_plan(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> Dataset | None:
+    """Return the dataset without promotions and prices from `as_of` on; None if it has neither."""
+    if not {"promotions", "prices"} & set(dataset.tables):
+        return None
+    return hidden_from(dataset, Grain.parse(options["grain"]), to_day(as_of))
 
 
 def evaluate(
@@ -134,6 +142,7 @@ DEMAND = Task(
     needs_customers=False,
     population=population,
     evaluate=evaluate,
+    hide_plan=hide_plan,
     plots=plots,
     publish=publish,
     primary="wape",

@@ -9,6 +9,7 @@ from features.dataset import Dataset
 from features.demand.builder import compute_features, past_periods, select_series
 from features.demand.grain import Grain
 from features.demand.panel import Panel, known_at, panel
+from features.demand.plan_features import without_plan
 from features.demand.series import THOUSANDTHS
 from features.errors import MissingData
 from features.typing import Bools, Floats, Ints
@@ -23,6 +24,8 @@ WARM_UP_DAYS = 56
 # The least mean sales of a series: slower ones are many and carry little information on size.
 MIN_UNITS_PER_PERIOD = {"day": 0.1, "week": 0.25}
 _RECENT_PERIODS = {"day": 182, "week": 28}
+# Share of rows whose plan of promotions is hidden: from them forecasts without one are learned.
+HIDDEN_SHARE = 0.15
 # Fewer rows than these are too few to fit on.
 MIN_ROWS = 100
 # The longest run of days in one fold.
@@ -58,7 +61,8 @@ def training_rows(
     A series takes part at an origin if it sold steadily before that origin. Chosen by later
     sales, the rows would be biased towards series that did better than expected. Periods that
     end after `as_of_day` are left out, and those in which stock had run out. Features are net of
-    the returns known at the origin, labels of those known at the end of the horizon.
+    the returns known at the origin, labels of those known at the end of the horizon. In some rows
+    the plan of promotions is unknown, as it is after the last booked day.
 
     Raises
     ------
@@ -97,7 +101,8 @@ def training_rows(
             "about once a period. Choose a coarser grain or a later date.",
             field="grain",
         )
-    return frame
+    draws = np.random.default_rng([sample.seed, 1]).random(frame.height)
+    return without_plan(frame, draws < HIDDEN_SHARE)
 
 
 def _rows_of_origin(

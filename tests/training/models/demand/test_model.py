@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from training.contract import Needs
+from training.models.demand.assumptions import COLUMNS
 from training.models.demand.model import DemandModel
 
 FORECAST = ["mean", "q10", "q50", "q90"]
@@ -152,7 +153,7 @@ def test_daily_series_by_location_are_forecast(shop):
     dataset = Dataset.from_frames("daily", {"sales": shop.sales})
     model = shop.unfitted(grain="product,location:day", horizon_days=14)
     forecasts = model.fit(dataset, shop.as_of).predict(dataset, shop.as_of)
-    assert forecasts.columns == ["product_id", "location_id", "date", *FORECAST]
+    assert forecasts.columns == ["product_id", "location_id", "date", *FORECAST, *COLUMNS]
     assert forecasts.height == 80 * 14
 
 

@@ -1,14 +1,17 @@
 """What is published is read back by the module that wrote it."""
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from training.models.demand.distribution import LEVELS, level_name
 from training.models.demand.publish import (
     load_about,
     load_anomalies,
     load_model,
     load_records,
+    load_totals,
     publish,
     scan_answers,
 )
@@ -48,3 +51,18 @@ def test_a_published_model_forecasts_from_the_published_records(
 
 def test_anomalies_and_totals_are_published_where_there_are_historical_forecasts(folder):
     assert (load_anomalies(folder) is not None) == bool(load_about(folder).total_levels)
+
+
+def test_published_totals_are_the_sums_of_the_published_series(folder):
+    series = scan_answers(folder).group_by("date").agg(pl.col("mean").sum()).sort("date").collect()
+    totals = load_totals(folder).filter(level="all").sort("date")
+    assert totals["mean"].to_list() == pytest.approx(series["mean"].to_list(), rel=1e-9)
+    assert totals["assumes"].to_list() == [""] * 4
+
+
+def test_published_quantiles_are_ordered_around_the_mean(folder):
+    for rows in (scan_answers(folder).collect(), load_totals(folder)):
+        quantiles = rows.select(level_name(level) for level in LEVELS).to_numpy()
+        assert (np.diff(quantiles, axis=1) >= 0).all()
+        assert rows.select((pl.col("q10") <= pl.col("mean")).all()).item()
+        assert rows.select((pl.col("mean") <= pl.col("q90")).all()).item()

@@ -154,6 +154,14 @@ def test_independent_errors_have_no_common_error():
     assert errors.common_error < 0.01
 
 
+def test_the_mean_of_a_total_is_between_its_outer_deciles_after_biased_forecasts():
+    mean = np.full(200, 1_000.0)
+    past = pl.DataFrame({"mean": mean, "variance": mean, "units": 1.3 * mean})
+    low, high = TotalErrors.fit(past).quantiles(past, (0.1, 0.9)).T
+    assert (low <= mean).all()
+    assert (mean < high).all()
+
+
 def test_an_unknown_level_is_refused(shop):
     with pytest.raises(InvalidInput, match="is not a level") as caught:
         membership(shop, GRAIN, "colour")

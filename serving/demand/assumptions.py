@@ -1,0 +1,25 @@
+"""What published forecasts assume beyond the known plan, as fields of answers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from training.models.demand.assumptions import ASSUMES, COLUMNS, PLAN_KNOWN_UNTIL, SEPARATOR
+
+Assumptions = Mapping[str, Any]
+
+
+def read_assumptions(forecasts: pl.DataFrame) -> list[Assumptions]:
+    """Return `plan_known_until` (ISO) and `assumes` (a list) of each row; equal ones are shared."""
+    distinct: dict[tuple[Any, ...], Assumptions] = {}
+    return [
+        distinct.setdefault(row, _fields(*row)) for row in forecasts.select(COLUMNS).iter_rows()
+    ]
+
+
+def _fields(known_until: Any, assumes: str) -> Assumptions:
+    return {
+        PLAN_KNOWN_UNTIL: None if known_until is None else known_until.isoformat(),
+        ASSUMES: assumes.split(SEPARATOR) if assumes else [],
+    }
