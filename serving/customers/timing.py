@@ -55,7 +55,7 @@ class TimedReader(CustomerReader[AnyTimed, Options], Generic[AnyTimed, Options])
         else:
             known, names = self.known_curves, tuple(customers)
             positions = self.customers.positions
-        rows = np.array([positions.get(name, -1) for name in names])
+        rows = np.array([positions.get(name, -1) for name in names], dtype=np.int64)
         return timing.newcomers(len(rows)).replaced(rows >= 0, known.select(rows[rows >= 0]))
 
     def instant(self, customers: Customers) -> datetime:
