@@ -263,7 +263,7 @@ def _guarantees() -> list[Component]:
         Component(
             "stock-outs",
             lambda: replaced(panel, "out_of_stock", lambda *_: None),
-            ("features/demand/stockouts.py",),
+            ("features/demand/stockouts.py", "features/stock.py"),
             guarantees="a day without stock is missing, not a day without demand",
         ),
         Component(

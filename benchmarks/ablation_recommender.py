@@ -26,7 +26,7 @@ from training.models.recommender.candidates import default_generators, inputs_at
 from training.models.recommender.hits import customer_metrics, list_hits, truth_at
 from training.models.recommender.inputs.interactions import find_sorted, interactions_at
 from training.models.recommender.model import RecommenderModel, build_ranking
-from training.models.recommender.ranking import ranker, ranker_training
+from training.models.recommender.ranking import features, ranker, ranker_training
 from training.models.recommender.ranking.examples import Examples, Outcomes, training_cutoffs
 from training.models.recommender.ranking.features import BLOCK_CUSTOMERS, Block, Ranking
 from training.models.recommender.ranking.ranker import LISTS, Ranker
@@ -362,6 +362,10 @@ def _generator(name: str, *modules: str) -> Component:
     )
 
 
+def _none_discontinued(dataset: Dataset, day: int) -> pl.Series:  # noqa: ARG001
+    return pl.Series("product_id", [], pl.String)
+
+
 def components(model: str) -> list[Component]:  # noqa: ARG001
     """Return the components of the recommender."""
     ranking = f"{FOLDER}/ranking"
@@ -390,6 +394,13 @@ def components(model: str) -> list[Component]:  # noqa: ARG001
             without_calibration,
             (f"{ranking}/calibration.py", f"{ranking}/calibration_training.py"),
             guarantees="scores are probabilities of purchase",
+        ),
+        Component(
+            "discontinued products",
+            lambda: _replaced((features, "discontinued_products", _none_discontinued)),
+            ("features/discontinued.py",),
+            own_features=True,
+            guarantees="no list holds a product that is no longer sold",
         ),
         Component("third cutoff", lambda: _replaced((CUTOFFS, "count", 2))),
         Component("all but the newest cutoff", lambda: _replaced((CUTOFFS, "count", 1))),
