@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.calendar import day_start, to_day
 from features.dataset import Dataset, open_dataset
-from features.errors import InvalidInput
+from features.errors import InvalidInput, MissingData
 from foresell import importing as imports
 from foresell.failures import Failures
 from foresell.progress import console
@@ -36,19 +36,27 @@ def evaluate(
     horizon: int | None = None,
     failures: Failures | None = None,
 ) -> list[Report]:
-    """Backtest one task, or all that the dataset supports; those that fail are in `failures`."""
+    """Backtest one task, or all that the dataset supports; those that fail are in `failures`.
+
+    Raises
+    ------
+    MissingData
+        If none can be backtested.
+    """
     from training import backtest
+    from training.standing import judge
 
     dataset = dataset_of(settings)
     end = dataset.instant(as_of)
     failures = failures or Failures(settings.home, model)
     reports = []
+    wanted = folds or settings.folds
     setups = set_up_tasks(
         settings,
         model,
         dataset,
         end,
-        folds or settings.folds,
+        wanted,
         # Only a number of folds beyond the default was certainly chosen on purpose.
         exactly=(folds or 0) > settings.folds,
         grain=grain,
@@ -64,15 +72,19 @@ def evaluate(
                 report = backtest.evaluate(
                     setup.task,
                     dataset,
-                    setup.folds,
+                    wanted,
                     as_of=end,
                     options=setup.options,
                     params={**params, "threads": settings.threads},
                     progress=progress,
                 )
                 # Raises if no fold has the primary metric, by which methods are ranked.
-                report.primary(backtest.FORESELL)
+                console.print(judge(report).describe(setup.task.name), soft_wrap=True)
                 reports.append(report)
+    if not (reports or failures.messages):
+        raise MissingData(
+            f"No model can be judged on dataset {dataset.name}; see above why.", field="dataset"
+        )
     return reports
 
 

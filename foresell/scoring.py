@@ -172,5 +172,7 @@ def fitted_model(
             progress=progress,
         ),
     )
+    if version.standing.behind:
+        console.print(f"[yellow]{version.standing.describe(version.label)}[/]", soft_wrap=True)
     progress(f"predict with {version.label}")
     return setup.task.model.load(version.folder)

@@ -25,8 +25,11 @@ class Settings(BaseSettings):
         description="threads of every numeric library",
     )
     folds: int = Field(3, ge=1, description="rolling origins of a backtest")
-    train_folds: int = Field(
-        1, ge=1, description="rolling origins on which `train` evaluates before it registers"
+    train_folds: int | None = Field(
+        None,
+        ge=1,
+        description="rolling origins on which `train` evaluates; by default 3 with up to 100,000 "
+        "records, and else 1",
     )
     max_bad_share: float = Field(
         0.05, ge=0, le=1, description="share of failing rows above which an import stops"

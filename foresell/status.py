@@ -149,6 +149,9 @@ def status(settings: Settings) -> dict[str, Any]:
             "age_days": (date.today() - version.created.date()).days,
             "primary": [round(value, 4) for value in version.primary],
             "served": served[task].version if task in served else None,
+            "judged": version.standing.judged,
+            "behind": list(version.standing.behind),
+            "standing": version.standing.describe(version.label),
         }
         for task, version in models.items()
     ]

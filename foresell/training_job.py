@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
+
 from features.dataset import Dataset
 from features.errors import MissingData
 from features.storage.locks import job_lock
@@ -29,9 +31,13 @@ from foresell.progress import progress as progress_bar
 from foresell.settings import Settings
 from training.published.pending import announced
 
+# Records with which further windows cost little beside the fits.
+FEW_RECORDS = 100_000
+
 if TYPE_CHECKING:
     from training.backtest import Progress
     from training.contract import Task
+    from training.standing import Standing
     from training.task_setup import TaskSetup
     from training.tracking import Tracker, Version
 
@@ -84,7 +90,7 @@ def train(
             model,
             dataset,
             end,
-            settings.train_folds if folds is None else folds,
+            (settings.train_folds or _cheap_folds(dataset)) if folds is None else folds,
             exactly=(folds or 0) > settings.folds,
             grain=grain,
             horizon=horizon,
@@ -137,7 +143,9 @@ class TrainingJob:
         if versions:
             # A former job may have been interrupted before it published them.
             self.publish(self.dataset)
-        trained = self.publish_all([setup for setup in setups if setup.task.name not in versions])
+        trained, published = self.publish_all(
+            [setup for setup in setups if setup.task.name not in versions]
+        )
         if not (versions or trained or self.failures.messages):
             raise MissingData(
                 f"No model can be trained on dataset {self.dataset.name}; see above what each "
@@ -145,8 +153,17 @@ class TrainingJob:
                 field="dataset",
             )
         rows = self.evaluate_all([setup for setup in setups if setup.folds], versions | trained)
-        unevaluated = {name: {"version": version.label} for name, version in trained.items()}
-        return list((unevaluated | rows).values())
+        if rows:
+            # The models again, as links, with the words on each.
+            self.publish(self.dataset, replaces=published)
+        for name, version in trained.items():
+            if name not in rows:
+                console.print(f"[yellow]{version.standing.describe(version.label)}[/]")
+        unjudged = {
+            name: {"version": version.label, **_standing(version.standing)}
+            for name, version in trained.items()
+        }
+        return list((unjudged | rows).values())
 
     def current(self, setups: Sequence[TaskSetup]) -> dict[str, Version]:
         """Return the champions with these records, this instant and the options of `setups`."""
@@ -184,8 +201,14 @@ class TrainingJob:
             progress=step,
         )
 
-    def publish_all(self, setups: Sequence[TaskSetup]) -> dict[str, Version]:
-        """Train and publish one model after another; returns the versions by task."""
+    def publish_all(self, setups: Sequence[TaskSetup]) -> tuple[dict[str, Version], str | None]:
+        """Train and publish one model after another.
+
+        Returns
+        -------
+        tuple of dict and str
+            The versions by task, and the name of the published version; None without any.
+        """
         versions: dict[str, Version] = {}
         unwritten = set()
 
@@ -215,7 +238,7 @@ class TrainingJob:
                         following = f"; next: {', '.join(names)}" if names else ""
                         done = "published" if self.publishes else "trained and not published"
                         console.print(f"[bold]{version.label} is {done}[/]{following}")
-        return versions
+        return versions, published
 
     def evaluate_all(
         self, setups: Sequence[TaskSetup], versions: Mapping[str, Version]
@@ -250,6 +273,7 @@ class TrainingJob:
             as_of=self.end,
             options=setup.options,
             params=tuned_params(self.settings, setup, dataset, self.end),
+            standing=setup.standing,
             threads=self.settings.threads,
             progress=step,
         )
@@ -261,6 +285,7 @@ class TrainingJob:
     ) -> dict[str, Any]:
         """Backtest a version; returns its figures beside those of the best baseline."""
         from training.backtest import FORESELL
+        from training.standing import judge
         from training.train import evaluate
 
         started = time.process_time()
@@ -273,7 +298,8 @@ class TrainingJob:
             threads=self.settings.threads,
             progress=step,
         )
-        best = report.best_baseline()
+        best, standing = report.best_baseline(), judge(report)
+        console.print(standing.describe(version.label), soft_wrap=True)
         return {
             "version": version.label,
             "metric": setup.task.primary,
@@ -282,6 +308,7 @@ class TrainingJob:
             "baseline": report.primary(best),
             "ratio": report.ratio(),
             "cpu_seconds": round(time.process_time() - started, 1),
+            **_standing(standing),
         }
 
     def _by_group(
@@ -309,3 +336,18 @@ class TrainingJob:
             return
         with progress_bar(title, steps) as step:
             yield step
+
+
+def _cheap_folds(dataset: Dataset) -> int:
+    """Return three windows where records are few, so that they are cheap, and else one."""
+    records = dataset.table(dataset.records).select(nw.len()).collect().item()
+    return 3 if records <= FEW_RECORDS else 1
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    """Return how a version stands beside its baselines, as columns of its row."""
+    return {
+        "judged": standing.judged,
+        "behind": list(standing.behind),
+        "standing": standing.words,
+    }

@@ -21,7 +21,7 @@ from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from training.contract import Predictor, Score, Task, model_with_options
 from training.metrics import bootstrap_interval
-from training.task_setup import fitting_folds
+from training.task_setup import folds_to_judge
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -294,7 +294,7 @@ def evaluate(
     task.model.needs.check(dataset, task.name)
     end = as_of or dataset.end
     options = dict(options or task.options(dataset, as_of=end))
-    fitting, _ = fitting_folds(task, dataset, options, end, folds)
+    fitting = folds_to_judge(task, dataset, options, end, folds)
     origins = rolling_origins(dataset, options["horizon_days"], fitting, end)
     return backtest(task, dataset, origins, options, params=params, progress=progress)
 

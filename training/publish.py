@@ -106,6 +106,7 @@ def _model_record(version: Version) -> published.PublishedModel:
         run_id=version.run_id,
         snapshot=version.snapshot,
         as_of=version.as_of,
+        standing=version.standing,
     )
 
 
@@ -131,7 +132,8 @@ class _Draft:
         """Link the folders of models that the served version has, and write those of the others."""
         served = {} if self.served is None else self.served.models
         for version in versions:
-            if served.get(version.task) == self.models[version.task]:
+            former = served.get(version.task)
+            if former is not None and former.run_id == version.run_id:
                 self._link(version.task)
                 continue
             progress(f"publish {version.label}")

@@ -53,8 +53,13 @@ def republish(home: Path, dataset: str) -> int:
 
 
 def version_name(models: Mapping[str, published.PublishedModel], redaction: Redaction) -> str:
-    """Return the name of a version: its newest instant and a hash of its models and redaction."""
-    content = json.dumps({name: model.run_id for name, model in sorted(models.items())})
+    """Return the name of a version: its newest instant and a hash of its models and redaction.
+
+    The words on a model count, because a version is immutable: after the evaluation of its models
+    it is published under another name.
+    """
+    runs = {name: model.run_id + model.standing.words for name, model in sorted(models.items())}
+    content = json.dumps(runs)
     latest = max(model.as_of for model in models.values())
     digest = hashlib.sha256((content + redaction.fingerprint).encode()).hexdigest()
     return f"{latest:%Y%m%d}-{digest[:12]}"

@@ -22,6 +22,7 @@ from training.contract import Task
 from training.promote import champions, promote
 from training.publish import publish
 from training.registry import TASKS
+from training.standing import judge
 from training.task_setup import TaskSetup, set_up
 from training.tracking import CHAMPION, Tracker, Version, code_version
 from training.train import evaluate, train
@@ -41,6 +42,8 @@ class Outcome:
     promoted: bool = False
     failed: bool = False
     version: str | None = None
+    judged: bool = False
+    behind: tuple[str, ...] = ()
 
 
 @dataclass
@@ -152,8 +155,9 @@ def _challenge(
 ) -> Outcome:
     """Train a challenger if anything changed since the champion, and pass it through the gate."""
     task, options = setup.task, setup.options
-    first, *_ = rolling_origins(dataset, options["horizon_days"], setup.folds, dataset.end)
-    params = setup.params | best_params(tracker.mlruns, dataset, task, options, first)
+    origins = rolling_origins(dataset, options["horizon_days"], setup.folds, dataset.end)
+    before = min(origins, default=dataset.end)
+    params = setup.params | best_params(tracker.mlruns, dataset, task, options, before)
     try:
         champion = tracker.version(dataset.name, task.name, CHAMPION)
     except NotFound:
@@ -161,22 +165,34 @@ def _challenge(
     if champion is not None and _unchanged(champion, dataset, options, params):
         return Outcome(task.name, "nothing changed since the champion", version=champion.label)
     version = train(
-        task, dataset, tracker, options=options, params=params, threads=threads, progress=progress
-    )
-    # Nothing is published before the gate, which needs the backtest.
-    report = evaluate(
         task,
         dataset,
         tracker,
-        version,
-        folds=setup.folds,
+        options=options,
+        params=params,
+        standing=setup.standing,
         threads=threads,
         progress=progress,
     )
+    report = None
+    if setup.folds:
+        # Nothing is published before the gate, which needs the backtest.
+        report = evaluate(
+            task,
+            dataset,
+            tracker,
+            version,
+            folds=setup.folds,
+            threads=threads,
+            progress=progress,
+        )
     verdict = promote(task, dataset, tracker, version, report=report, threads=threads)
+    standing = setup.standing if report is None else judge(report)
     return Outcome(
         task.name,
-        verdict.reason,
+        f"{verdict.reason}; {standing.words}",
+        judged=standing.judged,
+        behind=standing.behind,
         trained=True,
         promoted=verdict.promoted,
         version=version.label,

@@ -13,6 +13,7 @@ from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from features.privacy.consent import columns_of, consent_columns
 from training.contract import Task
+from training.standing import UNJUDGED, Standing
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,13 @@ class TaskSetup:
     note: str
     params: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def standing(self) -> Standing:
+        """What is known of a version before its evaluation."""
+        if self.folds:
+            return UNJUDGED
+        return Standing(words=self.note or "not judged: trained without evaluation")
+
     def describe(self) -> str:
         """Return task, grain, horizon, reason and note in one line."""
         grain = f"{self.options['grain']}, " if self.options.get("grain") else ""
@@ -65,7 +73,7 @@ def set_up(
     Parameters
     ----------
     folds
-        Most evaluation windows; 0 for no evaluation.
+        Most evaluation windows; 0 for no evaluation. Where not even one fits, there is none.
     exactly
         Whether fewer folds than requested are an error.
     grain, horizon_days
@@ -106,6 +114,28 @@ def model_params(task: Task, **params: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if known.get(name, value) != value}
 
 
+def folds_to_judge(
+    task: Task, dataset: Dataset, options: dict[str, Any], as_of: datetime, folds: int
+) -> int:
+    """Count the windows before `as_of` that leave enough days to learn from, at least one.
+
+    Raises
+    ------
+    MissingData
+        If not even one fits.
+    """
+    fitting, note = fitting_folds(task, dataset, options, as_of, folds)
+    if not fitting:
+        raise MissingData(
+            f"{task.name} {options['horizon_days']} days ahead cannot be judged on dataset "
+            f"{dataset.name} before {to_date(to_day(as_of))}; {note}. `foresell train {task.name}` "
+            "trains it unjudged; to judge it, import a longer history, or ask for a shorter "
+            "horizon.",
+            field="horizon",
+        )
+    return fitting
+
+
 def fitting_folds(
     task: Task, dataset: Dataset, options: dict[str, Any], as_of: datetime, folds: int
 ) -> tuple[int, str]:
@@ -119,7 +149,7 @@ def fitting_folds(
     Raises
     ------
     MissingData
-        If not even one fold fits, or, with `folds` 0, if records are too short to predict from.
+        If records are too short to predict from.
     """
     horizon = options["horizon_days"]
     needed = task.needed_days(dataset, options, as_of)
@@ -136,12 +166,17 @@ def fitting_folds(
             "leave the column out where no consent is needed.",
             field=consents[0],
         )
-    if days < least or fitting < min(folds, 1):
+    if days < least:
         raise MissingData(
-            f"{task.name} {horizon} days ahead needs {least} days of records to predict from and "
-            f"{horizon} to be evaluated on, and dataset {dataset.name} has {days} before "
-            f"{to_date(to_day(as_of))}. Import a longer history, or ask for a shorter horizon.",
+            f"{task.name} {horizon} days ahead needs {least} days of records to predict from, and "
+            f"dataset {dataset.name} has {days} before {to_date(to_day(as_of))}. Import a longer "
+            "history, or ask for a shorter horizon.",
             field="horizon",
+        )
+    if fitting < min(folds, 1):
+        return 0, (
+            f"not judged: of {days} days of records, {least} are needed to predict from and "
+            f"{horizon} to be evaluated on"
         )
     return fitting, _note(folds, fitting, days, needed, short=days - fitting * horizon < needed)
 

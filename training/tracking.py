@@ -26,6 +26,7 @@ from features.errors import NotFound
 from training.backtest import FORESELL, Report
 from training.contract import DEFAULT_COUNTRY, Model, Task
 from training.registry import save_task
+from training.standing import UNJUDGED, Standing
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -62,6 +63,8 @@ class Version:
         Folder of its native files.
     primary
         The primary metric by fold, oldest first; empty without evaluation.
+    standing
+        How it stands beside its baselines.
     created
         When it was registered.
     """
@@ -77,6 +80,7 @@ class Version:
     folder: Path
     primary: tuple[float, ...]
     created: datetime
+    standing: Standing = UNJUDGED
 
     @property
     def label(self) -> str:
@@ -167,6 +171,13 @@ class Tracker:
             batch = metrics[start : start + MAX_METRICS_PER_BATCH]
             self._client.log_batch(run.info.run_id, metrics=batch)
 
+    def log_standing(self, dataset: str, task: str, number: int, standing: Standing) -> None:
+        """Log in the open run how a version stands beside its baselines, and describe it so."""
+        tags = {"judged": str(standing.judged).lower(), "standing": standing.model_dump_json()}
+        mlflow.set_tags(tags)
+        name, words = _model_name(dataset, task), standing.describe(f"{task}/{number}")
+        self._client.update_model_version(name, str(number), words)
+
     def register(
         self, task: Task, model: Model, dataset: Dataset, sample: pl.DataFrame, ids: pl.DataFrame
     ) -> int:
@@ -247,6 +258,8 @@ class Tracker:
         options, params = _recorded_options(json.loads(run.data.tags["settings"]))
         primary = run.data.tags.get("primary")
         history = self._client.get_metric_history(run_id, primary) if primary else []
+        # Versions of older code have no words.
+        standing = run.data.tags.get("standing", Standing(judged=bool(history)).model_dump_json())
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=registered.source))
         return Version(
             task=task,
@@ -260,6 +273,7 @@ class Tracker:
             folder=folder / "artifacts" / "model",
             primary=tuple(point.value for point in sorted(history, key=lambda p: p.step)),
             created=datetime.fromtimestamp(registered.creation_timestamp / 1000),
+            standing=Standing.model_validate_json(standing),
         )
 
     def _experiment(self, task: str) -> str:

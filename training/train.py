@@ -12,6 +12,7 @@ from features.dataset import Dataset
 from training.backtest import Progress, Report
 from training.backtest import evaluate as backtest
 from training.contract import Model, Task, model_with_options, options_of
+from training.standing import UNJUDGED, Standing, judge
 from training.tracking import CHALLENGER, Tracker, Version, code_version
 
 
@@ -23,6 +24,7 @@ def train(
     as_of: datetime | None = None,
     options: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
+    standing: Standing = UNJUDGED,
     threads: int = 1,
     progress: Progress = lambda _: None,
 ) -> Version:
@@ -34,6 +36,8 @@ def train(
         Options of the task; by default those that suit the dataset.
     params
         Options of the model over its defaults, such as tuned ones.
+    standing
+        What is known of the version before its evaluation.
     threads
         Threads of the numeric libraries; not recorded, since they only change the run time.
 
@@ -55,6 +59,7 @@ def train(
         progress(f"{title}: fit")
         model.fit(dataset, as_of)
         number = _register(task, dataset, tracker, model, as_of, options)
+        tracker.log_standing(dataset.name, task.name, number, standing)
     return tracker.numbered(dataset.name, task.name, number)
 
 
@@ -95,6 +100,7 @@ def evaluate(
             params={**version.params, "threads": threads},
             progress=progress,
         )
+        tracker.log_standing(dataset.name, task.name, version.number, judge(report))
         tracker.log_report(report)
         tracker.set_alias(dataset.name, task.name, CHALLENGER, version.number)
     return report

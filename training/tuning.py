@@ -15,7 +15,7 @@ import optuna
 from features.dataset import Dataset
 from training.backtest import FORESELL, Progress, backtest, rolling_origins
 from training.contract import DEFAULT_COUNTRY, Space, Task, options_of
-from training.task_setup import fitting_folds, set_up
+from training.task_setup import folds_to_judge, set_up
 from training.tracking import Tracker
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -38,7 +38,7 @@ def tuning_origins(
     """
     horizon = options["horizon_days"]
     first_reported = end - timedelta(days=horizon * reported_folds)
-    folds, _ = fitting_folds(task, dataset, options, first_reported, TUNING_FOLDS)
+    folds = folds_to_judge(task, dataset, options, first_reported, TUNING_FOLDS)
     return rolling_origins(dataset, horizon, folds, first_reported)
 
 

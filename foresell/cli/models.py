@@ -75,10 +75,11 @@ def train(
     )
     if as_json:
         show(rows)
-    elif rows:
+    elif any("metric" in row for row in rows):
         grid = Grid("version", "metric", "foresell", "best baseline", "", "ratio", "cpu s")
+        columns = ("version", "metric", "foresell", "best_baseline", "baseline", "ratio")
         for row in rows:
-            grid.add_row(*(cell(value) for value in row.values()))
+            grid.add_row(*(cell(row.get(name, "")) for name in (*columns, "cpu_seconds")))
         console.print(grid)
     exit_after(failures.messages, done=bool(rows))
 

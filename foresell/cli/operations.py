@@ -140,12 +140,16 @@ def status(dataset: DATASET = None, as_json: JSON = False) -> None:
 def _print_status(state: dict[str, Any]) -> None:
     """Print champions, sources and checks."""
     grid = Grid("model", "champion", "as of", "age in days", "primary by fold", "served")
+    columns = ("model", "champion", "as_of", "age_days", "primary", "served")
     for champion in state["champions"]:
-        grid.add_row(*(str(value) for value in champion.values()))
+        grid.add_row(*(str(champion[name]) for name in columns))
     console.print(
         f"dataset {state['dataset']}, snapshot {state['snapshot']}, ends {state['data_end']}"
     )
     console.print(grid)
+    for champion in state["champions"]:
+        style = "yellow" if champion["behind"] or not champion["judged"] else "dim"
+        console.print(champion["standing"], style=style, soft_wrap=True, markup=False)
     _print_imports(state["imports"])
     for check in state["checks"]:
         mark = "[green]✓[/]" if check["ok"] else "[red]✗[/]"

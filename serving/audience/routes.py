@@ -34,6 +34,7 @@ def router(responder: Responder) -> APIRouter:
                 content: dict[str, Any] = {
                     "model_version": served.record.version,
                     "as_of": model.as_of,
+                    **served.record.standing(["churn", *FURTHER_MODELS]),
                     **({"models_as_of": others} if others else {}),
                     "size": members.customers.height,
                     "expected_loss": round_answer(members.expected_loss),

@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.http.schemas import MOST_IDS, Id, ModelsAsOf, Probability, Request, Result
+from serving.http.schemas import (
+    MOST_IDS,
+    Behind,
+    Id,
+    Judged,
+    ModelsAsOf,
+    Probability,
+    Request,
+    Result,
+)
 
 
 class AudienceRequest(Request):
@@ -57,6 +66,8 @@ class AudienceAnswer(BaseModel):
 
     model_version: str = Field(description="the published version that answered")
     as_of: dt.datetime = Field(description="the instant up to which the answer knows the records")
+    judged: Judged
+    behind: Behind = []
     models_as_of: ModelsAsOf = {}
     size: int = Field(description="number of customers that satisfy the condition, listed or not")
     expected_loss: float | None = Field(description="of all of them; null without a value model")

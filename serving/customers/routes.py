@@ -49,17 +49,14 @@ async def respond(
 
     Parameters
     ----------
-    responder
-        Holds the published version.
-    task
-        The task whose model answers.
+    responder, task
+        Holder of the published version, and the task whose model answers.
     request
-        The request; exactly one of `customer_ids` and `histories` is set.
+        The customers; exactly one of `customer_ids` and `histories` is set.
     answers
         Answers from the readers of the version.
     further_models
-        Further tasks whose published answers take part; where their instants differ from that of
-        the curves, they are stated.
+        Further tasks whose answers take part; instants that differ from the curves' are stated.
 
     Raises
     ------
@@ -74,18 +71,20 @@ async def respond(
         model, _ = served.reader_of(task)
         source = source_of(served.readers, task)
         as_of, ids = served.record.models[source].as_of, request.customer_ids
-        if bool(ids) == bool(request.histories):
-            raise InvalidInput(
-                "customer_ids is required, or histories in its place, and not both.",
-                field="customer_ids",
-            )
+        standing = served.record.standing({task, source, *further_models})
+        _check_one_of(request)
         if ids:
             check_as_of(request, as_of)
             if request.unknown == "error":
                 check_known(ids, known_ids(served.readers, task), as_of)
             others = served.record.other_instants(source, [task, *further_models])
             return await reply(
-                model.version, as_of, lambda: answers(served.readers, ids), len(ids), others
+                model.version,
+                as_of,
+                standing,
+                lambda: answers(served.readers, ids),
+                len(ids),
+                others,
             )
         as_of = as_of if request.as_of is None else max(as_of, parse_as_of(request.as_of))
         check_as_of(request, as_of)
@@ -93,11 +92,20 @@ async def respond(
         return await reply(
             model.version,
             as_of,
+            standing,
             lambda: answers(served.readers, PostedCustomers.read(posted, as_of)),
             COST_OF_HISTORY * len(posted),
         )
 
     return await responder.with_current(request.dataset, answer)
+
+
+def _check_one_of(request: CustomersRequest) -> None:
+    if bool(request.customer_ids) == bool(request.histories):
+        raise InvalidInput(
+            "customer_ids is required, or histories in its place, and not both.",
+            field="customer_ids",
+        )
 
 
 def router(responder: Responder) -> APIRouter:

@@ -62,7 +62,12 @@ class Responder:
             model, reader = version.reader_of(task)
             check_as_of(request, model.as_of)
             return await reply(
-                model.version, model.as_of, lambda: compute(reader), size, rounded=rounded
+                model.version,
+                model.as_of,
+                version.record.standing([task]),
+                lambda: compute(reader),
+                size,
+                rounded=rounded,
             )
 
         return await self.with_current(request.dataset, respond)
@@ -101,6 +106,7 @@ class Responder:
 async def reply(
     version: str,
     as_of: datetime,
+    standing: Mapping[str, Any],
     compute: Callable[[], list[dict[str, Any]]],
     size: int,
     models_as_of: Mapping[str, datetime] | None = None,
@@ -111,6 +117,8 @@ async def reply(
 
     Parameters
     ----------
+    standing
+        What `PublishedVersion.standing` returns for the models in the answer.
     models_as_of
         Instants of further models in the answer, where they differ from `as_of`.
     rounded
@@ -121,7 +129,7 @@ async def reply(
         answers = compute()
         return answers if rounded else round_answer(answers)
 
-    body: dict[str, Any] = {"model_version": version, "as_of": as_of}
+    body: dict[str, Any] = {"model_version": version, "as_of": as_of, **standing}
     body |= {"models_as_of": models_as_of} if models_as_of else {}
     body["results"] = results() if size <= INLINE else await to_thread.run_sync(results)
     content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -28,6 +28,20 @@ ModelsAsOf = Annotated[
         "`as_of` because a former champion stayed; absent without any"
     ),
 ]
+Judged = Annotated[
+    bool,
+    Field(
+        description="whether the models in the answer were compared with their baselines on this "
+        "dataset; false before that, and where the records are too short for it"
+    ),
+]
+Behind = Annotated[
+    list[str],
+    Field(
+        description="models in the answer that a baseline beats beyond noise, in words; absent "
+        "without any"
+    ),
+]
 
 
 class Request(BaseModel):
@@ -66,6 +80,8 @@ class Answer(BaseModel, Generic[AnyResult]):
 
     model_version: str = Field(description="registered model")
     as_of: dt.datetime = Field(description="instant up to which records are used")
+    judged: Judged
+    behind: Behind = []
     models_as_of: ModelsAsOf = {}
     results: list[AnyResult] = Field(description="in the order of the request")
 

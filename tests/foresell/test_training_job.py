@@ -13,6 +13,7 @@ from foresell.failures import Failures
 from foresell.settings import Settings
 from foresell.training_job import train
 from training.published.pending import pending
+from training.standing import Standing
 from training.tracking import Version
 
 TASKS = ["demand", "churn", "next-purchase", "next-category", "value", "recommender"]
@@ -53,7 +54,7 @@ def job(home, journey, monkeypatch):
             raise Killed
         job.steps.append((verb, name))
 
-    def fit(task, dataset, tracker, *, as_of, options, **_):
+    def fit(task, dataset, tracker, *, as_of, options, standing, **_):
         if task.name == job.lacking:
             raise MissingData("too few orders")
         step("fit", task.name)
@@ -72,6 +73,7 @@ def job(home, journey, monkeypatch):
             folder=Path(),
             primary=(),
             created=datetime(2024, 1, 1),
+            standing=standing,
         )
         store.champions[task.name] = version
         return version
@@ -94,6 +96,8 @@ def job(home, journey, monkeypatch):
     monkeypatch.setattr("training.publish.publish", publish)
     monkeypatch.setattr("training.train.train", fit)
     monkeypatch.setattr("training.train.evaluate", evaluate)
+    judged = Standing(judged=True, words="level with naive")
+    monkeypatch.setattr("training.standing.judge", lambda report: judged)
     monkeypatch.setattr("training.tuning.best_params", lambda *_: {})
     job.train = run
     return job
@@ -109,7 +113,8 @@ def test_each_model_is_published_before_the_next_is_trained_and_all_before_any_i
     interleaved = [
         step for n, name in enumerate(TASKS) for step in (("fit", name), ("publish", published[n]))
     ]
-    assert job.steps == interleaved + [("evaluate", name) for name in EVALUATED]
+    judged = ("publish", published[-1])
+    assert job.steps == [*interleaved, *(("evaluate", name) for name in EVALUATED), judged]
     assert [row["version"] for row in rows] == [f"{name}/1" for name in TASKS]
 
 
@@ -182,8 +187,19 @@ def test_a_dataset_with_which_no_model_can_be_trained_is_refused(job, monkeypatc
 
 
 def test_without_folds_nothing_is_evaluated(job):
-    assert job.train("churn", folds=0) == [{"version": "churn/1"}]
+    words = "not judged: trained without evaluation"
+    row = {"version": "churn/1", "judged": False, "behind": [], "standing": words}
+    assert job.train("churn", folds=0) == [row]
     assert job.steps == [("fit", "churn"), ("publish", "churn")]
+
+
+def test_records_too_short_to_evaluate_are_trained_on_with_a_warning(job, capsys):
+    (row,) = job.train("churn", as_of="2017-06-01", horizon=140)
+    assert not row["judged"]
+    assert did(job, "fit") == did(job, "publish") == ["churn"]
+    assert did(job, "evaluate") == []
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "churn/1 is not judged: of 151 days of records, 70 are needed to predict from" in shown
 
 
 def test_an_instant_that_cannot_be_evaluated_is_refused_before_training(job):

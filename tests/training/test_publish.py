@@ -9,6 +9,7 @@ import pytest
 
 from training import publish as publishing
 from training.published import versions as published
+from training.standing import Standing
 from training.tracking import Version
 
 
@@ -136,3 +137,14 @@ def test_where_no_champion_can_be_written_the_served_version_stays(publish):
     with pytest.raises(ZeroDivisionError):
         publish.run(version("demand", 3))
     assert published.current(publish.home).name == first
+
+
+def test_a_model_that_was_judged_meanwhile_is_published_as_a_link_with_the_words(publish):
+    first = publish.run(version("demand"))
+    publish.written.clear()
+    behind = Standing(judged=True, behind=("naive",), words="behind naive")
+    second = publish.run(replace(version("demand"), standing=behind), replaces=first)
+    assert publish.written == []
+    folder, record = published.served(publish.home)
+    assert folder.name == second != first
+    assert record.standing(["demand"]) == {"judged": True, "behind": ["demand/1 is behind naive"]}

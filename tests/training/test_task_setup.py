@@ -9,7 +9,7 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.errors import InvalidInput, MissingData
 from training.registry import TASKS
-from training.task_setup import set_up
+from training.task_setup import folds_to_judge, set_up
 
 START = datetime(2022, 1, 3)
 
@@ -56,6 +56,16 @@ def test_a_short_history_gets_a_shorter_horizon():
     assert setup.options == {"grain": "product:day", "horizon_days": 14, "country": "US"}
     assert setup.folds == 2
     assert "evaluated on 2 windows rather than 3" in setup.note
+
+
+def test_records_shorter_than_two_horizons_are_set_up_without_an_evaluation(journey):
+    as_of, short = datetime(2017, 10, 1), {"horizon_days": 273}
+    setup = set_up(TASKS["churn"], journey, as_of, folds=3, **short)
+    assert setup.folds == 0
+    assert not setup.standing.judged
+    assert "of 273 days of records, 136 are needed to predict from and 273 to be" in setup.note
+    with pytest.raises(MissingData, match=r"cannot be judged .*`foresell train churn`"):
+        folds_to_judge(TASKS["churn"], journey, short, as_of, 3)
 
 
 @pytest.mark.parametrize("name", TASKS)

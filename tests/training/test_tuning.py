@@ -56,7 +56,7 @@ def tune(mlruns, monkeypatch):
             return SimpleNamespace(primary=lambda _: params["loss"] + weeks)
 
         monkeypatch.setattr(tuning, "set_up", set_up)
-        monkeypatch.setattr(tuning, "fitting_folds", lambda *_: (1, ""))
+        monkeypatch.setattr(tuning, "folds_to_judge", lambda *_: 1)
         monkeypatch.setattr(tuning, "backtest", backtest)
         return tuning.tune(TASK, shop(name, weeks), Store(mlruns), trials=trials, reported_folds=1)
 

@@ -9,11 +9,13 @@ import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.errors import ForesellError, InvalidInput, NotFound
 from features.storage.snapshots import sync, write_durably
+from training.standing import Standing
 
 MANIFEST = "manifest"
 RECORD = "version.json"
@@ -32,6 +34,8 @@ class PublishedModel(BaseModel):
         Snapshot of the records that its predictions rest on.
     as_of
         The instant of its predictions.
+    standing
+        How it stands beside its baselines.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +44,7 @@ class PublishedModel(BaseModel):
     run_id: str
     snapshot: str
     as_of: datetime
+    standing: Standing = Standing()
 
     @property
     def number(self) -> int:
@@ -77,6 +82,23 @@ class PublishedVersion(BaseModel):
     def folders(self) -> tuple[str, ...]:
         """Names of all folders of the version."""
         return (*self.models, *self.companions)
+
+    def standing(self, tasks: Iterable[str]) -> dict[str, Any]:
+        """Return what answers of some models state about them, as far as the version has them.
+
+        Returns
+        -------
+        dict
+            `judged`, whether all were compared with baselines; and `behind`, sentences on those
+            that are behind a baseline, if there are any.
+        """
+        wanted = set(tasks)
+        models = [model for task, model in self.models.items() if task in wanted]
+        behind = [
+            model.standing.describe(model.version) for model in models if model.standing.behind
+        ]
+        judged = all(model.standing.judged for model in models)
+        return {"judged": judged, **({"behind": behind} if behind else {})}
 
     def other_instants(self, task: str, others: Iterable[str]) -> dict[str, datetime]:
         """Return the instants of those models among `others` that differ from the one of `task`.

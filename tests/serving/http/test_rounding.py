@@ -36,7 +36,7 @@ async def test_results_are_rounded_unless_they_are_already(size):
     def compute():
         return [{"score": 0.123456}]
 
-    response = await reply("model/1", datetime(2018, 1, 1), compute, size)
+    response = await reply("model/1", datetime(2018, 1, 1), {}, compute, size)
     assert orjson.loads(response.body)["results"] == [{"score": 0.1235}]
-    response = await reply("model/1", datetime(2018, 1, 1), compute, size, rounded=True)
+    response = await reply("model/1", datetime(2018, 1, 1), {}, compute, size, rounded=True)
     assert orjson.loads(response.body)["results"] == [{"score": 0.123456}]

@@ -52,13 +52,11 @@ def evaluate(
 
     Returns no scores where the population sold nothing: no error can be scaled then.
     """
-    grain = Grain.parse(options["grain"])
-    day, steps = to_day(as_of), grain.periods(options["horizon_days"])
+    grain, day = Grain.parse(options["grain"]), to_day(as_of)
     ids = population(dataset, as_of, options)
-    truth = units_matrix(dataset, grain, day, steps, ids)
+    truth, forecasts = _outcomes(dataset, as_of, options, ids, predictions)
     if not truth.any():
         return []
-    forecasts = _to_arrays(grain, ids, day, steps, predictions)
     periods = max(min(SCALE_DAYS, day - dataset.days[0]) // grain.days, 2)
     past = units_matrix(dataset, grain, day, -periods, ids)
     mean, n = forecasts["mean"], truth.size
@@ -81,6 +79,34 @@ def evaluate(
             Score("all", "coverage_80", coverage, n),
         ]
     return scores + _slice_scores(dataset, grain, ids, truth, mean)
+
+
+def per_case_metrics(
+    dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
+) -> dict[str, Floats]:
+    """Return the absolute error of each series over the mean sales of a series.
+
+    Their mean is WAPE. There are none where the population sold nothing.
+    """
+    ids = population(dataset, as_of, options)
+    truth, forecasts = _outcomes(dataset, as_of, options, ids, predictions)
+    if not truth.any():
+        return {}
+    return {"wape": np.abs(truth - forecasts["mean"]).sum(axis=1) / truth.sum(axis=1).mean()}
+
+
+def _outcomes(
+    dataset: Dataset,
+    as_of: datetime,
+    options: Mapping[str, Any],
+    ids: pl.DataFrame,
+    predictions: pl.DataFrame,
+) -> tuple[Floats, dict[str, Floats]]:
+    """Return sales and forecasts of series, shape (series, periods)."""
+    grain, day = Grain.parse(options["grain"]), to_day(as_of)
+    steps = grain.periods(options["horizon_days"])
+    truth = units_matrix(dataset, grain, day, steps, ids)
+    return truth, _to_arrays(grain, ids, day, steps, predictions)
 
 
 def _to_arrays(
@@ -142,6 +168,7 @@ DEMAND = Task(
     needs_customers=False,
     population=population,
     evaluate=evaluate,
+    per_case_metrics=per_case_metrics,
     hide_plan=hide_plan,
     plots=plots,
     publish=publish,
