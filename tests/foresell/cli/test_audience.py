@@ -130,15 +130,16 @@ def test_a_dataset_that_is_not_published_is_refused(run):
     assert "my-shop" in result.output
 
 
-def test_segments_count_every_customer_by_three_groupings(home, journey):
-    counts = audiences.segments(Settings(home=home, dataset=journey.name), "2017-12-04")
+def test_segments_count_every_customer_by_three_groupings(home, mlruns, journey):
+    settings = Settings(home=home, mlruns=mlruns, dataset=journey.name)
+    counts = audiences.segments(settings, "2017-12-04")
     for name in ("stage", "rfm_segment", "cluster"):
         assert sum(row["customers"] for row in counts[name]) == counts["customers"] == 300
     assert [row["as_of"][:10] for row in counts["stability"]] == ["2017-11-06", "2017-09-04"]
     assert set(counts["centres"]) == {row["cluster"] for row in counts["cluster"]}
 
 
-def test_segments_of_an_early_instant_use_the_horizon_of_that_instant(home, journey):
-    settings = Settings(home=home, dataset=journey.name)
+def test_segments_of_an_early_instant_use_the_horizon_of_that_instant(home, mlruns, journey):
+    settings = Settings(home=home, mlruns=mlruns, dataset=journey.name)
     early = audiences.segments(settings, "2017-03-06")["horizon_days"]
     assert early < audiences.segments(settings)["horizon_days"]
