@@ -45,6 +45,7 @@ SLOW = (
     "training/models/next_category",
     "training/models/value",
     "training/models/demand",
+    "training/test_degenerate_shops.py",
     "training/test_backtest.py",
     "training/test_tracking.py",
     "training/test_tuning.py",

@@ -187,7 +187,7 @@ def backtest(
 ) -> Report:
     """Evaluate the task's model and its baselines at each origin.
 
-    A baseline without enough records to fit at the first origin is left out.
+    A baseline that cannot be fitted at one of the origins is left out.
 
     Parameters
     ----------
@@ -217,10 +217,11 @@ def backtest(
                 model = build().fit(dataset, as_of)
                 predicted = model.predict(dataset, as_of, ids)
             except MissingData:
-                if method == FORESELL or fold > 0:
+                if method == FORESELL:
                     raise
-                progress(f"{task.name}: {method} is left out, records are too short to fit it")
+                progress(f"{task.name}: {method} is left out, these records cannot fit it")
                 del methods[method], seconds[method]
+                predictions.pop(method, None)
                 continue
             seconds[method] += time.process_time() - started
             predictions[method] = predicted
@@ -231,7 +232,7 @@ def backtest(
                 scores += _plan_scores(task, model, dataset, as_of, options, ids, scores)
             rows.extend((*key, method, *score) for score in scores)
         rows.extend((*key, FORESELL, *score) for score in paired_gains(per_case))
-    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    frame = _of_methods(pl.DataFrame(rows, schema=SCHEMA, orient="row"), list(methods))
     return Report(task, dataset, options, origins, frame, predictions, seconds)
 
 
@@ -256,6 +257,13 @@ def _plan_scores(
         for score in variant
         if score.slice == "all"
     ]
+
+
+def _of_methods(rows: pl.DataFrame, methods: list[str]) -> pl.DataFrame:
+    """Drop rows of baselines that were left out at a later origin, and comparisons with them."""
+    against = pl.col("slice").str.strip_prefix("against=")
+    compared = ~pl.col("slice").str.starts_with("against=") | against.is_in(methods)
+    return rows.filter(pl.col("method").is_in(methods), compared)
 
 
 def _methods(

@@ -16,7 +16,7 @@ import polars as pl
 
 from features.customers.by_category import KEY
 from features.dataset import Dataset
-from features.errors import InvalidInput
+from features.errors import InvalidInput, MissingData
 from features.typing import Floats, Ints
 from training.contract import Needs
 from training.customers import model_file
@@ -132,7 +132,14 @@ class NextCategoryModel:
             step=self.cutoff_step_days,
             count=self.cutoffs,
         )
-        self.process_ = ModifiedBgNbd.fit(*process_input(self.features(dataset, as_of)))
+        features = self.features(dataset, as_of)
+        if features.is_empty():
+            raise MissingData(
+                f"{self.name} needs customers who return to a category, and dataset {dataset.name} "
+                f"has none before {as_of.date()}. Import a longer history, or leave it out.",
+                field="orders",
+            )
+        self.process_ = ModifiedBgNbd.fit(*process_input(features))
         periods = Periods.after(cutoffs, bin_edges(self.horizon_days))
         self.hazard_ = Hazard.fit(
             periods.sample(self.periods, self.seed),

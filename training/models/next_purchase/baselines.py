@@ -139,7 +139,7 @@ class SurvivalRegression:
         Raises
         ------
         MissingData
-            If no customer bought again.
+            If no customer bought again, or the customers are too much alike for a regression.
         """
         import lifelines
 
@@ -161,7 +161,14 @@ class SurvivalRegression:
             pl.Series("days", days), pl.Series("purchased", purchased)
         )
         self.regression_ = getattr(lifelines, self.fitter)(penalizer=0.001)
-        self.regression_.fit(table.to_pandas(), "days", "purchased")
+        try:
+            self.regression_.fit(table.to_pandas(), "days", "purchased")
+        except lifelines.exceptions.ConvergenceError as error:
+            raise MissingData(
+                f"{self.fitter} does not converge on dataset {dataset.name} before "
+                f"{as_of.date()}: its customers are too few or too much alike.",
+                field="orders",
+            ) from error
         return self
 
     def predict(
