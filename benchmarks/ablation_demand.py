@@ -202,6 +202,13 @@ def _plan_features() -> list[Component]:
             ("features/demand/prices.py", *plan),
             own_features=True,
         ),
+        Component(
+            "rows with a hidden plan",
+            lambda: replaced(training_rows, "HIDDEN_SHARE", 0.0),
+            ("features/demand/plan_ends.py",),
+            own_features=True,
+            guarantees="promotions are as usual where the plan is unknown",
+        ),
         Component("price: past effect", without("price_effect")),
         Component("price: change times effect", without("price_gain")),
         Component("price: log of the usual", without("price_log")),
