@@ -168,11 +168,15 @@ class CalibratedDistribution:
     ) -> Floats:
         """Return quantiles, shape (rows, levels): not negative, and in order of their levels.
 
-        Levels that are not in `LEVELS` are interpolated; those beyond equal the outermost.
+        The mean is between the outer deciles, also where nearly all outcomes were zero. Levels that
+        are not in `LEVELS` are interpolated; those beyond equal the outermost.
         """
         ratio = self._ratio(_with_mean(features, mean), mean)
         quantiles = np.maximum(self._unordered_quantiles(mean, ratio), 0.0)
         ordered = np.maximum.accumulate(quantiles, axis=1)
+        level, middle = np.array(LEVELS), mean[:, None]
+        ordered = np.where(level <= 0.1, np.minimum(ordered, middle), ordered)
+        ordered = np.where(level >= 0.9, np.maximum(ordered, middle), ordered)
         return np.column_stack([interpolate_level(ordered, level, LEVELS) for level in levels])
 
     def _ratio(self, inputs: pl.DataFrame, mean: Floats) -> Floats:
