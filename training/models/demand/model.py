@@ -45,6 +45,7 @@ from training.models.demand.training_rows import (
     assign_folds,
     sample_mask,
     training_rows,
+    with_hidden_plans,
 )
 
 # A series with at least this many periods of sales in the last year rests on its own past.
@@ -143,7 +144,7 @@ class DemandModel:
         bias = level_bias(rows.filter(calibrated), out_of_fold[calibrated])
         self.level_bias_ = bias ** (self.bias_correction * weight)
         self.distribution_ = CalibratedDistribution.fit(
-            rows.select(input_columns(rows)).filter(calibrated),
+            with_hidden_plans(rows.select(input_columns(rows)), self.seed, 0).filter(calibrated),
             (out_of_fold * factor)[calibrated],
             rows.get_column("units").to_numpy()[calibrated],
             seed=self.seed,
@@ -169,13 +170,15 @@ class DemandModel:
         boosters, out_of_fold = [], np.zeros(rows.height)
         for member in range(members):
             learned = fold != member if members > 1 else np.ones(rows.height, dtype=bool)
-            inputs = features.drop(excluded_columns(grain, member), strict=False)
+            inputs = with_hidden_plans(features, self.seed, member + 1)
+            inputs = inputs.drop(excluded_columns(grain, member), strict=False)
             booster = self._boost(
                 inputs.filter(learned), units[learned], offset[learned], rounds, member
             )
             boosters.append(booster)
             held_out = kept & (fold == member)
-            log_ratio = booster.predict(features.filter(held_out), raw_score=True)
+            unseen = with_hidden_plans(features, self.seed, 0).filter(held_out)
+            log_ratio = booster.predict(unseen, raw_score=True)
             out_of_fold[held_out] = expected[held_out] * np.exp(log_ratio)
         return tuple(boosters), out_of_fold
 

@@ -61,8 +61,7 @@ def training_rows(
     A series takes part at an origin if it sold steadily before that origin. Chosen by later
     sales, the rows would be biased towards series that did better than expected. Periods that
     end after `as_of_day` are left out, and those in which stock had run out. Features are net of
-    the returns known at the origin, labels of those known at the end of the horizon. In some rows
-    the plan of promotions is unknown, as it is after the last booked day.
+    the returns known at the origin, labels of those known at the end of the horizon.
 
     Raises
     ------
@@ -101,8 +100,16 @@ def training_rows(
             "about once a period. Choose a coarser grain or a later date.",
             field="grain",
         )
-    draws = np.random.default_rng([sample.seed, 1]).random(frame.height)
-    return without_plan(frame, draws < HIDDEN_SHARE)
+    return frame
+
+
+def with_hidden_plans(features: pl.DataFrame, seed: int, draw: int) -> pl.DataFrame:
+    """Hide the plan of promotions in a share of rows, as it is after the last booked day.
+
+    Each booster learns from another draw: the mean forecast depends less on which rows they are.
+    """
+    uniform = np.random.default_rng([seed, draw]).random(features.height)
+    return without_plan(features, uniform < HIDDEN_SHARE)
 
 
 def _rows_of_origin(
