@@ -206,7 +206,8 @@ def totals_scorer(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES)
 
         grain = Grain.parse(model.grain)
         historical = HistoricalForecasts.fit(model, dataset, as_of)
-        past = historical.by_origin(dataset, planned_days(dataset, grain, to_day(as_of)))
+        plan_days = planned_days(dataset, grain, to_day(as_of))
+        past = historical.by_origin(dataset, "sampled", plan_days)
         hierarchy = Hierarchy.fit(dataset, grain, past, levels)
         forecasts = model.predict(dataset, as_of)
         parts = [
@@ -242,7 +243,8 @@ def recent_anomalies(model: DemandModel, dataset: Dataset, as_of: datetime) -> p
     from training.models.demand.historical_forecasts import HistoricalForecasts
 
     grain = Grain.parse(model.grain)
-    past = without_overlap(HistoricalForecasts.fit(model, dataset, as_of).by_origin(dataset), grain)
+    historical = HistoricalForecasts.fit(model, dataset, as_of)
+    past = without_overlap(historical.by_origin(dataset, "steady"), grain)
     return detect_anomalies(dataset, grain, model.country, past)
 
 

@@ -70,13 +70,17 @@ class HistoricalForecasts:
         )
         return cls(lighter.fit(dataset, origins[0]), origins, as_of)
 
-    def by_origin(self, dataset: Dataset, plan_days: int | None = None) -> Iterator[pl.DataFrame]:
+    def by_origin(
+        self, dataset: Dataset, flag: str | None = None, plan_days: int | None = None
+    ) -> Iterator[pl.DataFrame]:
         """Forecast from each origin, up to the horizon or the last known outcome.
 
         Parameters
         ----------
         dataset
             The records.
+        flag
+            `steady` or `sampled`: only such series; by default both.
         plan_days
             Days after an origin for which its forecasts know the plan; by default all.
 
@@ -92,6 +96,7 @@ class HistoricalForecasts:
         keys = list(grain.keys)
         for origin in self.origins:
             series = _chosen_series(dataset, grain, origin)
+            series = series if flag is None else series.filter(flag)
             known = (to_day(self.end) - to_day(origin)) // grain.days
             steps = min(grain.periods(self.model.horizon_days), known)
             planned = dataset

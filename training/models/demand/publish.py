@@ -108,13 +108,13 @@ def _publish_historical(
     except MissingData:
         return ()
     plan_days = planned_days(dataset, grain, to_day(as_of))
-    hierarchy = Hierarchy.fit(dataset, grain, historical.by_origin(dataset, plan_days))
+    hierarchy = Hierarchy.fit(dataset, grain, historical.by_origin(dataset, "sampled", plan_days))
     totals = [
         hierarchy.totals(dataset, answers, level, LEVELS).with_columns(level=pl.lit(level))
         for level in hierarchy.errors
     ]
     pl.concat(totals, how="diagonal").write_parquet(folder / TOTALS)
-    past = historical.by_origin(dataset)
+    past = historical.by_origin(dataset, "steady")
     anomalies = detect_anomalies(dataset, grain, model.country, without_overlap(past, grain))
     anomalies.write_parquet(folder / ANOMALIES)
     return tuple(hierarchy.errors)
