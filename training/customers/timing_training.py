@@ -35,7 +35,7 @@ from training.estimators.boosting import Booster, BoostingOptions
 from training.estimators.platt_scaling import PlattScaling, log_odds_of
 
 # Days ahead whose outcomes are learned, besides the horizon, its half and its double.
-KNOTS = (1, 2, 3, 4, 5, 6, 7, 9, 11, 14, 18, 21, 28, 35, 42, 49, 56, 70, 91, 119, 147, 182, 273)
+KNOTS = (1, 2, 4, 7, 10, 14, 21, 28, 42, 56, 91, 182)
 # Fewest days between cutoffs: customers hardly change within fewer.
 MIN_STEP_DAYS = 7
 # One customer of so many is held out to weigh trees and process.
