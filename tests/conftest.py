@@ -92,16 +92,26 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def home(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Foresell home with 300 of the bundled households, which are imported once per run."""
-    imported = run_folder / "imported"
-    with FileLock(run_folder / "imported.lock"):
-        if not imported.exists():
-            draft = tmp_path_factory.mktemp("draft")
-            tables = complete_journey.read(households=300)
-            import_tables(draft, complete_journey.NAME, tables, max_bad_share=0.05)
-            draft.rename(imported)
-    return Path(shutil.copytree(imported, tmp_path_factory.mktemp("homes") / "home"))
+def households(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Return a Foresell home with some of the bundled households, imported once per run."""
+
+    def imported(count: int) -> Path:
+        stored = run_folder / f"imported_{count}"
+        with FileLock(run_folder / f"imported_{count}.lock"):
+            if not stored.exists():
+                draft = tmp_path_factory.mktemp("draft")
+                tables = complete_journey.read(households=count)
+                import_tables(draft, complete_journey.NAME, tables, max_bad_share=0.05)
+                draft.rename(stored)
+        return Path(shutil.copytree(stored, tmp_path_factory.mktemp("homes") / "home"))
+
+    return imported
+
+
+@pytest.fixture(scope="session")
+def home(households: Callable[[int], Path]) -> Path:
+    """A Foresell home with 300 of the bundled households."""
+    return households(300)
 
 
 @pytest.fixture(scope="session")
