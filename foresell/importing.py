@@ -149,7 +149,7 @@ def _import_and_republish(
         mode=mode,
         before_commit=store,
     )
-    published.adopt(settings.home)
+    published.drop_former_layout(settings.home)
     if published.current(settings.home, name) is not None:
         from training.release import republish
 

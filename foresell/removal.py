@@ -21,7 +21,7 @@ def check(settings: Settings, name: str, *, unpublish: bool = False) -> None:
         If it is published and `unpublish` is false.
     """
     open_dataset(settings.home, name)
-    published.adopt(settings.home)
+    published.drop_former_layout(settings.home)
     version = published.current(settings.home, name)
     if version is not None and not unpublish:
         raise InvalidInput(

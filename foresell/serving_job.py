@@ -34,7 +34,7 @@ def serve(settings: Settings, *, try_it: bool = False, train: bool = False) -> i
         Whether to train what is missing meanwhile; each model answers once it is published.
         Without it, a dataset that was trained and never published is published first.
     """
-    published.adopt(settings.home)
+    published.drop_former_layout(settings.home)
     dataset = settings.dataset if train else _published_dataset(settings)
     examples = Examples(settings.home, dataset) if try_it else None
     beside = Beside(settings, examples, train=train)

@@ -92,7 +92,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def households(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+def home_of(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """Return a Foresell home with some of the bundled households, imported once per run."""
 
     def imported(count: int) -> Path:
@@ -109,9 +109,9 @@ def households(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ca
 
 
 @pytest.fixture(scope="session")
-def home(households: Callable[[int], Path]) -> Path:
+def home(home_of: Callable[[int], Path]) -> Path:
     """A Foresell home with 300 of the bundled households."""
-    return households(300)
+    return home_of(300)
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ def _champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
 
 def _served(home: Path, dataset: str) -> published.PublishedVersion | None:
     """Return the record of the served version; an unreadable one counts as none."""
-    published.adopt(home)
+    published.drop_former_layout(home)
     found = published.served(home, dataset)
     return None if found is None else found[1]
 

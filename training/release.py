@@ -28,7 +28,7 @@ def republish(home: Path, dataset: str) -> int:
     int
         Number of customers removed.
     """
-    published.adopt(home)
+    published.drop_former_layout(home)
     clean_up(published.dataset_root(home, dataset))
     redaction = Redaction.load(home, dataset)
     removed = 0

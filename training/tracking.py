@@ -25,6 +25,7 @@ from features.dataset import Dataset
 from features.errors import NotFound
 from training.backtest import FORESELL, Report
 from training.contract import DEFAULT_COUNTRY, Model, Task
+from training.published.versions import FORMAT
 from training.registry import save_task
 from training.standing import UNJUDGED, Standing
 
@@ -67,6 +68,8 @@ class Version:
         How it stands beside its baselines.
     created
         When it was registered.
+    format
+        Format of its files.
     """
 
     task: str
@@ -81,6 +84,7 @@ class Version:
     primary: tuple[float, ...]
     created: datetime
     standing: Standing = UNJUDGED
+    format: int = FORMAT
 
     @property
     def label(self) -> str:
@@ -88,8 +92,12 @@ class Version:
         return f"{self.task}/{self.number}"
 
     def matches(self, snapshot: str, as_of: datetime, options: Mapping[str, Any]) -> bool:
-        """Return whether it has these records, this instant and these options of the task."""
-        return (self.snapshot, self.as_of, self.options) == (snapshot, as_of, dict(options))
+        """Return whether it has these records, this instant and these options of the task.
+
+        Versions of older code, whose files cannot be read, do not match.
+        """
+        wanted = (snapshot, as_of, dict(options), FORMAT)
+        return (self.snapshot, self.as_of, self.options, self.format) == wanted
 
 
 def code_version() -> str:
@@ -274,6 +282,7 @@ class Tracker:
             primary=tuple(point.value for point in sorted(history, key=lambda p: p.step)),
             created=datetime.fromtimestamp(registered.creation_timestamp / 1000),
             standing=Standing.model_validate_json(standing),
+            format=int(run.data.tags.get("format", 0)),
         )
 
     def _experiment(self, task: str) -> str:

@@ -12,6 +12,7 @@ from features.dataset import Dataset
 from training.backtest import Progress, Report
 from training.backtest import evaluate as backtest
 from training.contract import Model, Task, model_with_options, options_of
+from training.published.versions import FORMAT
 from training.standing import UNJUDGED, Standing, judge
 from training.tracking import CHALLENGER, Tracker, Version, code_version
 
@@ -150,6 +151,7 @@ def _tags(
         "snapshot": dataset.snapshot,
         "as_of": as_of.isoformat(),
         "code": code_version(),
+        "format": str(FORMAT),
         "primary": task.primary,
         "settings": json.dumps({"options": options, "params": params}),
         "missing_optional": json.dumps(task.model.needs.missing_optional(dataset)),

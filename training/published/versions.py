@@ -19,6 +19,8 @@ from training.standing import Standing
 
 MANIFEST = "manifest"
 RECORD = "version.json"
+# Of the files of models and of published versions; a change that cannot read former ones raises it.
+FORMAT = 2
 
 
 class PublishedModel(BaseModel):
@@ -68,6 +70,8 @@ class PublishedVersion(BaseModel):
         are absent.
     companions
         Further folders, published together with one of the models.
+    format
+        Format of the files.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,6 +81,7 @@ class PublishedVersion(BaseModel):
     created: datetime
     models: Mapping[str, PublishedModel]
     companions: tuple[str, ...] = ()
+    format: int = FORMAT
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -168,22 +173,11 @@ def withdraw(home: Path, dataset: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def adopt(home: Path) -> None:
-    """Move versions of older code, which served one dataset a home, to their datasets."""
-    former = root(home) / MANIFEST
+def drop_former_layout(home: Path) -> None:
+    """Delete versions of older code, which stand beside the folders of datasets."""
     for record_file in root(home).glob(f"[!.]*/{RECORD}"):
-        folder = record_file.parent
-        record = read_complete(folder)
-        if record is None:
-            delete(folder)
-            continue
-        target = dataset_root(home, record.dataset)
-        target.mkdir(exist_ok=True)
-        # The manifest first: after a crash, the next call still finds the folder to move.
-        if former.is_file() and former.read_text().strip() == folder.name:
-            write_durably(target / MANIFEST, folder.name + "\n")
-        folder.replace(target / folder.name)
-    former.unlink(missing_ok=True)
+        delete(record_file.parent)
+    (root(home) / MANIFEST).unlink(missing_ok=True)
 
 
 def read_complete(folder: Path) -> PublishedVersion | None:
@@ -203,10 +197,10 @@ def read(folder: Path) -> PublishedVersion:
     NotFound
         If the folder is absent or incomplete.
     InvalidInput
-        If its record cannot be read.
+        If its record cannot be read, or another version of Foresell published it.
     """
     try:
-        return PublishedVersion.model_validate_json((folder / RECORD).read_bytes())
+        record = PublishedVersion.model_validate_json((folder / RECORD).read_bytes())
     except OSError as error:
         raise NotFound(
             f"There is no complete published version {folder.name!r} in {folder.parent}; "
@@ -218,6 +212,14 @@ def read(folder: Path) -> PublishedVersion:
             f"{RECORD} of published version {folder.name!r} cannot be read: {error}",
             field="version",
         ) from error
+    # Records of older code have no format.
+    if record.format != FORMAT or "format" not in record.model_fields_set:
+        raise InvalidInput(
+            f"Published version {folder.name!r} was written by another version of Foresell, in "
+            "other files; run `foresell train all` to train and publish it again.",
+            field="version",
+        )
+    return record
 
 
 def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:

@@ -1,3 +1,4 @@
+import json
 from datetime import datetime
 
 import pytest
@@ -111,17 +112,19 @@ def test_versions_of_several_datasets_are_independent(tmp_path):
     assert published.served(tmp_path)[1].dataset == "shop"
 
 
-def test_versions_of_older_code_move_to_their_datasets(tmp_path):
-    for minute, (name, dataset) in enumerate([("v1", "shop"), ("v2", "web"), ("v3", "web")]):
-        make(tmp_path, name, minute, dataset).replace(published.root(tmp_path) / name)
-    for dataset in ("shop", "web"):
-        published.dataset_root(tmp_path, dataset).rmdir()
-    (published.root(tmp_path) / published.MANIFEST).write_text("v2\n")
-    published.adopt(tmp_path)
-    assert published.datasets(tmp_path) == ["web"]
-    assert published.served(tmp_path)[0].name == "v2"
-    names = {(folder.parent.name, folder.name) for folder in published.versions(tmp_path)}
-    assert names == {("shop", "v1"), ("web", "v2"), ("web", "v3")}
-    before = published.current(tmp_path)
-    published.adopt(tmp_path)
-    assert published.current(tmp_path) == before
+def test_versions_of_older_code_beside_the_datasets_are_deleted(tmp_path):
+    kept = make(tmp_path, "v2")
+    make(tmp_path, "v1").replace(published.root(tmp_path) / "v1")
+    (published.root(tmp_path) / published.MANIFEST).write_text("v1\n")
+    published.drop_former_layout(tmp_path)
+    assert list(published.root(tmp_path).iterdir()) == [kept.parent]
+
+
+@pytest.mark.parametrize("former", [{}, {"format": 1}])
+def test_a_version_in_the_files_of_older_code_is_refused(tmp_path, former):
+    folder = make(tmp_path, "v1")
+    content = json.loads((folder / published.RECORD).read_text())
+    del content["format"]
+    (folder / published.RECORD).write_text(json.dumps(content | former))
+    with pytest.raises(InvalidInput, match="foresell train all"):
+        published.read(folder)

@@ -26,7 +26,7 @@ promotion_plan/, ranker/
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -35,7 +35,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import DTypeLike, NDArray
 
-from features.errors import InvalidInput
 from features.typing import Float32s, Ints
 from training.models.recommender.inputs.promotions import PromotionPlan
 from training.models.recommender.ranking.attribution import GroupAttribution, group_indicators
@@ -96,20 +95,8 @@ class About:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read `about.json`.
-
-        Raises
-        ------
-        InvalidInput
-            If another version of the format wrote it.
-        """
+        """Read `about.json`."""
         content: dict[str, Any] = json.loads((folder / ABOUT).read_text())
-        if set(content) != {item.name for item in fields(cls)}:
-            raise InvalidInput(
-                f"{folder / ABOUT} was written by another version of Foresell, which published "
-                "other files; run `foresell train recommender` to train and publish it again.",
-                field="version",
-            )
         for name, value in content.items():
             content[name] = tuple(value) if isinstance(value, list) else value
         return cls(**content)
