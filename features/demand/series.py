@@ -118,19 +118,22 @@ def returns_known(dataset: Dataset, grain: Grain, day: int) -> int | None:
     return None if all_series(dataset, grain).returned is None else day
 
 
-def units_sold(dataset: Dataset, grain: Grain, day: int, periods: int) -> Frame:
+def units_sold(
+    dataset: Dataset, grain: Grain, day: int, periods: int, known_day: int | None = None
+) -> Frame:
     """Return units sold in `periods` periods from `day` on (before it, if negative).
 
     Returns
     -------
     narwhals.LazyFrame
-        The grain's keys, `step` (0 begins at `day`) and `units`, net of the returns known at the
-        end of these periods; no row without sales.
+        The grain's keys, `step` (0 begins at `day`) and `units`, net of the returns known at
+        `known_day`, by default the end of these periods; no row without sales.
     """
     block = (day - day % grain.days) // grain.days
     step = (nw.col("block") - block).cast(nw.Int64)
     low, high = min(periods, 0), max(periods, 0)
-    units = units_by_period(dataset, grain, day, day + high * grain.days)
+    known_day = day + high * grain.days if known_day is None else known_day
+    units = units_by_period(dataset, grain, day, known_day)
     units = units.with_columns(step.alias("step"))
     units = units.filter(nw.col("step") >= low, nw.col("step") < high)
     keyed = units.join(all_series(dataset, grain).index, on="series", how="inner")
@@ -138,7 +141,12 @@ def units_sold(dataset: Dataset, grain: Grain, day: int, periods: int) -> Frame:
 
 
 def units_matrix(
-    dataset: Dataset, grain: Grain, day: int, periods: int, series: pl.DataFrame
+    dataset: Dataset,
+    grain: Grain,
+    day: int,
+    periods: int,
+    series: pl.DataFrame,
+    known_day: int | None = None,
 ) -> Floats:
     """Return `units_sold` as an array, shape (series, periods), with zeros for no sales.
 
@@ -146,7 +154,7 @@ def units_matrix(
     """
     units = np.zeros((series.height, abs(periods)))
     rows = series.select(grain.keys).with_row_index("row")
-    sold = units_sold(dataset, grain, day, periods).collect().to_polars()
+    sold = units_sold(dataset, grain, day, periods, known_day).collect().to_polars()
     cells = sold.join(rows, on=grain.keys, how="inner")
     columns = cells.get_column("step").to_numpy() - min(periods, 0)
     units[cells.get_column("row").to_numpy(), columns] = cells.get_column("units").to_numpy()

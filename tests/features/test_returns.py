@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from features.calendar import to_day
 from features.customers.builder import customers
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.series import units_sold
+from features.demand.panel import known_at, panel
+from features.demand.series import all_series, units_sold
 from features.interactions.builder import interactions
 from features.returns import net_purchases
 
@@ -203,7 +205,7 @@ def test_a_cancelled_order_is_no_demand_once_the_return_is_known():
     def units(day, periods):
         return units_sold(dataset, grain, day, periods).collect().to_polars()["units"].sum()
 
-    day = (START + timedelta(days=20)).date().toordinal() - datetime(1970, 1, 1).toordinal()
+    day = to_day(START) + 20
     assert units(day + 1, -30) == 1
     late = shop(CANCELLED[0], CANCELLED[1], ("a", "2", "tea", 25, -400))
     before, after = (
@@ -212,3 +214,16 @@ def test_a_cancelled_order_is_no_demand_once_the_return_is_known():
     )
     assert (before, after) == (1001, 601)
     assert units_sold(late, grain, day, 3).collect().to_polars()["units"].sum() == 1000
+
+
+def test_the_past_of_a_training_origin_is_net_of_the_returns_known_then():
+    dataset = shop(*CANCELLED, ("a", "3", "tea", 22, 6), ("a", "3", "tea", 30, -4))
+    grain, day = Grain.parse("product:day"), to_day(START) + 25
+    index = all_series(dataset, grain).index.collect().to_polars()
+    later = panel(dataset, grain, day + 10, 35, 0, index)
+    expected = panel(dataset, grain, day, 25, 0, index)
+    known = known_at(dataset, later, 25)
+    assert later.units.sum() == 3000
+    assert expected.units.sum() == 7000
+    assert known.units[:, :25].tolist() == expected.units.tolist()
+    assert known.totals["all"][0][:, :25].tolist() == expected.totals["all"][0].tolist()

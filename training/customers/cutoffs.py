@@ -2,7 +2,7 @@
 
 In: a dataset and an `as_of`. Out: customer features at earlier cutoffs and the days to each
 customer's next purchase. Records at or after `as_of` are not read. Features are net of the returns
-known at the cutoff, outcomes net of those known at the end of their window, as features then are.
+known at the cutoff, outcomes net of all that are known at `as_of`.
 """
 
 from dataclasses import dataclass, replace
@@ -199,8 +199,9 @@ def days_to_next(
     A visit on that day counts as 0; null for customers without a visit before `as_of`, or before
     the earlier day `end`.
     """
-    known = days_before(dataset, as_of, end)
-    visits = known.filter(pl.col("lines") > 0, pl.col(DAY) >= cutoff)
+    visits = known_customer_days(dataset, as_of).filter(pl.col("lines") > 0, pl.col(DAY) >= cutoff)
+    if end is not None:
+        visits = visits.filter(pl.col(DAY) < end)
     following = visits.group_by(CUSTOMER_ID).agg(pl.col(DAY).min() - cutoff)
     rows = ids.alias(CUSTOMER_ID).to_frame()
     return rows.join(following, on=CUSTOMER_ID, how="left", maintain_order="left").get_column(DAY)
@@ -226,8 +227,9 @@ def orders_and_spend(
     Spend is in units of the typical spend at the cutoff. Of a window that ends after `as_of`, the
     part before it counts.
     """
-    known = days_before(dataset, as_of, cutoff + horizon_days)
-    window = known.filter(pl.col("lines") > 0, pl.col(DAY) >= cutoff)
+    window = known_customer_days(dataset, as_of).filter(
+        pl.col("lines") > 0, pl.col(DAY) >= cutoff, pl.col(DAY) < cutoff + horizon_days
+    )
     unit = typical_spend(dataset, as_of, cutoff) * MONEY_UNIT
     sums = window.group_by(CUSTOMER_ID).agg(
         pl.len().cast(pl.Float64).alias("orders"),
@@ -258,8 +260,7 @@ def follow_up(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) ->
     """Return the customers at a day with a follow-up of one horizon or until `as_of`."""
     features = features_at_cutoff(dataset, as_of, day)
     length = min(horizon_days, to_day(as_of) - day)
-    ids = features.get_column(CUSTOMER_ID)
-    following = days_to_next(dataset, as_of, day, ids, day + length)
+    following = days_to_next(dataset, as_of, day, features.get_column(CUSTOMER_ID))
     days = following.fill_null(length).clip(upper_bound=length).to_numpy().astype(np.int64)
     return Cutoff(day, features, days, days < length, length)
 
@@ -270,13 +271,10 @@ def known_customer_days(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     return customer_days(dataset, as_of).collect().to_polars()
 
 
-def days_before(dataset: Dataset, as_of: datetime, end: int | None) -> pl.DataFrame:
-    """Return the customer-days before the day `end`, net of the returns known then.
-
-    At most those before `as_of` are returned, which is the default.
-    """
-    if end is None or end > to_day(as_of):
+def days_before(dataset: Dataset, as_of: datetime, cutoff: int | None) -> pl.DataFrame:
+    """Return the customer-days known at the start of the day `cutoff`, by default at `as_of`."""
+    if cutoff is None or cutoff > to_day(as_of):
         return known_customer_days(dataset, as_of)
     if has_returns(dataset):
-        return known_customer_days(dataset, day_start(end))
-    return known_customer_days(dataset, as_of).filter(pl.col(DAY) < end)
+        return known_customer_days(dataset, day_start(cutoff))
+    return known_customer_days(dataset, as_of).filter(pl.col(DAY) < cutoff)

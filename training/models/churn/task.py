@@ -5,7 +5,7 @@ customers, who bought within the last two horizons.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -52,8 +52,7 @@ def outcomes(
     horizon = options["horizon_days"]
     features = customer_features(dataset, as_of)
     ids = features.get_column("customer_id")
-    end = as_of + timedelta(days=horizon)
-    following = days_to_next(dataset, end, to_day(as_of), ids).fill_null(horizon)
+    following = days_to_next(dataset, dataset.end, to_day(as_of), ids).fill_null(horizon)
     predicted = predictions.select("customer_id", pl.col("churn_probability").alias("p"))
     joined = features.with_columns((following >= horizon).cast(pl.Float64).alias("churned")).join(
         predicted, on="customer_id", how="left", maintain_order="left"

@@ -102,7 +102,7 @@ class HistoricalForecasts:
             planned = dataset
             if plan_days is not None:
                 planned = hidden_from(dataset, grain, to_day(origin) + plan_days)
-            units = units_matrix(dataset, grain, to_day(origin), steps, series)
+            units = units_matrix(dataset, grain, to_day(origin), steps, series, to_day(self.end))
             forecasts = pl.concat(
                 self.model.forecast(frame, LEVELS).with_columns(
                     frame.get_column("step").cast(pl.Int64), _promoted(frame)

@@ -105,7 +105,7 @@ def _outcomes(
     """Return sales and forecasts of series, shape (series, periods)."""
     grain, day = Grain.parse(options["grain"]), to_day(as_of)
     steps = grain.periods(options["horizon_days"])
-    truth = units_matrix(dataset, grain, day, steps, ids)
+    truth = units_matrix(dataset, grain, day, steps, ids, to_day(dataset.end))
     return truth, _to_arrays(grain, ids, day, steps, predictions)
 
 

@@ -61,7 +61,7 @@ def training_rows(
     A series takes part at an origin if it sold steadily before that origin. Chosen by later
     sales, the rows would be biased towards series that did better than expected. Periods that
     end after `as_of_day` are left out, and those in which stock had run out. Features are net of
-    the returns known at the origin, labels of those known at the end of the horizon.
+    the returns known at the origin, labels of all that are known at `as_of_day`.
 
     Raises
     ------
@@ -87,8 +87,7 @@ def training_rows(
         rows = _steady(known, origin)
         if len(rows) > max_series:
             rows = _weighted_sample(known, origin, rows, max_series, rng)
-        end = min(origin + horizon, series.past)
-        followed = known_at(dataset, series, end).units[:, :end]
+        followed = series.units[:, : origin + horizon]
         part = _rows_of_origin(known, followed, origin, rows, share, sample.country, rng)
         if part is not None:
             parts.append(part)

@@ -155,8 +155,7 @@ def _follow_up(
 ) -> Cutoff:
     features = pairs(dataset, as_of, categories, day)
     follow_up_days = min(horizon_days, to_day(as_of) - day)
-    end = day + follow_up_days
-    following = days_to_next_pair(dataset, as_of, categories, day, features, end)
+    following = days_to_next_pair(dataset, as_of, categories, day, features)
     days = following.fill_null(follow_up_days).clip(upper_bound=follow_up_days)
     whole_days = days.to_numpy().astype(np.int64)
     return Cutoff(day, features, whole_days, whole_days < follow_up_days, follow_up_days)
@@ -174,7 +173,9 @@ def days_to_next_pair(
 
     A purchase on the day itself counts 0; null where there is none before the earlier day `end`.
     """
-    ahead = _days(dataset, as_of, categories, end).filter(pl.col("day") >= cutoff)
+    ahead = _days(dataset, as_of, categories).filter(pl.col("day") >= cutoff)
+    if end is not None:
+        ahead = ahead.filter(pl.col("day") < end)
     following = ahead.group_by(KEY).agg(pl.col("day").min() - cutoff)
     joined = keys.select(KEY).join(following, on=KEY, how="left", maintain_order="left")
     return joined.get_column("day")
@@ -186,13 +187,13 @@ def _known_days(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
 
 
 def _days(
-    dataset: Dataset, as_of: datetime, categories: Sequence[str] | None, end: int | None = None
+    dataset: Dataset, as_of: datetime, categories: Sequence[str] | None, cutoff: int | None = None
 ) -> pl.DataFrame:
-    """Return days before `as_of`, or the earlier day `end`, net of the returns known then."""
-    if end is None or end > to_day(as_of):
+    """Return the days known at the start of the day `cutoff`, by default at `as_of`."""
+    if cutoff is None:
         days = _known_days(dataset, as_of)
     elif has_returns(dataset):
-        days = _known_days(dataset, day_start(end))
+        days = _known_days(dataset, day_start(cutoff))
     else:
-        days = _known_days(dataset, as_of).filter(pl.col("day") < end)
+        days = _known_days(dataset, as_of).filter(pl.col("day") < cutoff)
     return days if categories is None else days.filter(pl.col("category").is_in(list(categories)))

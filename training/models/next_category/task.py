@@ -5,7 +5,7 @@ customers who bought within the last two horizons. Days count as in the next-pur
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,8 +56,8 @@ def outcomes(
     horizon = options["horizon_days"]
     entities = population(dataset, as_of, options)
     names = entities.get_column("category").unique().to_list()
-    end = as_of + timedelta(days=horizon)
-    following = days_to_next_pair(dataset, end, names, to_day(as_of), entities)
+    day = to_day(as_of)
+    following = days_to_next_pair(dataset, dataset.end, names, day, entities, day + horizon)
     return join_outcomes(entities, KEY, following, predictions, horizon)
 
 

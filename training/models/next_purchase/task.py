@@ -5,7 +5,7 @@ The evaluated population is the customers who bought within the last two horizon
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,8 +60,8 @@ def outcomes(
     features = customer_features(dataset, as_of).join(
         ids, on="customer_id", how="semi", maintain_order="left"
     )
-    end = as_of + timedelta(days=horizon)
-    following = days_to_next(dataset, end, to_day(as_of), features.get_column("customer_id"))
+    day, customers = to_day(as_of), features.get_column("customer_id")
+    following = days_to_next(dataset, dataset.end, day, customers, day + horizon)
     entities = features.select("customer_id", *slices(features))
     return join_outcomes(entities, ["customer_id"], following, predictions, horizon)
 

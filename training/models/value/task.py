@@ -5,7 +5,7 @@ customers, who bought within the last two horizons.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,9 +65,9 @@ def outcomes(
     """
     horizon = options["horizon_days"]
     features = customer_features(dataset, as_of)
-    end = as_of + timedelta(days=horizon)
-    ids, unit = features.get_column("customer_id"), typical_spend(dataset, end, to_day(as_of))
-    orders, spend = orders_and_spend(dataset, end, to_day(as_of), horizon, ids)
+    day, ids = to_day(as_of), features.get_column("customer_id")
+    unit = typical_spend(dataset, dataset.end, day)
+    orders, spend = orders_and_spend(dataset, dataset.end, day, horizon, ids)
     predicted = predictions.select(
         "customer_id",
         pl.col(f"value_{horizon}").alias("value"),
