@@ -30,6 +30,7 @@ from training.models.next_category.explanations import group_of
 from training.models.next_purchase import model as next_purchase
 from training.models.value import model as value
 from training.models.value.prediction_interval import SpendInterval
+from training.models.value.season import Seasons
 from training.registry import TASKS
 
 # Customers of Ta-Feng that are sampled; it has 32,266.
@@ -269,7 +270,7 @@ def _value() -> list[Component]:
     model = value.ValueModel
 
     def interval_of_half(*_: Floats) -> SpendInterval:
-        return SpendInterval((0.0,), (0.5,), (1.5,))
+        return SpendInterval((1.0,), (0.5,), (1.5,))
 
     return [
         Component("booster of orders", lambda: _without_booster("poisson")),
@@ -281,8 +282,10 @@ def _value() -> list[Component]:
             guarantees="the 80 % interval has its coverage",
         ),
         Component(
-            "process columns",
-            lambda: replaced(value, "UNUSED", (*value.UNUSED, *value.PROCESS_COLUMNS)),
+            "season",
+            lambda: replaced(Seasons, "year_before", lambda *_: Seasons()),
+            (f"{FAMILY}/value/season.py",),
+            guarantees="value follows the season where there are two years",
         ),
         Component("5 of 10 cutoffs", lambda: with_options(model, cutoffs=5)),
         Component("125 of 250 rounds", lambda: with_options(model, rounds=125)),

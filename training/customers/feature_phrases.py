@@ -16,8 +16,8 @@ UNEXPLAINED = ("customer_id", "days_ahead", "weekday", "typical_spend")
 GROUPS: dict[str, tuple[str, ...]] = {
     "cadence": ("recency", "gap", "inactive", "inactivity", "process"),
     "trend": ("visits_trend", "visits_share"),
-    "frequency": ("visits", "visit_rate", "expected_orders"),
-    "spend": ("spend", "expected_spend"),
+    "frequency": ("visits", "visit_rate"),
+    "spend": ("spend",),
     "basket": ("lines",),
     "assortment": ("products", "categories"),
     "tenure": ("tenure",),

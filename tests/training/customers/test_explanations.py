@@ -49,7 +49,7 @@ def columns(features):
     """Return every column that a customer model reads."""
     days = np.full(features.height, 28)
     trees, _ = tree_inputs(features, ModifiedBgNbd(1, 10, 0.1, 1), 28, days)
-    further = ["expected_orders", "expected_spend", "channel_main_share", "channel_spread"]
+    further = ["channel_main_share", "channel_spread"]
     return {*features.columns, *trees.columns, *further}
 
 

@@ -8,12 +8,14 @@ with a purchase.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 
+from features.calendar import day_start
 from features.dataset import Dataset
 from features.typing import Floats
 from training.contract import Needs
@@ -45,6 +47,7 @@ from training.estimators.boosting import Booster, BoostingOptions
 from training.estimators.gamma_gamma import GammaGamma
 from training.models.value.prediction_interval import SpendInterval
 from training.models.value.revenue import check_revenue
+from training.models.value.season import Seasons, WithinDays
 
 HORIZONS_DAYS = (30, 90, 365)
 # Days ahead of `total_value`, which is past spend and expected spend.
@@ -52,8 +55,6 @@ TOTAL_DAYS = 365
 TIMING = "timing"
 # Column of the unit of money: the typical spend of a visit at the instant.
 TYPICAL_SPEND = "typical_spend"
-# Columns of the expectations under BG/NBD and Gamma-Gamma, over the horizon of the boosters.
-PROCESS_COLUMNS = ("expected_orders", "expected_spend")
 # Prefixes of features that describe habits rather than amounts, or are in money.
 UNUSED = ("weekday", "gap_max_", "returned", TYPICAL_SPEND)
 # With fewer examples (customers at cutoffs) there are no boosters.
@@ -69,18 +70,20 @@ TREES = BoostingOptions(
     lambda_l2=5.0,
 )
 
-# Orders and spend of customers, in units of the typical spend.
+# Observed orders and spend of customers, in units of the typical spend.
 OrdersAndSpend = tuple[Floats, Floats]
 
 
 @dataclass
 class ValueModel:
-    """Orders by BG/NBD times spend by Gamma-Gamma, both corrected by boosting at one horizon.
+    """Orders times spend per order.
 
-    The boosters predict the orders (Poisson) and the spend (Tweedie) of the `horizon_days` after
-    each cutoff, with the expectations of the processes among the features; with less than two
-    horizons of records, those of half the days that there are. Over other days ahead, expectations
-    grow as under the processes, and the boosters' correction stays.
+    Boosters predict the orders (Poisson) and the spend (Tweedie) of the `horizon_days` after each
+    cutoff; with less than two horizons of records, those of half the days that there are. Over
+    other days ahead, orders grow as under BG/NBD, with the shop's season where there are two years
+    (`season`). They are at least the probability of an order, read off the curve of the next
+    purchase. The spend per order does not depend on the days ahead. Without boosters, BG/NBD and
+    Gamma-Gamma predict both. Orders, value and its quantiles never fall as days ahead grow.
 
     Attributes
     ----------
@@ -124,6 +127,7 @@ class ValueModel:
     timing_: PurchaseTiming = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     spend_: GammaGamma = field(init=False, repr=False)
+    seasons_: Seasons = field(init=False, repr=False)
     interval_: SpendInterval = field(init=False, repr=False)
     typical_spend_: float = field(init=False, repr=False)
     fitted_days_: int = field(init=False, repr=False)
@@ -136,10 +140,9 @@ class ValueModel:
 
     def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
         """Return the features that the model reads, one row a customer at `as_of`."""
-        features = customer_features(dataset, as_of).with_columns(
+        return customer_features(dataset, as_of).with_columns(
             pl.lit(typical_spend(dataset, as_of)).alias(TYPICAL_SPEND)
         )
-        return self._add_process_columns(features)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Fit on past cutoffs whose outcomes are known at `as_of`.
@@ -166,9 +169,7 @@ class ValueModel:
             history=ahead,
         )
         self._fit_processes(customer_features(dataset, as_of), typical_spend(dataset, as_of))
-        frames = [
-            self._add_process_columns(features_at_cutoff(dataset, as_of, day)) for day in days
-        ]
+        frames = [features_at_cutoff(dataset, as_of, day) for day in days]
         outcomes = [
             orders_and_spend(dataset, as_of, day, ahead, frame["customer_id"])
             for day, frame in zip(days, frames, strict=True)
@@ -177,10 +178,16 @@ class ValueModel:
         # known by then.
         before = [k for k, day in enumerate(days) if day + ahead <= days[0]]
         self._fit_boosters([frames[k] for k in before], [outcomes[k] for k in before])
-        orders, spend = self._expected(frames[0], ahead)
-        self.interval_ = SpendInterval.fit(orders, spend, outcomes[0][1])
+        curves = self.timing_.curves(frames[0])
+        orders, per_order = self._unseasonal(frames[0], curves)
+        expected = np.maximum(orders(ahead), curves.within(ahead))
+        self.interval_ = SpendInterval.fit(expected, per_order, outcomes[0][1])
+        earlier = Seasons.year_before(dataset, day_start(days[0]), ahead, self._unseasonal)
+        rejected = earlier.are_worse(outcomes[0], orders, per_order, ahead)
         self._fit_boosters(frames, outcomes)
         self.usual_ = Usual.measure(self.features(dataset, as_of), self._contributions)
+        if not rejected:
+            self.seasons_ = Seasons.year_before(dataset, as_of, ahead, self._unseasonal)
         return self
 
     def predict(
@@ -227,10 +234,12 @@ class ValueModel:
         curves = self.timing_.curves(features) if curves is None else curves
         money = features.get_column(TYPICAL_SPEND).to_numpy()
         columns: dict[str, Any] = {"customer_id": features.get_column("customer_id")}
+        unseasonal, per_order = self._unseasonal(features, curves)
+        orders, paid = self.seasons_.expected(unseasonal, curves.within)
         for days in horizons or self.horizons:
-            columns |= self._value_columns(days, *self._expected(features, days), money)
+            columns |= self._value_columns(days, orders(days), paid(days), per_order * money)
         historic = features.get_column("spend_total").to_numpy() * money
-        _, year = self._expected(features, TOTAL_DAYS)
+        year = paid(TOTAL_DAYS) * per_order
         columns["historic_value"] = historic
         columns["returned_value"] = features.get_column("returned_spend").to_numpy() * money
         columns["total_value"] = historic + year * money
@@ -249,18 +258,19 @@ class ValueModel:
         """Predict for customers without a purchase as if the first was yesterday."""
         ids = pl.Series("customer_id", customer_ids, dtype=pl.String)
         ones, money = np.ones(len(ids)), self.typical_spend_
+        curves = self.timing_.newcomers(len(ids))
+        per_order = ones * self.spend_.population_mean * money
+        process = partial(self.process_.expected_purchases, *NEW_CUSTOMER)
+        orders, paid = self.seasons_.expected(process, curves.within)
         columns: dict[str, Any] = {"customer_id": ids}
         for days in horizons or self.horizons:
-            orders = ones * self.process_.expected_purchases(*NEW_CUSTOMER, days)
-            spend = orders * self.spend_.population_mean
-            columns |= self._value_columns(days, orders, spend, money * ones)
-        year = ones * self.process_.expected_purchases(*NEW_CUSTOMER, TOTAL_DAYS)
+            columns |= self._value_columns(days, orders(days), paid(days), per_order)
         columns["historic_value"] = 0 * ones
         columns["returned_value"] = 0 * ones
-        columns["total_value"] = year * self.spend_.population_mean * money
+        columns["total_value"] = paid(TOTAL_DAYS) * per_order
         columns["average_order_value"] = pl.Series([None] * len(ids), dtype=pl.Float64)
         columns["days_between_orders"] = pl.Series([None] * len(ids), dtype=pl.Float64)
-        columns["expected_next_order"] = self.timing_.newcomers(len(ids)).next_order(as_of)
+        columns["expected_next_order"] = curves.next_order(as_of)
         return pl.DataFrame(columns).with_columns(explanation_columns([[]] * len(ids)))
 
     def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
@@ -274,6 +284,7 @@ class ValueModel:
         fitted = {
             "process": asdict(self.process_),
             "spend": asdict(self.spend_),
+            "seasons": asdict(self.seasons_),
             "interval": asdict(self.interval_),
             "typical_spend": self.typical_spend_,
             "usual": asdict(self.usual_),
@@ -295,6 +306,7 @@ class ValueModel:
         model.fitted_days_ = fitted["fitted_days"]
         model.process_ = BgNbd(**fitted["process"])
         model.spend_ = GammaGamma(**fitted["spend"])
+        model.seasons_ = Seasons.from_json(fitted["seasons"])
         model.interval_ = SpendInterval(**fitted["interval"])
         model.typical_spend_ = fitted["typical_spend"]
         model.usual_ = Usual(**fitted["usual"])
@@ -306,6 +318,7 @@ class ValueModel:
         self.spend_ = GammaGamma.fit(
             features.get_column("visits"), features.get_column("spend_per_visit")
         )
+        self.seasons_ = Seasons()
         self.orders_booster_ = self.spend_booster_ = None
 
     def _fit_boosters(self, frames: list[pl.DataFrame], outcomes: list[OrdersAndSpend]) -> None:
@@ -336,49 +349,45 @@ class ValueModel:
     def _boosters(self) -> dict[str, Booster | None]:
         return {"orders": self.orders_booster_, "spend": self.spend_booster_}
 
-    def _add_process_columns(self, features: pl.DataFrame) -> pl.DataFrame:
-        expectations = self._process_expectations(features, self.fitted_days_)
-        return features.with_columns(
-            pl.Series(name, values)
-            for name, values in zip(PROCESS_COLUMNS, expectations, strict=True)
-        )
+    def _processes(self, features: pl.DataFrame) -> tuple[WithinDays, Floats]:
+        """Return orders by days ahead under BG/NBD, and spend per order under Gamma-Gamma."""
+        visits, spend = (features.get_column(name) for name in ("visits", "spend_per_visit"))
+        orders = partial(self.process_.expected_purchases, *purchase_history(features))
+        return orders, self.spend_.expected_spend(visits, spend)
 
-    def _process_expectations(self, features: pl.DataFrame, days: int) -> OrdersAndSpend:
-        """Return expected orders and spend over `days` under BG/NBD and Gamma-Gamma."""
-        orders = self.process_.expected_purchases(*purchase_history(features), days)
-        per_order = self.spend_.expected_spend(
-            features.get_column("visits"), features.get_column("spend_per_visit")
-        )
-        return orders, orders * per_order
+    def _unseasonal(
+        self, features: pl.DataFrame, curves: PurchaseCurves | None = None
+    ) -> tuple[WithinDays, Floats]:
+        """Return orders by days ahead and spend per order, corrected by the boosters.
 
-    def _expected(self, features: pl.DataFrame, days: int) -> OrdersAndSpend:
-        """Return the model's expected orders and spend over `days`."""
-        expected = list(self._process_expectations(features, days))
-        processes = (features.get_column(name).to_numpy() for name in PROCESS_COLUMNS)
-        boosters = self._boosters().values()
-        for k, (booster, process) in enumerate(zip(boosters, processes, strict=True)):
-            if booster is not None:
-                correction = booster.predict(features) / np.maximum(process, TINY)
-                expected[k] = np.maximum(expected[k], TINY) * correction
-        return expected[0], expected[1]
+        The boosted spend is divided by the orders, at least the probability of one.
+        """
+        process, per_order = self._processes(features)
+        if self.orders_booster_ is None or self.spend_booster_ is None:
+            return process, per_order
+        days, curves = self.fitted_days_, curves or self.timing_.curves(features)
+        boosted, spent = (b.predict(features) for b in (self.orders_booster_, self.spend_booster_))
+        correction = boosted / np.maximum(process(days), TINY)
+        per_order = spent / np.maximum(np.maximum(boosted, curves.within(days)), TINY)
+        return lambda ahead: np.maximum(process(ahead), TINY) * correction, per_order
 
     def _value_columns(
-        self, days: int, orders: Floats, spend: Floats, money: Floats
+        self, days: int, orders: Floats, paid: Floats, per_order: Floats
     ) -> dict[str, Floats]:
-        low, high = self.interval_.quantiles(orders, spend)
+        low, high = self.interval_.quantiles(paid, per_order)
         return {
             f"orders_{days}": orders,
-            f"value_{days}": spend * money,
-            f"value_{days}_q10": low * money,
-            f"value_{days}_q90": high * money,
+            f"value_{days}": paid * per_order,
+            f"value_{days}_q10": low,
+            f"value_{days}_q90": high,
         }
 
     def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         if self.spend_booster_ is not None:
             return self.spend_booster_.path_contributions(features)
-        orders, spend = self._process_expectations(features, self.horizon_days)
-        logs = np.log(np.maximum(orders, TINY)), np.log(np.maximum(spend / orders, TINY))
-        return pl.DataFrame(dict(zip(PROCESS_COLUMNS, logs, strict=True)))
+        (orders, per_order), days = self._processes(features), self.horizon_days
+        logs = (np.log(np.maximum(values, TINY)) for values in (orders(days), per_order))
+        return pl.DataFrame(dict(zip(("visits", "spend_per_visit"), logs, strict=True)))
 
     def _explanations(self, features: pl.DataFrame) -> list[list[Explanation]]:
         return self.usual_.explanations(

@@ -59,6 +59,41 @@ def test_more_days_bring_more(answers, kind):
     assert answers[f"{kind}_28"].min() >= 0
 
 
+def test_no_day_further_ahead_brings_fewer_orders_less_value_or_a_narrower_interval(model, journey):
+    days = [1, 2, 7, 27, 28, 29, 30, 31, 60, 90, 91, 365, 366, 1000]
+    answers = model.predict_from(model.features(journey, AS_OF), AS_OF, days)
+    new = model.predict_new(["nobody"], AS_OF, days)
+    for rows in (answers, new):
+        low, high = (
+            rows.select(pl.col(f"value_{day}_q{level}") for day in days).to_numpy()
+            for level in (10, 90)
+        )
+        value, orders = (
+            rows.select(pl.col(f"{kind}_{day}") for day in days).to_numpy()
+            for kind in ("value", "orders")
+        )
+        for increasing in (orders, value, low, high, high - low):
+            assert (np.diff(increasing, axis=1) >= -1e-9 * value[:, 1:]).all()
+        assert (low <= value * (1 + 1e-9)).all()
+        assert (value <= high * (1 + 1e-9)).all()
+
+
+def test_expected_orders_are_at_least_the_probability_of_one(model, journey):
+    days, features = [1, 14, 28, 90, 365], model.features(journey, AS_OF)
+    answers, new = model.predict_from(features, AS_OF, days), model.predict_new(["x"], AS_OF, days)
+    for rows, curves in (
+        (answers, model.timing_.curves(features)),
+        (new, model.timing_.newcomers(1)),
+    ):
+        for day in days:
+            assert (rows[f"orders_{day}"].to_numpy() >= curves.within(day)).all()
+
+
+def test_without_a_season_value_is_orders_times_the_same_spend_per_order(answers):
+    per_order = answers["value_28"] / answers["orders_28"]
+    np.testing.assert_allclose(answers["value_365"], answers["orders_365"] * per_order)
+
+
 def test_the_interval_contains_the_expectation_and_four_in_five_outcomes(journey, answers):
     assert (answers["value_90_q10"] <= answers["value_90"]).all()
     assert (answers["value_90_q90"] >= answers["value_90"]).all()
