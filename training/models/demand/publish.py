@@ -107,6 +107,10 @@ def _publish_historical(
         historical = HistoricalForecasts.fit(model, dataset, as_of)
     except MissingData:
         return ()
+    # First: what it computes by origin is kept for the forecasts with a hidden plan.
+    past = historical.by_origin(dataset, "steady")
+    anomalies = detect_anomalies(dataset, grain, model.country, without_overlap(past, grain))
+    anomalies.write_parquet(folder / ANOMALIES)
     plan_days = planned_days(dataset, grain, to_day(as_of))
     hierarchy = Hierarchy.fit(dataset, grain, historical.by_origin(dataset, "sampled", plan_days))
     totals = [
@@ -114,9 +118,6 @@ def _publish_historical(
         for level in hierarchy.errors
     ]
     pl.concat(totals, how="diagonal").write_parquet(folder / TOTALS)
-    past = historical.by_origin(dataset, "steady")
-    anomalies = detect_anomalies(dataset, grain, model.country, without_overlap(past, grain))
-    anomalies.write_parquet(folder / ANOMALIES)
     return tuple(hierarchy.errors)
 
 
