@@ -1,5 +1,6 @@
 """All endpoints that are asked about the same customers agree about their next purchases."""
 
+import itertools
 from datetime import datetime, timedelta
 
 import pytest
@@ -100,3 +101,14 @@ def test_an_unknown_customer_is_refused_on_request(client, ids):
         response = client.post(f"/v1/{route}", json=body)
         assert response.status_code == 404
         assert response.json()["field"] == "customer_ids[1]"
+
+
+def test_orders_and_value_agree_with_the_curve_and_never_fall_with_the_horizon(ask, next_purchases):
+    for purchase, value in zip(next_purchases, ask("value", horizons_days=HORIZONS), strict=True):
+        for horizon in HORIZONS:
+            assert value[f"orders_{horizon}"] >= purchase[f"p_within_{horizon}"] - ROUNDED
+        for name in ("orders_{}", "value_{}", "value_{}_q10", "value_{}_q90"):
+            values = [value[name.format(horizon)] for horizon in HORIZONS]
+            assert values == sorted(values)
+        widths = [value[f"value_{h}_q90"] - value[f"value_{h}_q10"] for h in HORIZONS]
+        assert all(b >= a - 2 * ROUNDED for a, b in itertools.pairwise(widths))
