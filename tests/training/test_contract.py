@@ -60,6 +60,7 @@ COLUMNS = {
             for column in ("orders_{}", "value_{}", "value_{}_q10", "value_{}_q90")
         ),
         "historic_value",
+        "returned_value",
         "total_value",
         "average_order_value",
         "days_between_orders",

@@ -175,14 +175,21 @@ def test_returns_are_recognised_as_in_the_import(order, line):
     assert customers.orders.select("quantity", "revenue", "kind").row(0) == line
 
 
-def test_a_return_is_no_purchase():
-    sale = {"ts": "2017-10-01", "revenue": 20.0, "quantity": 1.0, "kind": "sale"}
-    returned = sale | {"ts": "2017-10-20", "quantity": -1.0}
+def test_a_purchase_that_is_returned_in_part_is_one_visit():
+    sale = {"ts": "2017-10-01", "revenue": 20.0, "quantity": 2.0, "kind": "sale"}
+    returned = sale | {"ts": "2017-10-20", "revenue": 10.0, "quantity": -1.0}
     posted = PostedCustomers.read([{"orders": [sale, returned]}], AS_OF)
     (row,) = customers(posted.dataset(population()), AS_OF).collect().rows(named=True)
     assert row["visits"] == 1
     assert row["recency"] == 36
     assert row["return_share"] == 0.5
+
+
+def test_a_purchase_that_is_returned_wholly_is_none():
+    sale = {"ts": "2017-10-01", "revenue": 20.0, "quantity": 1.0, "kind": "sale"}
+    returned = sale | {"ts": "2017-10-20", "quantity": -1.0}
+    posted = PostedCustomers.read([{"orders": [sale, returned]}], AS_OF)
+    assert customers(posted.dataset(population()), AS_OF).collect().is_empty()
 
 
 @pytest.mark.parametrize(
