@@ -7,9 +7,10 @@ from serving.customers.schemas import Churn, NextPurchase
 from serving.demand.schemas import Forecast
 from serving.http.schemas import Answer, Error
 from serving.recommender.schemas import Recommendation
+from training.models.demand.assumptions import COLUMNS
 
 NOBODY = "nobody-at-all"
-VALUES = ("date", "mean", "q10", "q50", "q90", "basis")
+VALUES = ("date", "mean", "q10", "q50", "q90", "basis", *COLUMNS)
 SOURCES = Path(__file__).resolve().parents[2]
 FORBIDDEN = ("mlflow", "matplotlib", "statsforecast", "lifelines", "implicit")
 

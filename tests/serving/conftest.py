@@ -67,7 +67,8 @@ class SeriesReader:
                     field=f"series[{position}].product_id",
                 )
         point = {"date": "2018-01-01", "mean": 1.0, "q10": 0.0, "q50": 1.0, "q90": 2.0}
-        return [{**one, "basis": "own_history", "forecast": [point]} for one in series]
+        known = {"plan_known_until": None, "assumes": []}
+        return [{**one, "basis": "own_history", **known, "forecast": [point]} for one in series]
 
 
 class BrokenReader:

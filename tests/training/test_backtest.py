@@ -44,7 +44,7 @@ def test_tuning_sees_only_days_before_the_first_reported_origin(journey):
 
 
 def test_tuning_needs_what_the_model_needs_before_the_first_reported_origin(journey):
-    with pytest.raises(MissingData, match="churn 28 days ahead needs"):
+    with pytest.raises(MissingData, match="churn 28 days ahead cannot be judged"):
         tuning_origins(TASKS["churn"], journey, {"horizon_days": 28}, 12, journey.end)
 
 

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from features.dataset import open_dataset
 from features.errors import MissingData
 from foresell.cli import app
-from training.customers.published import ANSWERS
+from training.customers.published import ANSWERS, CURVES, HISTORY
 from training.published import versions as published
 
 MAPPING = """name = "corner-shop"
@@ -96,6 +97,8 @@ def publish_all(home):
     draft = published.root(home) / ".draft"
     (draft / "churn").mkdir(parents=True)
     pl.DataFrame({"customer_id": ids}).write_parquet(draft / "churn" / ANSWERS)
+    for name in (CURVES, HISTORY):
+        np.save(draft / "churn" / name, np.zeros((len(ids), 3)))
     model = published.PublishedModel(
         version="churn/1", run_id="none", snapshot=dataset.snapshot, as_of=dataset.end
     )
