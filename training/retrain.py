@@ -101,6 +101,8 @@ def retrain(
     ------
     Unavailable
         If another such job is running.
+    MissingData
+        If there is no champion and no model can be trained.
     """
     with job_lock(home, "retrain"):
         progress(f"import {name}")
@@ -124,6 +126,9 @@ def retrain(
                 failed=lambda task, error: report.replace(_failure(home, task, error)),
                 progress=progress,
             )
+        elif not any(outcome.failed for outcome in report.outcomes):
+            reasons = "; ".join(f"{outcome.task}: {outcome.reason}" for outcome in report.outcomes)
+            raise MissingData(f"Dataset {name} has no model to publish. {reasons}", field="orders")
     return report
 
 
