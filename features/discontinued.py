@@ -36,9 +36,15 @@ def discontinued_products(dataset: Dataset, day: int) -> pl.Series:
     unsold = products_without_sales(dataset, day)
     if unsold.is_empty() or not dataset.has("promotions", "product_id", "to_day"):
         return unsold
-    ahead = dataset.table("promotions").filter(nw.col("to_day") > day)
-    promoted = ahead.select("product_id").unique().collect().to_polars().to_series()
+    promoted = _promoted_until(dataset).filter(pl.col("to_day") > day).get_column("product_id")
     return unsold.filter(~unsold.is_in(promoted.implode()))
+
+
+@memo("promotions")
+def _promoted_until(dataset: Dataset) -> pl.DataFrame:
+    """Return the last day of each product's promotions, all products and days scanned once."""
+    promotions = dataset.table("promotions").group_by("product_id").agg(nw.col("to_day").max())
+    return promotions.collect().to_polars()
 
 
 @memo("orders", "sales", "stock")
