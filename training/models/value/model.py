@@ -40,11 +40,12 @@ from training.customers.feature_phrases import VALUE_WORDING
 from training.customers.prediction import predict_customers
 from training.customers.purchase_curves import PurchaseCurves
 from training.customers.purchase_timing import PurchaseTiming
-from training.customers.survival import CUTOFF_STEP_DAYS, NEW_CUSTOMER
+from training.customers.survival import CUTOFF_STEP_DAYS
 from training.customers.timing_training import TimingOptions, fit_purchase_timing
 from training.estimators.bg_nbd import BgNbd, purchase_history
 from training.estimators.boosting import Booster, BoostingOptions
 from training.estimators.gamma_gamma import GammaGamma
+from training.models.value.newcomer import Newcomer
 from training.models.value.prediction_interval import SpendInterval
 from training.models.value.revenue import check_revenue
 from training.models.value.season import Seasons, WithinDays
@@ -127,6 +128,7 @@ class ValueModel:
     timing_: PurchaseTiming = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     spend_: GammaGamma = field(init=False, repr=False)
+    newcomer_: Newcomer = field(init=False, repr=False)
     seasons_: Seasons = field(init=False, repr=False)
     interval_: SpendInterval = field(init=False, repr=False)
     typical_spend_: float = field(init=False, repr=False)
@@ -150,8 +152,7 @@ class ValueModel:
         Raises
         ------
         MissingData
-            If the dataset lacks a required table or column, or has too few days before `as_of` or
-            no revenue.
+            If the dataset lacks a required column, revenue, or enough days before `as_of`.
         """
         self.needs.check(dataset, self.name)
         check_revenue(dataset, as_of)
@@ -174,6 +175,7 @@ class ValueModel:
             orders_and_spend(dataset, as_of, day, ahead, frame["customer_id"])
             for day, frame in zip(days, frames, strict=True)
         ]
+        self.newcomer_ = Newcomer.measure(ahead, frames, outcomes)
         # The interval is fitted on the newest cutoff, with boosters that were fitted to outcomes
         # known by then.
         before = [k for k, day in enumerate(days) if day + ahead <= days[0]]
@@ -199,12 +201,11 @@ class ValueModel:
         -------
         polars.DataFrame
             customer_id; for each of the horizons orders_30, value_30, value_30_q10, value_30_q90;
-            historic_value (net of returns), returned_value (of all returns), total_value
-            (historic and the next 365 days), average_order_value,
-            days_between_orders and expected_next_order, a date; explanations (see
-            `Usual.explanations`) and contributions (of each one, in logs of the spend). Money
-            is in the dataset's currency. Columns that need more history than a customer has are
-            null. Customers without a purchase get the expectation of a new customer.
+            historic_value (net of returns), returned_value (of all returns), total_value (historic
+            and the next 365 days), average_order_value, days_between_orders, expected_next_order (a
+            date), explanations (see `Usual.explanations`) and contributions (of each one, in logs
+            of the spend). Money is in the dataset's currency. Columns that need more history than a
+            customer has are null. Customers without a purchase get the answer of a newcomer.
         """
         return predict_customers(
             self.features(dataset, as_of),
@@ -255,21 +256,20 @@ class ValueModel:
         as_of: datetime,
         horizons: Sequence[int] | None = None,
     ) -> pl.DataFrame:
-        """Predict for customers without a purchase as if the first was yesterday."""
+        """Predict for customers without a purchase as for those with few visits (`Newcomer`)."""
         ids = pl.Series("customer_id", customer_ids, dtype=pl.String)
         ones, money = np.ones(len(ids)), self.typical_spend_
         curves = self.timing_.newcomers(len(ids))
-        per_order = ones * self.spend_.population_mean * money
-        process = partial(self.process_.expected_purchases, *NEW_CUSTOMER)
-        orders, paid = self.seasons_.expected(process, curves.within)
+        per_order = ones * self.newcomer_.per_order * money
+        newcomer = partial(self.newcomer_.expected_orders, self.process_)
+        orders, paid = self.seasons_.expected(newcomer, curves.within)
         columns: dict[str, Any] = {"customer_id": ids}
         for days in horizons or self.horizons:
             columns |= self._value_columns(days, orders(days), paid(days), per_order)
-        columns["historic_value"] = 0 * ones
-        columns["returned_value"] = 0 * ones
+        columns |= dict.fromkeys(("historic_value", "returned_value"), 0 * ones)
         columns["total_value"] = paid(TOTAL_DAYS) * per_order
-        columns["average_order_value"] = pl.Series([None] * len(ids), dtype=pl.Float64)
-        columns["days_between_orders"] = pl.Series([None] * len(ids), dtype=pl.Float64)
+        missing = pl.Series([None] * len(ids), dtype=pl.Float64)
+        columns |= dict.fromkeys(("average_order_value", "days_between_orders"), missing)
         columns["expected_next_order"] = curves.next_order(as_of)
         return pl.DataFrame(columns).with_columns(explanation_columns([[]] * len(ids)))
 
@@ -284,6 +284,7 @@ class ValueModel:
         fitted = {
             "process": asdict(self.process_),
             "spend": asdict(self.spend_),
+            "newcomer": asdict(self.newcomer_),
             "seasons": asdict(self.seasons_),
             "interval": asdict(self.interval_),
             "typical_spend": self.typical_spend_,
@@ -306,6 +307,7 @@ class ValueModel:
         model.fitted_days_ = fitted["fitted_days"]
         model.process_ = BgNbd(**fitted["process"])
         model.spend_ = GammaGamma(**fitted["spend"])
+        model.newcomer_ = Newcomer(**fitted["newcomer"])
         model.seasons_ = Seasons.from_json(fitted["seasons"])
         model.interval_ = SpendInterval(**fitted["interval"])
         model.typical_spend_ = fitted["typical_spend"]
