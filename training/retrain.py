@@ -90,8 +90,7 @@ def retrain(
     tasks
         Tasks to train; one that fails does not stop the others.
     folds, threads, keep
-        Rolling origins of the backtest, threads of the numeric libraries, published versions
-        to keep.
+        Rolling origins, threads of the numeric libraries, published versions to keep.
     country, explain_attributes
         As for `training.task_setup.set_up`.
     max_bad_share
@@ -108,14 +107,11 @@ def retrain(
         progress(f"import {name}")
         import_records()
         dataset = open_dataset(home, name)
-        health = read_health(home, name, max_bad_share)
-        report = JobReport(name, dataset.snapshot, health)
-        prepare = partial(
-            set_up, folds=folds, country=country, explain_attributes=explain_attributes
-        )
+        report = JobReport(name, dataset.snapshot, read_health(home, name, max_bad_share))
+        setup = partial(set_up, folds=folds, country=country, explain_attributes=explain_attributes)
         for task in tasks:
-            outcome = _attempt(prepare, task, dataset, home, tracker, threads, progress)
-            report.outcomes.append(outcome)
+            done = _attempt(setup, task, dataset, home, tracker, threads, progress)
+            report.outcomes.append(done)
         if champions(tracker, name):
             report.published = publish(
                 home,
@@ -127,9 +123,15 @@ def retrain(
                 progress=progress,
             )
         elif not any(outcome.failed for outcome in report.outcomes):
-            reasons = "; ".join(f"{outcome.task}: {outcome.reason}" for outcome in report.outcomes)
-            raise MissingData(f"Dataset {name} has no model to publish. {reasons}", field="orders")
+            raise _nothing_to_publish(report)
     return report
+
+
+def _nothing_to_publish(report: JobReport) -> MissingData:
+    reasons = "; ".join(f"{outcome.task}: {outcome.reason}" for outcome in report.outcomes)
+    return MissingData(
+        f"Dataset {report.dataset} has no model to publish. {reasons}", field="orders"
+    )
 
 
 def _attempt(
