@@ -119,7 +119,7 @@ def read_plan(plan: pl.DataFrame | Iterable[Mapping[str, Any]], as_of: AsOf) -> 
 def complete_before(
     plan: list[PlanRow], known_until: str | None, today: int, horizon_days: int
 ) -> int | None:
-    """Return the day before which a plan is complete; None if it is not said to be.
+    """Return the day before which a plan is complete; None if nothing states that it is.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.plan import planned_rows
 from features.demand.series import with_attributes
+from features.discontinued import promoted_days
 from features.memo import Result, memo
 from features.typing import Bools, Ints
 
@@ -70,7 +71,12 @@ def hidden_from(dataset: Dataset, grain: Grain, day: int) -> Dataset:
         dataset = dataset.with_tables(f"{dataset.snapshot}, known until {day}", {"prices": prices})
     ends = booked_until(dataset, grain.location_keys)
     hidden = ends.with_columns(pl.min_horizontal("until", pl.lit(day, pl.Int32)))
-    return dataset.with_results([booked_until.result(hidden, grain.location_keys)])
+    promoted = promoted_days(dataset).with_columns(
+        pl.min_horizontal("to_day", pl.lit(day, pl.Int32))
+    )
+    return dataset.with_results(
+        [booked_until.result(hidden, grain.location_keys), promoted_days.result(promoted)]
+    )
 
 
 def planned_days(dataset: Dataset, grain: Grain, today: int) -> int:

@@ -79,6 +79,15 @@ def test_a_promotion_ahead_shows_that_a_product_is_sold(ends, expected):
     assert (product in found) == expected
 
 
+def test_a_promotion_in_the_far_future_shows_nothing():
+    product = "daily until 200 days ago"
+    days = {"from_day": DAY + 100, "to_day": DAY + 107}
+    promotions = pl.DataFrame({"product_id": [product], "kind": ["display"]}).with_columns(
+        pl.lit(day, pl.Int32).alias(name) for name, day in days.items()
+    )
+    assert product in discontinued_products(shop(SELLING, promotions=promotions), DAY)
+
+
 def test_sales_by_week_are_judged_by_weeks():
     weekly = {"gone": range(0, DAYS - 200, 7), "sold": range(0, DAYS, 7)}
     assert discontinued_products(shop(weekly), DAY + 7).to_list() == ["gone"]

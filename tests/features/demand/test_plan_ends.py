@@ -9,6 +9,7 @@ from features.demand.grain import Grain
 from features.demand.plan import complete_before, read_plan
 from features.demand.plan_ends import hidden_from, planned_days
 from features.demand.scenario import apply_plan
+from features.discontinued import discontinued_products
 from features.errors import InvalidInput, MissingData
 
 FIRST = 17_000
@@ -142,6 +143,14 @@ def test_a_hidden_plan_is_unknown_and_its_prices_do_not_change(shop):
     assert planned(hidden, product="a") == [None] * 4
     frame = demand(hidden, PRODUCTS, day_start(TODAY), HORIZON).collect().to_polars()
     assert frame.filter(product_id="a")["price_planned"].unique().to_list() == [2.0]
+
+
+def test_a_hidden_plan_does_not_show_that_a_product_is_still_sold(shop):
+    sold = [(p, where, day, n) for p, where, day, n in ROWS if p == "b" or day < FIRST + 70]
+    dataset = shop(sold, booked(weeks=2, product="a"))
+    assert discontinued_products(dataset, TODAY).to_list() == []
+    hidden = hidden_from(dataset, PRODUCTS, TODAY)
+    assert discontinued_products(hidden, TODAY).to_list() == ["a"]
 
 
 def test_the_planned_days_are_those_after_today_up_to_the_last_booked_one(shop):

@@ -26,10 +26,10 @@ def dataset():
     rng = np.random.default_rng(15)
     rows = []
     for customer in range(CUSTOMERS):
-        taste = rng.choice(PRODUCTS, 6, replace=False)
+        usual = rng.choice(PRODUCTS, 6, replace=False)
         age = DAYS - rng.uniform(0, 14)
         while age > 0:
-            basket = set(rng.choice(taste, rng.integers(1, 4), replace=False).tolist())
+            basket = set(rng.choice(usual, rng.integers(1, 4), replace=False).tolist())
             basket |= {OLD} if age > 200 and rng.random() < 0.6 else set()
             basket |= {OUT} if age > 7 and rng.random() < 0.5 else set()
             rows += [(f"c{customer}", f"{customer}-{age:.0f}", product, age) for product in basket]
