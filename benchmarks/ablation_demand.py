@@ -28,6 +28,7 @@ import numpy as np
 import polars as pl
 from ablation import Component, Subject
 from demand_cases import Case
+from demand_rossmann import rossmann_case
 
 from features.calendar import to_day
 from features.dataset import Dataset
@@ -60,11 +61,11 @@ def subjects(_: str) -> list[Subject]:
     found += [_subject("Ta-Feng", ta_feng, origin) for origin in ta_feng.origins[-ORIGINS:]]
     others = [
         ("M5 days", cases.walmart_days()),
-        ("Rossmann days", cases.rossmann_case("day", 28, SHOPS)),
+        ("Rossmann days", rossmann_case("day", 28, SHOPS)),
     ]
     if WHOLE:
         others.append(("M5 weeks", cases.walmart_weeks()))
-        others.append(("Rossmann weeks", cases.rossmann_case("week", 91)))
+        others.append(("Rossmann weeks", rossmann_case("week", 91)))
     for name, case in others:
         found.append(_subject(name, case, case.origins[-1]))
     return found
@@ -87,7 +88,11 @@ def _bundled() -> Case:
 
 def _subject(name: str, case: Case, origin: datetime) -> Subject:
     series = case.series(origin)
-    options: dict[str, Any] = {"grain": str(case.grain), "horizon_days": case.horizon_days}
+    options: dict[str, Any] = {
+        "grain": str(case.grain),
+        "horizon_days": case.horizon_days,
+        "country": case.country,
+    }
     return Subject(
         model="demand",
         dataset=name,

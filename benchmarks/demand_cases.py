@@ -6,7 +6,7 @@ FORESELL_SHARED_DATA names.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,11 +16,12 @@ import polars as pl
 from features.calendar import to_day
 from features.dataset import Dataset, open_dataset
 from features.demand.grain import Grain
-from features.demand.series import all_series, selling_series, steady_series, units_matrix
+from features.demand.series import all_series, steady_series, units_matrix
 from features.ingest.pipeline import import_tables
 from features.ingest.sources import complete_journey
 from features.storage.snapshots import list_datasets
 from features.typing import Floats
+from training.contract import DEFAULT_COUNTRY
 
 SHARED = Path(os.environ.get("FORESELL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FIRST_MONDAY = "2017-01-02"
@@ -44,6 +45,12 @@ class Case:
         Note below the table.
     statsforecast_series
         Number of series on which the models of statsforecast run.
+    country
+        ISO code of the country whose public holidays count.
+    only_sold
+        Whether periods without sales (closed days) are left out of the measures.
+    published
+        Measures of other methods on the same task, by method.
     """
 
     title: str
@@ -55,6 +62,9 @@ class Case:
     weights: Callable[[datetime, pl.DataFrame], Floats] | None = None
     note: str = ""
     statsforecast_series: int = 0
+    country: str = DEFAULT_COUNTRY
+    only_sold: bool = False
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def has_shared_data() -> bool:
@@ -183,7 +193,7 @@ def walmart_days() -> Case:
         dataset,
         grain,
         28,
-        [dataset.end - timedelta(days=28 * k) for k in (3, 2, 1)],
+        last_windows(dataset, 28, 3),
         lambda origin: _started(dataset, grain, keys, origin),
         weights=revenue_weights(dataset, grain),
         note="The last three windows of 28 days. WRMSSE weights items by their revenue in the 28 "
@@ -192,17 +202,19 @@ def walmart_days() -> Case:
     )
 
 
-def walmart_weeks() -> Case:
-    """Items by week, 8 weeks ahead."""
+def walmart_weeks(horizon_weeks: int = 8, windows: int = 3) -> Case:
+    """Items by week; the windows follow each other."""
     dataset = walmart()
     grain = Grain.parse("product,location:week")
     keys = all_series(dataset, grain).index.select(*grain.keys).collect().to_polars()
+    days = 7 * horizon_weeks
     return Case(
-        "Demand: M5 TX_3 FOODS_3, item by week, 8 weeks ahead, prices and events known",
+        f"Demand: M5 TX_3 FOODS_3, item by week, {horizon_weeks} weeks ahead, prices and events "
+        "known",
         dataset,
         grain,
-        56,
-        [dataset.end - timedelta(days=56 * k) for k in (3, 2, 1)],
+        days,
+        last_windows(dataset, days, windows),
         lambda origin: _started(dataset, grain, keys, origin),
     )
 
@@ -237,48 +249,6 @@ def ta_feng_case(text: str, horizon_days: int) -> Case:
     )
 
 
-def rossmann(shops: int = 1_115) -> Dataset:
-    """Read the first drug stores of Rossmann: revenue by shop and day, of one product."""
-    chosen = pl.col("Store").cast(pl.Int64) <= shops
-    raw = pl.read_parquet(SHARED / "rossmann.parquet")
-    sales = raw.filter(chosen).select(
-        pl.lit("all").alias("product_id"),
-        pl.col("Store").cast(pl.String).alias("location_id"),
-        pl.col("Date").cast(pl.Date).cast(pl.Int32).alias("day"),
-        pl.col("Sales").cast(pl.Float64).alias("quantity"),
-    )
-    promotions = pl.read_parquet(SHARED / "rossmann_promotions.parquet").select(
-        pl.lit("all").alias("product_id"),
-        "kind",
-        pl.col("from_day").cast(pl.Date).cast(pl.Int32),
-        # The file names the last day of a run, the table the day after it.
-        pl.col("to_day").cast(pl.Date).cast(pl.Int32) + 1,
-    )
-    covariates = pl.read_parquet(SHARED / "rossmann_covariates.parquet")
-    covariates = covariates.filter(chosen).select(
-        "name",
-        "value",
-        "known_ahead",
-        pl.col("Store").alias("location_id"),
-        pl.col("Date").cast(pl.Date).cast(pl.Int32).alias("day"),
-    )
-    tables = {"sales": sales, "promotions": promotions, "covariates": covariates}
-    return Dataset.from_frames("rossmann", tables)
-
-
-def rossmann_case(freq: str, horizon_days: int, shops: int = 1_115) -> Case:
-    """Shops by day or by week; closed days count as zero."""
-    dataset, grain = rossmann(shops), Grain.parse(f"product,location:{freq}")
-    return Case(
-        f"Demand: Rossmann, shop by {freq}, {horizon_days} days ahead, promotions known",
-        dataset,
-        grain,
-        horizon_days,
-        [dataset.end - timedelta(days=horizon_days)],
-        lambda origin: selling_series(dataset, grain, origin),
-    )
-
-
 def journey_days(home: Path) -> Case:
     """Categories by day: dense daily series with promotions."""
     return _journey_case(home, "category:day", "category by day, 28 days ahead")
@@ -300,6 +270,11 @@ def _journey_case(home: Path, grain_text: str, description: str) -> Case:
         after_weeks(40, 44, 48),
         lambda origin: _steady(dataset, grain, origin),
     )
+
+
+def last_windows(dataset: Dataset, horizon_days: int, windows: int) -> list[datetime]:
+    """Return the origins of the last windows of a horizon's length, which follow each other."""
+    return [dataset.end - timedelta(days=horizon_days * k) for k in range(windows, 0, -1)]
 
 
 def _started(dataset: Dataset, grain: Grain, keys: pl.DataFrame, origin: datetime) -> pl.DataFrame:

@@ -1,18 +1,21 @@
-"""The demand model compared with mlforecast and statsforecast on the same origins.
+"""The demand model compared with seasonal naive forecasts, mlforecast and statsforecast.
 
 One table per case: metrics and CPU seconds, as means over the origins. mlforecast runs without and
 with the plan (promotions, prices, covariates) that the demand model knows.
 
-Run: python benchmarks/demand_peers.py [--home .foresell] [--only WORD]; needs the extra `bench`.
+Run: python benchmarks/demand_peers.py [--only WORD]; needs the extra `bench`. A quick look at the
+demand model alone: `--ours --only "rossmann fev day" --shops 200 --windows 2`.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import demand_cases as cases
+import demand_rossmann
 import numpy as np
 import polars as pl
 from demand_cases import Case
@@ -21,25 +24,46 @@ from results import record
 
 from features.calendar import to_day
 from features.demand.series import units_matrix
-from features.typing import Floats
+from features.typing import Bools, Floats
 from training import metrics
+from training.models.demand.distribution import level_name
 from training.models.demand.model import DemandModel
 
 PACKAGES = ("lightgbm", "mlforecast", "statsforecast")
+LEVELS = tuple(q / 10 for q in range(1, 10))
 Forecast = dict[str, Floats]
+Method = Callable[[Case, datetime, pl.DataFrame], Forecast]
 
 
 def foresell(case: Case, origin: datetime, ids: pl.DataFrame) -> Forecast:
     """Fit and forecast; return the mean and quantiles, each of shape (series, periods)."""
-    model = DemandModel(grain=str(case.grain), horizon_days=case.horizon_days)
-    predicted = model.fit(case.dataset, origin).predict(case.dataset, origin, ids)
-    ordered = ids.join(predicted, on=case.grain.keys, how="left").sort(*case.grain.keys, "date")
-    names = ("mean", "q10", "q50", "q90")
+    grain = case.grain
+    model = DemandModel(str(grain), case.horizon_days, country=case.country)
+    predicted = model.fit(case.dataset, origin).predict(case.dataset, origin, ids, quantiles=LEVELS)
+    ordered = ids.join(predicted, on=grain.keys, how="left").sort(*grain.keys, "date")
+    names = ("mean", *map(level_name, LEVELS))
     return {name: ordered[name].to_numpy().reshape(ids.height, -1) for name in names}
 
 
-METHODS: dict[str, Callable[[Case, datetime, pl.DataFrame], Forecast]] = {
+def seasonal_naive(season_days: int) -> Method:
+    """Repeat the last season; the last value where the past or the season is shorter."""
+
+    def forecast(case: Case, origin: datetime, ids: pl.DataFrame) -> Forecast:
+        past = past_units(case, origin, ids)
+        season = max(season_days // case.grain.days, 1)
+        season = season if season <= past.shape[1] else 1
+        steps = np.arange(case.horizon_days // case.grain.days)
+        return {"mean": past[:, -season:][:, steps % season]}
+
+    return forecast
+
+
+OURS: dict[str, Method] = {
     "foresell": foresell,
+    "last week": seasonal_naive(7),
+    "the year before": seasonal_naive(364),
+}
+METHODS: dict[str, Method] = OURS | {
     "mlforecast": lambda case, origin, ids: {"mean": mlforecast(case, origin, ids, plan=False)},
     "mlforecast + plan": lambda case, origin, ids: {
         "mean": mlforecast(case, origin, ids, plan=True)
@@ -53,6 +77,8 @@ def evaluate(
     """Measure one forecast at one origin."""
     steps = case.horizon_days // case.grain.days
     truth = units_matrix(case.dataset, case.grain, to_day(origin), steps, ids)
+    if case.only_sold:
+        forecast = {name: np.where(truth > 0, values, 0.0) for name, values in forecast.items()}
     past, mean = past_units(case, origin, ids), forecast["mean"]
     errors = metrics.rmsse(truth, mean, metrics.squared_step(past))
     scaled = ~np.isnan(errors)
@@ -67,29 +93,38 @@ def evaluate(
         "total WAPE": metrics.wape(total, total_mean),
         "total RMSSE": float(metrics.rmsse(total[None], total_mean[None], total_scale)[0]),
     }
-    if "q10" in forecast:
-        losses = [
-            metrics.pinball(truth.ravel(), forecast[f"q{q}"].ravel(), q / 100) for q in (10, 50, 90)
-        ]
-        measured |= {
-            "pinball": float(np.mean(losses) / truth.mean()),
-            "below q10": float((truth < forecast["q10"]).mean()),
-            "above q90": float((truth > forecast["q90"]).mean()),
-        }
-    return measured
+    return measured | _of_quantiles(truth, forecast, truth > 0 if case.only_sold else truth >= 0)
 
 
-def compare(case: Case, methods: Iterable[str] = tuple(METHODS)) -> pl.DataFrame:
+def _of_quantiles(truth: Floats, forecast: Forecast, counted: Bools) -> dict[str, float]:
+    """Measure quantiles; WQL is the mean over levels of twice the pinball loss over the units."""
+    if "q10" not in forecast:
+        return {}
+    y, quantiles = truth[counted], {name: f[counted] for name, f in forecast.items()}
+    losses = [metrics.pinball(y, quantiles[level_name(level)], level) for level in LEVELS]
+    below, above = float((y < quantiles["q10"]).mean()), float((y > quantiles["q90"]).mean())
+    return {
+        "WAPE of q50": metrics.wape(y, quantiles["q50"]),
+        "WQL": float(2 * np.mean(losses) / y.mean()),
+        "below q10": below,
+        "above q90": above,
+        "within 80 %": 1 - below - above,
+        "width": float((quantiles["q90"] - quantiles["q10"]).mean() / y.mean()),
+    }
+
+
+def compare(case: Case, methods: Mapping[str, Method]) -> pl.DataFrame:
     """Evaluate methods at each origin; return one row per method with means over origins."""
     rows: dict[str, list[dict[str, float]]] = {}
     for origin in case.origins:
         ids = case.series(origin)
-        for name in methods:
+        for name, method in methods.items():
             started = time.process_time()
-            forecast = METHODS[name](case, origin, ids)
+            forecast = method(case, origin, ids)
             seconds = {"CPU s": time.process_time() - started}
             rows.setdefault(name, []).append(evaluate(case, origin, ids, forecast) | seconds)
-    return _means(rows)
+    published = [pl.DataFrame({"method": name, **row}) for name, row in case.published.items()]
+    return pl.concat([_means(rows), *published], how="diagonal")
 
 
 def compare_statsforecast(case: Case) -> pl.DataFrame:
@@ -120,10 +155,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, default=Path(".foresell"))
     parser.add_argument("--only", default="", help="run the cases whose name contains this text")
-    parser.add_argument(
-        "--ours", action="store_true", help="run Foresell alone; print, do not record"
-    )
+    parser.add_argument("--ours", action="store_true", help="no peers; print, do not record")
+    parser.add_argument("--shops", type=int, default=demand_rossmann.SHOPS, help="of Rossmann")
+    parser.add_argument("--windows", type=int, help="the last origins of each case alone")
     arguments = parser.parse_args()
+    shops = arguments.shops
     case_makers: dict[str, Callable[[], Case]] = {
         "journey product week": lambda: cases.journey_weeks(arguments.home),
         "journey fast prices": lambda: cases.journey_prices(arguments.home),
@@ -134,19 +170,29 @@ def main() -> None:
         case_makers |= {
             "walmart item day": cases.walmart_days,
             "walmart item week": cases.walmart_weeks,
+            "walmart 13 weeks": lambda: cases.walmart_weeks(13),
+            "walmart 39 weeks": lambda: cases.walmart_weeks(39, windows=1),
             "ta-feng product week": lambda: cases.ta_feng_case("product:week", 14),
             "ta-feng category day": lambda: cases.ta_feng_case("category:day", 14),
+            "rossmann fev day": lambda: demand_rossmann.fev_days(shops),
+            "rossmann fev week": lambda: demand_rossmann.fev_weeks(shops),
+            "rossmann open days": lambda: demand_rossmann.open_days(shops),
+            "rossmann 39 weeks": lambda: demand_rossmann.rossmann_case("week", 273, shops),
         }
     command = "python benchmarks/demand_peers.py"
     for name, make_case in case_makers.items():
         if arguments.only not in name:
             continue
         case = make_case()
+        if arguments.windows:
+            case = replace(case, origins=case.origins[-arguments.windows :])
         if arguments.ours:
-            with pl.Config(tbl_cols=-1, tbl_width_chars=220, fmt_str_lengths=60):
-                print(name, compare(case, ("foresell",)))
+            with pl.Config(tbl_cols=-1, tbl_width_chars=300, fmt_str_lengths=80, float_precision=4):
+                print(name, compare(case, OURS))
             continue
-        record(case.title, compare(case), command=command, packages=PACKAGES, note=case.note)
+        record(
+            case.title, compare(case, METHODS), command=command, packages=PACKAGES, note=case.note
+        )
         if case.statsforecast_series:
             title = f"{case.title}: against statsforecast"
             table = compare_statsforecast(case)
