@@ -11,7 +11,7 @@ export LD_LIBRARY_PATH := $(if $(LD_LIBRARY_PATH),$(LD_LIBRARY_PATH):)$(OPENMP)
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup \
 	--no-loadscope-reorder --durations=10
 
-.PHONY: run test test-fast lint ruff mypy pytest bench lab lock clean
+.PHONY: run test test-fast lint ruff mypy pytest bench bench-peers lab lock clean
 
 run: .venv/ready
 	$(BIN)/foresell data import complete-journey --if-missing
@@ -38,8 +38,19 @@ pytest: .venv/ready
 lab: .venv/ready
 	FORESELL_HOME=$(CURDIR)/.foresell FORESELL_MLRUNS=$(CURDIR)/mlruns $(BIN)/jupyter lab notebooks
 
-bench: .venv/ready
+bench: .venv/ready .venv-peers/ready
 	for table in $$(ls benchmarks/*.py | grep -v -e /results.py); do $(BIN)/python $$table || exit 1; done
+
+# The demand model against current mlforecast and statsforecast.
+bench-peers: .venv/ready .venv-peers/ready
+	$(BIN)/python benchmarks/demand_peers.py
+
+# They require an older pandas: cases and forecasts are exchanged as Parquet.
+.venv-peers/ready: .venv/ready benchmarks/peers/requirements.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-peers
+	$(BIN)/uv pip install --quiet --python .venv-peers/bin/python \
+		--requirement benchmarks/peers/requirements.txt
+	@touch .venv-peers/ready
 
 # The environment is rebuilt when the required packages change.
 .venv/ready: pyproject.toml requirements.lock
@@ -47,7 +58,7 @@ bench: .venv/ready
 	$(PYTHON) -m venv .venv
 	@date +%s > .venv/started
 	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep -o '^uv==[^ ]*' requirements.lock)
-	$(BIN)/uv pip install --quiet --constraints requirements.lock --editable '.[dev,notebooks,bench]'
+	$(BIN)/uv pip install --quiet --constraints requirements.lock --editable '.[dev,notebooks]'
 	@mkdir -p $(OPENMP); ldconfig -p 2>/dev/null | grep -q libgomp.so.1 || \
 		ln -sf $(CURDIR)/.venv/lib/python3*/site-packages/scikit_learn.libs/libgomp-*.so* $(OPENMP)/libgomp.so.1
 	@echo "environment: done in $$(( $$(date +%s) - $$(cat .venv/started) )) s"
@@ -57,7 +68,9 @@ lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header \
 		--output-file requirements.lock
+	$(BIN)/uv pip compile benchmarks/peers/requirements.in --universal --python-version 3.11 \
+		--no-annotate --no-header --output-file benchmarks/peers/requirements.txt
 
 clean:
-	rm -rf .venv .foresell build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peers .foresell build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find mlruns -mindepth 1 ! -name README.md -delete

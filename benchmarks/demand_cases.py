@@ -43,8 +43,6 @@ class Case:
         (origin, keys) -> weight of each series in WRMSSE; equal by default.
     note
         Note below the table.
-    statsforecast_series
-        Number of series on which the models of statsforecast run.
     country
         ISO code of the country whose public holidays count.
     only_sold
@@ -61,7 +59,6 @@ class Case:
     series: Callable[[datetime], pl.DataFrame]
     weights: Callable[[datetime, pl.DataFrame], Floats] | None = None
     note: str = ""
-    statsforecast_series: int = 0
     country: str = DEFAULT_COUNTRY
     only_sold: bool = False
     published: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -198,7 +195,6 @@ def walmart_days() -> Case:
         weights=revenue_weights(dataset, grain),
         note="The last three windows of 28 days. WRMSSE weights items by their revenue in the 28 "
         "days before the origin. Totals are sums over all items.",
-        statsforecast_series=60,
     )
 
 

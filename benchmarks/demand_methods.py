@@ -1,27 +1,48 @@
-"""Forecasts by mlforecast and statsforecast, from the same records and plan.
+"""Forecasts of the demand model's peers: a case, an origin and series in, means out.
 
-A case, an origin and series go in; means of shape (series, periods) come out.
+Seasonal naive forecasts, and mlforecast and statsforecast, which run in the environment of
+`benchmarks/peers/requirements.txt` and exchange Parquet files with this one (`make bench-peers`).
 """
 
-import warnings
+import json
+import subprocess
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import lightgbm as lgb
 import numpy as np
-import pandas as pd
 import polars as pl
 from demand_cases import Case
-from mlforecast import MLForecast
-from mlforecast.lag_transforms import ExpandingMean, RollingMean
 
-from features.calendar import day_start, to_day
+from features.calendar import to_day
 from features.demand.promotions import promotion_kinds, promotion_shares
 from features.demand.series import all_series, units_matrix
-from features.typing import Floats
+from features.typing import Floats, Ints
 
 # A longer history changes these methods little and makes them slow.
 MAX_PAST_DAYS = 1_456
+ROOT = Path(__file__).parents[1]
+PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+
+
+@dataclass(frozen=True)
+class Peers:
+    """What the peers' environment returned.
+
+    Attributes
+    ----------
+    means
+        By method: means of shape (series, periods), NaN for series that it did not forecast.
+    seconds
+        CPU seconds by method; those of the models of statsforecast are with their mean.
+    packages
+        Versions of the packages.
+    """
+
+    means: dict[str, Floats]
+    seconds: dict[str, float]
+    packages: dict[str, str]
 
 
 def past_units(case: Case, origin: datetime, ids: pl.DataFrame) -> Floats:
@@ -31,54 +52,52 @@ def past_units(case: Case, origin: datetime, ids: pl.DataFrame) -> Floats:
     return units_matrix(case.dataset, case.grain, day, -periods, ids)
 
 
-def mlforecast(case: Case, origin: datetime, ids: pl.DataFrame, *, plan: bool) -> Floats:
-    """Forecast with the usual set-up of mlforecast: lags, rolling means, defaults of LightGBM.
-
-    With `plan`, promotions, prices and covariates are exogenous columns.
-    """
-    warnings.filterwarnings("ignore", module="mlforecast")
-    grain = case.grain
-    steps = case.horizon_days // grain.days
+def seasonal_naive(season_days: int, case: Case, origin: datetime, ids: pl.DataFrame) -> Floats:
+    """Repeat the last season; the last value where the past or the season is shorter."""
     past = past_units(case, origin, ids)
-    periods, day = past.shape[1], to_day(origin)
-    dates = [pd.Timestamp(day_start(day + grain.days * k)) for k in range(-periods, steps)]
-    frame = pd.DataFrame(
-        {
-            "unique_id": np.repeat(np.arange(ids.height), periods + steps),
-            "ds": np.tile(np.array(dates, dtype="datetime64[us]"), ids.height),
-        }
+    season = max(season_days // case.grain.days, 1)
+    season = season if season <= past.shape[1] else 1
+    steps = np.arange(case.horizon_days // case.grain.days)
+    return past[:, -season:][:, steps % season]
+
+
+def peers(case: Case, origin: datetime, ids: pl.DataFrame, sample: Ints) -> Peers:
+    """Forecast by mlforecast, and the rows `sample` by statsforecast, in their environment."""
+    if not PYTHON.exists():
+        raise SystemExit(f"{PYTHON} does not exist: run make bench-peers, or --ours without peers.")
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        _write(case, origin, ids, sample, folder)
+        script = ROOT / "benchmarks" / "peers" / "forecast.py"
+        subprocess.run([PYTHON, "-I", script, folder], check=True)  # noqa: S603
+        forecasts = pl.read_parquet(folder / "forecasts.parquet").sort("unique_id", "ds")
+        measured = json.loads((folder / "seconds.json").read_text())
+    names = [name for name in forecasts.columns if name not in ("unique_id", "ds")]
+    means = {name: forecasts[name].to_numpy().reshape(ids.height, -1) for name in names}
+    return Peers(means, measured["seconds"], measured["packages"])
+
+
+def _write(case: Case, origin: datetime, ids: pl.DataFrame, sample: Ints, folder: Path) -> None:
+    """Write the past from each series' first sale on, the future, and what is asked."""
+    grain, day = case.grain, to_day(origin)
+    steps, past = case.horizon_days // grain.days, past_units(case, origin, ids)
+    periods = past.shape[1]
+    starts = pl.Series("day", [day + grain.days * k for k in range(-periods, steps)], pl.Int32)
+    rows = pl.DataFrame({"unique_id": np.arange(ids.height)})
+    frame = rows.join(starts.to_frame(), how="cross", maintain_order="left_right")
+    plan = _plan(case, day, ids, periods, steps)
+    frame = frame.with_columns(
+        pl.Series(name, values.ravel(), nan_to_null=True) for name, values in plan.items()
     )
-    if plan:
-        for name, values in _plan(case, day, ids, periods, steps).items():
-            frame[name] = values.ravel()
-    is_past = (frame["ds"] < pd.Timestamp(origin)).to_numpy()
-    first = np.array([np.argmax(row > 0) for row in past])
-    started = (np.arange(periods)[None, :] >= first[:, None]).ravel()
-    weekly = grain.freq == "week"
-    lags = [1, 2, 4, 8] if weekly else [1, 7, 14, 28]
-    windows = (4, 8) if weekly else (7, 28)
-    # ExpandingMean has no type annotations.
-    transforms: list[Any] = [ExpandingMean(), *(RollingMean(w) for w in windows)]  # type: ignore[no-untyped-call]
-    model = MLForecast(
-        models={"mean": lgb.LGBMRegressor(verbosity=-1, n_jobs=1)},
-        freq=f"{grain.days}D",
-        lags=lags,
-        lag_transforms={1: transforms},
-        date_features=["month"] if weekly else ["dayofweek", "month"],
-    )
-    train = frame[is_past].assign(y=past.ravel())[started]
-    # Series without enough history for the longest lag are forecast by their mean.
-    sizes = train.groupby("unique_id").size()
-    long_enough = sizes.index[sizes > lags[-1] + 1]
-    train = train[train["unique_id"].isin(long_enough)]
-    model.fit(train, static_features=[])
-    future = frame[~is_past & frame["unique_id"].isin(long_enough).to_numpy()]
-    predicted = model.predict(steps, X_df=future if len(future.columns) > 2 else None)
-    predicted = predicted.sort_values(["unique_id", "ds"])
-    mean = np.repeat(past[:, -8:].mean(axis=1)[:, None], steps, axis=1)
-    rows = np.sort(predicted["unique_id"].unique())
-    mean[rows] = predicted["mean"].to_numpy().reshape(-1, steps)
-    return np.asarray(np.maximum(mean, 0.0))
+    begun = np.cumsum(past > 0, axis=1) > 0
+    known = frame.filter(pl.col("day") < day).with_columns(pl.Series("y", past.ravel()))
+    known = known.filter(pl.Series(begun.ravel()))
+    dates = pl.col("day").cast(pl.Date).cast(pl.Datetime("ns")).alias("ds")
+    known.with_columns(dates).drop("day").write_parquet(folder / "past.parquet")
+    future = frame.filter(pl.col("day") >= day)
+    future.with_columns(dates).drop("day").write_parquet(folder / "future.parquet")
+    request = {"freq_days": grain.days, "horizon": steps, "sample": sample.tolist()}
+    (folder / "request.json").write_text(json.dumps(request))
 
 
 def _plan(case: Case, day: int, ids: pl.DataFrame, periods: int, steps: int) -> dict[str, Floats]:
@@ -125,40 +144,19 @@ def _prices(case: Case, ids: pl.DataFrame, days: pl.DataFrame) -> Floats:
 
 
 def _covariates(case: Case, day: int, ids: pl.DataFrame, days: pl.DataFrame) -> dict[str, Floats]:
+    """Return the mean of each covariate known ahead, by location where it differs by location."""
     length = case.grain.days
     table = case.dataset.table("covariates").collect().to_polars()
-    table = table.with_columns(pl.col("day").cast(pl.Int32))
-    block = ((pl.col("day") - day) // length * length + day).alias("day")
+    block = ((pl.col("day") - day) // length * length + day).cast(pl.Int32).alias("day")
+    table = table.filter("known_ahead").with_columns(block)
+    by_location = "location_id" in ids.columns and "location_id" in table.columns
+    grid = ids.with_row_index("row").join(days, how="cross", maintain_order="left_right")
     columns = {}
     for (name,), values in table.sort("name").group_by("name", maintain_order=True):
-        means = values.group_by(block).agg(pl.col("value").mean())
-        series = days.join(means, on="day", how="left", maintain_order="left")["value"]
-        columns[str(name)] = np.tile(series.fill_null(0.0).to_numpy(), (ids.height, 1))
+        keys = ["day"]
+        if by_location and values["location_id"].null_count() < values.height:
+            keys = ["location_id", "day"]
+        means = values.group_by(keys).agg(pl.col("value").mean())
+        joined = grid.join(means, on=keys, how="left", maintain_order="left")["value"]
+        columns[str(name)] = joined.to_numpy().reshape(ids.height, days.height)
     return columns
-
-
-def statsforecast(case: Case, origin: datetime, ids: pl.DataFrame) -> dict[str, Floats]:
-    """Forecast each series from its first sale on with AutoETS, theta and the Croston family."""
-    from statsforecast.models import IMAPA, TSB, AutoETS, CrostonOptimized, DynamicOptimizedTheta
-
-    season = 7 // case.grain.days if case.grain.freq == "day" else 1
-    models = {
-        "AutoETS": AutoETS(season_length=season),
-        "theta": DynamicOptimizedTheta(season_length=season),
-        "Croston": CrostonOptimized(),
-        "IMAPA": IMAPA(),
-        "TSB": TSB(0.05, 0.05) if season > 1 else TSB(0.15, 0.15),
-    }
-    steps = case.horizon_days // case.grain.days
-    past = past_units(case, origin, ids)
-    forecasts = {name: np.zeros((len(past), steps)) for name in models}
-    for row, units in enumerate(past):
-        history = units[np.argmax(units > 0) :]
-        for name, model in models.items():
-            if len(history) < 3 * season + 3:
-                forecasts[name][row] = history.mean()
-            else:
-                forecasts[name][row] = np.nan_to_num(model.forecast(history, steps)["mean"])
-    forecasts = {name: np.maximum(values, 0.0) for name, values in forecasts.items()}
-    forecasts["mean of statsforecast models"] = np.mean(list(forecasts.values()), axis=0)
-    return forecasts

@@ -1,15 +1,16 @@
 """The demand model compared with seasonal naive forecasts, mlforecast and statsforecast.
 
 One table per case: metrics and CPU seconds, as means over the origins. mlforecast runs without and
-with the plan (promotions, prices, covariates) that the demand model knows.
+with the plan (promotions, prices, covariates) that the demand model knows, by week also with lags
+around a year. statsforecast is slow by day: it runs on a sample, in a table of its own.
 
-Run: python benchmarks/demand_peers.py [--only WORD]; needs the extra `bench`. A quick look at the
-demand model alone: `--ours --only "rossmann fev day" --shops 200 --windows 2`.
+Run: make bench-peers, once; then python benchmarks/demand_peers.py [--only WORD]. A quick look at
+the demand model alone: `--ours --only "rossmann fev day" --shops 200 --windows 2`.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,17 +20,19 @@ import demand_rossmann
 import numpy as np
 import polars as pl
 from demand_cases import Case
-from demand_methods import mlforecast, past_units, statsforecast
+from demand_methods import past_units, peers, seasonal_naive
 from results import record
 
 from features.calendar import to_day
 from features.demand.series import units_matrix
-from features.typing import Bools, Floats
+from features.typing import Bools, Floats, Ints
 from training import metrics
 from training.models.demand.distribution import level_name
 from training.models.demand.model import DemandModel
 
-PACKAGES = ("lightgbm", "mlforecast", "statsforecast")
+COMMAND = "make bench-peers"
+# Daily series on which the models of statsforecast run.
+SAMPLE = 60
 LEVELS = tuple(q / 10 for q in range(1, 10))
 Forecast = dict[str, Floats]
 Method = Callable[[Case, datetime, pl.DataFrame], Forecast]
@@ -45,29 +48,10 @@ def foresell(case: Case, origin: datetime, ids: pl.DataFrame) -> Forecast:
     return {name: ordered[name].to_numpy().reshape(ids.height, -1) for name in names}
 
 
-def seasonal_naive(season_days: int) -> Method:
-    """Repeat the last season; the last value where the past or the season is shorter."""
-
-    def forecast(case: Case, origin: datetime, ids: pl.DataFrame) -> Forecast:
-        past = past_units(case, origin, ids)
-        season = max(season_days // case.grain.days, 1)
-        season = season if season <= past.shape[1] else 1
-        steps = np.arange(case.horizon_days // case.grain.days)
-        return {"mean": past[:, -season:][:, steps % season]}
-
-    return forecast
-
-
 OURS: dict[str, Method] = {
     "foresell": foresell,
-    "last week": seasonal_naive(7),
-    "the year before": seasonal_naive(364),
-}
-METHODS: dict[str, Method] = OURS | {
-    "mlforecast": lambda case, origin, ids: {"mean": mlforecast(case, origin, ids, plan=False)},
-    "mlforecast + plan": lambda case, origin, ids: {
-        "mean": mlforecast(case, origin, ids, plan=True)
-    },
+    "last week": lambda *at: {"mean": seasonal_naive(7, *at)},
+    "the year before": lambda *at: {"mean": seasonal_naive(364, *at)},
 }
 
 
@@ -113,32 +97,52 @@ def _of_quantiles(truth: Floats, forecast: Forecast, counted: Bools) -> dict[str
     }
 
 
-def compare(case: Case, methods: Mapping[str, Method]) -> pl.DataFrame:
-    """Evaluate methods at each origin; return one row per method with means over origins."""
+def compare(case: Case, *, ours: bool) -> tuple[pl.DataFrame, pl.DataFrame | None, list[str]]:
+    """Evaluate the methods at each origin.
+
+    Returns
+    -------
+    tuple
+        One row per method with means over origins; the same on a sample, with the models of
+        statsforecast; packages of the peers with their versions.
+    """
     rows: dict[str, list[dict[str, float]]] = {}
+    sampled: dict[str, list[dict[str, float]]] = {}
+    packages: dict[str, str] = {}
     for origin in case.origins:
         ids = case.series(origin)
-        for name, method in methods.items():
+        forecasts: dict[str, Forecast] = {}
+        seconds: dict[str, float] = {}
+        for name, method in OURS.items():
             started = time.process_time()
-            forecast = method(case, origin, ids)
-            seconds = {"CPU s": time.process_time() - started}
-            rows.setdefault(name, []).append(evaluate(case, origin, ids, forecast) | seconds)
-    published = [pl.DataFrame({"method": name, **row}) for name, row in case.published.items()]
-    return pl.concat([_means(rows), *published], how="diagonal")
-
-
-def compare_statsforecast(case: Case) -> pl.DataFrame:
-    """Evaluate the models of statsforecast and the demand model on a sample of the series."""
-    rows: dict[str, list[dict[str, float]]] = {}
-    for origin in case.origins:
-        ids = case.series(origin)
-        order = pl.concat_str(case.grain.keys, separator="|").hash(seed=5)
-        ids = ids.sort(order).head(case.statsforecast_series).sort(case.grain.keys)
-        forecasts: dict[str, Forecast] = {"foresell": foresell(case, origin, ids)}
-        forecasts |= {name: {"mean": m} for name, m in statsforecast(case, origin, ids).items()}
+            forecasts[name] = method(case, origin, ids)
+            seconds[name] = time.process_time() - started
+        sample = _sample(case, ids)
+        if not ours:
+            found = peers(case, origin, ids, sample)
+            forecasts |= {name: {"mean": mean} for name, mean in found.means.items()}
+            seconds, packages = seconds | found.seconds, found.packages
         for name, forecast in forecasts.items():
-            rows.setdefault(name, []).append(evaluate(case, origin, ids, forecast))
-    return _means(rows)
+            if not np.isnan(forecast["mean"]).any():
+                row = evaluate(case, origin, ids, forecast)
+                row |= {"CPU s": seconds[name]} if name in seconds else {}
+                rows.setdefault(name, []).append(row)
+            if len(sample) < ids.height and not ours:
+                part = {name: values[sample] for name, values in forecast.items()}
+                row = evaluate(case, origin, ids[sample], part)
+                sampled.setdefault(name, []).append(row)
+    published = [pl.DataFrame({"method": name, **row}) for name, row in case.published.items()]
+    table = pl.concat([_means(rows), *published], how="diagonal")
+    versions = [f"{name} {number}" for name, number in packages.items()]
+    return table, _means(sampled) if sampled else None, versions
+
+
+def _sample(case: Case, ids: pl.DataFrame) -> Ints:
+    """Return the rows of all weekly series, or of a sample by hash of daily ones."""
+    order = pl.concat_str(case.grain.keys, separator="|").hash(seed=5)
+    size = ids.height if case.grain.freq == "week" else SAMPLE
+    rows = ids.with_row_index("row").sort(order).head(size)["row"]
+    return np.sort(rows.to_numpy().astype(np.int64))
 
 
 def _means(rows: dict[str, list[dict[str, float]]]) -> pl.DataFrame:
@@ -179,25 +183,22 @@ def main() -> None:
             "rossmann open days": lambda: demand_rossmann.open_days(shops),
             "rossmann 39 weeks": lambda: demand_rossmann.rossmann_case("week", 273, shops),
         }
-    command = "python benchmarks/demand_peers.py"
     for name, make_case in case_makers.items():
         if arguments.only not in name:
             continue
         case = make_case()
         if arguments.windows:
             case = replace(case, origins=case.origins[-arguments.windows :])
+        table, sample, versions = compare(case, ours=arguments.ours)
         if arguments.ours:
             with pl.Config(tbl_cols=-1, tbl_width_chars=300, fmt_str_lengths=80, float_precision=4):
-                print(name, compare(case, OURS))
+                print(name, table)
             continue
-        record(
-            case.title, compare(case, METHODS), command=command, packages=PACKAGES, note=case.note
-        )
-        if case.statsforecast_series:
+        record(case.title, table, command=COMMAND, packages=versions, note=case.note)
+        if sample is not None:
             title = f"{case.title}: against statsforecast"
-            table = compare_statsforecast(case)
-            note = f"{case.statsforecast_series} of the series, because AutoETS takes seconds each."
-            record(title, table, command=command, packages=PACKAGES, note=note)
+            note = f"{SAMPLE} of the series, because AutoETS is slow."
+            record(title, sample, command=COMMAND, packages=versions, note=note)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ def record(
     command
         The command that measures the table.
     packages
-        Distributions whose versions are written next to that of Python.
+        Distributions whose versions are written next to that of Python; with a version of another
+        environment (`mlforecast 1.1.0`) it is taken as it is.
     note
         Protocol, samples and definitions that a reader needs.
     path
@@ -49,12 +50,16 @@ def record(
     """
     body = _markdown(table)
     print(f"\n{title}\n{body}\n{note}")
-    versions = [f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)]
+    versions = [f"Python {platform.python_version()}", *map(_versioned, packages)]
     parts = [f"## {title}\n", f"`{command}`, {datetime.now(UTC):%Y-%m-%d}; {', '.join(versions)}\n"]
     parts += [body + "\n"] + ([note + "\n"] if note else [])
     sections = _sections(path.read_text() if path.exists() else "")
     sections[title] = "\n".join(parts)
     path.write_text(_HEAD + "\n" + "\n".join(sections[name] for name in sorted(sections)))
+
+
+def _versioned(package: str) -> str:
+    return package if " " in package else f"{package} {version(package)}"
 
 
 def _sections(text: str) -> dict[str, str]:
