@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 from ablation import Component, Subject
-from demand_cases import SHARED, has_shared_data, journey
+from demand_cases import has_shared_data, journey, ta_feng_orders
 
 from features.calendar import to_day
 from features.dataset import Dataset
@@ -244,24 +244,6 @@ class SampledRecommender(RecommenderModel):
             scores = {name: fitted.probability(name, raw, examples.basket_size) for name in LISTS}
             frames.append(recommendation_frame(kept.ranking, kept.block, scores, self.list_length))
         return pl.concat(frames).sort("customer_id", "rank")
-
-
-def ta_feng_orders() -> Dataset:
-    """Read Ta-Feng as orders: one order a customer and day."""
-    raw = pl.read_parquet(SHARED / "ta_feng.parquet")
-    orders = raw.select(
-        "customer_id",
-        "product_id",
-        pl.format("{}/{}", "customer_id", "transaction_dt").alias("order_id"),
-        pl.col("transaction_dt").cast(pl.Datetime("us")).alias("ts"),
-        pl.int_range(pl.len(), dtype=pl.Int32).alias("line"),
-        pl.lit("sale").alias("kind"),
-        pl.col("amount").cast(pl.Float64).alias("quantity"),
-        pl.col("sales_price").cast(pl.Float64).alias("revenue"),
-    )
-    products = raw.select("product_id", category=pl.col("product_subclass").cast(pl.String))
-    frames = {"orders": orders, "products": products.unique("product_id", keep="first")}
-    return Dataset.from_frames("ta-feng", frames)
 
 
 def subjects(model: str) -> list[Subject]:  # noqa: ARG001

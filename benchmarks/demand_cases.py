@@ -232,6 +232,24 @@ def ta_feng() -> Dataset:
     return Dataset.from_frames("ta-feng", {"sales": sales, "products": products})
 
 
+def ta_feng_orders() -> Dataset:
+    """Read Ta-Feng as orders: one order a customer and day."""
+    raw = pl.read_parquet(SHARED / "ta_feng.parquet")
+    orders = raw.select(
+        "customer_id",
+        "product_id",
+        pl.format("{}/{}", "customer_id", "transaction_dt").alias("order_id"),
+        pl.col("transaction_dt").cast(pl.Datetime("us")).alias("ts"),
+        pl.int_range(pl.len(), dtype=pl.Int32).alias("line"),
+        pl.lit("sale").alias("kind"),
+        pl.col("amount").cast(pl.Float64).alias("quantity"),
+        pl.col("sales_price").cast(pl.Float64).alias("revenue"),
+    )
+    products = raw.select("product_id", category=pl.col("product_subclass").cast(pl.String))
+    frames = {"orders": orders, "products": products.unique("product_id", keep="first")}
+    return Dataset.from_frames("ta-feng", frames)
+
+
 def ta_feng_case(text: str, horizon_days: int) -> Case:
     """Steady series of Ta-Feng at a grain."""
     dataset, grain = ta_feng(), Grain.parse(text)
