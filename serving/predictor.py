@@ -7,13 +7,14 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from features.errors import InvalidInput, NotFound, Unavailable
+from features.errors import ForesellError, InvalidInput, NotFound, Unavailable
 from features.faults import describe_fault
 from serving.readers import Loader
+from training.published import digests
 from training.published import versions as published
 from training.published.pending import pending
 
@@ -36,11 +37,14 @@ class ServedVersion:
         The models that it consists of.
     readers
         The reader of each model, by task name.
+    stamps
+        Sizes and times of its files when their content was verified.
     """
 
     folder: Path
     record: published.PublishedVersion
     readers: Mapping[str, Any]
+    stamps: digests.Stamps
 
     def reader_of(self, task: str) -> tuple[published.PublishedModel, Any]:
         """Return the record of a task's model and its reader.
@@ -96,6 +100,7 @@ class VersionHolder:
         self._served: ServedVersion | None = None
         self._refused: Path | None = None
         self._retry_at = 0.0
+        self._fault: str | None = None
         self._stopped = threading.Event()
         self._watch: threading.Thread | None = None
 
@@ -103,6 +108,16 @@ class VersionHolder:
     def ready(self) -> bool:
         """Whether a version is loaded, or requests must name one of several datasets."""
         return self._served is not None or (self.dataset is None and len(self._names()) > 1)
+
+    @property
+    def watching(self) -> bool:
+        """Whether the watching thread runs, or was never started."""
+        return self._watch is None or self._watch.is_alive()
+
+    @property
+    def fault(self) -> str | None:
+        """Why the newest version is not served, in a sentence; None while it is."""
+        return self._fault
 
     def loaded(self, dataset: str | None) -> "VersionHolder | None":
         """Return the holder of a dataset's version if it is loaded; None means the default."""
@@ -168,6 +183,8 @@ class VersionHolder:
                     f"Nothing is published yet: models are being trained ({', '.join(tasks)}, in "
                     "this order); ask again in a minute."
                 )
+            if self._fault is not None:
+                raise Unavailable(f"No version can be served: {self._fault}")
             raise Unavailable("Nothing is published yet; run `foresell train all`.")
         return served
 
@@ -184,36 +201,66 @@ class VersionHolder:
     def refresh(self) -> bool:
         """Load the current version if it differs from the one that is served.
 
-        A version that cannot be loaded is refused, and the former one stays in service.
+        The files of a version are verified before it is served. A version that cannot be loaded is
+        refused, and the former one stays in service. A served version whose files changed in place
+        is verified again, and no longer served if they are damaged.
 
         Returns
         -------
         bool
             Whether the served version changed.
         """
-        folder = self._published_folder()
-        if folder is None or (self._served is not None and folder == self._served.folder):
-            return False
+        folder: Path | None = None
         begun = time.monotonic()
-        if folder == self._refused and begun < self._retry_at:
-            return False
         try:
+            folder = self._published_folder()
+            if folder is None:
+                return False
+            if self._served is not None and folder == self._served.folder:
+                self._verify_again(self._served)
+                return False
+            if folder == self._refused and begun < self._retry_at:
+                return False
             version = self._load(folder)
         except Exception as error:
-            # Any fault of the new version leaves the served one in place.
-            if folder != self._refused:
-                log.error(
-                    "refused published version %s; the former version stays in service: %s",
-                    folder.name,
-                    describe_fault(error),
-                )
-            self._refused = folder
-            self._retry_at = begun + RETRY_PAUSE * (time.monotonic() - begun)
+            # No fault of a new version or of the manifest ends the watch or the served version.
+            self._refuse(folder, error, begun)
             return False
         self._served = version
-        self._refused = None
+        self._refused, self._fault = None, None
         log.info("serving version %s", version.record.version)
         return True
+
+    def _refuse(self, folder: Path | None, error: Exception, begun: float) -> None:
+        """Log a fault once, and put off the next attempt."""
+        fault = error.message if isinstance(error, ForesellError) else type(error).__name__
+        name = "" if folder is None else f" {folder.name}"
+        if self._refused != folder or self._fault != fault:
+            stays = "nothing" if self._served is None else "the former version"
+            cause = describe_fault(error)
+            log.error("refused published version%s; %s stays in service: %s", name, stays, cause)
+        self._refused, self._fault = folder, fault
+        self._retry_at = begun + RETRY_PAUSE * (time.monotonic() - begun)
+
+    def _verify_again(self, served: ServedVersion) -> None:
+        """Stop serving a version whose files were damaged in place, before answers come from them.
+
+        Raises
+        ------
+        InvalidInput
+            If a file was damaged.
+        """
+        stamps = digests.stamps(served.folder, served.record.files)
+        changed = [name for name, stamp in stamps.items() if served.stamps.get(name) != stamp]
+        if not changed:
+            self._fault = None
+            return
+        try:
+            digests.verify(served.folder, {name: served.record.files[name] for name in changed})
+        except InvalidInput:
+            self._served = None
+            raise
+        self._served = replace(served, stamps=stamps)
 
     def start(self) -> None:
         """Load the published version and start the watching thread."""
@@ -252,13 +299,13 @@ class VersionHolder:
 
     def _load(self, folder: Path) -> ServedVersion:
         record = published.read(folder)
+        # Before the content is verified, so that a later change is noticed.
+        stamps = digests.stamps(folder, record.files)
+        digests.verify(folder, record.files)
         readers = {name: self.loaders[name](folder / name) for name in record.folders}
-        return ServedVersion(folder, record, readers)
+        return ServedVersion(folder, record, readers, stamps)
 
     def _poll(self) -> None:
         while not self._stopped.wait(self.poll_seconds):
-            try:
-                for holder in (self, *self._others.values()):
-                    holder.refresh()
-            except OSError:
-                log.exception("could not search for a published version")
+            for holder in (self, *self._others.values()):
+                holder.refresh()

@@ -122,5 +122,5 @@ class Foresell:
         versions().stop()
 
     def __is_ready__(self) -> bool:
-        """Whether a version is loaded, for `/readyz`."""
-        return versions().ready
+        """Whether a version is loaded and the next one is watched for, for `/readyz`."""
+        return versions().ready and versions().watching

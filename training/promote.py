@@ -6,14 +6,16 @@
 import math
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from features.dataset import Dataset
-from features.errors import NotFound
+from features.errors import InvalidInput, NotFound
 from training.backtest import FORESELL, Report, backtest
 from training.contract import Task
+from training.published.versions import FORMAT
 from training.registry import TASKS
-from training.tracking import CHAMPION, Tracker, Version
+from training.tracking import CHAMPION, PREVIOUS, Tracker, Version
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,50 @@ def promote(
     else:
         verdict = _compare(task, dataset, champion, version, report, threads)
     if verdict.promoted:
+        former = champion or _champion(tracker, dataset.name, task.name)
+        if former is not None and former.number != version.number:
+            tracker.set_alias(dataset.name, task.name, PREVIOUS, former.number)
         tracker.set_alias(dataset.name, task.name, CHAMPION, version.number)
     return verdict
+
+
+def roll_back(
+    tracker: Tracker, dataset: str, task: str, number: int | None = None
+) -> tuple[Version, Version]:
+    """Make the champion before the present one the champion again, or a version by its number.
+
+    Returns
+    -------
+    tuple
+        The new champion and the replaced one.
+
+    Raises
+    ------
+    NotFound
+        If there is no champion, no former one, or no version of the number.
+    InvalidInput
+        If the version is the champion already, or other code wrote its files.
+    """
+    replaced = tracker.version(dataset, task, CHAMPION)
+    if number is None:
+        former = tracker.version(dataset, task, PREVIOUS)
+    else:
+        former = tracker.numbered(dataset, task, number)
+    if former.number == replaced.number:
+        raise InvalidInput(
+            f"{former.label} is the champion already; name another version with --to.", field="to"
+        )
+    if former.format != FORMAT:
+        raise InvalidInput(
+            f"{former.label} was written by another version of Foresell, in other files; train "
+            f"instead: `foresell train {task} --dataset {dataset}`.",
+            field="to",
+        )
+    tracker.set_alias(dataset, task, CHAMPION, former.number)
+    with suppress(NotFound):
+        tracker.version(dataset, task, PREVIOUS)
+        tracker.remove_alias(dataset, task, PREVIOUS)
+    return former, replaced
 
 
 def retire(tracker: Tracker, dataset: str) -> None:

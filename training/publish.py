@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.dataset import Dataset, open_dataset
-from features.errors import NotFound
+from features.errors import InvalidInput, NotFound
 from training.backtest import Progress
 from training.promote import champions
+from training.published import digests
 from training.published import versions as published
 from training.redaction import Redaction
 from training.registry import TASKS
@@ -37,8 +38,8 @@ def publish(
     """Write what serving reads from the dataset's champions and make it the served version.
 
     The new version is complete before the manifest names it, so a crash leaves the former served.
-    Folders of unchanged models are hard links. A champion that cannot be written gives way to the
-    version that is served.
+    Folders of models that a version on disk has are hard links to it, if its files are intact. A
+    champion that cannot be written gives way to the version that is served.
 
     Parameters
     ----------
@@ -94,10 +95,10 @@ def _champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
 
 
 def _served(home: Path, dataset: str) -> published.PublishedVersion | None:
-    """Return the record of the served version; an unreadable one counts as none."""
+    """Return the record of the served version; an unreadable or damaged one counts as none."""
     published.drop_former_layout(home)
     found = published.served(home, dataset)
-    return None if found is None else found[1]
+    return None if found is None else published.read_intact(found[0])
 
 
 def _model_record(version: Version) -> published.PublishedModel:
@@ -112,7 +113,10 @@ def _model_record(version: Version) -> published.PublishedModel:
 
 @dataclass
 class _Draft:
-    """A version in the making: its folder, its models, and which are links to the served one."""
+    """A version in the making: its folder, its models, and which are links to the served one.
+
+    Links to other versions are redacted anew.
+    """
 
     home: Path
     tracker: Tracker
@@ -129,12 +133,9 @@ class _Draft:
         failed: Failed,
         progress: Progress,
     ) -> None:
-        """Link the folders of models that the served version has, and write those of the others."""
-        served = {} if self.served is None else self.served.models
+        """Link the folders of models that a version on disk has, and write those of the others."""
         for version in versions:
-            former = served.get(version.task)
-            if former is not None and former.run_id == version.run_id:
-                self._link(version.task)
+            if self._link(version.task, version.run_id):
                 continue
             progress(f"publish {version.label}")
             try:
@@ -169,11 +170,30 @@ class _Draft:
             return
         self.models[task] = former
         self.tracker.set_alias(self.dataset, task, CHAMPION, former.number)
-        self._link(task)
+        if not self._link(task, former.run_id):
+            raise InvalidInput(
+                f"The files of {former.version} in the served version are damaged; run "
+                f"`foresell train {task} --dataset {self.dataset}`.",
+                field="version",
+            )
 
-    def _link(self, task: str) -> None:
-        assert self.served is not None, "links lead to the served version"  # noqa: S101
-        former = published.dataset_root(self.home, self.dataset) / self.served.version
-        for name in (task, *TASKS[task].companions):
-            shutil.copytree(former / name, self.folder / name, copy_function=os.link)
-        self.linked.append(task)
+    def _link(self, task: str, run_id: str) -> bool:
+        """Link the folders of a model to a version that has it intact, the served one first."""
+        served = "" if self.served is None else self.served.version
+        folders = published.versions(self.home, self.dataset)
+        for folder in sorted(folders, key=lambda folder: folder.name != served):
+            record = published.read_complete(folder)
+            model = None if record is None else record.models.get(task)
+            if record is None or model is None or model.run_id != run_id:
+                continue
+            names = (task, *TASKS[task].companions)
+            try:
+                digests.verify(folder, record.files_of(names))
+            except InvalidInput:
+                continue
+            for name in names:
+                shutil.copytree(folder / name, self.folder / name, copy_function=os.link)
+            if folder.name == served:
+                self.linked.append(task)
+            return True
+        return False

@@ -20,8 +20,8 @@ from training.redaction import Redaction
 def republish(home: Path, dataset: str) -> int:
     """Publish the served version of a dataset again without customers who are now redacted.
 
-    Older versions that may contain them are deleted, and so are unreadable versions and leftovers
-    of dead processes.
+    Older versions that may contain them are deleted, and so are unreadable or damaged versions and
+    leftovers of dead processes.
 
     Returns
     -------
@@ -35,7 +35,8 @@ def republish(home: Path, dataset: str) -> int:
     served = published.current(home, dataset)
     # The served version is replaced first.
     for folder in sorted(published.versions(home, dataset), key=lambda folder: folder != served):
-        record = published.read_complete(folder)
+        # Links to damaged files would become a version that looks intact.
+        record = published.read_intact(folder)
         if record is None:
             if redaction.fingerprint:
                 published.delete(folder)

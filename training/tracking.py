@@ -1,7 +1,8 @@
 """Track training runs and registered model versions in MLflow.
 
 Besides the script that is stored with each model, only this module imports mlflow. Alias
-`challenger` is the newest candidate, alias `champion` the version that is served.
+`challenger` is the newest candidate, alias `champion` the version that is served, and alias
+`previous` the champion before it.
 """
 
 import json
@@ -44,6 +45,7 @@ from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 _DATABASE = "mlflow.db"
 CHALLENGER = "challenger"
 CHAMPION = "champion"
+PREVIOUS = "previous"
 
 
 @dataclass(frozen=True)
@@ -250,8 +252,21 @@ class Tracker:
         return self._describe(task, registered)
 
     def numbered(self, dataset: str, task: str, number: int) -> Version:
-        """Look up a version by its number."""
-        registered = self._client.get_model_version(_model_name(dataset, task), str(number))
+        """Look up a version by its number.
+
+        Raises
+        ------
+        NotFound
+            If there is no such version.
+        """
+        try:
+            registered = self._client.get_model_version(_model_name(dataset, task), str(number))
+        except MlflowException as error:
+            raise NotFound(
+                f"There is no {task}/{number} on dataset {dataset}; `foresell status` names what "
+                "there is.",
+                field="to",
+            ) from error
         return self._describe(task, registered)
 
     def versions(self, dataset: str, task: str) -> list[Version]:

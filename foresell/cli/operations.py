@@ -10,6 +10,7 @@ from foresell.cli.edge import (
     DATASET,
     FOLDS,
     JSON,
+    MODEL,
     YES,
     app,
     cell,
@@ -79,6 +80,28 @@ def serve(
         update={name: value for name, value in given.items() if value is not None}
     )
     raise typer.Exit(serving_job.serve(chosen, try_it=try_it, train=train))
+
+
+@app.command()
+@exit_codes
+def rollback(
+    model: MODEL,
+    to: Annotated[
+        int | None, typer.Option(min=1, help="number in the registry; else the former champion")
+    ] = None,
+    dataset: DATASET = None,
+    as_json: JSON = False,
+) -> None:
+    """Serve the former champion of a model again. Example: `foresell rollback churn`."""
+    from foresell import rollback as job
+
+    rows = job.rollback(settings(dataset), model, number=to)
+    if as_json:
+        show(rows)
+        return
+    for row in rows:
+        console.print(f"{row['champion']} is champion instead of {row['replaced']}")
+    console.print(f"served: {rows[0]['published']}")
 
 
 @app.command()

@@ -199,3 +199,64 @@ def test_one_of_several_datasets_must_be_named_if_none_is_the_default(
     assert versions.ready
     with pytest.raises(InvalidInput, match="shop, web"):
         versions.current()
+
+
+def test_a_version_with_a_changed_file_is_refused(tmp_path, versions, publish_by_hand):
+    publish_by_hand(tmp_path / "home", "v1", "milk")
+    versions.refresh()
+    folder = publish_by_hand(tmp_path / "home", "v2", "bread")
+    (folder / "recommender" / "products.txt").write_text("bears")
+    assert not versions.refresh()
+    assert shown(versions) == ["milk"]
+    assert "products.txt" in versions.fault
+
+
+def test_a_served_version_is_given_up_if_its_files_are_damaged_in_place(
+    tmp_path, versions, publish_by_hand, caplog
+):
+    file = publish_by_hand(tmp_path / "home", "v1", "milk") / "recommender" / "products.txt"
+    versions.refresh()
+    intact = file.read_bytes()
+    file.write_text("mil")
+    versions.refresh()
+    versions.refresh()
+    assert not versions.ready
+    with pytest.raises(Unavailable, match=r"products.txt.*foresell rollback"):
+        versions.reader_of("recommender")
+    assert caplog.text.count("nothing stays in service") == 1
+    file.write_bytes(intact)
+    end = time.monotonic() + 5
+    while not versions.refresh() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert shown(versions) == ["milk"]
+
+
+def test_files_that_are_touched_but_not_changed_stay_in_service(
+    tmp_path, versions, publish_by_hand
+):
+    file = publish_by_hand(tmp_path / "home", "v1", "milk") / "recommender" / "products.txt"
+    versions.refresh()
+    file.touch()
+    versions.refresh()
+    assert versions.fault is None
+    assert shown(versions) == ["milk"]
+
+
+def test_a_damaged_manifest_does_not_end_the_watch(tmp_path, versions, publish_by_hand):
+    folder = publish_by_hand(tmp_path / "home", "v1", "milk")
+    versions.start()
+    try:
+        (folder.parent / "manifest").write_bytes(b"\xff\xfe")
+        end = time.monotonic() + 5
+        while versions.fault is None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert "manifest" in versions.fault
+        assert shown(versions) == ["milk"]
+        publish_by_hand(tmp_path / "home", "v2", "bread")
+        while shown(versions) != ["bread"] and time.monotonic() < end:
+            time.sleep(0.01)
+        assert shown(versions) == ["bread"]
+        assert versions.watching
+        assert versions.fault is None
+    finally:
+        versions.stop()

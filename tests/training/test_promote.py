@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import NotFound
+from features.errors import InvalidInput, NotFound
 from training import promote as promotion
-from training.promote import gate, promote
+from training.promote import gate, promote, roll_back
 from training.registry import TASKS
-from training.tracking import CHAMPION, Version
+from training.tracking import CHAMPION, PREVIOUS, Version
 
 CHURN = TASKS["churn"]  # less is better
 RECOMMENDER = TASKS["recommender"]  # more is better
@@ -36,19 +37,30 @@ def version(number: int, **params) -> Version:
 
 
 class Store:
-    """Registry of one champion in memory."""
+    """Registry of one task in memory: its versions and aliases."""
 
-    def __init__(self, champion: Version | None = None):
-        self.champion, self.number = champion, champion and champion.number
+    def __init__(self, champion: Version | None = None, *others: Version):
+        self.versions = {one.number: one for one in (champion, *others) if one is not None}
+        self.aliases = {} if champion is None else {CHAMPION: champion.number}
 
-    def version(self, dataset, task, alias):
-        if self.champion is None:
+    @property
+    def number(self):
+        return self.aliases.get(CHAMPION)
+
+    def version(self, dataset, task, alias=CHAMPION):
+        if alias not in self.aliases:
             raise NotFound(f"no {alias}")
-        return self.champion
+        return self.versions[self.aliases[alias]]
+
+    def numbered(self, dataset, task, number):
+        return self.versions[number]
 
     def set_alias(self, dataset, task, alias, number):
-        assert (dataset, task, alias) == ("shop", "churn", CHAMPION)
-        self.number = number
+        assert (dataset, task) == ("shop", "churn")
+        self.aliases[alias] = number
+
+    def remove_alias(self, dataset, task, alias):
+        del self.aliases[alias]
 
 
 def backtest(losses: list[float]):
@@ -117,3 +129,30 @@ def test_of_two_versions_at_least_one_may_replace_the_other(first, second):
 
 def test_without_a_fold_to_compare_by_the_champion_stays():
     assert not gate(CHURN, [], []).promoted
+
+
+def test_the_champion_before_the_present_one_is_champion_again_after_a_rollback():
+    store = Store(version(1), version(2))
+    promote(CHURN, SHOP, store, version(2))
+    assert store.aliases == {CHAMPION: 2, PREVIOUS: 1}
+    former, replaced = roll_back(store, "shop", "churn")
+    assert (former.number, replaced.number) == (1, 2)
+    assert store.number == 1
+    with pytest.raises(NotFound):
+        roll_back(store, "shop", "churn")
+
+
+def test_a_rollback_may_name_the_version():
+    store = Store(version(3), version(1), version(2))
+    roll_back(store, "shop", "churn", 1)
+    assert store.number == 1
+    with pytest.raises(InvalidInput, match="champion already"):
+        roll_back(store, "shop", "churn", 1)
+
+
+def test_a_rollback_to_files_of_other_code_is_refused():
+    old = replace(version(1), format=1)
+    store = Store(version(2), old)
+    with pytest.raises(InvalidInput, match="foresell train churn"):
+        roll_back(store, "shop", "churn", 1)
+    assert store.number == 2

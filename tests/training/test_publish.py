@@ -148,3 +148,23 @@ def test_a_model_that_was_judged_meanwhile_is_published_as_a_link_with_the_words
     folder, record = published.served(publish.home)
     assert folder.name == second != first
     assert record.standing(["demand"]) == {"judged": True, "behind": ["demand/1 is behind naive"]}
+
+
+def test_a_model_that_an_older_version_has_is_linked_again(publish):
+    """As after a rollback: nothing is computed again."""
+    first = publish.run(version("churn"), version("demand"), keep=9)
+    publish.run(version("churn", 2), keep=9)
+    publish.written.clear()
+    assert publish.run(version("churn"), keep=9) == first
+    assert publish.written == []
+    assert published.read_intact(published.current(publish.home)) is not None
+
+
+def test_damaged_files_are_written_again_instead_of_linked(publish):
+    publish.run(version("churn"), version("demand"))
+    damaged = published.current(publish.home) / "churn" / "content"
+    damaged.write_text("Churn")
+    publish.written.clear()
+    publish.run(version("churn"), version("demand"))
+    assert publish.written == ["churn", "profile"]
+    assert (published.current(publish.home) / "churn" / "content").read_text() == "churn"

@@ -7,13 +7,15 @@ from features.dataset import open_dataset
 from features.ingest.pipeline import import_tables
 from features.ingest.source_table import SourceTable
 from features.ingest.sources import complete_journey
+from foresell.rollback import rollback
+from foresell.settings import Settings
 from training.customers.published import ANSWERS
 from training.promote import champions
 from training.publish import publish
 from training.published import versions as published
 from training.registry import TASKS
 from training.retrain import retrain
-from training.tracking import CHAMPION, Tracker
+from training.tracking import CHAMPION, PREVIOUS, Tracker
 
 NAME = complete_journey.NAME
 LAST_WEEK = 17525  # 2017-12-25
@@ -99,3 +101,16 @@ def test_a_model_that_fails_keeps_its_champion_and_does_not_stop_the_job(nights,
     assert "unexpected ZeroDivisionError" in report.outcomes[0].reason
     assert report.published == third.published
     assert published.current(home) == folder
+
+
+def test_a_rollback_serves_the_former_champion_and_the_next_night_keeps_it(nights):
+    home, tracker, _ = nights
+    served = published.read(published.current(home)).models["churn"]
+    former = tracker.version(NAME, "churn", PREVIOUS)
+    options = Settings(home=home, mlruns=tracker.mlruns, dataset=NAME)
+    (row,) = rollback(options, "churn")
+    assert (row["champion"], row["replaced"]) == (former.label, served.version)
+    folder = published.current(home)
+    assert folder.name == row["published"]
+    assert published.read_intact(folder).models["churn"].version == former.label
+    assert publish(home, tracker, NAME) == folder.name

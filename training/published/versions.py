@@ -5,6 +5,7 @@
 functions take a dataset, None means the only one that is published.
 """
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -15,12 +16,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.errors import ForesellError, InvalidInput, NotFound
 from features.storage.snapshots import sync, write_durably
+from training.published import digests
+from training.published.digests import FileDigest
 from training.standing import Standing
 
 MANIFEST = "manifest"
 RECORD = "version.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 # Of the files of models and of published versions; a change that cannot read former ones raises it.
-FORMAT = 2
+FORMAT = 3
 
 
 class PublishedModel(BaseModel):
@@ -70,6 +74,8 @@ class PublishedVersion(BaseModel):
         are absent.
     companions
         Further folders, published together with one of the models.
+    files
+        Size and digest of every file, by path relative to the version's folder.
     format
         Format of the files.
     """
@@ -81,7 +87,13 @@ class PublishedVersion(BaseModel):
     created: datetime
     models: Mapping[str, PublishedModel]
     companions: tuple[str, ...] = ()
+    files: Mapping[str, FileDigest] = {}
     format: int = FORMAT
+
+    def files_of(self, folders: Iterable[str]) -> dict[str, FileDigest]:
+        """Return the digests of the files in some of its folders."""
+        parents = tuple(f"{folder}/" for folder in folders)
+        return {path: digest for path, digest in self.files.items() if path.startswith(parents)}
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -141,7 +153,7 @@ def current(home: Path, dataset: str | None = None) -> Path | None:
     Raises
     ------
     InvalidInput
-        If no dataset is given and several are published.
+        If no dataset is given and several are published, or the manifest names no version.
     """
     if dataset is None:
         names = datasets(home)
@@ -152,15 +164,28 @@ def current(home: Path, dataset: str | None = None) -> Path | None:
         dataset = names[0]
     folder = dataset_root(home, dataset)
     try:
-        name = (folder / MANIFEST).read_text().strip()
+        name = (folder / MANIFEST).read_bytes().decode().strip()
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError:
+        name = "?"
+    if name and not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{folder / MANIFEST} does not name a published version; it has one line, such as "
+            "20180101-214fcebf452a. Publish again: `foresell train all`.",
+            field="version",
+        )
     return folder / name if name else None
 
 
 def served(home: Path, dataset: str | None = None) -> tuple[Path, PublishedVersion] | None:
     """Return folder and record of a dataset's served version; None if it cannot be read."""
-    folder = current(home, dataset)
+    try:
+        folder = current(home, dataset)
+    except InvalidInput:
+        if dataset is None:
+            raise
+        return None
     record = None if folder is None else read_complete(folder)
     return None if folder is None or record is None else (folder, record)
 
@@ -187,6 +212,17 @@ def read_complete(folder: Path) -> PublishedVersion | None:
     except ForesellError:
         return None
     return record if all((folder / name).is_dir() for name in record.folders) else None
+
+
+def read_intact(folder: Path) -> PublishedVersion | None:
+    """Read a version's record; None if it is incomplete or a file differs from what was written."""
+    record = read_complete(folder)
+    try:
+        if record is not None:
+            digests.verify(folder, record.files)
+    except InvalidInput:
+        return None
+    return record
 
 
 def read(folder: Path) -> PublishedVersion:
@@ -225,6 +261,8 @@ def read(folder: Path) -> PublishedVersion:
 def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
     """Turn a draft with every model's folder into a version, durably and atomically.
 
+    The digests of its files become part of its record.
+
     Parameters
     ----------
     draft
@@ -234,10 +272,11 @@ def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
     ------
     InvalidInput
         If the draft lacks a folder that the record names, or the version is served already
-        and complete.
+        and intact.
     """
     folder = dataset_root(home, record.dataset) / record.version
-    if folder == current(home, record.dataset) and read_complete(folder) is not None:
+    found = served(home, record.dataset)
+    if found is not None and found[0] == folder and read_intact(folder) is not None:
         raise InvalidInput(
             f"Version {record.version} is being served; a published version does not change.",
             field="version",
@@ -247,6 +286,7 @@ def finish(home: Path, draft: Path, record: PublishedVersion) -> Path:
             raise InvalidInput(
                 f"The draft of version {record.version} lacks the folder {name!r}.", field=name
             )
+    record = record.model_copy(update={"files": digests.measure(draft)})
     (draft / RECORD).write_text(record.model_dump_json(indent=1) + "\n")
     for path in [*draft.rglob("*"), draft]:
         sync(path)

@@ -41,7 +41,7 @@ def trained(run):
 
 
 def test_the_help_of_every_command_has_an_example(run):
-    for name in ("train", "evaluate", "tune", "score", "retrain", "serve", "status"):
+    for name in ("train", "evaluate", "tune", "score", "retrain", "rollback", "serve", "status"):
         code, out, _ = run(name, "--help")
         assert code == 0
         assert "Example" in out

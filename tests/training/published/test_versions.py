@@ -34,8 +34,8 @@ def test_a_complete_version_is_served_only_after_the_switch(tmp_path):
 
 
 def test_a_record_reads_back_as_it_was_written(tmp_path):
-    folder = make(tmp_path, "v1")
-    assert published.read(folder) == make_record("v1")
+    record = published.read(make(tmp_path, "v1"))
+    assert record.model_copy(update={"files": {}}) == make_record("v1")
 
 
 def test_a_version_lists_the_models_with_another_instant():
@@ -128,3 +128,16 @@ def test_a_version_in_the_files_of_older_code_is_refused(tmp_path, former):
     (folder / published.RECORD).write_text(json.dumps(content | former))
     with pytest.raises(InvalidInput, match="foresell train all"):
         published.read(folder)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"../v1\n", b"a\nb"])
+def test_a_damaged_manifest_names_the_remedy_and_is_replaced_by_the_next_version(tmp_path, content):
+    make(tmp_path, "v1")
+    manifest = published.dataset_root(tmp_path, "shop") / published.MANIFEST
+    manifest.write_bytes(content)
+    with pytest.raises(InvalidInput, match="foresell train all"):
+        published.current(tmp_path, "shop")
+    assert published.served(tmp_path, "shop") is None
+    make(tmp_path, "v2", 1)
+    published.switch(tmp_path, "v2", "shop")
+    assert published.current(tmp_path, "shop").name == "v2"
