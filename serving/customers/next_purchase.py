@@ -74,7 +74,7 @@ class NextPurchaseReader(TimedReader[NextPurchaseModel, None]):
 
     def posted_rows(self, customers: PostedCustomers, options: None) -> list[Row]:  # noqa: ARG002
         """Score posted customers."""
-        features = self.model.features(customers.dataset(self.population), customers.as_of)
+        features = self.posted_features(customers)
         return self.model.predict_from(features).with_columns(basis(features)).to_dicts()
 
     def new_row(self, as_of: datetime, options: None) -> Row:  # noqa: ARG002

@@ -48,7 +48,7 @@ class TimedReader(CustomerReader[AnyTimed, Options], Generic[AnyTimed, Options])
         """Return the curve of each customer, in request order; unknown ones are newcomers."""
         timing = self.model.timing_
         if isinstance(customers, PostedCustomers):
-            features = self.model.features(customers.dataset(self.population), customers.as_of)
+            features = self.posted_features(customers)
             known, names = timing.curves(features), tuple(customers.keys)
             ids = features.get_column(CUSTOMER_ID)
             positions: Mapping[str, int] = {key: row for row, key in enumerate(ids)}
@@ -57,6 +57,12 @@ class TimedReader(CustomerReader[AnyTimed, Options], Generic[AnyTimed, Options])
             positions = self.customers.positions
         rows = np.array([positions.get(name, -1) for name in names], dtype=np.int64)
         return timing.newcomers(len(rows)).replaced(rows >= 0, known.select(rows[rows >= 0]))
+
+    def posted_features(self, customers: PostedCustomers) -> pl.DataFrame:
+        """Return the features that the model reads of posted customers."""
+        dataset = customers.dataset(self.population)
+        self.population.plans.store_features(dataset, customers.as_of)
+        return self.model.features(dataset, customers.as_of)
 
     def instant(self, customers: Customers) -> datetime:
         """Return the instant that the days of `curves` count from."""

@@ -79,7 +79,7 @@ class ValueReader(TimedReader[ValueModel, HorizonsDays]):
 
     def posted_rows(self, customers: PostedCustomers, options: HorizonsDays) -> list[Row]:
         """Score posted customers."""
-        features = self.model.features(customers.dataset(self.population), customers.as_of)
+        features = self.posted_features(customers)
         return self._score(features, customers.as_of, options)
 
     def new_row(self, as_of: datetime, options: HorizonsDays) -> Row:

@@ -4,12 +4,15 @@ In: a dataset at an instant. Out: a `Population`, published beside each customer
 posted orders it builds a dataset, whose features are computed by the same code as in training.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Self
+from weakref import WeakValueDictionary
 
 import narwhals as nw
 import polars as pl
@@ -22,11 +25,14 @@ from features.customers.population_statistics import PopulationStatistics
 from features.dataset import Dataset
 from features.tables import TABLES
 from training.customers.cutoffs import known_customer_days
+from training.customers.feature_plans import FeaturePlans
 
 # Files of a published population.
 POPULATION, CATALOGUE = "population.json", "catalogue.parquet"
 # Location and channel of posted orders that do not name them.
 UNNAMED = "unnamed"
+# Populations in use by the digest of their files.
+_LOADED: WeakValueDictionary[bytes, "Population"] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Population:
         Attribute columns of `customers`, and whether each holds texts instead of numbers.
     catalogue
         product_id and category of the products; no rows without a catalogue.
+    plans
+        Planned queries of the features of posted customers.
     """
 
     statistics: PopulationStatistics
@@ -52,6 +60,12 @@ class Population:
     has_touchpoints: bool
     attributes: Mapping[str, bool]
     catalogue: pl.DataFrame
+    plans: FeaturePlans = field(default_factory=FeaturePlans, repr=False, compare=False)
+
+    @cached_property
+    def categories(self) -> Mapping[str, str]:
+        """Category of each product of the catalogue."""
+        return dict(self.catalogue.iter_rows())
 
     @classmethod
     def measure(cls, dataset: Dataset, as_of: datetime) -> Self:
@@ -88,17 +102,28 @@ class Population:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read the files that `save` writes."""
-        content = json.loads((folder / POPULATION).read_text())
-        return cls(
+        """Read the files that `save` writes; equal ones are one object, so that they share plans.
+
+        Models of one instant have the same population.
+        """
+        description = (folder / POPULATION).read_bytes()
+        catalogue = (folder / CATALOGUE).read_bytes()
+        key = hashlib.sha256(description + catalogue).digest()
+        loaded = _LOADED.get(key)
+        if isinstance(loaded, cls):
+            return loaded
+        content = json.loads(description)
+        population = cls(
             PopulationStatistics(
                 **content["statistics"] | {"attributes": tuple(content["statistics"]["attributes"])}
             ),
             tuple(content["order_columns"]),
             content["touched"],
             content["attributes"],
-            pl.read_parquet(folder / CATALOGUE),
+            pl.read_parquet(catalogue),
         )
+        _LOADED[key] = population
+        return population
 
     def dataset_of(
         self,
@@ -118,7 +143,10 @@ class Population:
         described
             Known attributes by customer id: texts or numbers.
         """
-        in_catalogue = pl.col(PRODUCT_ID).is_in(self.catalogue.get_column(PRODUCT_ID).implode())
+        # Only products with orders count; looking them up is faster than joining the catalogue.
+        products = orders.get_column(PRODUCT_ID).drop_nulls().unique(maintain_order=True)
+        known = {name: self.categories[name] for name in products if name in self.categories}
+        in_catalogue = pl.col(PRODUCT_ID).is_in(list(known))
         by_category = pl.col("category").is_not_null() & ~in_catalogue.fill_null(value=False)
         # All lines with a category and no product id count as one product of that category.
         product = pl.coalesce(PRODUCT_ID, pl.format("any of {}", "category"))
@@ -130,7 +158,8 @@ class Population:
         further = orders.select(PRODUCT_ID, "category").drop_nulls().unique(PRODUCT_ID)
         frames = {"orders": orders.select(self.order_columns)}
         if self.catalogue.height:
-            frames["products"] = pl.concat([self.catalogue, further])
+            catalogue = pl.DataFrame(list(known.items()), self.catalogue.schema, orient="row")
+            frames["products"] = pl.concat([catalogue, further])
         if self.has_touchpoints:
             frames["touchpoints"] = touchpoints
         if self.attributes:
