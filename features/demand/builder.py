@@ -151,9 +151,8 @@ def compute_features(
     columns |= price_columns(origin, steps, inverse)
     columns |= covariate_columns(origin, steps, inverse)
     groups = {
-        f"group_{name[3:]}": arrays.index.get_column(name)[rows]
-        for name in arrays.index.columns
-        if name.startswith("in_")
+        f"group_{name}": arrays.index.get_column(column)[rows]
+        for name, column in _group_columns(arrays).items()
     }
     features = {
         name: values if isinstance(values, pl.Series) else values.astype(np.float32)
@@ -161,6 +160,13 @@ def compute_features(
     }
     weekday = columns.get("season_weekday_own", np.ones(len(steps)))
     return pl.DataFrame(_leading_columns(origin, rows, steps, inverse, weekday) | features)
+
+
+def _group_columns(arrays: Panel) -> dict[str, str]:
+    """Return the columns of the index that group series, by name: its groups and coarser keys."""
+    names = arrays.index.columns
+    groups = {name[3:]: name for name in names if name.startswith(("in_", "at_"))}
+    return groups | {key: key for key in arrays.grain.keys if key != "product_id"}
 
 
 def _origin(arrays: Panel, column: int, rows: Ints) -> tuple[Origin, dict[str, Floats]]:

@@ -22,6 +22,9 @@ from features.typing import Floats, Frame
 
 THOUSANDTHS = 1000
 GROUPS = ("department", "category")
+# The most values of an attribute of locations that groups them, and the fewest locations a value:
+# an attribute with more values, or fewer locations, is a name or an address.
+_MAX_VALUES, _MIN_LOCATIONS = 50, 2
 # Series without a sale in this many days are excluded by default.
 SELLING_DAYS = 182
 
@@ -34,7 +37,8 @@ class Series:
     ----------
     index
         One row per series: `series` (its number, valid for one snapshot), the grain's keys, its
-        groups (`in_<group>`, null if unknown) and `first_day`.
+        groups (`in_<group>`, null if unknown), the attributes of its location (`at_<attribute>`)
+        and `first_day`.
     units
         One row per series and day with sales: `series`, `day`, `units` (int, thousandths).
     returned
@@ -237,6 +241,8 @@ def _build(dataset: Dataset, grain: Grain) -> Series:
     index = index.with_columns(nw.col("series").cast(nw.Int64))
     if groups:
         index = index.join(_groups(dataset, grain, groups), on=list(grain.product_keys), how="left")
+    if "location_id" in grain.keys and dataset.has("locations"):
+        index = index.join(_attributes(dataset, grain), on="location_id", how="left")
     index = materialise(index.sort("series"))
     codes = index.select("series", *grain.keys)
     daily = daily.join(codes, on=list(grain.keys), how="inner").select("series", "day", "units")
@@ -280,3 +286,18 @@ def _groups(dataset: Dataset, grain: Grain, groups: tuple[str, ...]) -> Frame:
             *(nw.col(group).min().alias(f"in_{group}") for group in groups)
         )
     ).with_columns(nw.col(f"in_{group}").cast(nw.String) for group in groups)
+
+
+def _attributes(dataset: Dataset, grain: Grain) -> Frame:
+    """Return the attributes that group locations, such as region, format or assortment, as text."""
+    rows = dataset.table("locations").collect().to_polars().unique("location_id")
+    kinds = pl.selectors.string() | pl.selectors.boolean() | pl.selectors.integer()
+    names = rows.select(kinds.exclude("location_id", *grain.keys)).columns
+    values = {name: rows.get_column(name).drop_nulls().n_unique() for name in names}
+    kept = [
+        name
+        for name, count in values.items()
+        if 2 <= count <= min(_MAX_VALUES, rows.height // _MIN_LOCATIONS)
+    ]
+    texts = (pl.col(name).cast(pl.String).alias(f"at_{name}") for name in kept)
+    return nw.from_native(rows.select("location_id", *texts).lazy())

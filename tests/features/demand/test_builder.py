@@ -177,3 +177,25 @@ def test_a_grain_with_a_missing_column_is_refused_by_table_and_column(shop):
 
 def test_features_are_a_lazy_frame(journey):
     assert isinstance(demand(journey, Grain.parse("department:day"), AS_OF, 7), nw.LazyFrame)
+
+
+def test_coarse_keys_and_attributes_of_locations_are_categories():
+    sales = [(p, str(shop), DAY + d, 1.0) for p in "ab" for shop in range(4) for d in range(60)]
+    schema = {"product_id": pl.String, "location_id": pl.String, "day": pl.Int32}
+    shops = Dataset.from_frames(
+        "shops",
+        {
+            "sales": pl.DataFrame(sales, {**schema, "quantity": pl.Float64}, orient="row"),
+            "locations": pl.DataFrame(
+                {
+                    "location_id": ["0", "1", "2", "3"],
+                    "format": ["small", "small", "large", "large"],
+                    "name": ["north", "east", "south", "west"],
+                }
+            ),
+        },
+    )
+    frame = collected(demand(shops, Grain.parse("product,location:day"), at(DAY + 60), 1))
+    groups = [name for name in frame.columns if name.startswith("group_")]
+    assert groups == ["group_format", "group_location_id"]
+    assert frame.filter(location_id="2")["group_format"].to_list() == ["large", "large"]

@@ -7,14 +7,23 @@ from features.demand.builder import PREFIXES
 from features.demand.grain import Grain
 from features.typing import Floats
 
-# A booster memorises one category of hundreds, or an absolute price; trends and changes it
-# cannot memorise. The last price is read by `price_response` alone.
-_EXCLUDED = ("level_now", "group_category", "price_planned", "price_last")
+# A booster memorises an absolute price; changes it cannot memorise. The last price is read by
+# `price_response` alone.
+_EXCLUDED = ("level_now", "price_planned", "price_last")
+# A booster memorises one category of hundreds, or one of a few rows.
+_MAX_VALUES, _MIN_ROWS = 100, 400
 
 
-def input_columns(frame: pl.DataFrame) -> list[str]:
-    """Return the columns that boosters may read."""
-    return [c for c in frame.columns if c.startswith(PREFIXES) and c not in _EXCLUDED]
+def input_columns(rows: pl.DataFrame) -> list[str]:
+    """Return the columns that boosters may read, of the rows that they are fitted on."""
+    columns = [c for c in rows.columns if c.startswith(PREFIXES) and c not in _EXCLUDED]
+    return [c for c in columns if not c.startswith("group_") or _is_learnable(rows.get_column(c))]
+
+
+def _is_learnable(group: pl.Series) -> bool:
+    """Whether a group has few values, with enough rows each."""
+    values = group.n_unique()
+    return 1 < values <= min(_MAX_VALUES, len(group) // _MIN_ROWS)
 
 
 def excluded_columns(grain: Grain, member: int) -> tuple[str, ...]:
