@@ -15,6 +15,7 @@ from features.calendar import AsOf, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.lag_weights import DECAYS, divide_or_zero, lag_weights
+from features.demand.opening_features import opening_columns
 from features.demand.panel import Origin, Panel, panel
 from features.demand.plan_ends import NEVER
 from features.demand.plan_features import covariate_columns, price_columns, promotion_columns
@@ -78,10 +79,11 @@ def demand(
     -------
     narwhals.LazyFrame
         The grain's keys, `day` (first day of the period), `step` (0 is the first period),
-        `sold_periods` (those of the last year with a sale), `plan_until` (the first day on which
+        `sold_periods` (those of the last year with a sale), `open_share` (of the period) and
+        `closed_by` (why it is less than 1, see `closures`), `plan_until` (the first day on which
         promotions are unknown; null if there never were any), `level_now` (units per period, the
-        least for a discontinued product) and `weekday_factor` (factor of the weekday on the
-        level, 1 for weeks), then the features; sorted by keys and step. Series without a sale
+        least for a discontinued product; with `weekday_factor`, that of the weekday, 1 for weeks,
+        per open period), then the features; sorted by keys and step. Series without a sale
         before `as_of` have no row.
 
     Raises
@@ -144,6 +146,8 @@ def compute_features(
     columns: dict[str, Floats] = {
         name: values[inverse] for name, values in _series_features(origin, means).items()
     }
+    opened, closed_columns = opening_columns(origin, steps, inverse, country)
+    columns |= closed_columns
     columns |= season_columns(origin, steps, inverse, country)
     if arrays.grain.freq == "day":
         columns |= weekday_columns(origin, steps, inverse)
@@ -159,7 +163,8 @@ def compute_features(
         for name, values in sorted((columns | groups).items())
     }
     weekday = columns.get("season_weekday_own", np.ones(len(steps)))
-    return pl.DataFrame(_leading_columns(origin, rows, steps, inverse, weekday) | features)
+    leading = _leading_columns(origin, rows, steps, inverse, weekday)
+    return pl.DataFrame(leading | opened | features)
 
 
 def _group_columns(arrays: Panel) -> dict[str, str]:
@@ -227,7 +232,13 @@ def _series_features(origin: Origin, means: dict[str, Floats]) -> dict[str, Floa
     columns["level_log"] = np.log(level)
     short, long = _TREND[grain.freq]
     for group, (totals, row) in origin.panel.totals.items():
-        now = totals[:, max(origin.column - short, 0) : origin.column].mean(axis=1)
-        past = totals[:, max(origin.column - long, 0) : origin.column].mean(axis=1)
+        now, past = (_mean_total(origin, totals, length) for length in (short, long))
         columns[f"trend_{group}"] = divide_or_zero(now, past)[row[origin.rows]]
     return columns
+
+
+def _mean_total(origin: Origin, totals: Floats, length: int) -> Floats:
+    """Return the mean of the last `length` periods of each total, per open period."""
+    last = slice(max(origin.column - length, 0), origin.column)
+    open_periods = np.full(len(totals), origin.panel.chain_availability[last].sum())
+    return divide_or_zero(totals[:, last].sum(axis=1), open_periods)

@@ -38,7 +38,7 @@ def covariates(dataset: Dataset, grain: Grain, first: int, columns: int) -> dict
     """Arrange the covariates over `columns` periods from the day `first` on, by name."""
     if not dataset.has("covariates"):
         return {}
-    table = _table(dataset)
+    table = covariate_table(dataset)
     column = (pl.col("day") - first) // grain.days
     cells = table.with_columns(column.alias("column")).filter(
         pl.col("column").is_between(0, columns - 1)
@@ -57,7 +57,8 @@ def covariates(dataset: Dataset, grain: Grain, first: int, columns: int) -> dict
 
 
 @memo("covariates")
-def _table(dataset: Dataset) -> pl.DataFrame:
+def covariate_table(dataset: Dataset) -> pl.DataFrame:
+    """Return the table of covariates; `location_id` is null in rows of the chain."""
     frame = dataset.table("covariates").collect().to_polars()
     if "location_id" not in frame.columns:
         frame = frame.with_columns(location_id=pl.lit(None, dtype=pl.String))

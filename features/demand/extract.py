@@ -16,6 +16,7 @@ import polars as pl
 
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset, covered_extent
+from features.demand.closures import RecordedClosures, recorded_closures
 from features.demand.grain import Grain
 from features.demand.panel import main_kinds
 from features.demand.plan import PlanRow, check_known, sold_ids
@@ -84,6 +85,7 @@ class PublishedRecords:
         day = to_day(as_of)
         index, first_series = _write_sales(dataset, grain, day, folder)
         kinds = _write_promotions(dataset, grain, day, folder)
+        recorded_closures(dataset, grain).between(dataset.days[0], day).save(folder)
         empty = out_of_stock(dataset, grain, day)
         if empty is not None:
             empty.filter(pl.col("series").is_in(index["series"].implode())).write_parquet(
@@ -157,6 +159,7 @@ class PublishedRecords:
         results = [
             covered_extent.result((first, last)),
             series_by_keys.result(self._series(index), self.grain.keys),
+            recorded_closures.result(self._closures, self.grain),
             promotion_kinds.result(self._metadata["kinds"]),
             main_kinds.result(self._metadata["main_kinds"]),
             has_depths.result(self._metadata["has_depths"], to_day(self.as_of)),
@@ -216,6 +219,10 @@ class PublishedRecords:
         scan = self._scan(_UNITS)
         parts = pl.collect_all([scan.slice(int(g) * _ROW_GROUP, _ROW_GROUP) for g in groups])
         return pl.concat(parts).filter(pl.col("series").is_in(series.tolist()))
+
+    @cached_property
+    def _closures(self) -> RecordedClosures:
+        return RecordedClosures.load(self.folder)
 
     @cached_property
     def _totals(self) -> pl.DataFrame:

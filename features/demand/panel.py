@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from features.dataset import Dataset
+from features.demand.closures import MARGIN_DAYS, Opening, opening
 from features.demand.covariates import Covariate, covariates
 from features.demand.grain import Grain
 from features.demand.plan_ends import ANY, PlanEnds, planned_cells
@@ -51,7 +52,7 @@ class Panel:
         Thousandths of units sold, shape (series, past periods).
     availability
         Share of each past period in which a sale could be observed: 0 before the first sale,
-        less than 1 during stockouts.
+        less than 1 during closures and stockouts.
     shares
         Share of each series and period on promotion, by kind and for `any`; NaN where the plan is
         unknown.
@@ -65,6 +66,10 @@ class Panel:
     totals
         Units (thousandths) of each group of series over the past periods, and the row that each
         series reads; by the group's column.
+    opening, place
+        On which days places are open, and the place of each series.
+    chain_availability
+        Share of each past period in which sales of `totals` could be observed.
     """
 
     grain: Grain
@@ -77,6 +82,9 @@ class Panel:
     price: Floats | None
     covariates: Mapping[str, tuple[Covariate, Ints]]
     totals: Mapping[str, tuple[Floats, Ints]] = field(repr=False)
+    opening: Opening
+    place: Ints
+    chain_availability: Floats
 
     @property
     def past(self) -> int:
@@ -135,12 +143,17 @@ def panel(
     units = _units(dataset, grain, origin, past, block, rows)
     first_column = (index.get_column("first_day").to_numpy() - first) // grain.days
     availability = (np.arange(past)[None, :] >= first_column[:, None]).astype(np.float64)
+    until = origin + ahead * grain.days + MARGIN_DAYS
+    opened = opening(dataset, grain, first, origin, until)
+    place = opened.rows(index)
+    open_share, chain_availability = opened.share(past, grain.days)
+    availability *= open_share[place]
     stockouts = out_of_stock(dataset, grain, origin)
     if stockouts is not None:
         row, column, (share,) = rows.cells(stockouts, block, past, "out")
         available = np.round((1.0 - share) * RESOLUTION) / RESOLUTION
         availability[row, column] *= np.maximum(available, 0.0)
-        units[availability == 0] = 0.0
+    units[availability == 0] = 0.0
     ends = _plan_ends(dataset, grain, index)
     return Panel(
         grain,
@@ -153,6 +166,9 @@ def panel(
         _prices(dataset, grain, first, past + ahead, index),
         _covariates(dataset, grain, first, past + ahead, index),
         _totals(dataset, grain, origin, past, block, index),
+        opened,
+        place,
+        chain_availability,
     )
 
 

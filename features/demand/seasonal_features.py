@@ -57,25 +57,33 @@ def _last_year(origin: Origin, ahead: Ints, steps: Ints, inverse: Ints) -> dict[
         then - base - _LAUNCH_DAYS // grain.days, first_sale + _RECORDS_BEGIN_DAYS // grain.days
     )
 
-    def ratios(sold: Floats, prior: Floats | float) -> Floats:
-        summed = np.concatenate([np.zeros((len(sold), 1)), np.cumsum(sold, axis=1)], axis=1)
-        last = np.minimum(then + ahead + around + 1, at)
-        first = then + ahead - around
-        window = summed[:, last] - summed[:, first]
-        before = (summed[:, then] - summed[:, then - base])[:, None] * ((last - first) / base)
-        ratio: Floats = (window + _SHRINKAGE * prior) / (before + _SHRINKAGE)
+    last, first = np.minimum(then + ahead + around + 1, at), then + ahead - around
+
+    def sums(values: Floats) -> tuple[Floats, Floats]:
+        summed = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+        return summed[:, last] - summed[:, first], (summed[:, then] - summed[:, then - base])[
+            :, None
+        ]
+
+    def ratios(sold: Floats, availability: Floats, prior: Floats | float) -> Floats:
+        (window, before), (opened, opened_before) = sums(sold), sums(availability[:, :at])
+        expected = before * divide_or_zero(opened, np.broadcast_to(opened_before, opened.shape))
+        ratio: Floats = (window + _SHRINKAGE * prior) / (expected + _SHRINKAGE)
         return ratio
 
     columns: dict[str, Floats] = {}
+    chain = origin.panel.chain_availability[None, :]
     finest: Floats = np.ones((len(origin.rows), len(ahead)))
     for group, (totals, row) in origin.panel.totals.items():
         launched = np.argmax(totals[:, :at] > 0, axis=1) > begun
         in_launch = launched[row[origin.rows], None]
-        finest = np.where(in_launch, finest, ratios(totals, 1.0)[row[origin.rows]])
+        finest = np.where(in_launch, finest, ratios(totals, chain, 1.0)[row[origin.rows]])
         columns[f"season_year_{group}"] = np.log(finest)[inverse, steps]
     first_day = origin.panel.index.get_column("first_day").to_numpy()[origin.rows]
     launched = first_day >= origin.panel.day(begun + 1)
-    own = ratios(origin.panel.units[origin.rows, :at], finest)
+    own = ratios(
+        origin.panel.units[origin.rows, :at], origin.panel.availability[origin.rows], finest
+    )
     own = np.where(launched[:, None], finest, own)
     columns["season_year_own"] = np.log(own)[inverse, steps]
     return columns
@@ -99,14 +107,20 @@ def weekday_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, Flo
         means = divide_or_zero(sums, counts)
         columns[f"season_day_{name}"] = means[inverse, phase] / level
     index = np.ones((len(origin.rows), 7))
+    recent = slice(max(origin.column - min(weeks, 8) * 7, 0), origin.column)
+    opened = origin.panel.chain_availability[recent].reshape(1, -1, 7).sum(axis=1)
     for group, (totals, row) in list(origin.panel.totals.items())[:2]:
-        recent = totals[:, max(origin.column - 56, 0) : origin.column]
-        recent = recent[:, recent.shape[1] % 7 :].reshape(len(totals), -1, 7).sum(axis=1)
-        shares = (7 * recent + _SHRINKAGE) / (recent.sum(axis=1, keepdims=True) + _SHRINKAGE)
-        index = shares[row[origin.rows]]
+        by_weekday = totals[:, recent].reshape(len(totals), -1, 7).sum(axis=1)
+        index = _weekday_factors(by_weekday, opened, np.ones(7))[row[origin.rows]]
         columns[f"season_weekday_{group}"] = index[inverse, phase]
     # The factors of half a year, shrunk towards those of the group.
-    recent = sold[:, -26:].sum(axis=1)
-    factor = (7 * recent + _SHRINKAGE * index) / (recent.sum(axis=1, keepdims=True) + _SHRINKAGE)
+    factor = _weekday_factors(sold[:, -26:].sum(axis=1), available[:, -26:].sum(axis=1), index)
     columns["season_weekday_own"] = factor[inverse, phase]
     return columns
+
+
+def _weekday_factors(sold: Floats, opened: Floats, index: Floats) -> Floats:
+    """Return units by weekday over those expected of its open days, shrunk towards an index."""
+    mean = divide_or_zero(sold.sum(axis=1), np.broadcast_to(opened.sum(axis=1), len(sold)))
+    factors: Floats = (sold + _SHRINKAGE / 7 * index) / (mean[:, None] * opened + _SHRINKAGE / 7)
+    return factors

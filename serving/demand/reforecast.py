@@ -107,7 +107,7 @@ class Reforecaster:
     def cold_start_assumptions(self) -> Assumptions:
         """Return what forecasts of series without sales assume."""
         never = pl.lit(None, dtype=pl.Int32)
-        columns = assumptions(never, pl.lit(0), self.model.boosters_[0].columns)
+        columns = assumptions(never, pl.lit(0), pl.lit(0), self.model.boosters_[0].columns)
         return read_assumptions(pl.select(columns))[0]
 
     def explain(self, frame: pl.DataFrame) -> Floats:

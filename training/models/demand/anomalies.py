@@ -14,6 +14,7 @@ from scipy import stats
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.demand.calendar_features import season
+from features.demand.closures import closed_periods
 from features.demand.grain import Grain
 from features.demand.series import all_series
 from features.demand.stockouts import out_of_stock
@@ -33,8 +34,6 @@ REASONS = (
     "unexplained",
 )
 _Z = stats.norm.ppf(LEVELS)
-# A location with at least this many expected units and no sales was closed.
-_CLOSURE_UNITS = 20.0
 # A series with at least this many expected units and no sales was out of stock.
 _STOCK_OUT_UNITS = 3.0
 # A period counts as promoted from this planned share on.
@@ -113,7 +112,7 @@ def detect_anomalies(
     periods = past.with_columns(
         pl.Series("score", score), pl.Series("low", low), pl.Series("high", high)
     )
-    periods = _with_location(periods, grain)
+    periods = _with_location(dataset, periods, grain)
     periods = periods.with_columns(
         _near_holiday(periods, grain, country),
         _out_of_stock(dataset, grain, periods),
@@ -181,12 +180,10 @@ def _units_at(past: pl.DataFrame, residual: float) -> Floats:
     return np.maximum(units, 0.0)
 
 
-def _with_location(periods: pl.DataFrame, grain: Grain) -> pl.DataFrame:
-    """Add `closed` and `location_z`, the deviation of the location's (or chain's) total."""
+def _with_location(dataset: Dataset, periods: pl.DataFrame, grain: Grain) -> pl.DataFrame:
+    """Add `closed`, unexpectedly, and `location_z`, the deviation of the location's total."""
     where = list(grain.location_keys)
-    sums = periods.group_by(*where, "date").agg(
-        pl.col("units").sum(), pl.col("mean").sum(), pl.len()
-    )
+    sums = periods.group_by(*where, "date").agg(pl.col("units").sum(), pl.col("mean").sum())
     ratio = ((pl.col("units") + 1) / (pl.col("mean") + 1)).log()
     sums = sums.with_columns(ratio.alias("ratio"))
     over = where or pl.lit(1)
@@ -195,10 +192,12 @@ def _with_location(periods: pl.DataFrame, grain: Grain) -> pl.DataFrame:
     spread = 1.4826 * (pl.col("ratio") - median).abs().median().over(over)
     # The deviation of a location with few units is at least that of a Poisson count.
     poisson = 1 / (pl.col("mean") + 1).sqrt()
-    no_sales = (pl.col("units") == 0) & (pl.col("mean") >= _CLOSURE_UNITS)
+    phase = to_day(periods.get_column("date").min())  # type: ignore[arg-type]
+    closures = closed_periods(dataset, grain, phase).with_columns(closed=pl.lit(value=True))
+    sums = sums.join(closures, on=[*where, "date"], how="left", maintain_order="left")
     sums = sums.with_columns(
         ((pl.col("ratio") - median) / pl.max_horizontal(spread, poisson)).alias("location_z"),
-        (no_sales & (pl.col("len") > 1)).alias("closed"),
+        pl.col("closed").fill_null(value=False) & (pl.col("mean") > 0),
     )
     return periods.join(
         sums.select(*where, "date", "location_z", "closed"),

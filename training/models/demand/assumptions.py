@@ -4,14 +4,25 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from features.demand.closures import PLAN
+from features.demand.recurring_closures import WEEKDAY, YEAR
+
 PLAN_KNOWN_UNTIL = "plan_known_until"
 ASSUMES = "assumes"
 COLUMNS = (PLAN_KNOWN_UNTIL, ASSUMES)
+# Why a location is closed in a period.
+_CLOSED = {
+    PLAN: "closed as planned",
+    WEEKDAY: "closed as on this weekday before",
+    YEAR: "closed as in the years before",
+}
 # Between assumptions in one text.
 SEPARATOR = "; "
 
 
-def assumptions(until: pl.Expr, end: pl.Expr, fitted: Sequence[str]) -> list[pl.Expr]:
+def assumptions(
+    until: pl.Expr, end: pl.Expr, closed: pl.Expr, fitted: Sequence[str]
+) -> list[pl.Expr]:
     """Return expressions of `COLUMNS`.
 
     Parameters
@@ -20,6 +31,8 @@ def assumptions(until: pl.Expr, end: pl.Expr, fitted: Sequence[str]) -> list[pl.
         The first day on which promotions are unknown; null if they never were known.
     end
         The day after the horizon.
+    closed
+        Code of the reason for which the location is closed in the period, or on days of it.
     fitted
         Features that the model was fitted on: it assumes nothing about what it does not read.
     """
@@ -34,7 +47,8 @@ def assumptions(until: pl.Expr, end: pl.Expr, fitted: Sequence[str]) -> list[pl.
         )
     if "price_relative" in fitted:
         parts.append(pl.lit("prices unchanged after their last known change"))
-    text = pl.concat_str(parts, separator=SEPARATOR, ignore_nulls=True) if parts else pl.lit("")
+    parts.append(closed.replace_strict(_CLOSED, default=None, return_dtype=pl.String))
+    text = pl.concat_str(parts, separator=SEPARATOR, ignore_nulls=True)
     return [last.alias(PLAN_KNOWN_UNTIL), text.alias(ASSUMES)]
 
 

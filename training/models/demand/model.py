@@ -54,6 +54,8 @@ OWN_HISTORY_PERIODS = 8
 _BATCH_SERIES = 20_000
 # The most out-of-fold rows for the bias and the distribution: more change neither.
 _MAX_CALIBRATION_ROWS = 120_000
+# A closed period counts as this share of an open one in explanations, which are logarithms.
+_LEAST_OPEN_SHARE = 1e-6
 _METADATA = "demand.json"
 
 
@@ -280,7 +282,7 @@ class DemandModel:
                 _date(),
                 pl.Series("mean", mean),
                 *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
-                *self._assumptions(pl.lit(None, dtype=pl.Int32)),
+                *self._assumptions(pl.lit(None, dtype=pl.Int32), pl.lit(0)),
                 pl.lit("look_alikes").alias("basis"),
             )
         )
@@ -312,13 +314,15 @@ class DemandModel:
         mean = self._mean(frame)
         inputs = frame.select(self.boosters_[0].columns)
         quantiles = self.distribution_.predict(inputs, mean, levels)
+        opened = frame.get_column("open_share").to_numpy()
+        mean, quantiles = mean * opened, quantiles * opened[:, None]
         own_history = pl.col("sold_periods") >= OWN_HISTORY_PERIODS
         return frame.select(
             *grain.keys,
             _date(),
             pl.Series("mean", mean),
             *(pl.Series(level_name(q), quantiles[:, i]) for i, q in enumerate(levels)),
-            *self._assumptions(pl.col("plan_until")),
+            *self._assumptions(pl.col("plan_until"), pl.col("closed_by")),
             pl.when(own_history)
             .then(pl.lit("own_history"))
             .otherwise(pl.lit("look_alikes"))
@@ -345,6 +349,8 @@ class DemandModel:
         sums = sum_by_reason(parts, level, share, self.level_bias_, self._mean(frame))
         response = np.log(price_response(frame, self.boosters_[0].columns))
         sums["price"], sums["other"] = sums["price"] + response, sums["other"] - response
+        opened = frame.get_column("open_share").to_numpy()
+        sums["holiday"] = sums["holiday"] + np.log(np.maximum(opened, _LEAST_OPEN_SHARE))
         units = to_units(sums)
         keys = frame.select(*grain.keys, _date())
         return pl.concat(
@@ -381,9 +387,9 @@ class DemandModel:
         model.distribution_ = CalibratedDistribution.load(folder, model.threads)
         return model
 
-    def _assumptions(self, plan_until: pl.Expr) -> list[pl.Expr]:
+    def _assumptions(self, plan_until: pl.Expr, closed: pl.Expr) -> list[pl.Expr]:
         end = pl.col("day").max() + Grain.parse(self.grain).days
-        return assumptions(plan_until, end, self.boosters_[0].columns)
+        return assumptions(plan_until, end, closed, self.boosters_[0].columns)
 
     def _mean(self, frame: pl.DataFrame) -> Floats:
         expected = expected_units(frame) * self.level_bias_
