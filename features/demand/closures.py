@@ -190,8 +190,8 @@ def closed_periods(dataset: Dataset, grain: Grain, phase: int) -> pl.DataFrame:
     """
     known = recorded_closures(dataset, grain)
     first = pl.col("day") - (pl.col("day") - phase) % grain.days
-    whole = known.days.group_by("row", first.cast(pl.Int32).cast(pl.Date).alias("date"))
-    whole = whole.agg(pl.len()).filter(pl.col("len") == grain.days)
+    periods = known.days.group_by("row", first.cast(pl.Int32).cast(pl.Date).alias("date"))
+    whole = periods.agg(pl.len()).filter(pl.col("len") == grain.days)
     rows = known.places.with_row_index("row").cast({"row": pl.Int64})
     return whole.join(rows, on="row", how="inner").select(*grain.location_keys, "date")
 
@@ -204,8 +204,8 @@ def _sales(dataset: Dataset, keys: tuple[str, ...], *, chain: bool) -> tuple[pl.
     units = series.units.collect().to_polars().filter(pl.col("day").is_between(first, last))
     place = np.zeros(index.height, dtype=np.int64) if chain else np.arange(index.height)
     numbered = index.select("series", place=place)
-    cells = units.join(numbered, on="series", how="inner").group_by("place", "day")
-    cells = cells.agg(pl.col("units").sum())
+    by_place = units.join(numbered, on="series", how="inner").group_by("place", "day")
+    cells = by_place.agg(pl.col("units").sum())
     sold = np.zeros((1 if chain else index.height, last + 1 - first))
     row, column = cells.get_column("place").to_numpy(), cells.get_column("day").to_numpy() - first
     sold[row, column] = cells.get_column("units").to_numpy() / THOUSANDTHS
@@ -264,7 +264,8 @@ def _periods_without_sales(sold: Floats, cycle: int) -> Bools:
     mean, seen = np.zeros((places, cycle)), np.zeros((places, cycle))
     empty = np.zeros((places, cycle, WEEKS), dtype=bool)
     weeks = np.zeros((places, cycle), dtype=np.int64)
-    level, variance, share, count = (np.zeros(places) for _ in range(4))
+    level, variance, share = np.zeros((3, places))
+    count: Floats = np.zeros(places)
     closed = np.zeros(sold.shape, dtype=bool)
     begun = np.zeros(places, dtype=bool)
     for period in range(periods):
@@ -300,7 +301,8 @@ def _without_stopped(closed: Bools, planned: Floats) -> Bools:
     days = np.arange(closed.shape[1])
     last_open = np.max(np.where(closed, -1, days), axis=1, initial=-1)
     stopped = days >= last_open[:, None] + 1 + _MAX_RUN_DAYS
-    return closed & ~(stopped & np.isnan(planned))
+    kept: Bools = closed & ~(stopped & np.isnan(planned))
+    return kept
 
 
 def _mean_before(sold: Floats, closed: Bools) -> Floats:

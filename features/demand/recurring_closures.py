@@ -93,7 +93,7 @@ def _regular(closed: Bools) -> Bools:
         weeks[shift:] += 1
         weeks[: max(days - shift, 0)] += 1
     sums = np.pad(np.cumsum(np.pad(closed, ((0, 0), (3, 3))), axis=1), ((0, 0), (1, 0)))
-    whole_week = sums[:, 7:] - sums[:, :-7] == 7
+    whole_week: Bools = sums[:, 7:] - sums[:, :-7] == 7
     most: Bools = closed & (4 * number >= 3 * np.maximum(weeks, 1)) & ~whole_week
     return most
 
@@ -114,7 +114,9 @@ def _earlier(day: int, country: str) -> list[list[tuple[int, int | None]]]:
             if abs(day - holiday) > _HOLIDAY_DAYS:
                 continue
             same = [_holidays(country, year - back).get(name) for back in (1, 2)]
-            dates = [(then + day - holiday, then) for then in same if then is not None]
+            dates: list[tuple[int, int | None]] = [
+                (then + day - holiday, then) for then in same if then is not None
+            ]
             if dates:
                 found.append(dates)
     return found

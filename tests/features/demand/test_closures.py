@@ -35,7 +35,9 @@ def shops(sold, opened=None, first=FIRST):
         rows = [(str(shop), first + day, float(value)) for (shop, day), value in opened.items()]
         schema = {"location_id": pl.String, "day": pl.Int32, "value": pl.Float64}
         frame = pl.DataFrame(rows, schema=schema, orient="row")
-        tables["covariates"] = frame.with_columns(name=pl.lit("open"), known_ahead=pl.lit(True))
+        tables["covariates"] = frame.with_columns(
+            name=pl.lit("open"), known_ahead=pl.lit(value=True)
+        )
     return Dataset.from_frames("shops", tables)
 
 

@@ -11,6 +11,8 @@ import polars as pl
 
 from features.typing import Floats
 
+# The open share that a closed period counts with: zero has no logarithm.
+_LEAST_SHARE = 1e-6
 # The first word of a feature's name is its reason; a feature with none of these is `other`.
 REASONS = ("level", "trend", "season", "holiday", "promotion", "price", "other")
 
@@ -45,6 +47,11 @@ def sum_by_reason(
     sums["trend"] = sums["trend"] + np.log(level_bias)
     sums["other"] = sums["other"] + np.log(mean) - sum(sums.values())
     return sums
+
+
+def with_closures(sums: dict[str, Floats], open_share: Floats) -> dict[str, Floats]:
+    """Add the open share of each row's period to `holiday`; a closed one has a small share."""
+    return {**sums, "holiday": sums["holiday"] + np.log(np.maximum(open_share, _LEAST_SHARE))}
 
 
 def reason_of_feature(feature: str) -> str:

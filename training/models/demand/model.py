@@ -28,7 +28,7 @@ from training.estimators.boosting import Booster, BoostingOptions
 from training.models.demand.assumptions import COLUMNS as ASSUMPTIONS
 from training.models.demand.assumptions import assumptions
 from training.models.demand.common_factor import common_factor, credibility_weight, level_bias
-from training.models.demand.contributions import REASONS, sum_by_reason, to_units
+from training.models.demand.contributions import REASONS, sum_by_reason, to_units, with_closures
 from training.models.demand.distribution import (
     QUANTILES,
     CalibratedDistribution,
@@ -54,8 +54,6 @@ OWN_HISTORY_PERIODS = 8
 _BATCH_SERIES = 20_000
 # The most out-of-fold rows for the bias and the distribution: more change neither.
 _MAX_CALIBRATION_ROWS = 120_000
-# A closed period counts as this share of an open one in explanations, which are logarithms.
-_LEAST_OPEN_SHARE = 1e-6
 _METADATA = "demand.json"
 
 
@@ -349,8 +347,7 @@ class DemandModel:
         sums = sum_by_reason(parts, level, share, self.level_bias_, self._mean(frame))
         response = np.log(price_response(frame, self.boosters_[0].columns))
         sums["price"], sums["other"] = sums["price"] + response, sums["other"] - response
-        opened = frame.get_column("open_share").to_numpy()
-        sums["holiday"] = sums["holiday"] + np.log(np.maximum(opened, _LEAST_OPEN_SHARE))
+        sums = with_closures(sums, frame.get_column("open_share").to_numpy())
         units = to_units(sums)
         keys = frame.select(*grain.keys, _date())
         return pl.concat(
