@@ -38,9 +38,11 @@ from features.demand.panel import Panel
 from features.demand.series import units_matrix
 from features.memo import memo
 from features.typing import Floats, Ints
-from training.models.demand import distribution, model, training_rows
+from training.models.demand import boosting, distribution, model, recalibration, training_rows
+from training.models.demand.ensemble import EnsembleWeights
 from training.models.demand.inputs import input_columns
 from training.models.demand.model import DemandModel
+from training.models.demand.quantiles import LEVELS
 from training.models.demand.task import DEMAND
 
 HOME = Path(os.environ.get("FORESELL_HOME", ".foresell"))
@@ -180,7 +182,7 @@ def _features() -> list[Component]:
         Component("year before", without("season_year_.*")),
         Component(
             "year before of a product in every second member only",
-            lambda: replaced(model, "excluded_columns", lambda *_: ()),
+            lambda: replaced(boosting, "excluded_columns", lambda *_: ()),
         ),
         Component("weekday means", without("season_day_.*")),
         Component("weekday index", without("season_weekday_.*")),
@@ -249,12 +251,17 @@ def _learning() -> list[Component]:
         ),
         Component("level bias", lambda: replaced(model, "level_bias", lambda *_: 1.0)),
         Component(
+            "classical members of the ensemble",
+            lambda: replaced(EnsembleWeights, "fit", lambda *_: EnsembleWeights.global_alone()),
+            ("training/models/demand/ensemble.py", "features/demand/statistical_forecasts.py"),
+        ),
+        Component(
             "sampling of series by sales",
             lambda: replaced(training_rows, "_weighted_sample", _draw),
         ),
         Component(
             "monotone constraints",
-            lambda: replaced(model, "monotone_constraints", lambda *_: {}),
+            lambda: replaced(boosting, "monotone_constraints", lambda *_: {}),
             ("training/models/demand/monotone_constraints.py",),
             guarantees="a deeper discount or a lower price never lowers a forecast",
         ),
@@ -264,9 +271,10 @@ def _learning() -> list[Component]:
 def _distribution() -> list[Component]:
     return [
         Component("variance by features", lambda: replaced(distribution, "_ROUNDS", 1)),
-        Component("recalibrated levels", lambda: replaced(distribution, "_recalibrate", _as_is)),
-        Component("shifts", lambda: replaced(distribution, "_find_shift", lambda *_: 0.0)),
-        Component("volume classes", lambda: replaced(distribution, "_CLASSES", 1)),
+        Component("recalibrated levels", lambda: replaced(recalibration, "_recalibrate", _as_is)),
+        Component("shifts", lambda: replaced(recalibration, "_find_shift", lambda *_: 0.0)),
+        Component("horizon segments", lambda: replaced(distribution, "_SEGMENTS", 1)),
+        Component("volume classes", lambda: replaced(recalibration, "_CLASSES", 1)),
     ]
 
 
@@ -305,7 +313,12 @@ def without(pattern: str) -> Removal:
     def kept(frame: pl.DataFrame) -> list[str]:
         return [name for name in input_columns(frame) if not drops.fullmatch(name)]
 
-    return lambda: replaced(model, "input_columns", kept)
+    @contextmanager
+    def removed() -> Iterator[None]:
+        with replaced(model, "input_columns", kept), replaced(boosting, "input_columns", kept):
+            yield
+
+    return removed
 
 
 def _draw(_: Panel, __: int, rows: Ints, count: int, rng: np.random.Generator) -> Ints:
@@ -316,7 +329,7 @@ def _draw(_: Panel, __: int, rows: Ints, count: int, rng: np.random.Generator) -
 def _as_is(*arguments: Any) -> tuple[tuple[float, ...], ...]:
     """Leave the levels of every volume class as they are."""
     classes = arguments[3]
-    return (distribution.LEVELS,) * len(classes)
+    return (LEVELS,) * len(classes)
 
 
 def _nothing(fitted: DemandModel, *_: Any) -> pl.DataFrame:

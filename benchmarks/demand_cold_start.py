@@ -23,7 +23,7 @@ from features.demand.grain import Grain
 from features.demand.series import all_series, units_matrix
 from features.typing import Floats
 from training import metrics
-from training.models.demand.distribution import QUANTILES, negative_binomial_quantiles
+from training.models.demand.quantiles import QUANTILES, negative_binomial_quantiles
 
 WEEKLY = Grain.parse("product:week")
 STEPS = 8

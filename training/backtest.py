@@ -214,8 +214,9 @@ def backtest(
             progress(f"{task.name} as of {as_of.date()}: {method}")
             started = time.process_time()
             try:
-                model = build().fit(dataset, as_of)
-                predicted = model.predict(dataset, as_of, ids)
+                model: Any = build().fit(dataset, as_of)
+                request = task.request if method == FORESELL else {}
+                predicted = model.predict(dataset, as_of, ids, **request)
             except MissingData:
                 if method == FORESELL:
                     raise
@@ -229,6 +230,7 @@ def backtest(
                 per_case[method] = task.per_case_metrics(dataset, as_of, options, predicted)
             scores = task.evaluate(dataset, as_of, options, predicted)
             if method == FORESELL:
+                scores += task.model_scores(model)
                 scores += _plan_scores(task, model, dataset, as_of, options, ids, scores)
             rows.extend((*key, method, *score) for score in scores)
         rows.extend((*key, FORESELL, *score) for score in paired_gains(per_case))
@@ -238,7 +240,7 @@ def backtest(
 
 def _plan_scores(
     task: Task,
-    model: Predictor,
+    model: Any,
     dataset: Dataset,
     as_of: datetime,
     options: Mapping[str, Any],
@@ -249,7 +251,7 @@ def _plan_scores(
     hidden = task.hide_plan(dataset, as_of, options) if task.hide_plan is not None else None
     if hidden is None:
         return []
-    predicted = model.predict(hidden, as_of, ids)
+    predicted = model.predict(hidden, as_of, ids, **task.request)
     without = task.evaluate(dataset, as_of, options, predicted)
     return [
         score._replace(slice=f"plan={name}")

@@ -231,6 +231,12 @@ class Task:
     hide_plan
         (dataset, as_of, options) -> the dataset without what is planned from `as_of` on; None if
         nothing is. The model is evaluated with the plan and without it. None: there are no plans.
+    model_scores
+        (model) -> scores that describe a fitted model, such as weights of its members; rows of
+        the report of a backtest.
+    request
+        Keyword arguments of the model's `predict` in a backtest, such as quantiles that are
+        evaluated; baselines are asked without them.
     per_case_metrics
         (dataset, as_of, options, predictions) -> by metric, one value per evaluated case, in the
         same order for every method. Paired intervals come from these. None: no such values.
@@ -275,6 +281,8 @@ class Task:
     primary_slice: str = "all"
     tunable: Mapping[str, Space] = field(default_factory=dict)
     hide_plan: Callable[[Dataset, datetime, Mapping[str, Any]], Dataset | None] | None = None
+    model_scores: Callable[[Any], list[Score]] = lambda _: []
+    request: Mapping[str, Any] = field(default_factory=dict)
     per_case_metrics: PerCaseMetrics | None = None
     extra_artifacts: Mapping[str, Callable[[Any, Dataset, datetime], Mapping[str, Any]]] = field(
         default_factory=dict

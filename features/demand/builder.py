@@ -21,6 +21,7 @@ from features.demand.plan_ends import NEVER
 from features.demand.plan_features import covariate_columns, price_columns, promotion_columns
 from features.demand.seasonal_features import season_columns, weekday_columns
 from features.demand.series import THOUSANDTHS, all_series
+from features.demand.statistical_forecasts import History, member_columns
 from features.discontinued import discontinued_products
 from features.typing import Floats, Frame, Ints
 
@@ -163,8 +164,9 @@ def compute_features(
         for name, values in sorted((columns | groups).items())
     }
     weekday = columns.get("season_weekday_own", np.ones(len(steps)))
+    members = member_columns(_history(arrays, column, series_rows), steps, inverse)
     leading = _leading_columns(origin, rows, steps, inverse, weekday)
-    return pl.DataFrame(leading | opened | features)
+    return pl.DataFrame(leading | opened | members | features)
 
 
 def _group_columns(arrays: Panel) -> dict[str, str]:
@@ -172,6 +174,16 @@ def _group_columns(arrays: Panel) -> dict[str, str]:
     names = arrays.index.columns
     groups = {name[3:]: name for name in names if name.startswith(("in_", "at_"))}
     return groups | {key: key for key in arrays.grain.keys if key != "product_id"}
+
+
+def _history(arrays: Panel, column: int, rows: Ints) -> History:
+    """Return units per available period of some series before a column."""
+    window = slice(max(column - past_periods(arrays.grain), 0), column)
+    units, availability = arrays.units[rows, window], arrays.availability[rows, window]
+    observed = np.divide(
+        units, availability, out=np.full_like(units, np.nan), where=availability > 0
+    )
+    return History(observed / THOUSANDTHS, arrays.grain.days)
 
 
 def _origin(arrays: Panel, column: int, rows: Ints) -> tuple[Origin, dict[str, Floats]]:

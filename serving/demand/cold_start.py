@@ -13,8 +13,8 @@ from features.demand.cold_start import Analogues
 from features.demand.series import GROUPS
 from features.errors import NotFound
 from features.typing import Floats
-from training.models.demand.distribution import negative_binomial_quantiles
 from training.models.demand.publish import load_analogues
+from training.models.demand.quantiles import negative_binomial_quantiles
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from serving.demand.reforecast import Reforecaster, SeriesForecasts
 from serving.demand.targets import Target, require_single_series
 from serving.demand.totals import TotalsReader
 from training.models.demand.contributions import REASONS
-from training.models.demand.distribution import interpolate_level, level_name
 from training.models.demand.publish import load_about, scan_answers
+from training.models.demand.quantiles import interpolate_level, level_name
 
 Keys = Mapping[str, str]
 # An explanation takes some forty milliseconds a series, and a client waits.

@@ -17,9 +17,9 @@ from features.typing import Floats
 from serving.demand.assumptions import Assumptions, read_assumptions
 from training.models.demand.assumptions import assumptions
 from training.models.demand.contributions import REASONS
-from training.models.demand.distribution import level_name
 from training.models.demand.model import DemandModel
 from training.models.demand.publish import load_model, load_records
+from training.models.demand.quantiles import level_name
 
 
 @dataclass(frozen=True)

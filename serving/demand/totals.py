@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from features.typing import Floats
 from serving.demand.assumptions import Assumptions, read_assumptions
-from training.models.demand.distribution import level_name
 from training.models.demand.publish import PublishedAbout, load_totals
+from training.models.demand.quantiles import level_name
 from training.models.demand.reconciliation import level_columns
 
 

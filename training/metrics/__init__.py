@@ -24,11 +24,13 @@ from training.metrics.classification import (
 from training.metrics.demand import (
     bias,
     coverage,
+    interval_width,
     pinball,
     pinball_losses,
     rmsse,
     squared_step,
     wape,
+    wql,
 )
 from training.metrics.intervals import bootstrap_interval
 from training.metrics.ranking import (
@@ -51,6 +53,7 @@ __all__ = [
     "ece",
     "hit_rate_at_k",
     "integrated_brier",
+    "interval_width",
     "intra_list_distance",
     "lift",
     "log_loss",
@@ -71,4 +74,5 @@ __all__ = [
     "roc_auc",
     "squared_step",
     "wape",
+    "wql",
 ]

@@ -3,6 +3,8 @@
 In: actual and forecast units, aligned. Out: one number, or one per series.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -69,6 +71,22 @@ def pinball_losses(y: ArrayLike, forecast: ArrayLike, quantile: float) -> Floats
     """Return the pinball loss of each case."""
     error = as_floats(y) - as_floats(forecast)
     return np.asarray(np.maximum(quantile * error, (quantile - 1) * error))
+
+
+def wql(y: ArrayLike, quantiles: Mapping[float, ArrayLike]) -> float:
+    """Return the weighted quantile loss: mean over levels of sum 2 * pinball loss / sum |y|.
+
+    At the level .5 alone it is the WAPE of the median. Source: fev-bench (arXiv 2509.26468), with
+    levels .1 to .9.
+    """
+    total = np.abs(as_floats(y)).sum()
+    losses = [pinball_losses(y, forecast, level).sum() for level, forecast in quantiles.items()]
+    return float(2 * np.mean(losses) / total)
+
+
+def interval_width(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
+    """Return the width of intervals relative to the outcomes, sum (high - low) / sum |y|."""
+    return float((as_floats(high) - as_floats(low)).sum() / np.abs(as_floats(y)).sum())
 
 
 def coverage(y: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:

@@ -36,3 +36,12 @@ def test_pinball_at_the_median_is_half_the_absolute_error():
 
 def test_coverage_counts_both_ends():
     assert metrics.coverage([1, 2, 3, 4], [1, 1, 4, 4], [1, 2, 5, 4]) == 0.75
+
+
+def test_the_weighted_quantile_loss_at_the_median_is_wape():
+    y, forecast = [1.0, 4.0, 5.0], [2.0, 2.0, 5.0]
+    assert metrics.wql(y, {0.5: forecast}) == pytest.approx(metrics.wape(y, forecast))
+
+
+def test_the_width_of_intervals_is_relative_to_the_outcomes():
+    assert metrics.interval_width([1.0, 3.0], [0.0, 2.0], [1.0, 3.0]) == pytest.approx(0.5)

@@ -19,8 +19,8 @@ from features.demand.grain import Grain
 from features.demand.series import all_series
 from features.demand.stockouts import out_of_stock
 from features.typing import Floats
-from training.models.demand.distribution import LEVELS, level_name
 from training.models.demand.historical_forecasts import ORIGIN_STEP_PERIODS
+from training.models.demand.quantiles import LEVELS, level_name
 
 # The share of ordinary periods that are reported.
 FALSE_ALARMS = 0.001

@@ -18,8 +18,8 @@ from features.demand.grain import Grain
 from features.demand.plan_ends import hidden_from
 from features.demand.series import selling_series, steady_series, units_matrix
 from training.models.demand.assumptions import COLUMNS as ASSUMPTIONS
-from training.models.demand.distribution import LEVELS
 from training.models.demand.model import DemandModel
+from training.models.demand.quantiles import LEVELS
 
 # Periods before the instant at which the first origin lies, and periods between origins.
 HISTORY_PERIODS = {"day": 56, "week": 24}

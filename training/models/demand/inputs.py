@@ -5,6 +5,7 @@ import polars as pl
 
 from features.demand.builder import PREFIXES
 from features.demand.grain import Grain
+from features.demand.plan_features import without_plan
 from features.typing import Floats
 
 # A booster memorises an absolute price; changes it cannot memorise. The last price is read by
@@ -40,3 +41,23 @@ def expected_units(frame: pl.DataFrame) -> Floats:
     level, share = (frame.get_column(c).to_numpy() for c in ("level_now", "weekday_factor"))
     units: Floats = level * np.maximum(share, 0.02)
     return units
+
+
+def with_usual_plan(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return features under unknown promotions and the last prices; the frame itself without plans.
+
+    What a plan adds to a forecast is the ratio of both.
+    """
+    usual = without_plan(frame, np.ones(frame.height, dtype=bool)) if _planned(frame) else frame
+    if {"price_last", "price_relative", "price_gain", "price_effect"} <= set(frame.columns):
+        known = pl.col("price_relative").is_not_nan()
+        change = (pl.col("price_relative").log() - pl.col("price_last")) * pl.col("price_effect")
+        usual = usual.with_columns(
+            pl.when(known).then(pl.col("price_last").exp()).alias("price_relative"),
+            pl.when(known).then(pl.col("price_gain") - change).otherwise("price_gain"),
+        )
+    return usual
+
+
+def _planned(frame: pl.DataFrame) -> bool:
+    return any(name.startswith("promotion_planned_") for name in frame.columns)

@@ -22,27 +22,27 @@ from features.demand.builder import demand
 from features.demand.cold_start import Analogues
 from features.demand.grain import Grain
 from features.demand.series import all_series
-from features.typing import Bools, Floats
+from features.typing import Floats, Ints
 from training.contract import DEFAULT_COUNTRY, Needs, model_with_options, options_of
 from training.estimators.boosting import Booster, BoostingOptions
 from training.models.demand.assumptions import COLUMNS as ASSUMPTIONS
 from training.models.demand.assumptions import assumptions
+from training.models.demand.boosting import GlobalBoosting, out_of_fold_ratio
 from training.models.demand.common_factor import common_factor, credibility_weight, level_bias
 from training.models.demand.contributions import REASONS, sum_by_reason, to_units, with_closures
-from training.models.demand.distribution import (
+from training.models.demand.distribution import CalibratedDistribution
+from training.models.demand.ensemble import EnsembleWeights
+from training.models.demand.inputs import expected_units, input_columns, with_usual_plan
+from training.models.demand.price_response import price_response
+from training.models.demand.quantiles import (
     QUANTILES,
-    CalibratedDistribution,
     check_levels,
     level_name,
     negative_binomial_quantiles,
 )
-from training.models.demand.inputs import excluded_columns, expected_units, input_columns
-from training.models.demand.monotone_constraints import monotone_constraints
-from training.models.demand.price_response import price_response
 from training.models.demand.training_rows import (
     ROWS,
     Sample,
-    assign_folds,
     sample_mask,
     training_rows,
     with_hidden_plans,
@@ -118,6 +118,7 @@ class DemandModel:
 
     boosters_: tuple[Booster, ...] = field(init=False, repr=False)
     level_bias_: float = field(init=False, repr=False)
+    weights_: EnsembleWeights = field(init=False, repr=False)
     distribution_: CalibratedDistribution = field(init=False, repr=False)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
@@ -137,73 +138,37 @@ class DemandModel:
         expected, weight = expected_units(rows), credibility_weight(rows)
         factor = common_factor(rows, expected, weight)
         calibrated = sample_mask(rows.height, _MAX_CALIBRATION_ROWS, self.seed)
-        self.boosters_, out_of_fold = self._fit_members(
-            rows, expected, factor, math.sqrt(weight), calibrated
+        boosting = GlobalBoosting(
+            grain, self.trees, self.rounds, self.members, self.seed, self.threads
         )
+        self.boosters_, fold = boosting.fit(rows, expected, factor, math.sqrt(weight))
+        rows = with_hidden_plans(rows, self.seed, 0).filter(calibrated)
+        expected, factor, fold = expected[calibrated], factor[calibrated], fold[calibrated]
+        out_of_fold = expected * out_of_fold_ratio(self.boosters_, rows, fold)
         # Out-of-fold forecasts exclude the common factor; its recent part is in the bias.
-        bias = level_bias(rows.filter(calibrated), out_of_fold[calibrated])
+        bias = level_bias(rows, out_of_fold)
         self.level_bias_ = bias ** (self.bias_correction * weight)
+        forecast = out_of_fold * factor
+        self.weights_, forecast = self._fit_weights(rows, expected * factor, fold, forecast)
         self.distribution_ = CalibratedDistribution.fit(
-            with_hidden_plans(rows.select(input_columns(rows)), self.seed, 0).filter(calibrated),
-            (out_of_fold * factor)[calibrated],
-            rows.get_column("units").to_numpy()[calibrated],
+            rows.select(input_columns(rows)),
+            forecast,
+            rows.get_column("units").to_numpy(),
             seed=self.seed,
             threads=self.threads,
         )
         return self
 
-    def _fit_members(
-        self, rows: pl.DataFrame, expected: Floats, factor: Floats, strength: float, kept: Bools
-    ) -> tuple[tuple[Booster, ...], Floats]:
-        """Fit the boosters; return them and the out-of-fold forecasts of the rows in `kept`.
-
-        `strength`, 0 to 1, scales the rounds. Boosting learns the simplest effects first, and
-        short records support no others; the members grow in inverse proportion, at equal cost.
-        """
-        grain = Grain.parse(self.grain)
-        features = rows.select(input_columns(rows))
-        units, offset = rows.get_column("units").to_numpy(), expected * factor
-        rounds, members = math.ceil(self.rounds * strength), self.members
-        if members > 1:
-            members = round(members / strength)
-        fold = assign_folds(rows, members, grain.days)
-        boosters, out_of_fold = [], np.zeros(rows.height)
-        for member in range(members):
-            learned = fold != member if members > 1 else np.ones(rows.height, dtype=bool)
-            inputs = with_hidden_plans(features, self.seed, member + 1)
-            inputs = inputs.drop(excluded_columns(grain, member), strict=False)
-            booster = self._boost(
-                inputs.filter(learned), units[learned], offset[learned], rounds, member
-            )
-            boosters.append(booster)
-            held_out = kept & (fold == member)
-            unseen = with_hidden_plans(features, self.seed, 0).filter(held_out)
-            log_ratio = booster.predict(unseen, raw_score=True)
-            out_of_fold[held_out] = expected[held_out] * np.exp(log_ratio)
-        return tuple(boosters), out_of_fold
-
-    def _boost(
-        self, features: pl.DataFrame, units: Floats, offset: Floats, rounds: int, member: int
-    ) -> Booster:
-        constraints = monotone_constraints(features, units, offset)
-        params = self.trees.params(
-            objective="tweedie",
-            tweedie_variance_power=1.2,
-            max_bin=63,
-            # Bins need fewer rows than trees.
-            bin_construct_sample_cnt=50_000,
-            monotone_constraints=[constraints.get(name, 0) for name in features.columns],
-        )
-        return Booster.fit(
-            features,
-            units,
-            params,
-            rounds,
-            categorical=[name for name in features.columns if name.startswith("group_")],
-            init_score=np.log(offset),
-            threads=self.threads,
-            seed=self.seed + member,
-        )
+    def _fit_weights(
+        self, rows: pl.DataFrame, offset: Floats, fold: Ints, forecast: Floats
+    ) -> tuple[EnsembleWeights, Floats]:
+        """Fit the weights on out-of-fold forecasts; return them and the ensemble's forecasts."""
+        days, unplanned = Grain.parse(self.grain).days, with_usual_plan(rows)
+        usual = forecast
+        if unplanned is not rows:
+            usual = offset * out_of_fold_ratio(self.boosters_, unplanned, fold)
+        weights = EnsembleWeights.fit(rows, usual, forecast, days)
+        return weights, forecast * weights.factor(rows, usual, days)
 
     def predict(
         self,
@@ -368,6 +333,7 @@ class DemandModel:
             "options": options_of(self),
             "level_bias": self.level_bias_,
             "members": len(self.boosters_),
+            "ensemble": self.weights_.to_json(),
         }
         (folder / _METADATA).write_text(json.dumps(metadata, indent=1))
 
@@ -377,6 +343,7 @@ class DemandModel:
         metadata = json.loads((folder / _METADATA).read_text())
         model = model_with_options(cls, metadata["options"])
         model.level_bias_ = metadata["level_bias"]
+        model.weights_ = EnsembleWeights.from_json(metadata["ensemble"])
         model.boosters_ = tuple(
             Booster.load(_booster_path(folder, member), model.threads)
             for member in range(metadata["members"])
@@ -389,10 +356,18 @@ class DemandModel:
         return assumptions(plan_until, end, closed, self.boosters_[0].columns)
 
     def _mean(self, frame: pl.DataFrame) -> Floats:
+        mean = self._global_mean(frame)
+        if not self.weights_.trivial:
+            unplanned = with_usual_plan(frame)
+            usual = mean if unplanned is frame else self._global_mean(unplanned)
+            mean *= self.weights_.factor(frame, usual, Grain.parse(self.grain).days)
+        factors: Floats = mean * price_response(frame, self.boosters_[0].columns)
+        return factors
+
+    def _global_mean(self, frame: pl.DataFrame) -> Floats:
         expected = expected_units(frame) * self.level_bias_
         raw = [booster.predict(frame, raw_score=True) for booster in self.boosters_]
-        response = price_response(frame, self.boosters_[0].columns)
-        mean: Floats = expected * np.mean(np.exp(raw), axis=0) * response
+        mean: Floats = expected * np.mean(np.exp(raw), axis=0)
         return mean
 
 

@@ -20,9 +20,9 @@ from features.demand.plan_ends import planned_days
 from features.demand.series import all_series
 from features.errors import MissingData
 from training.models.demand.anomalies import detect_anomalies, without_overlap
-from training.models.demand.distribution import LEVELS
 from training.models.demand.historical_forecasts import HistoricalForecasts
 from training.models.demand.model import DemandModel
+from training.models.demand.quantiles import LEVELS
 from training.models.demand.reconciliation import Hierarchy
 
 ABOUT = "about.json"

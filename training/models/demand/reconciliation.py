@@ -21,7 +21,7 @@ from features.errors import InvalidInput, MissingData
 from features.typing import Floats
 from training.models.demand.assumptions import COLUMNS as ASSUMPTIONS
 from training.models.demand.assumptions import common_assumptions
-from training.models.demand.distribution import level_name
+from training.models.demand.quantiles import level_name
 
 ALL = "all"
 # The total of the series that have no department, location, ...

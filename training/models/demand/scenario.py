@@ -12,8 +12,8 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.plan import check_known, complete_before, read_plan, sold_ids
 from features.demand.scenario import apply_plan
-from training.models.demand.distribution import QUANTILES
 from training.models.demand.model import DemandModel
+from training.models.demand.quantiles import QUANTILES
 
 NO_CHANGE = "the plan changes no forecast: it is of other products, locations or days, or empty"
 

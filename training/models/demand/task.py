@@ -20,6 +20,7 @@ from training.models.demand.baselines import BASELINES
 from training.models.demand.grain_choice import needed_days, options, reason
 from training.models.demand.model import DemandModel
 from training.models.demand.publish import publish
+from training.models.demand.quantiles import level_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 MAX_SERIES = 2_500
 # Days before the instant over which RMSSE measures the scale of a series.
 SCALE_DAYS = 364
+# Levels of the weighted quantile loss.
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MAX_SLICES = 7
 
 
@@ -73,11 +76,17 @@ def evaluate(
     if "q50" in forecasts:
         flat = truth.ravel()
         losses = [metrics.pinball(flat, forecasts[f"q{q}"].ravel(), q / 100) for q in (10, 50, 90)]
-        coverage = metrics.coverage(flat, forecasts["q10"].ravel(), forecasts["q90"].ravel())
+        low, high = forecasts["q10"].ravel(), forecasts["q90"].ravel()
         scores += [
             Score("all", "pinball", float(np.mean(losses) / truth.mean()), n),
-            Score("all", "coverage_80", coverage, n),
+            Score("all", "coverage_80", metrics.coverage(flat, low, high), n),
+            Score("all", "below_q10", float((flat < low).mean()), n),
+            Score("all", "above_q90", float((flat > high).mean()), n),
+            Score("all", "interval_width_80", metrics.interval_width(flat, low, high), n),
         ]
+    deciles = {q: forecasts[level_name(q)].ravel() for q in DECILES if level_name(q) in forecasts}
+    if len(deciles) == len(DECILES):
+        scores.append(Score("all", "wql", metrics.wql(truth.ravel(), deciles), n))
     return scores + _slice_scores(dataset, grain, ids, truth, mean)
 
 
@@ -120,7 +129,7 @@ def _to_arrays(
     cells = cells.filter(pl.col("step").is_between(0, steps - 1))
     row, column = cells.get_column("row").to_numpy(), cells.get_column("step").to_numpy()
     arrays: dict[str, Floats] = {}
-    for name in ("mean", "q10", "q50", "q90"):
+    for name in ("mean", *map(level_name, DECILES)):
         if name in predictions.columns:
             arrays[name] = np.zeros((ids.height, steps))
             arrays[name][row, column] = cells.get_column(name).to_numpy()
@@ -149,6 +158,26 @@ def _slice_scores(
     return scores
 
 
+def member_weights(model: DemandModel) -> list[Score]:
+    """Return the mean weight of each member of the ensemble by segment of the horizon."""
+    weights = model.weights_
+    classes = len(weights.weights)
+    return [
+        Score(f"member={name},days_ahead_from={day}", "weight", float(value), classes)
+        for day, means in zip(weights.segments, weights.weights.mean(axis=0), strict=True)
+        for name, value in zip(weights.members, means, strict=True)
+    ]
+
+
+def describe_ensemble(
+    model: DemandModel,
+    dataset: Dataset,  # noqa: ARG001
+    as_of: datetime,  # noqa: ARG001
+) -> dict[str, Any]:
+    """Return the members' weights by volume class and segment of the horizon."""
+    return {"weights": model.weights_.describe()}
+
+
 def plots(
     dataset: Dataset, as_of: datetime, options: Mapping[str, Any], predictions: pl.DataFrame
 ) -> "dict[str, Figure]":
@@ -170,6 +199,9 @@ DEMAND = Task(
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
     hide_plan=hide_plan,
+    request={"quantiles": DECILES},
+    model_scores=member_weights,
+    extra_artifacts={"ensemble": describe_ensemble},
     plots=plots,
     publish=publish,
     primary="wape",

@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from training.models.demand.distribution import LEVELS, CalibratedDistribution
+from training.models.demand.distribution import CalibratedDistribution
+from training.models.demand.quantiles import LEVELS
 
 
 def test_the_mean_is_between_the_outer_deciles_where_nearly_all_outcomes_are_zero():

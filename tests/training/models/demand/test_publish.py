@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from training.models.demand.distribution import LEVELS, level_name
 from training.models.demand.publish import (
     load_about,
     load_anomalies,
@@ -15,6 +14,7 @@ from training.models.demand.publish import (
     publish,
     scan_answers,
 )
+from training.models.demand.quantiles import LEVELS, level_name
 
 
 @pytest.fixture(scope="module")

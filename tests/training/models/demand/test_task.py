@@ -27,3 +27,10 @@ def test_the_model_with_a_known_plan_beats_the_baselines(mailer_shop, mailer_for
 def test_a_series_without_a_forecast_counts_against_the_method(mailer_shop, mailer_forecast):
     partial = mailer_forecast.filter(pl.col("product_id") > "p40")
     assert scores(mailer_shop, partial)["wape"] > scores(mailer_shop, mailer_forecast)["wape"]
+
+
+def test_the_weighted_quantile_loss_needs_all_deciles(mailer_shop, mailer_forecast, mailer_model):
+    shop = mailer_shop
+    assert "wql" not in scores(shop, mailer_forecast)
+    deciles = mailer_model.predict(shop.dataset, shop.as_of, **DEMAND.request)
+    assert 0 < scores(shop, deciles)["wql"] < scores(shop, deciles)["wape"]
