@@ -356,19 +356,16 @@ class DemandModel:
         return assumptions(plan_until, end, closed, self.boosters_[0].columns)
 
     def _mean(self, frame: pl.DataFrame) -> Floats:
-        mean = self._global_mean(frame)
+        raw = [booster.predict(frame, raw_score=True) for booster in self.boosters_]
+        mean: Floats = expected_units(frame) * self.level_bias_ * np.mean(np.exp(raw), axis=0)
         if not self.weights_.trivial:
-            unplanned = with_usual_plan(frame)
-            usual = mean if unplanned is frame else self._global_mean(unplanned)
+            # One booster tells what the plan multiplies a forecast by: others hardly change it.
+            unplanned, usual = with_usual_plan(frame), mean
+            if unplanned is not frame:
+                usual = mean * np.exp(self.boosters_[0].predict(unplanned, raw_score=True) - raw[0])
             mean *= self.weights_.factor(frame, usual, Grain.parse(self.grain).days)
         factors: Floats = mean * price_response(frame, self.boosters_[0].columns)
         return factors
-
-    def _global_mean(self, frame: pl.DataFrame) -> Floats:
-        expected = expected_units(frame) * self.level_bias_
-        raw = [booster.predict(frame, raw_score=True) for booster in self.boosters_]
-        mean: Floats = expected * np.mean(np.exp(raw), axis=0)
-        return mean
 
 
 def _date() -> pl.Expr:
