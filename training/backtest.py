@@ -202,7 +202,7 @@ def backtest(
     progress
         Called with a description of each step.
     """
-    methods = _methods(task, options, params or {}, baselines)
+    methods, requests = _methods(task, options, params or {}, baselines), {FORESELL: task.request}
     rows: list[tuple[object, ...]] = []
     predictions: dict[str, pl.DataFrame] = {}
     seconds = dict.fromkeys(methods, 0.0)
@@ -215,8 +215,7 @@ def backtest(
             started = time.process_time()
             try:
                 model: Any = build().fit(dataset, as_of)
-                request = task.request if method == FORESELL else {}
-                predicted = model.predict(dataset, as_of, ids, **request)
+                predicted = model.predict(dataset, as_of, ids, **requests.get(method, {}))
             except MissingData:
                 if method == FORESELL:
                     raise
