@@ -313,12 +313,7 @@ def without(pattern: str) -> Removal:
     def kept(frame: pl.DataFrame) -> list[str]:
         return [name for name in input_columns(frame) if not drops.fullmatch(name)]
 
-    @contextmanager
-    def removed() -> Iterator[None]:
-        with replaced(model, "input_columns", kept), replaced(boosting, "input_columns", kept):
-            yield
-
-    return removed
+    return lambda: replaced(boosting, "input_columns", kept)
 
 
 def _draw(_: Panel, __: int, rows: Ints, count: int, rng: np.random.Generator) -> Ints:

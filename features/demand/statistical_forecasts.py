@@ -145,10 +145,7 @@ def _by_week(units: Floats, weeks: int) -> Floats:
 
 def _weekday_factors(by_day: Floats) -> Floats:
     recent = by_day[:, -_WEEKDAY_WEEKS:]
-    day, week = (
-        np.nan_to_num(_mean(recent)),
-        np.nan_to_num(_mean(recent.reshape(len(recent), -1, 1))),
-    )
+    day, week = _mean(recent), _mean(recent.reshape(len(recent), -1, 1))
     shrunk = _WEEKDAY_UNITS / recent.shape[1]
     factors: Floats = (day + shrunk) / (week + shrunk)
     return factors

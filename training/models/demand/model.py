@@ -32,7 +32,7 @@ from training.models.demand.common_factor import common_factor, credibility_weig
 from training.models.demand.contributions import REASONS, sum_by_reason, to_units, with_closures
 from training.models.demand.distribution import CalibratedDistribution
 from training.models.demand.ensemble import EnsembleWeights
-from training.models.demand.inputs import expected_units, input_columns, with_usual_plan
+from training.models.demand.inputs import expected_units, with_usual_plan
 from training.models.demand.price_response import price_response
 from training.models.demand.quantiles import (
     QUANTILES,
@@ -151,7 +151,7 @@ class DemandModel:
         forecast = out_of_fold * factor
         self.weights_, forecast = self._fit_weights(rows, expected * factor, fold, forecast)
         self.distribution_ = CalibratedDistribution.fit(
-            rows.select(input_columns(rows)),
+            rows.select(self.boosters_[0].columns),
             forecast,
             rows.get_column("units").to_numpy(),
             seed=self.seed,
