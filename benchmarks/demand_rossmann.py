@@ -84,6 +84,7 @@ def rossmann_case(freq: str, horizon_days: int, shops: int = SHOPS, windows: int
         horizon_days,
         last_windows(dataset, horizon_days, windows),
         lambda origin: _begun(dataset, grain, origin),
+        note=f"The first {shops} shops." if shops < SHOPS else "",
         country="DE",
     )
 
@@ -112,6 +113,7 @@ def open_days(shops: int = SHOPS) -> Case:
         28,
         [datetime(2015, 5, 9), datetime(2015, 6, 6), datetime(2015, 7, 4)],
         lambda origin: _begun(dataset, grain, origin),
+        note=f"The first {shops} shops." if shops < SHOPS else "",
         country="DE",
         only_sold=True,
     )

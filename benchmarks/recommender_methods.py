@@ -154,6 +154,8 @@ def methods(chosen: Mapping[str, dict[str, Any]]) -> dict[str, Method]:
     return {
         "decayed frequency": baselines.decayed_frequency,
         "GP-TopFreq": personal_frequency,
+        "TAIW": baselines.taiw,
+        "TAIWI": baselines.taiwi,
         **{name: partial(GRIDS[name][0], **options) for name, options in chosen.items()},
         **IMPLICIT,
     }

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from demand_cases import has_shared_data, ta_feng_orders
 from recommender_methods import IMPLICIT, methods, repeat_rates, tune, without_purchased
 from results import record
 
@@ -176,7 +177,8 @@ def compare_last_baskets(dataset: Dataset, days: int, horizon: int) -> pl.DataFr
     origins = [dataset.end - timedelta(days=days - k) for k in range(days)]
     week_before = origins[0] - timedelta(days=7)
     chosen = tune(dataset, week_before, {"horizon_days": 7}, set(REFERENCES))
-    baselines = {name: method for name, method in methods(chosen).items() if name in REFERENCES}
+    compared = (*REFERENCES, "TAIW", "TAIWI")
+    baselines = {name: method for name, method in methods(chosen).items() if name in compared}
     baselines["repeat-rate heuristic"] = repeat_rates
     model = RecommenderModel(horizon_days=horizon).fit(dataset, origins[0])
     values: dict[tuple[str, str], list[Floats]] = {}
@@ -293,7 +295,8 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=28, help="days of last baskets")
     parser.add_argument("--only", help="methods to run, separated by commas; by default all")
     arguments = parser.parse_args()
-    dataset = open_dataset(arguments.home, arguments.dataset)
+    shared = arguments.dataset == "ta-feng" and has_shared_data()
+    dataset = ta_feng_orders() if shared else open_dataset(arguments.home, arguments.dataset)
     command = f"python benchmarks/recommender_peers.py --dataset {dataset.name}"
     if arguments.strict:
         record_last_baskets(dataset, arguments.days, arguments.horizon, command)

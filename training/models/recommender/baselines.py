@@ -23,6 +23,7 @@ from training.models.recommender.candidates import RecommenderInputs, inputs_at
 from training.models.recommender.candidates.ease import Ease
 from training.models.recommender.inputs.interactions import Interactions, interactions_at
 from training.models.recommender.recommendations import SCHEMA, popular_list
+from training.models.recommender.time_aware_weighting import time_aware_weights
 
 LENGTH = 20
 # Products that are new to the customer, and new products, that follow the list.
@@ -157,6 +158,27 @@ def tifu_knn(inputs: RecommenderInputs, k: int = 100, alpha: float = 0.5) -> Sco
     baskets = interactions.customer_features["customer_baskets"][interactions.rows]
     decay = interactions.features["decay_basket"] / baskets
     vectors = interactions.matrix(decay.astype(np.float32))
+    return _with_neighbours(interactions, vectors, k, alpha)
+
+
+def taiw(inputs: RecommenderInputs) -> Scorer:
+    """Score by the customer's purchases, weighted by the days since; `time_aware_weighting`."""
+    return _dense_rows(time_aware_weights(inputs))
+
+
+def taiwi(inputs: RecommenderInputs, k: int = 300, alpha: float = 0.7) -> Scorer:
+    """TAIWI: average TAIW's scores with those of the `k` nearest other customers."""
+    weights = time_aware_weights(inputs)
+    lengths = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
+    directions = sparse.diags_array(1 / np.maximum(lengths, 1e-12)) @ weights
+    vectors = sparse.csr_matrix(directions, dtype=np.float32)
+    return _with_neighbours(inputs.interactions, vectors, k, alpha)
+
+
+def _with_neighbours(
+    interactions: Interactions, vectors: sparse.csr_matrix, k: int, alpha: float
+) -> Scorer:
+    """Average a customer's vector, weighted `alpha`, with the mean of the nearest others'."""
     references = reference_customers(interactions)
     reference_vectors = vectors[references]
     squared_lengths = np.asarray(reference_vectors.multiply(reference_vectors).sum(axis=1)).ravel()
@@ -221,6 +243,8 @@ BASELINES: dict[str, Callable[[RecommenderInputs], Scorer]] = {
     "popularity": popularity,
     "decayed_frequency": decayed_frequency,
     "tifu_knn": tifu_knn,
+    "taiw": taiw,
+    "taiwi": taiwi,
     "ease": ease,
     "item_knn": item_knn,
 }
