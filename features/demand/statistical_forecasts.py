@@ -121,9 +121,9 @@ class DampedSmoothing:
 def _smooth(weekly: Floats) -> tuple[Floats, Floats]:
     """Return level and trend after the last week at each series' best weight; shape (series,)."""
     alpha = np.array(_ALPHAS)[None, :]
-    start = np.nan_to_num(_mean(weekly[:, :, None])[:, 0])
-    first = np.nan_to_num(_mean(weekly[:, :_START_WEEKS, None])[:, 0], nan=np.nan)
-    level = np.where(np.isnan(first), start, first)[:, None] + 0.0 * alpha
+    first, start = (_mean(part[:, :, None]) for part in (weekly[:, :_START_WEEKS], weekly))
+    # A series without any observed week has no level, and no forecast.
+    level = np.where(np.isnan(first), start, first) + 0.0 * alpha
     trend, loss = np.zeros_like(level), np.zeros_like(level)
     for week in range(weekly.shape[1]):
         expected = level + _DAMPING * trend

@@ -96,6 +96,7 @@ class Booster:
         init_score: Floats | None = None,
         group: Ints | None = None,
         valid: tuple[pl.DataFrame, ArrayLike] | None = None,
+        valid_init_score: Floats | None = None,
         early_stopping_rounds: int | None = None,
         threads: int = 1,
         seed: int = 0,
@@ -111,8 +112,9 @@ class Booster:
             LightGBM's parameters and the number of trees.
         weight, init_score, group
             As in `lightgbm.Dataset`.
-        valid, early_stopping_rounds
-            Features and labels; if both are given, the number of trees is the best on `valid`.
+        valid, valid_init_score, early_stopping_rounds
+            Features and labels; if both are given, the number of trees is the best on `valid`,
+            whose rows start from `valid_init_score`.
         """
         columns, categories = tuple(features.columns), _categories(features, categorical)
         train = lgb.Dataset(
@@ -130,8 +132,9 @@ class Booster:
         valid_sets = []
         if valid is not None and early_stopping_rounds is not None:
             callbacks.append(lgb.early_stopping(early_stopping_rounds, verbose=False))
+            rows = matrix(valid[0], columns, categories)
             valid_sets.append(
-                train.create_valid(matrix(valid[0], columns, categories), np.asarray(valid[1]))
+                train.create_valid(rows, np.asarray(valid[1]), init_score=valid_init_score)
             )
         native = lgb.train(
             _settings(params, features.height, threads, seed),

@@ -83,7 +83,8 @@ class DemandModel:
     country
         ISO code of the country whose public holidays count.
     trees, rounds
-        How trees are grown, and their number. Short records use fewer rounds.
+        How trees are grown, and their number. Short records use fewer rounds, records of smooth
+        series up to three times as many (`boosting`).
     members
         Boosters that are averaged; short records use more. Each leaves out one fold of the
         periods, on which errors are measured.
