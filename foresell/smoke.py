@@ -63,12 +63,12 @@ class Examples:
 
 def _forecast(folder: Path) -> tuple[str, Body]:
     """Ask for the series with the highest forecast."""
-    from training.models.demand.publish import load_about, scan_answers
+    from training.models.demand.publish import load_about, load_series, load_values
 
     keys = Grain.parse(load_about(folder).grain).keys
-    expected = scan_answers(folder).group_by(keys).agg(pl.col("mean").sum())
-    best = expected.sort("mean", *keys, descending=[True, *(False for _ in keys)]).select(keys)
-    return "forecast", {"series": [best.first().collect().row(0, named=True)], "horizon": 14}
+    best = int(load_values(folder)[..., 0].sum(axis=1).argmax())
+    series = load_series(folder).select(keys).row(best, named=True)
+    return "forecast", {"series": [series], "horizon": 14}
 
 
 def _category(folder: Path, examples: Examples) -> tuple[str, Body]:

@@ -23,7 +23,7 @@ from serving.demand.reforecast import Reforecaster, SeriesForecasts
 from serving.demand.targets import Target, require_single_series
 from serving.demand.totals import TotalsReader
 from training.models.demand.contributions import REASONS
-from training.models.demand.publish import load_about, scan_answers
+from training.models.demand.publish import load_about, load_series, load_values
 from training.models.demand.quantiles import interpolate_level, level_name
 
 Keys = Mapping[str, str]
@@ -84,17 +84,14 @@ class DemandReader:
     def load(cls, folder: Path) -> Self:
         """Read a published demand folder."""
         about = load_about(folder)
-        grain, periods = Grain.parse(about.grain), len(about.dates)
-        answers = scan_answers(folder).collect().sort(*grain.keys, "date")
-        names = ["mean", *map(level_name, about.quantiles)]
-        series = answers.gather_every(periods)
+        grain, series = Grain.parse(about.grain), load_series(folder)
         return cls(
             grain=grain,
             horizon_days=about.horizon_days,
             as_of=about.as_of,
             dates=about.dates,
             rows={keys: row for row, keys in enumerate(series.select(grain.keys).iter_rows())},
-            values=answers.select(names).to_numpy().reshape(-1, periods, len(names)),
+            values=load_values(folder),
             assumptions=read_assumptions(series),
             own_history=(series.get_column("basis") == "own_history").to_numpy(),
             quantiles=about.quantiles,

@@ -19,14 +19,18 @@ from features.demand.grain import Grain
 from features.demand.plan_ends import planned_days
 from features.demand.series import all_series
 from features.errors import MissingData
+from features.typing import Floats
 from training.models.demand.anomalies import detect_anomalies, without_overlap
+from training.models.demand.assumptions import COLUMNS
 from training.models.demand.historical_forecasts import HistoricalForecasts
 from training.models.demand.model import DemandModel
-from training.models.demand.quantiles import LEVELS
+from training.models.demand.quantiles import LEVELS, level_name
 from training.models.demand.reconciliation import Hierarchy
+from training.published import arrays
 
 ABOUT = "about.json"
-ANSWERS = "answers.parquet"
+SERIES = "series.parquet"
+VALUES = "values"
 TOTALS = "totals.parquet"
 ANOMALIES = "anomalies.parquet"
 MODEL = "model"
@@ -66,12 +70,12 @@ class PublishedAbout:
 def publish(model: DemandModel, dataset: Dataset, as_of: datetime, folder: Path) -> None:
     """Write the published demand folder.
 
-    `answers.parquet` has a row per series that ever sold and period: the grain's keys, `date`,
-    `mean`, a column per level of `LEVELS` (`q1` to `q99`), what they assume (`assumptions`) and
-    `basis`. `totals.parquet` has the
-    same columns for totals of these series, and `anomalies.parquet` the recent
-    periods outside their expected range; both are absent where the records are too short for
-    historical forecasts. `model` and `records` hold what forecasts under another plan and
+    `series.parquet` has a row per series that ever sold, sorted by the grain's keys: the keys, what
+    its forecasts assume (`assumptions`) and `basis`. `values.npy`, which all processes map, has the
+    forecasts: of each series and period the mean and a value per level of `LEVELS`.
+    `totals.parquet` has all of these as columns for totals of these series, and `anomalies.parquet`
+    the recent periods outside their expected range; both are absent where the records are too short
+    for historical forecasts. `model` and `records` hold what forecasts under another plan and
     explanations are computed from; series are in the order of the answers. `analogues` holds
     what forecasts of series without sales are computed from.
     """
@@ -79,11 +83,15 @@ def publish(model: DemandModel, dataset: Dataset, as_of: datetime, folder: Path)
     ever = all_series(dataset, grain).index.select(*grain.keys).collect().to_polars()
     frames = model.frames(dataset, as_of, ever)
     answers = pl.concat(model.forecast(frame, LEVELS) for frame in frames)
-    answers.write_parquet(folder / ANSWERS, compression="zstd")
+    answers = answers.sort(*grain.keys, "date")
+    steps = grain.periods(model.horizon_days)
+    series = answers.gather_every(steps).select(*grain.keys, *COLUMNS, "basis")
+    series.write_parquet(folder / SERIES, compression="zstd")
+    values = answers.select("mean", *map(level_name, LEVELS)).to_numpy(order="c")
+    arrays.write(folder, {VALUES: values.reshape(len(series), steps, -1)})
     for name in (MODEL, RECORDS, ANALOGUES):
         (folder / name).mkdir()
     model.save(folder / MODEL)
-    steps = grain.periods(model.horizon_days)
     Analogues.fit(dataset, grain, as_of, steps).save(folder / ANALOGUES)
     PublishedRecords.write(dataset, grain, as_of, folder / RECORDS)
     days = [to_day(as_of) + grain.days * step for step in range(steps)]
@@ -134,9 +142,14 @@ def load_about(folder: Path) -> PublishedAbout:
     )
 
 
-def scan_answers(folder: Path) -> pl.LazyFrame:
-    """Scan the forecasts; see `publish` for the columns."""
-    return pl.scan_parquet(folder / ANSWERS)
+def load_series(folder: Path) -> pl.DataFrame:
+    """Read the series, sorted by the grain's keys; see `publish` for the columns."""
+    return pl.read_parquet(folder / SERIES)
+
+
+def load_values(folder: Path) -> Floats:
+    """Map the forecasts: shape (series, periods, 1 + levels), the mean before the levels."""
+    return arrays.read(folder, VALUES)
 
 
 def load_totals(folder: Path) -> pl.DataFrame:
