@@ -20,6 +20,9 @@ from foresell.progress import progress as progress_bar
 from foresell.settings import Settings
 from foresell.smoke import Examples
 from serving import launch
+from serving.http.keys import KeyStore
+from serving.instance import is_loopback
+from serving.logs import configure_logging
 from training.published import versions as published
 
 
@@ -34,6 +37,8 @@ def serve(settings: Settings, *, try_it: bool = False, train: bool = False) -> i
         Whether to train what is missing meanwhile; each model answers once it is published.
         Without it, a dataset that was trained and never published is published first.
     """
+    _check_keys(settings)
+    configure_logging(settings.log_format)
     published.drop_former_layout(settings.home)
     dataset = settings.dataset if train else _published_dataset(settings)
     examples = Examples(settings.home, dataset) if try_it else None
@@ -46,9 +51,30 @@ def serve(settings: Settings, *, try_it: bool = False, train: bool = False) -> i
             port=settings.port,
             workers=settings.workers,
             watch=beside.watch,
+            request_seconds=settings.request_seconds,
+            drain_seconds=settings.drain_seconds,
         )
     finally:
         beside.stop()
+
+
+def _check_keys(settings: Settings) -> None:
+    """Refuse to serve other machines without a key that they could send.
+
+    Raises
+    ------
+    InvalidInput
+        If keys are required and there is none.
+    """
+    required = settings.require_key
+    if required is None:
+        required = not is_loopback(settings.host)
+    if required and not KeyStore(settings.home).stored():
+        raise InvalidInput(
+            f"host = {settings.host!r} is open to other machines, which need an API key, and there "
+            "is none: create one with `foresell keys create NAME`, or listen on 127.0.0.1.",
+            field="host",
+        )
 
 
 def _published_dataset(settings: Settings) -> str:

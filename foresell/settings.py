@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,6 +46,33 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that the service listens on")
     port: int = Field(3000, ge=1, le=65535, description="port that the service listens on")
     workers: int = Field(1, ge=1, description="serving processes")
+    request_seconds: float = Field(30, gt=0, description="seconds until an answer ends with 504")
+    body_seconds: float = Field(
+        10, gt=0, description="seconds that headers, and then the body, may take to arrive"
+    )
+    max_concurrency: int = Field(
+        100, ge=1, description="requests that a worker has in progress; more are refused (503)"
+    )
+    max_wait_seconds: float = Field(
+        0.5, gt=0, description="seconds that a request may wait for its turn, then refused (503)"
+    )
+    rate_limit: float | None = Field(
+        None, gt=0, description="units per second of a client (429); a key may state its own"
+    )
+    require_key: bool | None = Field(
+        None, description="whether requests need an API key; by default unless bound to loopback"
+    )
+    allowed_hosts: list[str] = Field(
+        [], description="values of the header Host, JSON; any by default unless bound to loopback"
+    )
+    cors_origins: list[str] = Field(
+        [], description="origins of web pages that may read answers, JSON; none by default"
+    )
+    drain_seconds: float = Field(
+        2, ge=0, description="seconds from a termination signal, with /readyz 503, to the stop"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="form of the service's log")
+    access_log: bool = Field(False, description="whether each request is logged")  # noqa: FBT003
     poll_seconds: float = Field(
         2.0, gt=0, description="how often a server looks for a newly published version"
     )

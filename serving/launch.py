@@ -1,12 +1,16 @@
 """Run the service from the sources as a subprocess, and stop all of its processes."""
 
 import contextlib
+import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import urllib.request
 from pathlib import Path
 from types import FrameType
@@ -15,12 +19,15 @@ from typing import Protocol
 import psutil
 
 from features.errors import Unavailable
+from serving.instance import DRAINING, FOLDER_VARIABLE
 
 SOURCES = Path(__file__).resolve().parents[1]
 WATCH_SECONDS = 0.25
-# Time for running requests after an interrupt.
+# Time for running requests after an interrupt, beyond the time that a request may take.
 GRACE_SECONDS = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+log = logging.getLogger(__name__)
 
 
 class Watch(Protocol):
@@ -39,6 +46,8 @@ def serve(
     workers: int = 1,
     dataset: str | None = None,
     watch: Watch | None = None,
+    request_seconds: float = 30,
+    drain_seconds: float = 0,
 ) -> int:
     """Run the service until it is interrupted or ends by itself.
 
@@ -54,6 +63,11 @@ def serve(
         The dataset of requests that name none; by default that of the environment.
     watch
         Called a few times per second until the service ends.
+    request_seconds
+        Time that running requests get to end.
+    drain_seconds
+        Time between a termination signal and the stop, in which `/readyz` says 503 and requests are
+        still answered. An interrupt (Ctrl-C), or a second signal, does not wait.
 
     Returns
     -------
@@ -66,31 +80,66 @@ def serve(
         If the address is in use or invalid.
     """
     _check_free(host, port)
-    server = _start(command(host, port), environment(home, workers, dataset))
+    instance = Path(tempfile.mkdtemp(prefix="foresell-"))
+    grace_seconds = int(request_seconds) + GRACE_SECONDS
+    server = _start(
+        command(host, port, grace_seconds),
+        environment(home, workers, dataset) | {FOLDER_VARIABLE: str(instance)},
+    )
+    signals: list[int] = []
     interrupted = threading.Event()
 
     def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        signals.append(signum)
         interrupted.set()
-        if server.poll() is None:
-            # SIGTERM, because SIGINT during imports prints a traceback.
-            server.terminate()
 
     former = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
-    processes: set[psutil.Process] = set()
+    workers_seen = _Workers()
     responds = False
     try:
         while server.poll() is None and not interrupted.wait(WATCH_SECONDS):
-            # Recorded while they run, to be killed if the server does not end them.
-            processes.update(_children(server))
+            workers_seen.look(server)
             if watch is not None:
                 responds = responds or _responds(f"http://{host}:{port}")
                 watch(responds=responds)
-        code = _wait(server)
+        if signals:
+            _drain(server, instance, signals, drain_seconds)
+        code = _wait(server, grace_seconds)
     finally:
-        _kill(server, processes)
+        _kill(server, workers_seen.all)
         for number, handler in former.items():
             signal.signal(number, handler)
+        shutil.rmtree(instance, ignore_errors=True)
     return 0 if interrupted.is_set() else code
+
+
+class _Workers:
+    """Processes of the server, recorded while they run, to be killed if it does not end them."""
+
+    def __init__(self) -> None:
+        self.all: set[psutil.Process] = set()
+        self._direct: set[psutil.Process] = set()
+
+    def look(self, server: subprocess.Popen[bytes]) -> None:
+        """Record new processes, and log those that ended."""
+        self.all.update(_children(server))
+        direct = set(_children(server, recursive=False))
+        for worker in self._direct - direct:
+            log.warning("worker %d ended unexpectedly; another one is started", worker.pid)
+        self._direct = direct
+
+
+def _drain(
+    server: subprocess.Popen[bytes], instance: Path, signals: list[int], seconds: float
+) -> None:
+    """Let load balancers notice that the service stops, then ask it to stop."""
+    (instance / DRAINING).touch()
+    end = time.monotonic() + (seconds if signals == [signal.SIGTERM] else 0)
+    while server.poll() is None and len(signals) == 1 and time.monotonic() < end:
+        time.sleep(min(WATCH_SECONDS, max(0.0, end - time.monotonic())))
+    if server.poll() is None:
+        # SIGTERM, because SIGINT during imports prints a traceback.
+        server.terminate()
 
 
 def _start(words: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -100,23 +149,9 @@ def _start(words: list[str], environment: dict[str, str]) -> subprocess.Popen[by
     )
 
 
-def command(host: str, port: int) -> list[str]:
+def command(host: str, port: int, grace_seconds: int = GRACE_SECONDS) -> list[str]:
     """Return the command that serves the sources."""
-    return [
-        sys.executable,
-        "-m",
-        "bentoml",
-        "serve",
-        "serving.service:Foresell",
-        "--working-dir",
-        str(SOURCES),
-        "--host",
-        host,
-        "--port",
-        str(port),
-        "--timeout-graceful-shutdown",
-        str(GRACE_SECONDS),
-    ]
+    return [sys.executable, "-m", "serving.supervisor", host, str(port), str(grace_seconds)]
 
 
 def environment(home: Path, workers: int, dataset: str | None = None) -> dict[str, str]:
@@ -145,10 +180,10 @@ def _check_free(host: str, port: int) -> None:
         ) from error
 
 
-def _wait(server: subprocess.Popen[bytes]) -> int:
+def _wait(server: subprocess.Popen[bytes], seconds: float) -> int:
     """Wait for the server to exit, with a timeout."""
     try:
-        return server.wait(timeout=2 * GRACE_SECONDS)
+        return server.wait(timeout=seconds + GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         return -signal.SIGKILL
 
@@ -164,9 +199,9 @@ def _kill(server: subprocess.Popen[bytes], processes: set[psutil.Process]) -> No
             worker.kill()
 
 
-def _children(server: subprocess.Popen[bytes]) -> list[psutil.Process]:
+def _children(server: subprocess.Popen[bytes], *, recursive: bool = True) -> list[psutil.Process]:
     try:
-        return psutil.Process(server.pid).children(recursive=True)
+        return psutil.Process(server.pid).children(recursive=recursive)
     except psutil.NoSuchProcess:
         return []
 

@@ -110,6 +110,11 @@ class VersionHolder:
         return self._served is not None or (self.dataset is None and len(self._names()) > 1)
 
     @property
+    def served(self) -> ServedVersion | None:
+        """The version that requests without a dataset get; None if there is none."""
+        return self._served
+
+    @property
     def watching(self) -> bool:
         """Whether the watching thread runs, or was never started."""
         return self._watch is None or self._watch.is_alive()

@@ -1,4 +1,4 @@
-"""The BentoML service, started by `bentoml serve`.
+"""The BentoML service, started by `foresell serve` or `bentoml serve`.
 
 It serves the version published in `FORESELL_HOME`, or else the one packed into the Bento. The
 supervising process imports this module too; what answers requests is imported by the workers alone.
@@ -6,7 +6,9 @@ supervising process imports this module too; what answers requests is imported b
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import gc
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -19,13 +21,13 @@ from foresell.settings import Settings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from serving.http.middleware import Policy
     from serving.predictor import VersionHolder
 
 SOURCES = Path(__file__).resolve().parents[1]
 # In a Bento, bento.yaml is above the sources. In a checkout, a .foresell beside the sources is not
 # packed, but the home of some other run.
 PACKED = [SOURCES / ".foresell"] if (SOURCES.parent / "bento.yaml").is_file() else []
-TIMEOUT_SECONDS = 30
 
 ENVIRONMENT = {
     "BENTOML_DO_NOT_TRACK": "True",
@@ -35,19 +37,6 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
 }
-
-
-def configure_logging() -> None:
-    """Write the log of the service in the format of the server's log."""
-    logger = logging.getLogger("serving")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        form = "%(asctime)s [%(levelname)s] [foresell] %(message)s"
-        handler.setFormatter(logging.Formatter(form))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-
 
 settings = Settings()
 
@@ -82,27 +71,70 @@ def import_lightgbm() -> None:
             del sys.modules[name]
 
 
+def policy() -> Policy:
+    """Build the limits and checks of requests from the settings."""
+    from serving.http.access import LOOPBACK_HOSTS, HostCheck, KeyCheck, LoadLimit, RateLimit
+    from serving.http.keys import KeyStore
+    from serving.http.middleware import Policy
+    from serving.instance import bound_to_loopback
+
+    local = bound_to_loopback()
+    hosts = settings.allowed_hosts or (LOOPBACK_HOSTS if local else ["*"])
+    required = not local if settings.require_key is None else settings.require_key
+    load = LoadLimit(settings.max_concurrency, settings.max_wait_seconds)
+    return Policy(
+        body_seconds=settings.body_seconds,
+        request_seconds=settings.request_seconds,
+        checks=(
+            load,
+            HostCheck(frozenset(hosts)),
+            KeyCheck(KeyStore(settings.home.absolute()), required),
+            RateLimit(settings.rate_limit, 1 / settings.workers),
+        ),
+        load=load,
+        access_log=settings.access_log,
+    )
+
+
 @cache
 def application() -> ASGIApp:
     """Build the application."""
     import_lightgbm()
     from serving.app import build_app
 
-    return build_app(versions())
+    return build_app(versions(), policy=policy(), cors_origins=settings.cors_origins)
 
 
 # A plain function, which BentoML cannot inspect, receives all paths that BentoML does not serve
-# itself, so unknown paths get an error of the same shape too.
+# itself. Under Uvicorn, requests do not pass through BentoML at all (`serving.http.protocol`).
 async def respond(scope: Scope, receive: Receive, send: Send) -> None:
     """Respond to a request."""
     await application()(scope, receive, send)
 
 
+def prepare_worker() -> None:
+    """Lead requests to the application, before Uvicorn and Prometheus are configured."""
+    from serving.instance import FOLDER_VARIABLE, METRICS, instance_folder
+
+    folder = instance_folder()
+    os.environ[FOLDER_VARIABLE] = str(folder)
+    # BentoML's folder is shared by all instances of a user, and each deletes it when it starts.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder / METRICS)
+    from serving.http.protocol import install
+
+    install()
+
+
+# The worker builds Uvicorn's configuration right after it has imported this module.
+if getattr(sys.modules["__main__"].__spec__, "name", "") == "_bentoml_impl.worker.service":
+    prepare_worker()
+
+
 @bentoml.service(
     name="foresell",
     workers=settings.workers,
-    traffic={"timeout": TIMEOUT_SECONDS},
     logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
     # Spans, which are not exported, would be most of the cost of a short answer.
     tracing={"excluded_urls": ".*"},
     envs=[{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
@@ -112,15 +144,31 @@ class Foresell:
     """Demand, churn, next purchase and recommendations over HTTP."""
 
     def __init__(self) -> None:
-        configure_logging()
-        application()
+        from serving.http import protocol
+        from serving.instance import follow_parent
+        from serving.logs import configure_logging
+
+        configure_logging(settings.log_format)
+        follow_parent()
+        protocol.TimedProtocol.applications.append(application())
         versions().start()
+        # Collections then leave out what stays, which would stall requests for 0.1 s.
+        gc.collect()
+        gc.freeze()
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    async def start(self) -> None:
+        """Start what runs beside requests."""
+        from serving.http import protocol
+        from serving.http.metrics import metrics
+
+        loop = asyncio.get_running_loop()
+        self.tasks = [
+            loop.create_task(metrics().measure_lag()),
+            loop.create_task(protocol.sweep(settings.body_seconds)),
+        ]
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
         """Stop watching for new versions."""
         versions().stop()
-
-    def __is_ready__(self) -> bool:
-        """Whether a version is loaded and the next one is watched for, for `/readyz`."""
-        return versions().ready and versions().watching

@@ -85,7 +85,14 @@ def roll_back(
     """
     replaced = tracker.version(dataset, task, CHAMPION)
     if number is None:
-        former = tracker.version(dataset, task, PREVIOUS)
+        try:
+            former = tracker.version(dataset, task, PREVIOUS)
+        except NotFound:
+            raise NotFound(
+                f"There was no champion of {task} on dataset {dataset} before {replaced.label}; "
+                "name a version with --to.",
+                field="to",
+            ) from None
     else:
         former = tracker.numbered(dataset, task, number)
     if former.number == replaced.number:

@@ -21,11 +21,16 @@ STATUS: dict[type[ForesellError], tuple[int, str]] = {
 }
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Error, "description": "a valid API key is required"},
+    403: {"model": Error, "description": "the API key lacks the scope of the request"},
     404: {"model": Error, "description": "an id in the request is unknown"},
+    408: {"model": Error, "description": "the request took too long to arrive"},
     413: {"model": Error, "description": "the body is too large"},
     422: {"model": Error, "description": "the request is invalid, or lacks data that it needs"},
+    429: {"model": Error, "description": "the client has used up its units: see `Retry-After`"},
     500: {"model": Error, "description": "internal error"},
-    503: {"model": Error, "description": "the model is not published, or not yet: ask again"},
+    503: {"model": Error, "description": "not published yet, or overloaded: see `Retry-After`"},
+    504: {"model": Error, "description": "the answer took too long: ask in parts"},
 }
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
+from serving.http.metrics import metrics
 from serving.http.rounding import round_answer
 from serving.http.schemas import Request
 from serving.predictor import ServedVersion, VersionHolder
@@ -132,6 +133,7 @@ async def reply(
     body: dict[str, Any] = {"model_version": version, "as_of": as_of, **standing}
     body |= {"models_as_of": models_as_of} if models_as_of else {}
     body["results"] = results() if size <= INLINE else await to_thread.run_sync(results)
+    metrics().answers(version.partition("/")[0], body["results"])
     content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(content, media_type="application/json")
 

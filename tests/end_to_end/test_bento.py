@@ -187,7 +187,9 @@ def test_openapi_describes_every_endpoint(client):
         "customers_for_product",
     }
     of_demand = {"forecast", "anomalies"}
-    assert set(paths) == {f"/v1/{name}" for name in of_customers | of_products | of_demand}
+    of_admin = {"admin/rollback", "customers"}
+    endpoints = of_customers | of_products | of_demand | of_admin
+    assert set(paths) == {f"/v1/{name}" for name in endpoints}
 
 
 def test_all_customers_can_be_requested_at_once(client, journey, as_of):

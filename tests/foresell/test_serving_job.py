@@ -12,6 +12,7 @@ from features.errors import InvalidInput
 from foresell import serving_job
 from foresell.serving_job import Training, serve
 from foresell.settings import Settings
+from serving.http.keys import KeyStore
 from training.published import versions as published
 
 
@@ -43,6 +44,16 @@ def test_the_published_version_is_served_unless_another_dataset_is_named(served,
     assert served() == []
     assert served(dataset="my-shop") == []
     assert served(dataset="complete-journey") == ["complete-journey"]
+
+
+def test_other_machines_are_served_only_if_there_is_a_key(served, tmp_path):
+    with pytest.raises(InvalidInput, match="foresell keys create"):
+        served(host="0.0.0.0", dataset="my-shop")
+    with pytest.raises(InvalidInput, match="foresell keys create"):
+        served(require_key=True, dataset="my-shop")
+    assert served(host="0.0.0.0", require_key=False, dataset="my-shop") == []
+    KeyStore(tmp_path).create("shop", ["read"])
+    assert served(host="0.0.0.0", dataset="my-shop") == []
 
 
 def test_one_of_several_published_datasets_must_be_named(served, tmp_path, monkeypatch):

@@ -1,0 +1,1 @@
+"""Administrative endpoints: rollback and erasure."""
