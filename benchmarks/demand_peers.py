@@ -27,8 +27,8 @@ from features.calendar import to_day
 from features.demand.series import units_matrix
 from features.typing import Bools, Floats, Ints
 from training import metrics
-from training.models.demand.distribution import level_name
 from training.models.demand.model import DemandModel
+from training.models.demand.quantiles import level_name
 
 COMMAND = "make bench-peers"
 # Daily series on which the models of statsforecast run.

@@ -6,6 +6,7 @@ the command line, whose imports take seconds, and with a shorter pause between l
 
 import sys
 from functools import partial
+from typing import Any
 
 import bentoml._internal.utils.circus as circus
 from _bentoml_impl.server import serve_http
@@ -22,11 +23,12 @@ CHECK_SECONDS = 1.0
 def main(host: str, port: str, grace_seconds: str) -> None:
     """Serve until a termination signal."""
     follow_parent()
-    configure_server_logging()
+    configure_server_logging()  # type: ignore[no-untyped-call]
     circus.create_standalone_arbiter = partial(
         circus.create_standalone_arbiter, check_delay=CHECK_SECONDS
     )
-    Foresell.inject_config()
+    service: Any = Foresell
+    service.inject_config()
     serve_http(
         SERVICE,
         working_dir=".",

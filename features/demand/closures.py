@@ -309,7 +309,7 @@ def _mean_before(sold: Floats, closed: Bools) -> Floats:
     """Return the mean of the open days before each day, zero before the first sale."""
     begun = np.maximum.accumulate(sold > 0, axis=1)
     total = np.cumsum(sold * ~closed, axis=1) - sold * ~closed
-    count = np.cumsum(begun & ~closed, axis=1) - (begun & ~closed)
+    count: Ints = np.cumsum(begun & ~closed, axis=1) - (begun & ~closed)
     mean: Floats = total / np.maximum(count, 1)
     return mean
 
