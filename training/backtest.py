@@ -121,6 +121,13 @@ class Report:
         values = self.rows.filter(overall, pl.col("metric") == metric).get_column("value")
         return float(values.to_numpy().mean()) if len(values) else None
 
+    def weights(self) -> dict[str, float]:
+        """Return the mean weight over folds of each member of an ensemble that has any."""
+        rows = self.rows.filter(pl.col("metric") == "weight")
+        means = rows.group_by("slice", maintain_order=True).agg(pl.col("value").mean())
+        used = means.filter(pl.col("value") > 0)
+        return dict(used.select("slice", "value").iter_rows())
+
     def by_fold(self, method: str) -> list[float]:
         """Return the primary metric of one method, fold by fold."""
         rows = self._primary_rows().filter(pl.col("method") == method).sort("fold")

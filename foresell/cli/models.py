@@ -138,6 +138,8 @@ def _print_reports(reports: list[Report]) -> None:
             error, bias = (report.mean(name, f"plan={plan}") for name in ("wape", "bias"))
             if error is not None and bias is not None:
                 console.print(f"[dim]plan {plan}: wape {error:.4f}, bias {bias:+.4f}[/]")
+        for member, weight in report.weights().items():
+            console.print(f"[dim]weight {weight:.2f}: {member}[/]")
         if report.task.note:
             console.print(f"[dim]{report.task.note}[/]")
 

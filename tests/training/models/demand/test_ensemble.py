@@ -8,8 +8,10 @@ from features.dataset import Dataset
 from features.demand import statistical_forecasts
 from features.demand.statistical_forecasts import MEMBERS, History
 from features.errors import InvalidInput
+from training.backtest import backtest
 from training.models.demand.ensemble import GLOBAL, EnsembleWeights
 from training.models.demand.model import DemandModel
+from training.models.demand.task import DEMAND
 
 WEEKS, SERIES = 52, 60
 
@@ -121,3 +123,14 @@ def test_later_sales_do_not_change_the_weights(season_shop, mailer_shop, tmp_pat
     assert (model.weights_.weights == known.weights_.weights).all()
     model.save(tmp_path)
     assert (DemandModel.load(tmp_path).weights_.weights == model.weights_.weights).all()
+
+
+def test_a_backtest_reports_weights_that_sum_to_one_by_segment(mailer_shop):
+    shop = mailer_shop
+    report = backtest(
+        DEMAND, shop.dataset, [shop.as_of], shop.options, params=shop.small, baselines=["naive"]
+    )
+    weights = report.weights()
+    assert all(name.endswith("days_ahead_from=0") for name in weights)
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert report.mean("wql") is not None
