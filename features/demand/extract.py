@@ -26,6 +26,7 @@ from features.demand.promotions import (
     intervals_by_keys,
     promoted_locations,
     promoted_products,
+    promotes,
     promotion_intervals,
     promotion_kinds,
 )
@@ -283,7 +284,7 @@ def _write_promotions(dataset: Dataset, grain: Grain, day: int, folder: Path) ->
     _write(ahead, folder / _PROMOTIONS)
     booked_until(dataset, grain.location_keys).write_parquet(folder / _BOOKED_UNTIL)
     _write(promoted_locations(dataset, grain.location_keys), folder / _PROMOTED_LOCATIONS)
-    if kinds and grain.product_keys:
+    if promotes(dataset, grain):
         _write(promoted_products(dataset, grain.product_keys), folder / _PROMOTED_PRODUCTS)
         past = promotion_intervals(dataset, grain).filter(nw.col("to_day") <= day)
         _write(past, folder / _PAST_INTERVALS)

@@ -12,6 +12,7 @@ import polars as pl
 
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
+from features.demand.closures import opening
 from features.demand.grain import Grain
 from features.demand.series import unit_lines, units_matrix, with_attributes
 from features.typing import Floats
@@ -29,8 +30,8 @@ class NoiseFloor:
     Attributes
     ----------
     wape
-        Weighted absolute percentage error of a forecast that knows the mean of each series, if
-        order lines arrive as a compound Poisson process.
+        Weighted absolute percentage error, in open periods, of a forecast that knows the mean of
+        each series, if order lines arrive as a compound Poisson process.
     series
         Number of series with a sale in the last `RATE_DAYS`.
     """
@@ -61,7 +62,11 @@ def noise_floor(
         series = sizes.select(grain.keys)
     known = series.select(grain.keys).join(sizes, on=grain.keys, how="left", maintain_order="left")
     observed = max(min(periods, (day - dataset.days[0]) // grain.days), 1)
-    mean = units_matrix(dataset, grain, day, -observed, known).mean(axis=1)
+    first = day - observed * grain.days
+    places = opening(dataset, grain, first, day, day)
+    open_share, _ = places.share(observed, grain.days)
+    opened = np.maximum(open_share.mean(axis=1), 1 / observed)[places.rows(known)]
+    mean = units_matrix(dataset, grain, day, -observed, known).mean(axis=1) / opened
     ratio = np.maximum(known.get_column("ratio").fill_null(1.0).to_numpy(), _LEAST_RATIO)
     sold = mean > 0
     if not sold.any():

@@ -19,7 +19,7 @@ from features.demand.covariates import Covariate, covariates
 from features.demand.grain import Grain
 from features.demand.plan_ends import ANY, PlanEnds, planned_cells
 from features.demand.prices import price_changes
-from features.demand.promotions import promotion_kinds, promotion_shares
+from features.demand.promotions import promotes, promotion_kinds, promotion_shares
 from features.demand.series import GROUPS, all_series, returns_known, units_by_period
 from features.demand.stockouts import out_of_stock
 from features.memo import memo
@@ -221,7 +221,7 @@ def _units(
 
 
 def _plan_ends(dataset: Dataset, grain: Grain, index: pl.DataFrame) -> PlanEnds | None:
-    if not grain.product_keys or not promotion_kinds(dataset):
+    if not promotes(dataset, grain):
         return None
     return PlanEnds.of(dataset, grain, index)
 

@@ -26,6 +26,12 @@ def promotion_kinds(dataset: Dataset) -> list[str]:
     return sorted(kinds.get_column("kind").drop_nulls().to_list())
 
 
+def promotes(dataset: Dataset, grain: Grain) -> bool:
+    """Whether promotions can be assigned to the series of a grain; not to channels of orders."""
+    located = all(k == "location_id" or dataset.has("locations", k) for k in grain.location_keys)
+    return bool(promotion_kinds(dataset)) and (bool(grain.product_keys) or located)
+
+
 @memo("promotions")
 def has_depths(dataset: Dataset, day: int) -> bool:
     """Whether the depth of a promotion that began before a day is recorded."""
@@ -56,7 +62,7 @@ def promotion_shares(dataset: Dataset, grain: Grain, day: int, until: int) -> Fr
     narwhals.LazyFrame
         `series`, `block`, a column `share_<kind>` for each kind, and `depth`: the share of the
         price taken off, over all locations and days, of the deepest kind. Series and periods
-        without promotion have no row; nor has any if the grain has no product key.
+        without promotion have no row.
     """
     return _shares(dataset, grain, day % grain.days, until)
 
@@ -65,7 +71,7 @@ def promotion_shares(dataset: Dataset, grain: Grain, day: int, until: int) -> Fr
 def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
     names = promotion_kinds(dataset)
     index = all_series(dataset, grain).index
-    if not names or not grain.product_keys:
+    if not promotes(dataset, grain):
         empty = {"series": pl.Int64, "block": pl.Int64} | {f"share_{k}": pl.Float64 for k in names}
         empty["depth"] = pl.Float64
         return nw.from_native(pl.LazyFrame(schema=empty))
@@ -73,7 +79,10 @@ def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
     keyed = index.select("series", *grain.keys)
     located = intervals.filter(~nw.col("everywhere")).join(keyed, on=list(grain.keys), how="inner")
     everywhere = intervals.filter(nw.col("everywhere")).drop(*grain.location_keys)
-    everywhere = everywhere.join(keyed, on=list(grain.product_keys), how="inner")
+    if grain.product_keys:
+        everywhere = everywhere.join(keyed, on=list(grain.product_keys), how="inner")
+    else:  # a location has the promotions of the whole chain
+        everywhere = everywhere.join(keyed, how="cross")
     columns = ["series", "kind", "from_day", "to_day", "covered", "depth_sum", "total"]
     both = nw.concat([located.select(columns), everywhere.select(columns)])
     first, _ = dataset.days
@@ -129,7 +138,10 @@ def _intervals(dataset: Dataset, grain: Grain) -> Frame:
     if "product_id" in grain.keys:
         return rows.with_columns(nw.col("locations").alias("total"))
     products = promoted_products(dataset, grain.product_keys)
-    rows = rows.join(products, on=list(grain.product_keys), how="left")
+    if grain.product_keys:
+        rows = rows.join(products, on=list(grain.product_keys), how="left")
+    else:
+        rows = rows.join(products, how="cross")
     return rows.with_columns((nw.col("locations") * nw.col("products")).alias("total"))
 
 
@@ -164,8 +176,10 @@ def promoted_locations(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
 
 @memo("promotions", "products")
 def promoted_products(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
-    """Count the products with promotions by the product attributes `keys`."""
+    """Count the products with promotions by the product attributes `keys`, or all of them."""
     ids = dataset.table("promotions").select("product_id").unique()
+    if not keys:
+        return materialise(ids.select(nw.len().cast(nw.Int64).alias("products")))
     groups = with_attributes(dataset, ids, keys).group_by(*keys)
     return materialise(groups.agg(nw.len().cast(nw.Int64).alias("products")))
 

@@ -130,8 +130,7 @@ def _promotion_results(
         if until is not None
         else booked_until.result(booked_until(dataset, locations), locations),
     ]
-    if products:
-        results.append(promoted_products.result(promoted_products(dataset, products), products))
+    results.append(promoted_products.result(promoted_products(dataset, products), products))
     return results
 
 

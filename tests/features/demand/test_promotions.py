@@ -30,6 +30,16 @@ def test_shares_count_promoted_location_days(shop):
     assert frame["share_display"].to_list() == pytest.approx([0, 0, 2 / 21])
 
 
+def test_a_location_has_the_promotions_of_its_products_and_of_the_whole_chain(shop):
+    plan = [("a", None, "mailer", DAY, DAY + 2), ("b", "1", "mailer", DAY + 1, DAY + 2)]
+    dataset = shop([("a", k, DAY - 30, 1.0) for k in "12"], promotions=plan)
+    grain = Grain.parse("location:day")
+    frame = collected(promotion_shares(dataset, grain, DAY, DAY + 7)).sort("series", "block")
+    # Two products have promotions.
+    assert frame["series"].to_list() == [0, 0, 1, 1]
+    assert frame["share_mailer"].to_list() == pytest.approx([0.5, 1.0, 0.5, 0.5])
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(

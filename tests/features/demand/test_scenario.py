@@ -19,7 +19,7 @@ FIRST = 17_000
 TODAY = FIRST + 140
 AS_OF = day_start(TODAY)
 HORIZON = 28
-GRAINS = ("product:week", "product,location:day", "category,region:week", "category:day")
+GRAINS = ("product:week", "product,location:day", "category,region:week", "location:day")
 
 
 def date(day):

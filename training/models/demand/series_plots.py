@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
-from features.demand.promotions import promotion_kinds, promotion_shares
+from features.demand.promotions import promotes, promotion_kinds, promotion_shares
 from features.demand.series import all_series, units_by_period, units_matrix
 from training.models.demand.contributions import REASONS
 
@@ -95,7 +95,7 @@ def _promoted_shares(
     dataset: Dataset, grain: Grain, day: int, ids: pl.DataFrame, past: int, steps: int
 ) -> dict[float, float]:
     """Return the promoted share of periods over the largest, by first day as matplotlib counts."""
-    if not promotion_kinds(dataset) or not grain.product_keys:
+    if not promotes(dataset, grain):
         return {}
     shares = promotion_shares(dataset, grain, day, day + grain.days * steps)
     index = all_series(dataset, grain).index.select("series", *grain.keys).collect().to_polars()
