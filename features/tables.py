@@ -97,8 +97,8 @@ def _links(name: str, column: str, meaning: str) -> Table:
     )
 
 
-_FIRST_DAY = 7305  # 1990-01-01
-_DAY = Column(DAY, "days since 1970-01-01", required=True, minimum=_FIRST_DAY)
+FIRST_DAY = 7305  # 1990-01-01
+_DAY = Column(DAY, "days since 1970-01-01", required=True, minimum=FIRST_DAY)
 _LINE_KINDS = {
     "sale": ("sale", "sales", "sold"),
     "return": ("return", "returns", "returned", "refund", "refunds", "refunded"),
@@ -183,9 +183,7 @@ TABLES: dict[str, Table] = {
             {
                 "product_id": _PRODUCT,
                 "location_id": _LOCATION,
-                "from_day": Column(
-                    DAY, "first day of the price", required=True, minimum=_FIRST_DAY
-                ),
+                "from_day": Column(DAY, "first day of the price", required=True, minimum=FIRST_DAY),
                 "price": Column(MONEY, "unit price", required=True, minimum=0),
             },
         ),
@@ -197,7 +195,7 @@ TABLES: dict[str, Table] = {
                 "location_id": _LOCATION,
                 "kind": Column(ID, "display, mailer, discount, ...", required=True),
                 "placement": Column(ID, "place in shop or leaflet: front page, end of aisle, ..."),
-                "from_day": Column(DAY, "first day", required=True, minimum=_FIRST_DAY),
+                "from_day": Column(DAY, "first day", required=True, minimum=FIRST_DAY),
                 "to_day": Column(DAY, "the day after the last", required=True),
                 "depth": Column(
                     pl.Float64, "share of the price taken off, 0 to 1", minimum=0, maximum=1

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.resources import files
 
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from serving.admin import routes as admin
@@ -18,6 +22,9 @@ from serving.http.probes import Probes
 from serving.http.respond import Responder
 from serving.predictor import VersionHolder
 from serving.recommender import routes as recommender
+from serving.status import routes as status
+
+OPENAPI = "/v1/openapi.json"
 
 
 def build_app(
@@ -43,27 +50,24 @@ def build_app(
         title="Foresell",
         summary="Demand, churn, next purchase, value and recommendations",
         version="1",
-        openapi_url="/v1/openapi.json",
-        docs_url="/docs",
+        openapi_url=OPENAPI,
+        docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=_operation_id,
         # Telemetry of failed validations would quote request bodies.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
 
-    responder = Responder(versions)
-    for domain in (recommender, demand, customers, audience):
-        app.include_router(domain.router(responder))
-    app.include_router(admin.router())
-
-    @app.get("/", include_in_schema=False)
-    async def home() -> Response:
-        """Redirect browsers to the description of the endpoints."""
-        return RedirectResponse("/docs")
-
-    handle_errors(app)
     policy = policy or Policy()
     if max_body_bytes is not None:
         policy = replace(policy, max_body_bytes=max_body_bytes)
+    responder = Responder(versions)
+    for domain in (recommender, demand, customers, audience):
+        app.include_router(domain.router(responder))
+    app.include_router(status.router(responder, policy.max_body_bytes))
+    app.include_router(admin.router())
+    _add_docs(app)
+    handle_errors(app)
     # Within Starlette's own handler of exceptions, so that every response has the same shape; the
     # last one is the first to see a request.
     app.add_middleware(Probes, versions=versions)
@@ -78,3 +82,30 @@ def build_app(
             expose_headers=[REQUEST_ID, "retry-after"],
         )
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Name operations, and so the functions of generated clients, after their functions."""
+    return route.name
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Add the description of the endpoints, whose assets come from an installed package."""
+    assets = files("fastapi_offline") / "static"
+    app.mount("/docs/assets", StaticFiles(directory=str(assets)), name="assets")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        """Show the endpoints, with forms to try them."""
+        return get_swagger_ui_html(
+            openapi_url=OPENAPI,
+            title=app.title,
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="/docs/assets/favicon.png",
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> Response:
+        """Redirect browsers to the description of the endpoints."""
+        return RedirectResponse("/docs")

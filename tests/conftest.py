@@ -73,6 +73,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks[item.nodeid])
 
 
+def _as_columns(answer: dict[str, Any]) -> dict[str, Any]:
+    lists = ("within", "quantiles", "horizons", "explanation")
+    row = {name: value for name, value in answer.items() if name not in lists}
+    for entry in answer.get("within", []):
+        row[f"p_within_{entry['days']}"] = entry["probability"]
+    for entry in answer.get("quantiles", []):
+        row[f"q{100 * entry['level']:g}"] = entry["days" if "days" in entry else "units"]
+    for entry in answer.get("horizons", []):
+        days = entry["days"]
+        row |= {f"orders_{days}": entry["orders"], f"value_{days}": entry["value"]}
+        row |= {f"value_{days}_q10": entry["low"], f"value_{days}_q90": entry["high"]}
+    if "explanation" in answer:
+        row["explanation"] = {part["reason"]: part["units"] for part in answer["explanation"]}
+    return row
+
+
+@pytest.fixture(scope="session")
+def as_columns() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Turn the lists of an answer (days, quantiles, horizons, reasons) into columns of batches."""
+    return _as_columns
+
+
 @pytest.fixture(scope="session")
 def quick() -> dict[str, dict[str, Any]]:
     """Options that train a model in seconds, for tests that do not measure its accuracy."""

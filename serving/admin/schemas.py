@@ -35,6 +35,15 @@ class Rollback(BaseModel):
     results: list[RolledBack]
 
 
+class EraseQuery(BaseModel):
+    """The customer to erase."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    customer_id: str = Field(min_length=1, max_length=200)
+    dataset: str | None = Field(None, max_length=200, description="by default that of the service")
+
+
 class Erased(BaseModel):
     """What was erased of a customer in one dataset."""
 

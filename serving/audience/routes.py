@@ -8,18 +8,19 @@ from fastapi import APIRouter, Body
 from starlette.responses import Response
 
 from serving.audience.reader import FURTHER_MODELS, find_audience
-from serving.audience.schemas import AudienceAnswer, AudienceRequest
+from serving.audience.schemas import AudienceAnswer, AudienceRequest, Member
 from serving.http.errors import ERRORS
 from serving.http.respond import Responder, check_as_of
 from serving.http.rounding import round_answer
+from serving.http.route import ModelRoute
 from serving.predictor import ServedVersion
 
 
 def router(responder: Responder) -> APIRouter:
     """Build the route that answers through `responder`."""
-    router = APIRouter()
+    router = APIRouter(route_class=ModelRoute, tags=["customers"], responses=ERRORS)
 
-    @router.post("/v1/audience", response_model=AudienceAnswer, responses=ERRORS)
+    @router.post("/v1/audience", response_model=AudienceAnswer)
     async def audience(request: Annotated[AudienceRequest, Body()]) -> Response:
         """List the customers that satisfy a condition, with the expected loss."""
 
@@ -41,7 +42,10 @@ def router(responder: Responder) -> APIRouter:
                     "value": members.value_field,
                     "unsure": members.unsure,
                     "ordered_by": "expected_loss" if members.value_field else "churn_probability",
-                    "results": round_answer(listed.to_dicts()),
+                    "results": [
+                        round_answer(member_of(row, members.value_field))
+                        for row in listed.iter_rows(named=True)
+                    ],
                 }
                 return orjson.dumps(content)
 
@@ -51,3 +55,11 @@ def router(responder: Responder) -> APIRouter:
         return await responder.with_current(request.dataset, answer)
 
     return router
+
+
+def member_of(row: dict[str, Any], value_field: str | None) -> dict[str, Any]:
+    """Return a customer of an audience; what `Member` does not declare stands in `fields`."""
+    named = {name: row[name] for name in Member.model_fields if name in row}
+    further = {name: value for name, value in row.items() if name not in (*named, value_field)}
+    value = None if value_field is None else row[value_field]
+    return named | {"value": value, "fields": further}

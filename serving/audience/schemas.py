@@ -5,16 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.http.schemas import (
-    MOST_IDS,
-    Behind,
-    Id,
-    Judged,
-    ModelsAsOf,
-    Probability,
-    Request,
-    Result,
-)
+from serving.customers.schemas import Basis, Stage
+from serving.http.schemas import MOST_IDS, Days, Heading, Id, Probability, Request
 
 
 class AudienceRequest(Request):
@@ -46,29 +38,34 @@ class AudienceRequest(Request):
     offset: int = Field(0, ge=0, description="customers to skip before the first listed")
 
 
-class Member(Result):
-    """One customer of an audience, with the fields of its condition."""
-
-    model_config = ConfigDict(extra="allow")
+class Member(BaseModel):
+    """One customer of an audience."""
 
     customer_id: str
+    basis: Basis
     churn_probability: Probability
+    stage: Stage
+    rfm_segment: str | None
+    cluster: str | None
+    next_category: str | None = Field(
+        default=None, description="most likely within two weeks; absent without a model of it"
+    )
+    expected_days: Days | None
+    value: float | None = Field(description="the field that `value` names; null without any")
     expected_loss: float | None = Field(description="churn_probability times the value")
     unsure: bool = Field(
         description="whether the churn probability lies between 1/3 and 2/3, or is based on fewer "
         "than three visits"
     )
+    fields: dict[str, str | float | bool | dt.date | list[str] | None] = Field(
+        description="further fields that the condition names, by name"
+    )
     explanations: list[str] = Field(description="of the churn probability; strongest first")
 
 
-class AudienceAnswer(BaseModel):
+class AudienceAnswer(Heading):
     """The customers that satisfy a condition, the largest `ordered_by` first."""
 
-    model_version: str = Field(description="the published version that answered")
-    as_of: dt.datetime = Field(description="the instant up to which the answer knows the records")
-    judged: Judged
-    behind: Behind = []
-    models_as_of: ModelsAsOf = {}
     size: int = Field(description="number of customers that satisfy the condition, listed or not")
     expected_loss: float | None = Field(description="of all of them; null without a value model")
     value: str | None = Field(description="the field of a customer's value")

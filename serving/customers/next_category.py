@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -105,6 +106,11 @@ class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
         return self.rows(customers, options)
 
     @property
+    def categories(self) -> Sequence[str]:
+        """The categories that the model predicts."""
+        return self.model.categories_
+
+    @property
     def known_ids(self) -> Container[str]:
         """The ids of customers with enough history of a category."""
         return self._spans
@@ -115,26 +121,14 @@ class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
         """Look up the published answers, and read the chosen columns off the curves."""
         pairs = ((name, options.category) for name in customer_ids)
         positions = sorted({self.positions[pair] for pair in pairs if pair in self.positions})
-        frequency, recency, age = np.asarray(self.history[positions]).T
-        curves = PurchaseCurves.daily(
-            np.asarray(self.curves[positions], np.float64),
-            self.model.process_,
-            (frequency, recency, age),
-        )
-        rows = self.answers[positions].iter_rows(named=True)
-        return {
-            row["customer_id"]: with_options(row, columns) | {"basis": "history"}
-            for row, columns in zip(rows, options.read(curves), strict=True)
-        }
+        rows = self._rows(self.answers[positions], self._curves(positions), options)
+        return {row["customer_id"]: row for row in rows}
 
     def posted_rows(self, customers: PostedCustomers, options: CategoryOptions) -> list[Row]:
         """Score posted customers; those with enough history of the category have a row."""
         answers, curves = self._score(customers)
-        return [
-            with_options(row, columns) | {"basis": "history"}
-            for row, columns in zip(answers.to_dicts(), options.read(curves), strict=True)
-            if row["category"] == options.category
-        ]
+        rows = self._rows(answers, curves, options)
+        return [row for row in rows if row["category"] == options.category]
 
     def new_row(self, as_of: datetime, options: CategoryOptions) -> Row:  # noqa: ARG002
         """Return the category's distribution, for a customer without enough history of it."""
@@ -148,19 +142,44 @@ class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
         Returns
         -------
         list of list of dict
-            For each customer, in request order, up to `count` rows of published columns, the most
-            likely first; empty for customers without enough history of any category.
+            For each customer, in request order, up to `count` rows as of `answer`, the most likely
+            first; empty for customers without enough history of any category.
         """
         if isinstance(customers, PostedCustomers):
-            answers, _ = self._score(customers)
-            by_customer = answers.partition_by("customer_id", as_dict=True)
-            parts = [by_customer.get((key,), answers.clear()) for key in customers.keys]
+            answers, curves = self._score(customers)
+            ids = answers.get_column("customer_id").to_list()
+            positions = [[i for i, name in enumerate(ids) if name == key] for key in customers.keys]
         else:
-            spans = [self._spans.get(name, (0, 0)) for name in customers]
-            parts = [self.answers.slice(*span) for span in spans]
+            answers, curves = self.answers, None
+            spans = (self._spans.get(name, (0, 0)) for name in customers)
+            positions = [list(range(first, first + size)) for first, size in spans]
+        likely = [self._most_likely(answers, rows)[:count] for rows in positions]
+        flat = [row for rows in likely for row in rows]
+        chosen = self._curves(flat) if curves is None else curves.select(np.array(flat, np.int64))
+        rows = iter(self._rows(answers[flat], chosen, SurvivalOptions()))
+        return [list(islice(rows, len(part))) for part in likely]
+
+    @staticmethod
+    def _most_likely(answers: pl.DataFrame, rows: Sequence[int]) -> list[int]:
+        """Return rows of answers in descending order of the probability within two weeks."""
+        part = answers.select(RANKED_BY, "category")[rows].rows()
+        order = sorted(range(len(rows)), key=lambda i: (-part[i][0], part[i][1]))
+        return [rows[i] for i in order]
+
+    def _curves(self, positions: Sequence[int]) -> PurchaseCurves:
+        """Return the curves of published answers by their positions."""
+        frequency, recency, age = np.asarray(self.history[positions]).T
+        return PurchaseCurves.daily(
+            np.asarray(self.curves[positions], np.float64),
+            self.model.process_,
+            (frequency, recency, age),
+        )
+
+    @staticmethod
+    def _rows(answers: pl.DataFrame, curves: PurchaseCurves, options: SurvivalOptions) -> list[Row]:
         return [
-            part.sort(RANKED_BY, "category", descending=[True, False]).head(count).to_dicts()
-            for part in parts
+            with_options(row, read) | {"basis": "history"}
+            for row, read in zip(answers.iter_rows(named=True), options.read(curves), strict=True)
         ]
 
     @cached_property

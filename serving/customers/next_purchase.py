@@ -44,15 +44,14 @@ class NextPurchaseReader(TimedReader[NextPurchaseModel, None]):
         within_days
             For each, the probability of a purchase within so many days.
         quantiles
-            Levels of the distribution of days, besides q10, q50 and q90.
+            Levels of the distribution of days.
         timing
             The reader whose curves answer, by default this one.
 
         Returns
         -------
         list of dict
-            customer_id, the chosen columns of `PurchaseCurves.columns` (days count from `as_of`),
-            explanations, contributions, and basis (see `training.customers.prediction.basis`).
+            The fields of `schemas.NextPurchase`; days count from `as_of`.
 
         Raises
         ------

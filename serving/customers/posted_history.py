@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import polars as pl
 
-from features.calendar import parse_as_of, to_day
+from features.calendar import parse_as_of, to_date, to_day
 from features.customers.integer_sums import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import InvalidInput
-from features.tables import TABLES
+from features.tables import FIRST_DAY, TABLES
 from training.customers.population import Population
 
 History = Mapping[str, Any]
@@ -208,6 +208,12 @@ def _attribute(value: Attribute, population: Population, field: str) -> str | fl
 
 def _instant(value: str, as_of: datetime, path: str, as_of_field: str) -> datetime:
     ts = parse_as_of(value, field=path)
+    if to_day(ts) < FIRST_DAY:
+        raise InvalidInput(
+            f"{path} = {value!r} is before {to_date(FIRST_DAY)}, where records begin at the "
+            "earliest; correct the year, or leave the order out.",
+            field=path,
+        )
     if ts >= as_of:
         raise InvalidInput(
             f"{path} = {value!r} is not before {as_of.isoformat()}, the instant of the "

@@ -6,30 +6,36 @@ Requests name customers by id or bring their orders; answers come from one publi
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from starlette.responses import Response
 
 from features.calendar import parse_as_of
-from features.errors import InvalidInput
 from serving.customers.posted_history import PostedCustomers
 from serving.customers.profile import FURTHER_MODELS, profiles
 from serving.customers.reader import Customers, Row
 from serving.customers.schemas import (
-    Churn,
+    AnyChurnRequest,
+    AnyCustomerRequest,
+    AnyNextPurchaseRequest,
+    AnyValueRequest,
+    ChurnAnswer,
+    ChurnQuery,
     ChurnRequest,
-    Customer,
-    CustomerRequest,
-    CustomersRequest,
-    NextPurchase,
+    CustomerAnswer,
+    KnownCustomers,
+    NextPurchaseAnswer,
+    NextPurchaseQuery,
     NextPurchaseRequest,
-    Value,
+    PostedCustomersRequest,
+    ValueAnswer,
+    ValueQuery,
     ValueRequest,
 )
 from serving.customers.timing import known_ids, source_of, timing_of
 from serving.customers.unknown import check_known
-from serving.http.errors import ERRORS
+from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import Responder, check_as_of, reply
-from serving.http.schemas import Answer
+from serving.http.route import ModelRoute
 from serving.predictor import ServedVersion
 
 # Answers for customers from the readers of one version, by folder.
@@ -41,7 +47,7 @@ COST_OF_HISTORY = 10
 async def respond(
     responder: Responder,
     task: str,
-    request: CustomersRequest,
+    request: KnownCustomers | PostedCustomersRequest,
     answers: CustomerAnswers,
     further_models: Sequence[str] = (),
 ) -> Response:
@@ -52,7 +58,7 @@ async def respond(
     responder, task
         Holder of the published version, and the task whose model answers.
     request
-        The customers; exactly one of `customer_ids` and `histories` is set.
+        The customers.
     answers
         Answers from the readers of the version.
     further_models
@@ -61,8 +67,7 @@ async def respond(
     Raises
     ------
     InvalidInput
-        If the request sets both `customer_ids` and `histories` or neither, or asks for another
-        instant than the published one.
+        If the request asks for another instant than the published one.
     NotFound
         If a customer is not known and the request sets `unknown` to `error`.
     """
@@ -70,10 +75,10 @@ async def respond(
     async def answer(served: ServedVersion) -> Response:
         model, _ = served.reader_of(task)
         source = source_of(served.readers, task)
-        as_of, ids = served.record.models[source].as_of, request.customer_ids
+        as_of = served.record.models[source].as_of
         standing = served.record.standing({task, source, *further_models})
-        _check_one_of(request)
-        if ids:
+        if isinstance(request, KnownCustomers):
+            ids = request.customer_ids
             check_as_of(request, as_of)
             if request.unknown == "error":
                 check_known(ids, known_ids(served.readers, task), as_of)
@@ -100,20 +105,12 @@ async def respond(
     return await responder.with_current(request.dataset, answer)
 
 
-def _check_one_of(request: CustomersRequest) -> None:
-    if bool(request.customer_ids) == bool(request.histories):
-        raise InvalidInput(
-            "customer_ids is required, or histories in its place, and not both.",
-            field="customer_ids",
-        )
-
-
 def router(responder: Responder) -> APIRouter:
     """Build the routes that answer through `responder`."""
-    router = APIRouter()
+    router = APIRouter(route_class=ModelRoute, tags=["customers"], responses=ERRORS)
 
-    @router.post("/v1/churn", response_model=Answer[Churn], responses=ERRORS)
-    async def churn(request: Annotated[ChurnRequest, Body()]) -> Response:
+    @router.post("/v1/churn", response_model=ChurnAnswer)
+    async def churn(request: Annotated[AnyChurnRequest, Body()]) -> Response:
         """Predict the probability of no purchase within the horizon, with explanations."""
         horizon = request.horizon_days
         return await respond(
@@ -123,8 +120,13 @@ def router(responder: Responder) -> APIRouter:
             lambda models, customers: models["churn"].answer(customers, horizon, timing_of(models)),
         )
 
-    @router.post("/v1/next_purchase", response_model=Answer[NextPurchase], responses=ERRORS)
-    async def next_purchase(request: Annotated[NextPurchaseRequest, Body()]) -> Response:
+    @router.get("/v1/churn", response_model=ChurnAnswer, responses=NOT_MODIFIED)
+    async def get_churn(query: Annotated[ChurnQuery, Query()]) -> Response:
+        """Predict the probability of no purchase of one customer."""
+        return await churn(query.of(ChurnRequest))
+
+    @router.post("/v1/next_purchase", response_model=NextPurchaseAnswer)
+    async def next_purchase(request: Annotated[AnyNextPurchaseRequest, Body()]) -> Response:
         """Predict the days to the next purchase as a distribution, with explanations."""
         options = (request.within_days, request.quantiles)
         category = request.category
@@ -146,8 +148,13 @@ def router(responder: Responder) -> APIRouter:
             ),
         )
 
-    @router.post("/v1/value", response_model=Answer[Value], responses=ERRORS)
-    async def value(request: Annotated[ValueRequest, Body()]) -> Response:
+    @router.get("/v1/next_purchase", response_model=NextPurchaseAnswer, responses=NOT_MODIFIED)
+    async def get_next_purchase(query: Annotated[NextPurchaseQuery, Query()]) -> Response:
+        """Predict the days to the next purchase of one customer."""
+        return await next_purchase(query.of(NextPurchaseRequest))
+
+    @router.post("/v1/value", response_model=ValueAnswer)
+    async def value(request: Annotated[AnyValueRequest, Body()]) -> Response:
         """Predict orders and spend over any days ahead, with explanations."""
         days = request.horizons_days or None
         return await respond(
@@ -157,8 +164,13 @@ def router(responder: Responder) -> APIRouter:
             lambda models, customers: models["value"].answer(customers, days, timing_of(models)),
         )
 
-    @router.post("/v1/customer", response_model=Answer[Customer], responses=ERRORS)
-    async def customer(request: Annotated[CustomerRequest, Body()]) -> Response:
+    @router.get("/v1/value", response_model=ValueAnswer, responses=NOT_MODIFIED)
+    async def get_value(query: Annotated[ValueQuery, Query()]) -> Response:
+        """Predict orders and spend of one customer."""
+        return await value(query.of(ValueRequest))
+
+    @router.post("/v1/customer", response_model=CustomerAnswer)
+    async def customer(request: Annotated[AnyCustomerRequest, Body()]) -> Response:
         """Show the profile and the predictions of each customer, with explanations."""
         return await respond(responder, "churn", request, profiles, FURTHER_MODELS)
 

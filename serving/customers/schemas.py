@@ -1,122 +1,60 @@
 """Requests and answers of the customer routes: churn, next purchase, value and the profile."""
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, Field
 
-from features.tables import TABLES, Column
+from serving.customers.history_schemas import IdsOrHistories, PostedHistories
 from serving.customers.unknown import Unknown
-from serving.http.schemas import MOST_IDS, CustomerIds, Days, Id, Probability, Request, Result
+from serving.http.schemas import (
+    Answer,
+    AnyRequest,
+    CustomerIds,
+    Days,
+    Id,
+    Level,
+    Probability,
+    ReadQuery,
+    Request,
+)
 
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-Instant = Annotated[
-    str, Field(max_length=40, description="ISO date or datetime, the retailer's local time")
+Basis = Annotated[
+    Literal["history", "few_purchases", "population"],
+    Field(
+        description="data that the result rests on: `history`, three visits or more; "
+        "`few_purchases`, two; `population`, one or none, so other customers"
+    ),
 ]
-
-# The limit of units in the import, and ten times its limit of money a unit. Sums over as many lines
-# as fit into a request body are still exact.
-MAX_UNITS, MAX_MONEY = 1e6, 1e10
+Stage = Literal["new", "growing", "loyal", "slipping", "lapsed", "won back"]
 
 
-_ORDERS, _TOUCHPOINTS = TABLES["orders"].columns, TABLES["touchpoints"].columns
+class KnownCustomers(Request):
+    """Customers by id."""
 
-
-def _pattern(column: Column) -> str:
-    """Return the regular expression of a column's controlled vocabulary."""
-    return f"^({'|'.join(column.words)})$"
-
-
-class PostedOrder(BaseModel):
-    """One order line of a posted history; a missing field is unknown."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    ts: Instant
-    revenue: float | None = Field(
-        None,
-        ge=-MAX_MONEY,
-        le=MAX_MONEY,
-        allow_inf_nan=False,
-        description="paid for the line; required if the records have revenue",
-    )
-    order_id: Text | None = None
-    product_id: Text | None = None
-    category: Text | None = Field(None, description="used if the product is unknown")
-    location_id: Text | None = None
-    channel: Text | None = None
-    quantity: float | None = Field(
-        None,
-        ge=-MAX_UNITS,
-        le=MAX_UNITS,
-        allow_inf_nan=False,
-        description="units, by default one; below 0 the line is a return",
-    )
-    discount: float | None = Field(
-        None, ge=_ORDERS["discount"].minimum, le=MAX_MONEY, allow_inf_nan=False
-    )
-    kind: Annotated[str, Field(pattern=_pattern(_ORDERS["kind"]))] = "sale"
-
-
-class PostedTouchpoint(BaseModel):
-    """Something sent to, or done by, a customer of a posted history."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    ts: Instant
-    kind: Annotated[str, Field(pattern=_pattern(_TOUCHPOINTS["kind"]))]
-    campaign_id: Text = "unnamed"
-
-
-class History(BaseModel):
-    """A customer by posted orders, whether the records know the customer or not."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    customer_id: Id | None = Field(None, description="repeated in the answer")
-    orders: Annotated[list[PostedOrder], FailFast()]
-    touchpoints: Annotated[list[PostedTouchpoint], FailFast()] = []
-    attributes: dict[Text, Text | float | bool] = Field(
-        {}, max_length=100, description="known columns of the records' table `customers`"
-    )
-
-
-def histories_until(as_of_field: str) -> FieldInfo:
-    """Describe posted histories of a request whose field `as_of_field` sets their end."""
-    field: FieldInfo = Field(
-        min_length=1,
-        max_length=MOST_IDS,
-        description="instead of ids: orders of customers, scored as the model scores known ones; "
-        f"`{as_of_field}` may then be any later instant",
-    )
-    return field
-
-
-# Fail fast: see `CustomerIds`.
-AnyHistories = Annotated[list[History], FailFast()]
-PostedHistories = Annotated[AnyHistories, histories_until("as_of")]
-
-
-class CustomersRequest(Request):
-    """Customers, by ids or by posted orders."""
-
-    customer_ids: CustomerIds = []
-    histories: PostedHistories = []
+    customer_ids: CustomerIds
     unknown: Unknown = "newcomer"
 
 
-class ChurnRequest(CustomersRequest):
-    """Request for the probability of no purchase within a horizon."""
+class PostedCustomersRequest(Request):
+    """Customers by posted orders, instead of ids."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"customer_ids": ["1"], "horizon_days": 28},
-                {"histories": [{"orders": [{"ts": "2017-11-20", "revenue": 31.5}]}]},
-            ]
-        }
-    )
+    histories: PostedHistories
+
+
+class OneCustomer(ReadQuery):
+    """One customer by id."""
+
+    customer_id: Id
+    unknown: Unknown = "newcomer"
+
+    def of(self, model: type[AnyRequest]) -> AnyRequest:
+        """Return the request for several customers that asks the same."""
+        return self.expanded(model, customer_ids=[self.customer_id])
+
+
+class ChurnOptions(Request):
+    """What a request for churn chooses."""
 
     horizon_days: int | None = Field(
         None,
@@ -126,12 +64,30 @@ class ChurnRequest(CustomersRequest):
     )
 
 
-class NextPurchaseRequest(CustomersRequest):
-    """Request for the days until a customer buys again."""
+class ChurnRequest(KnownCustomers, ChurnOptions):
+    """Request for the probability of no purchase within a horizon."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"customer_ids": ["1"], "within_days": [7, 14, 30]}]}
+        json_schema_extra={"examples": [{"customer_ids": ["1"], "horizon_days": 28}]}
     )
+
+
+class ChurnOfHistories(PostedCustomersRequest, ChurnOptions):
+    """Request for the probability of no purchase, of customers by posted orders."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"histories": [{"orders": [{"ts": "2017-11-20", "revenue": 31.5}]}]}]
+        }
+    )
+
+
+class ChurnQuery(OneCustomer, ChurnOptions):
+    """Query for the probability of no purchase of one customer."""
+
+
+class NextPurchaseOptions(Request):
+    """What a request for the next purchase chooses."""
 
     within_days: Annotated[
         list[Annotated[int, Field(ge=1, le=3650)]],
@@ -142,18 +98,36 @@ class NextPurchaseRequest(CustomersRequest):
         ),
     ] = [7, 14, 30]
     quantiles: Annotated[
-        list[Annotated[float, Field(gt=0, lt=1)]],
+        list[Level],
         Field(min_length=1, max_length=20, description="levels of the distribution of days"),
     ] = [0.1, 0.5, 0.9]
     category: Id | None = Field(None, description="a category; by default purchases of anything")
 
 
-class ValueRequest(CustomersRequest):
-    """Request for the orders and spend of customers."""
+class NextPurchaseRequest(KnownCustomers, NextPurchaseOptions):
+    """Request for the days until a customer buys again."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"customer_ids": ["1"], "horizons_days": [30, 90, 365]}]}
+        json_schema_extra={"examples": [{"customer_ids": ["1"], "within_days": [7, 14, 30]}]}
     )
+
+
+class NextPurchaseOfHistories(PostedCustomersRequest, NextPurchaseOptions):
+    """Request for the days until customers with posted orders buy again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"histories": [{"orders": [{"ts": "2017-11-20", "revenue": 31.5}]}]}]
+        }
+    )
+
+
+class NextPurchaseQuery(OneCustomer, NextPurchaseOptions):
+    """Query for the days until one customer buys again."""
+
+
+class ValueOptions(Request):
+    """What a request for the value chooses."""
 
     horizons_days: Annotated[
         list[Annotated[int, Field(ge=1, le=3650)]],
@@ -162,6 +136,50 @@ class ValueRequest(CustomersRequest):
             description="days ahead; by default the published ones",
         ),
     ] = []
+
+
+class ValueRequest(KnownCustomers, ValueOptions):
+    """Request for the orders and spend of customers."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"customer_ids": ["1"], "horizons_days": [30, 90, 365]}]}
+    )
+
+
+class ValueOfHistories(PostedCustomersRequest, ValueOptions):
+    """Request for the orders and spend of customers with posted orders."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"histories": [{"orders": [{"ts": "2017-11-20", "revenue": 31.5}]}]}]
+        }
+    )
+
+
+class ValueQuery(OneCustomer, ValueOptions):
+    """Query for the orders and spend of one customer."""
+
+
+class CustomerRequest(KnownCustomers):
+    """Request for customer profiles."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["1"]}]})
+
+
+class CustomerOfHistories(PostedCustomersRequest):
+    """Request for the profiles of customers with posted orders."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"histories": [{"orders": [{"ts": "2017-11-20", "revenue": 31.5}]}]}]
+        }
+    )
+
+
+AnyChurnRequest = IdsOrHistories[ChurnRequest, ChurnOfHistories]
+AnyNextPurchaseRequest = IdsOrHistories[NextPurchaseRequest, NextPurchaseOfHistories]
+AnyValueRequest = IdsOrHistories[ValueRequest, ValueOfHistories]
+AnyCustomerRequest = IdsOrHistories[CustomerRequest, CustomerOfHistories]
 
 
 class ChurnFacts(BaseModel):
@@ -185,7 +203,7 @@ class ChurnFacts(BaseModel):
 class Segments(BaseModel):
     """Groups that a customer belongs to."""
 
-    stage: str = Field(
+    stage: Stage = Field(
         description="lapsed from a churn probability of 2/3 on at the trained horizon, slipping "
         "from 1/3 on; below it won back, growing or loyal. new: fewer than three visits, the first "
         "within two horizons"
@@ -194,29 +212,46 @@ class Segments(BaseModel):
     rfm_score: int | None = Field(description="recency, frequency and money, 111 to 555")
 
 
-class Churn(Result, ChurnFacts, Segments):
+class Churn(ChurnFacts, Segments):
     """The churn answer for one customer."""
 
     customer_id: str = Field(description="as requested; the position of a history without one")
+    basis: Basis
+
+
+class WithinDays(BaseModel):
+    """The probability of a purchase within some days; one minus it is churn at that horizon."""
+
+    days: int
+    probability: Probability
+    extrapolated: bool = Field(
+        description="whether the days are beyond the follow-up of the model, so that the "
+        "probability is extrapolated by a buy-till-you-die model"
+    )
+
+
+class DaysQuantile(BaseModel):
+    """A quantile of the days until the next purchase."""
+
+    level: Level
+    days: Days | None = Field(
+        description="null if more than 3650: no purchase within ten years is more likely"
+    )
+    extrapolated: bool = Field(description="whether it lies beyond the follow-up of the model")
 
 
 class NextPurchaseFacts(BaseModel):
-    """The distribution of the days until a customer buys again.
-
-    One field `p_within_<days>` for each of `within_days`, one such as `q25` for each quantile. One
-    minus `p_within_<days>` is churn at that horizon. Days beyond 3650 are null.
-    """
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, float | None] = Field(init=False)
+    """The distribution of the days until a customer buys again."""
 
     expected_days: Days | None = Field(
         description="the median: a purchase is as likely before as after; null if none within ten "
         "years is more likely"
     )
-    q10: Days | None
-    q50: Days | None
-    q90: Days | None
+    extrapolated: bool = Field(
+        description="whether `expected_days` lies beyond the follow-up of the model, or is null"
+    )
+    within: list[WithinDays] = Field(description="one for each of `within_days`")
+    quantiles: list[DaysQuantile] = Field(description="one for each of `quantiles`")
     explanations: list[str] = Field(
         description="what supports the answer, with its direction; strongest first"
     )
@@ -224,29 +259,30 @@ class NextPurchaseFacts(BaseModel):
         description="of each explanation, in log-odds of a purchase beside the mean over "
         "customers: positive values mean sooner"
     )
-    extrapolated: list[str] = Field(
-        description="the fields that lie beyond the follow-up of the model, extrapolated by a "
-        "buy-till-you-die model; null fields among them"
-    )
 
 
-class NextPurchase(Result, NextPurchaseFacts):
+class NextPurchase(NextPurchaseFacts):
     """The next-purchase answer for one customer, of anything or of one category."""
 
     customer_id: str
+    basis: Basis
     category: str | None = None
 
 
+class ValueAhead(BaseModel):
+    """Expected orders and spend of the next days."""
+
+    days: int
+    orders: float
+    value: float
+    low: float = Field(description="lower bound of the 80 % interval of the value")
+    high: float = Field(description="its upper bound")
+
+
 class ValueFacts(BaseModel):
-    """Past and expected spend of a customer, in the dataset's currency.
+    """Past and expected spend of a customer, in the dataset's currency."""
 
-    For each of the days ahead the fields `orders_<days>`, `value_<days>`, `value_<days>_q10` and
-    `value_<days>_q90`; the last two bound the 80 % interval.
-    """
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, float] = Field(init=False)
-
+    horizons: list[ValueAhead] = Field(description="one for each of `horizons_days`")
     historic_value: float = Field(description="spent so far, net of returns")
     returned_value: float = Field(description="money of all returns so far")
     total_value: float = Field(description="spent so far and expected in the next 365 days")
@@ -264,10 +300,11 @@ class ValueFacts(BaseModel):
     )
 
 
-class Value(Result, ValueFacts):
+class Value(ValueFacts):
     """The value answer for one customer."""
 
     customer_id: str
+    basis: Basis
 
 
 class NextCategory(NextPurchaseFacts):
@@ -276,16 +313,11 @@ class NextCategory(NextPurchaseFacts):
     category: str
 
 
-class CustomerRequest(CustomersRequest):
-    """Request for customer profiles."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_ids": ["1"]}]})
-
-
-class Customer(Result, Segments):
+class Customer(Segments):
     """Profile and predictions of one customer; null where no model is published."""
 
     customer_id: str
+    basis: Basis
     cluster: str | None = Field(
         description="the cluster of similar customers, named by what distinguishes it"
     )
@@ -305,3 +337,19 @@ class Customer(Result, Segments):
         description="most likely within two weeks first, among those with enough history"
     )
     value: ValueFacts | None
+
+
+class ChurnAnswer(Answer[Churn]):
+    """Churn of each customer."""
+
+
+class NextPurchaseAnswer(Answer[NextPurchase]):
+    """The next purchase of each customer."""
+
+
+class ValueAnswer(Answer[Value]):
+    """The value of each customer."""
+
+
+class CustomerAnswer(Answer[Customer]):
+    """The profile of each customer."""

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from features.typing import Floats
 from training.customers.purchase_curves import PurchaseCurves
 from training.customers.survival import QUANTILES, WITHIN_DAYS, check_days
 
-# Columns of the published answers; a request chooses its own days.
-PUBLISHED_PROBABILITIES = tuple(f"p_within_{days}" for days in WITHIN_DAYS)
+Row = dict[str, Any]
+# Columns of published answers beside those that are read off a curve.
+KEPT = ("customer_id", "category", "basis", "explanations", "contributions")
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class SurvivalOptions:
     within_days
         For each, the probability of a purchase within so many days.
     quantiles
-        Levels of the distribution, besides q10, q50 and q90.
+        Levels of the distribution.
     """
 
     within_days: Sequence[int] = WITHIN_DAYS
@@ -36,13 +40,38 @@ class SurvivalOptions:
         """
         check_days(self.within_days, "within_days")
 
-    def read(self, curves: PurchaseCurves) -> list[dict[str, Any]]:
-        """Return `PurchaseCurves.columns` of each curve, one row each."""
-        levels = dict.fromkeys([*QUANTILES, *self.quantiles])
-        return curves.columns(tuple(dict.fromkeys(self.within_days)), tuple(levels)).to_dicts()
+    def read(self, curves: PurchaseCurves) -> list[Row]:
+        """Return the fields of `schemas.NextPurchaseFacts` that each curve gives, one row each."""
+        end = curves.follow_up_days
+        expected = _days(curves.expected_days(), end)
+        within = [curves.within(days).tolist() for days in self.within_days]
+        quantiles = [_days(curves.quantile(level), end) for level in self.quantiles]
+        return [
+            {
+                "expected_days": days,
+                "extrapolated": extrapolated,
+                "within": [
+                    {"days": ahead, "probability": values[row], "extrapolated": ahead > end}
+                    for ahead, values in zip(self.within_days, within, strict=True)
+                ],
+                "quantiles": [
+                    {"level": level, "days": values[row][0], "extrapolated": values[row][1]}
+                    for level, values in zip(self.quantiles, quantiles, strict=True)
+                ],
+            }
+            for row, (days, extrapolated) in enumerate(expected)
+        ]
 
 
-def with_options(row: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+def with_options(row: Row, chosen: Row) -> Row:
     """Replace what a published answer reads off a curve by what a request chose."""
-    kept = {name: value for name, value in row.items() if name not in PUBLISHED_PROBABILITIES}
-    return kept | chosen
+    return {name: row[name] for name in KEPT if name in row} | chosen
+
+
+def _days(values: Floats, follow_up: int) -> list[tuple[float | None, bool]]:
+    """Return days, None for NaN, and whether they lie beyond the follow-up of the model."""
+    beyond = ~(values <= follow_up)
+    return [
+        (None if np.isnan(value) else value, is_beyond)
+        for value, is_beyond in zip(values.tolist(), beyond.tolist(), strict=True)
+    ]

@@ -53,8 +53,7 @@ class ValueReader(TimedReader[ValueModel, HorizonsDays]):
         Returns
         -------
         list of dict
-            The columns of `ValueModel.predict`, and `basis` (see
-            `training.customers.prediction.basis`).
+            The fields of `schemas.Value`.
 
         Raises
         ------
@@ -65,8 +64,9 @@ class ValueReader(TimedReader[ValueModel, HorizonsDays]):
         check_days(horizons_days or (), "horizons_days")
         source = timing or self
         dates = source.curves(customers).next_order(source.instant(customers))
+        days = horizons_days or self.model.horizons
         return [
-            row | {dates.name: date}
+            _with_horizons(row, days) | {dates.name: date}
             for row, date in zip(self.rows(customers, horizons_days), dates, strict=True)
         ]
 
@@ -93,3 +93,21 @@ class ValueReader(TimedReader[ValueModel, HorizonsDays]):
     def _score(self, features: pl.DataFrame, as_of: datetime, horizons: HorizonsDays) -> list[Row]:
         answers = self.model.predict_from(features, as_of, horizons)
         return answers.with_columns(basis(features)).to_dicts()
+
+
+def _with_horizons(row: Row, days: Sequence[int]) -> Row:
+    """Gather the columns of each number of days ahead, such as `value_90_q10`, in `horizons`."""
+    kept = {
+        name: value for name, value in row.items() if not name.startswith(("orders_", "value_"))
+    }
+    kept["horizons"] = [
+        {
+            "days": ahead,
+            "orders": row[f"orders_{ahead}"],
+            "value": row[f"value_{ahead}"],
+            "low": row[f"value_{ahead}_q10"],
+            "high": row[f"value_{ahead}_q90"],
+        }
+        for ahead in days
+    ]
+    return kept

@@ -6,6 +6,7 @@ on request.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,12 +20,13 @@ from features.typing import Floats
 from serving.demand.anomalies import AnomalyReader
 from serving.demand.assumptions import Assumptions, read_assumptions
 from serving.demand.cold_start import ColdStartForecaster
+from serving.demand.points import add_explanations, forecast_points
 from serving.demand.reforecast import Reforecaster, SeriesForecasts
 from serving.demand.targets import Target, require_single_series
 from serving.demand.totals import TotalsReader
-from training.models.demand.contributions import REASONS
+from training.models.demand.assumptions import PLAN_KNOWN_UNTIL
 from training.models.demand.publish import load_about, load_series, load_values
-from training.models.demand.quantiles import interpolate_level, level_name
+from training.models.demand.quantiles import interpolate_level
 
 Keys = Mapping[str, str]
 # An explanation takes some forty milliseconds a series, and a client waits.
@@ -158,8 +160,16 @@ class DemandReader:
         results = []
         for i, (keys, target) in enumerate(zip(series, targets, strict=True)):
             values = new[i] if i in new else self._values(target, forecasts, quantiles)
-            results.append(self._result(keys, target, values[:periods], forecasts, decimals))
+            results.append(
+                self._result(keys, target, values[:periods], forecasts, quantiles, decimals)
+            )
         return results
+
+    @cached_property
+    def plan_known_until(self) -> str | None:
+        """The last day, ISO, on which the promotions of every series are known; None if never."""
+        distinct = {assumed[PLAN_KNOWN_UNTIL] for assumed in self.assumptions}
+        return min((day for day in distinct if day is not None), default=None)
 
     def anomalies(self, **filters: Any) -> list[dict[str, Any]]:
         """Return recent anomalies; see `AnomalyReader.answer`.
@@ -204,7 +214,6 @@ class DemandReader:
                 "explained at a time. Split the request.",
                 field="explain",
             )
-        names = ["mean", *map(level_name, quantiles)]
         values = self._interpolated(self.values[rows], quantiles)
         explanations: dict[int, Floats] = {}
         assumptions = [self.assumptions[row] for row in rows]
@@ -215,13 +224,12 @@ class DemandReader:
                 computed, assumed = self.reforecaster.forecast(frame, quantiles)
                 scenario, assumptions = computed.reshape(shape), assumed[:: len(self.dates)]
                 recorded = values[:, :, :1]
-                names += ["mean_recorded_plan", "difference"]
                 values = np.concatenate([scenario, recorded, scenario[:, :, :1] - recorded], axis=2)
             if explain:
                 units = self.reforecaster.explain(frame).reshape(shape)
                 explanations = dict(zip(rows, units, strict=True))
         return SeriesForecasts(
-            names,
+            plan is not None,
             dict(zip(rows, values, strict=True)),
             explanations,
             dict(zip(rows, assumptions, strict=True)),
@@ -234,31 +242,21 @@ class DemandReader:
             return forecasts.values[target.row]
         return self._interpolated(self.totals.values[target.row], quantiles)
 
-    def _points(
-        self, names: Sequence[str], values: Floats, decimals: int | None
-    ) -> list[dict[str, Any]]:
-        """Return a dictionary per period of values of shape (periods, names)."""
-        return [
-            {"date": date, **dict(zip(names, numbers, strict=True))}
-            for date, numbers in zip(self.dates, _to_list(values, decimals), strict=False)
-        ]
-
     def _result(
         self,
         keys: Keys,
         target: Target,
         values: Floats,
         forecasts: SeriesForecasts,
+        quantiles: Sequence[float],
         decimals: int | None,
     ) -> dict[str, Any]:
-        """Return the answer about one series from its values, shape (periods, names)."""
-        points = self._points(forecasts.names, values, decimals)
+        """Return the answer about one series from its values, shape (periods, ...)."""
+        points = forecast_points(self.dates, values, quantiles, decimals)
         if target.row in forecasts.explanations:
-            explanations = _to_list(forecasts.explanations[target.row], decimals)
-            for point, units in zip(points, explanations, strict=False):
-                point["explanation"] = dict(zip(REASONS, units, strict=True))
+            add_explanations(points, forecasts.explanations[target.row], decimals)
         result = {**self._heading(keys, target, forecasts), "forecast": points}
-        if "difference" in forecasts.names and not values[:, -1].any():
+        if forecasts.is_planned and not values[:, -1].any():
             result["notes"] = [NO_CHANGE]
         return result
 
@@ -374,9 +372,3 @@ def _check_plan(plan: Sequence[Mapping[str, Any]] | None, known_until: str | Non
             f"{KNOWN_UNTIL} = {known_until!r} is of a plan: give `plan` as well, or leave it out.",
             field=KNOWN_UNTIL,
         )
-
-
-def _to_list(values: Floats, decimals: int | None) -> list[list[float]]:
-    rounded = values if decimals is None else np.round(values, decimals)
-    rows: list[list[float]] = rounded.tolist()
-    return rows

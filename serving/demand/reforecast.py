@@ -28,17 +28,18 @@ class SeriesForecasts:
 
     Attributes
     ----------
-    names
-        Of the values: `mean`, the quantiles, and under a plan how the mean compares.
+    is_planned
+        Whether they are under the plan of a request.
     values
-        By row of the series, shape (periods, names).
+        By row of the series, shape (periods, 1 + quantiles): the mean, then the quantiles. Under a
+        plan two more: the mean under the recorded plan, and the difference.
     explanations
         By row of the series, shape (periods, `REASONS`), in units; empty if not requested.
     assumptions
         By row of the series, what its forecast assumes.
     """
 
-    names: list[str]
+    is_planned: bool
     values: Mapping[int, Floats]
     explanations: Mapping[int, Floats]
     assumptions: Mapping[int, Assumptions]

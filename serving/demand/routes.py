@@ -2,21 +2,27 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from starlette.responses import Response
 
-from serving.demand.schemas import AnomaliesRequest, Anomaly, Forecast, ForecastRequest
-from serving.http.errors import ERRORS
+from serving.demand.schemas import (
+    AnomaliesRequest,
+    AnomalyAnswer,
+    ForecastAnswer,
+    ForecastQuery,
+    ForecastRequest,
+)
+from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import INLINE, Responder
 from serving.http.rounding import DECIMALS
-from serving.http.schemas import Answer
+from serving.http.route import ModelRoute
 
 
 def router(responder: Responder) -> APIRouter:
     """Build the routes."""
-    router = APIRouter()
+    router = APIRouter(route_class=ModelRoute, tags=["demand"], responses=ERRORS)
 
-    @router.post("/v1/forecast", response_model=Answer[Forecast], responses=ERRORS)
+    @router.post("/v1/forecast", response_model=ForecastAnswer)
     async def forecast(request: Annotated[ForecastRequest, Body()]) -> Response:
         """Forecast the units of each series, by default under the recorded plan; explain it."""
         plan = request.plan
@@ -27,7 +33,7 @@ def router(responder: Responder) -> APIRouter:
             "demand",
             request,
             lambda reader: reader.answer(
-                request.series,
+                [keys.model_dump(exclude_none=True) for keys in request.series],
                 request.horizon,
                 request.quantiles,
                 rows,
@@ -39,11 +45,16 @@ def router(responder: Responder) -> APIRouter:
             rounded=True,
         )
 
-    @router.post("/v1/anomalies", response_model=Answer[Anomaly], responses=ERRORS)
+    @router.get("/v1/forecast", response_model=ForecastAnswer, responses=NOT_MODIFIED)
+    async def get_forecast(query: Annotated[ForecastQuery, Query()]) -> Response:
+        """Forecast the units of one series or total under the recorded plan."""
+        return await forecast(query.request())
+
+    @router.post("/v1/anomalies", response_model=AnomalyAnswer)
     async def anomalies(request: Annotated[AnomaliesRequest, Body()]) -> Response:
         """Return recent periods with unexpected sales, the largest first, with likely reasons."""
         filters = {
-            "series": request.series,
+            "series": [keys.model_dump(exclude_none=True) for keys in request.series],
             "from_date": request.from_date,
             "reasons": request.reasons,
             "limit": request.limit,

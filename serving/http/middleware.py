@@ -94,7 +94,12 @@ class BodyRefused(HTTPException):
 def encode_error(code: str, message: str, *, request_id: str, field: str | None = None) -> bytes:
     """Count an error and return the body of its response."""
     metrics().error(code)
-    body = {"code": code, "message": message, "field": field, "request_id": request_id}
+    body = {
+        "code": code,
+        "message": _encodable(message),
+        "field": None if field is None else _encodable(field),
+        "request_id": request_id,
+    }
     return orjson.dumps(body)
 
 
@@ -269,6 +274,11 @@ class _Exchange:
         assert self._timer is not None, "called once, after the start"  # noqa: S101
         self._timer.reschedule(asyncio.get_running_loop().time() + self._seconds)
         self._timer = None
+
+
+def _encodable(text: str) -> str:
+    """Replace what UTF-8 cannot encode: lone surrogates."""
+    return text.encode(errors="replace").decode()
 
 
 def _ids(scope: Scope) -> RequestIds:

@@ -1,9 +1,15 @@
 """Fields and shapes shared by all requests and answers."""
 
 import datetime as dt
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    WithJsonSchema,
+)
 
 MOST_IDS = 10_000
 
@@ -20,34 +26,51 @@ CustomerIds = Annotated[
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[float, Field(ge=0, description="days from `as_of`")]
+Level = Annotated[float, Field(gt=0, lt=1, description="level of a quantile")]
 
-ModelsAsOf = Annotated[
-    dict[str, dt.datetime],
-    Field(
-        description="instants of further models in the answer, by name, where they differ from "
-        "`as_of` because a former champion stayed; absent without any"
+# Not `date-time`, which RFC 3339 defines with an offset: typed clients would refuse local times.
+LocalDateTime = Annotated[
+    dt.datetime,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$",
+            "examples": ["2018-01-01T00:00:00"],
+        }
     ),
 ]
-Judged = Annotated[
-    bool,
+# A date or datetime as requests give it; `features.calendar.parse_as_of` reads it.
+Instant = Annotated[
+    str,
     Field(
-        description="whether the models in the answer were compared with their baselines on this "
-        "dataset; false before that, and where the records are too short for it"
+        max_length=40,
+        description="ISO date or datetime, the retailer's local time without an offset",
+        examples=["2018-01-01", "2018-01-01T09:30:00"],
     ),
 ]
-Behind = Annotated[
-    list[str],
-    Field(
-        description="models in the answer that a baseline beats beyond noise, in words; absent "
-        "without any"
-    ),
+
+Code = Literal[
+    "bad_request",
+    "unknown_host",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "method_not_allowed",
+    "timeout",
+    "too_large",
+    "invalid_input",
+    "missing_data",
+    "rate_limited",
+    "internal",
+    "overloaded",
+    "unavailable",
 ]
 
 
 class Request(BaseModel):
     """Base of all requests; unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     dataset: str | None = Field(
         None,
@@ -55,34 +78,54 @@ class Request(BaseModel):
         description="the dataset, if the service answers for several; by default the one that it "
         "was started for",
     )
-    as_of: str | None = Field(
-        None,
-        max_length=40,
-        description="required instant of the answer, an ISO date or datetime; refused if it is not "
-        "the published one",
+    as_of: Instant | None = Field(
+        None, description="required instant of the answer; refused if it is not the published one"
     )
 
 
-class Result(BaseModel):
-    """Base of all results."""
+AnyRequest = TypeVar("AnyRequest", bound=Request)
 
-    basis: str = Field(
-        description="data that the result rests on: `history`, `few_purchases`, `population`; "
-        "for series `own_history`, `look_alikes`, `total`"
+
+class ReadQuery(Request):
+    """Base of the queries of reads: one entity and options, as a request for many has them."""
+
+    def expanded(self, model: type[AnyRequest], **entity: Any) -> AnyRequest:
+        """Return the request for many that asks the same."""
+        shared = model.model_fields.keys() & type(self).model_fields.keys()
+        values = {name: getattr(self, name) for name in shared} | entity
+        return model.model_validate(values, by_name=True)
+
+
+AnyResult = TypeVar("AnyResult", bound=BaseModel)
+
+
+class Heading(BaseModel):
+    """What every answer says about the models that gave it."""
+
+    model_version: str = Field(description="registered model", examples=["churn/3"])
+    as_of: LocalDateTime = Field(
+        description="instant up to which records are used, the retailer's local time; a request "
+        "may repeat it in its own `as_of`"
+    )
+    judged: bool = Field(
+        description="whether the models in the answer were compared with their baselines on this "
+        "dataset; false before that, and where the records are too short for it"
+    )
+    behind: list[str] = Field(
+        default=[],
+        description="models in the answer that a baseline beats beyond noise, in words; absent "
+        "without any",
+    )
+    models_as_of: dict[str, LocalDateTime] = Field(
+        default={},
+        description="instants of further models in the answer, by name, where they differ from "
+        "`as_of` because a former champion stayed; absent without any",
     )
 
 
-AnyResult = TypeVar("AnyResult", bound=Result)
+class Answer(Heading, Generic[AnyResult]):
+    """The shape of every answer; subclasses give it the name that generated clients show."""
 
-
-class Answer(BaseModel, Generic[AnyResult]):
-    """The shape of every answer."""
-
-    model_version: str = Field(description="registered model")
-    as_of: dt.datetime = Field(description="instant up to which records are used")
-    judged: Judged
-    behind: Behind = []
-    models_as_of: ModelsAsOf = {}
     results: list[AnyResult] = Field(description="in the order of the request")
 
 
@@ -102,7 +145,7 @@ class Error(BaseModel):
         }
     )
 
-    code: str
-    message: str
+    code: Code
+    message: str = Field(description="field, value, cause and remedy in one or two sentences")
     field: str | None = Field(description="field with the error, such as `series[0].product_id`")
     request_id: str = Field(description="as in the header `X-Request-ID`")

@@ -2,27 +2,31 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
 from serving.customers.unknown import check_known
-from serving.http.errors import ERRORS
+from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import Responder
-from serving.http.schemas import Answer
+from serving.http.route import ModelRoute
 from serving.recommender.query import Filters, ListQuery
 from serving.recommender.schemas import (
+    AnyRecommendRequest,
     BasketRequest,
-    Buyers,
+    BuyersAnswer,
     CustomersForProductRequest,
     FilteredRequest,
     ListContext,
-    Partners,
-    Recommendation,
-    RecommendRequest,
+    ListOptions,
+    PartnersAnswer,
+    RecommendationAnswer,
+    RecommendOfHistories,
+    RecommendQuery,
     RerankRequest,
-    SimilarProducts,
+    SimilarProductsAnswer,
+    SimilarQuery,
     SimilarRequest,
 )
 
@@ -37,23 +41,18 @@ MAX_PAIRS = 100_000
 
 def router(responder: Responder) -> APIRouter:
     """Build the routes."""
-    router = APIRouter()
+    router = APIRouter(route_class=ModelRoute, tags=["recommendations"], responses=ERRORS)
     _add_customer_routes(router, responder)
     _add_product_routes(router, responder)
     return router
 
 
 def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
-    @router.post("/v1/recommend", response_model=Answer[Recommendation], responses=ERRORS)
-    async def recommend(request: Annotated[RecommendRequest, Body()]) -> Response:
+    @router.post("/v1/recommend", response_model=RecommendationAnswer)
+    async def recommend(request: Annotated[AnyRecommendRequest, Body()]) -> Response:
         """Recommend products to each customer, with explanations; `list` selects the list."""
-        if bool(request.customer_ids) == bool(request.histories):
-            raise InvalidInput(
-                "customer_ids is required, or histories in its place, and not both.",
-                field="customer_ids",
-            )
         query, excluded = _recommend_query(request), request.exclude_product_ids
-        if request.histories:
+        if isinstance(request, RecommendOfHistories):
             posted = [history.model_dump(exclude_none=True) for history in request.histories]
             return await responder.answer(
                 TASK,
@@ -78,7 +77,12 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
             _size(len(request.customer_ids), request.k),
         )
 
-    @router.post("/v1/rerank", response_model=Answer[Recommendation], responses=ERRORS)
+    @router.get("/v1/recommend", response_model=RecommendationAnswer, responses=NOT_MODIFIED)
+    async def get_recommend(query: Annotated[RecommendQuery, Query()]) -> Response:
+        """Recommend products to one customer."""
+        return await recommend(query.request())
+
+    @router.post("/v1/rerank", response_model=RecommendationAnswer)
     async def rerank(request: Annotated[RerankRequest, Body()]) -> Response:
         """Order given products for each customer."""
         customers, products = len(request.customer_ids), len(request.product_ids)
@@ -99,7 +103,7 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
 
 
 def _add_product_routes(router: APIRouter, responder: Responder) -> None:
-    @router.post("/v1/similar", response_model=Answer[SimilarProducts], responses=ERRORS)
+    @router.post("/v1/similar", response_model=SimilarProductsAnswer)
     async def similar(request: Annotated[SimilarRequest, Body()]) -> Response:
         """List substitutes of each product."""
         return await responder.answer(
@@ -109,9 +113,12 @@ def _add_product_routes(router: APIRouter, responder: Responder) -> None:
             len(request.product_ids),
         )
 
-    @router.post(
-        "/v1/frequently_bought_together", response_model=Answer[Partners], responses=ERRORS
-    )
+    @router.get("/v1/similar", response_model=SimilarProductsAnswer, responses=NOT_MODIFIED)
+    async def get_similar(query: Annotated[SimilarQuery, Query()]) -> Response:
+        """List substitutes of one product."""
+        return await similar(query.request())
+
+    @router.post("/v1/frequently_bought_together", response_model=PartnersAnswer)
     async def frequently_bought_together(request: Annotated[BasketRequest, Body()]) -> Response:
         """List products that are bought together with a product or a basket."""
         return await responder.answer(
@@ -123,7 +130,7 @@ def _add_product_routes(router: APIRouter, responder: Responder) -> None:
             1,
         )
 
-    @router.post("/v1/customers_for_product", response_model=Answer[Buyers], responses=ERRORS)
+    @router.post("/v1/customers_for_product", response_model=BuyersAnswer)
     async def customers_for_product(
         request: Annotated[CustomersForProductRequest, Body()],
     ) -> Response:
@@ -144,14 +151,14 @@ def _size(customers: int, products: int) -> int:
 def _filters(request: FilteredRequest) -> Filters:
     return Filters(
         exclude_product_ids=tuple(request.exclude_product_ids),
-        only={str(level): names for level, names in request.only.items()},
-        exclude={str(level): names for level, names in request.exclude.items()},
+        only=request.only.model_dump(exclude_none=True),
+        exclude=request.exclude.model_dump(exclude_none=True),
         max_price=request.max_price,
         location_id=request.location_id,
     )
 
 
-def _recommend_query(request: RecommendRequest) -> ListQuery:
+def _recommend_query(request: ListOptions) -> ListQuery:
     """Return the query without excluded products, which are passed separately."""
     return _query(
         request.model_copy(update={"exclude_product_ids": []}),
@@ -176,7 +183,7 @@ def _query(request: ListContext, **options: object) -> ListQuery:
     )
 
 
-def _pinned(request: RecommendRequest) -> dict[int, str]:
+def _pinned(request: ListOptions) -> dict[int, str]:
     """Return pinned products by rank."""
     pinned: dict[int, str] = {}
     for position, pin in enumerate(request.pinned):

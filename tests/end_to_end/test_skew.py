@@ -55,14 +55,14 @@ def test_churn_is_served_as_scored(fresh, as_of, models, customers, client):
     assert_frame_equal(served_rows, scored, check_dtypes=False, rel_tol=0, abs_tol=CLOSE)
 
 
-def test_the_next_purchase_is_served_as_scored(fresh, as_of, models, customers, client):
+def test_the_next_purchase_is_served_as_scored(fresh, as_of, models, customers, client, as_columns):
     answers = results(client, "next_purchase", customer_ids=customers)
     ids = pl.DataFrame({"customer_id": customers})
     scored = models["next-purchase"].predict(fresh(), as_of, ids)
     columns = ["customer_id", "expected_days", "q10", "q50", "q90"]
     columns += ["p_within_7", "p_within_14", "p_within_30"]
     assert_frame_equal(
-        pl.DataFrame(answers).select(columns),
+        pl.DataFrame([*map(as_columns, answers)]).select(columns),
         scored.select(columns),
         check_dtypes=False,
         rel_tol=0,
@@ -89,14 +89,14 @@ def test_recommendations_are_served_as_scored(fresh, as_of, models, customers, c
     )
 
 
-def test_forecasts_are_served_as_scored(scored_demand, client):
+def test_forecasts_are_served_as_scored(scored_demand, client, as_columns):
     values = ["date", "mean", "q10", "q50", "q90"]
     assumed = ["plan_known_until", "assumes"]
     keys = [name for name in scored_demand.columns if name not in (*values, *assumed)]
     series = scored_demand.select(keys).unique(maintain_order=True).head(200)
     served_rows = pl.DataFrame(
         [
-            {**{key: row[key] for key in keys}, **point}
+            {**{key: row[key] for key in keys}, **as_columns(point)}
             for row in results(client, "forecast", series=series.to_dicts())
             for point in row["forecast"]
         ]

@@ -66,7 +66,8 @@ class SeriesReader:
                     f"product_id {one['product_id']!r} is not known.",
                     field=f"series[{position}].product_id",
                 )
-        point = {"date": "2018-01-01", "mean": 1.0, "q10": 0.0, "q50": 1.0, "q90": 2.0}
+        quantiles = [{"level": 0.1, "units": 0.0}, {"level": 0.9, "units": 2.0}]
+        point = {"date": "2018-01-01", "mean": 1.0, "quantiles": quantiles}
         known = {"plan_known_until": None, "assumes": []}
         return [{**one, "basis": "own_history", **known, "forecast": [point]} for one in series]
 

@@ -67,7 +67,9 @@ def test_the_curves_of_another_model_answer_in_place_of_its_own(served, next_pur
     purchases = next_purchase.answer(ids, [40])
     own = served.answer(ids)
     for answer, purchase, before in zip(answers, purchases, own, strict=True):
-        assert answer["churn_probability"] == pytest.approx(1 - purchase["p_within_40"], abs=1e-12)
+        assert answer["churn_probability"] == pytest.approx(
+            1 - purchase["within"][0]["probability"], abs=1e-12
+        )
         assert answer["stage"] == before["stage"]
 
 

@@ -23,19 +23,23 @@ def served(model, journey, tmp_path_factory):
     return NextPurchaseReader.load(folder)
 
 
-def test_served_answers_equal_batch_predictions(served, model, journey):
+def test_served_answers_equal_batch_predictions(served, model, journey, as_columns):
     batch = {row["customer_id"]: row for row in model.predict(journey, AS_OF).to_dicts()}
-    for answer in served.answer(list(batch), [7, 14, 30]):
-        for name, value in batch[answer["customer_id"]].items():
-            assert answer[name] == (
-                value if name == "customer_id" else pytest.approx(value, abs=1e-9)
-            )
+    for answer in map(as_columns, served.answer(list(batch), [7, 14, 30])):
+        expected = batch[answer["customer_id"]]
+        for name, value in expected.items():
+            if name != "extrapolated":
+                assert answer[name] == (
+                    value if name == "customer_id" else pytest.approx(value, abs=1e-9)
+                )
+        assert answer["extrapolated"] == ("expected_days" in expected["extrapolated"])
 
 
 def test_probabilities_of_all_requested_days_are_answered_and_increase(served):
     customer = sorted(served.customers.positions)[0]
     answer = served.answer([customer], list(range(1, 57)))[0]
-    probabilities = [answer[f"p_within_{days}"] for days in range(1, 57)]
+    assert [entry["days"] for entry in answer["within"]] == list(range(1, 57))
+    probabilities = [entry["probability"] for entry in answer["within"]]
     assert probabilities == sorted(probabilities)
     assert 0 <= probabilities[0] <= probabilities[-1] <= 1
 
@@ -43,18 +47,19 @@ def test_probabilities_of_all_requested_days_are_answered_and_increase(served):
 def test_an_unknown_customer_gets_the_curve_of_new_customers(served, model):
     answer = served.answer(["nobody"], [14])[0]
     assert answer["basis"] == "population"
-    assert answer["p_within_14"] == model.timing_.newcomers().within(14)[0]
+    assert answer["within"][0]["probability"] == model.timing_.newcomers().within(14)[0]
 
 
 def test_any_quantile_is_read_off_the_same_distribution(served):
     customer = sorted(served.customers.positions)[0]
     levels = [0.05, 0.1, 0.333, 0.5, 0.9, 0.99]
     answer = served.answer([customer], [7], quantiles=levels)[0]
-    days = [answer[name] for name in ("q5", "q10", "q33.3", "q50", "q90", "q99")]
+    assert [quantile["level"] for quantile in answer["quantiles"]] == levels
+    days = [quantile["days"] for quantile in answer["quantiles"]]
     assert days == sorted(days)
-    median = round(answer["q50"]) or 1
+    median = round(days[3]) or 1
     at_median = served.answer([customer], [median])[0]
-    assert at_median[f"p_within_{median}"] == pytest.approx(0.5, abs=0.2)
+    assert at_median["within"][0]["probability"] == pytest.approx(0.5, abs=0.2)
 
 
 def test_explanations_state_the_purchase_cadence(served):
@@ -75,25 +80,26 @@ def test_what_lies_beyond_the_follow_up_is_extrapolated_and_named(served):
     ids = [*sorted(served.customers.positions)[:40], "nobody"]
     days = [30, 56, 57, 90, 365, 3650]
     for answer in served.answer(ids, days, quantiles=[0.1, 0.99]):
-        probabilities = [answer[f"p_within_{number}"] for number in days]
+        probabilities = [entry["probability"] for entry in answer["within"]]
         assert probabilities == sorted(probabilities)
         assert probabilities[2] - probabilities[1] < 0.02
         assert probabilities[-1] <= 1
-        late = [
-            name
-            for name in ("expected_days", "q10", "q50", "q90", "q99")
-            if answer[name] is None or answer[name] > 56
-        ]
-        assert answer["extrapolated"] == [*late, *(f"p_within_{number}" for number in days[2:])]
+        for entry in answer["within"]:
+            assert entry["extrapolated"] == (entry["days"] > 56)
+        for entry in answer["quantiles"]:
+            assert entry["extrapolated"] == (entry["days"] is None or entry["days"] > 56)
+        expected = answer["expected_days"]
+        assert answer["extrapolated"] == (expected is None or expected > 56)
 
 
 def test_a_quantile_is_the_day_on_which_its_probability_is_reached(served):
     ids = sorted(served.customers.positions)
     for answer in served.answer(ids, [57], quantiles=[0.6]):
-        if answer["q60"] is not None:
-            day = max(round(answer["q60"]), 1)
+        reached = answer["quantiles"][0]["days"]
+        if reached is not None:
+            day = max(round(reached), 1)
             within = served.answer([answer["customer_id"]], [day, day + 1])[0]
-            assert within[f"p_within_{day + 1}"] >= 0.6 - 1e-9
+            assert within["within"][1]["probability"] >= 0.6 - 1e-9
 
 
 @pytest.mark.parametrize("days", [0, 3651, 2.5, True])

@@ -56,8 +56,8 @@ def series(product, location="1"):
     return {"product_id": product, "location_id": location}
 
 
-def test_answers_are_what_the_model_predicts(reader, model, shop):
-    forecast = reader.answer([series("p4", "2")])[0]["forecast"]
+def test_answers_are_what_the_model_predicts(reader, model, shop, as_columns):
+    forecast = [*map(as_columns, reader.answer([series("p4", "2")])[0]["forecast"])]
     ids = pl.DataFrame([series("p4", "2")])
     expected = model.predict(shop, AS_OF, ids).with_columns(pl.col("date").cast(pl.String))
     assert forecast == expected.select("date", "mean", "q10", "q50", "q90").to_dicts()
@@ -80,7 +80,7 @@ def test_a_shorter_horizon_gives_the_first_periods(reader):
 
 def test_only_the_requested_quantiles_are_returned(reader):
     point = reader.answer([series("p1")], quantiles=[0.9])[0]["forecast"][0]
-    assert list(point) == ["date", "mean", "q90"]
+    assert [quantile["level"] for quantile in point["quantiles"]] == [0.9]
 
 
 def test_a_series_with_a_past_is_forecast_from_it(reader):
@@ -115,25 +115,28 @@ def test_an_unknown_location_is_named(reader):
     ],
     ids=["a new product", "a new location", "a new pair", "a described product"],
 )
-def test_a_series_without_sales_is_forecast_by_analogues_with_an_interval(reader, keys):
+def test_a_series_without_sales_is_forecast_by_analogues_with_an_interval(reader, keys, as_columns):
     alone = reader.answer([keys])[0]
     assert alone["basis"] == "look_alikes"
     assert {key: alone[key] for key in keys} == keys
     assert len(alone["forecast"]) == 4
-    for point in alone["forecast"]:
+    for point in map(as_columns, alone["forecast"]):
         assert point["mean"] > 0
         assert point["q10"] <= point["q50"] <= point["q90"]
         assert point["q10"] < point["q90"]
     assert reader.answer([series("p1"), keys])[1] == alone
 
 
-def test_the_served_forecast_of_a_new_series_equals_the_batch_forecast(reader, model, shop):
+def test_the_served_forecast_of_a_new_series_equals_the_batch_forecast(
+    reader, model, shop, as_columns
+):
     request = [series("fresh"), {**series("unlisted", "2"), "category": "tea"}]
     frame = pl.DataFrame(request, schema=dict.fromkeys(request[1], pl.String))
     scored = model.predict(shop, AS_OF, frame).with_columns(pl.col("date").cast(pl.String))
     for keys, answer in zip(request, reader.answer(request), strict=True):
         rows = scored.filter(pl.col("product_id") == keys["product_id"])
-        assert answer["forecast"] == rows.select("date", "mean", "q10", "q50", "q90").to_dicts()
+        points = [*map(as_columns, answer["forecast"])]
+        assert points == rows.select("date", "mean", "q10", "q50", "q90").to_dicts()
 
 
 def test_the_attribute_of_a_new_product_has_to_be_known_and_necessary(reader):
@@ -151,12 +154,12 @@ def test_explanations_are_refused_for_a_series_without_sales(reader):
     assert caught.value.field == "series[1]"
 
 
-def test_a_product_without_a_location_is_the_sum_over_locations(reader):
+def test_a_product_without_a_location_is_the_sum_over_locations(reader, as_columns):
     parts = reader.answer([series("p1", "1"), series("p1", "2")])
     total = reader.answer([{"product_id": "p1"}])[0]
     assert (total["basis"], total["total_of"]) == ("total", 2)
     for point, first, second in zip(
-        *(answer["forecast"] for answer in (total, *parts)), strict=True
+        *(map(as_columns, answer["forecast"]) for answer in (total, *parts)), strict=True
     ):
         assert point["mean"] == pytest.approx(first["mean"] + second["mean"], abs=1e-9)
         assert point["q10"] <= point["q50"] <= point["q90"]
@@ -182,9 +185,11 @@ def test_a_horizon_beyond_the_published_one_is_refused_with_the_allowed_one(read
 
 
 @pytest.mark.parametrize("level", [0.975, 0.15, 0.995])
-def test_a_quantile_between_published_levels_is_that_of_the_model(reader, model, shop, level):
+def test_a_quantile_between_published_levels_is_that_of_the_model(
+    reader, model, shop, level, as_columns
+):
     keys = series("p4", "2")
-    points = reader.answer([keys], quantiles=[level])[0]["forecast"]
+    points = [*map(as_columns, reader.answer([keys], quantiles=[level])[0]["forecast"])]
     expected = model.predict(shop, AS_OF, pl.DataFrame([keys]), quantiles=[level])
     name = f"q{100 * level:g}"
     assert [point[name] for point in points] == pytest.approx(expected[name].to_list(), abs=1e-9)

@@ -84,17 +84,21 @@ def answer(reader, products, **more):
     return reader.answer([{"product_id": product} for product in products], **more)
 
 
-def frame(answers):
-    return pl.DataFrame(
-        [
-            {"product_id": answer["product_id"], **point}
-            for answer in answers
-            for point in answer["forecast"]
-        ]
-    )
+@pytest.fixture(scope="module")
+def frame(as_columns):
+    def rows(answers):
+        return pl.DataFrame(
+            [
+                {"product_id": answer["product_id"], **as_columns(point)}
+                for answer in answers
+                for point in answer["forecast"]
+            ]
+        )
+
+    return rows
 
 
-def test_a_served_scenario_equals_the_batch_scenario(reader, model, shop):
+def test_a_served_scenario_equals_the_batch_scenario(reader, model, shop, frame):
     plan = [
         mailer("p03"),
         mailer("p05", 2, kind="display", location_id="1"),
@@ -116,7 +120,7 @@ def test_a_served_scenario_equals_the_batch_scenario(reader, model, shop):
     )
 
 
-def test_the_recorded_plan_as_a_plan_gives_the_recorded_forecast(reader, shop):
+def test_the_recorded_plan_as_a_plan_gives_the_recorded_forecast(reader, shop, frame):
     recorded = shop.table("promotions").to_native().collect().filter(pl.col("from_day") >= TODAY)
     plan = recorded.select(
         "product_id",
@@ -130,21 +134,21 @@ def test_the_recorded_plan_as_a_plan_gives_the_recorded_forecast(reader, shop):
     assert rows["mean"].equals(frame(answer(reader, products))["mean"])
 
 
-def test_a_promotion_changes_only_the_weeks_and_products_that_it_covers(reader):
+def test_a_promotion_changes_only_the_weeks_and_products_that_it_covers(reader, frame):
     rows = frame(answer(reader, ["p20", "p21", "p22"], plan=[mailer("p21", 2)]))
     moved = rows.filter(pl.col("difference") != 0)
     assert moved.select("product_id", "date").rows() == [("p21", date(2))]
     assert moved["difference"].item() > moved["mean_recorded_plan"].item()
 
 
-def test_a_kind_that_is_new_to_a_product_has_its_effect_on_other_products(reader):
+def test_a_kind_that_is_new_to_a_product_has_its_effect_on_other_products(reader, frame):
     rows = frame(answer(reader, [NEVER], plan=[mailer(NEVER, week) for week in range(4)]))
     assert (rows["mean"] / rows["mean_recorded_plan"]).to_list() == pytest.approx(
         [3.0] * 4, rel=0.35
     )
 
 
-def test_the_kind_other_has_the_effect_of_any_promotion(reader):
+def test_the_kind_other_has_the_effect_of_any_promotion(reader, frame):
     weeks = range(4)
     scenarios = {
         kind: frame(answer(reader, ["p20"], plan=[mailer("p20", w, kind=kind) for w in weeks]))
@@ -158,7 +162,7 @@ def test_the_kind_other_has_the_effect_of_any_promotion(reader):
     assert lift["mailer"] > 2
 
 
-def test_a_removed_promotion_lowers_the_weeks_for_which_it_was_recorded(reader, shop):
+def test_a_removed_promotion_lowers_the_weeks_for_which_it_was_recorded(reader, shop, frame):
     recorded = shop.table("promotions").to_native().collect()
     recorded = recorded.filter(pl.col("kind") == "mailer", pl.col("from_day") == TODAY)
     product = recorded["product_id"].sort()[0]
@@ -167,7 +171,7 @@ def test_a_removed_promotion_lowers_the_weeks_for_which_it_was_recorded(reader, 
     assert rows["difference"][1:].to_list() == [0.0] * 3
 
 
-def test_an_empty_plan_lowers_the_weeks_with_a_recorded_mailer_and_no_others(reader, shop):
+def test_an_empty_plan_lowers_the_weeks_with_a_recorded_mailer_and_no_others(reader, shop, frame):
     recorded = shop.table("promotions").to_native().collect()
     recorded = recorded.filter(pl.col("kind") == "mailer", pl.col("from_day") == TODAY)
     product = recorded["product_id"].sort()[0]
@@ -204,7 +208,7 @@ def test_how_far_a_plan_is_known_is_refused_without_a_plan(reader):
     assert caught.value.field == "plan_known_until"
 
 
-def test_a_lower_price_raises_the_weeks_in_which_it_is_valid(reader):
+def test_a_lower_price_raises_the_weeks_in_which_it_is_valid(reader, frame):
     low = {"product_id": "p30", "price": 1.0, "from_date": date(0), "to_date": date(4)}
     high = {**low, "price": 2.0}
     means = [frame(answer(reader, ["p30"], plan=[plan]))["mean"] for plan in (low, high)]
@@ -226,8 +230,11 @@ def test_an_unknown_id_in_a_plan_is_refused_by_row_and_field(reader):
 
 
 @pytest.mark.parametrize("plan", [None, [mailer("p21", week) for week in range(4)]])
-def test_explanations_are_those_of_the_model_and_sum_to_the_mean(reader, model, shop, plan):
-    points = answer(reader, ["p21"], plan=plan, explain=True)[0]["forecast"]
+def test_explanations_are_those_of_the_model_and_sum_to_the_mean(
+    reader, model, shop, plan, as_columns
+):
+    answers = answer(reader, ["p21"], plan=plan, explain=True)
+    points = [*map(as_columns, answers[0]["forecast"])]
     for point in points:
         assert sum(point["explanation"].values()) == pytest.approx(point["mean"], rel=1e-9)
     if plan:

@@ -1,0 +1,1 @@
+"""What is served: versions, instants, limits and vocabularies of one dataset."""
