@@ -173,7 +173,8 @@ def _features() -> list[Component]:
         Component("exponential means", without("trend_(fast|middle|slow)")),
         Component("log level", without("level_log")),
         Component("trends of groups", without("trend_(all|department|category)")),
-        Component("holidays", without("holiday_.*")),
+        Component("holidays", without("holiday_(ahead|behind)")),
+        Component("closed days before and after", without("holiday_closed_.*")),
         Component("week of year or month", without("season_(month_week|week|month_day)")),
         Component("weekday", without("season_weekday")),
         Component("horizon step", without("season_step")),
@@ -186,7 +187,7 @@ def _features() -> list[Component]:
         ),
         Component("weekday means", without("season_day_.*")),
         Component("weekday index", without("season_weekday_.*")),
-        Component("department and location as categories", without("group_.*")),
+        Component("groups and locations as categories", without("group_.*")),
     ]
 
 
