@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -86,6 +87,22 @@ def serve(
         command(host, port, grace_seconds),
         environment(home, workers, dataset) | {FOLDER_VARIABLE: str(instance)},
     )
+    workers_seen = _Workers()
+    try:
+        with _stop_signals() as (interrupted, signals):
+            _attend(server, interrupted, workers_seen, watch, f"http://{host}:{port}")
+            if signals:
+                _drain(server, instance, signals, drain_seconds)
+            code = _wait(server, grace_seconds)
+    finally:
+        _kill(server, workers_seen.all)
+        shutil.rmtree(instance, ignore_errors=True)
+    return 0 if signals else code
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[tuple[threading.Event, list[int]]]:
+    """Collect signals to stop, and restore their former handlers at the end."""
     signals: list[int] = []
     interrupted = threading.Event()
 
@@ -94,23 +111,27 @@ def serve(
         interrupted.set()
 
     former = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
-    workers_seen = _Workers()
-    responds = False
     try:
-        while server.poll() is None and not interrupted.wait(WATCH_SECONDS):
-            workers_seen.look(server)
-            if watch is not None:
-                responds = responds or _responds(f"http://{host}:{port}")
-                watch(responds=responds)
-        if signals:
-            _drain(server, instance, signals, drain_seconds)
-        code = _wait(server, grace_seconds)
+        yield interrupted, signals
     finally:
-        _kill(server, workers_seen.all)
         for number, handler in former.items():
             signal.signal(number, handler)
-        shutil.rmtree(instance, ignore_errors=True)
-    return 0 if interrupted.is_set() else code
+
+
+def _attend(
+    server: subprocess.Popen[bytes],
+    interrupted: threading.Event,
+    workers: "_Workers",
+    watch: Watch | None,
+    url: str,
+) -> None:
+    """Look at the workers and call `watch` until the server ends or is interrupted."""
+    responds = False
+    while server.poll() is None and not interrupted.wait(WATCH_SECONDS):
+        workers.look(server)
+        if watch is not None:
+            responds = responds or _responds(url)
+            watch(responds=responds)
 
 
 class _Workers:
