@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 
+import lightgbm
 import numpy as np
 import polars as pl
 import pytest
+import scipy.optimize
 from typer.testing import CliRunner
 
 from features.dataset import open_dataset
@@ -20,7 +22,11 @@ from serving.customers.profile import profiles
 from serving.predictor import VersionHolder
 from serving.readers import READERS
 from training.customers.published import ANSWERS, CURVES
+from training.estimators.bg_nbd import BgNbd
+from training.estimators.boosting import Booster
+from training.estimators.gamma_gamma import GammaGamma
 from training.published import versions as published
+from training.registry import TASKS
 from training.release import republish
 
 PERSONAL = ("churn", "next-purchase", "value", "recommender")
@@ -93,6 +99,20 @@ def test_a_forgotten_customer_is_answered_as_unknown_and_all_others_as_before(
     assert [buyer["customer_id"] for buyer in still[0]["customers"]] == [
         buyer["customer_id"] for buyer in kept
     ]
+
+
+def test_forgetting_fits_no_model(served_home, run, journey, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("A model was fitted.")
+
+    for owner in (*(task.model for task in TASKS.values()), BgNbd, GammaGamma, Booster):
+        monkeypatch.setattr(owner, "fit", refuse)
+    for module, name in ((lightgbm, "train"), (scipy.optimize, "minimize")):
+        monkeypatch.setattr(module, name, refuse)
+    gone = customers(served_home, journey.name)[3]
+    code, out, err = run("forget", gone, "--yes", "--json")
+    assert code == 0, err
+    assert json.loads(out)[0]["published"]
 
 
 def test_no_published_file_names_a_forgotten_customer(served_home, run, journey):
