@@ -16,6 +16,7 @@ import polars as pl
 
 from features.dataset import Dataset
 from features.typing import Floats
+from training.contract import Score
 from training.customers.population import Population
 from training.customers.prediction import basis
 from training.customers.purchase_curves import PurchaseCurves
@@ -78,6 +79,19 @@ def publish(
     write_array(folder, CURVES, curves.probabilities)
     write_array(folder, HISTORY, np.stack(purchase_history(features), axis=1))
     publish_model(model, dataset, as_of, folder)
+
+
+def member_weights(model: TimedModel) -> list[Score]:
+    """Return the weights of the members as rows of a report."""
+    return [
+        Score(f"member={name}", "weight", weight, 1)
+        for name, weight in model.timing_.weights.items()
+    ]
+
+
+def describe_ensemble(model: TimedModel, dataset: Dataset, as_of: datetime) -> dict[str, Any]:  # noqa: ARG001
+    """Return the weights of the members, and the level of the season in log-odds."""
+    return {"weights": dict(model.timing_.weights), "season": model.timing_.season}
 
 
 def erase_customers(folder: Path, erased: Callable[[pl.Series], pl.Series]) -> set[str]:

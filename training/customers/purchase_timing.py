@@ -6,6 +6,7 @@ curve's survival rises with inactivity and falls with visits and with the days.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -17,22 +18,26 @@ from features.customers.attributes import PREFIX as ATTRIBUTE
 from features.typing import Floats, Ints
 from training.customers.monotone_features import monotone_features
 from training.customers.purchase_curves import History, PurchaseCurves
+from training.customers.rfm_logistic import RfmLogistic
 from training.customers.survival import NEW_CUSTOMER
-from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
+from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchase_history
 from training.estimators.boosting import Booster
-from training.estimators.platt_scaling import PlattScaling, log_odds_of
+from training.estimators.platt_scaling import log_odds_of
 
 FILE, BOOSTER = "timing.json", "booster"
 # Column of the number of days within which nothing is bought.
 DAYS = "days_ahead"
 PROCESS = "process_inactivity"
+# Members of the ensemble. Without trees, both buy-till-you-die models count alike.
+TREES, RFM_LOGISTIC, BG_NBD, MBG_NBD = "trees", "rfm_logistic", "bg_nbd", "mbg_nbd"
+WITHOUT_TREES = {BG_NBD: 0.5, MBG_NBD: 0.5}
 # Customers whose curves are predicted at a time: bounds the memory.
 BATCH_ROWS = 5_000
 
 
 @dataclass(frozen=True)
 class PurchaseTiming:
-    """Weighted log-odds of boosted trees and MBG/NBD at several days ahead, calibrated.
+    """Weighted log-odds of trees, RFM logistic, BG/NBD and MBG/NBD at several days ahead.
 
     Attributes
     ----------
@@ -41,27 +46,33 @@ class PurchaseTiming:
     days
         Days ahead at which curves are predicted, ascending.
     process
-        The buy-till-you-die model; beyond the last of `days` it extrapolates.
+        MBG/NBD: a member of the ensemble; beyond the last of `days` it extrapolates.
+    bg_nbd
+        BG/NBD, a further member.
     newcomer
         P(purchase within each of `days`) of a customer without a known purchase.
     booster
-        Trees of all days; None where examples are few: the process then answers alone.
+        Trees of all days; None where examples are few.
+    rfm
+        Logistic regression on recency and frequency; None without trees.
     rates
         Log-odds of the mean outcome at each of `days`, to which the trees are added.
     weights
-        Slopes of trees and process, or of the process alone.
-    calibration
-        Applied to the weighted sum; the identity unless the shop has a season.
+        Weight of each member: not negative, their sum is one.
+    season
+        Added to the log-odds: 0 unless the shop has a season.
     """
 
     horizon_days: int
     days: tuple[int, ...]
     process: ModifiedBgNbd
+    bg_nbd: BgNbd
     newcomer: tuple[float, ...] = ()
     booster: Booster | None = None
+    rfm: RfmLogistic | None = None
     rates: tuple[float, ...] = ()
-    weights: PlattScaling = field(default_factory=PlattScaling)
-    calibration: PlattScaling = field(default_factory=PlattScaling)
+    weights: Mapping[str, float] = field(default_factory=lambda: WITHOUT_TREES)
+    season: float = 0.0
 
     def curves(self, features: pl.DataFrame) -> PurchaseCurves:
         """Return the curves of customers."""
@@ -98,40 +109,49 @@ class PurchaseTiming:
         """
         ahead = np.broadcast_to(self.horizon_days if days is None else days, features.height)
         members = self.member_log_odds(features, ahead)
-        return self.calibration.apply(self.weights.apply(members)[:, None])
+        return self.season + sum(
+            (weight * members[name] for name, weight in self.weights.items()),
+            start=np.zeros(features.height),
+        )
 
-    def member_log_odds(self, features: pl.DataFrame, days: Ints) -> Floats:
-        """Return the log-odds of trees, if there are any, and process; shape (customers, members).
-
-        `days` has one number for each customer.
-        """
-        process = log_odds_of(self.process.inactivity(*purchase_history(features), days))
-        if self.booster is None:
-            return process[:, None]
-        columns, _ = tree_inputs(features, self.process, self.horizon_days, days)
-        rates = np.array(self.rates)[np.searchsorted(self.days, days)]
-        trees = self.booster.predict(columns, raw_score=True) + rates
-        return np.stack([trees, process], axis=1)
+    def member_log_odds(self, features: pl.DataFrame, days: Ints) -> dict[str, Floats]:
+        """Return the log-odds of each member; `days` has one number for each customer."""
+        history = purchase_history(features)
+        members = {
+            BG_NBD: log_odds_of(self.bg_nbd.monotone_inactivity(*history, days)),
+            MBG_NBD: log_odds_of(self.process.inactivity(*history, days)),
+        }
+        if self.booster is not None and self.rfm is not None:
+            columns, _ = tree_inputs(features, self.process, self.horizon_days, days)
+            rates = np.array(self.rates)[np.searchsorted(self.days, days)]
+            members[TREES] = self.booster.predict(columns, raw_score=True) + rates
+            members[RFM_LOGISTIC] = self.rfm.log_odds(features, rates)
+        return members
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Split the log-odds at the horizon into one part a column and `base`.
 
-        The parts add up to the log-odds. Those of the process are attributed to `PROCESS`.
+        The parts add up to the log-odds. Those of BG/NBD and MBG/NBD are attributed to `PROCESS`.
         """
         days = np.full(features.height, self.horizon_days)
         members = self.member_log_odds(features, days)
-        *trees, slope = self.weights.slopes
-        if self.booster is None:
+        if self.booster is None or self.rfm is None:
             parts, names = np.zeros((features.height, 2)), [PROCESS]
         else:
             columns, _ = tree_inputs(features, self.process, self.horizon_days, days)
             names = columns.columns
-            parts = trees[0] * self.booster.path_contributions(columns).to_numpy(order="c")
-            parts[:, -1] += trees[0] * self.rates[self.days.index(self.horizon_days)]
-        parts[:, names.index(PROCESS)] += slope * members[:, -1]
-        parts[:, -1] += self.weights.intercept
-        parts *= self.calibration.slopes[0]
-        parts[:, -1] += self.calibration.intercept
+            parts = self.booster.path_contributions(columns).to_numpy(order="c")
+            parts[:, -1] += self.rates[self.days.index(self.horizon_days)]
+            parts *= self.weights[TREES]
+            rest = self.weights[RFM_LOGISTIC] * members[RFM_LOGISTIC]
+            for column in self.rfm.contributions(features):
+                part = self.weights[RFM_LOGISTIC] * column.to_numpy()
+                parts[:, names.index(column.name)] += part
+                rest = rest - part
+            parts[:, -1] += rest
+        for name in WITHOUT_TREES:
+            parts[:, names.index(PROCESS)] += self.weights[name] * members[name]
+        parts[:, -1] += self.season
         return pl.DataFrame(parts, schema=[*names, "base"], orient="row")
 
     def save(self, folder: Path) -> None:
@@ -143,10 +163,12 @@ class PurchaseTiming:
             "horizon_days": self.horizon_days,
             "days": self.days,
             "process": asdict(self.process),
+            "bg_nbd": asdict(self.bg_nbd),
             "newcomer": self.newcomer,
+            "rfm": None if self.rfm is None else asdict(self.rfm),
             "rates": self.rates,
-            "weights": asdict(self.weights),
-            "calibration": asdict(self.calibration),
+            "weights": self.weights,
+            "season": self.season,
         }
         (folder / FILE).write_text(json.dumps(content, indent=1))
 
@@ -158,11 +180,13 @@ class PurchaseTiming:
             content["horizon_days"],
             tuple(content["days"]),
             ModifiedBgNbd(**content["process"]),
+            BgNbd(**content["bg_nbd"]),
             tuple(content["newcomer"]),
             Booster.load(folder / BOOSTER, threads) if content["rates"] else None,
+            RfmLogistic.from_json(content["rfm"]) if content["rates"] else None,
             tuple(content["rates"]),
-            PlattScaling.from_json(content["weights"]),
-            PlattScaling.from_json(content["calibration"]),
+            content["weights"],
+            content["season"],
         )
 
     def _curves(self, probabilities: Floats, history: History) -> PurchaseCurves:

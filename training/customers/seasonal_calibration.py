@@ -1,7 +1,7 @@
-"""Calibration of log-odds of inactivity to the same season of the year before.
+"""Seasonal level of log-odds of inactivity: what the same season of the year before differed by.
 
-Predictions for customers a year ago and their outcomes go in, a Platt scaling comes out: the
-identity unless the shop has a season.
+Predictions for customers a year ago and their outcomes go in, a difference in log-odds comes out:
+close to 0 unless the shop has a season.
 """
 
 from collections.abc import Callable
@@ -14,30 +14,29 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.typing import Floats
 from training.customers.cutoffs import Cutoff, follow_up, history_days
-from training.estimators.platt_scaling import PlattScaling
 
 YEAR_DAYS = 364
-# Difference between observed and predicted rate below which a bias is ignored, and in standard
-# errors.
-MIN_LEVEL_BIAS, MIN_STANDARD_ERRORS = 0.05, 3.0
-# A calibration is rejected if it raises the log loss of later outcomes by so many standard errors.
-REJECTED_STANDARD_ERRORS = 2.0
+# Standard deviation, in log-odds, by which a level differs from that of the year before where no
+# other pair of years is known; it counts as one pair.
+PRIOR_DEVIATION = 0.25
+# Newton steps of a level: three suffice, the problem is one-dimensional and convex.
+STEPS = 8
 
 LogOdds = Callable[[pl.DataFrame], Floats]
 
 
-def seasonal_calibration(
+def seasonal_level(
     dataset: Dataset,
     as_of: datetime,
     horizon_days: int,
     newest: Cutoff,
     log_odds: LogOdds,
-    past: Callable[[int], LogOdds],
-) -> PlattScaling:
-    """Fit a scaling to the outcomes a year before, if they differ from what is predicted.
+    past: LogOdds,
+) -> float:
+    """Estimate the difference from the predictions at `as_of` from that of the year before.
 
-    It is rejected if a scaling of the year before `newest` would have been worse than none there.
-    With records that are too short to test it, the difference decides.
+    It is shrunk as much as differences a year apart disagree (linear shrinkage of a signal with
+    noise): the year before `newest` is compared with what followed `newest`.
 
     Parameters
     ----------
@@ -48,43 +47,38 @@ def seasonal_calibration(
     log_odds
         The model's predictions.
     past
-        Predictions of a model that is fitted to the outcomes known at a day.
+        Predictions of a model that is fitted to what was known at `newest`.
+
+    Returns
+    -------
+    float
+        To be added to log-odds; 0 without records of a year before.
     """
     season = _year_before(dataset, as_of, to_day(as_of), horizon_days)
     if season is None:
-        return PlattScaling()
-    predicted, label = log_odds(season.features), season.churned(horizon_days)
-    if not has_level_bias(predicted, label):
-        return PlattScaling()
+        return 0.0
+    level, error = level_of(log_odds(season.features), season.churned(horizon_days))
+    variance = PRIOR_DEVIATION**2
     tested = _year_before(dataset, as_of, newest.day, horizon_days)
     if tested is not None:
-        earlier = past(newest.day)
-        scaling = _fit(earlier(tested.features), tested.churned(horizon_days))
-        if is_worse(scaling, earlier(newest.features), newest.churned(horizon_days)):
-            return PlattScaling()
-    return _fit(predicted, label)
+        before, after = (
+            level_of(past(cutoff.features), cutoff.churned(horizon_days))[0]
+            for cutoff in (tested, newest)
+        )
+        variance = (variance + (after - before) ** 2) / 2
+    return level**3 / (level**2 + variance + error**2)
 
 
-def has_level_bias(log_odds: Floats, label: Floats) -> bool:
-    """Return whether observed and predicted rate differ beyond both limits."""
-    p = 1 / (1 + np.exp(-log_odds))
-    error = abs(float(label.mean() - p.mean()))
-    standard_error = float(np.sqrt((p * (1 - p)).sum())) / len(label)
-    return error > max(MIN_LEVEL_BIAS, MIN_STANDARD_ERRORS * standard_error)
-
-
-def is_worse(scaling: PlattScaling, log_odds: Floats, label: Floats) -> bool:
-    """Return whether a scaling raises the log loss by REJECTED_STANDARD_ERRORS."""
-    scaled, none = (
-        np.logaddexp(0, odds) - label * odds
-        for odds in (scaling.apply(log_odds[:, None]), log_odds)
-    )
-    loss = scaled - none
-    return bool(loss.mean() > REJECTED_STANDARD_ERRORS * loss.std() / np.sqrt(len(loss)))
-
-
-def _fit(log_odds: Floats, label: Floats) -> PlattScaling:
-    return PlattScaling.fit(log_odds[:, None], label, (1.0,))
+def level_of(log_odds: Floats, label: Floats) -> tuple[float, float]:
+    """Return what is to be added to log-odds to meet the mean outcome, and its standard error."""
+    # One outcome of either kind is added, so that the level is finite.
+    target = (label.sum() + 0.5) / (len(label) + 1)
+    level = 0.0
+    for _ in range(STEPS):
+        p = 1 / (1 + np.exp(-(log_odds + level)))
+        information = (p * (1 - p)).sum() + 0.25
+        level += float(np.clip((target - p.mean()) * len(label) / information, -1, 1))
+    return level, float(1 / np.sqrt(information))
 
 
 def _year_before(dataset: Dataset, as_of: datetime, day: int, horizon_days: int) -> Cutoff | None:

@@ -1,7 +1,8 @@
 """Training of the timing of the next purchase: customers at past cutoffs in, a model out.
 
-Trees learn whether customers bought nothing within several numbers of days; weights are
-fitted on customers that are held out, the calibration on the same season of the year before.
+Trees learn whether customers bought nothing within several numbers of days. The members of the
+ensemble are weighed on the newest outcomes, with a model that was fitted before them; the level is
+that of the same season of the year before.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import polars as pl
 from features.calendar import to_day
 from features.dataset import Dataset
 from features.memo import memo
-from features.typing import Bools, Floats, Ints
+from features.typing import Floats, Ints
 from training.customers.cutoffs import (
     Cutoff,
     customer_features,
@@ -27,25 +28,35 @@ from training.customers.cutoffs import (
 from training.customers.hazard import Periods
 from training.customers.horizon import FOLLOW_UP, HORIZON
 from training.customers.prediction import FEW_VISITS
-from training.customers.purchase_timing import PurchaseTiming, tree_inputs
-from training.customers.seasonal_calibration import seasonal_calibration
+from training.customers.purchase_timing import (
+    BG_NBD,
+    MBG_NBD,
+    RFM_LOGISTIC,
+    TREES,
+    PurchaseTiming,
+    tree_inputs,
+)
+from training.customers.rfm_logistic import RfmLogistic
+from training.customers.seasonal_calibration import level_of, seasonal_level
 from training.customers.survival import CUTOFF_STEP_DAYS, NEW_CUSTOMER
-from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
+from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchase_history
 from training.estimators.boosting import Booster, BoostingOptions
-from training.estimators.platt_scaling import PlattScaling, log_odds_of
+from training.estimators.model_averaging import member_weights
+from training.estimators.platt_scaling import log_odds_of
 
 # Days ahead whose outcomes are learned, besides the horizon, its half and its double.
 KNOTS = (1, 2, 4, 7, 10, 14, 21, 28, 42, 56, 91, 182)
 # Fewest days between cutoffs: customers hardly change within fewer.
 MIN_STEP_DAYS = 7
-# One customer of so many is held out to weigh trees and process.
-HELD_OUT_ONE_OF = 4
-# Weights of trees and process before they are compared on held-out customers.
-EQUAL = (0.5, 0.5)
+# Weights of the members before they are compared: trees need many examples, and learn the level of
+# few seasons where records are short.
+PRIOR_WEIGHTS = {TREES: 0.2, RFM_LOGISTIC: 0.2, BG_NBD: 0.3, MBG_NBD: 0.3}
+# Examples that the prior counts as, and the curvature of their log loss: p (1 - p) at p = 0.1.
+PRIOR_EXAMPLES, CURVATURE = 300, 0.09
 # With fewer examples of customers with few visits, newcomers get the curve of all customers.
 MIN_FEW_VISITS_EXAMPLES = 30
 
-TREES = BoostingOptions(
+BOOSTING = BoostingOptions(
     learning_rate=0.05,
     num_leaves=16,
     min_data_in_leaf=100,
@@ -75,10 +86,10 @@ class TimingOptions:
         Same seed, same model; processor threads to fit with.
     """
 
-    trees: BoostingOptions = TREES
+    trees: BoostingOptions = BOOSTING
     rounds: int = 200
     cutoffs: int = 12
-    examples: int = 150_000
+    examples: int = 75_000
     min_examples: int = 300
     min_per_class: int = 30
     seed: int = 0
@@ -97,7 +108,7 @@ def fit_purchase_timing(
 
     It is trained on whether customers at past cutoffs bought nothing within several numbers of
     days; shorter ones are known of newer cutoffs. With less than two horizons of records there are
-    no cutoffs, and the model is MBG/NBD alone.
+    no cutoffs, and the model is BG/NBD and MBG/NBD.
 
     Parameters
     ----------
@@ -136,9 +147,9 @@ def _fit(
     options: TimingOptions,
 ) -> PurchaseTiming:
     trained = has_enough_history(dataset, as_of, horizon_days, 2 * horizon_days)
-    process = ModifiedBgNbd.fit(*purchase_history(customer_features(dataset, as_of)))
+    processes = _processes(horizon_days, days, customer_features(dataset, as_of))
     if not trained:
-        return _process_alone(horizon_days, days, process)
+        return processes
     # Soon after the first record all customers look new.
     known = history_days(dataset, as_of) - horizon_days
     history = min(2 * horizon_days, known)
@@ -153,31 +164,28 @@ def _fit(
     )
     recent = to_day(as_of) - half_horizon(horizon_days)
     cutoffs = [follow_up(dataset, as_of, day, days[-1]) for day in (recent, *complete)]
-    initial = replace(
-        _process_alone(horizon_days, days, process), newcomer=_newcomer(days, cutoffs)
-    )
-    model = _with_trees(initial, cutoffs, options)
+    model = _with_trees(replace(processes, newcomer=_newcomer(days, cutoffs)), cutoffs, options)
     if model.booster is None:
         return model
-    weights = _held_out_weights(initial, cutoffs, options)
-
-    def fit_at(day: int) -> PurchaseTiming:
-        known = [cutoff.censored_at(day) for cutoff in cutoffs if cutoff.day < day]
-        past = _with_trees(initial, known, options)
-        return past if past.booster is None else replace(past, weights=weights)
-
+    newest = cutoffs[1]
+    known_then = [cutoff.censored_at(newest.day) for cutoff in cutoffs if cutoff.day < newest.day]
+    past = _with_trees(_processes(horizon_days, days, newest.features), known_then, options)
+    weights = _weights(past, newest)
     model = replace(model, weights=weights)
-    calibration = seasonal_calibration(
-        dataset, as_of, horizon_days, cutoffs[1], model.log_odds, lambda day: fit_at(day).log_odds
+    if past.booster is not None:
+        past = replace(past, weights=weights)
+    season = seasonal_level(dataset, as_of, horizon_days, newest, model.log_odds, past.log_odds)
+    return replace(model, season=season)
+
+
+def _processes(horizon_days: int, days: tuple[int, ...], features: pl.DataFrame) -> PurchaseTiming:
+    """Return the model without trees, fitted to the purchases before an instant."""
+    history = purchase_history(features)
+    modified = ModifiedBgNbd.fit(*history)
+    newcomer = 1 - modified.inactivity(*NEW_CUSTOMER, np.array(days))
+    return PurchaseTiming(
+        horizon_days, days, modified, BgNbd.fit(*history), tuple(newcomer.tolist())
     )
-    return replace(model, calibration=calibration)
-
-
-def _process_alone(
-    horizon_days: int, days: tuple[int, ...], process: ModifiedBgNbd
-) -> PurchaseTiming:
-    newcomer = 1 - process.inactivity(*NEW_CUSTOMER, np.array(days))
-    return PurchaseTiming(horizon_days, days, process, tuple(newcomer.tolist()))
 
 
 def _newcomer(days: tuple[int, ...], cutoffs: Sequence[Cutoff]) -> tuple[float, ...]:
@@ -206,16 +214,16 @@ def _with_trees(
     horizon = model.horizon_days
     inputs = [tree_inputs(rows, model.process, horizon, ahead) for rows, ahead, _ in examples]
     _, signs = inputs[0]
+    label = np.concatenate([label for _, _, label in examples])
+    mean = np.concatenate([rates[np.searchsorted(days, ahead)] for _, ahead, _ in examples])
     booster = Booster.fit(
         pl.concat(columns for columns, _ in inputs),
-        np.concatenate([label for _, _, label in examples]),
+        label,
         options.trees.params(
             objective="binary", monotone_constraints=signs, boost_from_average=False
         ),
         options.rounds,
-        init_score=np.concatenate(
-            [rates[np.searchsorted(days, ahead)] for _, ahead, _ in examples]
-        ),
+        init_score=mean,
         threads=options.threads,
         seed=options.seed,
     )
@@ -224,8 +232,9 @@ def _with_trees(
         days=days,
         newcomer=model.newcomer[: len(days)],
         booster=booster,
+        rfm=RfmLogistic.fit(pl.concat(rows for rows, _, _ in examples), mean, label),
         rates=tuple(rates.tolist()),
-        weights=PlattScaling(EQUAL),
+        weights=PRIOR_WEIGHTS,
     )
 
 
@@ -252,24 +261,28 @@ def _examples(
     return examples
 
 
-def _held_out_weights(
-    model: PurchaseTiming, cutoffs: Sequence[Cutoff], options: TimingOptions
-) -> PlattScaling:
-    """Weigh trees that are fitted to three customers of four, and the process, on the others.
+def _weights(past: PurchaseTiming, newest: Cutoff) -> dict[str, float]:
+    """Weigh the members by the log loss after the newest cutoff, at the horizon and at half of it.
 
-    Outcomes at the horizon count: of all days, short ones would outweigh it.
+    `past` is fitted to what was known at that cutoff. A level is fitted beside the weights and
+    dropped: the newest outcomes are of one season, and the member with its level is not the best.
     """
+    if past.booster is None:
+        return PRIOR_WEIGHTS
+    features, horizon = newest.features, past.horizon_days
+    examples = []
+    for days in (half_horizon(horizon), horizon):
+        members = past.member_log_odds(features, np.full(features.height, days))
+        columns = np.stack([members[name] for name in PRIOR_WEIGHTS], axis=1)
+        examples.append((columns, newest.churned(days)))
 
-    def sampled(cutoff: Cutoff) -> Bools:
-        hashes = cutoff.features.get_column("customer_id").hash(seed=0).to_numpy()
-        return np.asarray(hashes % HELD_OUT_ONE_OF != 0)
+    def loss(weights: Floats) -> float:
+        losses = []
+        for columns, label in examples:
+            odds = columns @ weights
+            odds = odds + level_of(odds, label)[0]
+            losses.append((np.logaddexp(0, odds) - label * odds).mean())
+        return float(np.mean(losses))
 
-    fitted = _with_trees(model, [cutoff.select(sampled(cutoff)) for cutoff in cutoffs], options)
-    horizon = model.horizon_days
-    rest = [c.select(~sampled(c)) for c in cutoffs if c.follow_up_days >= horizon]
-    features = pl.concat(cutoff.features for cutoff in rest)
-    if fitted.booster is None or features.is_empty():
-        return PlattScaling(EQUAL)
-    members = fitted.member_log_odds(features, np.full(features.height, horizon))
-    label = np.concatenate([cutoff.churned(horizon) for cutoff in rest])
-    return PlattScaling.fit(members, label, EQUAL)
+    shrinkage = CURVATURE / 2 * PRIOR_EXAMPLES / features.height
+    return member_weights(loss, PRIOR_WEIGHTS, shrinkage)

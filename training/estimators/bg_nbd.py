@@ -104,6 +104,23 @@ class BgNbd:
         alive = self.alive(frequency, recency, age)
         return np.asarray(1 - alive + alive * ratio ** (self.r + x))
 
+    def monotone_inactivity(
+        self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike, ahead: ArrayLike
+    ) -> Floats:
+        """Return `inactivity`, raised where a purchase yesterday would raise it.
+
+        Under BG/NBD customers may drop out after repeat purchases alone, so that the second
+        purchase of a new customer can be bad news. Customers with one purchase get at least the
+        inactivity of customers whose second one was yesterday; the age is at least one day.
+        """
+        x, t = np.asarray(frequency, dtype=np.float64), np.asarray(age, dtype=np.float64)
+        ratio = (self.alpha + t) / (self.alpha + t + np.asarray(ahead, dtype=np.float64))
+        # The least probability over all ages: it must not fall as customers grow older.
+        alive = self.alive(1.0, 0.0, 1.0)
+        after_second = 1 - alive + alive * ratio ** (self.r + 1)
+        inactivity = self.inactivity(frequency, recency, age, ahead)
+        return np.asarray(np.where(x == 0, np.maximum(inactivity, after_second), inactivity))
+
     def inverse_inactivity(
         self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike, probability: ArrayLike
     ) -> Floats:

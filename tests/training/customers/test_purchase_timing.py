@@ -92,8 +92,10 @@ def test_days_ahead_contain_the_horizon_its_half_and_its_double():
     assert days_ahead(7, 30) == (1, 2, 3, 4, 7, 10, 14, 21, 28, 30)
 
 
-def test_weights_are_not_negative(trained):
-    assert min(trained.weights.slopes) >= 0
+def test_weights_are_not_negative_and_sum_to_one(trained):
+    assert set(trained.weights) == {"trees", "rfm_logistic", "bg_nbd", "mbg_nbd"}
+    assert min(trained.weights.values()) >= 0
+    assert sum(trained.weights.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("customer", ["a", "b", "d", "7"])

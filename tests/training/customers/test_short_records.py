@@ -1,4 +1,4 @@
-"""Customers of a young shop: with too few days to learn from, a buying process predicts."""
+"""Customers of a young shop: with too few days to learn from, buying processes predict."""
 
 from datetime import datetime
 
@@ -8,7 +8,8 @@ from polars.testing import assert_frame_equal
 
 from training.backtest import FORESELL, evaluate
 from training.customers.cutoffs import customer_features
-from training.estimators.bg_nbd import ModifiedBgNbd, purchase_history
+from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchase_history
+from training.estimators.platt_scaling import log_odds_of
 from training.models.churn.model import ChurnModel
 from training.models.next_purchase.model import NextPurchaseModel
 from training.models.value.model import ValueModel
@@ -31,17 +32,21 @@ def fitted(journey):
 
 @pytest.fixture(scope="module")
 def inactivity(journey):
-    """Probability by MBG/NBD of no purchase in the next 42 days, by customer."""
+    """Probability of no purchase in the next 42 days: the mean log-odds of BG/NBD and MBG/NBD."""
     history = purchase_history(customer_features(journey, AS_OF))
-    return ModifiedBgNbd.fit(*history).inactivity(*history, 42)
+    members = (
+        BgNbd.fit(*history).monotone_inactivity(*history, 42),
+        ModifiedBgNbd.fit(*history).inactivity(*history, 42),
+    )
+    return 1 / (1 + np.exp(-np.mean([log_odds_of(member) for member in members], axis=0)))
 
 
-def test_churn_is_the_inactivity_of_the_process(fitted, journey, inactivity):
+def test_churn_is_the_mean_inactivity_of_the_processes(fitted, journey, inactivity):
     answers = fitted["churn"].predict(journey, AS_OF)
     np.testing.assert_allclose(answers.get_column("churn_probability"), inactivity, atol=1e-5)
 
 
-def test_curves_are_those_of_the_process(fitted, journey, inactivity):
+def test_curves_are_those_of_the_processes(fitted, journey, inactivity):
     timing = fitted["churn"].timing_
     curves = timing.curves(fitted["churn"].features(journey, AS_OF))
     assert timing.booster is None

@@ -147,3 +147,26 @@ def test_alive_falls_with_time_since_the_last_purchase(frequency, recency, more)
     model = BgNbd(0.243, 4.414, 0.793, 2.426)
     soon, late = model.alive(frequency, recency, [recency + 1, recency + 1 + more])
     assert late <= soon
+
+
+PARAMETERS = st.floats(0.05, 3.0)
+
+
+@given(
+    st.tuples(PARAMETERS, st.floats(1.0, 100.0), PARAMETERS, PARAMETERS),
+    st.integers(0, 20),
+    st.integers(0, 300),
+    st.integers(2, 300),
+    st.sampled_from([1, 28, 364]),
+)
+def test_a_purchase_yesterday_never_raises_monotone_inactivity(
+    parameters, x, active, silent, ahead
+):
+    model, age = BgNbd(*parameters), active + silent
+    before = model.monotone_inactivity(x, active if x else 0, age, ahead)
+    after = model.monotone_inactivity(x + 1, age - 1, age, ahead)
+    longer = model.monotone_inactivity(x, active if x else 0, age + 1, ahead)
+    further = model.monotone_inactivity(x, active if x else 0, age, ahead + 1)
+    assert after <= before + 1e-12
+    assert longer >= before - 1e-12
+    assert further <= before + 1e-12

@@ -28,7 +28,7 @@ from training.customers.feature_phrases import CHURN_WORDING
 from training.customers.prediction import predict_customers
 from training.customers.purchase_timing import PurchaseTiming
 from training.customers.stages import NEW, stages
-from training.customers.timing_training import TREES, TimingOptions, fit_purchase_timing
+from training.customers.timing_training import BOOSTING, TimingOptions, fit_purchase_timing
 from training.estimators.boosting import BoostingOptions
 
 TIMING = "timing"
@@ -64,7 +64,7 @@ class ChurnModel:
     threads: int = 1
     cutoffs: int = 12
     rounds: int = 200
-    trees: BoostingOptions = TREES
+    trees: BoostingOptions = BOOSTING
     explain_attributes: bool = False
     timing_: PurchaseTiming = field(init=False, repr=False)
     rfm_: Rfm = field(init=False, repr=False)
@@ -77,7 +77,7 @@ class ChurnModel:
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Fit on past cutoffs whose outcomes are known at `as_of`.
 
-        With less than two horizons of records there are none, and the model is MBG/NBD alone.
+        With less than two horizons of records there are none, and the model is BG/NBD and MBG/NBD.
 
         Raises
         ------

@@ -19,7 +19,11 @@ from training.customers import profile
 from training.customers.cutoffs import customer_features, days_to_next
 from training.customers.evaluation import activity, population, slices
 from training.customers.horizon import HORIZON
-from training.customers.published import erase_customers
+from training.customers.published import (
+    describe_ensemble,
+    erase_customers,
+    member_weights,
+)
 from training.models.churn.baselines import BgNbdChurn, lightgbm_rfm, recency_only, rfm_logistic
 from training.models.churn.model import ChurnModel
 from training.models.churn.publish import publish
@@ -130,7 +134,8 @@ CHURN = Task(
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
     plots=plots,
-    extra_artifacts={"segments": segment_counts},
+    model_scores=member_weights,
+    extra_artifacts={"segments": segment_counts, "ensemble": describe_ensemble},
     publish=publish,
     erase=erase_customers,
     companions={"profile": Companion(profile.publish, profile.erase)},

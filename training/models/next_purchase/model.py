@@ -27,7 +27,7 @@ from training.customers.prediction import predict_customers
 from training.customers.purchase_curves import PurchaseCurves
 from training.customers.purchase_timing import PurchaseTiming
 from training.customers.survival import check_horizon
-from training.customers.timing_training import TREES, TimingOptions, fit_purchase_timing
+from training.customers.timing_training import BOOSTING, TimingOptions, fit_purchase_timing
 from training.estimators.boosting import BoostingOptions
 
 TIMING = "timing"
@@ -39,7 +39,7 @@ class NextPurchaseModel:
 
     The probability of a purchase within any days increases with visits and decreases with
     inactivity; it is calibrated and explained at the usual horizon of churn. Where records are
-    shorter than two such horizons, the model is MBG/NBD alone.
+    shorter than two such horizons, the model is BG/NBD and MBG/NBD.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class NextPurchaseModel:
     threads: int = 1
     cutoffs: int = 12
     rounds: int = 200
-    trees: BoostingOptions = TREES
+    trees: BoostingOptions = BOOSTING
     explain_attributes: bool = False
     timing_: PurchaseTiming = field(init=False, repr=False)
     usual_: Usual = field(init=False, repr=False)

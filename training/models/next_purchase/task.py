@@ -19,7 +19,11 @@ from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, days_to_next
 from training.customers.evaluation import is_active, slices
 from training.customers.horizon import FOLLOW_UP
-from training.customers.published import erase_customers
+from training.customers.published import (
+    describe_ensemble,
+    erase_customers,
+    member_weights,
+)
 from training.customers.survival import WITHIN_DAYS
 from training.customers.survival_evaluation import (
     draw,
@@ -142,6 +146,8 @@ NEXT_PURCHASE = Task(
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
     plots=plots,
+    model_scores=member_weights,
+    extra_artifacts={"ensemble": describe_ensemble},
     publish=publish,
     erase=erase_customers,
     primary="pinball",

@@ -5,7 +5,7 @@ purchase come out. The model is trained on customers at past cutoffs. An order i
 with a purchase.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
@@ -45,6 +45,8 @@ from training.customers.timing_training import TimingOptions, fit_purchase_timin
 from training.estimators.bg_nbd import BgNbd, purchase_history
 from training.estimators.boosting import Booster, BoostingOptions
 from training.estimators.gamma_gamma import GammaGamma
+from training.models.value import ensemble
+from training.models.value.ensemble import TYPICAL_SPEND, OrdersAndSpend
 from training.models.value.newcomer import Newcomer
 from training.models.value.prediction_interval import SpendInterval
 from training.models.value.revenue import check_revenue
@@ -54,12 +56,6 @@ HORIZONS_DAYS = (30, 90, 365)
 # Days ahead of `total_value`, which is past spend and expected spend.
 TOTAL_DAYS = 365
 TIMING = "timing"
-# Column of the unit of money: the typical spend of a visit at the instant.
-TYPICAL_SPEND = "typical_spend"
-# Prefixes of features that describe habits rather than amounts, or are in money.
-UNUSED = ("weekday", "gap_max_", "returned", TYPICAL_SPEND)
-# With fewer examples (customers at cutoffs) there are no boosters.
-MIN_EXAMPLES = 1000
 # Lower bound of expected orders and spend.
 TINY = 1e-4
 
@@ -71,20 +67,18 @@ TREES = BoostingOptions(
     lambda_l2=5.0,
 )
 
-# Observed orders and spend of customers, in units of the typical spend.
-OrdersAndSpend = tuple[Floats, Floats]
-
 
 @dataclass
 class ValueModel:
     """Orders times spend per order.
 
     Boosters predict the orders (Poisson) and the spend (Tweedie) of the `horizon_days` after each
-    cutoff; with less than two horizons of records, those of half the days that there are. Over
-    other days ahead, orders grow as under BG/NBD, with the shop's season where there are two years
-    (`season`). They are at least the probability of an order, read off the curve of the next
-    purchase. The spend per order does not depend on the days ahead. Without boosters, BG/NBD and
-    Gamma-Gamma predict both. Orders, value and its quantiles never fall as days ahead grow.
+    cutoff; with less than two horizons of records, those of half the days that there are. They are
+    averaged with simpler members (`ensemble`). Over other days ahead, orders grow as under BG/NBD,
+    with the shop's season where there are two years (`season`). They are at least the probability
+    of an order, read off the curve of the next purchase. The spend per order does not depend on the
+    days ahead. Without boosters, BG/NBD and Gamma-Gamma predict both. Orders, value and its
+    quantiles never fall as days ahead grow.
 
     Attributes
     ----------
@@ -123,8 +117,7 @@ class ValueModel:
     trees: BoostingOptions = TREES
     tweedie_power: float = 1.4
     explain_attributes: bool = False
-    orders_booster_: Booster | None = field(init=False, repr=False)
-    spend_booster_: Booster | None = field(init=False, repr=False)
+    boosters_: Mapping[str, Booster] = field(init=False, repr=False)
     timing_: PurchaseTiming = field(init=False, repr=False)
     process_: BgNbd = field(init=False, repr=False)
     spend_: GammaGamma = field(init=False, repr=False)
@@ -133,6 +126,7 @@ class ValueModel:
     interval_: SpendInterval = field(init=False, repr=False)
     typical_spend_: float = field(init=False, repr=False)
     fitted_days_: int = field(init=False, repr=False)
+    weights_: Mapping[str, float] = field(init=False, repr=False)
     usual_: Usual = field(init=False, repr=False)
 
     @property
@@ -176,10 +170,12 @@ class ValueModel:
             for day, frame in zip(days, frames, strict=True)
         ]
         self.newcomer_ = Newcomer.measure(ahead, frames, outcomes)
-        # The interval is fitted on the newest cutoff, with boosters that were fitted to outcomes
-        # known by then.
+        # Weights and interval are fitted on the newest cutoff, with boosters that were fitted to
+        # outcomes known by then.
         before = [k for k, day in enumerate(days) if day + ahead <= days[0]]
         self._fit_boosters([frames[k] for k in before], [outcomes[k] for k in before])
+        if self.boosters_:
+            self.weights_ = ensemble.fit_weights(self._members(frames[0]), outcomes[0][1])
         curves = self.timing_.curves(frames[0])
         orders, per_order = self._unseasonal(frames[0], curves)
         expected = np.maximum(orders(ahead), curves.within(ahead))
@@ -280,7 +276,6 @@ class ValueModel:
 
     def save(self, folder: Path) -> None:
         """Write options, fitted values and, where there are any, the boosters."""
-        boosters = {name: fitted for name, fitted in self._boosters().items() if fitted is not None}
         fitted = {
             "process": asdict(self.process_),
             "spend": asdict(self.spend_),
@@ -290,10 +285,11 @@ class ValueModel:
             "typical_spend": self.typical_spend_,
             "usual": asdict(self.usual_),
             "fitted_days": self.fitted_days_,
-            "boosters": list(boosters),
+            "weights": self.weights_,
+            "boosters": list(self.boosters_),
         }
         model_file.write(self, folder, fitted)
-        for name, booster in boosters.items():
+        for name, booster in self.boosters_.items():
             booster.save(folder / name)
         self.timing_.save(folder / TIMING)
 
@@ -301,10 +297,11 @@ class ValueModel:
     def load(cls, folder: Path, threads: int | None = None) -> Self:
         """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
         model, fitted = model_file.read(cls, folder, threads)
-        boosters = {name: Booster.load(folder / name, model.threads) for name in fitted["boosters"]}
-        model.orders_booster_, model.spend_booster_ = boosters.get("orders"), boosters.get("spend")
+        model.boosters_ = {
+            name: Booster.load(folder / name, model.threads) for name in fitted["boosters"]
+        }
         model.timing_ = PurchaseTiming.load(folder / TIMING, model.threads)
-        model.fitted_days_ = fitted["fitted_days"]
+        model.fitted_days_, model.weights_ = fitted["fitted_days"], fitted["weights"]
         model.process_ = BgNbd(**fitted["process"])
         model.spend_ = GammaGamma(**fitted["spend"])
         model.newcomer_ = Newcomer(**fitted["newcomer"])
@@ -320,36 +317,24 @@ class ValueModel:
         self.spend_ = GammaGamma.fit(
             features.get_column("visits"), features.get_column("spend_per_visit")
         )
-        self.seasons_ = Seasons()
-        self.orders_booster_ = self.spend_booster_ = None
+        self.seasons_, self.weights_ = Seasons(), ensemble.PRIOR_WEIGHTS
+        self.boosters_ = {}
 
     def _fit_boosters(self, frames: list[pl.DataFrame], outcomes: list[OrdersAndSpend]) -> None:
         """Fit both boosters, if there are enough examples and some customer bought again."""
-        if sum(frame.height for frame in frames) < MIN_EXAMPLES:
-            return
-        orders, spend = (np.concatenate(values) for values in zip(*outcomes, strict=True))
-        if orders.sum() <= 0 or spend.sum() <= 0:
-            return
-        features = pl.concat(frames)
-        inputs = features.select(
-            name
-            for name in features.columns
-            if name != "customer_id" and not name.startswith(UNUSED)
+        self.boosters_ = ensemble.fit_boosters(
+            frames,
+            outcomes,
+            {
+                ensemble.ORDERS: self.trees.params(objective="poisson"),
+                ensemble.SPEND: self.trees.params(
+                    objective="tweedie", tweedie_variance_power=self.tweedie_power
+                ),
+            },
+            self.rounds,
+            threads=self.threads,
+            seed=self.seed,
         )
-
-        def boosted(label: Floats, objective: dict[str, Any]) -> Booster:
-            params = self.trees.params(**objective)
-            return Booster.fit(
-                inputs, label, params, self.rounds, threads=self.threads, seed=self.seed
-            )
-
-        self.orders_booster_ = boosted(orders, {"objective": "poisson"})
-        self.spend_booster_ = boosted(
-            spend, {"objective": "tweedie", "tweedie_variance_power": self.tweedie_power}
-        )
-
-    def _boosters(self) -> dict[str, Booster | None]:
-        return {"orders": self.orders_booster_, "spend": self.spend_booster_}
 
     def _processes(self, features: pl.DataFrame) -> tuple[WithinDays, Floats]:
         """Return orders by days ahead under BG/NBD, and spend per order under Gamma-Gamma."""
@@ -360,18 +345,28 @@ class ValueModel:
     def _unseasonal(
         self, features: pl.DataFrame, curves: PurchaseCurves | None = None
     ) -> tuple[WithinDays, Floats]:
-        """Return orders by days ahead and spend per order, corrected by the boosters.
+        """Return orders by days ahead and spend per order of the weighted members.
 
-        The boosted spend is divided by the orders, at least the probability of one.
+        Spend is divided by the orders, at least the probability of one.
         """
         process, per_order = self._processes(features)
-        if self.orders_booster_ is None or self.spend_booster_ is None:
+        if not self.boosters_:
             return process, per_order
         days, curves = self.fitted_days_, curves or self.timing_.curves(features)
-        boosted, spent = (b.predict(features) for b in (self.orders_booster_, self.spend_booster_))
-        correction = boosted / np.maximum(process(days), TINY)
-        per_order = spent / np.maximum(np.maximum(boosted, curves.within(days)), TINY)
+        ordered, spent = ensemble.average(self._members(features), self.weights_)
+        correction = ordered / np.maximum(process(days), TINY)
+        per_order = spent / np.maximum(np.maximum(ordered, curves.within(days)), TINY)
         return lambda ahead: np.maximum(process(ahead), TINY) * correction, per_order
+
+    def _members(self, features: pl.DataFrame) -> dict[str, OrdersAndSpend]:
+        """Return the orders and the spend of the fitted days by each member."""
+        days, (process, per_order) = self.fitted_days_, self._processes(features)
+        boosted = {name: booster.predict(features) for name, booster in self.boosters_.items()}
+        return {
+            ensemble.BOOSTERS: (boosted[ensemble.ORDERS], boosted[ensemble.SPEND]),
+            ensemble.PROCESSES: (process(days), process(days) * per_order),
+            ensemble.LAST_PERIOD: ensemble.last_period(features, days),
+        }
 
     def _value_columns(
         self, days: int, orders: Floats, paid: Floats, per_order: Floats
@@ -385,8 +380,8 @@ class ValueModel:
         }
 
     def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        if self.spend_booster_ is not None:
-            return self.spend_booster_.path_contributions(features)
+        if self.boosters_:
+            return self.boosters_[ensemble.SPEND].path_contributions(features)
         (orders, per_order), days = self._processes(features), self.horizon_days
         logs = (np.log(np.maximum(values, TINY)) for values in (orders(days), per_order))
         return pl.DataFrame(dict(zip(("visits", "spend_per_visit"), logs, strict=True)))

@@ -17,11 +17,13 @@ from features.calendar import to_day
 from features.dataset import Dataset
 from features.typing import Floats
 from training.customers.cutoffs import features_at_cutoff, history_days, orders_and_spend
-from training.customers.seasonal_calibration import MIN_LEVEL_BIAS, MIN_STANDARD_ERRORS, YEAR_DAYS
+from training.customers.seasonal_calibration import YEAR_DAYS
 
 # Last days of the periods ahead that have a factor of their own.
 PERIOD_ENDS = (30, 60, 90, 135, 182, 273, 364)
 
+# Relative difference below which a level is no season, and in standard errors.
+MIN_LEVEL_BIAS, MIN_STANDARD_ERRORS = 0.05, 3.0
 # A season is rejected if it moves a known total so much further from what was observed.
 REJECTED_BIAS = 0.1
 TINY = 1e-9

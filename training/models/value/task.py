@@ -118,6 +118,20 @@ def per_case_metrics(
     return {"mae_over_mean": np.abs(spent - value) / mean}
 
 
+def member_weights(model: ValueModel) -> list[Score]:
+    """Return the weights of the members as rows of a report."""
+    return [Score(f"member={name}", "weight", value, 1) for name, value in model.weights_.items()]
+
+
+def describe_ensemble(
+    model: ValueModel,
+    dataset: Dataset,  # noqa: ARG001
+    as_of: datetime,  # noqa: ARG001
+) -> dict[str, Any]:
+    """Return the weights of the members."""
+    return {"weights": dict(model.weights_)}
+
+
 def _measure(name: str, part: pl.DataFrame) -> list[Score]:
     spent, value = (part.get_column(c).to_numpy() for c in ("spent", "value"))
     ordered, orders = (part.get_column(c).to_numpy() for c in ("ordered", "orders"))
@@ -163,6 +177,8 @@ VALUE = Task(
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
     plots=plots,
+    model_scores=member_weights,
+    extra_artifacts={"ensemble": describe_ensemble},
     publish=publish,
     erase=erase_customers,
     primary="mae_over_mean",

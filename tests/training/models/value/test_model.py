@@ -139,7 +139,7 @@ def test_an_unknown_customer_has_the_value_of_a_new_one(model, journey):
 
 def test_few_customers_are_predicted_without_boosters(without_boosters, tmp_path):
     model, small = without_boosters
-    assert model.spend_booster_ is None
+    assert not model.boosters_
     answers = model.predict(small, AS_OF)
     assert answers["value_90"].is_not_null().all()
     model.save(tmp_path)
@@ -157,7 +157,7 @@ def test_customers_who_never_return_are_predicted_without_boosters():
     )
     shop = Dataset.from_frames("once", {"orders": orders.drop("day")})
     model = ValueModel().fit(shop, shop.end)
-    assert model.orders_booster_ is None
+    assert not model.boosters_
     assert model.predict(shop, shop.end)["value_28"].is_finite().all()
 
 

@@ -1,0 +1,77 @@
+"""Logistic regression of inactivity on recency and frequency, monotone in each.
+
+Customers, days ahead and outcomes go in; log-odds of no purchase within the days come out. They
+rise with recency and fall with visits and with the days.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from features.typing import Floats
+from training.estimators.platt_scaling import PlattScaling
+
+# Features whose logarithms are regressed on, and their signs, as in `monotone_features`.
+SIGNS = {"recency": 1, "visits": -1, "visits_a_day": -1, "tenure_at_last_visit": -1}
+
+
+@dataclass(frozen=True)
+class RfmLogistic:
+    """Slopes of the mean outcome's log-odds and of the features, none of them negative.
+
+    Attributes
+    ----------
+    mean, scale
+        Mean and standard deviation of the logarithm of each feature.
+    scaling
+        Slopes of the mean log-odds and of the features, and the intercept.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    scaling: PlattScaling
+
+    @classmethod
+    def fit(cls, features: pl.DataFrame, rates: Floats, label: Floats) -> Self:
+        """Fit to outcomes.
+
+        Parameters
+        ----------
+        features
+            Customer features, one row an example.
+        rates
+            Log-odds of the mean outcome for the days ahead of each example.
+        label
+            1 without a purchase within the days, else 0.
+        """
+        logs = _logs(features)
+        mean, deviation = logs.mean(axis=0), logs.std(axis=0)
+        scale = np.where(deviation > 0, deviation, 1.0)
+        predictors = np.column_stack([rates, (logs - mean) / scale * list(SIGNS.values())])
+        prior = (1.0, *[0.0] * len(SIGNS))
+        scaling = PlattScaling.fit(predictors, label, prior)
+        return cls(tuple(mean.tolist()), tuple(scale.tolist()), scaling)
+
+    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return each feature's part of the log-odds."""
+        signed = np.array(self.scaling.slopes[1:]) * list(SIGNS.values())
+        parts = (_logs(features) - self.mean) / self.scale * signed
+        return pl.DataFrame(parts, schema=list(SIGNS), orient="row")
+
+    def log_odds(self, features: pl.DataFrame, rates: Floats) -> Floats:
+        """Return the log-odds of customers, `rates` as in fitting."""
+        parts = self.contributions(features).to_numpy().sum(axis=1)
+        return np.asarray(parts + self.scaling.slopes[0] * rates + self.scaling.intercept)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the regression from the dictionary that `dataclasses.asdict` returns for it."""
+        scaling = PlattScaling.from_json(content["scaling"])
+        return cls(tuple(content["mean"]), tuple(content["scale"]), scaling)
+
+
+def _logs(features: pl.DataFrame) -> Floats:
+    return np.asarray(features.select(pl.col(*SIGNS).log1p()).to_numpy(), dtype=np.float64)
