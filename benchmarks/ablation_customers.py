@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 from ablation import Component, Subject
-from demand_cases import SHARED, has_shared_data, journey
+from customer_cases import ta_feng
+from demand_cases import has_shared_data, journey
 
 from features.customers import builder
 from features.dataset import Dataset
@@ -22,47 +23,18 @@ from foresell.settings import Settings
 from training.contract import model_with_options
 from training.customers import purchase_timing, timing_training
 from training.customers.timing_training import TimingOptions
-from training.estimators.boosting import Booster
-from training.estimators.platt_scaling import PlattScaling
 from training.models.churn import model as churn
 from training.models.next_category import model as next_category
 from training.models.next_category.explanations import group_of
 from training.models.next_purchase import model as next_purchase
+from training.models.value import ensemble
 from training.models.value import model as value
 from training.models.value.prediction_interval import SpendInterval
 from training.models.value.season import Seasons
 from training.registry import TASKS
 
-# Customers of Ta-Feng that are sampled; it has 32,266.
-TA_FENG_CUSTOMERS = 6_000
 # Origins of the bundled data, by days of the horizon.
 JOURNEY_ORIGINS = {28: datetime(2017, 12, 4), 56: datetime(2017, 11, 6)}
-
-
-def ta_feng() -> Dataset:
-    """Read the orders of a sample of Ta-Feng's customers: four months, an order a day."""
-    raw = pl.read_parquet(SHARED / "ta_feng.parquet").with_columns(
-        pl.col("customer_id", "product_id", "product_subclass").cast(pl.String)
-    )
-    ids = raw.get_column("customer_id").unique().sort()
-    sample = ids.sample(TA_FENG_CUSTOMERS, seed=0)
-    lines = raw.filter(pl.col("customer_id").is_in(sample.implode()))
-    day = pl.col("transaction_dt").cast(pl.Date)
-    orders = lines.select(
-        "customer_id",
-        "product_id",
-        pl.format("{}-{}", "customer_id", day).alias("order_id"),
-        pl.int_range(pl.len(), dtype=pl.Int32).over("customer_id", day).alias("line"),
-        day.cast(pl.Datetime("us")).alias("ts"),
-        day.cast(pl.Int32).alias("day"),
-        pl.col("amount").cast(pl.Float64).alias("quantity"),
-        pl.col("sales_price").cast(pl.Float64).alias("revenue"),
-        pl.lit("sale").alias("kind"),
-    )
-    products = raw.select("product_id", category=pl.col("product_subclass")).unique("product_id")
-    customers = lines.select("customer_id", "age_group", "pin_code").unique("customer_id")
-    frames = {"orders": orders, "products": products, "customers": customers}
-    return Dataset.from_frames("ta-feng", frames)
 
 
 def subjects(model: str) -> list[Subject]:
@@ -161,23 +133,6 @@ ATTRIBUTES = Component(
 vars(timing_training)["_fit"] = vars(timing_training)["_fit"].function
 
 
-class _WithoutObjective(Booster):
-    """Fits boosters, except those of one objective."""
-
-    objective = ""
-
-    @classmethod
-    def fit(cls, features: Any, label: Any, params: Any, *args: Any, **options: Any) -> Any:
-        if params["objective"] == cls.objective:
-            return None
-        return Booster.fit(features, label, params, *args, **options)
-
-
-def _without_booster(objective: str) -> AbstractContextManager[None]:
-    without = type("Without", (_WithoutObjective,), {"objective": objective})
-    return replaced(value, "Booster", without)
-
-
 FAMILY = "training/models"
 
 
@@ -198,7 +153,8 @@ def _next_purchase() -> list[Component]:
 
 def _timing(model: type[Any]) -> list[Component]:
     """Components of the timing of the next purchase."""
-    weights, path = "_held_out_weights", "training/customers"
+    weights, path = "_weights", "training/customers"
+    trees_alone = dict.fromkeys(timing_training.PRIOR_WEIGHTS, 0.0) | {purchase_timing.TREES: 1.0}
     inputs = purchase_timing.tree_inputs
 
     def without_signs(*args: Any) -> tuple[pl.DataFrame, list[int]]:
@@ -212,19 +168,17 @@ def _timing(model: type[Any]) -> list[Component]:
     return [
         Component("trees", lambda: limited(min_examples=10**9)),
         Component(
-            "MBG/NBD as a member",
-            lambda: replaced(timing_training, weights, lambda *_: PlattScaling((1.0, 0.0))),
-            guarantees="not behind MBG/NBD in small shops and where it holds",
+            "RFM logistic, BG/NBD and MBG/NBD as members",
+            lambda: replaced(timing_training, weights, lambda *_: trees_alone),
+            guarantees="not behind them in small shops and where they hold",
         ),
         Component(
-            "weights on held-out customers (equal ones)",
-            lambda: replaced(
-                timing_training, weights, lambda *_: PlattScaling(timing_training.EQUAL)
-            ),
+            "weights by newest outcomes (prior ones)",
+            lambda: replaced(timing_training, weights, lambda *_: timing_training.PRIOR_WEIGHTS),
         ),
         Component(
-            "seasonal calibration",
-            lambda: replaced(timing_training, "seasonal_calibration", lambda *_: PlattScaling()),
+            "level of the season a year before",
+            lambda: replaced(timing_training, "seasonal_level", lambda *_: 0.0),
             (f"{path}/seasonal_calibration.py",),
             guarantees="level in shops with a season and two years of records",
         ),
@@ -236,9 +190,9 @@ def _timing(model: type[Any]) -> list[Component]:
             ),
             guarantees="churn rises with inactivity and falls with visits",
         ),
-        Component("75,000 of 150,000 examples", lambda: limited(examples=75_000)),
+        Component("37,500 of 75,000 examples", lambda: limited(examples=37_500)),
         Component("6 of 12 cutoffs", lambda: with_options(model, cutoffs=6)),
-        Component("100 of 200 rounds", lambda: with_options(model, rounds=100)),
+        Component("50 of 100 rounds", lambda: with_options(model, rounds=50)),
         ATTRIBUTES,
     ]
 
@@ -268,13 +222,19 @@ def _next_category() -> list[Component]:
 
 def _value() -> list[Component]:
     model = value.ValueModel
+    boosters_alone = dict.fromkeys(ensemble.PRIOR_WEIGHTS, 0.0) | {ensemble.BOOSTERS: 1.0}
 
     def interval_of_half(*_: Floats) -> SpendInterval:
         return SpendInterval((1.0,), (0.5,), (1.5,))
 
     return [
-        Component("booster of orders", lambda: _without_booster("poisson")),
-        Component("booster of spend", lambda: _without_booster("tweedie")),
+        Component("boosters", lambda: replaced(ensemble, "fit_boosters", lambda *_, **__: {})),
+        Component(
+            "BG/NBD and the last period as members",
+            lambda: replaced(ensemble, "fit_weights", lambda *_: boosters_alone),
+            (f"{FAMILY}/value/ensemble.py",),
+            guarantees="not behind them in small shops and where they hold",
+        ),
         Component(
             "interval calibration",
             lambda: replaced(SpendInterval, "fit", staticmethod(interval_of_half)),

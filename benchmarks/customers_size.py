@@ -1,7 +1,7 @@
 """Churn log loss by number of customers, with and without trees in the timing model.
 
 Random samples of the bundled households stand for small shops. The timing model with trees, the one
-without trees (MBG/NBD alone) and BG/NBD are fitted to each at rolling origins.
+without trees (BG/NBD and MBG/NBD, averaged) and BG/NBD are fitted to each at rolling origins.
 `TimingOptions.min_examples` is the smallest size at which trees are not worse.
 
 Run: python benchmarks/customers_size.py
