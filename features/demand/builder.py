@@ -13,6 +13,7 @@ from narwhals.typing import IntoFrame
 
 from features.calendar import AsOf, to_day
 from features.dataset import Dataset
+from features.demand.annual_features import annual_columns
 from features.demand.grain import Grain
 from features.demand.lag_weights import DECAYS, divide_or_zero, lag_weights
 from features.demand.opening_features import opening_columns
@@ -22,6 +23,7 @@ from features.demand.plan_features import covariate_columns, price_columns, prom
 from features.demand.seasonal_features import season_columns, weekday_columns
 from features.demand.series import THOUSANDTHS, all_series
 from features.demand.statistical_forecasts import History, member_columns
+from features.demand.year_before import YEAR_DAYS
 from features.discontinued import discontinued_products
 from features.typing import Floats, Frame, Ints
 
@@ -36,9 +38,8 @@ PREFIXES = (
     "group_",
 )
 
-# Days before the origin that features read, and days in a year of whole weeks.
+# Days before the origin of which features other than those of the year before read.
 LOOKBACK_DAYS = 364
-YEAR_DAYS = 364
 # Least level, in units per period: forecasts are multiples of the level.
 LOWEST_LEVEL = 0.02
 
@@ -83,9 +84,10 @@ def demand(
         `sold_periods` (those of the last year with a sale), `open_share` (of the period) and
         `closed_by` (why it is less than 1, see `closures`), `plan_until` (the first day on which
         promotions are unknown; null if there never were any), `level_now` (units per period, the
-        least for a discontinued product; with `weekday_factor`, that of the weekday, 1 for weeks,
-        per open period), then the features; sorted by keys and step. Series without a sale
-        before `as_of` have no row.
+        least for a discontinued product), `weekday_factor` (factor of the weekday on the level, 1
+        for weeks; both per open period) and `annual_factor` (factor on the level that the year
+        before suggests, 1 if unknown), then the features; sorted by keys and step. Series without
+        a sale before `as_of` have no row.
 
     Raises
     ------
@@ -149,9 +151,11 @@ def compute_features(
     }
     opened, closed_columns = opening_columns(origin, steps, inverse, country)
     columns |= closed_columns
-    columns |= season_columns(origin, steps, inverse, country)
+    columns |= season_columns(origin, steps, country)
     if arrays.grain.freq == "day":
         columns |= weekday_columns(origin, steps, inverse)
+    annual, annual_factor = annual_columns(origin, steps, inverse, country)
+    columns |= annual
     columns |= promotion_columns(origin, steps, inverse)
     columns |= price_columns(origin, steps, inverse)
     columns |= covariate_columns(origin, steps, inverse)
@@ -163,9 +167,12 @@ def compute_features(
         name: values if isinstance(values, pl.Series) else values.astype(np.float32)
         for name, values in sorted((columns | groups).items())
     }
-    weekday = columns.get("season_weekday_own", np.ones(len(steps)))
     members = member_columns(_history(arrays, column, series_rows), steps, inverse)
-    leading = _leading_columns(origin, rows, steps, inverse, weekday)
+    factors = {
+        "weekday_factor": columns.get("season_weekday_own", np.ones(len(steps))),
+        "annual_factor": annual_factor,
+    }
+    leading = _leading_columns(origin, rows, steps, inverse) | factors
     return pl.DataFrame(leading | opened | members | features)
 
 
@@ -206,9 +213,7 @@ def _origin(arrays: Panel, column: int, rows: Ints) -> tuple[Origin, dict[str, F
     return Origin(arrays, column, rows, units, availability, level), means
 
 
-def _leading_columns(
-    origin: Origin, rows: Ints, steps: Ints, inverse: Ints, weekday: Floats
-) -> dict[str, Any]:
+def _leading_columns(origin: Origin, rows: Ints, steps: Ints, inverse: Ints) -> dict[str, Any]:
     """Return the columns before the features; see `demand`."""
     arrays, grain = origin.panel, origin.panel.grain
     day = arrays.day(origin.column)
@@ -219,7 +224,6 @@ def _leading_columns(
         "sold_periods": (origin.units > 0).sum(axis=1)[inverse],
         "plan_until": _plan_until(arrays, rows),
         "level_now": origin.level[inverse],
-        "weekday_factor": weekday,
     }
 
 

@@ -1,6 +1,7 @@
 """Calendar features: days in; weekday, week of the year and distance to holidays out."""
 
 from bisect import bisect_left
+from datetime import date
 from functools import lru_cache
 
 import holidays
@@ -15,15 +16,45 @@ FAR_DAYS = 30
 
 @lru_cache(maxsize=64)
 def _holidays(country: str, year: int) -> tuple[int, ...]:
+    """Return the days of the public holidays of a year and of those beside it."""
+    dates = _calendar(country, year - 1, year + 2)
+    return tuple(sorted(to_day(day) for day in dates))
+
+
+@lru_cache(maxsize=64)
+def named_holidays(country: str, year: int) -> tuple[tuple[int, str], ...]:
+    """Return day and name of the holidays of a year that move sales, sorted by day.
+
+    Public holidays, and the unofficial ones that are known of a country, such as Easter Sunday and
+    Mother's Day in the US.
+    """
+    named: dict[int, str] = {}
+    for category in ("unofficial", "public"):
+        known = _calendar(country, year, year + 1, category)
+        # The date of a holiday by the moon is estimated for some years, and said to be in its name.
+        named |= {
+            to_day(day): name.removesuffix(" (estimated)")
+            for day, name in known.items()
+            if day.year == year
+        }
+    return tuple(sorted(named.items()))
+
+
+def _calendar(country: str, first: int, end: int, category: str = "public") -> dict[date, str]:
+    """Return the names of holidays by date; empty if the country lacks the category."""
     try:
-        dates = holidays.country_holidays(country, years=range(year - 1, year + 2))
+        if category not in holidays.country_holidays(country).supported_categories:
+            return {}
+        found = holidays.country_holidays(
+            country, years=range(first, end), categories=(category,), language="en_US"
+        )
     except NotImplementedError as error:
         raise InvalidInput(
             f"country = {country!r} has no known public holidays; give an ISO code such as US "
             "or DE.",
             field="country",
         ) from error
-    return tuple(sorted(to_day(date) for date in dates))
+    return dict(found)
 
 
 def season(days: list[int], length: int, country: str) -> pl.DataFrame:

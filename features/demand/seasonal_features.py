@@ -1,4 +1,4 @@
-"""Seasonal features: calendar, last year's sales and weekdays of the periods ahead.
+"""Seasonal features: calendar and weekdays of the periods ahead.
 
 A forecast origin and target periods go in, columns of features come out.
 """
@@ -11,22 +11,14 @@ from features.demand.panel import Origin
 from features.demand.series import THOUSANDTHS
 from features.typing import Floats, Ints
 
-# Last year's sales are summed over this many periods on either side of the period, and divided by
-# those of the days before last year's origin.
-_AROUND = {"day": 3, "week": 1}
-_BASE_DAYS = 56
-# A series that began less than this before those days was still being launched: its sales grew for
-# another reason than the season. One that began with the records is older than them.
-_LAUNCH_DAYS = 56
-_RECORDS_BEGIN_DAYS = 28
 # Thousandths of units by which a series' factors are shrunk towards those of its group.
 _SHRINKAGE = 20_000.0
 # Share of the newest week in each exponentially weighted mean of one weekday.
 _WEEKDAY_DECAYS = {"fast": 0.5, "slow": 0.15, "long": 0.04}
 
 
-def season_columns(origin: Origin, steps: Ints, inverse: Ints, country: str) -> dict[str, Floats]:
-    """Compute calendar features and year-over-year features of target periods."""
+def season_columns(origin: Origin, steps: Ints, country: str) -> dict[str, Floats]:
+    """Compute calendar features of target periods."""
     grain, ahead = origin.panel.grain, np.arange(int(steps.max(initial=0)) + 1)
     days = [origin.panel.day(origin.column) + grain.days * int(step) for step in ahead]
     calendar = season(days, grain.days, country)
@@ -37,55 +29,6 @@ def season_columns(origin: Origin, steps: Ints, inverse: Ints, country: str) -> 
         named |= {"season_week": "week", "season_month_day": "month_day"}
     columns = {name: calendar[column].to_numpy()[steps] for name, column in named.items()}
     columns["season_step"] = steps.astype(np.float64)
-    return columns | _last_year(origin, ahead, steps, inverse)
-
-
-def _last_year(origin: Origin, ahead: Ints, steps: Ints, inverse: Ints) -> dict[str, Floats]:
-    """Compute the log ratio of last year's sales around the period to those before its origin.
-
-    A series or group that was being launched then takes the ratio of the wider group.
-    """
-    grain, at = origin.panel.grain, origin.column
-    around, base = _AROUND[grain.freq], _BASE_DAYS // grain.days
-    then = at - 364 // grain.days
-    total, _ = origin.panel.totals["all"]
-    first_sale = int(np.argmax(total[0] > 0)) if total.any() else at
-    if then - base < first_sale:
-        return {}
-
-    begun = max(
-        then - base - _LAUNCH_DAYS // grain.days, first_sale + _RECORDS_BEGIN_DAYS // grain.days
-    )
-
-    last, first = np.minimum(then + ahead + around + 1, at), then + ahead - around
-
-    def sums(values: Floats) -> tuple[Floats, Floats]:
-        summed = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
-        return summed[:, last] - summed[:, first], (summed[:, then] - summed[:, then - base])[
-            :, None
-        ]
-
-    def ratios(sold: Floats, availability: Floats, prior: Floats | float) -> Floats:
-        (window, before), (opened, opened_before) = sums(sold), sums(availability[:, :at])
-        expected = before * divide_or_zero(opened, np.broadcast_to(opened_before, opened.shape))
-        ratio: Floats = (window + _SHRINKAGE * prior) / (expected + _SHRINKAGE)
-        return ratio
-
-    columns: dict[str, Floats] = {}
-    chain = origin.panel.chain_availability[None, :]
-    finest: Floats = np.ones((len(origin.rows), len(ahead)))
-    for group, (totals, row) in origin.panel.totals.items():
-        launched = np.argmax(totals[:, :at] > 0, axis=1) > begun
-        in_launch = launched[row[origin.rows], None]
-        finest = np.where(in_launch, finest, ratios(totals, chain, 1.0)[row[origin.rows]])
-        columns[f"season_year_{group}"] = np.log(finest)[inverse, steps]
-    first_day = origin.panel.index.get_column("first_day").to_numpy()[origin.rows]
-    launched = first_day >= origin.panel.day(begun + 1)
-    own = ratios(
-        origin.panel.units[origin.rows, :at], origin.panel.availability[origin.rows], finest
-    )
-    own = np.where(launched[:, None], finest, own)
-    columns["season_year_own"] = np.log(own)[inverse, steps]
     return columns
 
 
