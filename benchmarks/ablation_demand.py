@@ -178,9 +178,12 @@ def _features() -> list[Component]:
         Component("week of year or month", without("season_(month_week|week|month_day)")),
         Component("weekday", without("season_weekday")),
         Component("horizon step", without("season_step")),
-        Component("year before, series", without("season_year_own")),
-        Component("year before, groups", without("season_year_(all|department|category)")),
-        Component("year before", without("season_year_.*")),
+        Component("year before, series", without("season_(year|same|before)_own")),
+        Component(
+            "year before, groups", without("season_(year|same|before)_(all|department|category)")
+        ),
+        Component("year before", without("season_(year|same|before)_.*")),
+        Component("growth over a year", without("trend_year_.*")),
         Component(
             "year before of a product in every second member only",
             lambda: replaced(boosting, "excluded_columns", lambda *_: ()),

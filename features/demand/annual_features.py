@@ -1,8 +1,8 @@
 """Features of the year before: what series and their groups sold in the corresponding periods.
 
-A forecast origin and target periods go in, columns of features come out, and the factor on the
-level that the year before suggests. Sales in the corresponding period (`year_before`) are compared
-with the level a year before the origin, or with the level now where that one is unknown.
+A forecast origin and target periods go in, columns of features come out. Sales in the
+corresponding period (`year_before`) are compared with the level a year before the origin, or with
+the level now where that one is unknown.
 """
 
 from dataclasses import dataclass
@@ -54,28 +54,20 @@ class _Members:
         return self.units[:, window] @ weights, observable * base[:, None]
 
 
-def annual_columns(
-    origin: Origin, steps: Ints, inverse: Ints, country: str
-) -> tuple[dict[str, Floats], Floats]:
-    """Compute the features of the year before, and the annual factor on the level.
+def annual_columns(origin: Origin, steps: Ints, inverse: Ints, country: str) -> dict[str, Floats]:
+    """Compute the features of the year before, none where no corresponding period is known.
 
     For each group and the series itself (`own`): `season_year`, the log of sales around the
     corresponding period over the level then; `season_same`, that of the period alone;
     `season_before`, its sales over the level now; `trend_year`, the growth of the level over the
     year. The last two are missing where they are unknown. Each is shrunk towards the wider group.
-
-    Returns
-    -------
-    tuple
-        The columns, none where the records hold no corresponding period, and the factor: the
-        geometric mean of both ratios of the series; 1 without columns.
     """
     count = int(steps.max(initial=0)) + 1
     window, period, smooth = _corresponding_periods(origin, count, country)
     total, _ = origin.panel.totals["all"]
     begun = int(np.argmax(total[0] > 0)) if total.any() else origin.column
     if not period[max(begun - window.start, 0) :].any():
-        return {}, np.ones(len(steps))
+        return {}
     around, alone = np.ones((2, len(origin.rows), count))
     growth = np.ones((len(origin.rows), 1))
     columns: dict[str, Floats] = {}
@@ -89,8 +81,8 @@ def annual_columns(
         around = _ratio(*members.then(window, smooth, base), around, held, members.of_series)
         alone = _ratio(*members.then(window, period, base), around * peak, held, members.of_series)
         weeks = np.where(known, _LEVEL_DAYS / origin.panel.grain.days, 0.0)[:, None]
-        levels = (weeks * np.nan_to_num(level)[:, None] for level in (now, then))
-        growth = _ratio(*levels, growth, held, members.of_series)
+        now, then = (weeks * np.nan_to_num(level)[:, None] for level in (now, then))
+        growth = _ratio(now, then, growth, held, members.of_series)
         known = known[members.of_series, None]
         seen = members.availability[:, window] @ period > 0
         before = np.log(alone / np.where(known, growth, 1.0))
@@ -102,7 +94,7 @@ def annual_columns(
             ],
             f"trend_year_{name}": np.where(known, np.log(growth), np.nan)[inverse, 0],
         }
-    return columns, np.sqrt(around * alone)[inverse, steps]
+    return columns
 
 
 def _ratio(sold: Floats, expected: Floats, prior: Floats, held: Floats, of_series: Ints) -> Floats:

@@ -84,10 +84,9 @@ def demand(
         `sold_periods` (those of the last year with a sale), `open_share` (of the period) and
         `closed_by` (why it is less than 1, see `closures`), `plan_until` (the first day on which
         promotions are unknown; null if there never were any), `level_now` (units per period, the
-        least for a discontinued product), `weekday_factor` (factor of the weekday on the level, 1
-        for weeks; both per open period) and `annual_factor` (factor on the level that the year
-        before suggests, 1 if unknown), then the features; sorted by keys and step. Series without
-        a sale before `as_of` have no row.
+        least for a discontinued product; with `weekday_factor`, that of the weekday, 1 for weeks,
+        per open period), then the features; sorted by keys and step. Series without a sale
+        before `as_of` have no row.
 
     Raises
     ------
@@ -154,8 +153,7 @@ def compute_features(
     columns |= season_columns(origin, steps, country)
     if arrays.grain.freq == "day":
         columns |= weekday_columns(origin, steps, inverse)
-    annual, annual_factor = annual_columns(origin, steps, inverse, country)
-    columns |= annual
+    columns |= annual_columns(origin, steps, inverse, country)
     columns |= promotion_columns(origin, steps, inverse)
     columns |= price_columns(origin, steps, inverse)
     columns |= covariate_columns(origin, steps, inverse)
@@ -168,11 +166,8 @@ def compute_features(
         for name, values in sorted((columns | groups).items())
     }
     members = member_columns(_history(arrays, column, series_rows), steps, inverse)
-    factors = {
-        "weekday_factor": columns.get("season_weekday_own", np.ones(len(steps))),
-        "annual_factor": annual_factor,
-    }
-    leading = _leading_columns(origin, rows, steps, inverse) | factors
+    weekday = columns.get("season_weekday_own", np.ones(len(steps)))
+    leading = _leading_columns(origin, rows, steps, inverse, weekday)
     return pl.DataFrame(leading | opened | members | features)
 
 
@@ -213,7 +208,9 @@ def _origin(arrays: Panel, column: int, rows: Ints) -> tuple[Origin, dict[str, F
     return Origin(arrays, column, rows, units, availability, level), means
 
 
-def _leading_columns(origin: Origin, rows: Ints, steps: Ints, inverse: Ints) -> dict[str, Any]:
+def _leading_columns(
+    origin: Origin, rows: Ints, steps: Ints, inverse: Ints, weekday: Floats
+) -> dict[str, Any]:
     """Return the columns before the features; see `demand`."""
     arrays, grain = origin.panel, origin.panel.grain
     day = arrays.day(origin.column)
@@ -224,6 +221,7 @@ def _leading_columns(origin: Origin, rows: Ints, steps: Ints, inverse: Ints) -> 
         "sold_periods": (origin.units > 0).sum(axis=1)[inverse],
         "plan_until": _plan_until(arrays, rows),
         "level_now": origin.level[inverse],
+        "weekday_factor": weekday,
     }
 
 

@@ -33,7 +33,8 @@ def excluded_columns(grain: Grain, member: int) -> tuple[str, ...]:
     Last year's sales of a single product are as often noise as season: every second member
     reads only those of its groups.
     """
-    return ("season_year_own",) if member % 2 and "product_id" in grain.keys else ()
+    own = ("season_year_own", "season_same_own", "season_before_own")
+    return own if member % 2 and "product_id" in grain.keys else ()
 
 
 def expected_units(frame: pl.DataFrame) -> Floats:
