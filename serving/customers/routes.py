@@ -24,6 +24,7 @@ from serving.customers.schemas import (
     CustomerAnswer,
     KnownCustomers,
     NextPurchaseAnswer,
+    NextPurchaseOfHistories,
     NextPurchaseQuery,
     NextPurchaseRequest,
     PostedCustomersRequest,
@@ -105,6 +106,28 @@ async def respond(
     return await responder.with_current(request.dataset, answer)
 
 
+async def _next_purchase(
+    responder: Responder, request: NextPurchaseRequest | NextPurchaseOfHistories
+) -> Response:
+    """Answer when customers buy next: at all, or in the category of the request."""
+    options, category = (request.within_days, request.quantiles), request.category
+    if category is not None:
+        return await respond(
+            responder,
+            "next-category",
+            request,
+            lambda models, customers: models["next-category"].answer(customers, category, *options),
+        )
+    return await respond(
+        responder,
+        "next-purchase",
+        request,
+        lambda models, customers: models["next-purchase"].answer(
+            customers, *options, timing_of(models)
+        ),
+    )
+
+
 def router(responder: Responder) -> APIRouter:
     """Build the routes that answer through `responder`."""
     router = APIRouter(route_class=ModelRoute, tags=["customers"], responses=ERRORS)
@@ -128,25 +151,7 @@ def router(responder: Responder) -> APIRouter:
     @router.post("/v1/next_purchase", response_model=NextPurchaseAnswer)
     async def next_purchase(request: Annotated[AnyNextPurchaseRequest, Body()]) -> Response:
         """Predict the days to the next purchase as a distribution, with explanations."""
-        options = (request.within_days, request.quantiles)
-        category = request.category
-        if category is not None:
-            return await respond(
-                responder,
-                "next-category",
-                request,
-                lambda models, customers: models["next-category"].answer(
-                    customers, category, *options
-                ),
-            )
-        return await respond(
-            responder,
-            "next-purchase",
-            request,
-            lambda models, customers: models["next-purchase"].answer(
-                customers, *options, timing_of(models)
-            ),
-        )
+        return await _next_purchase(responder, request)
 
     @router.get("/v1/next_purchase", response_model=NextPurchaseAnswer, responses=NOT_MODIFIED)
     async def get_next_purchase(query: Annotated[NextPurchaseQuery, Query()]) -> Response:

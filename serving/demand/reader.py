@@ -160,9 +160,8 @@ class DemandReader:
         results = []
         for i, (keys, target) in enumerate(zip(series, targets, strict=True)):
             values = new[i] if i in new else self._values(target, forecasts, quantiles)
-            results.append(
-                self._result(keys, target, values[:periods], forecasts, quantiles, decimals)
-            )
+            shown = values[:periods]
+            results.append(self._result(keys, target, shown, forecasts, quantiles, decimals))
         return results
 
     @cached_property
