@@ -174,6 +174,8 @@ TABLES: dict[str, Table] = {
                 "location_id": Column(ID, "the location", required=True),
                 "channel": Column(ID, "such as shop, web, app"),
                 "region": Column(ID, "a group of locations"),
+                "country": Column(ID, "ISO 3166-1 code (DE), for public holidays"),
+                "region_code": Column(ID, "ISO 3166-2 code (DE-BY or BY), for public holidays"),
             },
             open_ended=True,
         ),

@@ -36,7 +36,9 @@ class Settings(BaseSettings):
         0.05, ge=0, le=1, description="share of failing rows above which an import stops"
     )
     country: str = Field(
-        "US", description="ISO code of the country whose public holidays move demand"
+        "US",
+        description="ISO code of the country or region (DE, DE-BY) whose public holidays move "
+        "demand; a location's own country goes first",
     )
     explain_attributes: bool = Field(
         False,  # noqa: FBT003

@@ -6,9 +6,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import polars as pl
 
 from features.calendar import to_date
 from features.dataset import Dataset, count_consenting, open_dataset
+from features.demand.holiday_calendars import holiday_calendars
+from features.demand.plan import sold_ids
 from features.demand.prices import has_paid_prices
 from features.errors import MissingData
 from features.ingest.health import ImportHealth, read_health
@@ -46,7 +49,8 @@ def list_datasets(settings: Settings) -> list[dict[str, Any]]:
 def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
     """Return tables, rows and dates, and for each model whether it can run and what it lacks.
 
-    `prices` is `recorded` for a table of prices, `paid` if prices paid stand in for it.
+    `prices` is `recorded` for a table of prices, `paid` if prices paid stand in for it. `holidays`
+    is the number of locations by calendar of public holidays.
     """
     from training.registry import TASKS
 
@@ -71,6 +75,7 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
         "last": str(to_date(last)),
         "tables": tables,
         "personal": _personal(settings, name),
+        "holidays": _holidays(settings, dataset),
         "models": models,
         "grains": _grains(dataset) if can_run["demand"] == "yes" else [],
     }
@@ -89,6 +94,17 @@ def _grains(dataset: Dataset) -> list[dict[str, Any]]:
             "default": text == default,
         }
         for text, floor in floors.items()
+    ]
+
+
+def _holidays(settings: Settings, dataset: Dataset) -> list[dict[str, Any]]:
+    """Return at how many locations each calendar holds, and whether it is that of the settings."""
+    _, locations = sold_ids(dataset)
+    rows = pl.DataFrame({"location_id": sorted(locations)}, schema={"location_id": pl.String})
+    counts = holiday_calendars(dataset, rows).value_counts().sort("calendar", nulls_last=True)
+    return [
+        {"calendar": own or settings.country, "locations": count, "of_settings": own is None}
+        for own, count in counts.rows() or [(None, 0)]
     ]
 
 

@@ -75,7 +75,7 @@ def demand(
     series
         Series to compute, in the grain's key columns; by default all with a sale.
     country
-        ISO code of the country whose public holidays apply.
+        ISO code of the country whose public holidays apply where a location has no other.
 
     Returns
     -------
@@ -141,19 +141,32 @@ def compute_features(
     rows, steps
         The pairs: row of the panel, and period counted from the origin.
     country
-        ISO code of the country whose public holidays apply.
+        ISO code of the country whose public holidays apply where a location has no other.
     """
+    calendar = arrays.calendars[rows].fill_null(country)
+    parts, positions = [], []
+    for name in calendar.unique().sort().to_list() or [country]:
+        position = (calendar == name).arg_true().to_numpy()
+        parts.append(_features(arrays, column, rows[position], steps[position], name))
+        positions.append(position)
+    if len(parts) == 1:
+        return parts[0]
+    return pl.concat(parts, how="diagonal")[np.argsort(np.concatenate(positions))]
+
+
+def _features(arrays: Panel, column: int, rows: Ints, steps: Ints, calendar: str) -> pl.DataFrame:
+    """Compute the features of pairs whose holidays are those of one calendar."""
     series_rows, inverse = np.unique(rows, return_inverse=True)
     origin, means = _origin(arrays, column, series_rows)
     columns: dict[str, Floats] = {
         name: values[inverse] for name, values in _series_features(origin, means).items()
     }
-    opened, closed_columns = opening_columns(origin, steps, inverse, country)
+    opened, closed_columns = opening_columns(origin, steps, inverse, calendar)
     columns |= closed_columns
-    columns |= season_columns(origin, steps, country)
+    columns |= season_columns(origin, steps, calendar)
     if arrays.grain.freq == "day":
         columns |= weekday_columns(origin, steps, inverse)
-    columns |= annual_columns(origin, steps, inverse, country)
+    columns |= annual_columns(origin, steps, inverse, calendar)
     columns |= promotion_columns(origin, steps, inverse)
     columns |= price_columns(origin, steps, inverse)
     columns |= covariate_columns(origin, steps, inverse)

@@ -1,27 +1,25 @@
 """Calendar features: days in; weekday, week of the year and distance to holidays out."""
 
 from bisect import bisect_left
-from datetime import date
 from functools import lru_cache
 
-import holidays
 import polars as pl
 
 from features.calendar import to_date, to_day
-from features.errors import InvalidInput
+from features.public_holidays import public_holidays
 
 # Distances to holidays are capped here: shoppers do not react to a more distant holiday.
 FAR_DAYS = 30
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _holidays(country: str, year: int) -> tuple[int, ...]:
     """Return the days of the public holidays of a year and of those beside it."""
-    dates = _calendar(country, year - 1, year + 2)
+    dates = public_holidays(country, range(year - 1, year + 2))
     return tuple(sorted(to_day(day) for day in dates))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def named_holidays(country: str, year: int) -> tuple[tuple[int, str], ...]:
     """Return day and name of the holidays of a year that move sales, sorted by day.
 
@@ -30,7 +28,7 @@ def named_holidays(country: str, year: int) -> tuple[tuple[int, str], ...]:
     """
     named: dict[int, str] = {}
     for category in ("unofficial", "public"):
-        known = _calendar(country, year, year + 1, category)
+        known = public_holidays(country, range(year, year + 1), category, "en_US")
         # The date of a holiday by the moon is estimated for some years, and said to be in its name.
         named |= {
             to_day(day): name.removesuffix(" (estimated)")
@@ -38,23 +36,6 @@ def named_holidays(country: str, year: int) -> tuple[tuple[int, str], ...]:
             if day.year == year
         }
     return tuple(sorted(named.items()))
-
-
-def _calendar(country: str, first: int, end: int, category: str = "public") -> dict[date, str]:
-    """Return the names of holidays by date; empty if the country lacks the category."""
-    try:
-        if category not in holidays.country_holidays(country).supported_categories:
-            return {}
-        found = holidays.country_holidays(
-            country, years=range(first, end), categories=(category,), language="en_US"
-        )
-    except NotImplementedError as error:
-        raise InvalidInput(
-            f"country = {country!r} has no known public holidays; give an ISO code such as US "
-            "or DE.",
-            field="country",
-        ) from error
-    return dict(found)
 
 
 def season(days: list[int], length: int, country: str) -> pl.DataFrame:
@@ -67,7 +48,7 @@ def season(days: list[int], length: int, country: str) -> pl.DataFrame:
     length
         Days in a period.
     country
-        ISO code of the country whose public holidays apply.
+        ISO code of the country or region whose public holidays apply (`public_holidays`).
 
     Returns
     -------
@@ -80,7 +61,7 @@ def season(days: list[int], length: int, country: str) -> pl.DataFrame:
     Raises
     ------
     InvalidInput
-        If the country has no known holidays.
+        If the country has no known holidays, or no such region.
     """
     rows = []
     for day in days:

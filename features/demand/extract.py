@@ -18,6 +18,7 @@ from features.calendar import AsOf, to_day
 from features.dataset import Dataset, covered_extent
 from features.demand.closures import RecordedClosures, recorded_closures
 from features.demand.grain import Grain
+from features.demand.holiday_calendars import location_calendars
 from features.demand.panel import main_kinds
 from features.demand.plan import PlanRow, check_known, sold_ids
 from features.demand.plan_ends import booked_until
@@ -53,6 +54,7 @@ _PRICES = "prices.parquet"
 _COVARIATES = "covariates.parquet"
 _PRODUCTS = "products.parquet"
 _LOCATIONS = "locations.parquet"
+_CALENDARS = "holiday_calendars.parquet"
 _METADATA = "extract.json"
 
 # Rows of a Parquet row group: the unit in which rows are decoded.
@@ -101,6 +103,9 @@ class PublishedRecords:
         products, locations = sold_ids(dataset)
         _write_entities(dataset, "products", "product_id", products, grain.product_keys, folder)
         _write_entities(dataset, "locations", "location_id", locations, grain.location_keys, folder)
+        calendars = location_calendars(dataset)
+        if not calendars.is_empty():
+            calendars.write_parquet(folder / _CALENDARS)
         metadata = {
             "kinds": kinds,
             "main_kinds": main_kinds(dataset),
@@ -174,6 +179,8 @@ class PublishedRecords:
         ):
             if self._has(file):
                 results.append(memo.result(nw.from_native(self._scan(file)), keys))
+        if self._has(_CALENDARS):
+            results.append(location_calendars.result(self._scan(_CALENDARS).collect()))
         if self._has(_OUT_OF_STOCK):
             empty = self._scan(_OUT_OF_STOCK).collect()
             results.append(out_of_stock.result(empty, self.grain, to_day(self.as_of)))

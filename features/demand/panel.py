@@ -17,6 +17,7 @@ from features.dataset import Dataset
 from features.demand.closures import MARGIN_DAYS, Opening, opening
 from features.demand.covariates import Covariate, covariates
 from features.demand.grain import Grain
+from features.demand.holiday_calendars import holiday_calendars
 from features.demand.plan_ends import ANY, PlanEnds, planned_cells
 from features.demand.prices import price_changes
 from features.demand.promotions import promotes, promotion_kinds, promotion_shares
@@ -70,6 +71,8 @@ class Panel:
         On which days places are open, and the place of each series.
     chain_availability
         Share of each past period in which sales of `totals` could be observed.
+    calendars
+        Holiday calendar of each series; null where that of the settings holds.
     """
 
     grain: Grain
@@ -85,6 +88,7 @@ class Panel:
     opening: Opening
     place: Ints
     chain_availability: Floats
+    calendars: pl.Series
 
     @property
     def past(self) -> int:
@@ -169,6 +173,7 @@ def panel(
         opened,
         place,
         chain_availability,
+        holiday_calendars(dataset, index),
     )
 
 

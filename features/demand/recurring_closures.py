@@ -7,10 +7,10 @@ closed in two years.
 
 from functools import lru_cache
 
-import holidays
 import numpy as np
 
 from features.calendar import to_date, to_day
+from features.public_holidays import public_holidays
 from features.typing import Bools, Ints
 
 # Why a day is expected to be closed.
@@ -21,7 +21,7 @@ WEEKS, MIN_WEEKS = 8, 4
 _HOLIDAY_DAYS = 14
 
 
-def recurring_closures(past: Bools, begun: Ints, first_day: int, count: int, country: str) -> Ints:
+def recurring_closures(past: Bools, begun: Ints, first_day: int, count: int, calendar: str) -> Ints:
     """Return why places are expected to be closed on the days after the past.
 
     Parameters
@@ -34,8 +34,8 @@ def recurring_closures(past: Bools, begun: Ints, first_day: int, count: int, cou
         Day of the first column.
     count
         Days after the past.
-    country
-        ISO code of the country whose public holidays count.
+    calendar
+        ISO code of the country or region whose public holidays count (`public_holidays`).
 
     Returns
     -------
@@ -63,7 +63,7 @@ def recurring_closures(past: Bools, begun: Ints, first_day: int, count: int, cou
     special |= past & (until[:, :-1] > begins) & (ends > until[:, 1:])
     regular &= ~special
     for step in range(count):
-        for earlier in _earlier(first_day + days + step, country):
+        for earlier in _earlier(first_day + days + step, calendar):
             votes, closed = np.zeros(places, dtype=np.int64), np.zeros(places, dtype=np.int64)
             for reference, holiday in earlier:
                 column = reference - first_day
@@ -98,8 +98,8 @@ def _regular(closed: Bools) -> Bools:
     return most
 
 
-@lru_cache(maxsize=2048)
-def _earlier(day: int, country: str) -> list[list[tuple[int, int | None]]]:
+@lru_cache(maxsize=16_384)
+def _earlier(day: int, calendar: str) -> list[list[tuple[int, int | None]]]:
     """Return the days of the two years before that correspond to a day.
 
     A list by correspondence, the same date and the same distance from each near holiday; a day and,
@@ -110,10 +110,10 @@ def _earlier(day: int, country: str) -> list[list[tuple[int, int | None]]]:
     if (date.month, date.day) != (2, 29):
         found.append([(to_day(date.replace(year=date.year - back)), None) for back in (1, 2)])
     for year in (date.year - 1, date.year, date.year + 1):
-        for name, holiday in _holidays(country, year).items():
+        for name, holiday in _holidays(calendar, year).items():
             if abs(day - holiday) > _HOLIDAY_DAYS:
                 continue
-            same = [_holidays(country, year - back).get(name) for back in (1, 2)]
+            same = [_holidays(calendar, year - back).get(name) for back in (1, 2)]
             dates: list[tuple[int, int | None]] = [
                 (then + day - holiday, then) for then in same if then is not None
             ]
@@ -122,11 +122,11 @@ def _earlier(day: int, country: str) -> list[list[tuple[int, int | None]]]:
     return found
 
 
-@lru_cache(maxsize=64)
-def _holidays(country: str, year: int) -> dict[str, int]:
+@lru_cache(maxsize=1024)
+def _holidays(calendar: str, year: int) -> dict[str, int]:
     """Return the public holidays of a year by name."""
     return {
         name: to_day(date)
-        for date, names in holidays.country_holidays(country, years=year).items()
+        for date, names in public_holidays(calendar, range(year, year + 1)).items()
         for name in names.split("; ")
     }

@@ -9,6 +9,13 @@ from features.columns import CUSTOMER_ID
 from features.errors import ImportRejected
 from features.ingest.quarantine import QUARANTINE_SCHEMA, redact_rows
 from features.ingest.source_columns import FAULT, FORGOTTEN, RAW_PREFIX, SOURCE_FILE, SOURCE_ROW
+from features.public_holidays import (
+    COUNTRY,
+    REGION_CODE,
+    calendar_code,
+    is_country,
+    known_calendars,
+)
 from features.tables import Table
 
 _FAILED_RULE, _RECORD = "#failed", "#record"
@@ -66,9 +73,30 @@ def table_rules(table: Table, columns: list[str]) -> list[Rule]:
             rules.append(Rule(name, f"{name} is none of {column.limits}", unknown))
         if column.dtype == pl.Float64:
             rules.append(Rule(name, f"{name} is not finite", ~pl.col(name).is_finite()))
+    if table.name == "locations":
+        rules += _holiday_rules(columns)
     if {"from_day", "to_day"} <= set(columns):
         empty = pl.col("to_day") <= pl.col("from_day")
         rules.append(Rule("to_day", "to_day is not after from_day", empty))
+    return rules
+
+
+def _holiday_rules(columns: list[str]) -> list[Rule]:
+    """Return the rules of the codes whose public holidays count at a location."""
+    rules = []
+    if COUNTRY in columns:
+        reason = (
+            f"{COUNTRY} is no ISO 3166-1 code with known public holidays, such as US or DE; leave "
+            "it empty for that of FORESELL_COUNTRY"
+        )
+        rules.append(Rule(COUNTRY, reason, ~is_country(calendar_code([COUNTRY]))))
+    if REGION_CODE in columns:
+        reason = (
+            f"{REGION_CODE} is no ISO 3166-2 code of the {COUNTRY} with public holidays of its "
+            "own, such as DE-BY; leave it empty for those of the country"
+        )
+        known = calendar_code(columns).is_in(list(known_calendars())).fill_null(value=False)
+        rules.append(Rule(REGION_CODE, reason, pl.col(REGION_CODE).is_not_null() & ~known))
     return rules
 
 

@@ -121,6 +121,8 @@ def show_dataset(name: NAME, as_json: JSON = False) -> None:
             "no table of prices: for plans of prices, the median paid per product, location and "
             "day stands in for it"
         )
+    shown = (_holidays_in_words(**row) for row in description["holidays"])
+    console.print(f"public holidays of {', '.join(shown)}")
     _print_abilities(description["models"])
     if description["grains"]:
         grid = Grid("grain of demand", "series", "noise", "")
@@ -128,6 +130,13 @@ def show_dataset(name: NAME, as_json: JSON = False) -> None:
             default = "default" if row["default"] else ""
             grid.add_row(row["grain"], f"{row['series']:,}", f"{row['noise_floor']:.0%}", default)
         console.print(grid)
+
+
+def _holidays_in_words(calendar: str, locations: int, *, of_settings: bool) -> str:
+    """Name a calendar of public holidays, and at how many locations it holds."""
+    source = " (FORESELL_COUNTRY)" if of_settings else ""
+    number = f" at {locations:,} location{'' if locations == 1 else 's'}" if locations else ""
+    return f"{calendar}{source}{number}"
 
 
 def _print_abilities(models: list[dict[str, Any]]) -> None:

@@ -62,6 +62,41 @@ def test_customer_models_can_run_on_a_log_of_customer_date_and_amount(run, shop)
     )
 
 
+def test_show_counts_the_locations_of_each_calendar_of_holidays(run, shop):
+    (shop / "lines" / "1.csv").write_text(
+        "who,when,paid,where\n" + "".join(f"1,2024-01-{n:02d},5,s{n % 4}\n" for n in range(1, 29))
+    )
+    (shop / "shops.csv").write_text("id,land,state\ns0,DE,BY\ns1,DE,BY\ns2,NL,\ns3,,\n")
+    (shop / "shop.toml").write_text(
+        MAPPING.replace("}", ', location_id = "where" }')
+        + '[locations]\npath = "shops.csv"\n'
+        + 'columns = { location_id = "id", country = "land", region_code = "state" }\n'
+    )
+    run("data", "import", str(shop / "shop.toml"))
+    shown = json.loads(run("data", "show", "corner-shop", "--json")[1])["holidays"]
+    assert [tuple(row.values()) for row in shown] == [
+        ("DE-BY", 2, False),
+        ("NL", 1, False),
+        ("US", 1, True),
+    ]
+    assert (
+        "public holidays of DE-BY at 2 locations, NL at 1 location, US (FORESELL_COUNTRY) at 1"
+        in run("data", "show", "corner-shop")[2]
+    )
+
+
+def test_an_unknown_country_is_refused_with_field_value_and_remedy(run, shop):
+    (shop / "shops.csv").write_text("id,land\ns0,DE\ns1,Holland\n")
+    (shop / "shop.toml").write_text(
+        MAPPING
+        + '[locations]\npath = "shops.csv"\ncolumns = { location_id = "id", country = "land" }\n'
+    )
+    code, _, err = run("data", "import", str(shop / "shop.toml"))
+    assert code == 2
+    assert "country is no ISO 3166-1 code with known public holidays" in " ".join(err.split())
+    assert "'Holland'" in err
+
+
 def test_the_stored_mapping_is_equal_and_readable_by_its_owner_only(run, shop):
     run("data", "import", str(shop / "shop.toml"))
     stored = shop / "home" / "sources" / "corner-shop.toml"

@@ -53,7 +53,8 @@ PROPERTIES = {
     "on_hand": "inventory onhand bestand lager lagerbestand soh existencias",
     "on_sale": """promo promotion onpromotion promoted deal aktion special onsale
         feature featured display""",
-    "region": "region city stadt state bundesland ville ciudad citta country land pays pais",
+    "region": "region city stadt state bundesland ville ciudad citta",
+    "country": "country land pays pais",
 }
 # Words that denote an id, or have no meaning of their own.
 _FILLERS = """id ids no nr number num nbr code key nummer numero cod codigo codice ref identifier

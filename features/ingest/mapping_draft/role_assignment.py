@@ -12,6 +12,7 @@ from features.ingest.mapping_draft.known_exports import recognise_export
 from features.ingest.mapping_draft.profile import ColumnProfile
 from features.ingest.mapping_draft.roles import IDS, Meanings, Roles
 from features.ingest.mapping_draft.whole_orders import first_line_columns, order_totals
+from features.public_holidays import COUNTRY, are_countries
 from features.tables import TABLES
 
 # An attribute takes one value for this share of an entity's ids, or more.
@@ -26,7 +27,7 @@ _KINDS = {
     for word in words
 }
 PRODUCT_ATTRIBUTES = ("name", "department", "category", "subcategory", "brand")
-_LOCATION_ATTRIBUTES = ("region", "channel")
+_LOCATION_ATTRIBUTES = ("region", "channel", COUNTRY)
 
 
 def find_roles(profiles: list[ColumnProfile]) -> Roles:
@@ -232,7 +233,7 @@ def _assign_attributes(roles: Roles, profiles: list[ColumnProfile], meanings: Me
         is_product = "product" in owners and is_product_attribute
         owner = named[0] if named else "product" if is_product else owners[-1]
         attributes = roles.attributes.setdefault(owner, {})
-        attributes[_attribute_name(owner, name, properties, attributes)] = name
+        attributes[_attribute_name(owner, column, properties, attributes)] = name
 
 
 def _is_of_orders(roles: Roles, profiles: list[ColumnProfile], column: ColumnProfile) -> bool:
@@ -267,11 +268,18 @@ def _determines(key: ColumnProfile, column: ColumnProfile) -> bool:
 
 
 def _attribute_name(
-    entity: str, name: str, properties: tuple[str, ...], attributes: dict[str, str]
+    entity: str, column: ColumnProfile, properties: tuple[str, ...], attributes: dict[str, str]
 ) -> str:
-    """Return the canonical name of an attribute, or the column's name in lower case."""
+    """Return the canonical name of an attribute, or the column's name in lower case.
+
+    The country of a location is a code: names of countries are regions.
+    """
+    if entity == "location" and not are_countries(column.values):
+        properties = tuple("region" if word == COUNTRY else word for word in properties)
     known = {"product": PRODUCT_ATTRIBUTES, "location": _LOCATION_ATTRIBUTES}.get(entity, ())
     for property_ in properties:
         if property_ in known and property_ not in attributes:
             return property_
-    return "".join(letter if letter.isalnum() else "_" for letter in name.lower()).strip("_")
+    letters = (letter if letter.isalnum() else "_" for letter in column.name.lower())
+    name = "".join(letters).strip("_")
+    return "country_name" if (entity, name) == ("location", COUNTRY) else name

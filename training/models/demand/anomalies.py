@@ -16,6 +16,7 @@ from features.dataset import Dataset
 from features.demand.calendar_features import season
 from features.demand.closures import closed_periods
 from features.demand.grain import Grain
+from features.demand.holiday_calendars import holiday_calendars
 from features.demand.series import all_series
 from features.demand.stockouts import out_of_stock
 from features.typing import Floats
@@ -89,7 +90,8 @@ def detect_anomalies(
     Parameters
     ----------
     dataset, grain, country
-        Their stock table and public holidays are among the reasons.
+        Their stock table and public holidays are among the reasons; `country` is that of locations
+        without one of their own.
     past
         As of `without_overlap`.
     false_alarms
@@ -114,7 +116,7 @@ def detect_anomalies(
     )
     periods = _with_location(dataset, periods, grain)
     periods = periods.with_columns(
-        _near_holiday(periods, grain, country),
+        _near_holiday(dataset, periods, grain, country),
         _out_of_stock(dataset, grain, periods),
         size=pl.col("units") - pl.col("mean"),
     )
@@ -207,12 +209,18 @@ def _with_location(dataset: Dataset, periods: pl.DataFrame, grain: Grain) -> pl.
     )
 
 
-def _near_holiday(periods: pl.DataFrame, grain: Grain, country: str) -> pl.Series:
+def _near_holiday(dataset: Dataset, periods: pl.DataFrame, grain: Grain, country: str) -> pl.Series:
     """Return `holiday`: whether one falls into the period or on the day after it."""
-    days = periods.get_column("date").cast(pl.Int32)
-    calendar = season(sorted(set(days.to_list())), grain.days, country)
-    days_to = dict(zip(calendar["day"], calendar["to_holiday"], strict=True))
-    return pl.Series("holiday", [days_to[day] <= grain.days for day in days.to_list()])
+    own = holiday_calendars(dataset, periods).fill_null(country)
+    rows = periods.select(pl.col("date").cast(pl.Int32).alias("day"), own)
+    days = rows.get_column("day").unique().sort().to_list()
+    near = (pl.col("to_holiday") <= grain.days).alias("holiday")
+    seasons = pl.concat(
+        season(days, grain.days, calendar).select("day", near, calendar=pl.lit(calendar))
+        for calendar in own.unique().sort()
+    )
+    joined = rows.join(seasons, on=["day", "calendar"], how="left", maintain_order="left")
+    return joined.get_column("holiday")
 
 
 def _out_of_stock(dataset: Dataset, grain: Grain, periods: pl.DataFrame) -> pl.Series:

@@ -208,6 +208,19 @@ def test_touchpoints_and_locations_are_recognised(exports):
     assert set(kinds) == {"sent", "clicked"}
 
 
+@pytest.mark.parametrize(
+    ("countries", "expected"),
+    [(("DE", "nl"), "country"), (("Germany", "Netherlands"), "region")],
+)
+def test_only_codes_are_the_country_of_a_location(exports, countries, expected):
+    exports.write("shops.csv", ["store_id", "country"], [[n, countries[n % 2]] for n in range(6)])
+    sold = [[n % 5, f"2024-01-{1 + n % 28:02d}", n / 4] for n in range(90)]
+    exports.write("log.csv", ["customer", "date", "amount"], sold)
+    draft = exports.draft("shops.csv", "log.csv")
+    columns = exports.section(draft, "locations")["columns"]
+    assert columns == {"location_id": "store_id", expected: "country"}
+
+
 def test_an_ambiguous_date_format_is_noted(exports):
     random = Random(1)
     days = [f"{random.randrange(1, 13):02d}/{random.randrange(1, 13):02d}/2024" for _ in range(200)]

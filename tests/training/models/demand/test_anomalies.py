@@ -1,11 +1,12 @@
 """Planted anomalies are detected with their reasons, and ordinary periods rarely are."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import narwhals as nw
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
@@ -14,6 +15,7 @@ from training.contract import model_with_options
 from training.models.demand.anomalies import FALSE_ALARMS, detect_anomalies, without_overlap
 from training.models.demand.historical_forecasts import HISTORY_PERIODS, HistoricalForecasts
 from training.models.demand.model import DemandModel
+from training.models.demand.quantiles import LEVELS, level_name
 
 FIRST = to_day("2017-01-02")
 DAYS = 210
@@ -95,6 +97,27 @@ def test_a_closed_location_is_one_anomaly_of_all_its_series(anomalies):
     assert closures["units"].item() == 0
     at_location = anomalies.filter(pl.col("location_id") == "2", pl.col("date") == day(CLOSURE))
     assert at_location.height == 1
+
+
+def test_a_holiday_is_a_reason_at_the_locations_of_its_country():
+    shop = generate(planted=False)
+    countries = pl.DataFrame({"location_id": ["0", "1", "2"], "country": ["DE", "NL", None]})
+    located = Dataset("located", "", {**shop.tables, "locations": nw.from_native(countries.lazy())})
+    # Labour Day is a holiday in Germany alone.
+    days = [date(2017, 5, 1) - timedelta(days=n) for n in range(60)]
+    rows = countries.select("location_id").join(pl.DataFrame({"date": days}), how="cross")
+    units = np.where(rows["date"] == days[0], 90, np.random.default_rng(2).poisson(20, rows.height))
+    past = rows.with_columns(
+        units=pl.Series(units.astype(float)),
+        product_id=pl.lit("p00"),
+        mean=pl.lit(20.0),
+        promoted=pl.lit(0.0),
+        **{level_name(level): pl.lit(float(stats.poisson.ppf(level, 20))) for level in LEVELS},
+    )
+    found = detect_anomalies(located, GRAIN, "US", past).filter(date=days[0])
+    reasons = dict(found.select("location_id", "reason").iter_rows())
+    assert {place for place, reason in reasons.items() if reason == "holiday"} == {"0"}
+    assert set(reasons) == {"0", "1", "2"}
 
 
 def test_a_stock_out_in_the_stock_table_is_the_reason(anomalies):
