@@ -39,6 +39,7 @@ SLOW = (
     "serving/customers",
     "serving/audience",
     "serving/recommender",
+    "serving/test_admin.py",
     "training/test_retrain.py",
     "training/models/churn",
     "training/models/next_purchase",

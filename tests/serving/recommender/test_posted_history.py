@@ -8,7 +8,7 @@ import pytest
 
 from features.errors import InvalidInput
 from serving.recommender.query import ListQuery
-from serving.recommender.schemas import RecommendRequest
+from serving.recommender.schemas import RecommendOfHistories
 
 AS_OF = datetime(2017, 11, 6)
 PLAIN = ListQuery(allow_adjacent_category=True)
@@ -92,5 +92,5 @@ def test_an_order_not_before_the_time_of_the_list_is_refused_by_its_position(ans
 
 
 def test_the_description_of_histories_names_the_field_that_allows_later_orders():
-    described = RecommendRequest.model_json_schema()["properties"]["histories"]["description"]
+    described = RecommendOfHistories.model_json_schema()["properties"]["histories"]["description"]
     assert "`at` may then be any later instant" in described
