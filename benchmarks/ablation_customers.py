@@ -192,7 +192,7 @@ def _timing(model: type[Any]) -> list[Component]:
         ),
         Component("37,500 of 75,000 examples", lambda: limited(examples=37_500)),
         Component("6 of 12 cutoffs", lambda: with_options(model, cutoffs=6)),
-        Component("50 of 100 rounds", lambda: with_options(model, rounds=50)),
+        Component("100 of 200 rounds", lambda: with_options(model, rounds=100)),
         ATTRIBUTES,
     ]
 

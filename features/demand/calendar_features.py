@@ -29,7 +29,7 @@ def named_holidays(country: str, year: int) -> tuple[tuple[int, str], ...]:
     named: dict[int, str] = {}
     for category in ("unofficial", "public"):
         known = public_holidays(country, range(year, year + 1), category, "en_US")
-        # The date of a holiday by the moon is estimated for some years, and said to be in its name.
+        # The library estimates some dates of holidays by the moon, and adds that to their names.
         named |= {
             to_day(day): name.removesuffix(" (estimated)")
             for day, name in known.items()
