@@ -79,6 +79,16 @@ class Settings(BaseSettings):
         2.0, gt=0, description="how often a server looks for a newly published version"
     )
     keep_versions: int = Field(2, ge=1, description="published versions kept on disk")
+    events_url: SecretStr | None = Field(
+        None,
+        description="SQLAlchemy URL of the PostgreSQL database of event logs; by default a SQLite "
+        "file of each dataset",
+    )
+    events_in_memory: int = Field(
+        100_000,
+        ge=1,
+        description="newest events of a dataset that a worker keeps, about 1 kB each",
+    )
     pseudonym_key: SecretStr | None = Field(
         None, description="the key of customers' pseudonyms; never stored"
     )
@@ -87,3 +97,8 @@ class Settings(BaseSettings):
     def secret(self) -> str | None:
         """The key of pseudonyms in plain text."""
         return self.pseudonym_key.get_secret_value() if self.pseudonym_key else None
+
+    @property
+    def events_database(self) -> str | None:
+        """The URL of the database of event logs in plain text."""
+        return self.events_url.get_secret_value() if self.events_url else None

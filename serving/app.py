@@ -12,10 +12,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from features.events.log import EventLog
 from serving.admin import routes as admin
 from serving.audience import routes as audience
 from serving.customers import routes as customers
 from serving.demand import routes as demand
+from serving.events.follow import EventViews
 from serving.http.errors import handle_errors
 from serving.http.middleware import REQUEST_ID, Guard, Policy
 from serving.http.probes import Probes
@@ -32,6 +34,7 @@ def build_app(
     max_body_bytes: int | None = None,
     policy: Policy | None = None,
     cors_origins: Sequence[str] = (),
+    events: EventViews | None = None,
 ) -> ASGIApp:
     """Build the application that answers from the current version.
 
@@ -45,6 +48,8 @@ def build_app(
         Limits and checks of every request; by default only the limits.
     cors_origins
         Origins of web pages that may read answers; none by default.
+    events
+        The newest events of their datasets; by default from files in the first home.
     """
     app = FastAPI(
         title="Foresell",
@@ -61,7 +66,8 @@ def build_app(
     policy = policy or Policy()
     if max_body_bytes is not None:
         policy = replace(policy, max_body_bytes=max_body_bytes)
-    responder = Responder(versions)
+    events = events or EventViews(versions, lambda name: EventLog(versions.homes[0], name))
+    responder = Responder(versions, events)
     for domain in (recommender, demand, customers, audience):
         app.include_router(domain.router(responder))
     app.include_router(status.router(responder, policy.max_body_bytes))
@@ -70,7 +76,7 @@ def build_app(
     handle_errors(app)
     # Within Starlette's own handler of exceptions, so that every response has the same shape; the
     # last one is the first to see a request.
-    app.add_middleware(Probes, versions=versions)
+    app.add_middleware(Probes, versions=versions, events=events)
     app.add_middleware(Guard, policy=policy)
     if cors_origins:
         # Before the checks, because a preflight request has no key.

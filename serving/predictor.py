@@ -114,6 +114,11 @@ class VersionHolder:
         """The version that requests without a dataset get; None if there is none."""
         return self._served
 
+    def all_served(self) -> list[ServedVersion]:
+        """Return the served versions of all datasets that are loaded."""
+        holders = (self, *self._others.values())
+        return [holder.served for holder in holders if holder.served is not None]
+
     @property
     def watching(self) -> bool:
         """Whether the watching thread runs, or was never started."""

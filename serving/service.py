@@ -21,6 +21,7 @@ from foresell.settings import Settings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from serving.events.follow import EventViews
     from serving.http.middleware import Policy
     from serving.predictor import VersionHolder
 
@@ -54,6 +55,20 @@ def versions() -> VersionHolder:
         settings.poll_seconds,
         dataset=settings.dataset if is_named else None,
         preferred=settings.dataset,
+    )
+
+
+@cache
+def events() -> EventViews:
+    """Return the newest events of the served datasets."""
+    from features.events.log import EventLog
+    from serving.events.follow import EventViews
+
+    home, url = settings.home.absolute(), settings.events_database
+    return EventViews(
+        versions(),
+        lambda dataset: EventLog(home, dataset, url),
+        most_events=settings.events_in_memory,
     )
 
 
@@ -102,7 +117,9 @@ def application() -> ASGIApp:
     import_lightgbm()
     from serving.app import build_app
 
-    return build_app(versions(), policy=policy(), cors_origins=settings.cors_origins)
+    return build_app(
+        versions(), policy=policy(), cors_origins=settings.cors_origins, events=events()
+    )
 
 
 # A plain function, which BentoML cannot inspect, receives all paths that BentoML does not serve
@@ -152,6 +169,7 @@ class Foresell:
         follow_parent()
         protocol.TimedProtocol.applications.append(application())
         versions().start()
+        events().start()
         # Collections then leave out what stays, which would stall requests for 0.1 s.
         gc.collect()
         gc.freeze()
@@ -170,5 +188,6 @@ class Foresell:
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
-        """Stop watching for new versions."""
+        """Stop watching for new versions and events."""
+        events().stop()
         versions().stop()

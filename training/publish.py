@@ -8,6 +8,7 @@ from pathlib import Path
 
 from features.dataset import Dataset, open_dataset
 from features.errors import InvalidInput, NotFound
+from features.ingest.provenance import events_position
 from training.backtest import Progress
 from training.promote import champions
 from training.published import digests
@@ -63,7 +64,7 @@ def publish(
         If the dataset has no champion yet.
     """
     versions, record = _champions(tracker, dataset), _served(home, dataset)
-    models = {name: _model_record(version) for name, version in versions.items()}
+    models = {name: _model_record(home, dataset, version) for name, version in versions.items()}
     name = version_name(models, Redaction.load(home, dataset))
     if record is not None and record.version == name:
         return name
@@ -101,12 +102,13 @@ def _served(home: Path, dataset: str) -> published.PublishedVersion | None:
     return None if found is None else published.read_intact(found[0])
 
 
-def _model_record(version: Version) -> published.PublishedModel:
+def _model_record(home: Path, dataset: str, version: Version) -> published.PublishedModel:
     return published.PublishedModel(
         version=version.label,
         run_id=version.run_id,
         snapshot=version.snapshot,
         as_of=version.as_of,
+        events_position=events_position(home, dataset, version.snapshot),
         standing=version.standing,
     )
 

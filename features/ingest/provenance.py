@@ -49,6 +49,8 @@ class Contribution:
         Days from that record to the last import, and the least such number of any import.
     advances
         Number of imports that brought newer records than those before.
+    position
+        Of an event log, the last position that was read.
     """
 
     table: str
@@ -63,6 +65,7 @@ class Contribution:
     delay: int = 0
     least_delay: int | None = None
     advances: int = 0
+    position: int = 0
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -130,6 +133,12 @@ def recorded_contributions(home: Path, dataset: str) -> list[Contribution]:
         for name, sources in mapping.tables.items()
         for number, source in enumerate(sources)
     ]
+
+
+def events_position(home: Path, dataset: str, snapshot: str) -> int:
+    """Return the last position of the event log in a snapshot; 0 if it has no events."""
+    records = read_sources(dataset_folder(home, dataset), snapshot) or []
+    return max((record.get("position", 0) for record in records), default=0)
 
 
 def newest_days(folder: Path, parts: Mapping[str, list[str]]) -> dict[tuple[str, int | None], int]:

@@ -7,6 +7,7 @@ import orjson
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.events.follow import EventViews
 from serving.http.metrics import scrape
 from serving.instance import FOLDER_VARIABLE, is_draining
 from serving.predictor import VersionHolder
@@ -23,10 +24,12 @@ class Probes:
         The application.
     versions
         The served versions.
+    events
+        The event logs.
     """
 
-    def __init__(self, app: ASGIApp, versions: VersionHolder) -> None:
-        self.app, self.versions = app, versions
+    def __init__(self, app: ASGIApp, versions: VersionHolder, events: EventViews) -> None:
+        self.app, self.versions, self.events = app, versions, events
         folder = os.environ.get(FOLDER_VARIABLE)
         self.folder = None if folder is None else Path(folder)
 
@@ -44,16 +47,18 @@ class Probes:
             await self.app(scope, receive, send)
 
     def _ready(self) -> Response:
-        """Return 200 if requests can be answered and new versions are noticed, else 503."""
-        versions = self.versions
+        """Return 200 if requests can be answered, and versions and events are noticed, else 503."""
+        versions, events = self.versions, self.events
         draining = self.folder is not None and is_draining(self.folder)
         served = versions.served
         state = {
-            "ready": versions.ready and versions.watching and not draining,
+            "ready": versions.ready and versions.watching and events.following and not draining,
             "version": None if served is None else served.record.version,
             "watching": versions.watching,
             "draining": draining,
             "fault": versions.fault,
+            "following": events.following,
+            "events_fault": events.fault,
         }
         return Response(
             orjson.dumps(state), 200 if state["ready"] else 503, media_type="application/json"

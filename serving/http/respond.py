@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
+from serving.events.follow import EventViews
 from serving.http.metrics import metrics
 from serving.http.rounding import round_answer
 from serving.http.schemas import Request
@@ -23,9 +24,18 @@ INLINE = 50
 
 @dataclass(frozen=True)
 class Responder:
-    """Answers requests from the version that a `VersionHolder` serves."""
+    """Answers requests from the version that a `VersionHolder` serves.
+
+    Attributes
+    ----------
+    versions
+        The served versions.
+    events
+        The newest events, which the versions have not seen.
+    """
 
     versions: VersionHolder
+    events: EventViews
 
     async def answer(
         self,

@@ -40,6 +40,8 @@ class PublishedModel(BaseModel):
         Snapshot of the records that its predictions rest on.
     as_of
         The instant of its predictions.
+    events_position
+        Last position of the event log in the snapshot; 0 if it has no events.
     standing
         How it stands beside its baselines.
     """
@@ -50,6 +52,7 @@ class PublishedModel(BaseModel):
     run_id: str
     snapshot: str
     as_of: datetime
+    events_position: int = 0
     standing: Standing = Standing()
 
     @property

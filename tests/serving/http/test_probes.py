@@ -31,6 +31,8 @@ def test_it_is_ready_with_a_version_and_says_which(client):
         "watching": True,
         "draining": False,
         "fault": None,
+        "following": True,
+        "events_fault": None,
     }
 
 

@@ -1,0 +1,373 @@
+"""The event log of a dataset: events in, durably and once each; events by position out.
+
+SQLite by default, `<home>/datasets/<dataset>/events.sqlite`, or any PostgreSQL database. Products
+that are switched off, and erasures, take positions of the same order, so that a reader that
+follows positions sees each change.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from features.errors import InvalidInput
+from features.events.schema import Event
+from features.storage.snapshots import dataset_folder
+
+_FILE = "events.sqlite"
+# Values of one `IN`; SQLite takes 32,766.
+_MOST_VALUES = 10_000
+_BUSY_SECONDS = 30
+# Excludes two processes that create the tables at once; any number that is used for this alone.
+_CREATION_LOCK = 4_711_019
+
+_METADATA = sa.MetaData()
+_LOGS = sa.Table(
+    "foresell_logs",
+    _METADATA,
+    sa.Column("dataset", sa.String, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("erased", sa.BigInteger, nullable=False),
+)
+_EVENTS = sa.Table(
+    "foresell_events",
+    _METADATA,
+    sa.Column("dataset", sa.String, primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event_id", sa.String, nullable=False),
+    sa.Column("type", sa.String, nullable=False),
+    sa.Column("customer_id", sa.String),
+    sa.Column("session_id", sa.String),
+    sa.Column("product_id", sa.String),
+    sa.Column("ts", sa.DateTime, nullable=False),
+    sa.Column("quantity", sa.Double),
+    sa.Column("revenue", sa.Double),
+    sa.Column("order_id", sa.String),
+    sa.Column("location_id", sa.String),
+    sa.Column("channel", sa.String),
+    sa.Column("recommendation_id", sa.String),
+    sa.UniqueConstraint("dataset", "event_id"),
+    sa.Index("foresell_events_customer", "dataset", "customer_id"),
+    sqlite_with_rowid=False,
+)
+_PRODUCTS = sa.Table(
+    "foresell_availability",
+    _METADATA,
+    sa.Column("dataset", sa.String, primary_key=True),
+    sa.Column("product_id", sa.String, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("available", sa.Boolean, nullable=False),
+    sa.Column("from", sa.DateTime),
+    sa.Column("until", sa.DateTime),
+    sqlite_with_rowid=False,
+)
+
+# One statement that creates the row of a dataset or locks it until the transaction ends. Positions
+# are taken under this lock, so they become visible in their order: a sequence of PostgreSQL would
+# let a reader pass a position whose transaction commits later.
+_LOCK = sa.text(
+    "INSERT INTO foresell_logs (dataset, position, erased) VALUES (:dataset, 0, 0) "
+    "ON CONFLICT (dataset) DO UPDATE SET position = foresell_logs.position RETURNING position"
+)
+
+
+class LoggedEvent(NamedTuple):
+    """An event as readers of the log get it; fields as in `Event`."""
+
+    position: int
+    type: str
+    customer_id: str | None
+    session_id: str | None
+    product_id: str | None
+    ts: datetime
+    quantity: float | None
+    revenue: float | None
+    order_id: str | None
+    location_id: str | None
+    channel: str | None
+    recommendation_id: str | None
+
+
+class Availability(NamedTuple):
+    """When a product is available, by its last statement; `start` and `end` are of `available`.
+
+    A product is in the state `available` from `start` until `end`, and in the other one outside.
+    """
+
+    product_id: str
+    available: bool
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def is_available(self, at: datetime) -> bool:
+        """Whether the product is available at an instant."""
+        begun = self.start is None or at >= self.start
+        over = self.end is not None and at >= self.end
+        return (begun and not over) == self.available
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of a log.
+
+    Attributes
+    ----------
+    position
+        The last position; 0 of an empty log.
+    erased
+        Position of the last erasure; 0 without any. Readers then read the log anew.
+    """
+
+    position: int = 0
+    erased: int = 0
+
+
+class EventLog:
+    """The events of one dataset; safe for any number of processes and threads.
+
+    Parameters
+    ----------
+    home, dataset
+        Where the dataset is stored, and its name.
+    url
+        SQLAlchemy URL of a PostgreSQL database; by default a SQLite file in the dataset's folder,
+        which the first event creates.
+
+    Raises
+    ------
+    InvalidInput
+        If the URL is not one of PostgreSQL.
+    """
+
+    def __init__(self, home: Path, dataset: str, url: str | None = None) -> None:
+        self.dataset = dataset
+        self._file = dataset_folder(home, dataset) / _FILE if url is None else None
+        self._engine = _sqlite(self._file) if self._file is not None else _postgresql(url or "")
+        self._created = False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def append(self, events: Sequence[Event]) -> list[bool]:
+        """Store events durably, in one transaction.
+
+        Returns
+        -------
+        list of bool
+            Whether each event is new; others have an `event_id` that is stored.
+        """
+        with self._locked() as (connection, position):
+            known = self._stored_ids(connection, {event.event_id for event in events})
+            rows, is_new = [], []
+            for event in events:
+                is_new.append(event.event_id not in known)
+                if is_new[-1]:
+                    known.add(event.event_id)
+                    number = position + 1 + len(rows)
+                    values = event.model_dump()
+                    rows.append({"dataset": self.dataset, "position": number, **values})
+            if rows:
+                connection.execute(sa.insert(_EVENTS), rows)
+                self._move(connection, position + len(rows))
+        return is_new
+
+    def set_availability(self, products: Sequence[Availability]) -> int:
+        """Replace the statements on some products; of several on one, the last counts.
+
+        Returns
+        -------
+        int
+            The position of the change.
+        """
+        last = {product.product_id: product for product in products}
+        with self._locked() as (connection, position):
+            of_dataset = _PRODUCTS.c.dataset == self.dataset
+            for ids in _chunks(list(last)):
+                these = _PRODUCTS.c.product_id.in_(ids)
+                connection.execute(sa.delete(_PRODUCTS).where(of_dataset, these))
+            values = [
+                {
+                    "dataset": self.dataset,
+                    "position": position + 1,
+                    "product_id": product.product_id,
+                    "available": product.available,
+                    "from": product.start,
+                    "until": product.end,
+                }
+                for product in last.values()
+            ]
+            if values:
+                connection.execute(sa.insert(_PRODUCTS), values)
+                self._move(connection, position + 1)
+        return position + 1
+
+    def erase(self, customer_ids: Collection[str]) -> int:
+        """Delete all events of customers; returns their number.
+
+        Sessions in which a customer was known are deleted too.
+        """
+        if not self.exists():
+            return 0
+        of_dataset = _EVENTS.c.dataset == self.dataset
+        erased = 0
+        with self._locked() as (connection, position):
+            for ids in _chunks(list(customer_ids)):
+                of_customers = _EVENTS.c.customer_id.in_(ids)
+                sessions = (
+                    sa.select(_EVENTS.c.session_id)
+                    .where(of_dataset, of_customers, _EVENTS.c.session_id.is_not(None))
+                    .scalar_subquery()
+                )
+                anonymous = _EVENTS.c.customer_id.is_(None) & _EVENTS.c.session_id.in_(sessions)
+                for these in (anonymous, of_customers):
+                    erased += connection.execute(
+                        sa.delete(_EVENTS).where(of_dataset, these)
+                    ).rowcount
+            if erased:
+                self._move(connection, position + 1, erased=position + 1)
+        if self._file is not None:
+            # The journal still has the rows; deleted rows of the file itself are overwritten.
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return erased
+
+    def exists(self) -> bool:
+        """Whether anything was ever logged, as far as can be seen without connecting."""
+        return self._file is None or self._file.exists()
+
+    def head(self) -> Head:
+        """Return the end of the log."""
+        query = sa.select(_LOGS.c.position, _LOGS.c.erased).where(_LOGS.c.dataset == self.dataset)
+        rows = self._rows(query)
+        return Head(rows[0].position, rows[0].erased) if rows else Head()
+
+    def since(
+        self,
+        position: int,
+        types: Collection[str] = (),
+        *,
+        until: int | None = None,
+        limit: int | None = None,
+    ) -> list[LoggedEvent]:
+        """Return the events after a position, in order.
+
+        Parameters
+        ----------
+        types
+            The types of events; all by default.
+        until
+            The last position to return.
+        limit
+            The most events to return.
+        """
+        query = self._select(types).where(_EVENTS.c.position > position)
+        if until is not None:
+            query = query.where(_EVENTS.c.position <= until)
+        rows = self._rows(query.order_by(_EVENTS.c.position).limit(limit))
+        return [LoggedEvent._make(row) for row in rows]
+
+    def newest(
+        self, position: int, as_of: datetime, types: Collection[str], limit: int, head: Head
+    ) -> list[LoggedEvent]:
+        """Return the newest events after a position or from an instant on, up to `head`, in order.
+
+        There are at most `limit`.
+        """
+        later = (_EVENTS.c.position > position) | (_EVENTS.c.ts >= as_of)
+        query = self._select(types).where(later, _EVENTS.c.position <= head.position)
+        query = query.order_by(_EVENTS.c.position.desc()).limit(limit)
+        return [LoggedEvent._make(row) for row in reversed(self._rows(query))]
+
+    def availability(self, position: int = 0) -> list[Availability]:
+        """Return the statements on products after a position."""
+        columns = (_PRODUCTS.c[name] for name in ("product_id", "available", "from", "until"))
+        query = sa.select(*columns).where(
+            _PRODUCTS.c.dataset == self.dataset, _PRODUCTS.c.position > position
+        )
+        return [Availability._make(row) for row in self._rows(query)]
+
+    def _select(self, types: Collection[str]) -> sa.Select[Any]:
+        columns = [_EVENTS.c[name] for name in LoggedEvent._fields]
+        query = sa.select(*columns).where(_EVENTS.c.dataset == self.dataset)
+        return query.where(_EVENTS.c.type.in_(types)) if types else query
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        if not self.exists():
+            return []
+        self._create()
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+    @contextmanager
+    def _locked(self) -> Iterator[tuple[sa.Connection, int]]:
+        """Begin a transaction that excludes other writers; yields the last position too."""
+        self._create()
+        with self._engine.begin() as connection:
+            yield connection, connection.execute(_LOCK, {"dataset": self.dataset}).scalar_one()
+
+    def _move(self, connection: sa.Connection, position: int, **values: int) -> None:
+        of_dataset = _LOGS.c.dataset == self.dataset
+        connection.execute(sa.update(_LOGS).where(of_dataset).values(position=position, **values))
+
+    def _stored_ids(self, connection: sa.Connection, event_ids: set[str]) -> set[str]:
+        stored: set[str] = set()
+        for ids in _chunks(list(event_ids)):
+            query = sa.select(_EVENTS.c.event_id).where(
+                _EVENTS.c.dataset == self.dataset, _EVENTS.c.event_id.in_(ids)
+            )
+            stored |= set(connection.execute(query).scalars())
+        return stored
+
+    def _create(self) -> None:
+        """Create the tables unless they exist."""
+        if self._created:
+            return
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._engine.begin() as connection:
+            if self._file is None:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+            for table in _METADATA.sorted_tables:
+                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        self._created = True
+
+
+def _chunks(values: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(values), _MOST_VALUES):
+        yield values[start : start + _MOST_VALUES]
+
+
+def _sqlite(file: Path) -> sa.Engine:
+    url = sa.URL.create("sqlite", database=str(file))
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        # In WAL mode readers do not wait for writers; FULL flushes each commit to the disk.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _postgresql(url: str) -> sa.Engine:
+    try:
+        database = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        database = None
+    if database is None or database.get_backend_name() not in ("postgresql", "postgres"):
+        raise InvalidInput(
+            "FORESELL_EVENTS_URL is not a URL of PostgreSQL such as "
+            "postgresql://user:password@host:5432/database.",
+            field="FORESELL_EVENTS_URL",
+        )
+    return sa.create_engine(
+        database.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
+    )

@@ -1,0 +1,1 @@
+"""Events over HTTP, and what the newest of them add to published answers."""

@@ -1,0 +1,94 @@
+"""Follow the event logs of all served datasets in a thread."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from features.events.log import EventLog
+from features.faults import describe_fault
+from serving.events.live import LiveEvents
+from serving.predictor import VersionHolder
+
+POLL_SECONDS = 0.1
+MOST_EVENTS = 100_000
+
+log = logging.getLogger(__name__)
+
+
+class EventViews:
+    """The newest events of every served dataset, by name, and the thread that keeps them current.
+
+    Parameters
+    ----------
+    versions
+        The served versions.
+    open_log
+        Returns the event log of a dataset.
+    poll_seconds
+        Interval between two looks at the logs.
+    most_events
+        Events in memory, of each dataset.
+    """
+
+    def __init__(
+        self,
+        versions: VersionHolder,
+        open_log: Callable[[str], EventLog],
+        poll_seconds: float = POLL_SECONDS,
+        most_events: int = MOST_EVENTS,
+    ) -> None:
+        self.versions = versions
+        self.open_log = open_log
+        self.poll_seconds, self.most_events = poll_seconds, most_events
+        self.fault: str | None = None
+        self._views: dict[str, LiveEvents] = {}
+        self._opening = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def following(self) -> bool:
+        """Whether the thread runs, or was never started."""
+        return self._thread is None or self._thread.is_alive()
+
+    def view(self, dataset: str) -> LiveEvents:
+        """Return the events of a dataset; empty until the log is read for the first time."""
+        view = self._views.get(dataset)
+        if view is None:
+            with self._opening:
+                view = self._views.get(dataset)
+                if view is None:
+                    view = LiveEvents(self.open_log(dataset), self.most_events)
+                    self._views[dataset] = view
+        return view
+
+    def refresh(self) -> None:
+        """Take up new events of all served datasets; a database that fails is tried again."""
+        fault = None
+        for version in self.versions.all_served():
+            try:
+                self.view(version.record.dataset).refresh(version.record)
+            except Exception as error:
+                # No fault of a database ends the thread; answers go on without newer events.
+                fault = f"the event log cannot be read: {type(error).__name__}"
+                if self.fault != fault:
+                    log.error("%s\n%s", fault, describe_fault(error))
+        self.fault = fault
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._poll, name="events", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and close the logs."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+        for view in self._views.values():
+            view.log.close()
+
+    def _poll(self) -> None:
+        self.refresh()
+        while not self._stopped.wait(self.poll_seconds):
+            self.refresh()

@@ -1,0 +1,111 @@
+"""The log stores each event once, in an order that no reader misses anything of."""
+
+import threading
+from datetime import datetime
+
+import pytest
+
+from features.errors import InvalidInput
+from features.events.log import Availability, EventLog
+
+AT = datetime(2018, 1, 1, 12)
+
+
+def test_an_event_id_is_stored_once(open_log, event):
+    log = open_log()
+    assert log.append([event("1"), event("2"), event("1")]) == [True, True, False]
+    assert open_log().append([event("2", product_id="other"), event("3")]) == [False, True]
+    assert [(e.position, e.product_id) for e in log.since(0)] == [
+        (1, "milk"),
+        (2, "milk"),
+        (3, "milk"),
+    ]
+
+
+def test_what_is_read_is_what_was_logged(open_log, event):
+    fields = {"quantity": 2.0, "revenue": 5.98, "order_id": "o", "location_id": "l"}
+    given = event("1", session_id="s", channel="web", recommendation_id="r", **fields)
+    log = open_log()
+    log.append([given])
+    assert log.since(0)[0]._asdict() == given.model_dump(exclude={"event_id"}) | {"position": 1}
+
+
+def test_reading_creates_nothing(tmp_path):
+    log = EventLog(tmp_path, "shop")
+    assert (log.since(0), log.head().position, log.erase(["a"])) == ([], 0, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_that_follows_positions_misses_no_event_of_concurrent_writers(open_log, event):
+    each, writers = 40, 4
+
+    def write(name):
+        log = open_log()
+        for number in range(each):
+            log.append([event(f"{name}-{number}")])
+
+    open_log().append([])
+    threads = [threading.Thread(target=write, args=(name,)) for name in range(writers)]
+    for thread in threads:
+        thread.start()
+    reader, position, read = open_log(), 0, []
+    while len(read) < each * writers and (any(t.is_alive() for t in threads) or len(read) == 0):
+        read += (new := reader.since(position))
+        position = new[-1].position if new else position
+    read += reader.since(position)
+    assert [e.position for e in read] == list(range(1, each * writers + 1))
+
+
+def test_erasure_deletes_a_customer_and_the_sessions_in_which_they_were_known(open_log, event):
+    log = open_log()
+    log.append(
+        [
+            event("1"),
+            event("2", session_id="s", type="view"),
+            event("3", session_id="s", customer_id="a", type="view"),
+            event("4", session_id="other", type="view"),
+            event("5", customer_id="b"),
+        ]
+    )
+    before = log.head()
+    assert log.erase(["a"]) == 3
+    assert [e.position for e in log.since(0)] == [4, 5]
+    assert log.head().erased > before.position
+    log.append([event("6")])
+    assert log.since(before.position)[0].position > before.position
+
+
+def test_nothing_of_an_erased_customer_stays_in_the_files(tmp_path, event):
+    log = EventLog(tmp_path, "shop")
+    log.append([event("1", customer_id="somebody-in-particular"), event("2")])
+    log.erase(["somebody-in-particular"])
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not any(b"somebody-in-particular" in content for content in files)
+
+
+def test_the_last_statement_on_a_product_counts(open_log):
+    log = open_log()
+    log.set_availability(
+        [Availability("milk", available=False), Availability("tea", available=True)]
+    )
+    position = log.set_availability([Availability("milk", available=True, start=AT)])
+    assert log.availability(position - 1) == [Availability("milk", available=True, start=AT)]
+    assert {p.product_id for p in log.availability()} == {"milk", "tea"}
+
+
+@pytest.mark.parametrize("available", [True, False])
+def test_a_product_is_in_its_state_from_start_to_end(available):
+    product = Availability("milk", available, AT, AT.replace(hour=14))
+    assert [product.is_available(AT.replace(hour=hour)) for hour in (11, 12, 13, 14)] == [
+        not available,
+        available,
+        available,
+        not available,
+    ]
+
+
+def test_a_url_of_another_database_is_refused_without_its_password(tmp_path):
+    with pytest.raises(InvalidInput, match="FORESELL_EVENTS_URL") as error:
+        EventLog(tmp_path, "shop", "mysql://user:hidden@host/shop")
+    assert "hidden" not in error.value.message
