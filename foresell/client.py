@@ -42,6 +42,13 @@ from serving.demand.schemas import (
     ForecastQuery,
     ForecastRequest,
 )
+from serving.events.schemas import (
+    EventBatch,
+    EventsAnswer,
+    PostedEvent,
+    ProductsAnswer,
+    ProductsRequest,
+)
 from serving.http.schemas import Error, ReadQuery
 from serving.recommender.schemas import (
     BasketRequest,
@@ -187,6 +194,14 @@ class Client:
         """Find the customers that satisfy a condition."""
         return self._send("audience", request, AudienceAnswer)
 
+    def events(self, request: PostedEvent | EventBatch) -> EventsAnswer:
+        """Store what customers and sessions did."""
+        return self._send("events", request, EventsAnswer)
+
+    def products(self, request: ProductsRequest) -> ProductsAnswer:
+        """Switch the availability of products."""
+        return self._send("products", request, ProductsAnswer)
+
     def status(self, query: StatusQuery = _DEFAULT) -> Status:
         """Describe what is served."""
         return self._send("status", query, Status)
@@ -277,6 +292,14 @@ class AsyncClient:
         """Find the customers that satisfy a condition."""
         return await self._send("audience", request, AudienceAnswer)
 
+    async def events(self, request: PostedEvent | EventBatch) -> EventsAnswer:
+        """Store what customers and sessions did."""
+        return await self._send("events", request, EventsAnswer)
+
+    async def products(self, request: ProductsRequest) -> ProductsAnswer:
+        """Switch the availability of products."""
+        return await self._send("products", request, ProductsAnswer)
+
     async def status(self, query: StatusQuery = _DEFAULT) -> Status:
         """Describe what is served."""
         return await self._send("status", query, Status)
@@ -294,7 +317,7 @@ def _parts(name: str, request: BaseModel) -> dict[str, Any]:
 
 
 def _read(response: httpx.Response, answer: type[AnyAnswer]) -> AnyAnswer:
-    if response.status_code == httpx.codes.OK:
+    if response.is_success:
         return answer.model_validate_json(response.content)
     try:
         error = Error.model_validate_json(response.content)

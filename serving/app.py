@@ -17,6 +17,7 @@ from serving.admin import routes as admin
 from serving.audience import routes as audience
 from serving.customers import routes as customers
 from serving.demand import routes as demand
+from serving.events import routes as event_routes
 from serving.events.follow import EventViews
 from serving.http.errors import handle_errors
 from serving.http.middleware import REQUEST_ID, Guard, Policy
@@ -68,7 +69,7 @@ def build_app(
         policy = replace(policy, max_body_bytes=max_body_bytes)
     events = events or EventViews(versions, lambda name: EventLog(versions.homes[0], name))
     responder = Responder(versions, events)
-    for domain in (recommender, demand, customers, audience):
+    for domain in (recommender, demand, customers, audience, event_routes):
         app.include_router(domain.router(responder))
     app.include_router(status.router(responder, policy.max_body_bytes))
     app.include_router(admin.router())

@@ -114,6 +114,23 @@ class VersionHolder:
         """The version that requests without a dataset get; None if there is none."""
         return self._served
 
+    @property
+    def name(self) -> str:
+        """The dataset of requests that name none, whether it is published or not.
+
+        Raises
+        ------
+        Unavailable
+            If nothing is published, and no dataset was named at the start.
+        InvalidInput
+            If the request must name one of several datasets.
+        """
+        if self._served is None and not (self.dataset is None and self.ready):
+            name = self.dataset or self.preferred
+            if name is not None:
+                return name
+        return self.current().record.dataset
+
     def all_served(self) -> list[ServedVersion]:
         """Return the served versions of all datasets that are loaded."""
         holders = (self, *self._others.values())

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from features.errors import InvalidInput
-from features.events.schema import Event
+from features.events.anonymise import anonymised
+from features.events.schema import LINE_TYPES, Event
+from features.ingest.forgotten import ForgottenCustomers
 from features.storage.snapshots import dataset_folder
 
 _FILE = "events.sqlite"
@@ -145,7 +147,8 @@ class EventLog:
 
     def __init__(self, home: Path, dataset: str, url: str | None = None) -> None:
         self.dataset = dataset
-        self._file = dataset_folder(home, dataset) / _FILE if url is None else None
+        self._folder = dataset_folder(home, dataset)
+        self._file = self._folder / _FILE if url is None else None
         self._engine = _sqlite(self._file) if self._file is not None else _postgresql(url or "")
         self._created = False
 
@@ -154,7 +157,7 @@ class EventLog:
         self._engine.dispose()
 
     def append(self, events: Sequence[Event]) -> list[bool]:
-        """Store events durably, in one transaction.
+        """Store events durably, in one transaction; those of erased customers without the customer.
 
         Returns
         -------
@@ -162,6 +165,8 @@ class EventLog:
             Whether each event is new; others have an `event_id` that is stored.
         """
         with self._locked() as (connection, position):
+            # Under the lock, which an erasure takes after it has recorded the customers.
+            events = self._without_erased(events)
             known = self._stored_ids(connection, {event.event_id for event in events})
             rows, is_new = [], []
             for event in events:
@@ -169,8 +174,7 @@ class EventLog:
                 if is_new[-1]:
                     known.add(event.event_id)
                     number = position + 1 + len(rows)
-                    values = event.model_dump()
-                    rows.append({"dataset": self.dataset, "position": number, **values})
+                    rows.append(self._row(event, number))
             if rows:
                 connection.execute(sa.insert(_EVENTS), rows)
                 self._move(connection, position + len(rows))
@@ -207,27 +211,16 @@ class EventLog:
         return position + 1
 
     def erase(self, customer_ids: Collection[str]) -> int:
-        """Delete all events of customers; returns their number.
+        """Erase customers: lines become anonymous, other events are deleted; returns their number.
 
-        Sessions in which a customer was known are deleted too.
+        Of the sessions in which a customer was known, the anonymous events are deleted too.
         """
         if not self.exists():
             return 0
-        of_dataset = _EVENTS.c.dataset == self.dataset
         erased = 0
         with self._locked() as (connection, position):
             for ids in _chunks(list(customer_ids)):
-                of_customers = _EVENTS.c.customer_id.in_(ids)
-                sessions = (
-                    sa.select(_EVENTS.c.session_id)
-                    .where(of_dataset, of_customers, _EVENTS.c.session_id.is_not(None))
-                    .scalar_subquery()
-                )
-                anonymous = _EVENTS.c.customer_id.is_(None) & _EVENTS.c.session_id.in_(sessions)
-                for these in (anonymous, of_customers):
-                    erased += connection.execute(
-                        sa.delete(_EVENTS).where(of_dataset, these)
-                    ).rowcount
+                erased += self._erase(connection, ids)
             if erased:
                 self._move(connection, position + 1, erased=position + 1)
         if self._file is not None:
@@ -235,6 +228,27 @@ class EventLog:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         return erased
+
+    def _erase(self, connection: sa.Connection, ids: list[str]) -> int:
+        of_dataset, of_customers = _EVENTS.c.dataset == self.dataset, _EVENTS.c.customer_id.in_(ids)
+        is_line = _EVENTS.c.type.in_(LINE_TYPES)
+        known = _EVENTS.c.session_id.is_not(None)
+        sessions = sa.select(_EVENTS.c.session_id).where(of_dataset, of_customers, known)
+        anonymous = _EVENTS.c.customer_id.is_(None)
+        of_sessions = anonymous & _EVENTS.c.session_id.in_(sessions.scalar_subquery())
+        lines = connection.execute(sa.select(_EVENTS).where(of_dataset, of_customers, is_line))
+        forgotten = ForgottenCustomers.load(self._folder)
+        changed = [
+            self._row(anonymised(Event.model_construct(**row._mapping), forgotten), row.position)
+            for row in lines
+        ]
+        deleted = sum(
+            connection.execute(sa.delete(_EVENTS).where(of_dataset, these)).rowcount
+            for these in (of_sessions, of_customers)
+        )
+        if changed:
+            connection.execute(sa.insert(_EVENTS), changed)
+        return deleted
 
     def exists(self) -> bool:
         """Whether anything was ever logged, as far as can be seen without connecting."""
@@ -309,6 +323,22 @@ class EventLog:
         self._create()
         with self._engine.begin() as connection:
             yield connection, connection.execute(_LOCK, {"dataset": self.dataset}).scalar_one()
+
+    def _row(self, event: Event, position: int) -> dict[str, Any]:
+        values = {name: getattr(event, name) for name in Event.model_fields}
+        return {"dataset": self.dataset, "position": position, **values}
+
+    def _without_erased(self, events: Sequence[Event]) -> Sequence[Event]:
+        forgotten = ForgottenCustomers.load(self._folder)
+        if not forgotten.hashes:
+            return events
+        return [
+            anonymised(event, forgotten)
+            if event.customer_id is not None
+            and forgotten.pseudonyms.pseudonym(event.customer_id) in forgotten.hashes
+            else event
+            for event in events
+        ]
 
     def _move(self, connection: sa.Connection, position: int, **values: int) -> None:
         of_dataset = _LOGS.c.dataset == self.dataset

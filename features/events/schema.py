@@ -35,7 +35,7 @@ def _local_time(value: Any) -> Any:
     except InvalidInput as error:
         raise ValueError(error.message) from None
     if to_day(ts) < FIRST_DAY:
-        raise ValueError(f"it is before {to_date(FIRST_DAY)}, where records begin at the earliest")
+        raise ValueError(f"ts = {value!r} is before {to_date(FIRST_DAY)}, where records begin.")
     return ts
 
 
@@ -107,13 +107,13 @@ class Event(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.customer_id is None and self.session_id is None:
-            raise ValueError("customer_id or session_id is required")
+            raise ValueError("customer_id is required, or session_id in its place.")
         if self.product_id is None and self.type not in _WITHOUT_PRODUCT:
-            raise ValueError(f"product_id is required in an event of type {self.type}")
+            raise ValueError(f"product_id is required in an event of type {self.type}.")
         if self.type in LINE_TYPES and self.quantity == 0:
-            raise ValueError(f"quantity = 0 is no {self.type}: leave the event out")
+            raise ValueError(f"quantity = 0 is no {self.type}: leave the event out.")
         if self.type == "rating" and self.quantity is None:
-            raise ValueError("quantity is required in a rating: its value")
+            raise ValueError("quantity is required in a rating: its value.")
         return self
 
 

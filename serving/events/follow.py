@@ -7,6 +7,7 @@ from collections.abc import Callable
 from features.events.log import EventLog
 from features.faults import describe_fault
 from serving.events.live import LiveEvents
+from serving.events.writer import EventWriter
 from serving.predictor import VersionHolder
 
 POLL_SECONDS = 0.1
@@ -42,6 +43,7 @@ class EventViews:
         self.poll_seconds, self.most_events = poll_seconds, most_events
         self.fault: str | None = None
         self._views: dict[str, LiveEvents] = {}
+        self._writers: dict[str, EventWriter] = {}
         self._opening = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -61,6 +63,13 @@ class EventViews:
                     view = LiveEvents(self.open_log(dataset), self.most_events)
                     self._views[dataset] = view
         return view
+
+    def writer(self, dataset: str) -> EventWriter:
+        """Return what appends to the log of a dataset, for the one event loop."""
+        writer = self._writers.get(dataset)
+        if writer is None:
+            writer = self._writers[dataset] = EventWriter(self.view(dataset).log)
+        return writer
 
     def refresh(self) -> None:
         """Take up new events of all served datasets; a database that fails is tried again."""

@@ -28,6 +28,9 @@ def invalid_input(error: ValidationError, *, is_tagged: bool = False) -> Invalid
     location = first["loc"][1:] if is_tagged else first["loc"]
     field, kind = path(location), first["type"]
     value = first["input"]
+    if kind == "value_error":
+        # Our own validators state the field.
+        return InvalidInput(first["msg"].removeprefix("Value error, "), field=field or None)
     if not field:
         return InvalidInput(f"The body is no JSON object. {REMEDY}")
     if field in EITHER and kind in ("missing", "extra_forbidden"):

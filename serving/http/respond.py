@@ -100,10 +100,7 @@ class Responder:
         NotFound
             If nothing of the dataset is published.
         """
-        versions = self.versions.loaded(dataset)
-        if versions is None and dataset is not None:
-            versions = await to_thread.run_sync(self.versions.load, dataset)
-        assert versions is not None, "without a name it is the default"  # noqa: S101
+        versions = await self._holder(dataset)
         version = versions.current()
         try:
             return await respond(version)
@@ -112,6 +109,23 @@ class Responder:
             if newer is None:
                 raise
             return await respond(newer)
+
+    async def dataset(self, name: str | None) -> str:
+        """Return the dataset that a request writes to; it need not be published if it is served.
+
+        Raises
+        ------
+        NotFound, Unavailable, InvalidInput
+            As `VersionHolder.load` and `VersionHolder.name` do.
+        """
+        return (await self._holder(name)).name
+
+    async def _holder(self, dataset: str | None) -> VersionHolder:
+        versions = self.versions.loaded(dataset)
+        if versions is None and dataset is not None:
+            versions = await to_thread.run_sync(self.versions.load, dataset)
+        assert versions is not None, "without a name it is the default"  # noqa: S101
+        return versions
 
 
 async def reply(

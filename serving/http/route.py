@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from email.message import Message
 from typing import Any, get_args, get_origin, get_type_hints
 
+from anyio import to_thread
 from fastapi import Request
 from fastapi.params import Body
 from fastapi.routing import APIRoute
@@ -18,6 +19,9 @@ from features.errors import ForesellError, InvalidInput
 from serving.http.caching import compressed, with_entity_tag
 from serving.http.decode import REMEDY, MalformedBody, decode_json
 from serving.http.fields import invalid_input
+
+# Larger bodies are read in a thread: 100 kB take some milliseconds.
+INLINE_BYTES = 50_000
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Read = Callable[[Request], Coroutine[Any, Any, Any]]
@@ -59,13 +63,16 @@ def _body_reader(annotation: Any, model: Any) -> Read:
     validate = TypeAdapter(annotation).validate_python
     is_tagged = get_origin(model) is not None
 
-    async def read(request: Request) -> Any:
-        body = await request.body()
-        _check_content_type(request.headers.get("content-type", ""))
+    def parse(body: bytes) -> Any:
         try:
             return validate(decode_json(body))
         except ValidationError as error:
             raise invalid_input(error, is_tagged=is_tagged) from None
+
+    async def read(request: Request) -> Any:
+        body = await request.body()
+        _check_content_type(request.headers.get("content-type", ""))
+        return parse(body) if len(body) <= INLINE_BYTES else await to_thread.run_sync(parse, body)
 
     return read
 

@@ -7,6 +7,7 @@ import pytest
 
 from features.errors import InvalidInput
 from features.events.log import Availability, EventLog
+from features.ingest.forgotten import ForgottenCustomers
 
 AT = datetime(2018, 1, 1, 12)
 
@@ -56,11 +57,13 @@ def test_a_reader_that_follows_positions_misses_no_event_of_concurrent_writers(o
     assert [e.position for e in read] == list(range(1, each * writers + 1))
 
 
-def test_erasure_deletes_a_customer_and_the_sessions_in_which_they_were_known(open_log, event):
+def test_erasure_leaves_anonymous_lines_and_deletes_other_events_and_the_sessions(
+    tmp_path, open_log, event
+):
     log = open_log()
     log.append(
         [
-            event("1"),
+            event("1 of a", revenue=2.0),
             event("2", session_id="s", type="view"),
             event("3", session_id="s", customer_id="a", type="view"),
             event("4", session_id="other", type="view"),
@@ -68,20 +71,32 @@ def test_erasure_deletes_a_customer_and_the_sessions_in_which_they_were_known(op
         ]
     )
     before = log.head()
+    folder = tmp_path / "datasets" / "shop"
+    folder.mkdir(parents=True, exist_ok=True)
+    ForgottenCustomers.load(folder).add(folder, ["a"])
     assert log.erase(["a"]) == 3
-    assert [e.position for e in log.since(0)] == [4, 5]
+    assert [(e.position, e.customer_id, e.revenue) for e in log.since(0)] == [
+        (1, None, 2.0),
+        (4, None, None),
+        (5, "b", None),
+    ]
     assert log.head().erased > before.position
-    log.append([event("6")])
-    assert log.since(before.position)[0].position > before.position
+    # Sent again, and later ones: the customer stays forgotten.
+    assert log.append([event("1 of a"), event("6", session_id="s", customer_id="a")]) == [
+        False,
+        True,
+    ]
+    assert log.since(5)[0][:4] == (7, "purchase", None, None)
 
 
 def test_nothing_of_an_erased_customer_stays_in_the_files(tmp_path, event):
     log = EventLog(tmp_path, "shop")
-    log.append([event("1", customer_id="somebody-in-particular"), event("2")])
-    log.erase(["somebody-in-particular"])
+    name = "somebody-in-particular"
+    log.append([event(f"1-{name}", customer_id=name), event("2", customer_id=name, type="view")])
+    log.erase([name])
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert files
-    assert not any(b"somebody-in-particular" in content for content in files)
+    assert not any(name.encode() in content for content in files)
 
 
 def test_the_last_statement_on_a_product_counts(open_log):
