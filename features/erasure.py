@@ -6,12 +6,14 @@ completes the erasure.
 
 from collections import Counter
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from features.columns import CUSTOMER_ID
+from features.events.log import EventLog
 from features.identity import LINK_TABLES, resolve
 from features.ingest.forgotten import ForgottenCustomers
 from features.ingest.health import clear_failure
@@ -56,16 +58,27 @@ class Erased:
         Older snapshots that were rewritten.
     quarantine
         Quarantined rows of which only location and reason are left.
+    events
+        Events that were deleted from the log, or became anonymous lines.
     """
 
     known: bool
     tables: Counter[str] = field(default_factory=Counter)
     snapshots: int = 0
     quarantine: int = 0
+    events: int = 0
 
 
-def is_known(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
-    """Whether a dataset stores data of one of these ids, or has erased it."""
+def is_known(
+    home: Path, dataset: str, customer_ids: Collection[str], events_url: str | None = None
+) -> bool:
+    """Whether a dataset stores data of one of these ids, or has erased it.
+
+    Parameters
+    ----------
+    events_url
+        The database of the event log, as in `EventLog`.
+    """
     folder = dataset_folder(home, dataset)
     ids = pl.Series(CUSTOMER_ID, list(customer_ids), dtype=pl.String)
     if ForgottenCustomers.load(folder).contains(ids).any():
@@ -75,13 +88,23 @@ def is_known(home: Path, dataset: str, customer_ids: Collection[str]) -> bool:
         for table in _TABLES:
             if table in parts and _rows_of(folder, parts[table], ids).head(1).collect().height:
                 return True
+    with closing(EventLog(home, dataset, events_url)) as log:
+        if log.knows(customer_ids):
+            return True
     return any(holds_customers(path, ids) for path in quarantine_files(home, dataset))
 
 
-def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
-    """Erase customers, and exclude them from later imports.
+def erase(
+    home: Path, dataset: str, customer_ids: Collection[str], events_url: str | None = None
+) -> Erased:
+    """Erase customers, and exclude them from later imports and from the event log.
 
     Ids that are linked to these are erased too.
+
+    Parameters
+    ----------
+    events_url
+        The database of the event log, as in `EventLog`.
 
     Raises
     ------
@@ -95,6 +118,8 @@ def erase(home: Path, dataset: str, customer_ids: Collection[str]) -> Erased:
         erased = Erased(known=bool(forgotten.contains(ids).any()))
         # Recorded first, so that no later import restores the customers after a crash.
         forgotten = forgotten.add(folder, ids.to_list())
+        with closing(EventLog(home, dataset, events_url)) as log:
+            erased.events = log.erase(ids.to_list())
         for path in quarantine_files(home, dataset):
             remove_draft(path)
             erased.quarantine += redact_customers(path, ids)

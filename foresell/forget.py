@@ -27,7 +27,12 @@ def find(settings: Settings, customer_id: str, dataset: str | None = None) -> li
     known = [
         name
         for name in names
-        if is_known(settings.home, name, _stored_ids(settings, name, customer_id))
+        if is_known(
+            settings.home,
+            name,
+            _stored_ids(settings, name, customer_id),
+            settings.events_database,
+        )
     ]
     if not known:
         hidden = [name for name in names if read_key_check(dataset_folder(settings.home, name))]
@@ -54,8 +59,9 @@ def forget(
     -------
     list of dict
         dataset; orders (lines made anonymous), customers and touchpoints (rows deleted),
-        snapshots (older ones cleaned), quarantine (rows blanked), published (whether they were in
-        what is served), again (whether they had been forgotten before).
+        snapshots (older ones cleaned), quarantine (rows blanked), events (erased from the
+        log), published (whether they were in what is served), again (whether they had been
+        forgotten before).
 
     Raises
     ------
@@ -86,12 +92,13 @@ def _stored_ids(settings: Settings, name: str, customer_id: str) -> set[str]:
 def _forget_in(settings: Settings, name: str, ids: set[str]) -> dict[str, Any]:
     from training.release import republish
 
-    erased = erase(settings.home, name, ids)
+    erased = erase(settings.home, name, ids, settings.events_database)
     return {
         "dataset": name,
         **{table: erased.tables[table] for table in ("orders", "customers", "touchpoints")},
         "snapshots": erased.snapshots,
         "quarantine": erased.quarantine,
+        "events": erased.events,
         "published": bool(republish(settings.home, name)),
         "again": erased.known,
     }

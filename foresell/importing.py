@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from features.dataset import open_dataset
+import polars as pl
+
+from features.dataset import newest_tables, open_dataset
 from features.errors import InvalidInput, NotFound
+from features.events.log import EventLog
 from features.ingest.health import record_failure
 from features.ingest.mapping.file import read_mapping
 from features.ingest.mapping.schema import Mapping
@@ -19,6 +23,7 @@ from features.ingest.report import ImportReport
 from features.ingest.source_plan import Mode
 from features.ingest.source_table import SourceTable
 from features.ingest.sources import BUNDLED
+from features.ingest.sources.events import read_events
 from features.privacy.pseudonyms import Pseudonyms, read_key_check, require_same_key
 from features.storage.locks import scratch_folder
 from features.storage.snapshots import dataset_folder, list_datasets
@@ -133,28 +138,51 @@ def _import_and_republish(
     path: Path | None,
     mode: Mode = "replace",
 ) -> ImportReport:
-    """Import tables, and redact customers who withdrew their consent from what is served."""
+    """Import tables and the event log, and redact customers who withdrew from what is served."""
 
     def store() -> None:
         # Stored before the rows: the mapping of an import that dies here is imported next.
         if mapping is not None and path is not None:
             store_mapping(settings.home, path, mapping)
 
-    report = import_tables(
-        settings.home,
-        name,
-        tables,
-        max_bad_share,
-        key_check=key.check if key else None,
-        mode=mode,
-        before_commit=store,
-    )
+    with (
+        scratch_folder(settings.home) as scratch,
+        closing(EventLog(settings.home, name, settings.events_database)) as log,
+    ):
+        tables = list(tables)
+        report = import_tables(
+            settings.home,
+            name,
+            [*tables, *_logged_orders(settings.home, log, tables, scratch)],
+            max_bad_share,
+            key_check=key.check if key else None,
+            mode=mode,
+            before_commit=store,
+        )
     published.drop_former_layout(settings.home)
     if published.current(settings.home, name) is not None:
         from training.release import republish
 
         republish(settings.home, name)
     return report
+
+
+def _logged_orders(
+    home: Path, log: EventLog, tables: list[SourceTable], scratch: Path
+) -> list[SourceTable]:
+    """Return the lines of the event log as a source, with the columns that the records have.
+
+    Where records are sales without orders, the few logged orders would take their place: none.
+    """
+    stored = newest_tables(home, log.dataset) if log.dataset in list_datasets(home) else {}
+    columns = {table: set(frame.collect_schema().names()) for table, frame in stored.items()}
+    for table in tables:
+        empty = pl.DataFrame(schema=table.frame.lazy().collect_schema())
+        columns.setdefault(table.name, set()).update(table.canonical(empty).columns)
+    if "sales" in columns and "orders" not in columns:
+        return []
+    orders = read_events(log, columns.get("orders", set()), datetime.now(), scratch)
+    return [] if orders is None else [orders]
 
 
 def _pseudonyms(settings: Settings, mapping: Mapping | None) -> Pseudonyms | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from features.dataset import open_dataset
 from features.errors import InvalidInput
+from features.events.log import EventLog
 from features.removal import remove_dataset
 from features.storage.locks import job_lock
 from foresell.settings import Settings
@@ -57,4 +60,6 @@ def remove(settings: Settings, name: str, *, unpublish: bool = False) -> None:
         published.withdraw(settings.home, name)
         if Tracker.exists(settings.mlruns):
             retire(Tracker(settings.mlruns), name)
+        with closing(EventLog(settings.home, name, settings.events_database)) as log:
+            log.remove()
         remove_dataset(settings.home, name)

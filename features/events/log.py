@@ -14,8 +14,16 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from features.errors import InvalidInput
 from features.events.anonymise import anonymised
+from features.events.database import (
+    EVENTS,
+    LOGS,
+    METADATA,
+    PRODUCTS,
+    create_tables,
+    postgresql_engine,
+    sqlite_engine,
+)
 from features.events.schema import LINE_TYPES, Event
 from features.ingest.forgotten import ForgottenCustomers
 from features.storage.snapshots import dataset_folder
@@ -23,50 +31,6 @@ from features.storage.snapshots import dataset_folder
 _FILE = "events.sqlite"
 # Values of one `IN`; SQLite takes 32,766.
 _MOST_VALUES = 10_000
-_BUSY_SECONDS = 30
-# Excludes two processes that create the tables at once; any number that is used for this alone.
-_CREATION_LOCK = 4_711_019
-
-_METADATA = sa.MetaData()
-_LOGS = sa.Table(
-    "foresell_logs",
-    _METADATA,
-    sa.Column("dataset", sa.String, primary_key=True),
-    sa.Column("position", sa.BigInteger, nullable=False),
-    sa.Column("erased", sa.BigInteger, nullable=False),
-)
-_EVENTS = sa.Table(
-    "foresell_events",
-    _METADATA,
-    sa.Column("dataset", sa.String, primary_key=True),
-    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("event_id", sa.String, nullable=False),
-    sa.Column("type", sa.String, nullable=False),
-    sa.Column("customer_id", sa.String),
-    sa.Column("session_id", sa.String),
-    sa.Column("product_id", sa.String),
-    sa.Column("ts", sa.DateTime, nullable=False),
-    sa.Column("quantity", sa.Double),
-    sa.Column("revenue", sa.Double),
-    sa.Column("order_id", sa.String),
-    sa.Column("location_id", sa.String),
-    sa.Column("channel", sa.String),
-    sa.Column("recommendation_id", sa.String),
-    sa.UniqueConstraint("dataset", "event_id"),
-    sa.Index("foresell_events_customer", "dataset", "customer_id"),
-    sqlite_with_rowid=False,
-)
-_PRODUCTS = sa.Table(
-    "foresell_availability",
-    _METADATA,
-    sa.Column("dataset", sa.String, primary_key=True),
-    sa.Column("product_id", sa.String, primary_key=True),
-    sa.Column("position", sa.BigInteger, nullable=False),
-    sa.Column("available", sa.Boolean, nullable=False),
-    sa.Column("from", sa.DateTime),
-    sa.Column("until", sa.DateTime),
-    sqlite_with_rowid=False,
-)
 
 # One statement that creates the row of a dataset or locks it until the transaction ends. Positions
 # are taken under this lock, so they become visible in their order: a sequence of PostgreSQL would
@@ -149,7 +113,9 @@ class EventLog:
         self.dataset = dataset
         self._folder = dataset_folder(home, dataset)
         self._file = self._folder / _FILE if url is None else None
-        self._engine = _sqlite(self._file) if self._file is not None else _postgresql(url or "")
+        self._engine = (
+            sqlite_engine(self._file) if self._file is not None else postgresql_engine(url or "")
+        )
         self._created = False
 
     def close(self) -> None:
@@ -176,7 +142,7 @@ class EventLog:
                     number = position + 1 + len(rows)
                     rows.append(self._row(event, number))
             if rows:
-                connection.execute(sa.insert(_EVENTS), rows)
+                connection.execute(sa.insert(EVENTS), rows)
                 self._move(connection, position + len(rows))
         return is_new
 
@@ -190,10 +156,10 @@ class EventLog:
         """
         last = {product.product_id: product for product in products}
         with self._locked() as (connection, position):
-            of_dataset = _PRODUCTS.c.dataset == self.dataset
+            of_dataset = PRODUCTS.c.dataset == self.dataset
             for ids in _chunks(list(last)):
-                these = _PRODUCTS.c.product_id.in_(ids)
-                connection.execute(sa.delete(_PRODUCTS).where(of_dataset, these))
+                these = PRODUCTS.c.product_id.in_(ids)
+                connection.execute(sa.delete(PRODUCTS).where(of_dataset, these))
             values = [
                 {
                     "dataset": self.dataset,
@@ -206,7 +172,7 @@ class EventLog:
                 for product in last.values()
             ]
             if values:
-                connection.execute(sa.insert(_PRODUCTS), values)
+                connection.execute(sa.insert(PRODUCTS), values)
                 self._move(connection, position + 1)
         return position + 1
 
@@ -230,25 +196,43 @@ class EventLog:
         return erased
 
     def _erase(self, connection: sa.Connection, ids: list[str]) -> int:
-        of_dataset, of_customers = _EVENTS.c.dataset == self.dataset, _EVENTS.c.customer_id.in_(ids)
-        is_line = _EVENTS.c.type.in_(LINE_TYPES)
-        known = _EVENTS.c.session_id.is_not(None)
-        sessions = sa.select(_EVENTS.c.session_id).where(of_dataset, of_customers, known)
-        anonymous = _EVENTS.c.customer_id.is_(None)
-        of_sessions = anonymous & _EVENTS.c.session_id.in_(sessions.scalar_subquery())
-        lines = connection.execute(sa.select(_EVENTS).where(of_dataset, of_customers, is_line))
+        of_dataset, of_customers = EVENTS.c.dataset == self.dataset, EVENTS.c.customer_id.in_(ids)
+        is_line = EVENTS.c.type.in_(LINE_TYPES)
+        known = EVENTS.c.session_id.is_not(None)
+        sessions = sa.select(EVENTS.c.session_id).where(of_dataset, of_customers, known)
+        anonymous = EVENTS.c.customer_id.is_(None)
+        of_sessions = anonymous & ~is_line & EVENTS.c.session_id.in_(sessions.scalar_subquery())
+        lines = connection.execute(sa.select(EVENTS).where(of_dataset, of_customers, is_line))
         forgotten = ForgottenCustomers.load(self._folder)
         changed = [
             self._row(anonymised(Event.model_construct(**row._mapping), forgotten), row.position)
             for row in lines
         ]
         deleted = sum(
-            connection.execute(sa.delete(_EVENTS).where(of_dataset, these)).rowcount
+            connection.execute(sa.delete(EVENTS).where(of_dataset, these)).rowcount
             for these in (of_sessions, of_customers)
         )
         if changed:
-            connection.execute(sa.insert(_EVENTS), changed)
+            connection.execute(sa.insert(EVENTS), changed)
         return deleted
+
+    def knows(self, customer_ids: Collection[str]) -> bool:
+        """Whether there are events of one of these customers."""
+        return any(
+            self._rows(
+                sa.select(EVENTS.c.position)
+                .where(EVENTS.c.dataset == self.dataset, EVENTS.c.customer_id.in_(ids))
+                .limit(1)
+            )
+            for ids in _chunks(list(customer_ids))
+        )
+
+    def remove(self) -> None:
+        """Delete everything of the dataset."""
+        if self.exists():
+            with self._locked() as (connection, _):
+                for table in METADATA.sorted_tables:
+                    connection.execute(sa.delete(table).where(table.c.dataset == self.dataset))
 
     def exists(self) -> bool:
         """Whether anything was ever logged, as far as can be seen without connecting."""
@@ -256,9 +240,18 @@ class EventLog:
 
     def head(self) -> Head:
         """Return the end of the log."""
-        query = sa.select(_LOGS.c.position, _LOGS.c.erased).where(_LOGS.c.dataset == self.dataset)
+        query = sa.select(LOGS.c.position, LOGS.c.erased).where(LOGS.c.dataset == self.dataset)
         rows = self._rows(query)
         return Head(rows[0].position, rows[0].erased) if rows else Head()
+
+    def position_before(self, instant: datetime) -> int:
+        """Return the last position before the first event from an instant on."""
+        query = sa.select(sa.func.min(EVENTS.c.position)).where(
+            EVENTS.c.dataset == self.dataset, EVENTS.c.ts >= instant
+        )
+        last = self.head().position
+        rows = self._rows(query)
+        return last if not rows or rows[0][0] is None else int(rows[0][0]) - 1
 
     def since(
         self,
@@ -279,10 +272,10 @@ class EventLog:
         limit
             The most events to return.
         """
-        query = self._select(types).where(_EVENTS.c.position > position)
+        query = self._select(types).where(EVENTS.c.position > position)
         if until is not None:
-            query = query.where(_EVENTS.c.position <= until)
-        rows = self._rows(query.order_by(_EVENTS.c.position).limit(limit))
+            query = query.where(EVENTS.c.position <= until)
+        rows = self._rows(query.order_by(EVENTS.c.position).limit(limit))
         return [LoggedEvent._make(row) for row in rows]
 
     def newest(
@@ -292,23 +285,23 @@ class EventLog:
 
         There are at most `limit`.
         """
-        later = (_EVENTS.c.position > position) | (_EVENTS.c.ts >= as_of)
-        query = self._select(types).where(later, _EVENTS.c.position <= head.position)
-        query = query.order_by(_EVENTS.c.position.desc()).limit(limit)
+        later = (EVENTS.c.position > position) | (EVENTS.c.ts >= as_of)
+        query = self._select(types).where(later, EVENTS.c.position <= head.position)
+        query = query.order_by(EVENTS.c.position.desc()).limit(limit)
         return [LoggedEvent._make(row) for row in reversed(self._rows(query))]
 
     def availability(self, position: int = 0) -> list[Availability]:
         """Return the statements on products after a position."""
-        columns = (_PRODUCTS.c[name] for name in ("product_id", "available", "from", "until"))
+        columns = (PRODUCTS.c[name] for name in ("product_id", "available", "from", "until"))
         query = sa.select(*columns).where(
-            _PRODUCTS.c.dataset == self.dataset, _PRODUCTS.c.position > position
+            PRODUCTS.c.dataset == self.dataset, PRODUCTS.c.position > position
         )
         return [Availability._make(row) for row in self._rows(query)]
 
     def _select(self, types: Collection[str]) -> sa.Select[Any]:
-        columns = [_EVENTS.c[name] for name in LoggedEvent._fields]
-        query = sa.select(*columns).where(_EVENTS.c.dataset == self.dataset)
-        return query.where(_EVENTS.c.type.in_(types)) if types else query
+        columns = [EVENTS.c[name] for name in LoggedEvent._fields]
+        query = sa.select(*columns).where(EVENTS.c.dataset == self.dataset)
+        return query.where(EVENTS.c.type.in_(types)) if types else query
 
     def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         if not self.exists():
@@ -341,63 +334,27 @@ class EventLog:
         ]
 
     def _move(self, connection: sa.Connection, position: int, **values: int) -> None:
-        of_dataset = _LOGS.c.dataset == self.dataset
-        connection.execute(sa.update(_LOGS).where(of_dataset).values(position=position, **values))
+        of_dataset = LOGS.c.dataset == self.dataset
+        connection.execute(sa.update(LOGS).where(of_dataset).values(position=position, **values))
 
     def _stored_ids(self, connection: sa.Connection, event_ids: set[str]) -> set[str]:
         stored: set[str] = set()
         for ids in _chunks(list(event_ids)):
-            query = sa.select(_EVENTS.c.event_id).where(
-                _EVENTS.c.dataset == self.dataset, _EVENTS.c.event_id.in_(ids)
+            query = sa.select(EVENTS.c.event_id).where(
+                EVENTS.c.dataset == self.dataset, EVENTS.c.event_id.in_(ids)
             )
             stored |= set(connection.execute(query).scalars())
         return stored
 
     def _create(self) -> None:
-        """Create the tables unless they exist."""
         if self._created:
             return
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._engine.begin() as connection:
-            if self._file is None:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-            for table in _METADATA.sorted_tables:
-                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        create_tables(self._engine)
         self._created = True
 
 
 def _chunks(values: list[str]) -> Iterator[list[str]]:
     for start in range(0, len(values), _MOST_VALUES):
         yield values[start : start + _MOST_VALUES]
-
-
-def _sqlite(file: Path) -> sa.Engine:
-    url = sa.URL.create("sqlite", database=str(file))
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
-        # In WAL mode readers do not wait for writers; FULL flushes each commit to the disk.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
-
-
-def _postgresql(url: str) -> sa.Engine:
-    try:
-        database = sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):
-        database = None
-    if database is None or database.get_backend_name() not in ("postgresql", "postgres"):
-        raise InvalidInput(
-            "FORESELL_EVENTS_URL is not a URL of PostgreSQL such as "
-            "postgresql://user:password@host:5432/database.",
-            field="FORESELL_EVENTS_URL",
-        )
-    return sa.create_engine(
-        database.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
-    )

@@ -117,7 +117,7 @@ class Event(BaseModel):
         return self
 
 
-def derived_order_id(customer_id: str | None, location_id: str | None, ts: datetime) -> str:
-    """Return the order of a line without one: a customer's day at a location, as in imports."""
-    parts = (customer_id, location_id, ts.date().isoformat())
+def derived_order_id(customer: str | None, location_id: str | None, ts: datetime) -> str:
+    """Return the order of a line without one: a customer's or session's day at a location."""
+    parts = (customer, location_id, ts.date().isoformat())
     return "/".join(part for part in parts if part is not None)

@@ -13,6 +13,7 @@ import polars as pl
 from features.columns import PRODUCT_ID
 from features.errors import InvalidInput
 from features.identity import keep_first_import
+from features.ingest.event_lines import is_superseded
 from features.ingest.line_numbers import LINE_FILE, number_lines
 from features.ingest.repeated_keys import (
     ADDED_UP,
@@ -106,10 +107,7 @@ def merge_table(
     counts = _Counts()
     names: list[str] = []
     for number in range(count):
-        old = pl.DataFrame(schema=schema)
-        if stored:
-            old = _align(scan_parts(folder, stored[number : number + 1]).collect(), schema)
-        fresh = _arriving_rows(staged, number, count, old, key)
+        old, fresh, is_whole = _rows_of_part(folder, stored, staged, number, count, schema, key)
         counts.arrived += fresh.height
         fresh = _one_row_per_key(table, staged, fresh, old, key, counts)
         if import_number is not None:
@@ -120,12 +118,36 @@ def merge_table(
         counts.duplicates += duplicates
         counts.replaced += replaced
         counts.total += merged.height
-        if stored and merged is old and stored_schema == schema:
+        if stored and merged is old and is_whole and stored_schema == schema:
             names.append(stored[number])
         else:
             names.append(write_part(folder, table.name, merged))
     names = repartition(folder, table, names, part_count(counts.total, rows_per_part))
     return names, _report(staged, counts)
+
+
+def _rows_of_part(
+    folder: Path,
+    stored: Sequence[str],
+    staged: list[StagedSource],
+    number: int,
+    count: int,
+    schema: pl.Schema,
+    key: list[str],
+) -> tuple[pl.DataFrame, pl.DataFrame, bool]:
+    """Return stored and arriving rows of a part, and whether the stored ones are all that it has.
+
+    Lines of the event log are left out where the records have their order.
+    """
+    old = pl.DataFrame(schema=schema)
+    if stored:
+        old = _align(scan_parts(folder, stored[number : number + 1]).collect(), schema)
+    superseded = is_superseded(staged, old, number, count)
+    if superseded is None:
+        return old, _arriving_rows(staged, number, count, old, key), True
+    kept = old.filter(~superseded)
+    fresh = _arriving_rows(staged, number, count, kept, key).filter(~superseded)
+    return kept, fresh, kept.height == old.height
 
 
 def _report(staged: list[StagedSource], counts: _Counts) -> TableReport:

@@ -102,15 +102,19 @@ def plan_sources(
     """
     sources = list(arriving)
     origins = [(source, source.provenance) for source in sources if source.provenance is not None]
-    imported = [(source, origin) for source, origin in origins if not origin.replayed]
+    # An event log is no mapping, and is never read in another way.
+    imported = [
+        (source, origin) for source, origin in origins if not (origin.replayed or source.gives_way)
+    ]
     digests = {source.name: origin.digest for source, origin in imported}
-    related = {origin.mapping for _, origin in origins}
+    related = {origin.mapping for source, origin in origins if not source.gives_way}
     related |= {old.mapping for old in recorded if _reads_same_records(old, imported)}
     former = [
         old
         for old in recorded
         if imported and old.mapping in related and old.digest != digests.get(old.table)
     ]
+    related |= {origin.mapping for _, origin in origins}
     if mode == "rebuild":
         former = list(recorded)
     if mode == "replace":
@@ -176,6 +180,7 @@ def _contribution(
         origin.digest,
         origin.location,
         origin.folder,
+        position=origin.position,
         **seen,
     )
 

@@ -27,6 +27,8 @@ class Provenance:
         Day of the import, in days since 1970-01-01.
     replayed
         Whether the rows are read again from quarantine.
+    position
+        Of an event log, the last position that was read.
     """
 
     mapping: str
@@ -35,6 +37,7 @@ class Provenance:
     folder: str
     read_day: int
     replayed: bool = False
+    position: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class SourceTable:
         Line of the mapping file that states a column, by column.
     provenance
         The mapping that describes the source, if there is one.
+    gives_way
+        Whether lines of an order are left out if another source has the order.
     source
         Number of the source in stored rows; an import sets it.
     """
@@ -87,6 +92,7 @@ class SourceTable:
     files: tuple[str | None, ...] = (None,)
     mapping_lines: Mapping[str, int | None] = field(default_factory=dict)
     provenance: Provenance | None = None
+    gives_way: bool = False
     source: int | None = None
 
     def canonical(self, batch: pl.DataFrame) -> pl.DataFrame:

@@ -134,6 +134,7 @@ def forget(
         "touchpoints",
         "older snapshots cleaned",
         "quarantined rows blanked",
+        "events",
         "was served",
         "forgotten before",
     )

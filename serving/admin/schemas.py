@@ -53,6 +53,7 @@ class Erased(BaseModel):
     touchpoints: int = Field(description="touchpoints deleted")
     snapshots: int = Field(description="older snapshots cleaned")
     quarantine: int = Field(description="quarantined rows blanked")
+    events: int = Field(description="events deleted from the log, or made anonymous")
     published: bool = Field(description="whether answers knew the customer")
     again: bool = Field(description="whether the customer had been erased before")
 

@@ -203,6 +203,7 @@ def _line(event: LoggedEvent) -> Mapping[str, Any]:
     """Return an order line as a posted history has it."""
     values = {name: getattr(event, name) for name in _LINE_FIELDS}
     line = {name: value for name, value in values.items() if value is not None}
-    order_id = event.order_id or derived_order_id(event.customer_id, event.location_id, event.ts)
+    who = event.customer_id or event.session_id
+    order_id = event.order_id or derived_order_id(who, event.location_id, event.ts)
     kind = "return" if event.type == "return" else "sale"
     return line | {"ts": event.ts, "order_id": order_id, "kind": kind}
