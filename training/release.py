@@ -103,6 +103,7 @@ def activate(
         created=datetime.now().astimezone(),
         models=models,
         companions=tuple(folder for folder in folders if folder not in models),
+        consent=redaction.consenting is not None,
     )
     published.finish(home, draft, record)
     published.switch(home, name, dataset)

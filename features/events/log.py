@@ -134,7 +134,8 @@ class EventLog:
             # Under the lock, which an erasure takes after it has recorded the customers.
             events = self._without_erased(events)
             known = self._stored_ids(connection, {event.event_id for event in events})
-            rows, is_new = [], []
+            rows: list[dict[str, Any]] = []
+            is_new: list[bool] = []
             for event in events:
                 is_new.append(event.event_id not in known)
                 if is_new[-1]:

@@ -8,7 +8,7 @@ from features.events.log import EventLog
 from features.faults import describe_fault
 from serving.events.live import LiveEvents
 from serving.events.writer import EventWriter
-from serving.predictor import VersionHolder
+from serving.predictor import ServedVersion, VersionHolder
 
 POLL_SECONDS = 0.1
 MOST_EVENTS = 100_000
@@ -76,7 +76,7 @@ class EventViews:
         fault = None
         for version in self.versions.all_served():
             try:
-                self.view(version.record.dataset).refresh(version.record)
+                self.view(version.record.dataset).refresh(version.record, _may_name(version))
             except Exception as error:
                 # No fault of a database ends the thread; answers go on without newer events.
                 fault = f"the event log cannot be read: {type(error).__name__}"
@@ -101,3 +101,14 @@ class EventViews:
         self.refresh()
         while not self._stopped.wait(self.poll_seconds):
             self.refresh()
+
+
+def _may_name(version: ServedVersion) -> Callable[[str], bool]:
+    """Return whether answers may name a customer.
+
+    Where consent is recorded, these are the customers whom the version knows, which has no others.
+    """
+    if not version.record.consent:
+        return lambda _: True
+    known = [getattr(reader, "known_ids", ()) for reader in version.readers.values()]
+    return lambda customer_id: any(customer_id in ids for ids in known)

@@ -4,7 +4,7 @@ What a published version was trained on is left out, so that no event counts twi
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -117,7 +117,8 @@ class LiveEvents:
     def __init__(self, log: EventLog, most_events: int) -> None:
         self.log, self.most_events = log, most_events
         self.head = Head()
-        self._seen: Seen | None = None
+        self._version: str | None = None
+        self._may_name: Callable[[str], bool] = lambda _: True
         self._entities: OrderedDict[tuple[str, str], CustomerEvents] = OrderedDict()
         self._count = 0
         self._products: dict[str, Availability] = {}
@@ -146,27 +147,40 @@ class LiveEvents:
         )
         return ids
 
-    def refresh(self, version: PublishedVersion | None) -> None:
+    def refresh(
+        self, version: PublishedVersion | None, may_name: Callable[[str], bool] = lambda _: True
+    ) -> None:
         """Take up what was logged since the last call; all anew for another version.
+
+        Parameters
+        ----------
+        version
+            The served version.
+        may_name
+            Whether answers may name a customer; events of others are left out.
 
         Raises
         ------
         sqlalchemy.exc.SQLAlchemyError
             If the database does not answer; the next call goes on where this one ended.
         """
-        seen = None if version is None else Seen.by_all(version)
+        name = None if version is None else version.version
         head = self.log.head()
-        if seen != self._seen or head.erased != self.head.erased:
-            self._reload(seen or Seen(0, datetime.min), head)
-            self._seen = seen
+        if name != self._version or head.erased != self.head.erased:
+            self._reload(version, may_name, head)
+            self._version = name
         elif head.position > self.head.position:
             self._add(self.log.since(self.head.position, TYPES, until=head.position))
             self._state(self.log.availability(self.head.position))
         self.head = head
 
-    def _reload(self, seen: Seen, head: Head) -> None:
+    def _reload(
+        self, version: PublishedVersion | None, may_name: Callable[[str], bool], head: Head
+    ) -> None:
         """Read all anew; readers see the former state until then."""
+        seen = (None if version is None else Seen.by_all(version)) or Seen(0, datetime.min)
         fresh = LiveEvents(self.log, self.most_events)
+        fresh._may_name = self._may_name = may_name
         fresh._add(self.log.newest(seen.position, seen.as_of, TYPES, self.most_events, head))
         fresh._state(self.log.availability())
         self._entities, self._count = fresh._entities, fresh._count
@@ -174,6 +188,8 @@ class LiveEvents:
 
     def _add(self, events: Iterable[LoggedEvent]) -> None:
         for event in events:
+            if event.customer_id is not None and not self._may_name(event.customer_id):
+                continue
             for kind, key in (("customer", event.customer_id), ("session", event.session_id)):
                 if key is not None:
                     self._add_to((kind, key), event)

@@ -1,5 +1,6 @@
 """HTTP routes that take events and the availability of products; they need the scope `write`."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -39,10 +40,11 @@ def router(responder: Responder) -> APIRouter:
         latest = datetime.now() + TOLERANCE
         if isinstance(request, PostedEvent):
             _check_time(request, latest)
-            accepted, rejected = [request], []
+            posted: Sequence[Event] = [request]
+            rejected: list[RejectedEvent] = []
         else:
-            accepted, rejected = _split(request.events, latest)
-        is_new = await responder.events.writer(dataset).append(accepted)
+            posted, rejected = _split(request.events, latest)
+        is_new = await responder.events.writer(dataset).append(posted)
         answer = EventsAnswer(
             accepted=sum(is_new), duplicates=len(is_new) - sum(is_new), rejected=rejected
         )
@@ -64,10 +66,11 @@ def router(responder: Responder) -> APIRouter:
 
 
 def _split(
-    entries: list[Event | Invalid], latest: datetime
+    entries: Sequence[Event | Invalid], latest: datetime
 ) -> tuple[list[Event], list[RejectedEvent]]:
     """Separate the events to store from those that are rejected."""
-    accepted, rejected = [], []
+    accepted: list[Event] = []
+    rejected: list[RejectedEvent] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, Invalid):
             rejected.append(RejectedEvent(index=index, **entry.model_dump()))

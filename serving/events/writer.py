@@ -5,6 +5,7 @@ Each transaction waits for the disk. While one runs, further requests gather for
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from anyio import to_thread
 
@@ -30,10 +31,10 @@ class EventWriter:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._waiting: list[tuple[list[Event], asyncio.Future[list[bool]]]] = []
+        self._waiting: list[tuple[Sequence[Event], asyncio.Future[list[bool]]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def append(self, events: list[Event]) -> list[bool]:
+    async def append(self, events: Sequence[Event]) -> list[bool]:
         """Store events durably; returns whether each is new.
 
         Raises
@@ -66,7 +67,7 @@ class EventWriter:
                     stored.set_result(is_new[start : start + len(posted)])
                 start += len(posted)
 
-    def _next_group(self) -> list[tuple[list[Event], asyncio.Future[list[bool]]]]:
+    def _next_group(self) -> list[tuple[Sequence[Event], asyncio.Future[list[bool]]]]:
         """Take the requests of the next transaction, at least one."""
         count = size = 0
         while count < len(self._waiting) and (not count or size < MOST_EVENTS):

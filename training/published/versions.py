@@ -77,6 +77,8 @@ class PublishedVersion(BaseModel):
         are absent.
     companions
         Further folders, published together with one of the models.
+    consent
+        Whether customers must have consented to be named in answers.
     files
         Size and digest of every file, by path relative to the version's folder.
     format
@@ -90,6 +92,7 @@ class PublishedVersion(BaseModel):
     created: datetime
     models: Mapping[str, PublishedModel]
     companions: tuple[str, ...] = ()
+    consent: bool = False
     files: Mapping[str, FileDigest] = {}
     format: int = FORMAT
 

@@ -21,7 +21,12 @@ EVENT_LOG = "event log"
 # Beyond the positions of sources in a mapping.
 _NUMBER = 10_000
 _BATCH_ROWS = 100_000
-_TYPES = {"position": pl.Int64, "ts": TS, "quantity": pl.Float64, "revenue": pl.Float64}
+_TYPES: dict[str, type[pl.DataType] | pl.DataType] = {
+    "position": pl.Int64,
+    "ts": TS,
+    "quantity": pl.Float64,
+    "revenue": pl.Float64,
+}
 _SCHEMA = {name: _TYPES.get(name, pl.String) for name in LoggedEvent._fields}
 _OPTIONAL = ("revenue", "location_id", "channel")
 

@@ -1,6 +1,7 @@
 """The newest events by customer and session, without those that the served version has seen."""
 
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from features.events.log import Availability, EventLog
 from features.events.schema import Event
 from serving.events.follow import EventViews
 from serving.events.live import LiveEvents
+from serving.predictor import ServedVersion
 from training.published.versions import PublishedModel, PublishedVersion
 
 AS_OF = datetime(2018, 1, 1)
@@ -19,11 +21,17 @@ def event(number, ts="2018-01-01T09:30:00", **fields):
     return Event(event_id=str(number), **kind | who | fields)
 
 
-def version(position=0, as_of=AS_OF):
+def version(position=0, as_of=AS_OF, *, consent=False):
     model = PublishedModel(
         version="churn/1", run_id="r", snapshot="s", as_of=as_of, events_position=position
     )
-    return PublishedVersion(version="v", dataset="shop", created=AS_OF, models={"churn": model})
+    return PublishedVersion(
+        version=f"v {position} {as_of}",
+        dataset="shop",
+        created=AS_OF,
+        models={"churn": model},
+        consent=consent,
+    )
 
 
 @pytest.fixture
@@ -131,12 +139,25 @@ def test_unavailable_products_follow_their_times(log, live):
     assert live.unavailable(AS_OF) == {"soon"}
 
 
+class Reader:
+    known_ids = frozenset("a")
+
+
 class Versions:
-    def __init__(self, *records):
-        self.records = records
+    def __init__(self, record):
+        self.record = record
 
     def all_served(self):
-        return [type("Served", (), {"record": record}) for record in self.records]
+        return [ServedVersion(Path(), self.record, {"churn": Reader}, {})]
+
+
+def test_where_consent_is_recorded_only_customers_of_the_version_are_shown(log):
+    log.append([event(1), event(2, customer_id="b", session_id="s"), event(3, session_id="t")])
+    views = EventViews(Versions(version(consent=True)), lambda _: log, poll_seconds=60)
+    views.refresh()
+    live = views.view("shop")
+    shown = live.customer("a"), live.customer("b"), live.session("s"), live.session("t")
+    assert [one is not None for one in shown] == [True, False, False, True]
 
 
 def test_the_thread_survives_a_database_that_fails(log):
