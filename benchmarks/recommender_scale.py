@@ -135,7 +135,7 @@ def main() -> None:
         times = []
         for customer in requested:
             started = time.thread_time()
-            score_candidates(store, customer, at=AS_OF + timedelta(days=2), lists=("now",))
+            score_candidates(store, [customer], at=AS_OF + timedelta(days=2), lists=("now",))
             times.append(time.thread_time() - started)
         after = process.memory_info().rss
         files = [arrays.path_of(large, name) for name in CANDIDATE_ARRAYS]

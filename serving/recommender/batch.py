@@ -103,7 +103,7 @@ def _customer_list(
     schema = pl.Schema(CUSTOMER_COLUMNS | added)
     rows = (
         tuple((answer | item).get(name) for name in schema)
-        for answer in map(request.answer, customers)
+        for answer in request.answers(customers)
         for item in answer["items"]
     )
     return _frame(rows, schema)

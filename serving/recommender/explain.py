@@ -5,6 +5,7 @@ A customer's scored candidates in; a reason code and sentences by product out.
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,8 @@ class Explainer:
         self.index = index
         self.at_location = location >= 0
         codes, shares = index.popular.most_popular(location)
-        average = index.popular.share[index.popular.share > 0].mean() if len(codes) else 0.0
         self.recently_sold = set(codes.tolist())
-        self.popular = set(codes[shares >= average].tolist())
+        self.popular = set(codes[shares >= index.popular.mean_share].tolist())
         strongest = zip(partners.codes.tolist(), partners.strongest.tolist(), strict=True)
         self.basket_partner = dict(strongest)
         kinds = index.candidates.plan.kinds
@@ -119,27 +119,32 @@ class Explainer:
         )
 
     def groups(
-        self, candidates: Candidates, positions: Ints, score_name: str
-    ) -> list[tuple[str, ...]]:
+        self, shown: Sequence[tuple[Candidates, Ints]], score_name: str
+    ) -> list[list[tuple[str, ...]]]:
         """Return the reason groups that raise scores, in descending order of contribution.
 
         Parameters
         ----------
-        positions
-            Positions among the candidates.
+        shown
+            Candidates of customers, and positions among them.
         score_name
             Score that orders the list: `now`, `month` or `explore`.
+
+        Returns
+        -------
+        list
+            By customer, one tuple a position.
         """
-        store = self.index.candidates
-        contributions = group_contributions(store, candidates, positions, score_name)
+        contributions = group_contributions(self.index.candidates, shown, score_name)
         order = np.argsort(-contributions, axis=1, kind="stable")
         falling = np.take_along_axis(contributions, order, axis=1)
         least = np.maximum(LEAST_CONTRIBUTION * falling[:, :1], 0.0)
         counts = (falling > least).sum(axis=1)
-        return [
+        groups = (
             tuple(EXPLAINED_GROUPS[group] for group in row[:count])
             for row, count in zip(order.tolist(), counts.tolist(), strict=True)
-        ]
+        )
+        return [list(islice(groups, len(positions))) for _, positions in shown]
 
     def shown(
         self, candidates: Candidates, positions: Ints, groups: list[tuple[str, ...]]

@@ -88,7 +88,7 @@ class RecommenderReader:
             request = self._default_request(k)
         else:
             request = self._request(k, exclude_product_ids, query or ListQuery())
-        return [request.answer(customer) for customer in customer_ids]
+        return list(request.answers(customer_ids))
 
     def posted(
         self,

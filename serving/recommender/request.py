@@ -4,8 +4,7 @@ An index and a query in; one answer per customer out, for customers with many pu
 none.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from features.errors import InvalidInput
 from features.typing import Floats, Int32s, Ints
 from serving.recommender.explain import Explainer, PurchasedProducts, ShownCandidates
 from serving.recommender.item_to_item import basket_probabilities
+from serving.recommender.list_candidates import ListCandidates, basis_of
 from serving.recommender.posted_history import PostedOrders, posted_candidates, reason_groups
 from serving.recommender.query import MAX_LENGTH, RANKED_BY, ListQuery
 from serving.recommender.rerank import Slate, ordered_by, require_codes, rerank
@@ -23,40 +23,11 @@ from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.index.replenishment import LAPSED
 from training.models.recommender.ranking.context_features import remaining_need
 
-# With fewer baskets, a list rests more on other customers' purchases than on the customer's.
-FEW_BASKETS = 3
 # Exponent of the lift with the basket; scores already reflect the customer's favourites.
 BASKET_EXPONENT = 0.5
 LEAST_SCORE = 1e-9
-
-
-@dataclass(frozen=True)
-class ListCandidates:
-    """Products that a list is chosen from.
-
-    Attributes
-    ----------
-    basis
-        `history`, `few_purchases`, `session` or `population`.
-    codes, scores
-        Product codes and scores.
-    candidates, positions
-        Scored candidates of the customer, and the positions among them of the first products.
-    reason
-        Reason of the products that are not among them.
-    """
-
-    basis: str
-    codes: Int32s
-    scores: Floats
-    candidates: Candidates | None = None
-    positions: Ints | None = None
-    reason: str = "popular"
-
-    @property
-    def scored(self) -> int:
-        """Number of products that are candidates of the customer; they come first."""
-        return 0 if self.positions is None else len(self.positions)
+# Customers whose candidates are one matrix; more take memory, and are no faster.
+CUSTOMERS_AT_ONCE = 50
 
 
 class ListRequest:
@@ -86,17 +57,16 @@ class ListRequest:
         self.partners = index.association.basket_partners(basket)
         self.need = self._need()
         self.explainer = Explainer(index, self.partners, self.location, location_id)
-        self._unknown_customer: dict[str, Any] | None = None
+        self._unknown_answer: dict[str, Any] | None = None
 
-    def answer(self, customer_id: str) -> dict[str, Any]:
-        """Answer for one customer: customer_id, basis, ordered_by, and items in order."""
-        candidates = self.candidates(customer_id)
-        if candidates.basis not in ("session", "population"):
-            return self._answer(customer_id, candidates, self.slate)
-        # Customers without a history get the same list.
-        if self._unknown_customer is None:
-            self._unknown_customer = self._answer(customer_id, candidates, self.slate)
-        return {**self._unknown_customer, "customer_id": customer_id}
+    def answers(self, customer_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Answer for each customer: customer_id, basis, ordered_by, and items in order."""
+        for start in range(0, len(customer_ids), CUSTOMERS_AT_ONCE):
+            block = customer_ids[start : start + CUSTOMERS_AT_ONCE]
+            known = list(dict.fromkeys(filter(self._has_candidates, block)))
+            lists = dict(zip(known, self._answers(known, self._known(known)), strict=True))
+            for name in block:
+                yield lists[name] if name in lists else self._answer_unknown(name)
 
     def answer_posted(self, name: str, orders: PostedOrders | None) -> dict[str, Any]:
         """Answer for a customer by posted orders; without any, by the basket or popularity.
@@ -117,7 +87,7 @@ class ListRequest:
                 "them; add each purchase to the orders of its history and set `at`.",
                 field="recent_purchases",
             )
-        return self._answer(name, self._posted_candidates(orders), self.slate)
+        return self._answers([name], [self._posted_candidates(orders)])[0]
 
     def rerank(self, customer_id: str, product_ids: Sequence[str]) -> dict[str, Any]:
         """Order given products for a customer; those that are no candidates come last."""
@@ -141,42 +111,57 @@ class ListRequest:
             None if positions is None else positions[among[: len(positions)]],
             candidates.reason,
         )
-        return self._answer(customer_id, chosen, Slate(len(given), allow_adjacent_category=True))
+        slate = Slate(len(given), allow_adjacent_category=True)
+        return self._answers([customer_id], [chosen], slate)[0]
 
     def candidates(self, customer_id: str) -> ListCandidates:
         """Return the products that a customer's list is chosen from."""
-        if self.ranked_by is None:
-            return self._popular()
+        if self._has_candidates(customer_id):
+            return self._known([customer_id])[0]
+        return self._unknown()
+
+    def _has_candidates(self, customer_id: str) -> bool:
+        is_known = customer_id in self.index.candidates.customer_rows
+        return is_known and self.ranked_by is not None
+
+    def _known(self, customer_ids: Sequence[str]) -> list[ListCandidates]:
+        """Return the products that the lists of customers with candidates are chosen from."""
         store = self.index.candidates
-        row = store.customer_rows.get(customer_id)
-        if row is None:
-            return self._without_history()
-        basis = _basis(self.index.baskets[row])
+        rows = [store.customer_rows[name] for name in customer_ids]
+        bases = [basis_of(self.index.baskets[row]) for row in rows]
         if self.ranked_by not in store.about.lists:
-            return self._unranked(row, basis)
-        candidates = score_candidates(
+            return [self._unranked(*pair) for pair in zip(rows, bases, strict=True)]
+        scored = score_candidates(
             store,
-            customer_id,
+            customer_ids,
             at=self.query.at,
             location_id=self.query.filters.location_id,
             recent_purchases=self.query.recent_purchases or None,
             lists=(self.ranked_by,),
             bought_before_only=self.query.list_name == "buy_again",
         )
-        return self._from_scores(candidates, basis)
+        return [self._from_scores(*pair) for pair in zip(scored, bases, strict=True)]
+
+    def _unknown(self) -> ListCandidates:
+        """Return the products that the list of a customer without candidates is chosen from."""
+        return self._popular() if self.ranked_by is None else self._without_history()
+
+    def _answer_unknown(self, name: str) -> dict[str, Any]:
+        """Answer for a customer without candidates; all of them get the same list."""
+        if self._unknown_answer is None:
+            self._unknown_answer = self._answers([name], [self._unknown()])[0]
+        return {**self._unknown_answer, "customer_id": name}
 
     def _posted_candidates(self, orders: PostedOrders | None) -> ListCandidates:
-        if self.ranked_by is None:
-            return self._popular()
-        if orders is None:
-            return self._without_history()
+        if self.ranked_by is None or orders is None:
+            return self._unknown()
         at = self.query.at or self.index.candidates.as_of
         location_id = self.query.filters.location_id
         candidates = posted_candidates(self.index, orders, at, location_id)
         if not candidates.bought_before.any():
             # None of the posted products is known.
             return self._without_history()
-        return self._from_scores(candidates, _basis(orders.baskets))
+        return self._from_scores(candidates, basis_of(orders.baskets))
 
     def _from_scores(self, candidates: Candidates, basis: str) -> ListCandidates:
         """Select the candidates that belong on the list."""
@@ -296,34 +281,64 @@ class ListRequest:
         need = self.need[codes]
         return codes[need > 0], (scores * need)[need > 0]
 
-    def _answer(self, customer_id: str, candidates: ListCandidates, slate: Slate) -> dict[str, Any]:
-        chosen = rerank(
-            candidates.codes, candidates.scores, self.allowed, self.index.catalogue, slate
-        )
-        purchased = self.explainer.purchased(candidates.candidates)
-        shown = self._shown(candidates, chosen)
-        items = [
-            {"rank": rank, **self._item(candidates, i, shown, purchased)}
-            for rank, i in enumerate(chosen, 1)
+    def _answers(
+        self,
+        names: Sequence[str],
+        candidates: Sequence[ListCandidates],
+        slate: Slate | None = None,
+    ) -> list[dict[str, Any]]:
+        """Choose, order and explain the products of each list."""
+        slate = slate or self.slate
+        catalogue = self.index.catalogue
+        chosen = [
+            rerank(of_one.codes, of_one.scores, self.allowed, catalogue, slate)
+            for of_one in candidates
         ]
-        return {
-            "customer_id": customer_id,
-            "basis": candidates.basis,
-            "ordered_by": ordered_by([item["score"] for item in items], slate),
-            "items": items,
-        }
+        answers = []
+        for name, of_one, order, shown in zip(
+            names, candidates, chosen, self._shown(candidates, chosen), strict=True
+        ):
+            purchased = self.explainer.purchased(of_one.candidates)
+            items = [
+                {"rank": rank, **self._item(of_one, i, shown, purchased)}
+                for rank, i in enumerate(order, 1)
+            ]
+            ordering = ordered_by([item["score"] for item in items], slate)
+            answers.append(
+                {
+                    "customer_id": name,
+                    "basis": of_one.basis,
+                    "ordered_by": ordering,
+                    "items": items,
+                }
+            )
+        return answers
 
-    def _shown(self, candidates: ListCandidates, chosen: Sequence[int]) -> ShownCandidates | None:
-        """Collect what explains the customer's candidates on a list."""
-        scored = candidates.candidates
-        if scored is None or candidates.positions is None or self.ranked_by is None:
-            return None
-        positions = candidates.positions[[i for i in chosen if 0 <= i < candidates.scored]]
-        if scored.first < 0:
-            groups = reason_groups(scored, positions)
-        else:
-            groups = self.explainer.groups(scored, positions, self.ranked_by)
-        return self.explainer.shown(scored, positions, groups)
+    def _shown(
+        self, candidates: Sequence[ListCandidates], chosen: Sequence[list[int]]
+    ) -> list[ShownCandidates | None]:
+        """Collect what explains the candidates on each list; None for lists without candidates."""
+        scored: dict[int, tuple[Candidates, Ints]] = {}
+        for number, (of_one, order) in enumerate(zip(candidates, chosen, strict=True)):
+            if of_one.candidates is None or of_one.positions is None or self.ranked_by is None:
+                continue
+            positions = of_one.positions[[i for i in order if 0 <= i < of_one.scored]]
+            scored[number] = of_one.candidates, positions
+        groups = self._reason_groups(list(scored.values()))
+        shown: list[ShownCandidates | None] = [None] * len(candidates)
+        for (number, pair), its_groups in zip(scored.items(), groups, strict=True):
+            shown[number] = self.explainer.shown(*pair, its_groups)
+        return shown
+
+    def _reason_groups(
+        self, shown: Sequence[tuple[Candidates, Ints]]
+    ) -> Iterable[list[tuple[str, ...]]]:
+        """Return the reason groups of the shown candidates of each customer."""
+        if not shown or self.ranked_by is None:
+            return []
+        if shown[0][0].first < 0:
+            return [reason_groups(*pair) for pair in shown]
+        return self.explainer.groups(shown, self.ranked_by)
 
     def _item(
         self,
@@ -360,7 +375,3 @@ class ListRequest:
             return {"due": state}
         day = self.day + round(float(status.days_left[i]))
         return {"due": state, "expected_on": to_date(day).isoformat()}
-
-
-def _basis(baskets: int) -> str:
-    return "few_purchases" if baskets < FEW_BASKETS else "history"

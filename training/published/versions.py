@@ -24,7 +24,7 @@ MANIFEST = "manifest"
 RECORD = "version.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 # Of the files of models and of published versions; a change that cannot read former ones raises it.
-FORMAT = 3
+FORMAT = 4
 
 
 class PublishedModel(BaseModel):

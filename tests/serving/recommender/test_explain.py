@@ -39,13 +39,13 @@ def test_explanations_name_only_groups_that_raised_the_score_or_the_generator(
 ):
     store, seen = answers.index.candidates, set()
     for answer in answers.answer(customers[:60], 10, [], ListQuery(list_name=list_name)):
-        candidates = score_candidates(store, answer["customer_id"])
+        candidates = score_candidates(store, [answer["customer_id"]])[0]
         ids = store.products["product_id"].gather(candidates.products).to_list()
         for item in answer["items"]:
             if item["product_id"] not in ids:
                 continue
             position = np.array([ids.index(item["product_id"])])
-            by_group = group_contributions(store, candidates, position, RANKED_BY[list_name])[0]
+            by_group = group_contributions(store, [(candidates, position)], RANKED_BY[list_name])[0]
             raising = {
                 group for group, value in zip(EXPLAINED_GROUPS, by_group, strict=True) if value > 0
             }

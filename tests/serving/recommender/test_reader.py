@@ -24,7 +24,7 @@ def test_answers_by_score_equal_the_predictions_of_the_model(
         assert [item["product_id"] for item in items] == expected["product_id"].to_list()
         assert [item["reason"] for item in items] == expected["reason"].to_list()
         assert [item["score"] for item in items] == pytest.approx(
-            expected["score"].to_list(), abs=1e-9
+            expected["score"].to_list(), rel=1e-6
         )
 
 

@@ -55,7 +55,7 @@ def test_a_shop_of_twenty_orders_of_unique_products_has_lists(tmp_path):
     index = RecommenderIndex.load(tmp_path)
     for name in LISTS:
         request = ListRequest(index, ListQuery(list_name=name))
-        known, nobody = request.answer("c1"), request.answer("nobody")
+        known, nobody = next(request.answers(["c1"])), next(request.answers(["nobody"]))
         assert known["customer_id"] == "c1"
         assert (len(known["items"]) > 0) == (len(nobody["items"]) > 0 or name == "buy_again")
     # Nothing was learned that could explain a recommendation.
@@ -110,9 +110,8 @@ def test_lists_written_in_parts_equal_those_written_at_once(small, monkeypatch, 
 def test_one_available_product_is_enough_for_a_list(tmp_path):
     dataset = shop([(f"c{n % 4}", f"o{n}", f"thing {n}", 40 * n + 1) for n in range(20)])
     publish(fitted(dataset), dataset, AS_OF, tmp_path)
-    (item,) = ListRequest(
-        RecommenderIndex.load(tmp_path), ListQuery(list_name="new_to_you")
-    ).answer("c1")["items"]
+    request = ListRequest(RecommenderIndex.load(tmp_path), ListQuery(list_name="new_to_you"))
+    (item,) = next(request.answers(["c1"]))["items"]
     assert item["product_id"] == "thing 0"
 
 
@@ -137,5 +136,5 @@ def test_without_a_ranking_model_a_customer_can_be_erased(tmp_path):
     publish(fitted(dataset), dataset, AS_OF, tmp_path)
     assert erase(tmp_path, lambda ids: ids == "c1") == {"c1"}
     request = ListRequest(RecommenderIndex.load(tmp_path), ListQuery())
-    assert request.answer("c1")["basis"] == "population"
-    assert request.answer("c2")["basis"] == "history"
+    assert next(request.answers(["c1"]))["basis"] == "population"
+    assert next(request.answers(["c2"]))["basis"] == "history"

@@ -58,6 +58,8 @@ class Draft:
     def add(self, block: Block, codes: Codes) -> None:
         """Write a block of candidates with their encoded features."""
         state = self.ranking.state(block.rows, block.cols)
+        lists, raw = self.ranker.lists, self.ranker.scores(codes)
+        scores = [self.ranker.probability(name, raw, state["customer_size"]) for name in lists]
         others = {*CUSTOMER_STATE, *PRODUCT_STATE}
         self.interaction_state = [
             name
@@ -68,14 +70,14 @@ class Draft:
             {
                 "product": block.cols,
                 "generator": self.ranking.best_generators(block),
+                "scores": np.column_stack([np.zeros((len(codes), 0)), *scores]),
                 "static_codes": codes[:, : len(self.ranker.static.columns)],
                 "interaction_state": np.column_stack(
                     [state[name] for name in self.interaction_state]
                 ),
             }
         )
-        scores = self.ranker.scores(codes, ("month",))
-        month = self.ranker.probability("month", scores, state["customer_size"])
+        month = self.ranker.probability("month", raw, state["customer_size"])
         self._add_purchases(block, month, ~np.isnan(state["baskets"]))
         customers, counts = np.unique(block.rows, return_counts=True)
         self.lengths[customers] += counts
@@ -100,6 +102,7 @@ class Draft:
         ranking, ranker = self.ranking, self.ranker
         self.writer.close(
             {
+                "scores": len(ranker.lists),
                 "static_codes": len(ranker.static.columns),
                 "interaction_state": len(self.interaction_state),
             }

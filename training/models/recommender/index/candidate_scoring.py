@@ -1,4 +1,4 @@
-"""Score one customer's candidates for a day, a location and recent purchases.
+"""Score the candidates of customers for a day, a location and recent purchases.
 
 A candidate store and a context in; probabilities by list, and the contributions of reason groups
 to them, out. Imported by serving.
@@ -7,6 +7,7 @@ to them, out. Imported by serving.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,15 +67,15 @@ class Candidates:
 
 def score_candidates(
     store: CandidateStore,
-    customer_id: str,
+    customer_ids: Sequence[str],
     *,
     at: datetime | None = None,
     location_id: str | None = None,
     recent_purchases: Mapping[str, datetime] | None = None,
     lists: Sequence[str] | None = None,
     bought_before_only: bool = False,
-) -> Candidates:
-    """Return a customer's candidates, scored in a context.
+) -> list[Candidates]:
+    """Return the candidates of each customer, scored in a context as one matrix.
 
     Parameters
     ----------
@@ -93,15 +94,15 @@ def score_candidates(
     Raises
     ------
     KeyError
-        If the customer is unknown.
+        If a customer is unknown.
     """
-    row = store.customer_rows[customer_id]
-    first = store.spans[row][0]
-    span = slice(*store.spans[row])
-    products, as_of = np.asarray(store.arrays["product"][span], np.int64), to_day(store.as_of)
+    customers = np.array([store.customer_rows[name] for name in customer_ids], np.int64)
+    rows, ends = _rows(store.spans[customers])
+    owners = np.repeat(customers, np.diff(ends, prepend=0))
+    products, as_of = np.asarray(store.arrays["product"][rows], np.int64), to_day(store.as_of)
     day = max(to_day(at), as_of) if at else as_of
-    state = advance_days(_state(store, row, products, span), day - as_of)
-    promotions = _promotions(store, row, location_id, products, day)
+    state = advance_days(_state(store, owners, products, rows), day - as_of)
+    promotions = _promotions(store, owners, location_id, products, day)
     hazards = RepurchaseHazards(store.arrays["hazards"])
     features = context_features(state, hazards, products, promotions)
     context = feature_matrix(features, store.ranker.context.columns, len(products))
@@ -113,38 +114,53 @@ def score_candidates(
         is_scored = bought_before
     elif scored == ("explore",):
         is_scored = ~bought_before
-    scores = _scores(store, scored, span, is_scored, context, state["customer_size"])
+    if day == as_of and location_id is None:
+        scores = _published_scores(store, scored, rows, is_scored)
+    else:
+        scores = _scores(store, scored, rows, is_scored, context, state["customer_size"])
     if "explore" in scores:
         scores["explore"][bought_before] = np.nan
     if recent_purchases:
         need = remaining_need(state, elapsed)
         scores = {name: values * need for name, values in scores.items()}
         features["recency_days"] = np.where(np.isnan(elapsed), state["recency_days"], elapsed)
-    reasons, generator = store.about.reasons, np.asarray(store.arrays["generator"][span])
-    return Candidates(
-        int(first), products, scores, bought_before, reasons, generator, features, context
-    )
+    reasons, generator = store.about.reasons, np.asarray(store.arrays["generator"][rows])
+    parts = [slice(*bounds) for bounds in pairwise([0, *ends.tolist()])]
+    return [
+        Candidates(
+            int(first),
+            products[part],
+            {name: values[part] for name, values in scores.items()},
+            bought_before[part],
+            reasons,
+            generator[part],
+            {name: values[part] for name, values in features.items()},
+            context[part],
+        )
+        for first, part in zip(store.spans[customers, 0], parts, strict=True)
+    ]
 
 
 def group_contributions(
-    store: CandidateStore, candidates: Candidates, positions: Ints, list_name: str
+    store: CandidateStore, shown: Sequence[tuple[Candidates, Ints]], list_name: str
 ) -> Float32s:
     """Return the contributions of reason groups to the scores of a list.
 
     Parameters
     ----------
-    positions
-        Positions among the candidates.
+    shown
+        Candidates of customers, and positions among them.
     list_name
         `now`, `month` or `explore`.
 
     Returns
     -------
     numpy.ndarray
-        Shape (positions, `EXPLAINED_GROUPS`), in units of log-odds.
+        Shape (positions of all customers, `EXPLAINED_GROUPS`), in units of log-odds.
     """
-    rows = candidates.first + np.asarray(positions, np.int64)
-    codes = _codes(store, store.arrays["static_codes"][rows], candidates.context[positions])
+    rows = np.concatenate([candidates.first + positions for candidates, positions in shown])
+    context = np.concatenate([candidates.context[positions] for candidates, positions in shown])
+    codes = _codes(store, store.arrays["static_codes"][rows], context)
     values = decode(codes)
     weights = WEIGHTS[list_name]
     total = np.asarray(store.ranker.neural.attributions(codes, weights) @ store.groups, np.float32)
@@ -154,17 +170,37 @@ def group_contributions(
     return total
 
 
+def _rows(spans: Ints) -> tuple[Ints, Ints]:
+    """Return the rows of several spans, and where those of each end among them."""
+    lengths = spans[:, 1] - spans[:, 0]
+    ends = np.cumsum(lengths)
+    return np.arange(lengths.sum()) + np.repeat(spans[:, 0] - ends + lengths, lengths), ends
+
+
+def _published_scores(
+    store: CandidateStore, lists: tuple[str, ...], rows: Ints, chosen: Bools
+) -> dict[str, Floats]:
+    """Return the published scores of the chosen candidates; NaN for others."""
+    published = store.arrays["scores"][rows]
+    return {
+        name: np.where(chosen, published[:, store.about.lists.index(name)], np.nan).astype(
+            np.float64
+        )
+        for name in lists
+    }
+
+
 def _scores(
     store: CandidateStore,
     lists: tuple[str, ...],
-    span: slice,
+    rows: Ints,
     chosen: Bools,
     context: Float32s,
     basket_size: Float32s,
 ) -> dict[str, Floats]:
-    """Score the chosen candidates of a span; NaN for others."""
+    """Score the chosen candidates; NaN for others."""
     scores = {name: np.full(len(context), np.nan) for name in lists}
-    codes = _codes(store, store.arrays["static_codes"][span][chosen], context[chosen])
+    codes = _codes(store, store.arrays["static_codes"][rows[chosen]], context[chosen])
     raw = store.ranker.scores(codes, lists)
     for name, values in scores.items():
         values[chosen] = store.ranker.probability(name, raw, basket_size[chosen])
@@ -195,26 +231,26 @@ def _elapsed_days(
     return elapsed
 
 
-def _state(store: CandidateStore, row: int, products: Ints, span: slice) -> dict[str, Float32s]:
+def _state(store: CandidateStore, owners: Ints, products: Ints, rows: Ints) -> dict[str, Float32s]:
     about = store.about
-    # Copied to columns, because every later step reads columns.
-    columns = store.arrays["interaction_state"][span].T.copy()
-    state = dict(zip(about.interaction_state, columns, strict=True))
-    values = store.arrays["customer_state"][row]
-    for name, value in zip(about.customer_state, values, strict=True):
-        state[name] = np.full(len(products), value, np.float32)
-    columns = store.arrays["product_state"][products].T.copy()
-    return state | dict(zip(about.product_state, columns, strict=True))
+    state: dict[str, Float32s] = {}
+    for names, table, chosen in (
+        (about.interaction_state, "interaction_state", rows),
+        (about.customer_state, "customer_state", owners),
+        (about.product_state, "product_state", products),
+    ):
+        # Copied to columns, because every later step reads columns.
+        state |= zip(names, store.arrays[table][chosen].T.copy(), strict=True)
+    return state
 
 
 def _promotions(
-    store: CandidateStore, row: int, location_id: str | None, products: Ints, day: int
+    store: CandidateStore, owners: Ints, location_id: str | None, products: Ints, day: int
 ) -> dict[str, Float32s]:
-    codes, weights = store.usual_locations[0][row], store.usual_locations[1][row]
-    if location_id is not None:
-        codes = np.array([store.location_codes.get(location_id, -1)])
-        weights = np.ones(1, np.float32)
-    shape = (len(products), len(codes))
-    return store.plan.exposure(
-        np.broadcast_to(codes, shape), np.broadcast_to(weights, shape), products, day
-    )
+    if location_id is None:
+        codes, weights = (values[owners] for values in store.usual_locations)
+    else:
+        code = store.location_codes.get(location_id, -1)
+        codes = np.full((len(products), 1), code, np.int64)
+        weights = np.ones((len(products), 1), np.float32)
+    return store.plan.exposure(codes, weights, products, day)

@@ -12,10 +12,11 @@ products.parquet
     product_id, ascending; popularity (baskets in 28 days), price, first_days (days since the
     first sale), finest_group and next_group (codes of the two finest levels), and the columns of
     the products table. The row number is the product's row elsewhere.
-product.npy, generator.npy, static_codes.npy, interaction_state.npy
+product.npy, generator.npy, scores.npy, static_codes.npy, interaction_state.npy
     One row per candidate, ordered by customer and product: row of the product; position of the
-    best candidate generator in `About.reasons`; codes of static features; state of customer and
-    product that context features are computed from.
+    best candidate generator in `About.reasons`; probabilities by `About.lists` at `as_of` and the
+    customer's usual locations; codes of static features; state of customer and product that
+    context features are computed from.
 customer_state.npy, product_state.npy, hazards.npy
     State by customer and by product, and repurchase hazards by product.
 locations.npz
@@ -52,6 +53,7 @@ RANKER = "ranker"
 CANDIDATE_ARRAYS: Mapping[str, DTypeLike] = {
     "product": np.int32,
     "generator": np.int8,
+    "scores": np.float32,
     "static_codes": np.int8,
     "interaction_state": np.float32,
 }

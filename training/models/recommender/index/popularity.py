@@ -5,6 +5,7 @@ Order lines before an instant in; expected shares of the next baskets by product
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import narwhals as nw
@@ -103,6 +104,12 @@ class PopularProducts(arrays.StoredArrays):
         )
         seasonal = np.array([season is not None])
         return cls(share=share.astype(np.float32), seasonal=seasonal, **locations)
+
+    @cached_property
+    def mean_share(self) -> float:
+        """Mean share of the products that sold in the last 28 days; 0 if none did."""
+        sold = self.share[self.share > 0]
+        return float(sold.mean()) if len(sold) else 0.0
 
     def position(self, location_id: str) -> int:
         """Return the position of a location; -1 if it has no sales in the last 28 days."""
