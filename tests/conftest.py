@@ -27,8 +27,11 @@ settings.register_profile("without deadline", deadline=None)
 settings.load_profile("without deadline")
 
 ROOT = Path(__file__).parent
+# Features, forecasts and candidates of rarely bought products cost time and show nothing more.
+PRODUCTS = 2_000
 # Folders and files whose tests train models, start servers, kill processes or execute notebooks,
-# the longest first. One process runs an entry, so that its fixtures are made once.
+# the longest first. One process runs an entry, so that its fixtures are made once; paths that share
+# fixtures are one entry.
 SLOW = (
     "notebooks",
     "end_to_end/test_shapes.py",
@@ -36,8 +39,7 @@ SLOW = (
     "training/test_contract.py",
     "foresell/cli/test_commands.py",
     "training/models/recommender",
-    "serving/customers",
-    "serving/audience",
+    "serving/customers serving/audience",
     "serving/recommender",
     "serving/test_admin.py",
     "training/test_retrain.py",
@@ -66,7 +68,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks: dict[str, int] = {}
     for item in items:
         path = item.path.relative_to(ROOT)
-        entry = next((name for name in SLOW if path.is_relative_to(name)), None)
+        entry = next((e for e in SLOW if any(map(path.is_relative_to, e.split()))), None)
         if entry is not None:
             item.add_marker("slow")
         item.add_marker(pytest.mark.xdist_group(entry or str(path)))
@@ -116,14 +118,14 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def home_of(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """Return a Foresell home with some of the bundled households, imported once per run."""
+    """Return a home with some bundled households and products, imported once per run."""
 
     def imported(count: int) -> Path:
         stored = run_folder / f"imported_{count}"
         with FileLock(run_folder / f"imported_{count}.lock"):
             if not stored.exists():
                 draft = tmp_path_factory.mktemp("draft")
-                tables = complete_journey.read(households=count)
+                tables = complete_journey.read(households=count, products=PRODUCTS)
                 import_tables(draft, complete_journey.NAME, tables, max_bad_share=0.05)
                 draft.rename(stored)
         return Path(shutil.copytree(stored, tmp_path_factory.mktemp("homes") / "home"))
@@ -133,7 +135,7 @@ def home_of(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 @pytest.fixture(scope="session")
 def home(home_of: Callable[[int], Path]) -> Path:
-    """A Foresell home with 300 of the bundled households."""
+    """A Foresell home with 300 of the bundled households and the products they buy most."""
     return home_of(300)
 
 

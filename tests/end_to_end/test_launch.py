@@ -69,19 +69,21 @@ def test_it_starts_empty_loads_a_version_and_stops_cleanly(launched, published_h
         httpx.get(f"{service.url}/livez")
 
 
-@pytest.fixture
-def running(serving, environment, published_home, tmp_path):
-    """A ready server with a published version."""
-    port = free_port_now()
-    command = [sys.executable, "-c", START, str(published_home), str(port)]
+@pytest.fixture(scope="module")
+def running(serving, environment, published_home, tmp_path_factory):
+    """A server with a published version in a home of its own, which the last test ends."""
+    folder, port = tmp_path_factory.mktemp("running"), free_port_now()
+    home = folder / "home"
+    shutil.copytree(published.root(published_home), published.root(home))
+    command = [sys.executable, "-c", START, str(home), str(port)]
     variables = {
         **environment,
         "PYTHONPATH": f"{launch.SOURCES}:{environment['PYTHONPATH']}",
         "FORESELL_POLL_SECONDS": "0.2",
     }
-    with serving(command, port, tmp_path / "here", variables) as service:
+    with serving(command, port, folder / "here", variables) as service:
         service.wait_until_ready()
-        yield service
+        yield service, home
 
 
 def free_port_now():
@@ -101,21 +103,33 @@ def is_free(port):
 
 
 def test_a_dead_worker_is_logged_and_replaced(running):
-    server = psutil.Process(running.process.pid).children()[0]
+    service, _ = running
+    server = psutil.Process(service.process.pid).children()[0]
     (worker,) = server.children()
     worker.kill()
-    assert until(lambda: f"worker {worker.pid} ended" in running.log.read_text(), 10)
-    running.wait_until_ready()
+    assert until(lambda: f"worker {worker.pid} ended" in service.log.read_text(), 10)
+    service.wait_until_ready()
     (other,) = server.children()
     assert other.pid != worker.pid
 
 
+def test_a_damaged_file_is_refused_instead_of_crashing_worker_after_worker(running):
+    """Truncated in place, a mapped file ends the process that reads it."""
+    service, home = running
+    (published.current(home) / "churn" / "curves.npy").open("r+b").truncate(100)
+    assert until(lambda: httpx.get(f"{service.url}/readyz").status_code == 503, 60)
+    assert "curves.npy" in httpx.get(f"{service.url}/readyz").json()["fault"]
+    refused = httpx.post(f"{service.url}/v1/churn", json={"customer_ids": ["1"]})
+    assert refused.status_code == 503
+
+
 def test_no_process_outlives_a_launcher_that_is_killed(running):
-    family = running.family()
-    running.process.kill()
-    running.process.wait()
+    service, _ = running
+    family = service.family()
+    service.process.kill()
+    service.process.wait()
     assert psutil.wait_procs(family, timeout=40)[1] == []
-    assert is_free(running.port)
+    assert is_free(service.port)
 
 
 def test_a_terminated_service_says_that_it_is_not_ready_before_it_stops(
@@ -136,27 +150,6 @@ def test_a_terminated_service_says_that_it_is_not_ready_before_it_stops(
         assert httpx.post(f"{service.url}/v1/churn", json=body).status_code == 200
         assert service.process.wait(timeout=60) == 0
         assert is_free(port)
-
-
-def test_a_damaged_file_is_refused_instead_of_crashing_worker_after_worker(
-    serving, environment, published_home, tmp_path
-):
-    """Truncated in place, a mapped file ends the process that reads it."""
-    home, port = tmp_path / "home", free_port_now()
-    shutil.copytree(published.root(published_home), published.root(home))
-    command = [sys.executable, "-c", START, str(home), str(port)]
-    variables = {
-        **environment,
-        "PYTHONPATH": f"{launch.SOURCES}:{environment['PYTHONPATH']}",
-        "FORESELL_POLL_SECONDS": "0.2",
-    }
-    with serving(command, port, tmp_path / "here", variables) as service:
-        service.wait_until_ready()
-        (published.current(home) / "churn" / "curves.npy").open("r+b").truncate(100)
-        assert until(lambda: httpx.get(f"{service.url}/readyz").status_code == 503, 60)
-        assert "curves.npy" in httpx.get(f"{service.url}/readyz").json()["fault"]
-        refused = httpx.post(f"{service.url}/v1/churn", json={"customer_ids": ["1"]})
-        assert refused.status_code == 503
 
 
 def test_an_occupied_port_is_refused_before_anything_starts(tmp_path):

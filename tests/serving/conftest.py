@@ -88,20 +88,29 @@ def customers_as_of() -> datetime:
 
 
 @pytest.fixture(scope="session")
-def customer_readers(
-    journey: Dataset, customers_as_of: datetime, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
-    """Readers of small customer models of the small data set, by folder."""
-    readers = {}
+def customer_models(journey: Dataset, customers_as_of: datetime) -> dict[str, Any]:
+    """Small customer models of the small data set, which share the timing of purchases."""
     models = (
         ChurnModel(),
         NextPurchaseModel(),
         NextCategoryModel(rounds=40),
         ValueModel(rounds=40),
     )
-    for model in models:
+    return {model.name: model.fit(journey, customers_as_of) for model in models}
+
+
+@pytest.fixture(scope="session")
+def customer_readers(
+    journey: Dataset,
+    customers_as_of: datetime,
+    customer_models: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
+    """Readers of `customer_models`, by folder."""
+    readers = {}
+    for model in customer_models.values():
         task, folder = TASKS[model.name], tmp_path_factory.mktemp(model.name)
-        task.publish(model.fit(journey, customers_as_of), journey, customers_as_of, folder)
+        task.publish(model, journey, customers_as_of, folder)
         readers[model.name] = SERVED[model.name](folder)
         for name, companion in task.companions.items():
             folder = tmp_path_factory.mktemp(name)

@@ -24,7 +24,7 @@ def test_a_customer_whom_nobody_knows_cannot_be_erased(client, environment, erro
 
 
 def test_an_erased_customer_is_gone_from_the_dataset(client, home_of, monkeypatch):
-    home = home_of(20)
+    home = home_of(300)
     monkeypatch.setenv("FORESELL_HOME", str(home))
     orders = open_dataset(home, complete_journey.NAME).table("orders").collect().to_polars()
     customer = orders.get_column("customer_id").drop_nulls()[0]

@@ -49,7 +49,7 @@ _WEEKS = 64
 _PORTION_ROWS = 1_000_000
 
 
-def read(households: int | None = None) -> list[SourceTable]:
+def read(households: int | None = None, products: int | None = None) -> list[SourceTable]:
     """Read the package's files as canonical tables.
 
     Parameters
@@ -57,6 +57,8 @@ def read(households: int | None = None) -> list[SourceTable]:
     households
         Number of households to keep, chosen by a hash of their id, with the promotions of the
         products that they bought; None keeps all.
+    products
+        Number of products to keep, those with most order lines; None keeps all.
     """
     orders = _scan("transactions")
     bought = None
@@ -64,6 +66,10 @@ def read(households: int | None = None) -> list[SourceTable]:
         ids = orders.select(pl.col("household_id").unique())
         chosen = ids.sort(pl.col("household_id").hash(seed=7)).head(households).collect()
         orders = orders.filter(pl.col("household_id").is_in(chosen.to_series().to_list()))
+    if products is not None:
+        lines = orders.group_by("product_id").len().sort("len", "product_id", descending=True)
+        orders = orders.join(lines.head(products), on="product_id", how="semi")
+    if households is not None or products is not None:
         bought = orders.select(pl.col("product_id").unique()).collect().to_series()
     # First, while no other rows are in memory.
     promotions = _promotions(bought)

@@ -3,26 +3,21 @@ from datetime import datetime
 
 import pytest
 
-from serving.customers.churn import ChurnReader
 from serving.customers.next_purchase import NextPurchaseReader
-from training.models.churn.model import ChurnModel
-from training.models.churn.publish import publish
 from training.models.next_purchase.model import NextPurchaseModel
 from training.models.next_purchase.publish import publish as publish_next_purchase
 
-AS_OF = datetime(2017, 12, 4)
+AS_OF = datetime(2017, 11, 6)
 
 
 @pytest.fixture(scope="module")
-def model(journey):
-    return ChurnModel().fit(journey, AS_OF)
+def model(customer_models):
+    return customer_models["churn"]
 
 
 @pytest.fixture(scope="module")
-def served(model, journey, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("churn")
-    publish(model, journey, AS_OF, folder)
-    return ChurnReader.load(folder)
+def served(customer_readers):
+    return customer_readers["churn"]
 
 
 @pytest.fixture(scope="module")

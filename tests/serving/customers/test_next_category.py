@@ -4,24 +4,19 @@ import polars as pl
 import pytest
 
 from features.errors import InvalidInput
-from serving.customers.next_category import NextCategoryReader
 from serving.customers.posted_history import PostedCustomers
-from training.models.next_category.model import NextCategoryModel
-from training.models.next_category.publish import publish
 
-AS_OF = datetime(2017, 10, 9)
+AS_OF = datetime(2017, 11, 6)
 
 
 @pytest.fixture(scope="module")
-def model(journey):
-    return NextCategoryModel(rounds=20, periods=20_000, cutoffs=2).fit(journey, AS_OF)
+def model(customer_models):
+    return customer_models["next-category"]
 
 
 @pytest.fixture(scope="module")
-def served(model, journey, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("next-category")
-    publish(model, journey, AS_OF, folder)
-    return NextCategoryReader.load(folder)
+def served(customer_readers):
+    return customer_readers["next-category"]
 
 
 def test_served_answers_equal_batch_predictions(served, model, journey, as_columns):

@@ -4,23 +4,18 @@ from datetime import datetime
 import pytest
 
 from features.errors import InvalidInput
-from serving.customers.next_purchase import NextPurchaseReader
-from training.models.next_purchase.model import NextPurchaseModel
-from training.models.next_purchase.publish import publish
 
 AS_OF = datetime(2017, 11, 6)
 
 
 @pytest.fixture(scope="module")
-def model(journey):
-    return NextPurchaseModel(rounds=60).fit(journey, AS_OF)
+def model(customer_models):
+    return customer_models["next-purchase"]
 
 
 @pytest.fixture(scope="module")
-def served(model, journey, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("next-purchase")
-    publish(model, journey, AS_OF, folder)
-    return NextPurchaseReader.load(folder)
+def served(customer_readers):
+    return customer_readers["next-purchase"]
 
 
 def test_served_answers_equal_batch_predictions(served, model, journey, as_columns):

@@ -94,7 +94,7 @@ def test_a_history_without_an_id_is_named_by_its_position(served):
 
 
 def test_customers_with_at_most_one_purchase_have_the_basis_population(served):
-    once = {"orders": [{"ts": "2017-11-01", "revenue": 20.0, "category": "MILK"}]}
+    once = {"orders": [{"ts": "2017-11-01", "revenue": 200.0, "category": "MILK"}]}
     never, single = served.answer(PostedCustomers.read([{"orders": []}, once], AS_OF))
     assert never["basis"] == single["basis"] == "population"
     unknown = served.answer(["nobody"])[0]

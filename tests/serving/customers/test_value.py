@@ -3,23 +3,18 @@ from datetime import datetime
 import pytest
 
 from features.errors import InvalidInput
-from serving.customers.value import ValueReader
-from training.models.value.model import ValueModel
-from training.models.value.publish import publish
 
 AS_OF = datetime(2017, 11, 6)
 
 
 @pytest.fixture(scope="module")
-def model(journey):
-    return ValueModel(rounds=60).fit(journey, AS_OF)
+def model(customer_models):
+    return customer_models["value"]
 
 
 @pytest.fixture(scope="module")
-def served(model, journey, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("value")
-    publish(model, journey, AS_OF, folder)
-    return ValueReader.load(folder)
+def served(customer_readers):
+    return customer_readers["value"]
 
 
 def test_served_answers_equal_batch_predictions(served, model, journey, as_columns):
