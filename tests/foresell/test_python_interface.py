@@ -56,21 +56,24 @@ def test_an_instant_after_the_last_record_is_refused_everywhere(shop, function):
         function(shop)
 
 
-def test_a_model_predicts_for_the_given_ids(shop):
-    model = foresell.train("churn", shop, as_of="2017-12-01", rounds=20)
+@pytest.fixture(scope="module")
+def churn(shop):
+    return foresell.train("churn", shop, as_of="2017-12-01", rounds=5, cutoffs=2)
+
+
+def test_a_model_predicts_for_the_given_ids(shop, churn):
     ids = pd.DataFrame(
         {"customer_id": foresell.features("customers", shop, "2017-12-01").iloc[:3, 0]}
     )
-    predictions = foresell.predict(model, shop, "2017-12-01", ids)
+    predictions = foresell.predict(churn, shop, "2017-12-01", ids)
     assert list(predictions["customer_id"]) == list(ids["customer_id"])
     assert predictions["churn_probability"].between(0, 1).all()
 
 
-def test_an_unknown_customer_is_refused_on_request(shop):
-    model = foresell.train("churn", shop, as_of="2017-12-01", rounds=5, cutoffs=2)
-    assert len(foresell.predict(model, shop, "2017-12-01", ["nobody"])) == 1
+def test_an_unknown_customer_is_refused_on_request(shop, churn):
+    assert len(foresell.predict(churn, shop, "2017-12-01", ["nobody"])) == 1
     with pytest.raises(NotFound, match="'nobody' is not known"):
-        foresell.predict(model, shop, "2017-12-01", ["nobody"], unknown="error")
+        foresell.predict(churn, shop, "2017-12-01", ["nobody"], unknown="error")
 
 
 @pytest.mark.parametrize(("argument", "country"), [(None, "NL"), ("DE", "DE")])

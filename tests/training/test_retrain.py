@@ -34,7 +34,7 @@ def nights(journey, tmp_path_factory):
     earlier = orders.filter(pl.col("day") < LAST_WEEK)
     tasks = [TASKS["churn"]]
     reports = [
-        retrain(home, tracker, NAME, importing(rows), tasks=tasks, folds=2)
+        retrain(home, tracker, NAME, importing(rows), tasks=tasks, folds=1)
         for rows in (earlier, earlier, orders)
     ]
     return home, tracker, reports

@@ -79,7 +79,7 @@ def test_a_registered_model_takes_whole_numbers_as_ids_and_the_home_of_the_setti
     store, journey, home, monkeypatch
 ):
     folder, _ = store
-    version = train(TASKS["churn"], journey, Tracker(folder), params={"rounds": 5})
+    version = train(TASKS["churn"], journey, Tracker(folder), params={"rounds": 5, "cutoffs": 2})
     loaded = mlflow.pyfunc.load_model(f"runs:/{version.run_id}/model")
     monkeypatch.setenv("FORESELL_HOME", str(home))
     ids = journey.table("orders").collect().to_polars()["customer_id"].unique().sort().head(3)

@@ -17,7 +17,7 @@ PEAK = range(304, 365)
 AS_OF = datetime(2024, 10, 1)
 
 
-def shop(seed=1, customers=400, peak=3.0):
+def shop(seed=1, customers=200, peak=3.0):
     """Return a shop of three and a quarter years whose customers keep their rates."""
     rng = np.random.default_rng(seed)
     first, days = to_day("2022-01-01"), 1186
