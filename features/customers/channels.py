@@ -9,6 +9,7 @@ import narwhals as nw
 from features.calendar import AsOf, day_start, to_day
 from features.columns import CUSTOMER_ID, DAY
 from features.dataset import Dataset
+from features.frames import materialise
 from features.memo import memo
 from features.returns import has_returns, net_purchases
 from features.typing import Frame
@@ -108,4 +109,4 @@ def _channel_days(dataset: Dataset, day: int) -> Frame:
         ~nw.col(CUSTOMER_ID).is_null(), ~nw.col("channel").is_null()
     )
     days = bought.select(CUSTOMER_ID, "channel", DAY).unique()
-    return nw.from_native(days.collect().to_polars().lazy())
+    return materialise(days)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import narwhals as nw
+import numpy as np
+import polars as pl
 
-from features.typing import Frame
+from features.typing import Frame, Ints
 
 SCORES = (1, 2, 3, 4, 5)
 # Rows: recency score, 5 for the most recent fifth of all customers. Columns: mean of the frequency
@@ -44,7 +46,7 @@ class Rfm:
         """Compute the edges from the features of a population, as `customers` returns them."""
         values = {"recency": nw.col("recency"), "frequency": nw.col("visits")}
         if "spend_per_visit" in features.collect_schema().names():
-            values["money"] = _spend()
+            values["money"] = nw.col("spend_per_visit") * nw.col("visits")
         levels = [number / len(SCORES) for number in SCORES[:-1]]
         quantiles = features.select(
             expression.quantile(level, interpolation="linear").alias(f"{name}_{level}")
@@ -62,40 +64,30 @@ class Rfm:
         """Return the edges from the dictionary that `dataclasses.asdict` returns for them."""
         return cls(**{name: tuple(values) for name, values in edges.items()})
 
-    def with_segments(self, features: Frame) -> Frame:
-        """Add `rfm_score` and `rfm_segment` to customer features."""
-        recent = len(SCORES) - _exceeded(nw.col("recency"), self.recency)
-        frequent = 1 + _exceeded(nw.col("visits"), self.frequency)
-        money = 1 + _exceeded(_spend(), self.money) if self.money else frequent
-        scored = features.with_columns((100 * recent + 10 * frequent + money).alias("rfm_score"))
-        score = nw.col("rfm_score")
-        level = ((score // 10) % 10 + score % 10 + 1) // 2
-        cells: dict[str, list[int]] = {}
-        for row, names in RFM_SEGMENTS.items():
-            for column, name in zip(SCORES, names, strict=True):
-                cells.setdefault(name, []).append(10 * row + column)
-        rules = [(nw.col("cell").is_in(codes), name) for name, codes in cells.items()]
-        return (
-            scored.with_columns((10 * (score // 100) + level).alias("cell"))
-            .with_columns(_first_that_holds(rules, RFM_SEGMENTS[1][0]).alias("rfm_segment"))
-            .drop("cell")
+    def segments(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return `rfm_segment` and `rfm_score` of each customer."""
+        recent = len(SCORES) - _exceeded(features, "recency", self.recency)
+        frequent = 1 + _exceeded(features, "visits", self.frequency)
+        money = frequent
+        if self.money:
+            money = 1 + _exceeded(features, "spend", self.money)
+        level = (frequent + money + 1) // 2
+        names = [
+            RFM_SEGMENTS[row][column - 1]
+            for row, column in zip(recent.tolist(), level.tolist(), strict=True)
+        ]
+        return pl.DataFrame(
+            [
+                pl.Series("rfm_segment", names, pl.String),
+                pl.Series("rfm_score", 100 * recent + 10 * frequent + money, pl.Int64),
+            ]
         )
 
 
-def _spend() -> nw.Expr:
-    return nw.col("spend_per_visit") * nw.col("visits")
-
-
-def _exceeded(value: nw.Expr, edges: Sequence[float]) -> nw.Expr:
+def _exceeded(features: pl.DataFrame, name: str, edges: Sequence[float]) -> Ints:
     """Count the edges that a value exceeds."""
-    count = (value > edges[0]).cast(nw.Int64)
-    for edge in edges[1:]:
-        count = count + (value > edge).cast(nw.Int64)
-    return count
-
-
-def _first_that_holds(rules: Sequence[tuple[nw.Expr, str]], otherwise: str) -> nw.Expr:
-    expression = nw.lit(otherwise)
-    for condition, name in reversed(rules):
-        expression = nw.when(condition).then(nw.lit(name)).otherwise(expression)
-    return expression
+    if name == "spend":
+        values = features.get_column("spend_per_visit") * features.get_column("visits")
+    else:
+        values = features.get_column(name)
+    return np.asarray((values.to_numpy()[:, None] > np.array(edges)).sum(axis=1))

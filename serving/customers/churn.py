@@ -70,8 +70,8 @@ class ChurnReader(TimedReader[ChurnModel, None]):
 
     def posted_rows(self, customers: PostedCustomers, options: None) -> list[Row]:  # noqa: ARG002
         """Score posted customers."""
-        features = self.posted_features(customers)
-        return self.model.predict_from(features).with_columns(basis(features)).to_dicts()
+        features, curves = self.posted_features(customers), self.posted_curves(customers)
+        return self.model.predict_from(features, curves).hstack([basis(features)]).to_dicts()
 
     def new_row(self, as_of: datetime, options: None) -> Row:  # noqa: ARG002
         """Return the answer for a customer without a purchase."""

@@ -72,9 +72,9 @@ class NextPurchaseReader(TimedReader[NextPurchaseModel, None]):
         return self.customers.rows(customer_ids)
 
     def posted_rows(self, customers: PostedCustomers, options: None) -> list[Row]:  # noqa: ARG002
-        """Score posted customers."""
+        """Explain posted customers; `answer` reads the rest off their curves."""
         features = self.posted_features(customers)
-        return self.model.predict_from(features).with_columns(basis(features)).to_dicts()
+        return self.model.explained(features).hstack([basis(features)]).to_dicts()
 
     def new_row(self, as_of: datetime, options: None) -> Row:  # noqa: ARG002
         """Return the answer for a customer without a purchase."""

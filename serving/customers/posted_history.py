@@ -5,14 +5,16 @@ of a known customer get the answer of its id.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from functools import partial
+from typing import Any, Self, TypeVar, cast
 
+import numpy as np
 import polars as pl
 
-from features.calendar import parse_as_of, to_date, to_day
+from features.calendar import EPOCH, parse_as_of, to_date, to_day
 from features.customers.integer_sums import MONEY_UNIT
 from features.dataset import Dataset
 from features.errors import InvalidInput
@@ -21,11 +23,14 @@ from training.customers.population import Population
 
 History = Mapping[str, Any]
 Attribute = str | float | bool
+Result = TypeVar("Result")
+FIRST_ORDINAL = EPOCH.toordinal()
 
 ORDERS = {name: column.dtype for name, column in TABLES["orders"].columns.items()}
 ORDERS["category"] = pl.String
 # A line of so many times the typical spend of a visit is taken for a typing error.
 MAX_TYPICAL_VISITS = 100_000
+_NO_ORDERS = pl.DataFrame(schema=ORDERS)
 TOUCHPOINTS = {name: column.dtype for name, column in TABLES["touchpoints"].columns.items()}
 
 
@@ -50,7 +55,7 @@ class PostedCustomers:
     touchpoints: pl.DataFrame
     attributes: tuple[Mapping[str, Attribute], ...]
     as_of: datetime
-    _datasets: dict[int, Dataset] = field(default_factory=dict, repr=False, compare=False)
+    _computed: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def keys(self) -> list[str]:
@@ -76,30 +81,21 @@ class PostedCustomers:
             If the time of an order is no time, has a zone or is not before `as_of`, or if its
             amounts contradict each other. The error names the order.
         """
-        orders, touchpoints = [], []
+        orders, touchpoints = [_NO_ORDERS], []
         for number, history in enumerate(histories):
             key, parent = key_of(number), f"histories[{number}]"
-            for line, order in enumerate(history.get("orders", ())):
-                path = f"{parent}.orders[{line}]"
-                ts = _instant(order["ts"], as_of, f"{path}.ts", field)
-                row = {
-                    **{name: value for name, value in order.items() if value is not None},
-                    **_amounts(order, path),
-                    "customer_id": key,
-                    "line": line,
-                    "ts": ts,
-                    "day": to_day(ts),
-                }
-                orders.append(row | {"order_id": order.get("order_id") or f"day {row['day']}"})
+            if lines := history.get("orders"):
+                orders.append(_read_orders(lines, key, as_of, parent, field))
             for nth, touchpoint in enumerate(history.get("touchpoints", ())):
-                ts = _instant(touchpoint["ts"], as_of, f"{parent}.touchpoints[{nth}].ts", field)
+                path = partial("{}.touchpoints[{}].ts".format, parent, nth)
+                ts = _instant(touchpoint["ts"], as_of, path, field)
                 touchpoints.append({**touchpoint, "customer_id": key, "ts": ts, "day": to_day(ts)})
         names = (
             history.get("customer_id") or f"histories[{k}]" for k, history in enumerate(histories)
         )
         return cls(
             tuple(names),
-            pl.DataFrame(orders, schema=ORDERS, orient="row"),
+            orders[1] if len(orders) == 2 else pl.concat(orders),
             pl.DataFrame(touchpoints, schema=TOUCHPOINTS, orient="row"),
             tuple(history.get("attributes", {}) for history in histories),
             as_of,
@@ -116,8 +112,18 @@ class PostedCustomers:
             If an order lacks revenue that the population's orders have, or its revenue is
             implausibly high, or if the population has no such attribute.
         """
-        if id(population) in self._datasets:
-            return self._datasets[id(population)]
+        return self.once(id(population), lambda: self._dataset(population))
+
+    def once(self, key: int, compute: Callable[[], Result]) -> Result:
+        """Return what is computed on the first call with a key: the id of what it is computed for.
+
+        It is kept with these customers, of which a request has one.
+        """
+        if key not in self._computed:
+            self._computed[key] = compute()
+        return cast(Result, self._computed[key])
+
+    def _dataset(self, population: Population) -> Dataset:
         if "revenue" in population.order_columns:
             self._check_revenue((population.statistics.typical_spend or 0.0) / MONEY_UNIT)
         described = {
@@ -127,15 +133,15 @@ class PostedCustomers:
             }
             for number, attributes in enumerate(self.attributes)
         }
-        dataset = population.dataset_of(self.orders, self.touchpoints, described)
-        return self._datasets.setdefault(id(population), dataset)
+        return population.dataset_of(self.orders, self.touchpoints, described)
 
     def _check_revenue(self, typical: float) -> None:
         """Check that every line has a plausible revenue."""
         limit = MAX_TYPICAL_VISITS * typical if typical > 0 else math.inf
-        wrong = self.orders.filter(pl.col("revenue").is_null() | (pl.col("revenue").abs() > limit))
-        if wrong.is_empty():
+        revenue = self.orders.get_column("revenue").to_numpy()
+        if (np.abs(revenue) <= limit).all():
             return
+        wrong = self.orders.filter(pl.col("revenue").is_null() | (pl.col("revenue").abs() > limit))
         row = wrong.row(0, named=True)
         path = f"histories[{int(row['customer_id'])}].orders[{row['line']}].revenue"
         if row["revenue"] is None:
@@ -156,7 +162,40 @@ def key_of(number: int) -> str:
     return f"{number:06d}"
 
 
-def _amounts(order: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _read_orders(
+    orders: Sequence[Mapping[str, Any]], key: str, as_of: datetime, parent: str, field: str
+) -> pl.DataFrame:
+    """Return the order lines of a history as the columns `ORDERS`."""
+    path = f"{parent}.orders[{{}}].ts".format
+    times = [
+        _instant(order["ts"], as_of, partial(path, line), field)
+        for line, order in enumerate(orders)
+    ]
+    days = [ts.toordinal() - FIRST_ORDINAL for ts in times]
+    amounts = [_amounts(order, f"{parent}.orders[{line}]") for line, order in enumerate(orders)]
+    quantities, revenues, kinds = zip(*amounts, strict=True) if amounts else ((), (), ())
+    columns: dict[str, Sequence[Any]] = {
+        name: [order.get(name) for order in orders] for name in ORDERS
+    }
+    columns |= {
+        "customer_id": [key] * len(orders),
+        "order_id": [
+            order_id or f"day {day}"
+            for order_id, day in zip(columns["order_id"], days, strict=True)
+        ],
+        "line": range(len(orders)),
+        "ts": times,
+        "day": days,
+        "quantity": quantities,
+        "revenue": revenues,
+        "kind": kinds,
+    }
+    return pl.DataFrame(
+        [pl.Series(name, columns[name], dtype, strict=True) for name, dtype in ORDERS.items()]
+    )
+
+
+def _amounts(order: Mapping[str, Any], path: str) -> tuple[float, float | None, str]:
     """Return quantity, revenue and kind of a line as the import does: returns are negative in both.
 
     Without a quantity, the sign of the revenue tells a return.
@@ -170,14 +209,14 @@ def _amounts(order: Mapping[str, Any], path: str) -> dict[str, Any]:
     kind = "return" if signed is not None and signed < 0 else order.get("kind") or "sale"
     if kind == "return":
         units = -abs(1.0 if units is None else units)
-        return {"kind": kind, "quantity": units, "revenue": None if money is None else -abs(money)}
+        return units, None if money is None else -abs(money), kind
     if money is not None and money < 0:
         raise InvalidInput(
             f"{path}.revenue = {money:g} is negative on a sale; give a return a negative "
             "quantity, or the kind return.",
             field=f"{path}.revenue",
         )
-    return {"kind": kind, "quantity": 1.0 if units is None else units, "revenue": money}
+    return 1.0 if units is None else units, money, kind
 
 
 def _attribute(value: Attribute, population: Population, field: str) -> str | float:
@@ -206,18 +245,25 @@ def _attribute(value: Attribute, population: Population, field: str) -> str | fl
     return str(int(number)) if number.is_integer() else str(value)
 
 
-def _instant(value: str, as_of: datetime, path: str, as_of_field: str) -> datetime:
-    ts = parse_as_of(value, field=path)
-    if to_day(ts) < FIRST_DAY:
+def _instant(
+    value: str | datetime, as_of: datetime, path: Callable[[], str], as_of_field: str
+) -> datetime:
+    try:
+        ts = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except ValueError:
+        ts = parse_as_of(value, field=path())
+    if ts.tzinfo is not None:
+        ts = parse_as_of(value, field=path())
+    if ts.toordinal() - FIRST_ORDINAL < FIRST_DAY:
         raise InvalidInput(
-            f"{path} = {value!r} is before {to_date(FIRST_DAY)}, where records begin at the "
+            f"{path()} = {value!r} is before {to_date(FIRST_DAY)}, where records begin at the "
             "earliest; correct the year, or leave the order out.",
-            field=path,
+            field=path(),
         )
     if ts >= as_of:
         raise InvalidInput(
-            f"{path} = {value!r} is not before {as_of.isoformat()}, the instant of the "
+            f"{path()} = {value!r} is not before {as_of.isoformat()}, the instant of the "
             f"prediction: leave the order out, or ask for a later {as_of_field}.",
-            field=path,
+            field=path(),
         )
     return ts

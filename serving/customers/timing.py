@@ -49,7 +49,7 @@ class TimedReader(CustomerReader[AnyTimed, Options], Generic[AnyTimed, Options])
         timing = self.model.timing_
         if isinstance(customers, PostedCustomers):
             features = self.posted_features(customers)
-            known, names = timing.curves(features), tuple(customers.keys)
+            known, names = self.posted_curves(customers), tuple(customers.keys)
             ids = features.get_column(CUSTOMER_ID)
             positions: Mapping[str, int] = {key: row for row, key in enumerate(ids)}
         else:
@@ -61,8 +61,12 @@ class TimedReader(CustomerReader[AnyTimed, Options], Generic[AnyTimed, Options])
     def posted_features(self, customers: PostedCustomers) -> pl.DataFrame:
         """Return the features that the model reads of posted customers."""
         dataset = customers.dataset(self.population)
-        self.population.plans.store_features(dataset, customers.as_of)
         return self.model.features(dataset, customers.as_of)
+
+    def posted_curves(self, customers: PostedCustomers) -> PurchaseCurves:
+        """Return the curves of the rows of `posted_features`; computed once for each request."""
+        timing = self.model.timing_
+        return customers.once(id(timing), lambda: timing.curves(self.posted_features(customers)))
 
     def instant(self, customers: Customers) -> datetime:
         """Return the instant that the days of `curves` count from."""

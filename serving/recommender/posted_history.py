@@ -17,9 +17,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import to_day
+from features.customer_records import customer_frame
+from features.customers.population_statistics import PopulationStatistics
 from features.dataset import Dataset
 from features.interactions.builder import baskets, interactions
-from features.typing import Bools, Floats, Int32s, Ints
+from features.typing import Bools, Floats, Frame, Int32s, Ints
 from training.models.recommender.index.candidate_scoring import Candidates
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.ranking.attribution import GROUP_OF_REASON
@@ -67,17 +69,21 @@ def read(orders: pl.DataFrame, as_of: datetime) -> dict[str, PostedOrders]:
         The canonical table, with nulls for missing values.
     """
     table = nw.from_native(orders.drop_nulls("product_id").lazy())
-    dataset = Dataset("posted", "posted", {"orders": table})
-    pairs = interactions(dataset, as_of).select("customer_id", "product_id", *PAIR_FEATURES)
-    products = pairs.sort("customer_id", "product_id").collect().to_polars()
-    counts = baskets(dataset, as_of).collect().to_polars().group_by("customer_id").len()
+    dataset = Dataset("posted", "posted", {"orders": table}, PopulationStatistics())
+    pairs = customer_frame(_pairs, dataset, as_of).sort("customer_id", "product_id")
+    counts = customer_frame(baskets, dataset, as_of).group_by("customer_id").len()
     last = orders.drop_nulls("location_id").sort("ts").group_by("customer_id").last()
     locations = dict(last.select("customer_id", "location_id").iter_rows())
     count = dict(counts.iter_rows())
     return {
         str(customer): PostedOrders(count[customer], rows, locations.get(customer))
-        for (customer,), rows in products.group_by("customer_id")
+        for (customer,), rows in pairs.group_by("customer_id")
     }
+
+
+def _pairs(dataset: Dataset, as_of: datetime) -> Frame:
+    pairs = interactions(dataset, as_of)
+    return pairs.select("customer_id", "product_id", *PAIR_FEATURES)
 
 
 def posted_candidates(

@@ -15,6 +15,7 @@ import polars as pl
 
 from features.calendar import day_start, to_day
 from features.columns import CUSTOMER_ID, DAY
+from features.customer_records import customer_frame
 from features.customers.builder import (
     customer_days,
     customers,
@@ -137,7 +138,7 @@ def has_enough_history(dataset: Dataset, as_of: datetime, horizon_days: int, nee
 @memo()
 def customer_features(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
     """Return the features of all customers at `as_of`, ordered by customer_id."""
-    return customers(dataset, as_of).collect().to_polars().sort(CUSTOMER_ID)
+    return customer_frame(customers, dataset, as_of).sort(CUSTOMER_ID)
 
 
 def features_at_cutoff(dataset: Dataset, as_of: datetime, cutoff: int) -> pl.DataFrame:

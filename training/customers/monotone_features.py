@@ -5,6 +5,9 @@ says cannot predict a higher probability of churn for one more visit, or a lower
 inactivity.
 """
 
+from functools import cache
+
+import numpy as np
 import polars as pl
 
 from features.customers.visit_features import HALF_LIVES_DAYS, SPEND_HALF_LIVES_DAYS, WINDOWS_DAYS
@@ -53,21 +56,20 @@ def monotone_features(
     tuple
         The columns; and 1 for each that rises with inactivity, -1 for each that falls.
     """
+    columns = {name: features.get_column(name) for name in features.columns if monotone_sign(name)}
     inactivity = process.inactivity(*purchase_history(features), horizon_days)
-    columns = features.with_columns(
-        pl.Series("process_inactivity", inactivity),
-        *(
-            pl.when(pl.col(f"visits_decayed_{short}") >= MIN_NUMERATOR)
-            .then(pl.col(f"visits_decayed_{short}") / pl.col(f"visits_decayed_{long}"))
-            .otherwise(0.0)
-            .alias(f"visits_share_{short}")
-            for short, long in SHARES
-        ),
-    )
-    signs = {name: sign for name in columns.columns if (sign := monotone_sign(name))}
-    return columns.select(pl.col(name).cast(pl.Float64) for name in signs), list(signs.values())
+    columns["process_inactivity"] = pl.Series("process_inactivity", inactivity)
+    for short, long in SHARES:
+        name, part = (
+            f"visits_share_{short}",
+            features.get_column(f"visits_decayed_{short}").to_numpy(),
+        )
+        total = np.maximum(features.get_column(f"visits_decayed_{long}").to_numpy(), MIN_NUMERATOR)
+        columns[name] = pl.Series(name, np.where(part >= MIN_NUMERATOR, part / total, 0.0))
+    return pl.DataFrame(columns), [monotone_sign(name) for name in columns]
 
 
+@cache
 def monotone_sign(name: str) -> int:
     """Return 1 for a column that rises with inactivity, -1 for one that falls, else 0."""
     if name.startswith(UNDIRECTED):

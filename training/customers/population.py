@@ -7,7 +7,7 @@ posted orders it builds a dataset, whose features are computed by the same code 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,6 @@ from features.customers.population_statistics import PopulationStatistics
 from features.dataset import Dataset
 from features.tables import TABLES
 from training.customers.cutoffs import known_customer_days
-from training.customers.feature_plans import FeaturePlans
 
 # Files of a published population.
 POPULATION, CATALOGUE = "population.json", "catalogue.parquet"
@@ -51,8 +50,6 @@ class Population:
         Attribute columns of `customers`, and whether each holds texts instead of numbers.
     catalogue
         product_id and category of the products; no rows without a catalogue.
-    plans
-        Planned queries of the features of posted customers.
     """
 
     statistics: PopulationStatistics
@@ -60,7 +57,6 @@ class Population:
     has_touchpoints: bool
     attributes: Mapping[str, bool]
     catalogue: pl.DataFrame
-    plans: FeaturePlans = field(default_factory=FeaturePlans, repr=False, compare=False)
 
     @cached_property
     def categories(self) -> Mapping[str, str]:
@@ -102,9 +98,10 @@ class Population:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read the files that `save` writes; equal ones are one object, so that they share plans.
+        """Read the files that `save` writes; equal ones are one object.
 
-        Models of one instant have the same population.
+        Models of one instant have the same population, for which posted customers are prepared
+        once.
         """
         description = (folder / POPULATION).read_bytes()
         catalogue = (folder / CATALOGUE).read_bytes()
@@ -144,20 +141,18 @@ class Population:
             Known attributes by customer id: texts or numbers.
         """
         # Only products with orders count; looking them up is faster than joining the catalogue.
-        products = orders.get_column(PRODUCT_ID).drop_nulls().unique(maintain_order=True)
+        products = dict.fromkeys(orders.get_column(PRODUCT_ID).to_list())
         known = {name: self.categories[name] for name in products if name in self.categories}
-        in_catalogue = pl.col(PRODUCT_ID).is_in(list(known))
-        by_category = pl.col("category").is_not_null() & ~in_catalogue.fill_null(value=False)
-        # All lines with a category and no product id count as one product of that category.
-        product = pl.coalesce(PRODUCT_ID, pl.format("any of {}", "category"))
-        orders = orders.with_columns(
-            pl.when(by_category).then(product).otherwise(PRODUCT_ID).alias(PRODUCT_ID),
-            pl.when(by_category).then("category").alias("category"),
-            *(pl.col(name).fill_null(UNNAMED) for name in (LOCATION_ID, "channel")),
-        )
-        further = orders.select(PRODUCT_ID, "category").drop_nulls().unique(PRODUCT_ID)
+        if orders.get_column("category").null_count() < orders.height:
+            orders = _with_categories(orders, known)
+        unnamed = [
+            name for name in (LOCATION_ID, "channel") if orders.get_column(name).null_count()
+        ]
+        if unnamed:
+            orders = orders.with_columns(pl.col(unnamed).fill_null(UNNAMED))
         frames = {"orders": orders.select(self.order_columns)}
         if self.catalogue.height:
+            further = orders.select(PRODUCT_ID, "category").drop_nulls().unique(PRODUCT_ID)
             catalogue = pl.DataFrame(list(known.items()), self.catalogue.schema, orient="row")
             frames["products"] = pl.concat([catalogue, further])
         if self.has_touchpoints:
@@ -170,3 +165,15 @@ class Population:
             frames["customers"] = pl.DataFrame(rows, schema={CUSTOMER_ID: pl.String, **schema})
         tables = {name: nw.from_native(frame.lazy()) for name, frame in frames.items()}
         return Dataset("posted", "posted", tables, self.statistics)
+
+
+def _with_categories(orders: pl.DataFrame, known: Mapping[str, str]) -> pl.DataFrame:
+    """Keep the category of lines without a product of the catalogue, which counts as a product."""
+    in_catalogue = pl.col(PRODUCT_ID).is_in(list(known))
+    by_category = pl.col("category").is_not_null() & ~in_catalogue.fill_null(value=False)
+    # All lines with a category and no product id count as one product of that category.
+    product = pl.coalesce(PRODUCT_ID, pl.format("any of {}", "category"))
+    return orders.with_columns(
+        pl.when(by_category).then(product).otherwise(PRODUCT_ID).alias(PRODUCT_ID),
+        pl.when(by_category).then("category").alias("category"),
+    )

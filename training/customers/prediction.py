@@ -6,6 +6,7 @@ is based on, come out.
 
 from collections.abc import Callable
 
+import numpy as np
 import polars as pl
 
 # Visits from which on a customer's own gaps between visits are used.
@@ -46,12 +47,7 @@ def basis(features: pl.DataFrame) -> pl.Series:
     `history` from three visits on, `few_purchases` with two. With one visit there is no gap between
     visits, so the prediction reflects customers of the same tenure: `population`.
     """
-    visits = pl.col("visits")
-    return features.select(
-        pl.when(visits >= FEW_VISITS)
-        .then(pl.lit("history"))
-        .when(visits >= FEW_VISITS - 1)
-        .then(pl.lit("few_purchases"))
-        .otherwise(pl.lit("population"))
-        .alias("basis")
-    ).to_series()
+    visits = features.get_column("visits").to_numpy()
+    conditions = [visits >= FEW_VISITS, visits >= FEW_VISITS - 1]
+    names = np.select(conditions, ["history", "few_purchases"], "population")
+    return pl.Series("basis", names.tolist(), pl.String)

@@ -13,6 +13,7 @@ from typing import Any, Self
 import polars as pl
 
 from features.columns import CUSTOMER_ID
+from features.customer_records import customer_frame
 from features.customers.favourites import TOP_CATEGORIES, favourites
 from features.dataset import Dataset
 from training.customers.clusters import Clusters
@@ -54,7 +55,7 @@ def describe(dataset: Dataset, as_of: datetime, clusters: Clusters) -> pl.DataFr
         favourite_location (null where they are not recorded).
     """
     features = customer_features(dataset, as_of)
-    favourite = favourites(dataset, as_of).collect().to_polars()
+    favourite = customer_frame(favourites, dataset, as_of)
     rows = features.with_columns(clusters.name_of_each(features)).join(
         favourite, on=CUSTOMER_ID, how="left", maintain_order="left"
     )
@@ -65,7 +66,7 @@ def describe(dataset: Dataset, as_of: datetime, clusters: Clusters) -> pl.DataFr
         CUSTOMER_ID,
         "cluster",
         *(
-            pl.from_epoch(name, time_unit="d").alias(date)
+            pl.col(name).cast(pl.Int32).cast(pl.Date).alias(date)
             for name, date in (("first_day", "first_purchase"), ("last_day", "last_purchase"))
         ),
         pl.col("visits").cast(pl.Int64),

@@ -15,10 +15,11 @@ import numpy as np
 import polars as pl
 
 from features.customers.attributes import PREFIX as ATTRIBUTE
+from features.frames import frame_of_rows
 from features.typing import Floats, Ints
 from training.customers.monotone_features import monotone_features
 from training.customers.purchase_curves import History, PurchaseCurves
-from training.customers.rfm_logistic import RfmLogistic
+from training.customers.rfm_logistic import SIGNS, RfmLogistic
 from training.customers.survival import NEW_CUSTOMER
 from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchase_history
 from training.estimators.boosting import Booster
@@ -116,16 +117,10 @@ class PurchaseTiming:
 
     def member_log_odds(self, features: pl.DataFrame, days: Ints) -> dict[str, Floats]:
         """Return the log-odds of each member; `days` has one number for each customer."""
-        history = purchase_history(features)
-        members = {
-            BG_NBD: log_odds_of(self.bg_nbd.monotone_inactivity(*history, days)),
-            MBG_NBD: log_odds_of(self.process.inactivity(*history, days)),
-        }
-        if self.booster is not None and self.rfm is not None:
+        members = self._members_without_trees(features, days)
+        if self.booster is not None:
             columns, _ = tree_inputs(features, self.process, self.horizon_days, days)
-            rates = np.array(self.rates)[np.searchsorted(self.days, days)]
-            members[TREES] = self.booster.predict(columns, raw_score=True) + rates
-            members[RFM_LOGISTIC] = self.rfm.log_odds(features, rates)
+            members[TREES] = self.booster.predict(columns, raw_score=True) + self._rates(days)
         return members
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
@@ -134,25 +129,25 @@ class PurchaseTiming:
         The parts add up to the log-odds. Those of BG/NBD and MBG/NBD are attributed to `PROCESS`.
         """
         days = np.full(features.height, self.horizon_days)
-        members = self.member_log_odds(features, days)
+        members = self._members_without_trees(features, days)
         if self.booster is None or self.rfm is None:
             parts, names = np.zeros((features.height, 2)), [PROCESS]
         else:
             columns, _ = tree_inputs(features, self.process, self.horizon_days, days)
             names = columns.columns
-            parts = self.booster.path_contributions(columns).to_numpy(order="c")
+            parts = self.booster.path_parts(columns)
             parts[:, -1] += self.rates[self.days.index(self.horizon_days)]
             parts *= self.weights[TREES]
             rest = self.weights[RFM_LOGISTIC] * members[RFM_LOGISTIC]
-            for column in self.rfm.contributions(features):
-                part = self.weights[RFM_LOGISTIC] * column.to_numpy()
-                parts[:, names.index(column.name)] += part
+            for name, column in zip(SIGNS, self.rfm.contributions(features).T, strict=True):
+                part = self.weights[RFM_LOGISTIC] * column
+                parts[:, names.index(name)] += part
                 rest = rest - part
             parts[:, -1] += rest
         for name in WITHOUT_TREES:
             parts[:, names.index(PROCESS)] += self.weights[name] * members[name]
         parts[:, -1] += self.season
-        return pl.DataFrame(parts, schema=[*names, "base"], orient="row")
+        return frame_of_rows(parts, [*names, "base"])
 
     def save(self, folder: Path) -> None:
         """Write the native booster, if there is one, and `timing.json`."""
@@ -189,6 +184,20 @@ class PurchaseTiming:
             content["season"],
         )
 
+    def _members_without_trees(self, features: pl.DataFrame, days: Ints) -> dict[str, Floats]:
+        history = purchase_history(features)
+        members = {
+            BG_NBD: log_odds_of(self.bg_nbd.monotone_inactivity(*history, days)),
+            MBG_NBD: log_odds_of(self.process.inactivity(*history, days)),
+        }
+        if self.rfm is not None:
+            members[RFM_LOGISTIC] = self.rfm.log_odds(features, self._rates(days))
+        return members
+
+    def _rates(self, days: Ints) -> Floats:
+        """Return the log-odds of the mean outcome at each of some days."""
+        return np.array(self.rates)[np.searchsorted(self.days, days)]
+
     def _curves(self, probabilities: Floats, history: History) -> PurchaseCurves:
         return PurchaseCurves(np.array(self.days), probabilities, self.process, history)
 
@@ -201,13 +210,10 @@ def tree_inputs(
     `days` has the days ahead of each row.
     """
     columns, signs = monotone_features(features, process, horizon_days)
-    attributes = features.select(name for name in features.columns if name.startswith(ATTRIBUTE))
-    inputs = pl.concat([columns, attributes], how="horizontal")
-    return inputs.with_columns(pl.Series(DAYS, days, pl.Float64)), [
-        *signs,
-        *[0] * attributes.width,
-        -1,
-    ]
+    names = [name for name in features.columns if name.startswith(ATTRIBUTE)]
+    further = [features.get_column(name) for name in names]
+    inputs = columns.hstack([*further, pl.Series(DAYS, days, pl.Float64)])
+    return inputs, [*signs, *[0] * len(names), -1]
 
 
 def _probability(log_odds: Floats) -> Floats:

@@ -55,15 +55,14 @@ class RfmLogistic:
         scaling = PlattScaling.fit(predictors, label, prior)
         return cls(tuple(mean.tolist()), tuple(scale.tolist()), scaling)
 
-    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return each feature's part of the log-odds."""
+    def contributions(self, features: pl.DataFrame) -> Floats:
+        """Return the parts of the log-odds of each of the features in `SIGNS`."""
         signed = np.array(self.scaling.slopes[1:]) * list(SIGNS.values())
-        parts = (_logs(features) - self.mean) / self.scale * signed
-        return pl.DataFrame(parts, schema=list(SIGNS), orient="row")
+        return np.asarray((_logs(features) - self.mean) / self.scale * signed)
 
     def log_odds(self, features: pl.DataFrame, rates: Floats) -> Floats:
         """Return the log-odds of customers, `rates` as in fitting."""
-        parts = self.contributions(features).to_numpy().sum(axis=1)
+        parts = self.contributions(features).sum(axis=1)
         return np.asarray(parts + self.scaling.slopes[0] * rates + self.scaling.intercept)
 
     @classmethod
@@ -74,4 +73,5 @@ class RfmLogistic:
 
 
 def _logs(features: pl.DataFrame) -> Floats:
-    return np.asarray(features.select(pl.col(*SIGNS).log1p()).to_numpy(), dtype=np.float64)
+    columns = [features.get_column(name).to_numpy() for name in SIGNS]
+    return np.asarray(np.log1p(np.column_stack(columns)))

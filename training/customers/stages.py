@@ -4,6 +4,7 @@ In: customer features and churn probabilities at the horizon. Out: the name of e
 stage.
 """
 
+import numpy as np
 import polars as pl
 
 from features.customers.visit_features import COMEBACK_DAYS
@@ -46,23 +47,27 @@ def stages(features: pl.DataFrame, churn_probability: Floats, horizon_days: int)
         The horizon.
     """
     unlikely, likely = UNCERTAIN
-    probability, tenure = pl.lit(pl.Series(churn_probability)), pl.col("tenure")
-    few = pl.col("visits") < FEW_VISITS
-    short_gap = pl.when(few).then(0.0).otherwise("gap_q25")
-    ended_gap = pl.col(f"gap_max_{COMEBACK_DAYS}").fill_null(0.0)
-    returned = (ended_gap > 2 * horizon_days) & (ended_gap > 2 * short_gap)
-    faster = (pl.col("visits_28") >= FEW_VISITS) & (pl.col("visits_trend") >= GROWTH)
-    return features.select(
-        pl.when(few & (tenure <= 2 * horizon_days))
-        .then(pl.lit(NEW))
-        .when(probability >= likely)
-        .then(pl.lit(LAPSED))
-        .when(probability >= unlikely)
-        .then(pl.lit(SLIPPING))
-        .when(returned)
-        .then(pl.lit(WON_BACK))
-        .when((tenure <= 4 * horizon_days) | faster)
-        .then(pl.lit(GROWING))
-        .otherwise(pl.lit(LOYAL))
-        .alias("stage")
-    ).to_series()
+    columns = (
+        "tenure",
+        "visits",
+        "gap_q25",
+        f"gap_max_{COMEBACK_DAYS}",
+        "visits_28",
+        "visits_trend",
+    )
+    tenure, visits, short_gap, ended_gap, visits_28, trend = (
+        features.get_column(name).to_numpy() for name in columns
+    )
+    few = visits < FEW_VISITS
+    # Comparisons with a missing gap are false.
+    returned = (ended_gap > 2 * horizon_days) & (ended_gap > 2 * np.where(few, 0.0, short_gap))
+    faster = (visits_28 >= FEW_VISITS) & (trend >= GROWTH)
+    rules = {
+        NEW: few & (tenure <= 2 * horizon_days),
+        LAPSED: churn_probability >= likely,
+        SLIPPING: churn_probability >= unlikely,
+        WON_BACK: returned,
+        GROWING: (tenure <= 4 * horizon_days) | faster,
+    }
+    names = np.select(list(rules.values()), list(rules), LOYAL)
+    return pl.Series("stage", names.tolist(), pl.String)

@@ -8,6 +8,7 @@ Base Analysis", International Journal of Research in Marketing 24.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Self
 
 import numpy as np
@@ -162,7 +163,7 @@ class BgNbd:
         spread = np.sqrt(polygamma(1, a) + polygamma(1, b))
         low = np.clip(middle - 10 * spread, -MAX_LOG_ODDS, MAX_LOG_ODDS - 1)
         high = np.clip(middle + 10 * spread, low + 1, MAX_LOG_ODDS)
-        nodes, weights = np.polynomial.legendre.leggauss(POINTS)
+        nodes, weights = _quadrature()
         half = (high - low)[:, None] / 2
         log_odds = low[:, None] + half * (1 + nodes)
         log_p, log_q = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
@@ -194,6 +195,12 @@ def purchase_history(features: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
         features.get_column(name).to_numpy() for name in ("visits", "tenure", "recency")
     )
     return visits - 1, tenure - inactive, tenure
+
+
+@cache
+def _quadrature() -> tuple[Floats, Floats]:
+    """Return the nodes and weights of Gauss-Legendre quadrature, which take long to compute."""
+    return np.polynomial.legendre.leggauss(POINTS)
 
 
 def negative_log_likelihood(

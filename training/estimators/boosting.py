@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,9 +20,12 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from features.errors import InvalidInput
+from features.frames import frame_of_rows
 from features.typing import Float32s, Floats, Ints
 from training.estimators.path_attribution import PathAttribution
 
+# Up to so many rows, looking up codes is faster than casting a column.
+FEW_ROWS = 100
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -172,9 +175,12 @@ class Booster:
         """
         if features.is_empty():
             return self._no_contributions()
+        return frame_of_rows(self.path_parts(features), [*self.columns, "base"])
+
+    def path_parts(self, features: pl.DataFrame) -> Floats:
+        """Return `path_contributions` of at least one row as an array."""
         leaves = self._predict(features, pred_leaf=True)
-        parts = self._paths.contributions(leaves.astype(np.int32))
-        return pl.DataFrame(parts, schema=[*self.columns, "base"], orient="row")
+        return self._paths.contributions(leaves.astype(np.int32))
 
     def importance(self) -> dict[str, float]:
         """Return the total gain of each feature, largest first."""
@@ -264,10 +270,26 @@ def matrix(
             "train it again, or compute features with the version it was trained with.",
             field=missing[0],
         )
-    codes = [
-        pl.col(name).cast(pl.Enum(levels), strict=False).to_physical().cast(pl.Float32).alias(name)
-        for name, levels in categories.items()
-    ]
-    numbers = features.select(columns).with_columns(codes).cast(pl.Float32)
-    rows: Float32s = numbers.fill_null(np.nan).to_numpy(order="c")
+    # Column by column: for few rows, a query takes ten times as long.
+    rows = np.empty((features.height, len(columns)), np.float32)
+    for number, name in enumerate(columns):
+        values = features.get_column(name)
+        if name in categories:
+            rows[:, number] = _codes(values, tuple(categories[name]))
+        else:
+            rows[:, number] = values.to_numpy()
     return rows
+
+
+def _codes(values: pl.Series, levels: tuple[str, ...]) -> Floats:
+    """Return the position of each value among the levels, NaN for others."""
+    if len(values) > FEW_ROWS:
+        codes = values.cast(pl.Enum(levels), strict=False).to_physical()
+        return codes.cast(pl.Float64).to_numpy()
+    positions = _positions(levels)
+    return np.array([positions.get(value, np.nan) for value in values.to_list()])
+
+
+@lru_cache
+def _positions(levels: tuple[str, ...]) -> dict[str | None, int]:
+    return {level: position for position, level in enumerate(levels)}

@@ -60,6 +60,9 @@ class PathAttribution:
         """
         sums = np.zeros((len(leaves), self.effects.shape[2] + 1))
         sums[:, -1] = self.base
+        if len(leaves) == 1:
+            sums[0, :-1] = self.effects[np.arange(len(self.effects)), leaves[0]].sum(axis=0)
+            return sums
         for number, table in enumerate(self.effects):
             sums[:, :-1] += table[leaves[:, number]]
         return sums

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import narwhals as nw
 import polars as pl
 from polars.testing import assert_frame_equal
 
@@ -14,10 +13,8 @@ AS_OF = datetime(2017, 9, 4)
 
 def segments_of(dataset, as_of=AS_OF):
     frame = customers(dataset, as_of)
-    segmented = (
-        Rfm.fit(frame).with_segments(frame).select("customer_id", "rfm_segment", "rfm_score")
-    )
-    return segmented.collect().to_polars().sort("customer_id")
+    features = frame.collect().to_polars().sort("customer_id")
+    return features.select("customer_id").hstack(Rfm.fit(frame).segments(features))
 
 
 def test_every_customer_has_one_row_with_known_names(journey):
@@ -40,14 +37,13 @@ def test_high_scores_are_champions_and_low_scores_lost():
     extremes = pl.DataFrame(
         {"recency": [0.0, 9.0], "visits": [9.0, 1.0], "spend_per_visit": [1.0, 1.0]}
     )
-    segmented = rfm.with_segments(nw.from_native(extremes).lazy()).collect().to_polars()
-    assert segmented.select("rfm_segment", "rfm_score").rows() == [("champion", 555), ("lost", 111)]
+    assert rfm.segments(extremes).rows() == [("champion", 555), ("lost", 111)]
 
 
 def test_without_money_the_frequency_score_replaces_the_money_score():
     rfm = Rfm((1, 2, 3, 4), (1, 2, 3, 4), ())
     frame = pl.DataFrame({"recency": [3.0], "visits": [3.0]})
-    assert rfm.with_segments(nw.from_native(frame).lazy()).collect()["rfm_score"].item() == 333
+    assert rfm.segments(frame)["rfm_score"].item() == 333
 
 
 def test_orders_at_or_after_as_of_do_not_change_segments(journey, rewritten):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import narwhals as nw
+import numpy as np
 import polars as pl
 
 from features.customers.rfm import Rfm
@@ -26,6 +27,7 @@ from training.customers.explanations import (
 )
 from training.customers.feature_phrases import CHURN_WORDING
 from training.customers.prediction import predict_customers
+from training.customers.purchase_curves import PurchaseCurves
 from training.customers.purchase_timing import PurchaseTiming
 from training.customers.stages import NEW, stages
 from training.customers.timing_training import BOOSTING, TimingOptions, fit_purchase_timing
@@ -115,26 +117,36 @@ class ChurnModel:
             self.features(dataset, as_of), ids, self.predict_from, self.predict_new
         )
 
-    def predict_from(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Predict from rows of `features`."""
-        probability, *segments = self.segments(features)
-        return features.select(
-            "customer_id",
-            probability,
-            pl.lit(self.horizon_days, dtype=pl.Int64).alias("horizon_days"),
-            *explanation_columns(self._explanations(features)),
-            *segments,
+    def predict_from(
+        self, features: pl.DataFrame, curves: PurchaseCurves | None = None
+    ) -> pl.DataFrame:
+        """Predict from rows of `features`, and their curves where they are known."""
+        probability, *segments = self.segments(features, curves)
+        horizon = np.full(features.height, self.horizon_days)
+        return pl.DataFrame(
+            [
+                features.get_column("customer_id"),
+                probability,
+                pl.Series("horizon_days", horizon, pl.Int64),
+                *explanation_columns(self._explanations(features)),
+                *segments,
+            ]
         )
 
-    def segments(self, features: pl.DataFrame) -> pl.DataFrame:
+    def segments(
+        self, features: pl.DataFrame, curves: PurchaseCurves | None = None
+    ) -> pl.DataFrame:
         """Return churn_probability, stage, rfm_segment and rfm_score from rows of `features`."""
-        probability = self.timing_.survival(features)
-        segmented = self.rfm_.with_segments(nw.from_native(features).lazy()).collect().to_polars()
-        return segmented.select(
-            pl.Series("churn_probability", probability, pl.Float64),
-            stages(features, probability, self.horizon_days),
-            "rfm_segment",
-            "rfm_score",
+        if curves is None:
+            probability = self.timing_.survival(features)
+        else:
+            probability = curves.survival(self.horizon_days)
+        return pl.DataFrame(
+            [
+                pl.Series("churn_probability", probability, pl.Float64),
+                stages(features, probability, self.horizon_days),
+                *self.rfm_.segments(features),
+            ]
         )
 
     def predict_new(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:

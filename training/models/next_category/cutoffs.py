@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from features.calendar import day_start, to_day
-from features.customers.by_category import KEY, category_days, summarise
+from features.customer_records import customer_frame, few_customers
+from features.customers.by_category import KEY, category_days, category_features, summarise
 from features.dataset import Dataset
 from features.memo import memo
 from features.returns import has_returns
@@ -105,12 +106,11 @@ def _pairs(
     cutoff: int | None,
     statistics: pl.DataFrame | None,
 ) -> pl.DataFrame:
-    days = _days(dataset, as_of, categories, cutoff)
     if cutoff is None:
-        instant, customers = as_of, customer_features(dataset, as_of)
+        customers = customer_features(dataset, as_of)
     else:
-        instant, customers = day_start(cutoff), features_at_cutoff(dataset, as_of, cutoff)
-    by_pair = summarise(nw.from_native(days).lazy(), instant).collect().to_polars()
+        customers = features_at_cutoff(dataset, as_of, cutoff)
+    by_pair = _category_features(dataset, as_of, categories, cutoff)
     by_pair = by_pair.filter(pl.col("purchases") >= MIN_PURCHASES)
     by_customer = customers.select(
         "customer_id", *(pl.col(name).alias(f"customer_{name}") for name in CUSTOMER_FEATURES)
@@ -179,6 +179,17 @@ def days_to_next_pair(
     following = ahead.group_by(KEY).agg(pl.col("day").min() - cutoff)
     joined = keys.select(KEY).join(following, on=KEY, how="left", maintain_order="left")
     return joined.get_column("day")
+
+
+def _category_features(
+    dataset: Dataset, as_of: datetime, categories: Sequence[str], cutoff: int | None
+) -> pl.DataFrame:
+    if cutoff is None and few_customers(dataset) is not None:
+        pairs = customer_frame(category_features, dataset, as_of)
+        return pairs.filter(pl.col("category").is_in(list(categories)))
+    days = _days(dataset, as_of, categories, cutoff)
+    instant = as_of if cutoff is None else day_start(cutoff)
+    return summarise(nw.from_native(days).lazy(), instant).collect().to_polars()
 
 
 @memo()

@@ -121,8 +121,15 @@ class NextPurchaseModel:
     ) -> pl.DataFrame:
         """Predict from rows of `features`, and their curves where they are known."""
         curves = self.timing_.curves(features) if curves is None else curves
-        answers = curves.answers(features.select("customer_id"))
-        return answers.with_columns(explanation_columns(self._explanations(features)))
+        answers = curves.columns()
+        return pl.concat([self.explained(features), answers], how="horizontal").select(
+            "customer_id", *answers.columns, "explanations", "contributions"
+        )
+
+    def explained(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return customer_id, explanations and contributions from rows of `features`."""
+        explanations = explanation_columns(self._explanations(features))
+        return pl.DataFrame([features.get_column("customer_id"), *explanations])
 
     def predict_new(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
         """Predict for customers without a purchase."""

@@ -8,7 +8,7 @@ with a purchase.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -339,7 +339,8 @@ class ValueModel:
     def _processes(self, features: pl.DataFrame) -> tuple[WithinDays, Floats]:
         """Return orders by days ahead under BG/NBD, and spend per order under Gamma-Gamma."""
         visits, spend = (features.get_column(name) for name in ("visits", "spend_per_visit"))
-        orders = partial(self.process_.expected_purchases, *purchase_history(features))
+        # Several horizons and seasons read the same days ahead.
+        orders = cache(partial(self.process_.expected_purchases, *purchase_history(features)))
         return orders, self.spend_.expected_spend(visits, spend)
 
     def _unseasonal(
