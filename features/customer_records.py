@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.array_frames import ArrayFrame, Columns, microseconds
+from features.array_expressions import Columns, microseconds
+from features.array_frames import ArrayFrame
 from features.calendar import to_date, to_day
 from features.columns import CUSTOMER_ID, LOCATION_ID, ORDER_ID, PRODUCT_ID
 from features.customers.attributes import PREFIX
