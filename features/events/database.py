@@ -12,6 +12,8 @@ _BUSY_SECONDS = 30
 _CREATION_LOCK = 4_711_019
 
 METADATA = sa.MetaData()
+# By which events of lists are counted.
+LABELS = ("version", "list", "reason", "type")
 LOGS = sa.Table(
     "foresell_logs",
     METADATA,
@@ -49,6 +51,15 @@ PRODUCTS = sa.Table(
     sa.Column("available", sa.Boolean, nullable=False),
     sa.Column("from", sa.DateTime),
     sa.Column("until", sa.DateTime),
+    sqlite_with_rowid=False,
+)
+FEEDBACK = sa.Table(
+    "foresell_feedback",
+    METADATA,
+    sa.Column("dataset", sa.String, primary_key=True),
+    *(sa.Column(name, sa.String, primary_key=True) for name in LABELS),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sa.Column("revenue", sa.Double, nullable=False),
     sqlite_with_rowid=False,
 )
 

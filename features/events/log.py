@@ -5,18 +5,21 @@ that are switched off, and erasures, take positions of the same order, so that a
 follows positions sees each change.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
+from filelock import FileLock
 
 from features.events.anonymise import anonymised
 from features.events.database import (
     EVENTS,
+    FEEDBACK,
+    LABELS,
     LOGS,
     METADATA,
     PRODUCTS,
@@ -24,6 +27,7 @@ from features.events.database import (
     postgresql_engine,
     sqlite_engine,
 )
+from features.events.records import Availability, Feedback, Head, LoggedEvent
 from features.events.schema import LINE_TYPES, Event
 from features.ingest.forgotten import ForgottenCustomers
 from features.storage.snapshots import dataset_folder
@@ -31,6 +35,7 @@ from features.storage.snapshots import dataset_folder
 _FILE = "events.sqlite"
 # Values of one `IN`; SQLite takes 32,766.
 _MOST_VALUES = 10_000
+_POLL_SECONDS = 0.001
 
 # One statement that creates the row of a dataset or locks it until the transaction ends. Positions
 # are taken under this lock, so they become visible in their order: a sequence of PostgreSQL would
@@ -41,55 +46,8 @@ _LOCK = sa.text(
 )
 
 
-class LoggedEvent(NamedTuple):
-    """An event as readers of the log get it; fields as in `Event`."""
-
-    position: int
-    type: str
-    customer_id: str | None
-    session_id: str | None
-    product_id: str | None
-    ts: datetime
-    quantity: float | None
-    revenue: float | None
-    order_id: str | None
-    location_id: str | None
-    channel: str | None
-    recommendation_id: str | None
-
-
-class Availability(NamedTuple):
-    """When a product is available, by its last statement; `start` and `end` are of `available`.
-
-    A product is in the state `available` from `start` until `end`, and in the other one outside.
-    """
-
-    product_id: str
-    available: bool
-    start: datetime | None = None
-    end: datetime | None = None
-
-    def is_available(self, at: datetime) -> bool:
-        """Whether the product is available at an instant."""
-        begun = self.start is None or at >= self.start
-        over = self.end is not None and at >= self.end
-        return (begun and not over) == self.available
-
-
-@dataclass(frozen=True)
-class Head:
-    """The end of a log.
-
-    Attributes
-    ----------
-    position
-        The last position; 0 of an empty log.
-    erased
-        Position of the last erasure; 0 without any. Readers then read the log anew.
-    """
-
-    position: int = 0
-    erased: int = 0
+# Returns version, list and reason of each product that an event is about.
+Attribute = Callable[[Event], Iterable[tuple[str, str, str]]]
 
 
 class EventLog:
@@ -113,17 +71,24 @@ class EventLog:
         self.dataset = dataset
         self._folder = dataset_folder(home, dataset)
         self._file = self._folder / _FILE if url is None else None
-        self._engine = (
+        self.engine = (
             sqlite_engine(self._file) if self._file is not None else postgresql_engine(url or "")
         )
         self._created = False
 
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        self.engine.dispose()
 
-    def append(self, events: Sequence[Event]) -> list[bool]:
+    def append(self, events: Sequence[Event], attribute: Attribute = lambda _: ()) -> list[bool]:
         """Store events durably, in one transaction; those of erased customers without the customer.
+
+        Parameters
+        ----------
+        events
+            The events.
+        attribute
+            Tells what new events of lists are counted by.
 
         Returns
         -------
@@ -136,14 +101,20 @@ class EventLog:
             known = self._stored_ids(connection, {event.event_id for event in events})
             rows: list[dict[str, Any]] = []
             is_new: list[bool] = []
+            feedback: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0, 0.0])
             for event in events:
                 is_new.append(event.event_id not in known)
                 if is_new[-1]:
                     known.add(event.event_id)
                     number = position + 1 + len(rows)
                     rows.append(self._row(event, number))
+                    for labels in attribute(event):
+                        count = feedback[*labels, event.type]
+                        count[0] += 1
+                        count[1] += event.revenue or 0.0
             if rows:
                 connection.execute(sa.insert(EVENTS), rows)
+                self._count(connection, feedback)
                 self._move(connection, position + len(rows))
         return is_new
 
@@ -192,7 +163,7 @@ class EventLog:
                 self._move(connection, position + 1, erased=position + 1)
         if self._file is not None:
             # The journal still has the rows; deleted rows of the file itself are overwritten.
-            with self._engine.connect() as connection:
+            with self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         return erased
 
@@ -299,6 +270,28 @@ class EventLog:
         )
         return [Availability._make(row) for row in self._rows(query)]
 
+    def feedback(self) -> list[Feedback]:
+        """Return the counts of events of lists."""
+        columns = [FEEDBACK.c[name] for name in Feedback._fields]
+        query = sa.select(*columns).where(FEEDBACK.c.dataset == self.dataset)
+        return [Feedback._make(row) for row in self._rows(query.order_by(*columns[:4]))]
+
+    def _count(
+        self, connection: sa.Connection, feedback: Mapping[tuple[str, ...], Sequence[float]]
+    ) -> None:
+        """Add counts of events and their revenue, under the lock."""
+        for labels, (events, revenue) in feedback.items():
+            key = {"dataset": self.dataset, **dict(zip(LABELS, labels, strict=True))}
+            same = [FEEDBACK.c[name] == value for name, value in key.items()]
+            more = {
+                "events": FEEDBACK.c.events + int(events),
+                "revenue": FEEDBACK.c.revenue + revenue,
+            }
+            if not connection.execute(sa.update(FEEDBACK).where(*same).values(more)).rowcount:
+                connection.execute(
+                    sa.insert(FEEDBACK).values(**key, events=int(events), revenue=revenue)
+                )
+
     def _select(self, types: Collection[str]) -> sa.Select[Any]:
         columns = [EVENTS.c[name] for name in LoggedEvent._fields]
         query = sa.select(*columns).where(EVENTS.c.dataset == self.dataset)
@@ -308,14 +301,14 @@ class EventLog:
         if not self.exists():
             return []
         self._create()
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return connection.execute(query).all()
 
     @contextmanager
     def _locked(self) -> Iterator[tuple[sa.Connection, int]]:
         """Begin a transaction that excludes other writers; yields the last position too."""
         self._create()
-        with self._engine.begin() as connection:
+        with self._turn(), self.engine.begin() as connection:
             yield connection, connection.execute(_LOCK, {"dataset": self.dataset}).scalar_one()
 
     def _row(self, event: Event, position: int) -> dict[str, Any]:
@@ -333,6 +326,12 @@ class EventLog:
             else event
             for event in events
         ]
+
+    def _turn(self) -> AbstractContextManager[object]:
+        """Wait for other writers of a SQLite file, which itself would wait up to .1 s in vain."""
+        if self._file is None:
+            return nullcontext()
+        return FileLock(self._file.with_suffix(".lock")).acquire(poll_interval=_POLL_SECONDS)
 
     def _move(self, connection: sa.Connection, position: int, **values: int) -> None:
         of_dataset = LOGS.c.dataset == self.dataset
@@ -352,7 +351,7 @@ class EventLog:
             return
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        create_tables(self._engine)
+        create_tables(self.engine)
         self._created = True
 
 

@@ -100,8 +100,11 @@ class Event(BaseModel):
     )
     location_id: Text | None = None
     channel: Text | None = Field(None, description="such as shop, web, app")
-    recommendation_id: Text | None = Field(
-        None, description="the list that was shown, of impressions and clicks"
+    recommendation_id: Annotated[str, Field(min_length=1, max_length=400)] | None = Field(
+        None,
+        pattern=r"^[^\x00]*$",
+        description="of a list: in impressions and clicks of its products, and in purchases that "
+        "follow",
     )
 
     @model_validator(mode="after")

@@ -3,10 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable
+from functools import cached_property
 
 from features.events.log import EventLog
 from features.faults import describe_fault
 from serving.events.live import LiveEvents
+from serving.events.recommendation_ids import RecommendationIds
 from serving.events.writer import EventWriter
 from serving.predictor import ServedVersion, VersionHolder
 
@@ -53,6 +55,12 @@ class EventViews:
         """Whether the thread runs, or was never started."""
         return self._thread is None or self._thread.is_alive()
 
+    @property
+    def position(self) -> int:
+        """Position up to which the events of the served dataset are known."""
+        served = self.versions.served
+        return 0 if served is None else self.view(served.record.dataset).head.position
+
     def view(self, dataset: str) -> LiveEvents:
         """Return the events of a dataset; empty until the log is read for the first time."""
         view = self._views.get(dataset)
@@ -64,11 +72,16 @@ class EventViews:
                     self._views[dataset] = view
         return view
 
+    @cached_property
+    def ids(self) -> RecommendationIds:
+        """Writes and reads the ids of lists."""
+        return RecommendationIds.load(self.versions.homes[0])
+
     def writer(self, dataset: str) -> EventWriter:
         """Return what appends to the log of a dataset, for the one event loop."""
         writer = self._writers.get(dataset)
         if writer is None:
-            writer = self._writers[dataset] = EventWriter(self.view(dataset).log)
+            writer = self._writers[dataset] = EventWriter(self.view(dataset).log, self.ids)
         return writer
 
     def refresh(self) -> None:

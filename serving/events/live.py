@@ -10,7 +10,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from features.events.log import Availability, EventLog, Head, LoggedEvent
+from features.events.log import EventLog
+from features.events.records import Availability, Feedback, Head, LoggedEvent
 from features.events.schema import LINE_TYPES, derived_order_id
 from training.published.versions import PublishedVersion
 
@@ -117,6 +118,7 @@ class LiveEvents:
     def __init__(self, log: EventLog, most_events: int) -> None:
         self.log, self.most_events = log, most_events
         self.head = Head()
+        self.feedback: list[Feedback] = []
         self._version: str | None = None
         self._may_name: Callable[[str], bool] = lambda _: True
         self._entities: OrderedDict[tuple[str, str], CustomerEvents] = OrderedDict()
@@ -172,6 +174,8 @@ class LiveEvents:
         elif head.position > self.head.position:
             self._add(self.log.since(self.head.position, TYPES, until=head.position))
             self._state(self.log.availability(self.head.position))
+        if head != self.head:
+            self.feedback = self.log.feedback()
         self.head = head
 
     def _reload(

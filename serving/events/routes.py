@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from features.errors import InvalidInput
-from features.events.log import Availability
+from features.events.records import Availability
 from features.events.schema import Event
 from serving.events.schemas import (
     AnyEvents,

@@ -13,6 +13,7 @@ from features.errors import ForesellError, Unavailable
 from features.events.log import EventLog
 from features.events.schema import Event
 from features.faults import describe_fault
+from serving.events.recommendation_ids import RecommendationIds
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +26,14 @@ class EventWriter:
 
     Parameters
     ----------
-    log
+    event_log
         The event log.
+    ids
+        Reads the ids of lists.
     """
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, event_log: EventLog, ids: RecommendationIds) -> None:
+        self._log, self._ids = event_log, ids
         self._waiting: list[tuple[Sequence[Event], asyncio.Future[list[bool]]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -54,7 +57,7 @@ class EventWriter:
             group = self._next_group()
             events = [event for posted, _ in group for event in posted]
             try:
-                is_new = await to_thread.run_sync(self._log.append, events)
+                is_new = await to_thread.run_sync(self._log.append, events, self._attribute)
             except Exception as error:
                 log.error("events were not stored: %s", describe_fault(error))
                 for _, stored in group:
@@ -66,6 +69,16 @@ class EventWriter:
                 if not stored.done():
                     stored.set_result(is_new[start : start + len(posted)])
                 start += len(posted)
+
+    def _attribute(self, event: Event) -> list[tuple[str, str, str]]:
+        """Return version, list and reason of the products of a list that an event is about."""
+        if event.recommendation_id is None:
+            return []
+        shown = self._ids.read(event.recommendation_id)
+        if shown is None:
+            return []
+        version = f"recommender/{shown.version}"
+        return [(version, shown.list_name, reason) for reason in shown.reasons(event.product_id)]
 
     def _next_group(self) -> list[tuple[Sequence[Event], asyncio.Future[list[bool]]]]:
         """Take the requests of the next transaction, at least one."""

@@ -19,10 +19,16 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from serving.events.follow import EventViews
 from serving.predictor import VersionHolder
 
 # Folder of the values of all workers; read by prometheus_client when it is imported.
@@ -96,21 +102,28 @@ def metrics() -> Metrics:
 
 
 class VersionCollector(Collector):
-    """Values of the version that answers, at the time of a scrape.
+    """Values of the version that answers and of its events, at the time of a scrape.
 
     Parameters
     ----------
     versions
         The served versions.
+    events
+        The event logs.
     """
 
-    def __init__(self, versions: VersionHolder) -> None:
-        self.versions = versions
+    def __init__(self, versions: VersionHolder, events: EventViews) -> None:
+        self.versions, self.events = versions, events
 
     def collect(self) -> Iterator[Metric]:
         """Yield name, age and instants of the served version, and the state of the watch."""
         yield GaugeMetricFamily(
             "foresell_ready", "Whether a version is served", value=float(self.versions.ready)
+        )
+        yield GaugeMetricFamily(
+            "foresell_events_failing",
+            "Whether the event log cannot be read",
+            value=float(self.events.fault is not None),
         )
         yield GaugeMetricFamily(
             "foresell_version_refused",
@@ -137,14 +150,27 @@ class VersionCollector(Collector):
         for task, model in record.models.items():
             instants.add_metric([task], model.as_of.timestamp())
         yield instants
+        view = self.events.view(record.dataset)
+        yield GaugeMetricFamily(
+            "foresell_events_position", "Position of the last known event", value=view.head.position
+        )
+        # Of the whole log, so that workers agree.
+        lists = CounterMetricFamily(
+            "foresell_list_events",
+            "Events of recommended products",
+            labels=["version", "list", "reason", "type"],
+        )
+        for row in view.feedback:
+            lists.add_metric([row.version, row.list, row.reason, row.type], row.events)
+        yield lists
 
 
-def scrape(versions: VersionHolder) -> tuple[bytes, str]:
+def scrape(versions: VersionHolder, events: EventViews) -> tuple[bytes, str]:
     """Return the metrics of all workers as text, and its content type."""
     registry = metrics().registry
     if FOLDER_VARIABLE in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     of_version = CollectorRegistry()
-    of_version.register(VersionCollector(versions))
+    of_version.register(VersionCollector(versions, events))
     return generate_latest(registry) + generate_latest(of_version), CONTENT_TYPE_LATEST

@@ -41,7 +41,7 @@ class Probes:
         elif path == "/readyz":
             await self._ready()(scope, receive, send)
         elif path == "/metrics":
-            content, media_type = scrape(self.versions)
+            content, media_type = scrape(self.versions, self.events)
             await Response(content, media_type=media_type)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -59,6 +59,7 @@ class Probes:
             "fault": versions.fault,
             "following": events.following,
             "events_fault": events.fault,
+            "events_position": events.position,
         }
         return Response(
             orjson.dumps(state), 200 if state["ready"] else 503, media_type="application/json"

@@ -16,10 +16,15 @@ from serving.http.metrics import metrics
 from serving.http.rounding import round_answer
 from serving.http.schemas import Request
 from serving.predictor import ServedVersion, VersionHolder
+from training.published.versions import PublishedModel
 
 # Requests for up to this many entities are answered on the event loop; larger ones run in a
 # thread, so that they do not delay short ones (a thread costs more than a short answer).
 INLINE = 50
+
+
+# Adds fields to the results of a model.
+Finish = Callable[[PublishedModel, list[dict[str, Any]]], None]
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Responder:
         size: int,
         *,
         rounded: bool = False,
+        finish: Finish = lambda *_: None,
     ) -> Response:
         """Answer a request from the reader of one task.
 
@@ -60,6 +66,8 @@ class Responder:
             Number of entities, or a multiple of it where each takes longer.
         rounded
             Whether `compute` rounds its numbers.
+        finish
+            Adds fields to the results, given the model that they are of.
 
         Raises
         ------
@@ -72,11 +80,17 @@ class Responder:
         async def respond(version: ServedVersion) -> Response:
             model, reader = version.reader_of(task)
             check_as_of(request, model.as_of)
+
+            def results() -> list[dict[str, Any]]:
+                computed = compute(reader)
+                finish(model, computed)
+                return computed
+
             return await reply(
                 model.version,
                 model.as_of,
                 version.record.standing([task]),
-                lambda: compute(reader),
+                results,
                 size,
                 rounded=rounded,
             )

@@ -9,7 +9,7 @@ from features.calendar import parse_as_of
 from features.errors import InvalidInput
 from serving.customers.unknown import check_known
 from serving.http.errors import ERRORS, NOT_MODIFIED
-from serving.http.respond import Responder
+from serving.http.respond import Finish, Responder
 from serving.http.route import ModelRoute
 from serving.recommender.query import Filters, ListQuery
 from serving.recommender.schemas import (
@@ -59,6 +59,7 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
                 request,
                 lambda answers: answers.posted(posted, request.k, excluded, query),
                 CUSTOMERS_PER_HISTORY * len(posted) + _size(len(posted), request.k),
+                finish=_identify(responder, request.list_name),
             )
         queries = () if query == ListQuery() else (query,)
 
@@ -75,6 +76,7 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
             request,
             answer,
             _size(len(request.customer_ids), request.k),
+            finish=_identify(responder, request.list_name),
         )
 
     @router.get("/v1/recommend", response_model=RecommendationAnswer, responses=NOT_MODIFIED)
@@ -99,6 +101,7 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
             request,
             lambda answers: answers.rerank(request.customer_ids, request.product_ids, query),
             _size(customers, products),
+            finish=_identify(responder, request.list_name),
         )
 
 
@@ -141,6 +144,11 @@ def _add_product_routes(router: APIRouter, responder: Responder) -> None:
             lambda answers: answers.customers_for(request.product_ids, request.k),
             len(request.product_ids),
         )
+
+
+def _identify(responder: Responder, list_name: str) -> Finish:
+    """Return what adds ids to lists, which impressions and clicks refer to."""
+    return lambda model, lists: responder.events.ids.add(model.number, list_name, lists)
 
 
 def _size(customers: int, products: int) -> int:

@@ -276,6 +276,10 @@ class Recommendation(BaseModel):
         "category) and `pinned`",
     )
     items: list[Item]
+    recommendation_id: str = Field(
+        description="the list, for `recommendation_id` of impressions, clicks and purchases in "
+        "`/v1/events`"
+    )
 
 
 class SimilarProduct(BaseModel):

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from serving.demand.reader import MAX_EXPLAINED_SERIES
 from serving.demand.schemas import MAX_PLAN_ROWS, MAX_SERIES
+from serving.events.feedback import ListFeedback, rates
 from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import Responder
 from serving.http.route import ModelRoute
@@ -39,7 +40,8 @@ def router(responder: Responder, max_body_bytes: int) -> APIRouter:
         """Describe the served version: models, instants, lists, categories and limits."""
 
         async def answer(served: ServedVersion) -> Response:
-            described = _describe(served, limits, responder.versions.fault)
+            feedback = rates(responder.events.view(served.record.dataset).feedback)
+            described = _describe(served, limits, responder.versions.fault, feedback)
             return Response(described.model_dump_json(), media_type="application/json")
 
         return await responder.with_current(query.dataset, answer)
@@ -47,7 +49,9 @@ def router(responder: Responder, max_body_bytes: int) -> APIRouter:
     return router
 
 
-def _describe(served: ServedVersion, limits: Limits, fault: str | None) -> Status:
+def _describe(
+    served: ServedVersion, limits: Limits, fault: str | None, feedback: list[ListFeedback]
+) -> Status:
     record, readers = served.record, served.readers
     models = [
         ModelStatus(
@@ -72,6 +76,7 @@ def _describe(served: ServedVersion, limits: Limits, fault: str | None) -> Statu
         categories=sorted(readers["next-category"].categories)
         if "next-category" in readers
         else [],
+        feedback=feedback,
         limits=limits,
     )
 

@@ -4,6 +4,7 @@ import datetime as dt
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.events.feedback import ListFeedback
 from serving.http.schemas import Level, LocalDateTime
 from serving.recommender.schemas import ListName
 
@@ -69,4 +70,5 @@ class Status(BaseModel):
     demand: DemandStatus | None = Field(description="null without a demand model")
     lists: list[ListName] = Field(description="empty without a recommender")
     categories: list[str] = Field(description="categories that /v1/next_purchase predicts")
+    feedback: list[ListFeedback] = Field(description="what became of lists, by what they showed")
     limits: Limits

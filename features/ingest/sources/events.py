@@ -11,7 +11,8 @@ import polars as pl
 
 from features.calendar import to_day
 from features.columns import ORDER_ID
-from features.events.log import EventLog, LoggedEvent
+from features.events.log import EventLog
+from features.events.records import LoggedEvent
 from features.events.schema import LINE_TYPES
 from features.ingest.source_table import Provenance, SourceTable
 from features.tables import DAY, TABLES, TS

@@ -13,9 +13,7 @@ from features.events.log import EventLog
 from features.events.schema import Event
 
 # A database that tests may write to, each in a schema of its own.
-POSTGRESQL = os.environ.get(
-    "FORESELL_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/test"
-)
+SERVER = os.environ.get("FORESELL_TEST_DATABASE", "postgresql://postgres@127.0.0.1:5432/test")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -24,7 +22,7 @@ def events_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
     if request.param == "sqlite":
         yield None
         return
-    engine = sa.create_engine(POSTGRESQL)
+    engine = sa.create_engine(sa.make_url(SERVER).set(drivername="postgresql+psycopg"))
     schema = f"events_{uuid4().hex}"
     try:
         with engine.begin() as connection:
@@ -32,8 +30,8 @@ def events_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
     except sa.exc.OperationalError:
         if os.environ.get("CI"):
             raise
-        pytest.skip("no PostgreSQL answers; set FORESELL_TEST_POSTGRESQL to its URL")
-    yield f"{POSTGRESQL}?options=-csearch_path%3D{schema}"
+        pytest.skip("no PostgreSQL answers; set FORESELL_TEST_DATABASE to its URL")
+    yield f"{SERVER}?options=-csearch_path%3D{schema}"
     with engine.begin() as connection:
         connection.execute(sa.schema.DropSchema(schema, cascade=True))
     engine.dispose()

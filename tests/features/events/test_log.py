@@ -6,7 +6,8 @@ from datetime import datetime
 import pytest
 
 from features.errors import InvalidInput
-from features.events.log import Availability, EventLog
+from features.events.log import EventLog
+from features.events.records import Availability
 from features.ingest.forgotten import ForgottenCustomers
 
 AT = datetime(2018, 1, 1, 12)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from features.events.log import Availability, EventLog
+from features.events.log import EventLog
+from features.events.records import Availability
 from features.events.schema import Event
 from serving.events.follow import EventViews
 from serving.events.live import LiveEvents

@@ -33,6 +33,7 @@ def test_it_is_ready_with_a_version_and_says_which(client):
         "fault": None,
         "following": True,
         "events_fault": None,
+        "events_position": 0,
     }
 
 
