@@ -246,7 +246,7 @@ def record_folds(
     dataset: Dataset, folds: int, horizon: int, only: set[str] | None, command: str
 ) -> None:
     """Compare methods on rolling origins; print and record the tables."""
-    origins = rolling_origins(dataset, horizon, folds, dataset.end)
+    origins = rolling_origins(dataset, {"horizon_days": horizon}, folds, dataset.end)
     evaluated, seconds, baskets = compare(dataset, origins, {"horizon_days": horizon}, only)
     title = f"Recommendations: {dataset.name}, {folds} folds of {horizon} days"
     dates = ", ".join(str(origin.date()) for origin in origins)

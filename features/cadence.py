@@ -15,6 +15,7 @@ from scipy.special import fdtrc, stdtr
 
 from features.calendar import day_start, step_days, to_day
 from features.dataset import Dataset
+from features.demand.closures import opening
 from features.demand.grain import Grain
 from features.demand.series import units_by_period
 from features.memo import memo
@@ -34,8 +35,10 @@ MIN_RETURNING = 30
 UNKNOWN_DAYS = 28
 # A weekly season is tested on the last year, from MIN_WEEKS on; a yearly one on the last three
 # years, from two years on.
-WEEKDAYS, YEAR_WEEKS = 7, 52
+WEEKDAYS, YEAR_PERIODS = 7, {"week": 52, "month": 12}
 MIN_WEEKS = 8
+# The least open share of a period with sales that are compared; less is a closure.
+_LEAST_OPEN = 0.5
 # Significance level of the tests for a season.
 SIGNIFICANCE = 0.001
 
@@ -78,7 +81,7 @@ class Season:
     Attributes
     ----------
     periods
-        Length in periods of the grain: 7 days, 52 weeks, or 1 without a season.
+        Length in periods of the grain: 7 days, 52 weeks, 12 months, or 1 without a season.
     reason
         Sentence with the measured evidence.
     """
@@ -140,26 +143,50 @@ def purchase_horizon(
 def demand_season(dataset: Dataset, grain: Grain, as_of: datetime | None = None) -> Season:
     """Test the units sold before `as_of` for a season.
 
-    Daily units are tested for a weekly season, weekly units for a yearly one.
+    Daily units are tested for a weekly season, weekly and monthly units for a yearly one. Closures
+    are missing values.
     """
     return _demand_season(dataset, grain, to_day(dataset.end if as_of is None else as_of))
 
 
-@memo("orders", "sales", "products", "locations")
+@memo("orders", "sales", "products", "locations", "covariates")
 def _demand_season(dataset: Dataset, grain: Grain, day: int) -> Season:
-    units = units_by_period(dataset, grain, day).filter(nw.col("block") < day // grain.days)
+    phase = grain.phase(day)
+    end = int(grain.number(day, phase))
+    units = units_by_period(dataset, grain, day).filter(nw.col("block") < end)
     sums = units.group_by("block").agg(nw.col("units").sum()).collect().to_polars()
     if sums.is_empty():
         return Season(1, "no season: nothing was sold")
     block = sums.get_column("block").to_numpy()
-    sold = np.zeros(day // grain.days - int(block.min()))
-    sold[block - int(block.min())] = sums.get_column("units").to_numpy()
-    return _weekly_season(sold) if grain.freq == "day" else _yearly_season(sold)
+    first = int(block.min())
+    sold = np.zeros(end - first)
+    sold[block - first] = sums.get_column("units").to_numpy()
+    start = int(grain.start(first, phase))
+    places = opening(dataset, grain, start, day, day)
+    _, opened = places.share(grain.lengths(start, np.arange(len(sold))))
+    if grain.freq == "day":
+        return _weekly_season(_without_closures(sold, opened))
+    sold = np.where(opened < _LEAST_OPEN, np.nan, sold / np.maximum(opened, _LEAST_OPEN))
+    return _yearly_season(sold, YEAR_PERIODS[grain.freq], grain.freq)
+
+
+def _without_closures(sold: Floats, opened: Floats) -> Floats:
+    """Replace closed days by the mean of their weekday, except where that is usually closed.
+
+    A weekday on which shops are closed is a part of the season; other closures are missing values.
+    """
+    sold = sold.copy()
+    for weekday in range(WEEKDAYS):
+        days = slice(weekday, None, WEEKDAYS)
+        is_open = opened[days] >= _LEAST_OPEN
+        if is_open.mean() > 0.5:
+            sold[days] = np.where(is_open, sold[days], sold[days][is_open].mean())
+    return sold
 
 
 def _weekly_season(sold: Floats) -> Season:
     """Test whether weekdays differ, as shares of the week around them (F test)."""
-    sold = sold[-YEAR_WEEKS * WEEKDAYS :]
+    sold = sold[-WEEKDAYS * 52 :]
     if len(sold) < MIN_WEEKS * WEEKDAYS:
         return Season(1, f"no season: {len(sold)} days are too few to test for a weekly one")
     around = np.convolve(sold, np.full(WEEKDAYS, 1 / WEEKDAYS), mode="valid")
@@ -176,36 +203,40 @@ def _weekly_season(sold: Floats) -> Season:
     return Season(1, f"no season: {evidence}, which is not significant")
 
 
-def _yearly_season(sold: Floats) -> Season:
-    """Test whether detrended weeks correlate with those of a year before (t test).
+def _yearly_season(sold: Floats, year: int, period: str) -> Season:
+    """Test whether detrended weeks or months correlate with those of a year before (t test).
 
-    The effective number of weeks is reduced for the autocorrelation of the earlier year and of the
-    residuals (Bartlett 1935).
+    Closed ones are NaN, and left out. The effective number of periods is reduced for the
+    autocorrelation of the earlier year and of the residuals (Bartlett 1935).
     """
-    sold = sold[-3 * YEAR_WEEKS :]
-    if len(sold) < 2 * YEAR_WEEKS:
-        return Season(1, f"no season: {len(sold)} weeks are too few to test for a yearly one")
-    level, weeks = np.log1p(sold), np.arange(len(sold))
-    detrended = level - np.polyval(np.polyfit(weeks, level, 1), weeks)
-    if detrended.std() < 1e-9:
-        return Season(1, "no season: all weeks are equal")
-    now, before = detrended[YEAR_WEEKS:], detrended[:-YEAR_WEEKS]
-    correlation = float(np.corrcoef(now, before)[0, 1])
-    residuals = now - np.polyval(np.polyfit(before, now, 1), before)
+    sold = sold[-3 * year :]
+    level, number = np.log1p(sold), np.arange(len(sold))
+    known = ~np.isnan(level)
+    both = known[year:] & known[:-year]
+    if both.sum() < year / 2 or len(sold) < 2 * year:
+        return Season(1, f"no season: {known.sum()} {period}s are too few to test for a yearly one")
+    detrended = level - np.polyval(np.polyfit(number[known], level[known], 1), number)
+    if detrended[known].std() < 1e-9:
+        return Season(1, f"no season: all {period}s are equal")
+    now, before = detrended[year:], detrended[:-year]
+    correlation = float(np.corrcoef(now[both], before[both])[0, 1])
+    residuals = now - np.polyval(np.polyfit(before[both], now[both], 1), before)
     dependence = max(_autocorrelation(residuals) * _autocorrelation(before), 0.0)
-    count = max(len(now) * (1 - dependence) / (1 + dependence), 4.0)
+    count = max(both.sum() * (1 - dependence) / (1 + dependence), 4.0)
     score = correlation * np.sqrt((count - 2) / max(1 - correlation**2, 1e-12))
-    evidence = f"weeks correlate with those of the year before by {correlation:.2f}"
+    evidence = f"{period}s correlate with those of the year before by {correlation:.2f}"
     if stdtr(count - 2, -score) < SIGNIFICANCE:
-        return Season(YEAR_WEEKS, f"season of 52 weeks: {evidence}")
+        return Season(year, f"season of {year} {period}s: {evidence}")
     return Season(1, f"no season: {evidence}, which is not significant")
 
 
 def _autocorrelation(values: Floats) -> float:
-    """Return the autocorrelation at lag 1; 0 for constant values."""
-    if values.std() < 1e-9:
+    """Return the autocorrelation at lag 1 of known values; 0 for constant ones."""
+    both = ~np.isnan(values[1:]) & ~np.isnan(values[:-1])
+    now, before = values[1:][both], values[:-1][both]
+    if len(now) < 3 or min(now.std(), before.std()) < 1e-9:
         return 0.0
-    return float(np.corrcoef(values[1:], values[:-1])[0, 1])
+    return float(np.corrcoef(now, before)[0, 1])
 
 
 def _step_up(days: float) -> int:

@@ -5,6 +5,7 @@ A day is an int32 count from 1970-01-01: arithmetic on integers is the same in e
 
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from features.errors import InvalidInput
 
@@ -13,6 +14,8 @@ EPOCH = date(1970, 1, 1)
 MIN_DAYS = 4
 # Code for periods of a month: the length of the longest.
 MONTH_DAYS = 31
+# From 1 March of the year 0 to 1970: days, and months; and days of 400 years.
+_DAYS_BEFORE_EPOCH, _MONTHS_BEFORE_EPOCH, _ERA_DAYS = 719_468, 12 * 1970 - 2, 146_097
 
 AsOf = str | date | datetime
 
@@ -78,10 +81,37 @@ def step_days(days: Iterable[int]) -> int:
     return MONTH_DAYS if last_days or len(month_days) == 1 else 1
 
 
+def month_number(day: Any) -> Any:
+    """Count the months from January 1970 to that of a day.
+
+    Days are whole numbers: one, an array or an expression of any engine. Only integer arithmetic is
+    used (Hinnant, "chrono-compatible low-level date algorithms"): years begin in March, so that the
+    leap day is the last one.
+    """
+    shifted = day + _DAYS_BEFORE_EPOCH
+    era = shifted // _ERA_DAYS
+    of_era = shifted - era * _ERA_DAYS
+    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    return (400 * era + year) * 12 + (5 * of_year + 2) // 153 - _MONTHS_BEFORE_EPOCH
+
+
+def month_start(month: Any) -> Any:
+    """Return the first day of the month with a number of `month_number`."""
+    shifted = month + _MONTHS_BEFORE_EPOCH
+    year = shifted // 12
+    era = year // 400
+    of_era = year - 400 * era
+    of_year = (153 * (shifted - 12 * year) + 2) // 5
+    days = 365 * of_era + of_era // 4 - of_era // 100 + of_year
+    return era * _ERA_DAYS + days - _DAYS_BEFORE_EPOCH
+
+
+def last_covered_day(day: Any, step: int) -> Any:
+    """Return the last day that a record covers; `step` is a result of `step_days`."""
+    return day + step - 1 if step != MONTH_DAYS else month_start(month_number(day) + 1) - 1
+
+
 def covered_days(day: int, step: int) -> int:
     """Return the days that a record covers from `day` on; `step` is a result of `step_days`."""
-    if step != MONTH_DAYS:
-        return step
-    after = (to_date(day).replace(day=1) + timedelta(days=MONTH_DAYS)).replace(day=1)
-    # A record dated by the last day of a month covers the month up to it.
-    return max((after - to_date(day)).days, 1)
+    return int(last_covered_day(day, step)) - day + 1

@@ -12,7 +12,15 @@ from typing import Any, Self
 import narwhals as nw
 import polars as pl
 
-from features.calendar import AsOf, covered_days, day_start, parse_as_of, step_days, to_day
+from features.calendar import (
+    AsOf,
+    covered_days,
+    day_start,
+    last_covered_day,
+    parse_as_of,
+    step_days,
+    to_day,
+)
 from features.customers.population_statistics import PopulationStatistics
 from features.errors import InvalidInput, MissingData, NotFound
 from features.identity import unify
@@ -176,9 +184,8 @@ class Dataset:
         frame = self.table(table)
         if "ts" in frame.collect_schema().names():
             return frame.filter(nw.col("ts") < parse_as_of(as_of))
-        # A period of a month counts as the longest month: none is known before it has ended.
         covered = self.period_days if table == "sales" else 1
-        return frame.filter(nw.col("day") + covered <= to_day(as_of))
+        return frame.filter(last_covered_day(nw.col("day"), covered) < to_day(as_of))
 
     @property
     def records(self) -> str:

@@ -7,6 +7,7 @@ not count as discontinued in between. Lists and forecasts share the definition.
 import narwhals as nw
 import polars as pl
 
+from features.calendar import last_covered_day
 from features.dataset import Dataset
 from features.demand.series import unit_lines
 from features.memo import memo
@@ -69,7 +70,8 @@ def products_without_sales(dataset: Dataset, day: int) -> pl.Series:
     """
     if not dataset.has(dataset.records, "product_id"):
         return pl.Series("product_id", [], pl.String)
-    known = unit_lines(dataset).filter(nw.col("day") + dataset.period_days <= day)
+    known = unit_lines(dataset)
+    known = known.filter(last_covered_day(nw.col("day"), dataset.period_days) < day)
     last = known.group_by("product_id").agg(nw.col("day").max().alias("last_day"))
     silent = last.filter(nw.col("last_day") < day - LEAST_DAYS)
     selling = known.join(silent, on="product_id", how="semi").select("product_id", "day")

@@ -146,7 +146,7 @@ def tuned_params(
 
     # Batches may be scored within a day, while origins are starts of days.
     midnight = day_start(to_day(end))
-    origins = rolling_origins(dataset, setup.options["horizon_days"], setup.folds, midnight)
+    origins = rolling_origins(dataset, setup.options, setup.folds, midnight)
     tuned = best_params(
         settings.mlruns, dataset, setup.task, setup.options, min(origins, default=midnight)
     )

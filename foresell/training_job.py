@@ -98,7 +98,7 @@ def train(
         )
         for setup in setups:
             # An instant that cannot be evaluated is refused before anything is trained.
-            rolling_origins(dataset, setup.options["horizon_days"], setup.folds, end)
+            rolling_origins(dataset, setup.options, setup.folds, end)
         job = TrainingJob(settings, model, dataset, tracker.result(), end, failures, publish)
         return job.run(setups, if_missing=if_missing)
 

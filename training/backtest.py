@@ -7,7 +7,7 @@ out.
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from features.calendar import day_start, to_day
 from features.dataset import Dataset
+from features.demand.grain import Grain
 from features.errors import InvalidInput, MissingData
 from training.contract import Predictor, Score, Task, model_with_options
 from training.metrics import bootstrap_interval
@@ -150,11 +151,12 @@ class Report:
 
 
 def rolling_origins(
-    dataset: Dataset, horizon_days: int, folds: int, end: datetime
+    dataset: Dataset, options: Mapping[str, Any], folds: int, end: datetime
 ) -> list[datetime]:
     """Return the starts of the last `folds` windows of one horizon each, oldest first.
 
-    Without folds there are none.
+    Without folds there are none. `options` are those of the task: `horizon_days`, and perhaps a
+    `grain` whose periods make up the windows.
 
     Raises
     ------
@@ -170,16 +172,23 @@ def rolling_origins(
             f"use the start of a day, such as as_of = {end.date()}.",
             field="as_of",
         )
-    origins = [end - timedelta(days=horizon_days * (folds - k)) for k in range(folds)]
+    origins = [shift_windows(end, options, k) for k in range(-folds, 0)]
     first, _ = dataset.days
     days_before = (origins[0] - datetime(1970, 1, 1)).days - first
     if days_before <= 0:
         raise InvalidInput(
-            f"{folds} folds of {horizon_days} days leave no days of history before the first of "
-            f"them in dataset {dataset.name}; ask for fewer folds or a shorter horizon.",
+            f"{folds} folds of {options['horizon_days']} days leave no days of history before the "
+            f"first of them in dataset {dataset.name}; ask for fewer folds or a shorter horizon.",
             field="folds",
         )
     return origins
+
+
+def shift_windows(instant: datetime, options: Mapping[str, Any], windows: int) -> datetime:
+    """Return the instant so many horizons later; a horizon of months ends on the same date."""
+    grain = Grain.parse(options.get("grain") or "product:day")
+    periods = windows * grain.periods(options["horizon_days"])
+    return day_start(grain.shift(to_day(instant), periods))
 
 
 def backtest(
@@ -311,7 +320,7 @@ def evaluate(
     end = as_of or dataset.end
     options = dict(options or task.options(dataset, as_of=end))
     fitting = folds_to_judge(task, dataset, options, end, folds)
-    origins = rolling_origins(dataset, options["horizon_days"], fitting, end)
+    origins = rolling_origins(dataset, options, fitting, end)
     return backtest(task, dataset, origins, options, params=params, progress=progress)
 
 

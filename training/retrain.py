@@ -162,7 +162,7 @@ def _challenge(
 ) -> Outcome:
     """Train a challenger if anything changed since the champion, and pass it through the gate."""
     task, options = setup.task, setup.options
-    origins = rolling_origins(dataset, options["horizon_days"], setup.folds, dataset.end)
+    origins = rolling_origins(dataset, options, setup.folds, dataset.end)
     before = min(origins, default=dataset.end)
     params = setup.params | best_params(tracker.mlruns, dataset, task, options, before)
     try:

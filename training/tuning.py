@@ -6,14 +6,14 @@ study of its task.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 
 from features.dataset import Dataset
-from training.backtest import FORESELL, Progress, backtest, rolling_origins
+from training.backtest import FORESELL, Progress, backtest, rolling_origins, shift_windows
 from training.contract import DEFAULT_COUNTRY, Space, Task, options_of
 from training.task_setup import folds_to_judge, set_up
 from training.tracking import Tracker
@@ -36,10 +36,9 @@ def tuning_origins(
     MissingData
         If the history is too short for even one.
     """
-    horizon = options["horizon_days"]
-    first_reported = end - timedelta(days=horizon * reported_folds)
+    first_reported = shift_windows(end, options, -reported_folds)
     folds = folds_to_judge(task, dataset, options, first_reported, TUNING_FOLDS)
-    return rolling_origins(dataset, horizon, folds, first_reported)
+    return rolling_origins(dataset, options, folds, first_reported)
 
 
 def best_params(
@@ -102,7 +101,7 @@ def tune(
     )
     # With the seed of its first run, a resumed sampler would repeat its first draws.
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))
-    seen_until = origins[-1] + timedelta(days=options["horizon_days"])
+    seen_until = shift_windows(origins[-1], options, 1)
     study.set_user_attr("seen_until", seen_until.isoformat())
     default = options_of(task.model(**options))
     study.set_user_attr(DEFAULT, {name: default[name] for name in task.tunable})

@@ -114,6 +114,8 @@ def _corresponding_periods(
     columns that the panel lacks, or that lie after the origin, are zero.
     """
     panel, length = origin.panel, origin.panel.grain.days
+    if panel.grain.freq == "month":
+        return _months_before(origin, count)
     kernel = np.array(_KERNELS[panel.grain.freq])
     margin = len(kernel) // 2
     first = panel.day(origin.column)
@@ -127,6 +129,16 @@ def _corresponding_periods(
     smooth = sum(weight * weights[:, k : k + count] for k, weight in enumerate(kernel))
     alone = weights[:, margin : margin + count] / length
     return window, alone, np.asarray(smooth / length / kernel.max())
+
+
+def _months_before(origin: Origin, count: int) -> tuple[slice, Floats, Floats]:
+    """Return what `_corresponding_periods` does of months: each corresponds to that a year ago."""
+    first = origin.column - YEAR_DAYS // origin.panel.grain.days
+    window = slice(max(first, 0), max(min(first + count, origin.column), 0))
+    weights = np.zeros((max(window.stop - window.start, 0), count))
+    column = np.arange(window.start, window.stop)
+    weights[column - window.start, column - first] = 1.0
+    return window, weights, weights
 
 
 def _levels(origin: Origin) -> dict[str, _Members]:
@@ -148,7 +160,7 @@ def _levels(origin: Origin) -> dict[str, _Members]:
     levels["own"] = _Members(
         panel.units[origin.rows, past],
         panel.availability[origin.rows, past],
-        (first_day - panel.first_day) // panel.grain.days,
+        panel.column(first_day),
         np.arange(len(origin.rows)),
     )
     return levels
@@ -183,8 +195,13 @@ def _level(origin: Origin, members: _Members, column: int) -> Floats:
 
 
 def _dispersion(origin: Origin, members: _Members) -> Floats:
-    """Return the variance over the mean of a year's units, from differences over a week."""
-    lag = 7 // origin.panel.grain.days
-    units = members.units[:, max(origin.column - YEAR_DAYS // origin.panel.grain.days, 0) :]
+    """Return the variance over the mean of units: of a year's, from differences over a week.
+
+    Months next to each other differ by season: they are compared with those of the year before.
+    """
+    grain = origin.panel.grain
+    year = YEAR_DAYS // grain.days
+    lag, past = (year, 2 * year) if grain.freq == "month" else (7 // grain.days, year)
+    units = members.units[:, max(origin.column - past, 0) :]
     squares = ((units[:, lag:] - units[:, :-lag]) ** 2).sum(axis=1)
-    return divide_or_zero(squares, 2 * units.sum(axis=1))
+    return divide_or_zero(squares, 2 * units[:, -year:].sum(axis=1))

@@ -46,8 +46,12 @@ LOWEST_LEVEL = 0.02
 # A series with a first sale within so many periods is young.
 _YOUNG = 3
 # Windows of features, in periods.
-_WINDOWS = {"day": (7, 14, 28, 56, 112, 364), "week": (1, 2, 4, 8, 13, 26, 52)}
-_TREND = {"day": (28, 112), "week": (4, 13)}
+_WINDOWS = {
+    "day": (7, 14, 28, 56, 112, 364),
+    "week": (1, 2, 4, 8, 13, 26, 52),
+    "month": (1, 2, 3, 6, 12),
+}
+_TREND = {"day": (28, 112), "week": (4, 13), "month": (1, 4)}
 
 
 def demand(
@@ -85,8 +89,8 @@ def demand(
         `closed_by` (why it is less than 1, see `closures`), `plan_until` (the first day on which
         promotions are unknown; null if there never were any), `level_now` (units per period, the
         least for a discontinued product; with `weekday_factor`, that of the weekday, 1 for weeks,
-        per open period), then the features; sorted by keys and step. Series without a sale
-        before `as_of` have no row.
+        of a month its length over the mean; per open period), then the features; sorted by keys
+        and step. Series without a sale before `as_of` have no row.
 
     Raises
     ------
@@ -179,7 +183,9 @@ def _features(arrays: Panel, column: int, rows: Ints, steps: Ints, calendar: str
         for name, values in sorted((columns | groups).items())
     }
     members = member_columns(_history(arrays, column, series_rows), steps, inverse)
-    weekday = columns.get("season_weekday_own", np.ones(len(steps)))
+    length = arrays.lengths[column + steps]
+    members = {name: values * length for name, values in members.items()}
+    weekday = columns.get("season_weekday_own", length)
     leading = _leading_columns(origin, rows, steps, inverse, weekday)
     return pl.DataFrame(leading | opened | members | features)
 
@@ -229,7 +235,7 @@ def _leading_columns(
     day = arrays.day(origin.column)
     return {
         **{key: arrays.index.get_column(key)[rows] for key in grain.keys},
-        "day": (day + steps * grain.days).astype(np.int32),
+        "day": grain.shift(day, steps).astype(np.int32),
         "step": steps,
         "sold_periods": (origin.units > 0).sum(axis=1)[inverse],
         "plan_until": _plan_until(arrays, rows),

@@ -54,9 +54,10 @@ def season(days: list[int], length: int, country: str) -> pl.DataFrame:
     -------
     polars.DataFrame
         One row per period: `day`, `weekday` (1 is Monday), `month_day`, `month_week` (0 is the
-        first seven days of the month), `week` (ISO), `to_holiday` (days from the period's first
-        day to the next holiday, at most 30; a value below `length` is a holiday within the
-        period) and `since_holiday` (days since the last holiday before it, at most 30).
+        first seven days of the month), `week` (ISO) and `month` of its middle, `to_holiday` (days
+        from the period's first day to the next holiday, at most 30; a value below `length` is a
+        holiday within the period) and `since_holiday` (days since the last holiday before it, at
+        most 30).
 
     Raises
     ------
@@ -70,17 +71,27 @@ def season(days: list[int], length: int, country: str) -> pl.DataFrame:
         position = bisect_left(known, day)
         ahead = known[position] - day if position < len(known) else FAR_DAYS
         behind = day - known[position - 1] if position else FAR_DAYS
-        middle = to_date(day + length // 2).isocalendar()
+        middle = to_date(day + length // 2)
         rows.append(
             (
                 day,
                 date.isoweekday(),
                 date.day,
                 (date.day - 1) // 7,
-                middle.week,
+                middle.isocalendar().week,
+                middle.month,
                 min(ahead, FAR_DAYS),
                 min(behind, FAR_DAYS),
             )
         )
-    names = ["day", "weekday", "month_day", "month_week", "week", "to_holiday", "since_holiday"]
+    names = [
+        "day",
+        "weekday",
+        "month_day",
+        "month_week",
+        "week",
+        "month",
+        "to_holiday",
+        "since_holiday",
+    ]
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Int32), orient="row")

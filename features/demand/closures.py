@@ -77,11 +77,17 @@ class Opening:
         joined = index.select(keys).join(numbered, on=keys, how="left", maintain_order="left")
         return joined.get_column("row").fill_null(0).to_numpy().astype(np.int64)
 
-    def share(self, periods: int, length: int) -> tuple[Floats, Floats]:
-        """Return the open share of past periods, shape (places, periods), and of the chain."""
-        open_days = 1.0 - self.closed.reshape(len(self.closed), periods, length)
-        chain = self.chain.reshape(periods, length)
-        return _rounded(open_days.mean(axis=2)), _rounded(chain.mean(axis=1))
+    def share(self, lengths: Ints) -> tuple[Floats, Floats]:
+        """Return the open share of past periods, shape (places, periods), and of the chain.
+
+        `lengths` are the days of each period.
+        """
+        if not len(lengths):
+            return np.ones((len(self.closed), 0)), np.ones(0)
+        start = np.cumsum(lengths) - lengths
+        open_days = np.add.reduceat(1.0 - self.closed, start, axis=1)
+        chain = np.add.reduceat(self.chain, start)
+        return _rounded(open_days / lengths), _rounded(chain / lengths)
 
     def ahead(self, day: int, count: int, country: str) -> Ints:
         """Return why places are closed on `count` days from `day` on, shape (places, count).
@@ -186,12 +192,14 @@ def recorded_closures(dataset: Dataset, grain: Grain) -> RecordedClosures:
 def closed_periods(dataset: Dataset, grain: Grain, phase: int) -> pl.DataFrame:
     """Return the location keys of a grain and the `date` of periods that were closed throughout.
 
-    Periods begin on days that equal `phase`, modulo their length.
+    Periods begin on days with the position `phase`.
     """
     known = recorded_closures(dataset, grain)
-    first = pl.col("day") - (pl.col("day") - phase) % grain.days
-    periods = known.days.group_by("row", first.cast(pl.Int32).cast(pl.Date).alias("date"))
-    whole = periods.agg(pl.len()).filter(pl.col("len") == grain.days)
+    number = grain.number(pl.col("day"), phase)
+    first, end = grain.start(number, phase), grain.start(number + 1, phase)
+    date = first.cast(pl.Int32).cast(pl.Date).alias("date")
+    periods = known.days.group_by("row", date, (end - first).alias("length"))
+    whole = periods.agg(pl.len()).filter(pl.col("len") == pl.col("length"))
     rows = known.places.with_row_index("row").cast({"row": pl.Int64})
     return whole.join(rows, on="row", how="inner").select(*grain.location_keys, "date")
 

@@ -203,7 +203,7 @@ def _new_series(dataset: Dataset, grain: Grain, day: int, steps: int) -> pl.Data
     first = max(dataset.days[0] + _BEGUN_DAYS, day - _RECENT_DAYS)
     begun = known.filter(pl.col("first_day").is_between(first, day - 2 * grain.days))
     few = begun.height < _LEAST_REACHED
-    past = steps if few else max((day - first) // grain.days, 1)
+    past = steps if few else max(grain.between(first, day), 1)
     arrays = panel(dataset, grain, day, past, 0, known if few else begun)
     # Age 0 is the first period with sales. It is incomplete, and has at least one unit.
     start = 0 if few else np.argmax(arrays.units > 0, axis=1)[:, None]
@@ -293,7 +293,8 @@ def _products(dataset: Dataset, grain: Grain, day: int) -> pl.DataFrame:
         known = known.join(group_names, on=keys, how="left", maintain_order="left")
     if "product_id" in keys and dataset.has("prices", "product_id", "from_day"):
         first = dataset.table("prices").group_by("product_id").agg(nw.col("from_day").min())
-        start = ((pl.col("from_day") - day).clip(lower_bound=0) // grain.days).alias("start")
+        phase, since = grain.phase(day), pl.col("from_day").clip(lower_bound=day)
+        start = (grain.number(since, phase) - int(grain.number(day, phase))).alias("start")
         starts = first.collect().to_polars().select("product_id", start)
         known = known.join(starts, on="product_id", how="left", maintain_order="left")
     if grain.location_keys:

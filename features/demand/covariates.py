@@ -39,7 +39,8 @@ def covariates(dataset: Dataset, grain: Grain, first: int, columns: int) -> dict
     if not dataset.has("covariates"):
         return {}
     table = covariate_table(dataset)
-    column = (pl.col("day") - first) // grain.days
+    phase = grain.phase(first)
+    column = grain.number(pl.col("day"), phase) - int(grain.number(first, phase))
     cells = table.with_columns(column.alias("column")).filter(
         pl.col("column").is_between(0, columns - 1)
     )

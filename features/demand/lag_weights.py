@@ -14,6 +14,7 @@ UNIT_WEIGHT = 1 << 14
 DECAYS = {
     "day": {"fast": 0.2, "middle": 0.07, "slow": 0.02},
     "week": {"fast": 0.5, "middle": 0.2, "slow": 0.08},
+    "month": {"fast": 0.7, "middle": 0.4, "slow": 0.2},
 }
 
 

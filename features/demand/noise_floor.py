@@ -61,10 +61,10 @@ def noise_floor(
     if series is None:
         series = sizes.select(grain.keys)
     known = series.select(grain.keys).join(sizes, on=grain.keys, how="left", maintain_order="left")
-    observed = max(min(periods, (day - dataset.days[0]) // grain.days), 1)
-    first = day - observed * grain.days
+    observed = max(min(periods, grain.between(dataset.days[0], day)), 1)
+    first = int(grain.shift(day, -observed))
     places = opening(dataset, grain, first, day, day)
-    open_share, _ = places.share(observed, grain.days)
+    open_share, _ = places.share(grain.lengths(first, np.arange(observed)))
     opened = np.maximum(open_share.mean(axis=1), 1 / observed)[places.rows(known)]
     mean = units_matrix(dataset, grain, day, -observed, known).mean(axis=1) / opened
     ratio = np.maximum(known.get_column("ratio").fill_null(1.0).to_numpy(), _LEAST_RATIO)

@@ -30,25 +30,25 @@ def opening_columns(
     Returns
     -------
     tuple
-        `open_share` and `closed_by` (code of the reason; of a week, that of its unusual closures).
-        Then the features: of days, how many closed days precede and follow without a break, at most
-        `MARGIN_DAYS`; of weeks, the open share.
+        `open_share` and `closed_by` (code of the reason; of longer periods, that of unusual
+        closures). Then the features: of days, how many closed days precede and follow without a
+        break, at most `MARGIN_DAYS`; of longer periods, the open share.
     """
-    arrays, length = origin.panel, origin.panel.grain.days
-    periods = int(steps.max(initial=0)) + 1
+    arrays, daily = origin.panel, origin.panel.grain.freq == "day"
     day = arrays.day(origin.column)
-    ahead = arrays.opening.ahead(day, periods * length + MARGIN_DAYS, country)
-    by_period = ahead[:, : periods * length].reshape(len(ahead), periods, length)
-    share = (by_period == 0).mean(axis=2)
-    reason = by_period.max(axis=2)
-    if length > 1:
-        reason = np.where(by_period == WEEKDAY, 0, by_period).max(axis=2)
+    lengths = arrays.grain.lengths(day, np.arange(int(steps.max(initial=0)) + 1))
+    days, start = int(lengths.sum()), np.cumsum(lengths) - lengths
+    ahead = arrays.opening.ahead(day, days + MARGIN_DAYS, country)
+    within = ahead[:, :days]
+    share = np.add.reduceat((within == 0).astype(np.float64), start, axis=1) / lengths
+    unusual = within if daily else np.where(within == WEEKDAY, 0, within)
+    reason = np.maximum.reduceat(unusual, start, axis=1)
     place = arrays.place[origin.rows][inverse]
     opened: dict[str, Floats | pl.Series] = {
         "open_share": share[place, steps],
         "closed_by": pl.Series(reason[place, steps], dtype=pl.Int8),
     }
-    if length > 1:
+    if not daily:
         return opened, {"holiday_open_share": share[place, steps]}
     at = day - arrays.opening.first_day
     begin = max(at - MARGIN_DAYS, 0)

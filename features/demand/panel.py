@@ -16,7 +16,7 @@ import polars as pl
 from features.dataset import Dataset
 from features.demand.closures import MARGIN_DAYS, Opening, opening
 from features.demand.covariates import Covariate, covariates
-from features.demand.grain import Grain
+from features.demand.grain import MEAN_MONTH_DAYS, Grain
 from features.demand.holiday_calendars import holiday_calendars
 from features.demand.plan_ends import ANY, PlanEnds, planned_cells
 from features.demand.prices import price_changes
@@ -48,12 +48,14 @@ class Panel:
         One row per series: the grain's keys, its groups (`in_<group>`) and `first_day`; sorted
         by the keys.
     first_day
-        First day of column 0; column k begins `k * grain.days` later.
+        First day of column 0.
     units
         Thousandths of units sold, shape (series, past periods).
     availability
         Share of each past period in which a sale could be observed: 0 before the first sale,
-        less than 1 during closures and stockouts.
+        less than 1 during closures and stockouts; of a month times its length.
+    lengths
+        Days of each past and further period over the usual number: 1 but for months.
     shares
         Share of each series and period on promotion, by kind and for `any`; NaN where the plan is
         unknown.
@@ -80,6 +82,7 @@ class Panel:
     first_day: int
     units: Floats
     availability: Floats
+    lengths: Floats
     shares: Mapping[str, Float32s]
     plan_until: Ints | None
     price: Floats | None
@@ -97,7 +100,13 @@ class Panel:
 
     def day(self, column: int) -> int:
         """First day of a column."""
-        return self.first_day + column * self.grain.days
+        return int(self.grain.shift(self.first_day, column))
+
+    def column(self, days: Ints) -> Ints:
+        """Columns of days."""
+        phase = self.grain.phase(self.first_day)
+        columns: Ints = self.grain.number(days, phase) - self.grain.number(self.first_day, phase)
+        return columns
 
 
 @dataclass(frozen=True)
@@ -141,16 +150,17 @@ def panel(
         The series: `series`, the grain's keys, `first_day` and groups, as in `all_series`.
     """
     index = index.sort(grain.keys)
-    first = origin - past * grain.days
-    block = (first - first % grain.days) // grain.days
+    first, phase = int(grain.shift(origin, -past)), grain.phase(origin)
+    block = int(grain.number(first, phase))
     rows = _Rows(index.get_column("series").to_numpy())
     units = _units(dataset, grain, origin, past, block, rows)
-    first_column = (index.get_column("first_day").to_numpy() - first) // grain.days
+    first_column = grain.number(index.get_column("first_day").to_numpy(), phase) - block
     availability = (np.arange(past)[None, :] >= first_column[:, None]).astype(np.float64)
-    until = origin + ahead * grain.days + MARGIN_DAYS
+    until = int(grain.shift(origin, ahead)) + MARGIN_DAYS
     opened = opening(dataset, grain, first, origin, until)
     place = opened.rows(index)
-    open_share, chain_availability = opened.share(past, grain.days)
+    open_share, chain_availability = opened.share(grain.lengths(first, np.arange(past)))
+    lengths = _relative_lengths(grain, first, past + ahead)
     availability *= open_share[place]
     stockouts = out_of_stock(dataset, grain, origin)
     if stockouts is not None:
@@ -158,6 +168,7 @@ def panel(
         available = np.round((1.0 - share) * RESOLUTION) / RESOLUTION
         availability[row, column] *= np.maximum(available, 0.0)
     units[availability == 0] = 0.0
+    availability *= lengths[:past]
     ends = _plan_ends(dataset, grain, index)
     return Panel(
         grain,
@@ -165,6 +176,7 @@ def panel(
         first,
         units,
         availability,
+        lengths,
         _shares(dataset, grain, first, past + ahead, block, rows, ends, index),
         None if ends is None else ends.first_unknown(origin),
         _prices(dataset, grain, first, past + ahead, index),
@@ -172,7 +184,7 @@ def panel(
         _totals(dataset, grain, origin, past, block, index),
         opened,
         place,
-        chain_availability,
+        chain_availability * lengths[:past],
         holiday_calendars(dataset, index),
     )
 
@@ -182,7 +194,7 @@ def known_at(dataset: Dataset, arrays: Panel, column: int) -> Panel:
     grain, day = arrays.grain, arrays.day(column)
     if returns_known(dataset, grain, day) is None:
         return arrays
-    block = (arrays.first_day - arrays.first_day % grain.days) // grain.days
+    block = int(grain.number(arrays.first_day, grain.phase(arrays.first_day)))
     rows = _Rows(arrays.index.get_column("series").to_numpy())
     units = _units(dataset, grain, day, arrays.past, block, rows)
     units[arrays.availability == 0] = 0.0
@@ -215,6 +227,15 @@ class _Rows:
         )
 
 
+def _relative_lengths(grain: Grain, first: int, columns: int) -> Floats:
+    """Return the days of periods from a day on over the usual number, 1 but for months."""
+    if grain.freq != "month":
+        return np.ones(columns)
+    lengths = grain.lengths(first, np.arange(columns))
+    relative: Floats = np.round(lengths / MEAN_MONTH_DAYS * RESOLUTION) / RESOLUTION
+    return relative
+
+
 def _units(
     dataset: Dataset, grain: Grain, origin: int, past: int, block: int, rows: _Rows
 ) -> Floats:
@@ -243,7 +264,7 @@ def _shares(
 ) -> dict[str, Float32s]:
     if ends is None:
         return {}
-    until = max(dataset.days[1] + 1 + PLAN_DAYS, first + columns * grain.days)
+    until = max(dataset.days[1] + 1 + PLAN_DAYS, int(grain.shift(first, columns)))
     cells = promotion_shares(dataset, grain, first, until).collect().to_polars()
     kinds = promotion_kinds(dataset)
     names = [f"share_{kind}" for kind in kinds]
@@ -254,7 +275,7 @@ def _shares(
     if dataset.has("promotions", "depth"):
         layers[DEPTH] = values[-1]
     # A period is as well known as the day in its middle.
-    unknown = ends.unknown(first + np.arange(columns) * grain.days + grain.days // 2)
+    unknown = ends.unknown(grain.shift(first, np.arange(columns)) + grain.days // 2)
     planned = planned_cells(dataset, grain, index, first, columns)
     for days in unknown.values():
         days[planned] = False
@@ -287,7 +308,8 @@ def _prices(
     numbered = index.select(keys).with_row_index("row")
     changes = changes.join(numbered, on=keys, how="inner").sort("row", "from_day")
     # The price of a period is the one valid on its first day.
-    column = np.maximum(-((first - changes.get_column("from_day").to_numpy()) // grain.days), 0)
+    phase, before = grain.phase(first), changes.get_column("from_day").to_numpy() - 1
+    column = np.maximum(grain.number(before, phase) - grain.number(first, phase) + 1, 0)
     prices = np.full((index.height, columns), np.nan)
     kept = column < columns
     row = changes.get_column("row").to_numpy()[kept]
@@ -352,7 +374,7 @@ def group_totals(
 ) -> tuple[list[str], int, Floats]:
     """Sum the units of each group of series by period: names, first block, table of units."""
     known_day = returns_known(dataset, grain, origin)
-    return _group_totals(dataset, grain, origin % grain.days, known_day, group)
+    return _group_totals(dataset, grain, grain.phase(origin), known_day, group)
 
 
 @memo("orders", "sales", "products", "locations")

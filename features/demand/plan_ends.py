@@ -170,7 +170,8 @@ def planned_cells(
     first, columns
         First day and number of the periods.
     """
-    cells = []
+    cells, phase = [], grain.phase(first)
+    block = int(grain.number(first, phase))
     for plan in planned_rows(dataset):
         if "product_id" not in grain.keys or plan.kind is None or plan.end is None:
             continue
@@ -180,8 +181,8 @@ def planned_cells(
                 continue
             series &= pl.col("location_id") == plan.location_id
         rows = index.select(series.arg_true()).to_series().to_numpy().astype(np.int64)
-        low = max((plan.start - first) // grain.days, 0)
-        high = min(-((first - plan.end) // grain.days), columns)
+        low = max(int(grain.number(plan.start, phase)) - block, 0)
+        high = min(int(grain.number(plan.end - 1, phase)) - block + 1, columns)
         periods = np.arange(low, max(high, low))
         cells.append((np.repeat(rows, len(periods)), np.tile(periods, len(rows))))
     if not cells:

@@ -20,7 +20,7 @@ _SHRINKAGE = 0.5
 # Sum of squared log prices by which the effect of prices is shrunk towards none.
 _PRICE_SHRINKAGE = 0.05
 # Periods before the origin whose mean price is the reference of a planned price.
-RECENT = {"day": 56, "week": 8}
+RECENT = {"day": 56, "week": 8, "month": 3}
 # Features that the plan of the target period decides.
 _PLANNED = ("promotion_planned_", "promotion_change_", "promotion_gain_")
 # Log prices and covariates are rounded to multiples of 1 / these: sums are then exact in any order.
@@ -50,7 +50,7 @@ def _past(origin: Origin, values: Floats, shrinkage: float) -> _Past:
     At a daily grain the regression is within weekdays. A promotion on every Monday would
     otherwise take on the effect of Mondays.
     """
-    length, week = values.shape[1], 7 // origin.panel.grain.days
+    length, week = values.shape[1], max(7 // origin.panel.grain.days, 1)
     known = ~np.isnan(values)
     availability, units_known = origin.availability * known, origin.units * known
     values = np.where(known, values, 0.0)
@@ -153,7 +153,7 @@ def covariate_columns(origin: Origin, steps: Ints, inverse: Ints) -> dict[str, F
         values = np.nan_to_num(covariate.values[:, window])
         values = np.round(values * _COVARIATE_UNITS) / _COVARIATE_UNITS
         if not covariate.known_ahead:
-            week = -7 // origin.panel.grain.days
+            week = -max(7 // origin.panel.grain.days, 1)
             recent = values[:, week:].mean(axis=1) if length else 0.0
             columns[f"covariate_last_{name}"] = np.asarray(recent)[row][inverse]
             continue

@@ -33,8 +33,8 @@ def paid_prices(dataset: Dataset, grain: Grain, day: int) -> Frame:
     keys = ["product_id"]
     if grain.location_keys and dataset.has(dataset.records, "location_id"):
         keys.append("location_id")
-    phase = day % grain.days
-    start = (nw.col("day") - phase) // grain.days * grain.days + phase
+    phase = grain.phase(day)
+    start = grain.start(grain.number(nw.col("day"), phase), phase)
     # Zero is a gift or a missing value.
     paid = lines.filter(nw.col("price") > 0).with_columns(start.cast(nw.Int32).alias("from_day"))
     prices = paid.group_by(*keys, "from_day").agg(nw.col("price").median().round(4))

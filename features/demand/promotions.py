@@ -64,7 +64,7 @@ def promotion_shares(dataset: Dataset, grain: Grain, day: int, until: int) -> Fr
         price taken off, over all locations and days, of the deepest kind. Series and periods
         without promotion have no row.
     """
-    return _shares(dataset, grain, day % grain.days, until)
+    return _shares(dataset, grain, grain.phase(day), until)
 
 
 @memo("promotions", "orders", "sales", "products", "locations")
@@ -86,10 +86,10 @@ def _shares(dataset: Dataset, grain: Grain, phase: int, until: int) -> Frame:
     columns = ["series", "kind", "from_day", "to_day", "covered", "depth_sum", "total"]
     both = nw.concat([located.select(columns), everywhere.select(columns)])
     first, _ = dataset.days
-    cells = _cells(both, grain.days, phase, first, until)
-    share = nw.col("covered") / (nw.col("total") * grain.days)
+    cells = _cells(both, grain, phase, first, until)
+    share = nw.col("covered") / (nw.col("total") * nw.col("length"))
     long = cells.with_columns(nw.when(share > 1).then(1.0).otherwise(share).alias("share"))
-    depth = nw.col("depth_sum") / (nw.col("total") * grain.days * _DEPTH_UNITS)
+    depth = nw.col("depth_sum") / (nw.col("total") * nw.col("length") * _DEPTH_UNITS)
     wide = long.with_columns(
         nw.when(depth > 1).then(1.0).otherwise(depth).alias("depth"),
     ).with_columns(
@@ -184,30 +184,30 @@ def promoted_products(dataset: Dataset, keys: tuple[str, ...]) -> Frame:
     return materialise(groups.agg(nw.len().cast(nw.Int64).alias("products")))
 
 
-def _cells(intervals: Frame, length: int, phase: int, first: int, until: int) -> Frame:
-    """Split intervals by period and sum them, weighted by their days in the period."""
+def _cells(intervals: Frame, grain: Grain, phase: int, first: int, until: int) -> Frame:
+    """Split intervals by period and sum them, weighted by their days of the period's `length`."""
     start = nw.when(nw.col("from_day") < first).then(first).otherwise(nw.col("from_day"))
     end = nw.when(nw.col("to_day") > until).then(until).otherwise(nw.col("to_day"))
     clipped = intervals.with_columns(start.alias("start"), end.alias("end"))
     clipped = clipped.filter(nw.col("start") < nw.col("end"))
-    head = (nw.col("start") - phase) // length
-    tail = (nw.col("end") - 1 - phase) // length
+    head = grain.number(nw.col("start"), phase)
+    tail = grain.number(nw.col("end") - 1, phase)
     spans = clipped.with_columns(head.alias("head"), (tail - head + 1).cast(nw.Int64).alias("n"))
     # An interval over n periods joins n rows of `steps`, numbered 0 to n - 1. Every engine can
     # join, and not every engine can explode.
-    longest = (until - first) // length + 2
+    longest = (until - first) // min(grain.days, 28) + 2
     counts = pl.DataFrame({"n": range(1, longest + 1)}, schema={"n": pl.Int64})
     steps = counts.with_columns(step=pl.int_ranges("n", dtype=pl.Int32)).explode("step")
     rows = spans.join(nw.from_native(steps.lazy()), on="n", how="inner")
     rows = rows.with_columns((nw.col("head") + nw.col("step")).cast(nw.Int64).alias("block"))
-    opens = nw.col("block") * length + phase
-    closes = opens + length
+    opens, closes = grain.start(nw.col("block"), phase), grain.start(nw.col("block") + 1, phase)
     since = nw.when(nw.col("start") > opens).then(nw.col("start")).otherwise(opens)
     till = nw.when(nw.col("end") < closes).then(nw.col("end")).otherwise(closes)
     days = (till - since).cast(nw.Int64)
     sums = ("covered", "depth_sum")
     return (
         rows.with_columns((days * nw.col(column)).alias(column) for column in sums)
+        .with_columns((closes - opens).alias("length"))
         .group_by("series", "kind", "block")
-        .agg(nw.col(*sums).sum(), nw.col("total").max())
+        .agg(nw.col(*sums).sum(), nw.col("total", "length").max())
     )

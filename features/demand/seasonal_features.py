@@ -20,11 +20,13 @@ _WEEKDAY_DECAYS = {"fast": 0.5, "slow": 0.15, "long": 0.04}
 def season_columns(origin: Origin, steps: Ints, country: str) -> dict[str, Floats]:
     """Compute calendar features of target periods."""
     grain, ahead = origin.panel.grain, np.arange(int(steps.max(initial=0)) + 1)
-    days = [origin.panel.day(origin.column) + grain.days * int(step) for step in ahead]
+    days = grain.shift(origin.panel.day(origin.column), ahead).tolist()
     calendar = season(days, grain.days, country)
     named = {"holiday_ahead": "to_holiday", "holiday_behind": "since_holiday"}
     if grain.freq == "day":  # pay days act on weeks of a month; trees overfit single days
         named |= {"season_weekday": "weekday", "season_month_week": "month_week"}
+    elif grain.freq == "month":
+        named |= {"season_month": "month"}
     else:
         named |= {"season_week": "week", "season_month_day": "month_day"}
     columns = {name: calendar[column].to_numpy()[steps] for name, column in named.items()}

@@ -11,7 +11,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
-from features.calendar import AsOf, to_day
+from features.calendar import AsOf, last_covered_day, to_day
 from features.dataset import Dataset
 from features.demand.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
 from features.errors import MissingData
@@ -27,6 +27,8 @@ GROUPS = ("department", "category")
 _MAX_VALUES, _MIN_LOCATIONS = 50, 2
 # Series without a sale in this many days are excluded by default.
 SELLING_DAYS = 182
+# Series are steady by their sales of at most so many days.
+_STEADY_DAYS = 364
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,10 @@ def units_by_period(
 ) -> Frame:
     """Return units by series and `block`, the number of a period; one period begins at `day`.
 
-    Block k covers the days from `k * days + day % days`. Units are net of the returns known at the
+    Blocks are numbered as `Grain.number` does. Units are net of the returns known at the
     start of `known_day`, by default `day`.
     """
-    phase = day % grain.days
+    phase = grain.phase(day)
     units, returned = _units_by_period(dataset, grain, phase), all_series(dataset, grain).returned
     if returned is not None:
         returned = _with_block(returned, grain, phase)
@@ -102,7 +104,7 @@ def _units_by_period(dataset: Dataset, grain: Grain, phase: int) -> Frame:
 
 
 def _with_block(units: Frame, grain: Grain, phase: int) -> Frame:
-    return units.with_columns(((nw.col("day") - phase) // grain.days).alias("block"))
+    return units.with_columns(grain.number(nw.col("day"), phase).alias("block"))
 
 
 def _less_returned(units: Frame, returned: Frame | None, period: str, known_day: int) -> Frame:
@@ -133,10 +135,10 @@ def units_sold(
         The grain's keys, `step` (0 begins at `day`) and `units`, net of the returns known at
         `known_day`, by default the end of these periods; no row without sales.
     """
-    block = (day - day % grain.days) // grain.days
+    block = grain.number(day, grain.phase(day))
     step = (nw.col("block") - block).cast(nw.Int64)
     low, high = min(periods, 0), max(periods, 0)
-    known_day = day + high * grain.days if known_day is None else known_day
+    known_day = grain.shift(day, high) if known_day is None else known_day
     units = units_by_period(dataset, grain, day, known_day)
     units = units.with_columns(step.alias("step"))
     units = units.filter(nw.col("step") >= low, nw.col("step") < high)
@@ -170,10 +172,11 @@ def steady_series(
 ) -> Frame:
     """Return the keys of series with a mean of at least `per_period` units before `day`.
 
-    The mean is over the last `periods` periods, or as many as the records have.
+    The mean is over the last `periods` periods of a year, or as many as the records have.
     """
-    observed = max(min(periods, (day - dataset.days[0]) // grain.days), 1)
-    block = (day - day % grain.days) // grain.days
+    periods = min(periods, _STEADY_DAYS // grain.days)
+    observed = max(min(periods, grain.between(dataset.days[0], day)), 1)
+    block = grain.number(day, grain.phase(day))
     recent = units_by_period(dataset, grain, day).filter(
         nw.col("block") < block, nw.col("block") >= block - observed
     )
@@ -266,8 +269,9 @@ def _sales(dataset: Dataset, grain: Grain) -> Frame:
     if "channel" in grain.keys:
         names.append("channel")
     if dataset.records == "sales" and dataset.period_days > 1:
-        # Sales of a week are known when it has ended: they count on its last day.
-        frame = frame.with_columns((nw.col("day") + (dataset.period_days - 1)).cast(nw.Int32))
+        # Sales of a week or month are known when it has ended: they count on its last day.
+        last = last_covered_day(nw.col("day"), dataset.period_days)
+        frame = frame.with_columns(last.cast(nw.Int32).alias("day"))
     return frame.select([name for name in names if name in columns])
 
 

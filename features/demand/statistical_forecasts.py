@@ -40,7 +40,7 @@ class History:
         Units per period, shape (series, periods), newest last; NaN where no sale could be
         observed: before the first sale, out of stock, closed.
     period_days
-        Days of a period: 1 or 7.
+        Days of a period: 1, 7 or, for months, 30.
     """
 
     units: Floats
@@ -63,11 +63,11 @@ class Member(Protocol):
 
 
 class SeasonalNaive:
-    """The last period at weekly grain; the same weekday's mean of four weeks at daily grain."""
+    """The last week or month; the same weekday's mean of four weeks at daily grain."""
 
     def forecast(self, history: History, steps: int) -> Floats:
         """Repeat the last season."""
-        if history.period_days == 7:
+        if history.period_days > 1:
             return np.repeat(history.units[:, -1:], steps, axis=1)
         weeks = _by_week(history.units, 4)
         if not weeks.shape[1]:
@@ -106,7 +106,7 @@ class DampedSmoothing:
 
     def forecast(self, history: History, steps: int) -> Floats:
         """Smooth weeks, extrapolate the damped trend and divide weeks into days."""
-        length = 7 // history.period_days
+        length = max(7 // history.period_days, 1)
         by_day = _by_week(history.units, _WEEKS) if length > 1 else history.units[:, -_WEEKS:, None]
         if by_day.shape[1] < _START_WEEKS:
             return np.full((len(history.units), steps), np.nan)

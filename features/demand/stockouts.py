@@ -33,13 +33,13 @@ def out_of_stock(dataset: Dataset, grain: Grain, day: int) -> pl.DataFrame | Non
     rows = entities.to_polars()
     possible = rows.group_by("series").agg(pl.len().alias("entities"))
     days = days_out_of_stock(dataset, day).filter(pl.col("day") < day)
-    block = ((pl.col("day") - day % grain.days) // grain.days).cast(pl.Int64)
+    phase = grain.phase(day)
+    block = grain.number(pl.col("day"), phase).cast(pl.Int64)
+    length = grain.start(pl.col("block") + 1, phase) - grain.start(pl.col("block"), phase)
     return (
         days.join(rows, on=columns, nulls_equal=True)
         .group_by("series", block.alias("block"))
         .agg(pl.len().alias("days"))
         .join(possible, on="series")
-        .select(
-            "series", "block", (pl.col("days") / (pl.col("entities") * grain.days)).alias("out")
-        )
+        .select("series", "block", (pl.col("days") / (pl.col("entities") * length)).alias("out"))
     )

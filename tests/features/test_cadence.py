@@ -128,6 +128,30 @@ def test_a_season_is_found_in_long_enough_records(dataset, of_days, of_weeks):
         assert season.reason.startswith("season of" if periods > 1 else "no season")
 
 
+def test_months_have_a_season_of_twelve():
+    months = [to_day(date(2020 + n // 12, n % 12 + 1, 1)) for n in range(36)]
+    noise = np.random.default_rng(3).normal(0, 0.05, len(months))
+    units = 100 * np.exp(0.5 * np.sin(np.arange(len(months)) * np.pi / 6) + noise)
+    frame = pl.DataFrame({"product_id": "tea", "day": months, "quantity": units})
+    dataset = Dataset.from_frames("ledger", {"sales": frame.cast({"day": pl.Int32})})
+    season = demand_season(dataset, Grain.parse("product:month"))
+    assert season.periods == 12
+    assert season.reason.startswith("season of 12 months: months correlate")
+
+
+def test_weeks_that_are_closed_every_year_are_no_season():
+    units = np.random.default_rng(4).poisson(60, 7 * 120)
+    for year in (0, 1):
+        units[364 * year + 7 * 44 : 364 * year + 7 * 47] = 0
+    assert demand_season(sold(units), Grain.parse("product:week")).periods == 1
+
+
+def test_weekdays_on_which_a_shop_is_closed_are_a_season():
+    units = np.random.default_rng(5).poisson(60, 7 * 30)
+    units[6::7] = 0
+    assert demand_season(sold(units), Grain.parse("product:day")).periods == 7
+
+
 def test_random_demand_rarely_has_a_season():
     generator = np.random.default_rng(8)
     seasons = [

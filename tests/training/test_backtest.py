@@ -14,18 +14,18 @@ from training.tuning import tuning_origins
 def report(journey) -> Report:
     task = TASKS["churn"]
     options = task.options(journey)
-    origins = rolling_origins(journey, options["horizon_days"], 2, journey.end)
+    origins = rolling_origins(journey, options, 2, journey.end)
     return backtest(task, journey, origins, options)
 
 
 def test_origins_are_the_last_windows_of_one_horizon_each(journey):
-    origins = rolling_origins(journey, 28, 3, journey.end)
+    origins = rolling_origins(journey, {"horizon_days": 28}, 3, journey.end)
     assert origins == [datetime(2017, 10, 9), datetime(2017, 11, 6), datetime(2017, 12, 4)]
 
 
 def test_a_history_too_short_for_the_folds_is_refused(journey):
     with pytest.raises(InvalidInput, match="fewer folds"):
-        rolling_origins(journey, 28, 14, journey.end)
+        rolling_origins(journey, {"horizon_days": 28}, 14, journey.end)
 
 
 def test_an_instant_within_a_day_is_refused(journey):
@@ -33,12 +33,12 @@ def test_an_instant_within_a_day_is_refused(journey):
     with pytest.raises(
         InvalidInput, match=r"as_of = 2017-12-04T09:30:00 .* as_of = 2017-12-04"
     ) as e:
-        rolling_origins(journey, 28, 2, datetime(2017, 12, 4, 9, 30))
+        rolling_origins(journey, {"horizon_days": 28}, 2, datetime(2017, 12, 4, 9, 30))
     assert e.value.field == "as_of"
 
 
 def test_tuning_sees_only_days_before_the_first_reported_origin(journey):
-    reported = rolling_origins(journey, 28, 3, journey.end)
+    reported = rolling_origins(journey, {"horizon_days": 28}, 3, journey.end)
     last = tuning_origins(TASKS["churn"], journey, {"horizon_days": 28}, 3, journey.end)[-1]
     assert (reported[0] - last).days >= 28
 

@@ -35,13 +35,16 @@ def test_a_daily_grain_is_refused_for_a_weekly_table():
         TASKS["demand"].options(sales(104), grain="product:day")
 
 
-def test_a_monthly_table_is_refused_with_a_remedy():
+def test_a_monthly_table_gets_a_monthly_grain():
     months = [to_day(date(2022 + n // 12, n % 12 + 1, 1)) for n in range(30)]
-    frame = pl.DataFrame({"product_id": "tea", "day": months, "quantity": 90.0})
+    rows = [(f"tea {n}", day, 90.0) for n in range(20) for day in months]
+    frame = pl.DataFrame(rows, ["product_id", "day", "quantity"], orient="row")
     dataset = Dataset.from_frames("ledger", {"sales": frame.cast({"day": pl.Int32})})
-    for grain in (None, "product:week"):
-        with pytest.raises(MissingData, match="dated by months; import them by the day or"):
-            set_up(TASKS["demand"], dataset, dataset.end, folds=1, grain=grain)
+    setup = set_up(TASKS["demand"], dataset, dataset.end, folds=1)
+    assert setup.options == {"grain": "product:month", "horizon_days": 92, "country": "US"}
+    assert "dated by months" in setup.reason
+    with pytest.raises(InvalidInput, match="dated by months; use product:month"):
+        set_up(TASKS["demand"], dataset, dataset.end, folds=1, grain="product:week")
 
 
 def test_the_reason_names_the_season_of_demand(journey):

@@ -177,7 +177,7 @@ def test_tuning_is_reported_and_the_next_training_uses_its_best_options(run, jou
     assert row["best"] <= row["default"]
 
     options = set_up(VALUE, journey, journey.end, folds=3).options
-    reported = rolling_origins(journey, options["horizon_days"], 3, journey.end)[0]
+    reported = rolling_origins(journey, options, 3, journey.end)[0]
     assert best_params(mlruns, journey, VALUE, options, reported) == row["params"]
     before = reported - timedelta(days=90)
     assert not best_params(mlruns, journey, VALUE, options, before)

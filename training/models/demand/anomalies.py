@@ -194,7 +194,7 @@ def _with_location(dataset: Dataset, periods: pl.DataFrame, grain: Grain) -> pl.
     spread = 1.4826 * (pl.col("ratio") - median).abs().median().over(over)
     # The deviation of a location with few units is at least that of a Poisson count.
     poisson = 1 / (pl.col("mean") + 1).sqrt()
-    phase = to_day(periods.get_column("date").min())  # type: ignore[arg-type]
+    phase = grain.phase(to_day(periods.get_column("date").min()))  # type: ignore[arg-type]
     closures = closed_periods(dataset, grain, phase).with_columns(closed=pl.lit(value=True))
     sums = sums.join(closures, on=[*where, "date"], how="left", maintain_order="left")
     sums = sums.with_columns(
@@ -230,7 +230,7 @@ def _out_of_stock(dataset: Dataset, grain: Grain, periods: pl.DataFrame) -> pl.S
     if stockouts is None:
         return pl.Series("out", [False] * periods.height)
     index = all_series(dataset, grain).index.select("series", *grain.keys).collect().to_polars()
-    first = (pl.col("block") * grain.days + day % grain.days).cast(pl.Int32).cast(pl.Date)
+    first = grain.start(pl.col("block"), grain.phase(day)).cast(pl.Int32).cast(pl.Date)
     cells = stockouts.filter(pl.col("out") > 0).join(index, on="series", how="inner")
     cells = cells.select(*grain.keys, first.alias("date"), pl.lit(value=True).alias("out"))
     key = [*grain.keys, "date"]

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from features.cadence import demand_season
-from features.calendar import day_start, to_day
+from features.calendar import to_date, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import selling_series, units_matrix
@@ -44,10 +44,10 @@ class HistoryBaseline(ABC):
         grain = Grain.parse(self.grain)
         day, steps = to_day(as_of), grain.periods(self.horizon_days)
         ids = selling_series(dataset, grain, as_of) if ids is None else ids.select(grain.keys)
-        periods = max(min(HISTORY_DAYS, day - dataset.days[0]) // grain.days, 1)
+        periods = max(min(HISTORY_DAYS // grain.days, grain.between(dataset.days[0], day)), 1)
         past = units_matrix(dataset, grain, day, -periods, ids)
         mean = np.broadcast_to(self.forecast(past, steps, grain), (len(past), steps))
-        dates = [day_start(day + grain.days * step).date() for step in range(steps)]
+        dates = [to_date(first) for first in grain.shift(day, np.arange(steps))]
         return ids.join(pl.DataFrame({"date": dates}), how="cross").with_columns(
             pl.Series("mean", mean.ravel())
         )
@@ -84,11 +84,11 @@ class SeasonalNaive(HistoryBaseline):
 
 
 class RecentMean(HistoryBaseline):
-    """The mean of the last 8 weeks, or of the last 28 days where periods are days."""
+    """The mean of the last 8 weeks, the last 28 days or the last three months."""
 
     def forecast(self, past: Floats, steps: int, grain: Grain) -> Floats:  # noqa: ARG002
         """Repeat the mean."""
-        window = {"day": 28, "week": 8}[grain.freq]
+        window = {"day": 28, "week": 8, "month": 3}[grain.freq]
         mean: Floats = past[:, -window:].mean(axis=1, keepdims=True)
         return mean
 
@@ -115,7 +115,7 @@ class Croston(HistoryBaseline):
         """Repeat the smoothed probability times the smoothed size."""
         from statsforecast.models import TSB  # slow to import: it compiles
 
-        weight = {"day": 0.05, "week": 0.15}[grain.freq]
+        weight = {"day": 0.05, "week": 0.15, "month": 0.3}[grain.freq]
         return _forecast_each(TSB(weight, weight), past)
 
 

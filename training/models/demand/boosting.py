@@ -6,7 +6,7 @@ on which its errors are those of a forecast.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -93,7 +93,9 @@ class GlobalBoosting:
     ) -> Booster:
         """Fit one booster; with `held_out` rows, with as many rounds as lower their error."""
         constraints = monotone_constraints(features, units, offset)
-        params = self.trees.params(
+        # A month carries the information of about four weeks.
+        least = math.ceil(self.trees.min_data_in_leaf * min(7 / self.grain.days, 1))
+        params = replace(self.trees, min_data_in_leaf=least).params(
             objective="tweedie",
             tweedie_variance_power=1.2,
             max_bin=63,

@@ -9,7 +9,7 @@ import narwhals as nw
 from features.cadence import FOLDS, cadence, demand_season
 from features.calendar import MONTH_DAYS, to_day
 from features.dataset import Dataset
-from features.demand.grain import Grain
+from features.demand.grain import PERIOD_DAYS, Grain
 from features.demand.noise_floor import NoiseFloor, noise_floor
 from features.demand.series import THOUSANDTHS, steady_series, units_by_period
 from features.errors import InvalidInput, MissingData
@@ -32,16 +32,20 @@ CANDIDATES = (
     "category:week",
     "location:day",
     "location:week",
+    "product,location:month",
+    "product:month",
+    "category:month",
+    "location:month",
 )
 # A grain is too fine where even a forecast that knew every rate would have a higher WAPE: most
 # of its demand is chance.
 MAX_NOISE = 0.6
 # Orders are placed by product: categories replace products only where less than this share of
 # units is of products that sell at least one a week.
-_BY_PRODUCT, _MIN_STEADY_SHARE = "product:week", 0.25
+_BY_PRODUCT, _MIN_STEADY_SHARE = ("product:week", "product:month"), 0.25
 # Horizons by period, the default first. A shorter history gets a shorter horizon; rather than
 # one below the third, fewer folds are evaluated.
-HORIZON_DAYS = {"day": (28, 21, 14, 7), "week": (56, 42, 28, 14)}
+HORIZON_DAYS = {"day": (28, 21, 14, 7), "week": (56, 42, 28, 14), "month": (92, 61, 31)}
 # With fewer origins a model sees one season of the year alone.
 MIN_ORIGINS = 4
 
@@ -51,7 +55,7 @@ def default_grain(dataset: Dataset, as_of: datetime | None = None) -> Grain:
 
     `product:week` is preferred to anything coarser where enough products sell steadily. Only
     sales before `as_of` count; see `features.demand.noise_floor`. Records dated by weeks have
-    weekly grains only.
+    weekly grains only, those by months monthly ones, and no others have these.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def default_grain(dataset: Dataset, as_of: datetime | None = None) -> Grain:
     for text, floor in noise.items():
         if floor.wape <= MAX_NOISE:
             return Grain.parse(text)
-        if text == _BY_PRODUCT and _steady_share(dataset, instant) >= _MIN_STEADY_SHARE:
+        if text in _BY_PRODUCT and _steady_share(dataset, instant, text) >= _MIN_STEADY_SHARE:
             return Grain.parse(text)
     if noise:
         return Grain.parse(min(noise, key=lambda text: noise[text].wape))
@@ -84,11 +88,12 @@ def noise_by_grain(dataset: Dataset, as_of: datetime | None = None) -> dict[str,
 
 @memo()
 def _noise(dataset: Dataset, as_of: datetime) -> dict[str, NoiseFloor]:
-    weekly = cadence(dataset, as_of).period_days > 1
+    recorded = cadence(dataset, as_of).period_days
+    suited = {1: ("day", "week"), 7: ("week",), MONTH_DAYS: ("month",)}[recorded]
     floors = {}
     for text in CANDIDATES:
         grain = Grain.parse(text)
-        if weekly and grain.freq == "day":
+        if grain.freq not in suited:
             continue
         try:
             floor = noise_floor(dataset, grain, as_of)
@@ -114,16 +119,16 @@ def options(
     Raises
     ------
     InvalidInput
-        If the grain is unknown, or daily where records are dated by weeks.
+        If the grain is unknown, or finer than the records are dated.
     MissingData
-        If the records have neither products nor locations, or are dated by months.
+        If the records have neither products nor locations.
     """
-    _refuse_months(dataset, as_of)
     chosen = default_grain(dataset, as_of) if grain is None else Grain.parse(grain)
-    if chosen.freq == "day" and cadence(dataset, as_of).period_days > 1:
+    recorded = {7: "week", MONTH_DAYS: "month"}.get(cadence(dataset, as_of).period_days, "day")
+    if chosen.days < PERIOD_DAYS[recorded]:
         raise InvalidInput(
-            f"grain = {grain!r}: the records of dataset {dataset.name} are dated by weeks; use "
-            f"a weekly grain, such as {str(chosen).partition(':')[0]}:week.",
+            f"grain = {grain!r}: the records of dataset {dataset.name} are dated by {recorded}s; "
+            f"use {str(chosen).partition(':')[0]}:{recorded}, or import finer records.",
             field="grain",
         )
     return {
@@ -139,8 +144,9 @@ def reason(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> str
     finer = [text for text in noise if CANDIDATES.index(text) < CANDIDATES.index(grain)]
     text = f"{noise[grain].wape:.0%} of it is noise"
     text += "".join(f", {noise[other].wape:.0%} at {other}" for other in finer)
-    if cadence(dataset, as_of).period_days > 1:
-        text = f"records are dated by weeks; {text}"
+    recorded = {7: "weeks", MONTH_DAYS: "months"}.get(cadence(dataset, as_of).period_days)
+    if recorded:
+        text = f"records are dated by {recorded}; {text}"
     default = HORIZON_DAYS[Grain.parse(grain).freq][0]
     if options["horizon_days"] < default:
         days = cadence(dataset, as_of).history_days
@@ -154,24 +160,10 @@ def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -
     return _needed(_steady_count(dataset, grain, as_of), grain, options["horizon_days"])
 
 
-def _refuse_months(dataset: Dataset, as_of: datetime | None) -> None:
-    """Refuse records dated by months.
-
-    Months differ in length by a tenth and in weekends by a quarter, and a horizon of days or
-    weeks would need parts of them.
-    """
-    if cadence(dataset, as_of).period_days == MONTH_DAYS:
-        raise MissingData(
-            f"demand is forecast by the day or by the week, and the {dataset.records} of dataset "
-            f"{dataset.name} are dated by months; import them by the day or by the week.",
-            field=f"{dataset.records}.day",
-        )
-
-
-def _steady_share(dataset: Dataset, as_of: datetime) -> float:
-    """Return the share of units of products that sold at least one a week since they began."""
-    grain, day = Grain.parse(_BY_PRODUCT), to_day(as_of)
-    block = (day - day % grain.days) // grain.days
+def _steady_share(dataset: Dataset, as_of: datetime, text: str) -> float:
+    """Return the share of units of series that sold at least one a period since they began."""
+    grain, day = Grain.parse(text), to_day(as_of)
+    block = grain.number(day, grain.phase(day))
     past = units_by_period(dataset, grain, day).filter(nw.col("block") < block)
     totals = past.group_by("series").agg(nw.col("units").sum(), nw.col("block").min())
     steady = nw.col("units") >= (block - nw.col("block")) * THOUSANDTHS
@@ -201,9 +193,11 @@ def _steady_count(dataset: Dataset, grain: Grain, as_of: datetime) -> int:
 
 def _needed(steady: int, grain: Grain, horizon_days: int) -> int:
     """Return the days that hold origins for twice the least number of rows."""
-    rows, origins = 0.0, 0
-    while origins < ORIGINS and (rows < 2 * MIN_ROWS or origins < MIN_ORIGINS):
+    rows, origins, apart = 0.0, 0, max(ORIGIN_DAYS, grain.days)
+    while origins * apart < ORIGINS * ORIGIN_DAYS and (
+        rows < 2 * MIN_ROWS or origins < MIN_ORIGINS
+    ):
         origins += 1
-        ahead = min(horizon_days, origins * ORIGIN_DAYS) // grain.days
+        ahead = min(horizon_days, origins * apart) // grain.days
         rows += steady * ahead / 2  # `training_rows` draws at most half of the periods
-    return WARM_UP_DAYS + origins * ORIGIN_DAYS
+    return WARM_UP_DAYS + origins * apart

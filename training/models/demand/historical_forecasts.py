@@ -7,12 +7,13 @@ these forecasts.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Self
 
+import numpy as np
 import polars as pl
 
-from features.calendar import to_day
+from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.plan_ends import hidden_from
@@ -22,8 +23,8 @@ from training.models.demand.model import DemandModel
 from training.models.demand.quantiles import LEVELS
 
 # Periods before the instant at which the first origin lies, and periods between origins.
-HISTORY_PERIODS = {"day": 56, "week": 24}
-ORIGIN_STEP_PERIODS = {"day": 7, "week": 4}
+HISTORY_PERIODS = {"day": 56, "week": 24, "month": 6}
+ORIGIN_STEP_PERIODS = {"day": 7, "week": 4, "month": 1}
 # The most series: those that sell steadily, and a sample of all.
 _MAX_STEADY, _MAX_SAMPLED = 5_000, 4_000
 # Errors need fewer members and rows than the published model.
@@ -59,9 +60,8 @@ class HistoricalForecasts:
         """
         grain = Grain.parse(model.grain)
         history, step = HISTORY_PERIODS[grain.freq], ORIGIN_STEP_PERIODS[grain.freq]
-        origins = tuple(
-            as_of - timedelta(days=grain.days * periods) for periods in range(history, 0, -step)
-        )
+        back = -np.arange(history, 0, -step)
+        origins = tuple(map(day_start, grain.shift(to_day(as_of), back)))
         lighter = replace(
             model,
             members=min(model.members, _MEMBERS),
@@ -97,7 +97,7 @@ class HistoricalForecasts:
         for origin in self.origins:
             series = _chosen_series(dataset, grain, origin)
             series = series if flag is None else series.filter(flag)
-            known = (to_day(self.end) - to_day(origin)) // grain.days
+            known = grain.between(to_day(origin), to_day(self.end))
             steps = min(grain.periods(self.model.horizon_days), known)
             planned = dataset
             if plan_days is not None:

@@ -237,7 +237,7 @@ class DemandModel:
         analogues = Analogues.fit(dataset, grain, as_of, steps).forecast(ids)
         mean, ratio = analogues.mean.ravel(), analogues.ratio.ravel()
         quantiles = negative_binomial_quantiles(mean, ratio, levels)
-        days = pl.DataFrame({"day": [to_day(as_of) + grain.days * step for step in range(steps)]})
+        days = pl.DataFrame({"day": grain.shift(to_day(as_of), np.arange(steps))})
         return (
             ids[analogues.rows]
             .join(days.cast(pl.Int32), how="cross")

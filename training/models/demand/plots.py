@@ -1,14 +1,14 @@
 """Figures of an evaluation: demand forecasts in, figures of forecasts and outcomes out."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from features.calendar import to_day
+from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.series import units_matrix
@@ -70,7 +70,7 @@ def _example_series(
 
 
 def _dates(as_of: datetime, grain: Grain, steps: range) -> list[datetime]:
-    return [as_of + timedelta(days=grain.days * step) for step in steps]
+    return [day_start(day) for day in grain.shift(to_day(as_of), np.array(steps))]
 
 
 def _mean_calibration(
@@ -85,7 +85,8 @@ def _mean_calibration(
     ids = predictions.select(grain.keys).unique(maintain_order=True)
     truth = units_matrix(dataset, grain, day, steps, ids)
     cells = predictions.join(ids.with_row_index("row"), on=grain.keys, how="left")
-    step = ((cells["date"].cast(pl.Int32) - day) // grain.days).to_numpy()
+    dates, phase = cells["date"].cast(pl.Int32).to_numpy(), grain.phase(day)
+    step = grain.number(dates, phase) - grain.number(day, phase)
     units = truth[cells["row"].to_numpy(), step]
     mean = cells["mean"].to_numpy()
     deciles = np.array_split(np.argsort(mean, kind="stable"), 10)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from features.calendar import day_start, to_day
@@ -94,7 +95,7 @@ def publish(model: DemandModel, dataset: Dataset, as_of: datetime, folder: Path)
     model.save(folder / MODEL)
     Analogues.fit(dataset, grain, as_of, steps).save(folder / ANALOGUES)
     PublishedRecords.write(dataset, grain, as_of, folder / RECORDS)
-    days = [to_day(as_of) + grain.days * step for step in range(steps)]
+    days = grain.shift(to_day(as_of), np.arange(steps)).tolist()
     about = PublishedAbout(
         grain=model.grain,
         horizon_days=model.horizon_days,

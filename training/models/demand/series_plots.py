@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 from matplotlib.figure import Figure
 
-from features.calendar import to_day
+from features.calendar import day_start, to_day
 from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.demand.promotions import promotes, promotion_kinds, promotion_shares
@@ -71,7 +71,7 @@ def fan_chart(
     day, steps = to_day(as_of), forecast.height
     sold = [units_matrix(dataset, grain, day, periods, ids)[0] for periods in (-past, steps)]
     before, after = (
-        np.datetime64(as_of, "D") + grain.days * np.arange(*periods)
+        np.array([day_start(first) for first in grain.shift(day, np.arange(*periods))])
         for periods in ((-past, 0), (0, steps))
     )
     figure = Figure(figsize=(11, 3.6), layout="constrained")
@@ -97,16 +97,15 @@ def _promoted_shares(
     """Return the promoted share of periods over the largest, by first day as matplotlib counts."""
     if not promotes(dataset, grain):
         return {}
-    shares = promotion_shares(dataset, grain, day, day + grain.days * steps)
+    shares = promotion_shares(dataset, grain, day, int(grain.shift(day, steps)))
     index = all_series(dataset, grain).index.select("series", *grain.keys).collect().to_polars()
     series = index.join(ids, on=grain.keys, how="semi").get_column("series")
     cells = shares.collect().to_polars().filter(pl.col("series").is_in(series.implode()))
     share = pl.max_horizontal(f"share_{kind}" for kind in promotion_kinds(dataset))
-    first = pl.col("block") * grain.days + day % grain.days
+    first = grain.start(pl.col("block"), grain.phase(day))
     cells = cells.select(first.alias("day"), share.alias("share")).sort("day")
-    shown = cells.filter(
-        pl.col("day").is_between(day - past * grain.days, day + (steps - 1) * grain.days)
-    )
+    low, high = (int(grain.shift(day, periods)) for periods in (-past, steps - 1))
+    shown = cells.filter(pl.col("day").is_between(low, high))
     most = shown.select(pl.col("share").max().fill_null(0.0)).item()
     return {float(d): s / most for d, s in shown.iter_rows()} if most > 0 else {}
 

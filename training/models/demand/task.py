@@ -60,7 +60,7 @@ def evaluate(
     truth, forecasts = _outcomes(dataset, as_of, options, ids, predictions)
     if not truth.any():
         return []
-    periods = max(min(SCALE_DAYS, day - dataset.days[0]) // grain.days, 2)
+    periods = max(min(SCALE_DAYS // grain.days, grain.between(dataset.days[0], day)), 2)
     past = units_matrix(dataset, grain, day, -periods, ids)
     mean, n = forecasts["mean"], truth.size
     scaled = metrics.rmsse(truth, mean, metrics.squared_step(past))
@@ -122,7 +122,8 @@ def _to_arrays(
     grain: Grain, ids: pl.DataFrame, day: int, steps: int, predictions: pl.DataFrame
 ) -> dict[str, Floats]:
     """Return predictions by column, shape (series, periods); zero where there are none."""
-    step = (pl.col("date").cast(pl.Int32) - day) // grain.days
+    phase = grain.phase(day)
+    step = grain.number(pl.col("date").cast(pl.Int32), phase) - int(grain.number(day, phase))
     cells = predictions.with_columns(step.alias("step")).join(
         ids.select(grain.keys).with_row_index("row"), on=grain.keys, how="inner"
     )

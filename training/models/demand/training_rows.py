@@ -11,25 +11,26 @@ from features.demand.grain import Grain
 from features.demand.panel import Panel, known_at, panel
 from features.demand.plan_features import without_plan
 from features.demand.series import THOUSANDTHS
+from features.demand.year_before import YEAR_DAYS
 from features.errors import MissingData
 from features.typing import Bools, Floats, Ints
 
 # The most rows by default. A day carries less information than a week, so there are more.
-ROWS = {"day": 320_000, "week": 80_000}
-# Origins are a week apart over two years: the assortment before that differs too much.
+ROWS = {"day": 320_000, "week": 80_000, "month": 40_000}
+# Origins are a week, or a month, apart over two years: the assortment before that differs too much.
 ORIGIN_DAYS = 7
 ORIGINS = 104
 # Days of past that a series needs before its first origin.
 WARM_UP_DAYS = 56
 # The least mean sales of a series: slower ones are many and carry little information on size.
-MIN_UNITS_PER_PERIOD = {"day": 0.1, "week": 0.25}
-_RECENT_PERIODS = {"day": 182, "week": 28}
+MIN_UNITS_PER_PERIOD = {"day": 0.1, "week": 0.25, "month": 1.0}
+_RECENT_PERIODS = {"day": 182, "week": 28, "month": 6}
 # Share of rows whose plan of promotions is hidden: from them forecasts without one are learned.
 HIDDEN_SHARE = 0.15
 # Fewer rows than these are too few to fit on.
 MIN_ROWS = 100
-# The longest run of days in one fold.
-_MAX_FOLD_RUN_DAYS = 28
+# The longest run of days, or of months, in one fold.
+_MAX_FOLD_RUN_DAYS, _MAX_FOLD_RUN_MONTHS = 28, 4
 # The least share of a period in which a series could sell.
 _MIN_OPEN_SHARE = 0.5
 
@@ -70,12 +71,16 @@ def training_rows(
     """
     first, _ = dataset.days
     index = select_series(dataset, grain, as_of_day)
-    length = min((as_of_day - first) // grain.days, past_periods(grain) + ORIGINS * 7 // grain.days)
+    apart = max(ORIGIN_DAYS, grain.days)
+    count = ORIGINS * ORIGIN_DAYS // apart
+    length = min(
+        grain.between(first, as_of_day), past_periods(grain) + ORIGINS * ORIGIN_DAYS // grain.days
+    )
     series = panel(dataset, grain, as_of_day, max(length, 0), 0, index)
     warm_up = -(-WARM_UP_DAYS // grain.days)
-    origins = [length - ORIGIN_DAYS * k // grain.days for k in range(1, ORIGINS + 1)]
+    origins = [length - apart * k // grain.days for k in range(1, count + 1)]
     origins = [origin for origin in dict.fromkeys(origins) if origin >= warm_up]
-    horizon = horizon_days // grain.days
+    horizon = grain.periods(horizon_days)
     periods = sum(min(horizon, length - origin) for origin in origins)
     # A share of the periods of more series: periods of one series carry similar information.
     share = min(max(4 / horizon, 0.15), 0.5)
@@ -124,7 +129,7 @@ def _rows_of_origin(
     ahead = followed.shape[1] - origin
     row, step = np.nonzero(rng.random((len(rows), ahead)) < share)
     rows, column = rows[row], origin + step
-    open_share = series.availability[rows, column]
+    open_share = series.availability[rows, column] / series.lengths[column]
     kept = open_share >= _MIN_OPEN_SHARE
     rows, step, column, open_share = rows[kept], step[kept], column[kept], open_share[kept]
     if not len(rows):
@@ -147,7 +152,11 @@ def assign_folds(rows: pl.DataFrame, members: int, period_days: int) -> Ints:
     if periods < members:
         return np.arange(len(day)) % members
     # Short records have short runs, so that each member leaves out several.
-    length = np.clip(periods // (2 * members), 1, _MAX_FOLD_RUN_DAYS // period_days)
+    longest = _MAX_FOLD_RUN_DAYS // period_days or _MAX_FOLD_RUN_MONTHS
+    length = int(np.clip(periods // (2 * members), 1, longest))
+    # The same season of two years is not left out by one member.
+    while length > 1 and YEAR_DAYS // period_days % (length * members) == 0:
+        length -= 1
     folds: Ints = period // length % members
     return folds
 
