@@ -160,6 +160,16 @@ def needed_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -
     return _needed(_steady_count(dataset, grain, as_of), grain, options["horizon_days"])
 
 
+def least_days(dataset: Dataset, options: Mapping[str, Any], as_of: datetime) -> int:
+    """Return the days of records without which demand is not forecast.
+
+    Beyond the usual horizons the records have to reach as far ahead of an origin as the forecast.
+    """
+    horizon, usual = options["horizon_days"], HORIZON_DAYS[Grain.parse(options["grain"]).freq][0]
+    needed = needed_days(dataset, options, as_of)
+    return max(needed, WARM_UP_DAYS + horizon) if horizon > usual else needed
+
+
 def _steady_share(dataset: Dataset, as_of: datetime, text: str) -> float:
     """Return the share of units of series that sold at least one a period since they began."""
     grain, day = Grain.parse(text), to_day(as_of)

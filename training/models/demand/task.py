@@ -17,7 +17,7 @@ from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
 from training.models.demand.baselines import BASELINES
-from training.models.demand.grain_choice import needed_days, options, reason
+from training.models.demand.grain_choice import least_days, needed_days, options, reason
 from training.models.demand.model import DemandModel
 from training.models.demand.publish import publish
 from training.models.demand.quantiles import level_name
@@ -195,6 +195,7 @@ DEMAND = Task(
     options=options,
     reason=reason,
     needed_days=needed_days,
+    least_days=least_days,
     needs_customers=False,
     population=population,
     evaluate=evaluate,
