@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from features.dataset import open_dataset
+from features.events.log import EventLog
+from features.events.schema import Event
 from features.ingest.mapping.file import read_mapping
 from foresell.cli import app
 
@@ -111,6 +113,23 @@ def test_an_import_by_the_stored_mapping_adds_new_files(run, shop):
     assert code == 0, err
     assert json.loads(out)["tables"]["orders"]["accepted"] == 1
     assert open_dataset(shop / "home", "corner-shop").end.month == 2
+
+
+def test_an_import_reads_the_event_log_beside_the_files(run, shop):
+    run("data", "import", str(shop / "shop.toml"))
+    log = EventLog(shop / "home", "corner-shop")
+    fields = {"type": "purchase", "product_id": "milk", "channel": "web", "revenue": 2.0}
+    log.append([Event(event_id="1", customer_id="new", ts="2024-02-01T10:00:00", **fields)])
+    log.close()
+    code, _, err = run("data", "import", str(shop / "shop.toml"), "--json")
+    assert code == 0, err
+    orders = open_dataset(shop / "home", "corner-shop").table("orders").collect().to_polars()
+    assert orders.height == 29
+    assert orders.filter(customer_id="new").select("order_id", "revenue").rows() == [
+        ("new/2024-02-01", 2.0)
+    ]
+    # The records know neither products nor channels.
+    assert not {"product_id", "channel"} & set(orders.columns)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ _TYPES: dict[str, type[pl.DataType] | pl.DataType] = {
     "revenue": pl.Float64,
 }
 _SCHEMA = {name: _TYPES.get(name, pl.String) for name in LoggedEvent._fields}
-_OPTIONAL = ("revenue", "location_id", "channel")
+_OPTIONAL = ("customer_id", "product_id", "location_id", "channel", "revenue")
 
 
 def read_events(
