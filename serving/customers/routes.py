@@ -33,7 +33,8 @@ from serving.customers.schemas import (
     ValueRequest,
 )
 from serving.customers.timing import known_ids, source_of, timing_of
-from serving.customers.unknown import check_known
+from serving.customers.unknown import answer_known
+from serving.entries import Result
 from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import Responder, check_as_of, reply
 from serving.http.route import ModelRoute
@@ -42,7 +43,7 @@ from serving.predictor import ServedVersion
 # Answers for customers from the readers of one version, by folder.
 CustomerAnswers = Callable[[Mapping[str, Any], Customers], list[Row]]
 # Scoring one posted history takes as long as looking up so many customers.
-COST_OF_HISTORY = 10
+COST_OF_HISTORY = 100
 
 
 async def respond(
@@ -81,14 +82,19 @@ async def respond(
         if isinstance(request, KnownCustomers):
             ids = request.customer_ids
             check_as_of(request, as_of)
-            if request.unknown == "error":
-                check_known(ids, known_ids(served.readers, task), as_of)
+
+            def known_answers() -> Sequence[Result]:
+                if request.unknown != "error":
+                    return answers(served.readers, ids)
+                known = known_ids(served.readers, task)
+                return answer_known(ids, known, as_of, lambda some: answers(served.readers, some))
+
             others = served.record.other_instants(source, [task, *further_models])
             return await reply(
                 model.version,
                 as_of,
                 standing,
-                lambda: answers(served.readers, ids),
+                known_answers,
                 len(ids),
                 others,
             )

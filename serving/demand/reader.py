@@ -24,6 +24,8 @@ from serving.demand.points import add_explanations, forecast_points
 from serving.demand.reforecast import Reforecaster, SeriesForecasts
 from serving.demand.targets import Target, require_single_series
 from serving.demand.totals import TotalsReader
+from serving.entries import Result
+from serving.stopping import check_stopped
 from training.models.demand.assumptions import PLAN_KNOWN_UNTIL
 from training.models.demand.publish import load_about, load_series, load_values
 from training.models.demand.quantiles import interpolate_level
@@ -112,7 +114,7 @@ class DemandReader:
         explain: bool = False,  # noqa: FBT001, FBT002 - a field of the request
         decimals: int | None = None,
         plan_known_until: str | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Result]:
         """Forecast each series, in the order of the request.
 
         Parameters
@@ -135,10 +137,11 @@ class DemandReader:
 
         Returns
         -------
-        list of dict
-            The fields of `schemas.Forecast`. With a plan, points have `mean_recorded_plan` and
-            `difference`, and results that it does not change `notes`; with `explain`, points have
-            `explanation`: units by reason, which sum to the mean.
+        list of dict or NotFound
+            The fields of `schemas.Forecast`; the error of a series that is unknown. With a plan,
+            points have `mean_recorded_plan` and `difference`, and results that it does not change
+            `notes`; with `explain`, points have `explanation`: units by reason, which sum to the
+            mean.
 
         Raises
         ------
@@ -146,19 +149,25 @@ class DemandReader:
             If a key is missing or unexpected, the horizon too long or no multiple of the
             period, or the plan cannot be used.
         NotFound
-            If a series, or an id in the plan, is unknown.
+            If an id in the plan is unknown.
         """
         periods = self._periods(horizon_days)
-        targets = [self._target(keys, f"series[{i}]") for i, keys in enumerate(series)]
+        targets, unknown = self._targets(series)
         _check_plan(plan, plan_known_until)
         if plan is not None or explain:
             require_single_series(targets, self.grain)
-        new = self._cold_start_values(series, targets, quantiles)
+        new, without_values = self._cold_start_values(series, targets, quantiles)
+        unknown |= without_values
         forecasts = self._series_forecasts(
-            targets, quantiles, plan, plan_known_until, explain=explain
+            list(targets.values()), quantiles, plan, plan_known_until, explain=explain
         )
-        results = []
-        for i, (keys, target) in enumerate(zip(series, targets, strict=True)):
+        results: list[Result] = []
+        for i, keys in enumerate(series):
+            check_stopped()
+            if i in unknown:
+                results.append(unknown[i])
+                continue
+            target = targets[i]
             values = new[i] if i in new else self._values(target, forecasts, quantiles)
             shown = values[:periods]
             results.append(self._result(keys, target, shown, forecasts, quantiles, decimals))
@@ -281,6 +290,17 @@ class DemandReader:
         ]
         return np.stack(columns, axis=1).reshape(*values.shape[:-1], len(columns))
 
+    def _targets(self, series: Sequence[Keys]) -> tuple[dict[int, Target], dict[int, NotFound]]:
+        """Find what each entry names, or why it is unknown, by position in the request."""
+        targets: dict[int, Target] = {}
+        unknown: dict[int, NotFound] = {}
+        for i, keys in enumerate(series):
+            try:
+                targets[i] = self._target(keys, f"series[{i}]")
+            except NotFound as error:
+                unknown[i] = error
+        return targets, unknown
+
     def _target(self, keys: Keys, where: str) -> Target:
         """Find what the keys at the field `where` name."""
         level = self.totals.level_with(keys)
@@ -332,21 +352,21 @@ class DemandReader:
                 raise InvalidInput(f"{where} lacks {key}: {named}.", field=f"{where}.{key}")
 
     def _cold_start_values(
-        self, series: Sequence[Keys], targets: Sequence[Target], quantiles: Sequence[float]
-    ) -> dict[int, Floats]:
-        """Forecast the series without sales, by their position in the request."""
-        positions = [i for i, target in enumerate(targets) if target.kind == "cold_start"]
+        self, series: Sequence[Keys], targets: Mapping[int, Target], quantiles: Sequence[float]
+    ) -> tuple[dict[int, Floats], dict[int, NotFound]]:
+        """Forecast the series without sales, by position; those without a forecast are unknown."""
+        positions = [i for i, target in targets.items() if target.kind == "cold_start"]
         if not positions:
-            return {}
+            return {}, {}
         known, values = self.cold_start.values([series[i] for i in positions])
         forecasts = {
             positions[row]: self._interpolated(published, quantiles)
             for row, published in zip(known.tolist(), values, strict=True)
         }
-        for i in positions:
-            if i not in forecasts:
-                raise self._unknown(series[i], f"series[{i}]")
-        return forecasts
+        unknown = {
+            i: self._unknown(series[i], f"series[{i}]") for i in positions if i not in forecasts
+        }
+        return forecasts, unknown
 
     def _unknown(self, keys: Keys, where: str) -> NotFound:
         unknown = (

@@ -1,6 +1,6 @@
 """What the entries of a request about demand name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from features.demand.grain import Grain
@@ -17,9 +17,12 @@ class Target(NamedTuple):
     row: int = 0
 
 
-def require_single_series(targets: Sequence[Target], grain: Grain) -> None:
-    """Refuse plans and explanations for totals and for series without sales."""
-    for i, target in enumerate(targets):
+def require_single_series(targets: Mapping[int, Target], grain: Grain) -> None:
+    """Refuse plans and explanations for totals and for series without sales.
+
+    `targets` are by position in the request.
+    """
+    for i, target in targets.items():
         if target.kind == "cold_start":
             raise InvalidInput(
                 f"series[{i}] has not sold yet: plans and explanations need a series with "

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import orjson
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,6 +34,8 @@ from serving.http.metrics import UNKNOWN_ROUTE, metrics
 from serving.logs import RequestIds, current, trace_of
 
 REQUEST_ID = "x-request-id"
+# Status in metrics and logs of a request whose client has gone; it is never sent.
+CLIENT_CLOSED = 499
 MAX_BODY_BYTES = 1_000_000
 _VALID_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 SECURITY_HEADERS = [
@@ -186,6 +189,8 @@ class Guard:
                 request_id=request_id,
                 headers=dict(error.headers or {}),
             )
+        except ClientDisconnect:
+            exchange.status = CLIENT_CLOSED
         except Exception as error:
             if isinstance(error, TimeoutError) and timer is not None and timer.expired():
                 return exchange.timeout_response()

@@ -1,6 +1,6 @@
 """Answer a request from the served version, in the shape that all answers share."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,16 +11,20 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
+from serving.entries import Answer, Result, split
 from serving.events.follow import EventViews
 from serving.http.metrics import metrics
 from serving.http.rounding import round_answer
 from serving.http.schemas import Request
+from serving.http.threads import in_thread
 from serving.predictor import ServedVersion, VersionHolder
 from training.published.versions import PublishedModel
 
-# Requests for up to this many entities are answered on the event loop; larger ones run in a
+# Requests of up to so much work are answered on the event loop, in less than 5 ms; others run in a
 # thread, so that they do not delay short ones (a thread costs more than a short answer).
 INLINE = 50
+# More is refused: it would not end within the time of an answer.
+MOST_WORK = 200_000
 
 
 # Adds fields to the results of a model.
@@ -46,7 +50,7 @@ class Responder:
         self,
         task: str,
         request: Request,
-        compute: Callable[[Any], list[dict[str, Any]]],
+        compute: Callable[[Any], Sequence[Result]],
         size: int,
         *,
         rounded: bool = False,
@@ -63,7 +67,7 @@ class Responder:
         compute
             Returns the results, given the reader of the task.
         size
-            Number of entities, or a multiple of it where each takes longer.
+            Work, in looked-up entities.
         rounded
             Whether `compute` rounds its numbers.
         finish
@@ -146,16 +150,20 @@ async def reply(
     version: str,
     as_of: datetime,
     standing: Mapping[str, Any],
-    compute: Callable[[], list[dict[str, Any]]],
+    compute: Callable[[], Sequence[Result]],
     size: int,
     models_as_of: Mapping[str, datetime] | None = None,
     *,
     rounded: bool = False,
 ) -> Response:
-    """Compute results for `size` entities and return them in the shape of `Answer`.
+    """Compute results and return them in the shape of `Answer`.
 
     Parameters
     ----------
+    compute
+        Returns an answer or an error by entry.
+    size
+        Work, in looked-up entities.
     standing
         What `PublishedVersion.standing` returns for the models in the answer.
     models_as_of
@@ -164,13 +172,19 @@ async def reply(
         Whether `compute` rounds its numbers.
     """
 
-    def results() -> list[dict[str, Any]]:
-        answers = compute()
-        return answers if rounded else round_answer(answers)
+    def results() -> tuple[list[Answer], list[Answer]]:
+        answers, errors = split(compute())
+        return answers if rounded else round_answer(answers), errors
 
+    if size > MOST_WORK:
+        raise InvalidInput(
+            f"The request asks for the work of {size:,} short answers, and at most {MOST_WORK:,} "
+            "are computed at a time; ask in parts."
+        )
     body: dict[str, Any] = {"model_version": version, "as_of": as_of, **standing}
     body |= {"models_as_of": models_as_of} if models_as_of else {}
-    body["results"] = results() if size <= INLINE else await to_thread.run_sync(results)
+    body["results"], errors = results() if size <= INLINE else await in_thread(results)
+    body |= {"errors": errors} if errors else {}
     metrics().answers(version.partition("/")[0], body["results"])
     content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(content, media_type="application/json")

@@ -19,6 +19,7 @@ from features.errors import ForesellError, InvalidInput
 from serving.http.caching import compressed, with_entity_tag
 from serving.http.decode import REMEDY, MalformedBody, decode_json
 from serving.http.fields import invalid_input
+from serving.http.threads import RECEIVE
 
 # Larger bodies are read in a thread: 100 kB take some milliseconds.
 INLINE_BYTES = 50_000
@@ -41,7 +42,9 @@ class ModelRoute(APIRoute):
         read = _body_reader(annotation, model)
 
         async def handle(request: Request) -> Response:
-            return await compressed(request, await self.endpoint(await read(request)))
+            body = await read(request)
+            RECEIVE.set(request.receive)
+            return await compressed(request, await self.endpoint(body))
 
         return handle
 
@@ -50,6 +53,7 @@ class ModelRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             query = read(request)
+            RECEIVE.set(request.receive)
             try:
                 response = await self.endpoint(query)
             except ForesellError as error:

@@ -123,10 +123,22 @@ class Heading(BaseModel):
     )
 
 
+class EntryError(BaseModel):
+    """Why an entry of a request has no result."""
+
+    position: int = Field(ge=0, description="of the entry in the request, from 0")
+    code: Literal["not_found"]
+    message: str = Field(description="field, value, cause and remedy in one or two sentences")
+    field: str | None = Field(description="field of the entry, such as `customer_ids[3]`")
+
+
 class Answer(Heading, Generic[AnyResult]):
     """The shape of every answer; subclasses give it the name that generated clients show."""
 
     results: list[AnyResult] = Field(description="in the order of the request")
+    errors: list[EntryError] = Field(
+        default=[], description="entries without a result; absent without any"
+    )
 
 
 class Error(BaseModel):

@@ -33,9 +33,15 @@ def product_code(index: RecommenderIndex, product_id: str, field: str) -> int:
     return code
 
 
-def similar(index: RecommenderIndex, product_id: str, k: int, filters: Filters) -> dict[str, Any]:
-    """List substitutes of a product, the most similar first."""
-    code = product_code(index, product_id, "product_id")
+def similar(
+    index: RecommenderIndex,
+    product_id: str,
+    k: int,
+    filters: Filters,
+    field: str = "product_id",
+) -> dict[str, Any]:
+    """List substitutes of a product, the most similar first; `field` names it in errors."""
+    code = product_code(index, product_id, field)
     neighbours, similarity = index.similar.neighbours(code)
     shown = np.flatnonzero(filters.allowed(index.catalogue)[neighbours])[:k].tolist()
     has_buyers = int(index.catalogue.frame.item(code, "buyers")) > 0
@@ -89,9 +95,11 @@ def basket_probabilities(index: RecommenderIndex, partners: BasketPartners) -> F
     return np.minimum(share.astype(np.float64) * np.exp(partners.weight), 1.0)
 
 
-def customers_for(index: RecommenderIndex, product_id: str, k: int) -> dict[str, Any]:
-    """List the customers likeliest to buy a product within the horizon."""
-    code = product_code(index, product_id, "product_id")
+def customers_for(
+    index: RecommenderIndex, product_id: str, k: int, field: str = "product_id"
+) -> dict[str, Any]:
+    """List the customers likeliest to buy a product within the horizon; as `similar`."""
+    code = product_code(index, product_id, field)
     buyers = index.buyers
     span = buyers.span(code)
     columns = (buyers.customer, buyers.probability, buyers.bought_before)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from serving.customers.posted_history import History, PostedCustomers, key_of
+from serving.entries import Result, each
 from serving.recommender import item_to_item, posted_history
 from serving.recommender.query import Filters, ListQuery
 from serving.recommender.request import ListRequest
@@ -127,9 +128,13 @@ class RecommenderReader:
         request = ListRequest(self.index, query)
         return [request.rerank(customer, product_ids) for customer in customer_ids]
 
-    def similar(self, product_ids: Sequence[str], k: int, filters: Filters) -> list[dict[str, Any]]:
-        """Return substitutes of each product."""
-        return [item_to_item.similar(self.index, product, k, filters) for product in product_ids]
+    def similar(self, product_ids: Sequence[str], k: int, filters: Filters) -> list[Result]:
+        """Return substitutes of each product; the error of a product that is unknown."""
+        return each(
+            product_ids,
+            "product_ids",
+            lambda product, field: item_to_item.similar(self.index, product, k, filters, field),
+        )
 
     def bought_together(
         self, product_ids: Sequence[str], k: int, filters: Filters
@@ -137,9 +142,13 @@ class RecommenderReader:
         """Return products associated with a basket."""
         return [item_to_item.bought_together(self.index, product_ids, k, filters)]
 
-    def customers_for(self, product_ids: Sequence[str], k: int) -> list[dict[str, Any]]:
-        """Return the likeliest buyers of each product."""
-        return [item_to_item.customers_for(self.index, product, k) for product in product_ids]
+    def customers_for(self, product_ids: Sequence[str], k: int) -> list[Result]:
+        """Return the likeliest buyers of each product; the error of one that is unknown."""
+        return each(
+            product_ids,
+            "product_ids",
+            lambda product, field: item_to_item.customers_for(self.index, product, k, field),
+        )
 
     def _request(self, k: int, excluded: Sequence[str], query: ListQuery) -> ListRequest:
         products = [*query.filters.exclude_product_ids, *excluded]

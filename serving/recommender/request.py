@@ -18,6 +18,7 @@ from serving.recommender.list_candidates import ListCandidates, basis_of
 from serving.recommender.posted_history import PostedOrders, posted_candidates, reason_groups
 from serving.recommender.query import MAX_LENGTH, RANKED_BY, ListQuery
 from serving.recommender.rerank import Slate, ordered_by, require_codes, rerank
+from serving.stopping import check_stopped
 from training.models.recommender.index.candidate_scoring import Candidates, score_candidates
 from training.models.recommender.index.index import RecommenderIndex
 from training.models.recommender.index.replenishment import LAPSED
@@ -62,6 +63,7 @@ class ListRequest:
     def answers(self, customer_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Answer for each customer: customer_id, basis, ordered_by, and items in order."""
         for start in range(0, len(customer_ids), CUSTOMERS_AT_ONCE):
+            check_stopped()
             block = customer_ids[start : start + CUSTOMERS_AT_ONCE]
             known = list(dict.fromkeys(filter(self._has_candidates, block)))
             lists = dict(zip(known, self._answers(known, self._known(known)), strict=True))
@@ -87,6 +89,7 @@ class ListRequest:
                 "them; add each purchase to the orders of its history and set `at`.",
                 field="recent_purchases",
             )
+        check_stopped()
         return self._answers([name], [self._posted_candidates(orders)])[0]
 
     def rerank(self, customer_id: str, product_ids: Sequence[str]) -> dict[str, Any]:

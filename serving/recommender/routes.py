@@ -1,5 +1,6 @@
 """Routes for recommendations: lists of customers, and lists about products."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
@@ -7,7 +8,8 @@ from starlette.responses import Response
 
 from features.calendar import parse_as_of
 from features.errors import InvalidInput
-from serving.customers.unknown import check_known
+from serving.customers.unknown import answer_known
+from serving.entries import Result
 from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import Finish, Responder
 from serving.http.route import ModelRoute
@@ -31,8 +33,9 @@ from serving.recommender.schemas import (
 )
 
 TASK = "recommender"
-# Costs of a posted history, in customers with a short list.
-CUSTOMERS_PER_HISTORY = 10
+# Work of a short list, in looked-up entities, and of a posted history in short lists.
+LIST_WORK = 12
+LISTS_PER_HISTORY = 10
 # Explained products that cost as much as one more customer.
 PRODUCTS_PER_CUSTOMER = 20
 # Largest number of customers times products of a request to /v1/rerank.
@@ -58,18 +61,19 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
                 TASK,
                 request,
                 lambda answers: answers.posted(posted, request.k, excluded, query),
-                CUSTOMERS_PER_HISTORY * len(posted) + _size(len(posted), request.k),
+                LISTS_PER_HISTORY * LIST_WORK * len(posted) + _size(len(posted), request.k),
                 finish=_identify(responder, request.list_name),
             )
         queries = () if query == ListQuery() else (query,)
 
-        def answer(answers: Any) -> list[dict[str, Any]]:
+        def answer(answers: Any) -> list[Result]:
+            def lists(customer_ids: Sequence[str]) -> list[Any]:
+                return list(answers.answer(customer_ids, request.k, excluded, *queries))
+
+            ids = request.customer_ids
             if request.unknown == "error":
-                check_known(request.customer_ids, answers.known_ids, answers.as_of)
-            lists: list[dict[str, Any]] = answers.answer(
-                request.customer_ids, request.k, excluded, *queries
-            )
-            return lists
+                return answer_known(ids, answers.known_ids, answers.as_of, lists)
+            return lists(ids)
 
         return await responder.answer(
             TASK,
@@ -152,8 +156,8 @@ def _identify(responder: Responder, list_name: str) -> Finish:
 
 
 def _size(customers: int, products: int) -> int:
-    """Return the size of a request, in customers with a short list."""
-    return customers * max(1, products // PRODUCTS_PER_CUSTOMER)
+    """Return the work of lists, in looked-up entities."""
+    return LIST_WORK * customers * max(1, products // PRODUCTS_PER_CUSTOMER)
 
 
 def _filters(request: FilteredRequest) -> Filters:

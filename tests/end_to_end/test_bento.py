@@ -127,9 +127,10 @@ def test_an_unknown_customer_is_shown_products(client):
 
 def test_an_unknown_product_is_named(client, series):
     wrong = {**series[0], "product_id": "no-such-product"}
-    response = client.post("/v1/forecast", json={"series": [series[0], wrong]})
-    error = error_of(response, 404, "series[1].product_id")
-    assert "no-such-product" in error.message
+    answer = answer_of(client, Forecast, "forecast", series=[series[0], wrong])
+    assert [result.product_id for result in answer.results] == [series[0]["product_id"]]
+    assert "no-such-product" in answer.errors[0].message
+    error_of(client.post("/v1/forecast", json={"series": [wrong]}), 404, "series[0].product_id")
 
 
 def test_a_key_outside_the_grain_is_named(client, series):

@@ -96,12 +96,15 @@ def test_an_audience_is_chosen_and_shown_by_the_same_probabilities(client, ask, 
             assert shown[name]["churn_probability"] == probability
 
 
-def test_an_unknown_customer_is_refused_on_request(client, ids):
+def test_an_unknown_customer_is_an_error_on_request(client, ids):
     for route in ("churn", "next_purchase", "value", "customer", "recommend"):
         body = {"customer_ids": [ids[0], "nobody"], "unknown": "error"}
-        response = client.post(f"/v1/{route}", json=body)
+        answer = client.post(f"/v1/{route}", json=body).json()
+        assert [result["customer_id"] for result in answer["results"]] == [ids[0]]
+        (error,) = answer["errors"]
+        assert (error["position"], error["field"]) == (1, "customer_ids[1]")
+        response = client.post(f"/v1/{route}", json=body | {"customer_ids": ["nobody"]})
         assert response.status_code == 404
-        assert response.json()["field"] == "customer_ids[1]"
 
 
 def test_orders_and_value_agree_with_the_curve_and_never_fall_with_the_horizon(

@@ -57,19 +57,18 @@ class SeriesReader:
 
     def answer(
         self, series: list[dict[str, str]], horizon: int | None, *_: object
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, Any] | NotFound]:
         if horizon is not None and horizon > 28:
             raise InvalidInput(f"horizon = {horizon} is beyond 1 to 28 days.", field="horizon")
-        for position, one in enumerate(series):
-            if one["product_id"] not in self.products:
-                raise NotFound(
-                    f"product_id {one['product_id']!r} is not known.",
-                    field=f"series[{position}].product_id",
-                )
+        return [self._forecast(one, f"series[{i}].product_id") for i, one in enumerate(series)]
+
+    def _forecast(self, one: dict[str, str], field: str) -> dict[str, Any] | NotFound:
+        if one["product_id"] not in self.products:
+            return NotFound(f"product_id {one['product_id']!r} is not known.", field=field)
         quantiles = [{"level": 0.1, "units": 0.0}, {"level": 0.9, "units": 2.0}]
         point = {"date": "2018-01-01", "mean": 1.0, "quantiles": quantiles}
         known = {"plan_known_until": None, "assumes": []}
-        return [{**one, "basis": "own_history", **known, "forecast": [point]} for one in series]
+        return {**one, "basis": "own_history", **known, "forecast": [point]}
 
 
 class BrokenReader:

@@ -1,11 +1,10 @@
 """One model's curves answer for all models of a version."""
 
 import numpy as np
-import pytest
 
 from features.errors import NotFound
 from serving.customers.timing import known_ids, source_of, timing_of
-from serving.customers.unknown import check_known
+from serving.customers.unknown import answer_known
 
 
 def test_churn_is_the_source_then_next_purchase_then_value():
@@ -30,10 +29,13 @@ def test_customers_without_history_of_a_category_are_known(customer_readers):
     assert all(name in known_ids(customer_readers, "next-category") for name in reader.known_ids)
 
 
-def test_an_unknown_customer_is_refused_by_position_and_with_a_remedy(customer_readers):
+def test_an_unknown_customer_is_an_error_of_its_entry_with_a_remedy(customer_readers):
     reader = customer_readers["value"]
-    ids = [next(iter(reader.customers.positions)), "nobody"]
-    check_known(ids[:1], reader.known_ids, reader.as_of)
-    with pytest.raises(NotFound, match="post the orders") as error:
-        check_known(ids, reader.known_ids, reader.as_of)
-    assert error.value.field == "customer_ids[1]"
+    known = next(iter(reader.customers.positions))
+    first, error, last = answer_known(
+        [known, "nobody", known], reader.known_ids, reader.as_of, reader.answer
+    )
+    assert first == last == reader.answer([known])[0]
+    assert isinstance(error, NotFound)
+    assert error.field == "customer_ids[1]"
+    assert "post the orders" in error.message

@@ -5,11 +5,16 @@ import pytest
 from serving.http.schemas import Error
 
 
-def test_an_unknown_product_is_named_with_its_position(client, error_of):
+def test_an_unknown_product_is_an_error_of_its_entry(client, error_of):
     series = [{"product_id": "milk"}, {"product_id": "moon"}]
-    response = client.post("/v1/forecast", json={"series": series})
-    error = error_of(response, 404, "not_found", "series[1].product_id")
-    assert "moon" in error.message
+    answer = client.post("/v1/forecast", json={"series": series}).json()
+    assert [result["product_id"] for result in answer["results"]] == ["milk"]
+    (error,) = answer["errors"]
+    assert error["position"] == 1
+    assert error["field"] == "series[1].product_id"
+    assert "moon" in error["message"]
+    response = client.post("/v1/forecast", json={"series": series[1:]})
+    assert "moon" in error_of(response, 404, "not_found", "series[0].product_id").message
 
 
 def test_a_horizon_that_is_too_long_names_the_longest(client, error_of):

@@ -53,8 +53,13 @@ def test_a_product_without_purchases_is_compared_by_attributes(answers):
 
 
 def test_an_unknown_product_is_not_found(answers):
-    with pytest.raises(NotFound, match="never sold"):
-        answers.similar(["no such product"], 5, Filters())
+    for (error,) in (
+        answers.similar(["no such product"], 5, Filters()),
+        answers.customers_for(["no such product"], 5),
+    ):
+        assert isinstance(error, NotFound)
+        assert "never sold" in error.message
+        assert error.field == "product_ids[0]"
     with pytest.raises(NotFound) as error:
         answers.bought_together(["no such product"], 5, Filters())
     assert error.value.field == "product_ids[0]"
