@@ -10,8 +10,8 @@ from anyio import to_thread
 from starlette.responses import Response
 
 from features.calendar import parse_as_of
-from features.errors import InvalidInput
-from serving.entries import Answer, Result, split
+from features.errors import InvalidInput, NotFound
+from serving.entries import Result, split
 from serving.events.follow import EventViews
 from serving.http.metrics import metrics
 from serving.http.rounding import round_answer
@@ -85,9 +85,9 @@ class Responder:
             model, reader = version.reader_of(task)
             check_as_of(request, model.as_of)
 
-            def results() -> list[dict[str, Any]]:
+            def results() -> Sequence[Result]:
                 computed = compute(reader)
-                finish(model, computed)
+                finish(model, [result for result in computed if not isinstance(result, NotFound)])
                 return computed
 
             return await reply(
@@ -172,22 +172,22 @@ async def reply(
         Whether `compute` rounds its numbers.
     """
 
-    def results() -> tuple[list[Answer], list[Answer]]:
-        answers, errors = split(compute())
-        return answers if rounded else round_answer(answers), errors
+    def content() -> bytes:
+        results, errors = split(compute())
+        body: dict[str, Any] = {"model_version": version, "as_of": as_of, **standing}
+        body |= {"models_as_of": models_as_of} if models_as_of else {}
+        body["results"] = results if rounded else round_answer(results)
+        body |= {"errors": errors} if errors else {}
+        metrics().answers(version.partition("/")[0], results)
+        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
     if size > MOST_WORK:
         raise InvalidInput(
             f"The request asks for the work of {size:,} short answers, and at most {MOST_WORK:,} "
             "are computed at a time; ask in parts."
         )
-    body: dict[str, Any] = {"model_version": version, "as_of": as_of, **standing}
-    body |= {"models_as_of": models_as_of} if models_as_of else {}
-    body["results"], errors = results() if size <= INLINE else await in_thread(results)
-    body |= {"errors": errors} if errors else {}
-    metrics().answers(version.partition("/")[0], body["results"])
-    content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(content, media_type="application/json")
+    body = content() if size <= INLINE else await in_thread(content)
+    return Response(body, media_type="application/json")
 
 
 def check_as_of(request: Request, as_of: datetime) -> None:
