@@ -23,8 +23,9 @@ def season_columns(origin: Origin, steps: Ints, country: str) -> dict[str, Float
     days = grain.shift(origin.panel.day(origin.column), ahead).tolist()
     calendar = season(days, grain.days, country)
     named = {"holiday_ahead": "to_holiday", "holiday_behind": "since_holiday"}
-    if grain.freq == "day":  # pay days act on weeks of a month; trees overfit single days
+    if grain.freq == "day":  # pay days act on the days and on the weeks of a month
         named |= {"season_weekday": "weekday", "season_month_week": "month_week"}
+        named |= {"season_month_day": "month_day"}
     elif grain.freq == "month":
         named |= {"season_month": "month"}
     else:
