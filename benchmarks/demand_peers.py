@@ -25,7 +25,7 @@ from results import record
 
 from features.calendar import to_day
 from features.demand.series import units_matrix
-from features.typing import Bools, Floats, Ints
+from features.typing import Floats, Ints
 from training import metrics
 from training.models.demand.model import DemandModel
 from training.models.demand.quantiles import level_name
@@ -77,16 +77,23 @@ def evaluate(
         "total WAPE": metrics.wape(total, total_mean),
         "total RMSSE": float(metrics.rmsse(total[None], total_mean[None], total_scale)[0]),
     }
-    return measured | _of_quantiles(truth, forecast, truth > 0 if case.only_sold else truth >= 0)
+    return measured | _of_quantiles(truth, forecast, only_sold=case.only_sold)
 
 
-def _of_quantiles(truth: Floats, forecast: Forecast, counted: Bools) -> dict[str, float]:
-    """Measure quantiles; WQL is the mean over levels of twice the pinball loss over the units."""
+def _of_quantiles(truth: Floats, forecast: Forecast, *, only_sold: bool) -> dict[str, float]:
+    """Measure quantiles; WQL is the mean over levels of twice the pinball loss over the units.
+
+    Tails are of the periods that are not forecast as closed, in which zero is certain.
+    """
     if "q10" not in forecast:
         return {}
+    counted = truth > 0 if only_sold else truth >= 0
     y, quantiles = truth[counted], {name: f[counted] for name, f in forecast.items()}
     losses = [metrics.pinball(y, quantiles[level_name(level)], level) for level in LEVELS]
-    below, above = float((y < quantiles["q10"]).mean()), float((y > quantiles["q90"]).mean())
+    uncertain = (quantiles["mean"] > 0) | (y > 0)
+    below, above = (
+        float(beyond[uncertain].mean()) for beyond in (y < quantiles["q10"], y > quantiles["q90"])
+    )
     return {
         "WAPE of q50": metrics.wape(y, quantiles["q50"]),
         "WQL": float(2 * np.mean(losses) / y.mean()),

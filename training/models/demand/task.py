@@ -53,6 +53,7 @@ def evaluate(
 ) -> list[Score]:
     """Compare forecasts with sales; a series without a forecast counts as a forecast of zero.
 
+    Shares of outcomes inside and beyond intervals are of periods that are not forecast as closed.
     Returns no scores where the population sold nothing: no error can be scaled then.
     """
     grain, day = Grain.parse(options["grain"]), to_day(as_of)
@@ -77,11 +78,14 @@ def evaluate(
         flat = truth.ravel()
         losses = [metrics.pinball(flat, forecasts[f"q{q}"].ravel(), q / 100) for q in (10, 50, 90)]
         low, high = forecasts["q10"].ravel(), forecasts["q90"].ravel()
+        # That nothing is sold while closed is certain: such periods tell nothing of an interval.
+        uncertain = (mean.ravel() > 0) | (flat > 0)
+        y, q10, q90 = flat[uncertain], low[uncertain], high[uncertain]
         scores += [
             Score("all", "pinball", float(np.mean(losses) / truth.mean()), n),
-            Score("all", "coverage_80", metrics.coverage(flat, low, high), n),
-            Score("all", "below_q10", float((flat < low).mean()), n),
-            Score("all", "above_q90", float((flat > high).mean()), n),
+            Score("all", "coverage_80", metrics.coverage(y, q10, q90), len(y)),
+            Score("all", "below_q10", float((y < q10).mean()), len(y)),
+            Score("all", "above_q90", float((y > q90).mean()), len(y)),
             Score("all", "interval_width_80", metrics.interval_width(flat, low, high), n),
         ]
     deciles = {q: forecasts[level_name(q)].ravel() for q in DECILES if level_name(q) in forecasts}
