@@ -124,7 +124,7 @@ class LiveEvents:
         self._entities: OrderedDict[tuple[str, str], CustomerEvents] = OrderedDict()
         self._count = 0
         self._products: dict[str, Availability] = {}
-        self._unavailable: tuple[datetime, datetime, frozenset[str]] | None = None
+        self._unavailable = _Unavailable(self._products, datetime.max, datetime.max, frozenset())
 
     def customer(self, customer_id: str) -> CustomerEvents | None:
         """Return the events of a customer that some served model has not seen."""
@@ -136,18 +136,11 @@ class LiveEvents:
 
     def unavailable(self, at: datetime) -> frozenset[str]:
         """Return the products that are not available at an instant of the retailer's local time."""
-        known = self._unavailable
-        if known is not None and known[0] <= at < known[1]:
-            return known[2]
-        products = list(self._products.values())
-        changes = {time for p in products for time in (p.start, p.end) if time is not None}
-        ids = frozenset(p.product_id for p in products if not p.is_available(at))
-        self._unavailable = (
-            max((time for time in changes if time <= at), default=datetime.min),
-            min((time for time in changes if time > at), default=datetime.max),
-            ids,
-        )
-        return ids
+        products, known = self._products, self._unavailable
+        # Computed from other statements, if another thread has changed them meanwhile.
+        if known.products is not products or not known.start <= at < known.end:
+            known = self._unavailable = _Unavailable.at(products, at)
+        return known.product_ids
 
     def refresh(
         self, version: PublishedVersion | None, may_name: Callable[[str], bool] = lambda _: True
@@ -188,7 +181,7 @@ class LiveEvents:
         fresh._add(self.log.newest(seen.position, seen.as_of, TYPES, self.most_events, head))
         fresh._state(self.log.availability())
         self._entities, self._count = fresh._entities, fresh._count
-        self._products, self._unavailable = fresh._products, None
+        self._products = fresh._products
 
     def _add(self, events: Iterable[LoggedEvent]) -> None:
         for event in events:
@@ -216,7 +209,27 @@ class LiveEvents:
         changed = {product.product_id: product for product in products}
         if changed:
             self._products = self._products | changed
-            self._unavailable = None
+
+
+class _Unavailable(NamedTuple):
+    """The unavailable products by some statements, from one instant until another."""
+
+    products: Mapping[str, Availability]
+    start: datetime
+    end: datetime
+    product_ids: frozenset[str]
+
+    @classmethod
+    def at(cls, products: Mapping[str, Availability], at: datetime) -> "_Unavailable":
+        """Find the products that are not available at an instant, and how long that holds."""
+        stated = list(products.values())
+        changes = {time for one in stated for time in (one.start, one.end) if time is not None}
+        return cls(
+            products,
+            max((time for time in changes if time <= at), default=datetime.min),
+            min((time for time in changes if time > at), default=datetime.max),
+            frozenset(one.product_id for one in stated if not one.is_available(at)),
+        )
 
 
 def _line(event: LoggedEvent) -> Mapping[str, Any]:

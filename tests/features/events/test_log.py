@@ -39,7 +39,7 @@ def test_reading_creates_nothing(tmp_path):
 
 
 def test_a_reader_that_follows_positions_misses_no_event_of_concurrent_writers(open_log, event):
-    each, writers = 40, 4
+    each, writers = 15, 4
 
     def write(name):
         log = open_log()
