@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from features.errors import InvalidInput
 
 _BUSY_SECONDS = 30
+_CONNECT_SECONDS = 5
 # Excludes two processes that create the tables at once; any number that is used for this alone.
 _CREATION_LOCK = 4_711_019
 
@@ -108,5 +109,8 @@ def postgresql_engine(url: str) -> sa.Engine:
             field="FORESELL_EVENTS_URL",
         )
     return sa.create_engine(
-        database.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
+        database.set(drivername="postgresql+psycopg"),
+        connect_args={"connect_timeout": _CONNECT_SECONDS},
+        pool_pre_ping=True,
+        hide_parameters=True,
     )

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from filelock import FileLock
 
+from features.errors import Unavailable
 from features.events.anonymise import anonymised
 from features.events.database import (
     EVENTS,
@@ -65,6 +66,8 @@ class EventLog:
     ------
     InvalidInput
         If the URL is not one of PostgreSQL.
+    Unavailable
+        By every method, if the database does not answer.
     """
 
     def __init__(self, home: Path, dataset: str, url: str | None = None) -> None:
@@ -300,15 +303,17 @@ class EventLog:
     def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         if not self.exists():
             return []
-        self._create()
-        with self.engine.connect() as connection:
-            return connection.execute(query).all()
+        with _answering():
+            self._create()
+            with self.engine.connect() as connection:
+                return connection.execute(query).all()
 
     @contextmanager
     def _locked(self) -> Iterator[tuple[sa.Connection, int]]:
         """Begin a transaction that excludes other writers; yields the last position too."""
-        self._create()
-        with self._turn(), self.engine.begin() as connection:
+        with _answering():
+            self._create()
+        with _answering(), self._turn(), self.engine.begin() as connection:
             yield connection, connection.execute(_LOCK, {"dataset": self.dataset}).scalar_one()
 
     def _row(self, event: Event, position: int) -> dict[str, Any]:
@@ -353,6 +358,19 @@ class EventLog:
             self._file.parent.mkdir(parents=True, exist_ok=True)
         create_tables(self.engine)
         self._created = True
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Report a database that fails; its own messages may quote events."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise Unavailable(
+            f"The event log does not answer ({type(error).__name__}): is its database running, and "
+            "is there space on its disk?",
+            field="FORESELL_EVENTS_URL",
+        ) from None
 
 
 def _chunks(values: list[str]) -> Iterator[list[str]]:

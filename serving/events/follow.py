@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from functools import cached_property
 
+from features.errors import ForesellError
 from features.events.log import EventLog
 from features.faults import describe_fault
 from serving.events.live import LiveEvents
@@ -92,9 +93,9 @@ class EventViews:
                 self.view(version.record.dataset).refresh(version.record, _may_name(version))
             except Exception as error:
                 # No fault of a database ends the thread; answers go on without newer events.
-                fault = f"the event log cannot be read: {type(error).__name__}"
+                fault = error.message if isinstance(error, ForesellError) else type(error).__name__
                 if self.fault != fault:
-                    log.error("%s\n%s", fault, describe_fault(error))
+                    log.error("the event log cannot be read: %s", describe_fault(error))
         self.fault = fault
 
     def start(self) -> None:

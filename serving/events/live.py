@@ -156,7 +156,7 @@ class LiveEvents:
 
         Raises
         ------
-        sqlalchemy.exc.SQLAlchemyError
+        Unavailable
             If the database does not answer; the next call goes on where this one ended.
         """
         name = None if version is None else version.version

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from features.errors import InvalidInput
+from features.errors import InvalidInput, Unavailable
 from features.events.log import EventLog
 from features.events.records import Availability
 from features.ingest.forgotten import ForgottenCustomers
@@ -125,3 +125,11 @@ def test_a_url_of_another_database_is_refused_without_its_password(tmp_path):
     with pytest.raises(InvalidInput, match="FORESELL_EVENTS_URL") as error:
         EventLog(tmp_path, "shop", "mysql://user:hidden@host/shop")
     assert "hidden" not in error.value.message
+
+
+def test_a_database_that_does_not_answer_is_reported_without_its_password(tmp_path, event):
+    log = EventLog(tmp_path, "shop", "postgresql://user:hidden@127.0.0.1:1/shop")
+    for use in (log.head, lambda: log.append([event("1")])):
+        with pytest.raises(Unavailable, match="does not answer") as error:
+            use()
+        assert "hidden" not in error.value.message
