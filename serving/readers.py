@@ -30,5 +30,6 @@ READERS: dict[str, Loader] = {
     "next-category": _loader("serving.customers.next_category:NextCategoryReader"),
     "value": _loader("serving.customers.value:ValueReader"),
     "profile": _loader("training.customers.profile:Profiles"),
+    "histories": _loader("training.customers.histories:Histories"),
     "recommender": _loader("serving.recommender.reader:RecommenderReader"),
 }

@@ -48,6 +48,8 @@ class PostedCustomers:
         Attributes of each customer.
     as_of
         The instant of the prediction.
+    trusted
+        Whether the orders are records, which need not be checked and may lack a revenue.
     """
 
     names: tuple[str, ...]
@@ -55,6 +57,7 @@ class PostedCustomers:
     touchpoints: pl.DataFrame
     attributes: tuple[Mapping[str, Attribute], ...]
     as_of: datetime
+    trusted: bool = False
     _computed: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -85,7 +88,7 @@ class PostedCustomers:
         for number, history in enumerate(histories):
             key, parent = key_of(number), f"histories[{number}]"
             if lines := history.get("orders"):
-                orders.append(_read_orders(lines, key, as_of, parent, field))
+                orders.append(read_orders(lines, key, as_of, parent, field))
             for nth, touchpoint in enumerate(history.get("touchpoints", ())):
                 path = partial("{}.touchpoints[{}].ts".format, parent, nth)
                 ts = _instant(touchpoint["ts"], as_of, path, field)
@@ -124,12 +127,13 @@ class PostedCustomers:
         return cast(Result, self._computed[key])
 
     def _dataset(self, population: Population) -> Dataset:
-        if "revenue" in population.order_columns:
+        if "revenue" in population.order_columns and not self.trusted:
             self._check_revenue((population.statistics.typical_spend or 0.0) / MONEY_UNIT)
         described = {
             key_of(number): {
                 name: _attribute(value, population, f"histories[{number}].attributes.{name}")
                 for name, value in attributes.items()
+                if not self.trusted or name in population.attributes
             }
             for number, attributes in enumerate(self.attributes)
         }
@@ -162,7 +166,7 @@ def key_of(number: int) -> str:
     return f"{number:06d}"
 
 
-def _read_orders(
+def read_orders(
     orders: Sequence[Mapping[str, Any]], key: str, as_of: datetime, parent: str, field: str
 ) -> pl.DataFrame:
     """Return the order lines of a history as the columns `ORDERS`."""

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Query
 from starlette.responses import Response
 
 from features.calendar import parse_as_of
+from serving.customers.live import HISTORIES, live_customers, with_live
 from serving.customers.posted_history import PostedCustomers
 from serving.customers.profile import FURTHER_MODELS, profiles
 from serving.customers.reader import Customers, Row
@@ -82,12 +83,18 @@ async def respond(
         if isinstance(request, KnownCustomers):
             ids = request.customer_ids
             check_as_of(request, as_of)
+            histories = served.readers.get(HISTORIES)
+            live = live_customers(histories, responder.unseen(served, source), ids, as_of)
 
             def known_answers() -> Sequence[Result]:
+                def answer(some: Sequence[str]) -> list[Row]:
+                    return with_live(answers, served.readers, some, live)
+
                 if request.unknown != "error":
-                    return answers(served.readers, ids)
+                    return answer(ids)
                 known = known_ids(served.readers, task)
-                return answer_known(ids, known, as_of, lambda some: answers(served.readers, some))
+                found = {name for name in ids if name in known or name in live}
+                return answer_known(ids, found, as_of, answer)
 
             others = served.record.other_instants(source, [task, *further_models])
             return await reply(
@@ -95,7 +102,7 @@ async def respond(
                 as_of,
                 standing,
                 known_answers,
-                len(ids),
+                len(ids) + COST_OF_HISTORY * len(live),
                 others,
             )
         as_of = as_of if request.as_of is None else max(as_of, parse_as_of(request.as_of))

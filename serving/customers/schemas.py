@@ -20,10 +20,18 @@ from serving.http.schemas import (
 )
 
 Basis = Annotated[
-    Literal["history", "few_purchases", "population"],
+    Literal["history", "few_purchases", "population", "live"],
     Field(
         description="data that the result rests on: `history`, three visits or more; "
-        "`few_purchases`, two; `population`, one or none, so other customers"
+        "`few_purchases`, two; `population`, one or none, so other customers; `live`, the records "
+        "and purchases or returns that were logged since, up to the `as_of` of the result"
+    ),
+]
+LiveInstant = Annotated[
+    str | None,
+    Field(
+        description="instant of a result of basis `live`, just after the last logged purchase or "
+        "return: days count from it"
     ),
 ]
 Stage = Literal["new", "growing", "loyal", "slipping", "lapsed", "won back"]
@@ -217,6 +225,7 @@ class Churn(ChurnFacts, Segments):
 
     customer_id: str = Field(description="as requested; the position of a history without one")
     basis: Basis
+    as_of: LiveInstant = None
 
 
 class WithinDays(BaseModel):
@@ -266,6 +275,7 @@ class NextPurchase(NextPurchaseFacts):
 
     customer_id: str
     basis: Basis
+    as_of: LiveInstant = None
     category: str | None = None
 
 
@@ -305,6 +315,7 @@ class Value(ValueFacts):
 
     customer_id: str
     basis: Basis
+    as_of: LiveInstant = None
 
 
 class NextCategory(NextPurchaseFacts):
@@ -318,6 +329,7 @@ class Customer(Segments):
 
     customer_id: str
     basis: Basis
+    as_of: LiveInstant = None
     cluster: str | None = Field(
         description="the cluster of similar customers, named by what distinguishes it"
     )

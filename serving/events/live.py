@@ -101,6 +101,42 @@ class CustomerEvents:
         )
 
 
+@dataclass(frozen=True)
+class UnseenEvents:
+    """The events that one model has not seen, and what is available.
+
+    Attributes
+    ----------
+    events
+        The newest events of the dataset.
+    seen
+        What the model was trained on.
+    """
+
+    events: "LiveEvents"
+    seen: Seen
+
+    def customer(self, customer_id: str) -> CustomerEvents | None:
+        """Return the events of a customer."""
+        return self._unseen(self.events.customer(customer_id))
+
+    def has_orders(self, customer_id: str) -> bool:
+        """Whether a customer has purchases or returns that the model has not seen."""
+        events = self.customer(customer_id)
+        return events is not None and bool(events.orders)
+
+    def session(self, session_id: str) -> CustomerEvents | None:
+        """Return the events of a session."""
+        return self._unseen(self.events.session(session_id))
+
+    def unavailable(self, at: datetime | None) -> frozenset[str]:
+        """Return the products that are not available at an instant, by default now."""
+        return self.events.unavailable(at or datetime.now())
+
+    def _unseen(self, events: CustomerEvents | None) -> CustomerEvents | None:
+        return None if events is None else events.unseen(self.seen)
+
+
 class LiveEvents:
     """The events of one dataset that the served version has not seen.
 

@@ -13,6 +13,7 @@ from features.calendar import parse_as_of
 from features.errors import InvalidInput, NotFound
 from serving.entries import Result, split
 from serving.events.follow import EventViews
+from serving.events.live import Seen, UnseenEvents
 from serving.http.metrics import metrics
 from serving.http.rounding import round_answer
 from serving.http.schemas import Request
@@ -80,13 +81,34 @@ class Responder:
         Unavailable
             If nothing is published for the task.
         """
+        return await self.answer_live(
+            task,
+            request,
+            lambda reader, _: compute(reader),
+            size,
+            rounded=rounded,
+            finish=finish,
+        )
+
+    async def answer_live(
+        self,
+        task: str,
+        request: Request,
+        compute: Callable[[Any, UnseenEvents], Sequence[Result]],
+        size: int,
+        *,
+        rounded: bool = False,
+        finish: Finish = lambda *_: None,
+    ) -> Response:
+        """Answer a request as `answer` does; `compute` also gets the events that are not seen."""
 
         async def respond(version: ServedVersion) -> Response:
             model, reader = version.reader_of(task)
             check_as_of(request, model.as_of)
+            events = self.unseen(version, task)
 
             def results() -> Sequence[Result]:
-                computed = compute(reader)
+                computed = compute(reader, events)
                 finish(model, [result for result in computed if not isinstance(result, NotFound)])
                 return computed
 
@@ -100,6 +122,12 @@ class Responder:
             )
 
         return await self.with_current(request.dataset, respond)
+
+    def unseen(self, version: ServedVersion, task: str) -> UnseenEvents:
+        """Return the events that a model of a version has not seen."""
+        model = version.record.models[task]
+        seen = Seen(model.events_position, model.as_of)
+        return UnseenEvents(self.events.view(version.record.dataset), seen)
 
     async def with_current(
         self, dataset: str | None, respond: Callable[[ServedVersion], Awaitable[Response]]

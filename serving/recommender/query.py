@@ -107,6 +107,8 @@ class ListQuery:
         Product ids by rank from 1; factors on scores by product id.
     basket_product_ids
         Products in the basket: left out of the list, and products associated with them gain.
+    viewed_product_ids
+        Products that were viewed: those associated with them gain.
     recent_purchases
         Purchases since the index's `as_of`: time by product id.
     at
@@ -121,6 +123,7 @@ class ListQuery:
     pinned: Mapping[int, str] = field(default_factory=dict)
     boosts: Mapping[str, float] = field(default_factory=dict)
     basket_product_ids: Sequence[str] = ()
+    viewed_product_ids: Sequence[str] = ()
     recent_purchases: Mapping[str, datetime] = field(default_factory=dict)
     at: datetime | None = None
 

@@ -6,13 +6,15 @@ computed at publishing; they are scored in context, filtered and re-ranked on re
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from serving.customers.posted_history import History, PostedCustomers, key_of
 from serving.entries import Result, each
+from serving.events.live import CustomerEvents, UnseenEvents
 from serving.recommender import item_to_item, posted_history
+from serving.recommender.live import excluding, in_context
 from serving.recommender.query import Filters, ListQuery
 from serving.recommender.request import ListRequest
 from training.models.recommender.index.index import RecommenderIndex
@@ -58,6 +60,8 @@ class RecommenderReader:
         k: int = 10,
         exclude_product_ids: Sequence[str] = (),
         query: ListQuery | None = None,
+        events: UnseenEvents | None = None,
+        session_id: str | None = None,
     ) -> list[dict[str, Any]]:
         """Return a list for each customer, in the order of the ids.
 
@@ -72,6 +76,11 @@ class RecommenderReader:
             Products to leave out, besides those that the query excludes.
         query
             The list and its options; its `k` is replaced.
+        events
+            Events that the model has not seen; customers and sessions with any get lists in their
+            context, and what is not available is left out.
+        session_id
+            The session of the request.
 
         Returns
         -------
@@ -85,11 +94,48 @@ class RecommenderReader:
         InvalidInput, MissingData
             If an option cannot be applied.
         """
-        if query is None and not exclude_product_ids:
+        asked = query or ListQuery()
+        filters = excluding(asked.filters, events, asked.at)
+        if query is None and not exclude_product_ids and filters is asked.filters:
             request = self._default_request(k)
         else:
-            request = self._request(k, exclude_product_ids, query or ListQuery())
-        return list(request.answers(customer_ids))
+            asked = replace(asked, filters=filters)
+            request = self._request(k, exclude_product_ids, asked)
+        session = None if events is None or session_id is None else events.session(session_id)
+        live = {} if events is None else self._live(customer_ids, events, session)
+        lists = request.answers([name for name in customer_ids if name not in live])
+        answered = {
+            name: self._live_list(name, one, session, asked, k, exclude_product_ids)
+            for name, one in live.items()
+        }
+        return [answered[name] if name in answered else next(lists) for name in customer_ids]
+
+    def _live(
+        self, customer_ids: Sequence[str], events: UnseenEvents, session: CustomerEvents | None
+    ) -> dict[str, CustomerEvents | None]:
+        """Return the events of those customers whose lists depend on events."""
+        found = {name: events.customer(name) for name in dict.fromkeys(customer_ids)}
+        return {name: one for name, one in found.items() if one is not None or session is not None}
+
+    def _live_list(
+        self,
+        customer_id: str,
+        events: CustomerEvents | None,
+        session: CustomerEvents | None,
+        query: ListQuery,
+        k: int,
+        excluded: Sequence[str],
+    ) -> dict[str, Any]:
+        """Return the list of one customer in the context of events."""
+        context = in_context(query, self.index, events, session)
+        at = context.at or self.as_of
+        orders = [] if events is None else [one for one in events.orders if one["ts"] <= at]
+        if orders and customer_id not in self.known_ids and not query.recent_purchases:
+            # The first purchases of a customer are a whole history.
+            posted = replace(context, recent_purchases={}, at=at + timedelta(microseconds=1))
+            history = {"customer_id": customer_id, "orders": orders}
+            return self.posted([history], k, excluded, posted)[0]
+        return next(self._request(k, excluded, context).answers([customer_id]))
 
     def posted(
         self,
@@ -97,6 +143,7 @@ class RecommenderReader:
         k: int = 10,
         exclude_product_ids: Sequence[str] = (),
         query: ListQuery | None = None,
+        events: UnseenEvents | None = None,
     ) -> list[dict[str, Any]]:
         """Return a list for each customer with posted orders, in the order of the histories.
 
@@ -108,7 +155,9 @@ class RecommenderReader:
         InvalidInput, MissingData
             If an option cannot be applied, or an order is not before `query.at`.
         """
-        request = self._request(k, exclude_product_ids, query or ListQuery())
+        asked = query or ListQuery()
+        filters = excluding(asked.filters, events, asked.at)
+        request = self._request(k, exclude_product_ids, replace(asked, filters=filters))
         as_of = request.query.at or self.index.candidates.as_of
         customers = PostedCustomers.read(histories, as_of, "at")
         orders = posted_history.read(customers.orders, customers.as_of)
@@ -118,15 +167,28 @@ class RecommenderReader:
         ]
 
     def rerank(
-        self, customer_ids: Sequence[str], product_ids: Sequence[str], query: ListQuery
+        self,
+        customer_ids: Sequence[str],
+        product_ids: Sequence[str],
+        query: ListQuery,
+        events: UnseenEvents | None = None,
     ) -> list[dict[str, Any]]:
         """Order given products for each customer.
 
         Products that the filters forbid are left out. Products that are no candidates of the
         customer come last, by popularity.
         """
+        query = replace(query, filters=excluding(query.filters, events, query.at))
         request = ListRequest(self.index, query)
-        return [request.rerank(customer, product_ids) for customer in customer_ids]
+        live = {} if events is None else self._live(customer_ids, events, None)
+        requests = {
+            name: ListRequest(self.index, in_context(query, self.index, one, None))
+            for name, one in live.items()
+        }
+        return [
+            requests.get(customer, request).rerank(customer, product_ids)
+            for customer in customer_ids
+        ]
 
     def similar(self, product_ids: Sequence[str], k: int, filters: Filters) -> list[Result]:
         """Return substitutes of each product; the error of a product that is unknown."""

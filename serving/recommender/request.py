@@ -55,7 +55,8 @@ class ListRequest:
             dict(zip(query.pinned, pinned, strict=True)),
             {catalogue.codes[p]: factor for p, factor in boosts if p in catalogue.codes},
         )
-        self.partners = index.association.basket_partners(basket)
+        context = dict.fromkeys((*query.basket_product_ids, *query.viewed_product_ids))
+        self.partners = index.association.basket_partners(catalogue.codes_of(context))
         self.need = self._need()
         self.explainer = Explainer(index, self.partners, self.location, location_id)
         self._unknown_answer: dict[str, Any] | None = None

@@ -10,9 +10,11 @@ from features.calendar import parse_as_of
 from features.errors import InvalidInput
 from serving.customers.unknown import answer_known
 from serving.entries import Result
+from serving.events.live import UnseenEvents
 from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import Finish, Responder
 from serving.http.route import ModelRoute
+from serving.recommender.live import excluding
 from serving.recommender.query import Filters, ListQuery
 from serving.recommender.schemas import (
     AnyRecommendRequest,
@@ -57,25 +59,28 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
         query, excluded = _recommend_query(request), request.exclude_product_ids
         if isinstance(request, RecommendOfHistories):
             posted = [history.model_dump(exclude_none=True) for history in request.histories]
-            return await responder.answer(
+            return await responder.answer_live(
                 TASK,
                 request,
-                lambda answers: answers.posted(posted, request.k, excluded, query),
+                lambda answers, events: answers.posted(posted, request.k, excluded, query, events),
                 LISTS_PER_HISTORY * LIST_WORK * len(posted) + _size(len(posted), request.k),
                 finish=_identify(responder, request.list_name),
             )
-        queries = () if query == ListQuery() else (query,)
+        asked = None if query == ListQuery() else query
 
-        def answer(answers: Any) -> list[Result]:
-            def lists(customer_ids: Sequence[str]) -> list[Any]:
-                return list(answers.answer(customer_ids, request.k, excluded, *queries))
+        def answer(answers: Any, events: UnseenEvents) -> list[Result]:
+            def lists(ids: Sequence[str]) -> list[Any]:
+                return list(
+                    answers.answer(ids, request.k, excluded, asked, events, request.session_id)
+                )
 
             ids = request.customer_ids
             if request.unknown == "error":
-                return answer_known(ids, answers.known_ids, answers.as_of, lists)
+                known = {n for n in ids if n in answers.known_ids or events.has_orders(n)}
+                return answer_known(ids, known, answers.as_of, lists)
             return lists(ids)
 
-        return await responder.answer(
+        return await responder.answer_live(
             TASK,
             request,
             answer,
@@ -100,10 +105,12 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
                 field="customer_ids",
             )
         query = _query(request, list_name=request.list_name)
-        return await responder.answer(
+        return await responder.answer_live(
             TASK,
             request,
-            lambda answers: answers.rerank(request.customer_ids, request.product_ids, query),
+            lambda answers, events: answers.rerank(
+                request.customer_ids, request.product_ids, query, events
+            ),
             _size(customers, products),
             finish=_identify(responder, request.list_name),
         )
@@ -113,10 +120,12 @@ def _add_product_routes(router: APIRouter, responder: Responder) -> None:
     @router.post("/v1/similar", response_model=SimilarProductsAnswer)
     async def similar(request: Annotated[SimilarRequest, Body()]) -> Response:
         """List substitutes of each product."""
-        return await responder.answer(
+        return await responder.answer_live(
             TASK,
             request,
-            lambda answers: answers.similar(request.product_ids, request.k, _filters(request)),
+            lambda answers, events: answers.similar(
+                request.product_ids, request.k, excluding(_filters(request), events, None)
+            ),
             len(request.product_ids),
         )
 
@@ -128,11 +137,11 @@ def _add_product_routes(router: APIRouter, responder: Responder) -> None:
     @router.post("/v1/frequently_bought_together", response_model=PartnersAnswer)
     async def frequently_bought_together(request: Annotated[BasketRequest, Body()]) -> Response:
         """List products that are bought together with a product or a basket."""
-        return await responder.answer(
+        return await responder.answer_live(
             TASK,
             request,
-            lambda answers: answers.bought_together(
-                request.product_ids, request.k, _filters(request)
+            lambda answers, events: answers.bought_together(
+                request.product_ids, request.k, excluding(_filters(request), events, None)
             ),
             1,
         )

@@ -126,6 +126,9 @@ class RecommendRequest(ListOptions):
 
     customer_ids: CustomerIds
     unknown: Unknown = "newcomer"
+    session_id: Id | None = Field(
+        None, description="session whose logged views and carts the lists relate to"
+    )
 
 
 class RecommendOfHistories(ListOptions):
@@ -158,6 +161,7 @@ class RecommendQuery(ReadQuery):
     max_price: float | None = Field(None, gt=0)
     basket_product_ids: Annotated[list[Id], Field(max_length=100)] = []
     exclude_product_ids: Annotated[list[Id], Field(max_length=100)] = []
+    session_id: Id | None = Field(None, description="session whose views and carts count")
 
     def request(self) -> RecommendRequest:
         """Return the request for several customers that asks the same."""

@@ -32,7 +32,9 @@ class ListReader:
     def __init__(self, folder: Path) -> None:
         self.products = (folder / "products.txt").read_text().split()
 
-    def answer(self, customer_ids: list[str], k: int, exclude: list[str]) -> list[dict[str, Any]]:
+    def answer(
+        self, customer_ids: list[str], k: int, exclude: list[str], *_: object
+    ) -> list[dict[str, Any]]:
         shown = [product for product in self.products if product not in exclude][:k]
         items = [
             {"rank": rank, "product_id": product, "score": 1.0 / rank, "reason": "popular"}

@@ -173,12 +173,12 @@ class Booster:
 
         See `training.estimators.path_attribution` for the definition of a contribution.
         """
-        if features.is_empty():
-            return self._no_contributions()
         return frame_of_rows(self.path_parts(features), [*self.columns, "base"])
 
     def path_parts(self, features: pl.DataFrame) -> Floats:
-        """Return `path_contributions` of at least one row as an array."""
+        """Return `path_contributions` as an array."""
+        if features.is_empty():
+            return np.zeros((0, len(self.columns) + 1))
         leaves = self._predict(features, pred_leaf=True)
         return self._paths.contributions(leaves.astype(np.int32))
 

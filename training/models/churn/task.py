@@ -15,7 +15,7 @@ from features.dataset import Dataset
 from features.typing import Floats
 from training import metrics
 from training.contract import Companion, Score, Space, Task
-from training.customers import profile
+from training.customers import histories, profile
 from training.customers.cutoffs import customer_features, days_to_next
 from training.customers.evaluation import activity, population, slices
 from training.customers.horizon import HORIZON
@@ -138,7 +138,10 @@ CHURN = Task(
     extra_artifacts={"segments": segment_counts, "ensemble": describe_ensemble},
     publish=publish,
     erase=erase_customers,
-    companions={"profile": Companion(profile.publish, profile.erase)},
+    companions={
+        "profile": Companion(profile.publish, profile.erase),
+        "histories": Companion(histories.publish, histories.erase),
+    },
     primary="log_loss",
     primary_slice="activity=active",
     tunable={
