@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from features.customers.builder import customers as customer_features
 from features.dataset import Dataset
-from features.events.log import LoggedEvent
+from features.events.records import LoggedEvent
 from serving.customers.live import live_customers, with_live
 from serving.customers.posted_history import PostedCustomers
 from serving.customers.profile import profiles

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from features.events.log import LoggedEvent
+from features.events.records import LoggedEvent
 from serving.events.live import CustomerEvents
 from serving.recommender.query import ListQuery
 
