@@ -1,7 +1,6 @@
 """HTTP route of the status: the served version in, its description out."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -14,10 +13,10 @@ from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import Responder
 from serving.http.route import ModelRoute
 from serving.http.schemas import MOST_IDS
-from serving.predictor import ServedVersion
 from serving.recommender.query import LISTS, MAX_LENGTH
 from serving.recommender.routes import MAX_PAIRS
 from serving.recommender.schemas import MAX_PRODUCTS
+from serving.served import ServedVersion
 from serving.status.schemas import DemandStatus, Limits, ModelStatus, Status, StatusQuery
 
 
@@ -67,7 +66,6 @@ def _describe(
         dataset=record.dataset,
         version=record.version,
         published_at=record.created,
-        age_seconds=(datetime.now(UTC) - record.created).total_seconds(),
         as_of=max(model.as_of for model in models),
         refused=fault,
         models=models,

@@ -61,7 +61,6 @@ class Status(BaseModel):
     dataset: str
     version: str = Field(description="published version")
     published_at: dt.datetime
-    age_seconds: float = Field(description="since the version was published")
     as_of: LocalDateTime = Field(description="the newest instant of its models")
     refused: str | None = Field(
         description="why a newer version is not served; null where there is none"

@@ -159,6 +159,8 @@ def test_a_read_answers_what_the_request_for_many_answers(client, strict, querie
 def test_the_status_names_what_requests_may_choose(client, strict, bodies):
     response = client.get("/v1/status")
     status = strict.Status.model_validate_json(response.content)
+    known = {"if-none-match": response.headers["etag"]}
+    assert client.get("/v1/status", headers=known).status_code == 304
     assert {model.model for model in status.models} >= {"churn", "demand", "recommender"}
     assert status.demand.keys == list(bodies["forecast"]["series"][0])
     longest = {"series": bodies["forecast"]["series"], "horizon": status.demand.horizon_days}
