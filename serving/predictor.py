@@ -6,14 +6,16 @@ Published folders in; for each task its reader and the record of the model that 
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from features.errors import ForesellError, InvalidInput, NotFound, Unavailable
 from features.faults import describe_fault
+from serving.activation import Activation
 from serving.readers import Loader
+from serving.served import ServedVersion, Swap
 from training.published import digests
 from training.published import versions as published
 from training.published.pending import pending
@@ -21,48 +23,11 @@ from training.published.pending import pending
 # A version that could not be loaded is tried again, because it may still be being copied. The
 # pause is so many times the duration of the failed attempt, which bounds the share of time spent.
 RETRY_PAUSE = 10
+# Requests whose version was deleted wait so long until all workers have loaded the next one.
+MOST_WAIT_SECONDS = 10.0
+WAIT_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ServedVersion:
-    """One published version in memory.
-
-    Attributes
-    ----------
-    folder
-        The folder that it was loaded from.
-    record
-        The models that it consists of.
-    readers
-        The reader of each model, by task name.
-    stamps
-        Sizes and times of its files when their content was verified.
-    """
-
-    folder: Path
-    record: published.PublishedVersion
-    readers: Mapping[str, Any]
-    stamps: digests.Stamps
-
-    def reader_of(self, task: str) -> tuple[published.PublishedModel, Any]:
-        """Return the record of a task's model and its reader.
-
-        Raises
-        ------
-        Unavailable
-            If the version has no model for the task, yet or at all.
-        """
-        if task not in self.readers:
-            if task in pending(published.home_of(self.folder), self.record.dataset):
-                raise Unavailable(f"The {task} model is being trained; ask again in a minute.")
-            raise Unavailable(
-                f"Version {self.record.version} has no {task} model; it has "
-                f"{', '.join(self.readers)}. Run `foresell train {task}` on a dataset that "
-                "has what it needs."
-            )
-        return self.record.models[task], self.readers[task]
 
 
 class VersionHolder:
@@ -81,6 +46,9 @@ class VersionHolder:
     dataset
         The dataset of requests that name none. If it is None, they get `preferred` if it is
         published, or else the only one that is.
+    activation
+        Returns what agrees with other workers on the version of a dataset; by default there are
+        none.
     """
 
     def __init__(
@@ -90,14 +58,16 @@ class VersionHolder:
         poll_seconds: float,
         dataset: str | None = None,
         preferred: str | None = None,
+        activation: Callable[[str], Activation] | None = None,
     ) -> None:
         self.homes = homes
         self.loaders = loaders
         self.poll_seconds = poll_seconds
         self.dataset, self.preferred = dataset, preferred
+        self.activation = activation
         self._others: dict[str, VersionHolder] = {}
-        self._loading = threading.Lock()
-        self._served: ServedVersion | None = None
+        self._loading, self._refreshing = threading.Lock(), threading.Lock()
+        self._swap = Swap(activation)
         self._refused: Path | None = None
         self._retry_at = 0.0
         self._fault: str | None = None
@@ -107,12 +77,12 @@ class VersionHolder:
     @property
     def ready(self) -> bool:
         """Whether a version is loaded, or requests must name one of several datasets."""
-        return self._served is not None or (self.dataset is None and len(self._names()) > 1)
+        return self.served is not None or (self.dataset is None and len(self._names()) > 1)
 
     @property
     def served(self) -> ServedVersion | None:
         """The version that requests without a dataset get; None if there is none."""
-        return self._served
+        return self._swap.served
 
     @property
     def name(self) -> str:
@@ -125,7 +95,7 @@ class VersionHolder:
         InvalidInput
             If the request must name one of several datasets.
         """
-        if self._served is None and not (self.dataset is None and self.ready):
+        if self.served is None and not (self.dataset is None and self.ready):
             name = self.dataset or self.preferred
             if name is not None:
                 return name
@@ -150,7 +120,7 @@ class VersionHolder:
         """Return the holder of a dataset's version if it is loaded; None means the default."""
         if dataset is None or dataset == self.dataset:
             return self
-        if self._served is not None and self._served.record.dataset == dataset:
+        if self.served is not None and self.served.record.dataset == dataset:
             return self
         return self._others.get(dataset)
 
@@ -172,8 +142,10 @@ class VersionHolder:
                     f"{', '.join(self._names()) or 'none yet'}.",
                     field="dataset",
                 )
-            holder = VersionHolder(self.homes, self.loaders, self.poll_seconds, dataset)
-            holder.refresh()
+            holder = VersionHolder(
+                self.homes, self.loaders, self.poll_seconds, dataset, activation=self.activation
+            )
+            holder.begin()
             self._others[dataset] = holder
             return holder
 
@@ -197,7 +169,7 @@ class VersionHolder:
         InvalidInput
             If the request must name one of several datasets.
         """
-        served = self._served
+        served = self.served
         if served is None:
             if self.ready:
                 raise InvalidInput(
@@ -221,49 +193,67 @@ class VersionHolder:
         Forgetting a customer deletes the version that was served, including files that its
         readers open only on request. Such requests are answered from the version after it.
         """
+        end = time.monotonic() + MOST_WAIT_SECONDS
         self.refresh()
-        current = self.current()
-        return None if current is version else current
+        while (current := self.current()) is version:
+            if self._swap.coming is None or time.monotonic() > end:
+                return None
+            time.sleep(WAIT_SECONDS)
+            self.refresh()
+        return current
+
+    def begin(self) -> None:
+        """Load the current version, and wait until other workers have loaded it too."""
+        self.refresh()
+        while self.served is None and self._swap.coming is not None:
+            time.sleep(WAIT_SECONDS)
+            self.refresh()
 
     def refresh(self) -> bool:
         """Load the current version if it differs from the one that is served.
 
         The files of a version are verified before it is served. A version that cannot be loaded is
         refused, and the former one stays in service. A served version whose files changed in place
-        is verified again, and no longer served if they are damaged.
+        is verified again, and no longer served if they are damaged. Where there are other workers,
+        the version is served once all of them have loaded it.
 
         Returns
         -------
         bool
             Whether the served version changed.
         """
+        with self._refreshing:
+            former = self.served
+            self._refresh()
+            return self.served is not former
+
+    def _refresh(self) -> None:
         folder: Path | None = None
         begun = time.monotonic()
         try:
             folder = self._published_folder()
             if folder is None:
-                return False
-            if self._served is not None and folder == self._served.folder:
-                self._verify_again(self._served)
-                return False
-            if folder == self._refused and begun < self._retry_at:
-                return False
-            version = self._load(folder)
+                return
+            served, coming = self._swap.served, self._swap.coming
+            if coming is not None and folder == coming.folder:
+                self._swap.offer(coming)
+            elif served is not None and folder == served.folder:
+                if coming is not None:
+                    self._swap.offer(served)
+                self._verify_again(served)
+            elif folder != self._refused or begun >= self._retry_at:
+                self._swap.offer(self._load(folder))
+                self._refused, self._fault = None, None
         except Exception as error:
             # No fault of a new version or of the manifest ends the watch or the served version.
             self._refuse(folder, error, begun)
-            return False
-        self._served = version
-        self._refused, self._fault = None, None
-        log.info("serving version %s", version.record.version)
-        return True
 
     def _refuse(self, folder: Path | None, error: Exception, begun: float) -> None:
         """Log a fault once, and put off the next attempt."""
         fault = error.message if isinstance(error, ForesellError) else type(error).__name__
         name = "" if folder is None else f" {folder.name}"
         if self._refused != folder or self._fault != fault:
-            stays = "nothing" if self._served is None else "the former version"
+            stays = "nothing" if self.served is None else "the former version"
             cause = describe_fault(error)
             log.error("refused published version%s; %s stays in service: %s", name, stays, cause)
         self._refused, self._fault = folder, fault
@@ -285,13 +275,13 @@ class VersionHolder:
         try:
             digests.verify(served.folder, {name: served.record.files[name] for name in changed})
         except InvalidInput:
-            self._served = None
+            self._swap.replace(served, None)
             raise
-        self._served = replace(served, stamps=stamps)
+        self._swap.replace(served, replace(served, stamps=stamps))
 
     def start(self) -> None:
         """Load the published version and start the watching thread."""
-        self.refresh()
+        self.begin()
         self._watch = threading.Thread(target=self._poll, name="published", daemon=True)
         self._watch.start()
 
@@ -316,9 +306,9 @@ class VersionHolder:
         """Return the dataset of requests that name none; None if there is none, or several."""
         if self.dataset is not None:
             return self.dataset
-        if self._served is not None:
+        if self.served is not None:
             # A dataset that is published later does not take over.
-            return self._served.record.dataset
+            return self.served.record.dataset
         names = self._names()
         if self.preferred in names:
             return self.preferred

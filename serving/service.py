@@ -45,9 +45,12 @@ settings = Settings()
 @cache
 def versions() -> VersionHolder:
     """Return the holder of the published version."""
+    from serving.activation import Activation
+    from serving.instance import instance_folder
     from serving.predictor import VersionHolder
     from serving.readers import READERS
 
+    shared = instance_folder() / "versions"
     is_named = "dataset" in settings.model_fields_set
     return VersionHolder(
         [settings.home.absolute(), *PACKED],
@@ -55,6 +58,7 @@ def versions() -> VersionHolder:
         settings.poll_seconds,
         dataset=settings.dataset if is_named else None,
         preferred=settings.dataset,
+        activation=lambda dataset: Activation(shared / dataset),
     )
 
 

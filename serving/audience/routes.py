@@ -13,7 +13,7 @@ from serving.http.errors import ERRORS
 from serving.http.respond import Responder, check_as_of
 from serving.http.rounding import round_answer
 from serving.http.route import ModelRoute
-from serving.predictor import ServedVersion
+from serving.served import ServedVersion
 
 
 def router(responder: Responder) -> APIRouter:

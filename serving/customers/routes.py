@@ -39,7 +39,7 @@ from serving.entries import Result
 from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import Responder, check_as_of, reply
 from serving.http.route import ModelRoute
-from serving.predictor import ServedVersion
+from serving.served import ServedVersion
 
 # Answers for customers from the readers of one version, by folder.
 CustomerAnswers = Callable[[Mapping[str, Any], Customers], list[Row]]

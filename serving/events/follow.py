@@ -11,7 +11,8 @@ from features.faults import describe_fault
 from serving.events.live import LiveEvents
 from serving.events.recommendation_ids import RecommendationIds
 from serving.events.writer import EventWriter
-from serving.predictor import ServedVersion, VersionHolder
+from serving.predictor import VersionHolder
+from serving.served import ServedVersion
 
 POLL_SECONDS = 0.1
 MOST_EVENTS = 100_000

@@ -18,7 +18,8 @@ from serving.http.metrics import metrics
 from serving.http.rounding import round_answer
 from serving.http.schemas import Request
 from serving.http.threads import in_thread
-from serving.predictor import ServedVersion, VersionHolder
+from serving.predictor import VersionHolder
+from serving.served import ServedVersion
 from training.published.versions import PublishedModel
 
 # Requests of up to so much work are answered on the event loop, in less than 5 ms; others run in a

@@ -1,9 +1,12 @@
 """`foresell serve` as a process: first without a published version, then with one."""
 
+import concurrent.futures
 import contextlib
+import os
 import shutil
 import socket
 import sys
+import threading
 import time
 
 import httpx
@@ -18,8 +21,11 @@ START = """
 import sys
 from pathlib import Path
 from serving.launch import serve
-sys.exit(serve(home=Path(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2])))
+home, port = Path(sys.argv[1]), int(sys.argv[2])
+sys.exit(serve(home=home, host="127.0.0.1", port=port))
 """
+# Replaced under load; more by the environment.
+SWAPS = int(os.environ.get("FORESELL_TEST_SWAPS", "3"))
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +77,12 @@ def test_it_starts_empty_loads_a_version_and_stops_cleanly(launched, published_h
 
 @pytest.fixture(scope="module")
 def running(serving, environment, published_home, tmp_path_factory):
-    """A server with a published version in a home of its own, which the last test ends."""
+    """Two workers with a published version in a home of their own, which the last test ends."""
     folder, port = tmp_path_factory.mktemp("running"), free_port_now()
     home = folder / "home"
     shutil.copytree(published.root(published_home), published.root(home))
-    command = [sys.executable, "-c", START, str(home), str(port)]
+    start = START.replace("port=port", "port=port, workers=2")
+    command = [sys.executable, "-c", start, str(home), str(port)]
     variables = {
         **environment,
         "PYTHONPATH": f"{launch.SOURCES}:{environment['PYTHONPATH']}",
@@ -105,12 +112,63 @@ def is_free(port):
 def test_a_dead_worker_is_logged_and_replaced(running):
     service, _ = running
     server = psutil.Process(service.process.pid).children()[0]
-    (worker,) = server.children()
+    assert until(lambda: len(server.children()) == 2, 10)
+    worker, other = server.children()
     worker.kill()
     assert until(lambda: f"worker {worker.pid} ended" in service.log.read_text(), 10)
     service.wait_until_ready()
-    (other,) = server.children()
-    assert other.pid != worker.pid
+    assert until(lambda: len({*server.children()} - {worker, other}) == 1, 10)
+
+
+def publish_copy(home, number):
+    """Publish the served version again, its models with another number."""
+    former = published.current(home)
+    draft = former.parent / ".draft"
+    shutil.copytree(former, draft, copy_function=os.link)
+    (draft / published.RECORD).unlink()
+    record = published.read(former)
+    models = {
+        name: model.model_copy(update={"version": f"{name}/{number}"})
+        for name, model in record.models.items()
+    }
+    record = record.model_copy(update={"version": f"v{number}", "models": models})
+    published.finish(home, draft, record)
+    published.switch(home, record.version)
+
+
+def test_all_workers_change_to_a_new_version_at_once(running):
+    """No answer begins with the former version after one from the new version has ended."""
+    service, home = running
+    answers, ended = [], threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            begun = time.monotonic()
+            # On a connection of its own, so of either worker.
+            response = httpx.get(f"{service.url}/v1/status", timeout=30)
+            assert response.status_code == 200, response.text
+            numbers = {int(model["version"].split("/")[1]) for model in response.json()["models"]}
+            answers.append((begun, time.monotonic(), numbers))
+
+    with concurrent.futures.ThreadPoolExecutor(3) as threads:
+        asking = [threads.submit(ask) for _ in range(3)]
+        try:
+            for number in range(2, SWAPS + 2):
+                publish_copy(home, number)
+                assert until(lambda number=number: answers[-1][2] == {number}, 60)
+        finally:
+            ended.set()
+        for future in asking:
+            future.result()
+
+    assert {len(numbers) for *_, numbers in answers} == {1}
+    newest_ended = sorted((end, max(numbers)) for _, end, numbers in answers)
+    seen, position = 1, 0
+    for begun, _, (number,) in sorted(answers, key=lambda answer: answer[0]):
+        while newest_ended[position][0] < begun:
+            seen = max(seen, newest_ended[position][1])
+            position += 1
+        assert number >= seen
 
 
 def test_a_damaged_file_is_refused_instead_of_crashing_worker_after_worker(running):
@@ -136,7 +194,7 @@ def test_a_terminated_service_says_that_it_is_not_ready_before_it_stops(
     serving, environment, published_home, tmp_path
 ):
     port = free_port_now()
-    start = START.replace("port=int(sys.argv[2])", "port=int(sys.argv[2]), drain_seconds=3")
+    start = START.replace("port=port", "port=port, drain_seconds=3")
     command = [sys.executable, "-c", start, str(published_home), str(port)]
     variables = {
         **environment,

@@ -10,7 +10,7 @@ from features.events.records import Availability
 from features.events.schema import Event
 from serving.events.follow import EventViews
 from serving.events.live import LiveEvents
-from serving.predictor import ServedVersion
+from serving.served import ServedVersion
 from training.published.versions import PublishedModel, PublishedVersion
 
 AS_OF = datetime(2018, 1, 1)
