@@ -72,6 +72,10 @@ async def _foresell_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
     path, headers = request.url.path[:100], dict(error.headers or {})
+    if error.status_code == 405:
+        # Each route of a path names its own method alone.
+        methods = request.app.openapi()["paths"].get(request.url.path, {})
+        headers |= {"Allow": ", ".join(method.upper() for method in methods)} if methods else {}
     message = {
         404: f"There is no {path}; see /docs.",
         405: f"{request.method} is not allowed on {path}, which takes {headers.get('Allow')}; "

@@ -137,3 +137,4 @@ def test_a_method_that_is_not_allowed_names_the_allowed_one(client, error_of):
     response = client.get("/v1/rerank")
     assert "takes POST" in error_of(response, 405, "method_not_allowed").message
     assert response.headers["allow"] == "POST"
+    assert client.request("PUT", "/v1/churn").headers["allow"] == "POST, GET"
