@@ -1,5 +1,6 @@
 """Next-category answers from a published model: when customers buy from a category again."""
 
+import sys
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,7 +62,9 @@ class NextCategoryReader(CustomerReader[NextCategoryModel, CategoryOptions]):
         """Read a published folder of the next-category task."""
         published = publish.load(folder)
         answers = published.answers()
-        pairs = zip(answers.get_column("customer_id"), answers.get_column("category"), strict=True)
+        # Each customer and category stands in many rows, and is one object in all of them.
+        columns = (map(sys.intern, answers[name]) for name in ("customer_id", "category"))
+        pairs = zip(*columns, strict=True)
         return cls(
             published,
             answers,

@@ -4,6 +4,7 @@ A dataset at an instant in; arrays indexed by product code out. All parts of the
 these codes, except candidates, which have rows of their own.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,7 +121,7 @@ class Catalogue:
         """Product names by code; None if unknown."""
         if "name" not in self.frame.columns:
             return [None] * self.size
-        return self.frame.get_column("name").to_list()
+        return _shared(self.frame.get_column("name"))
 
     @cached_property
     def groups(self) -> dict[str, Int32s]:
@@ -142,7 +143,7 @@ class Catalogue:
     def category_names(self) -> list[str | None]:
         """Names of the groups in `categories`; None if unknown."""
         level = next(iter(self.groups), None)
-        return [None] * self.size if level is None else self.frame.get_column(level).to_list()
+        return [None] * self.size if level is None else _shared(self.frame.get_column(level))
 
     @cached_property
     def price(self) -> Float32s:
@@ -278,3 +279,8 @@ def _out_of_stock(dataset: Dataset, as_of: datetime) -> pl.DataFrame:
             everywhere.select(pl.lit(None, pl.String).alias("location_id"), "product_id"),
         ]
     ).cast(schema)  # type: ignore[arg-type]
+
+
+def _shared(texts: pl.Series) -> list[str | None]:
+    """Return texts, equal ones as one object: products are many more than their names."""
+    return [None if text is None else sys.intern(text) for text in texts]
