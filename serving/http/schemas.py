@@ -26,7 +26,8 @@ CustomerIds = Annotated[
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[float, Field(ge=0, description="days from `as_of`")]
-Level = Annotated[float, Field(gt=0, lt=1, description="level of a quantile")]
+# Answers have four decimals: a level beyond these would be answered as 0 or 1.
+Level = Annotated[float, Field(ge=0.0001, le=0.9999, description="level of a quantile")]
 
 # Not `date-time`, which RFC 3339 defines with an offset: typed clients would refuse local times.
 LocalDateTime = Annotated[
