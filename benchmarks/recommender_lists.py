@@ -149,7 +149,7 @@ def posted(answers: RecommenderReader, dataset: Dataset) -> pl.DataFrame:
     known = read(orders, as_of)
 
     def by_id(request: ListRequest, customer: str) -> dict[str, Any]:
-        return request.answer(customer)
+        return next(request.answers([customer]))
 
     def by_orders(request: ListRequest, customer: str) -> dict[str, Any]:
         return request.answer_posted(customer, known.get(customer))

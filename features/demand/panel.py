@@ -232,8 +232,7 @@ def _relative_lengths(grain: Grain, first: int, columns: int) -> Floats:
     if grain.freq != "month":
         return np.ones(columns)
     lengths = grain.lengths(first, np.arange(columns))
-    relative: Floats = np.round(lengths / MEAN_MONTH_DAYS * RESOLUTION) / RESOLUTION
-    return relative
+    return np.asarray(np.round(lengths / MEAN_MONTH_DAYS * RESOLUTION) / RESOLUTION)
 
 
 def _units(
@@ -247,9 +246,7 @@ def _units(
 
 
 def _plan_ends(dataset: Dataset, grain: Grain, index: pl.DataFrame) -> PlanEnds | None:
-    if not promotes(dataset, grain):
-        return None
-    return PlanEnds.of(dataset, grain, index)
+    return PlanEnds.of(dataset, grain, index) if promotes(dataset, grain) else None
 
 
 def _shares(

@@ -4,6 +4,7 @@ Requests name customers by id or bring their orders; answers come from one publi
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
@@ -36,6 +37,7 @@ from serving.customers.schemas import (
 from serving.customers.timing import known_ids, source_of, timing_of
 from serving.customers.unknown import answer_known
 from serving.entries import Result
+from serving.events.live import UnseenEvents
 from serving.http.errors import ERRORS, NOT_MODIFIED
 from serving.http.respond import Responder, check_as_of, reply
 from serving.http.route import ModelRoute
@@ -81,30 +83,11 @@ async def respond(
         as_of = served.record.models[source].as_of
         standing = served.record.standing({task, source, *further_models})
         if isinstance(request, KnownCustomers):
-            ids = request.customer_ids
             check_as_of(request, as_of)
-            histories = served.readers.get(HISTORIES)
-            live = live_customers(histories, responder.unseen(served, source), ids, as_of)
-
-            def known_answers() -> Sequence[Result]:
-                def answer(some: Sequence[str]) -> list[Row]:
-                    return with_live(answers, served.readers, some, live)
-
-                if request.unknown != "error":
-                    return answer(ids)
-                known = known_ids(served.readers, task)
-                found = {name for name in ids if name in known or name in live}
-                return answer_known(ids, found, as_of, answer)
-
+            events = responder.unseen(served, source)
+            compute, size = _answer_by_id(served.readers, events, task, request, answers, as_of)
             others = served.record.other_instants(source, [task, *further_models])
-            return await reply(
-                model.version,
-                as_of,
-                standing,
-                known_answers,
-                len(ids) + COST_OF_HISTORY * len(live),
-                others,
-            )
+            return await reply(model.version, as_of, standing, compute, size, others)
         as_of = as_of if request.as_of is None else max(as_of, parse_as_of(request.as_of))
         check_as_of(request, as_of)
         posted = [history.model_dump(exclude_none=True) for history in request.histories]
@@ -117,6 +100,30 @@ async def respond(
         )
 
     return await responder.with_current(request.dataset, answer)
+
+
+def _answer_by_id(
+    readers: Mapping[str, Any],
+    events: UnseenEvents,
+    task: str,
+    request: KnownCustomers,
+    answers: CustomerAnswers,
+    as_of: datetime,
+) -> tuple[Callable[[], Sequence[Result]], int]:
+    """Return what answers for customers by id, with their logged events, and its work."""
+    ids = request.customer_ids
+    live = live_customers(readers.get(HISTORIES), events, ids, as_of)
+
+    def answer(some: Sequence[str]) -> list[Row]:
+        return with_live(answers, readers, some, live)
+
+    def compute() -> Sequence[Result]:
+        if request.unknown != "error":
+            return answer(ids)
+        known = known_ids(readers, task)
+        return answer_known(ids, {n for n in ids if n in known or n in live}, as_of, answer)
+
+    return compute, len(ids) + COST_OF_HISTORY * len(live)
 
 
 async def _next_purchase(

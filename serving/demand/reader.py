@@ -25,7 +25,6 @@ from serving.demand.reforecast import Reforecaster, SeriesForecasts
 from serving.demand.targets import Target, require_single_series
 from serving.demand.totals import TotalsReader
 from serving.entries import Result
-from serving.stopping import check_stopped
 from training.models.demand.assumptions import PLAN_KNOWN_UNTIL
 from training.models.demand.publish import load_about, load_series, load_values
 from training.models.demand.quantiles import interpolate_level
@@ -139,9 +138,8 @@ class DemandReader:
         -------
         list of dict or NotFound
             The fields of `schemas.Forecast`; the error of a series that is unknown. With a plan,
-            points have `mean_recorded_plan` and `difference`, and results that it does not change
-            `notes`; with `explain`, points have `explanation`: units by reason, which sum to the
-            mean.
+            points have `mean_recorded_plan` and `difference`, and unchanged results `notes`; with
+            `explain`, points have `explanation`: units by reason, which sum to the mean.
 
         Raises
         ------
@@ -157,21 +155,15 @@ class DemandReader:
         if plan is not None or explain:
             require_single_series(targets, self.grain)
         new, without_values = self._cold_start_values(series, targets, quantiles)
-        unknown |= without_values
         forecasts = self._series_forecasts(
             list(targets.values()), quantiles, plan, plan_known_until, explain=explain
         )
-        results: list[Result] = []
-        for i, keys in enumerate(series):
-            check_stopped()
-            if i in unknown:
-                results.append(unknown[i])
-                continue
-            target = targets[i]
-            values = new[i] if i in new else self._values(target, forecasts, quantiles)
-            shown = values[:periods]
-            results.append(self._result(keys, target, shown, forecasts, quantiles, decimals))
-        return results
+        results: dict[int, Result] = {**unknown, **without_values}
+        for i in targets.keys() - results.keys():
+            values = new[i] if i in new else self._values(targets[i], forecasts, quantiles)
+            shown = values[:periods], forecasts, quantiles, decimals
+            results[i] = self._result(series[i], targets[i], *shown)
+        return [results[i] for i in range(len(series))]
 
     @cached_property
     def plan_known_until(self) -> str | None:

@@ -111,6 +111,9 @@ class ListQuery:
         Products that were viewed: those associated with them gain.
     recent_purchases
         Purchases since the index's `as_of`: time by product id.
+    lower_recent
+        Whether they lower the scores of these products until they are used up; else the ranker
+        reads the customer's state after them.
     at
         Time of the list, by default the index's `as_of`.
     """
@@ -125,6 +128,7 @@ class ListQuery:
     basket_product_ids: Sequence[str] = ()
     viewed_product_ids: Sequence[str] = ()
     recent_purchases: Mapping[str, datetime] = field(default_factory=dict)
+    lower_recent: bool = True
     at: datetime | None = None
 
     def check(self, index: RecommenderIndex) -> None:

@@ -143,6 +143,7 @@ class ListRequest:
             recent_purchases=self.query.recent_purchases or None,
             lists=(self.ranked_by,),
             bought_before_only=self.query.list_name == "buy_again",
+            lower_recent=self.query.lower_recent,
         )
         return [self._from_scores(*pair) for pair in zip(scored, bases, strict=True)]
 
@@ -264,7 +265,7 @@ class ListRequest:
             for product, time in self.query.recent_purchases.items()
             if product in catalogue.codes
         }
-        if not days:
+        if not days or not self.query.lower_recent:
             return None
         codes = np.array(list(days), np.int32)
         elapsed = np.maximum(self.day - np.array(list(days.values())), 0).astype(np.float32)

@@ -28,6 +28,7 @@ from serving.recommender.schemas import (
     RecommendationAnswer,
     RecommendOfHistories,
     RecommendQuery,
+    RecommendRequest,
     RerankRequest,
     SimilarProductsAnswer,
     SimilarQuery,
@@ -66,24 +67,10 @@ def _add_customer_routes(router: APIRouter, responder: Responder) -> None:
                 LISTS_PER_HISTORY * LIST_WORK * len(posted) + _size(len(posted), request.k),
                 finish=_identify(responder, request.list_name),
             )
-        asked = None if query == ListQuery() else query
-
-        def answer(answers: Any, events: UnseenEvents) -> list[Result]:
-            def lists(ids: Sequence[str]) -> list[Any]:
-                return list(
-                    answers.answer(ids, request.k, excluded, asked, events, request.session_id)
-                )
-
-            ids = request.customer_ids
-            if request.unknown == "error":
-                known = {n for n in ids if n in answers.known_ids or events.has_orders(n)}
-                return answer_known(ids, known, answers.as_of, lists)
-            return lists(ids)
-
         return await responder.answer_live(
             TASK,
             request,
-            answer,
+            lambda answers, events: _lists(answers, request, query, events),
             _size(len(request.customer_ids), request.k),
             finish=_identify(responder, request.list_name),
         )
@@ -157,6 +144,23 @@ def _add_product_routes(router: APIRouter, responder: Responder) -> None:
             lambda answers: answers.customers_for(request.product_ids, request.k),
             len(request.product_ids),
         )
+
+
+def _lists(
+    answers: Any, request: RecommendRequest, query: ListQuery, events: UnseenEvents
+) -> Sequence[Result]:
+    """Return a list for each customer by id; an error for unknown ones if the request says so."""
+    options = None if query == ListQuery() else query
+
+    def lists(ids: Sequence[str]) -> list[dict[str, Any]]:
+        excluded, session = request.exclude_product_ids, request.session_id
+        return list(answers.answer(ids, request.k, excluded, options, events, session))
+
+    ids = request.customer_ids
+    if request.unknown != "error":
+        return lists(ids)
+    known = {name for name in ids if name in answers.known_ids or events.has_orders(name)}
+    return answer_known(ids, known, answers.as_of, lists)
 
 
 def _identify(responder: Responder, list_name: str) -> Finish:

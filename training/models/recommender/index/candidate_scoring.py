@@ -5,7 +5,7 @@ to them, out. Imported by serving.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -17,6 +17,7 @@ from features.typing import Bools, Float32s, Floats, Ints
 from training.models.recommender.index.candidate_store import CandidateStore
 from training.models.recommender.ranking.context_features import (
     RepurchaseHazards,
+    add_purchases,
     advance_days,
     context_features,
     feature_matrix,
@@ -60,6 +61,29 @@ class Candidates:
     features: Mapping[str, Float32s]
     context: Float32s
 
+    def split(self, firsts: Ints, ends: Ints) -> "list[Candidates]":
+        """Return the candidates of each customer.
+
+        Parameters
+        ----------
+        firsts, ends
+            Row of each customer's first candidate in the store, and where they end among these.
+        """
+        parts = (slice(*bounds) for bounds in pairwise([0, *ends.tolist()]))
+        return [
+            replace(
+                self,
+                first=first,
+                products=self.products[part],
+                scores={name: values[part] for name, values in self.scores.items()},
+                bought_before=self.bought_before[part],
+                generator=self.generator[part],
+                features={name: values[part] for name, values in self.features.items()},
+                context=self.context[part],
+            )
+            for first, part in zip(firsts.tolist(), parts, strict=True)
+        ]
+
     def reason(self, position: int) -> str:
         """Return the reason of a candidate: that of the generator that ranks it highest."""
         return self.reasons[int(self.generator[position])]
@@ -74,6 +98,7 @@ def score_candidates(
     recent_purchases: Mapping[str, datetime] | None = None,
     lists: Sequence[str] | None = None,
     bought_before_only: bool = False,
+    lower_recent: bool = True,
 ) -> list[Candidates]:
     """Return the candidates of each customer, scored in a context as one matrix.
 
@@ -84,12 +109,12 @@ def score_candidates(
     location_id
         Location of the request, by default the customer's usual locations.
     recent_purchases
-        Products bought since `as_of`, with the time: their scores are reduced until they are
-        used up, see `remaining_need`. Purchases before `as_of` count if the records lack them.
-    lists
-        Lists to score, by default all.
-    bought_before_only
-        Whether to score only products that the customer bought before; NaN for others.
+        Time by product bought since `as_of`, or before it if the records lack the purchase.
+    lists, bought_before_only
+        Lists to score, by default all, and whether only products that the customer bought before.
+    lower_recent
+        Whether recent purchases lower a product's scores until it is used up (`remaining_need`),
+        or are added to the state that the ranker reads (`add_purchases`).
 
     Raises
     ------
@@ -102,43 +127,28 @@ def score_candidates(
     products, as_of = np.asarray(store.arrays["product"][rows], np.int64), to_day(store.as_of)
     day = max(to_day(at), as_of) if at else as_of
     state = advance_days(_state(store, owners, products, rows), day - as_of)
+    elapsed = _elapsed_days(store, recent_purchases or {}, products, state["recency_days"], day)
+    bought_before = ~np.isnan(state["baskets"]) | ~np.isnan(elapsed)
+    if not lower_recent:
+        state = add_purchases(state, elapsed)
     promotions = _promotions(store, owners, location_id, products, day)
     hazards = RepurchaseHazards(store.arrays["hazards"])
     features = context_features(state, hazards, products, promotions)
     context = feature_matrix(features, store.ranker.context.columns, len(products))
-    elapsed = _elapsed_days(store, recent_purchases or {}, products, state["recency_days"], day)
-    bought_before = ~np.isnan(state["baskets"]) | ~np.isnan(elapsed)
     scored = tuple(name for name in store.about.lists if lists is None or name in lists)
-    is_scored = np.ones(len(products), bool)
-    if bought_before_only:
-        is_scored = bought_before
-    elif scored == ("explore",):
-        is_scored = ~bought_before
-    if day == as_of and location_id is None:
-        scores = _published_scores(store, scored, rows, is_scored)
+    chosen = bought_before | (not bought_before_only)
+    if day == as_of and location_id is None and np.isnan(elapsed).all():
+        scores = _published_scores(store, scored, rows, chosen)
     else:
-        scores = _scores(store, scored, rows, is_scored, context, state["customer_size"])
+        scores = _scores(store, scored, rows, chosen, context, state["customer_size"])
     if "explore" in scores:
         scores["explore"][bought_before] = np.nan
-    if recent_purchases:
+    if recent_purchases and lower_recent:
         need = remaining_need(state, elapsed)
         scores = {name: values * need for name, values in scores.items()}
         features["recency_days"] = np.where(np.isnan(elapsed), state["recency_days"], elapsed)
-    reasons, generator = store.about.reasons, np.asarray(store.arrays["generator"][rows])
-    parts = [slice(*bounds) for bounds in pairwise([0, *ends.tolist()])]
-    return [
-        Candidates(
-            int(first),
-            products[part],
-            {name: values[part] for name, values in scores.items()},
-            bought_before[part],
-            reasons,
-            generator[part],
-            {name: values[part] for name, values in features.items()},
-            context[part],
-        )
-        for first, part in zip(store.spans[customers, 0], parts, strict=True)
-    ]
+    arrays = bought_before, store.about.reasons, store.arrays["generator"][rows], features, context
+    return Candidates(-1, products, scores, *arrays).split(store.spans[customers, 0], ends)
 
 
 def group_contributions(
@@ -248,7 +258,7 @@ def _promotions(
     store: CandidateStore, owners: Ints, location_id: str | None, products: Ints, day: int
 ) -> dict[str, Float32s]:
     if location_id is None:
-        codes, weights = (values[owners] for values in store.usual_locations)
+        codes, weights = store.usual_locations[0][owners], store.usual_locations[1][owners]
     else:
         code = store.location_codes.get(location_id, -1)
         codes = np.full((len(products), 1), code, np.int64)

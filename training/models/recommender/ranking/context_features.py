@@ -174,6 +174,36 @@ def advance_days(state: Mapping[str, Float32s], days: int) -> dict[str, Float32s
     return advanced
 
 
+def add_purchases(state: Mapping[str, Float32s], elapsed: Float32s) -> dict[str, Float32s]:
+    """Return the state after further purchases of one customer, in one basket.
+
+    Parameters
+    ----------
+    elapsed
+        Days since each candidate was bought; NaN for candidates that were not.
+    """
+    added = dict(state)
+    bought = ~np.isnan(elapsed)
+    if not bought.any():
+        return added
+    counts = {
+        "baskets": np.ones(len(elapsed)),
+        "decay_basket": np.ones(len(elapsed)),
+        "decay_14d": 0.5 ** (elapsed / 14),
+        "baskets_7d": elapsed <= 7,
+    }
+    for name, count in counts.items():
+        former = np.nan_to_num(state[name])
+        added[name] = np.where(bought, former + count, state[name]).astype(np.float32)
+    added["recency_days"] = np.where(bought, elapsed, state["recency_days"]).astype(np.float32)
+    later = state["recency_baskets"] + np.float32(1)
+    added["recency_baskets"] = np.where(bought, 0.0, later).astype(np.float32)
+    added["customer_baskets"] = state["customer_baskets"] + np.float32(1)
+    latest = np.float32(np.nanmin(elapsed))
+    added["customer_recency_days"] = np.minimum(state["customer_recency_days"], latest)
+    return added
+
+
 def remaining_need(state: Mapping[str, Float32s], elapsed: Float32s) -> Float32s:
     """Return factors that reduce scores of products bought after the state was computed.
 

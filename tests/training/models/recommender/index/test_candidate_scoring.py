@@ -139,6 +139,21 @@ def test_a_recent_purchase_with_a_long_gap_lowers_the_score(store, customers):
     assert max(falls) < 0
 
 
+def test_a_recent_purchase_may_be_added_to_the_state_that_is_ranked(store, customers):
+    before = candidates_of(store, customers[0], lists=("now",))
+    best = int(np.nanargmax(np.where(before.features["recency_days"] > 14, 1, 0)))
+    product = store.products["product_id"][int(before.products[best])]
+    purchase = {"recent_purchases": {product: AS_OF}, "lower_recent": False}
+    after = candidates_of(store, customers[0], lists=("now",), **purchase)
+    assert after.features["recency_days"][best] == 0
+    assert after.features["baskets"][best] == before.features["baskets"][best] + 1
+    others = np.arange(len(before.products)) != best
+    for name in ("recency_days", "baskets", "gap_mean"):
+        values = before.features[name][others]
+        assert np.array_equal(after.features[name][others], values, equal_nan=True)
+    assert not np.array_equal(after.scores["now"], before.scores["now"])
+
+
 def test_a_recent_purchase_is_no_longer_new(store, customers):
     before = candidates_of(store, customers[0])
     best = int(np.nanargmax(before.scores["explore"]))
