@@ -193,7 +193,7 @@ def test_openapi_describes_every_endpoint(client):
         "customers_for_product",
     }
     of_demand = {"forecast", "anomalies"}
-    others = {"admin/rollback", "customers", "status"}
+    others = {"admin/rollback", "customers", "events", "products", "status"}
     endpoints = of_customers | of_products | of_demand | others
     assert set(paths) == {f"/v1/{name}" for name in endpoints}
 

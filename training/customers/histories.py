@@ -38,12 +38,13 @@ LEFT_OUT = {CUSTOMER_ID, "day", "line", "campaign_id", "cost"}
 
 
 def publish(dataset: Dataset, as_of: datetime, folder: Path) -> None:
-    """Write the order lines and touchpoints of every customer before `as_of`."""
+    """Write the order lines and touchpoints before `as_of` of every customer with an order."""
     frames = {name: _known(dataset, name, as_of) for name in TABLE_NAMES if name in dataset.tables}
-    ids = pl.concat([frame.select(CUSTOMER_ID) for frame in frames.values()]).unique()
-    customers = ids.sort(CUSTOMER_ID)
+    customers = frames["orders"].select(CUSTOMER_ID).unique().sort(CUSTOMER_ID)
     texts = []
-    for table, frame in frames.items():
+    for table, of_all in frames.items():
+        bought = pl.col(CUSTOMER_ID).is_in(customers.get_column(CUSTOMER_ID).implode())
+        frame = of_all.filter(bought)
         counts = frame.group_by(CUSTOMER_ID).agg(pl.len().alias("rows"))
         joined = customers.select(CUSTOMER_ID).join(counts, on=CUSTOMER_ID, how="left")
         ends = joined.get_column("rows").fill_null(0).cum_sum().cast(pl.Int64)
