@@ -86,7 +86,7 @@ def test_every_text_agrees_with_its_direction_for_every_customer(features, group
     for row in features.iter_rows(named=True):
         text = text_of(group)(Facts(row, medians, favourable))
         assert text is None or agrees(text, favourable=favourable) is not False
-        assert text is None or not any(part in text for part in ("None", "nan", "_", "1.0 times"))
+        assert text is None or not any(part in text for part in ("None", "nan", "_", " 1.0 times"))
 
 
 def test_every_sentence_begins_with_the_sign_of_its_contribution(explained):
