@@ -143,12 +143,12 @@ async def _wait() -> None:
 
 def workers(service: psutil.Process) -> list[psutil.Process]:
     """Return the serving processes, the newest last."""
-    found = []
+    processes = []
     for child in service.children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             if any("worker" in word for word in child.cmdline()):
-                found.append(child)
-    return found
+                processes.append(child)
+    return processes
 
 
 async def measure_rate(service: psutil.Process, load: Load) -> dict[str, object]:

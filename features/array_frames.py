@@ -140,11 +140,11 @@ class ArrayFrame:
         def compute(run: Run) -> Columns:
             left, right = run.columns(self), run.columns(other)
             position = _positions(left, right, keys)
-            found = position >= 0
+            matched = position >= 0
             if how == "inner":
-                left = {name: values[found] for name, values in left.items()}
-                position, found = position[found], found[found]
-            joined = {name: _taken(right[name], position, found) for name in added}
+                left = {name: values[matched] for name, values in left.items()}
+                position, matched = position[matched], matched[matched]
+            joined = {name: _taken(right[name], position, matched) for name in added}
             return {**left, **joined}
 
         return self._next([*self.names, *added], compute)
@@ -222,9 +222,9 @@ def _positions(left: Columns, right: Columns, keys: Sequence[str]) -> Ints:
     return np.array([rows.get(key, -1) for key in wanted_keys], np.int64)
 
 
-def _taken(values: Array, position: Ints, found: NDArray[np.bool_]) -> Array:
-    if found.all():
+def _taken(values: Array, position: Ints, matched: NDArray[np.bool_]) -> Array:
+    if matched.all():
         return np.asarray(values[position])
     taken = np.full(len(position), np.nan)
-    taken[found] = values[position[found]]
+    taken[matched] = values[position[matched]]
     return taken

@@ -39,10 +39,10 @@ def live_customers(
     """
     if histories is None:
         return {}
-    found = {name: events.customer(name) for name in dict.fromkeys(customer_ids)}
+    logged = {name: events.customer(name) for name in dict.fromkeys(customer_ids)}
     return {
         name: _customer(histories, one, name, as_of)
-        for name, one in found.items()
+        for name, one in logged.items()
         if one is not None and one.orders
     }
 

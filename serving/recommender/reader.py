@@ -94,18 +94,18 @@ class RecommenderReader:
         InvalidInput, MissingData
             If an option cannot be applied.
         """
-        asked = query or ListQuery()
-        filters = excluding(asked.filters, events, asked.at)
-        if query is None and not exclude_product_ids and filters is asked.filters:
+        options = query or ListQuery()
+        filters = excluding(options.filters, events, options.at)
+        if query is None and not exclude_product_ids and filters is options.filters:
             request = self._default_request(k)
         else:
-            asked = replace(asked, filters=filters)
-            request = self._request(k, exclude_product_ids, asked)
+            options = replace(options, filters=filters)
+            request = self._request(k, exclude_product_ids, options)
         session = None if events is None or session_id is None else events.session(session_id)
         live = {} if events is None else self._live(customer_ids, events, session)
         lists = request.answers([name for name in customer_ids if name not in live])
         answered = {
-            name: self._live_list(name, one, session, asked, k, exclude_product_ids)
+            name: self._live_list(name, one, session, options, k, exclude_product_ids)
             for name, one in live.items()
         }
         return [answered[name] if name in answered else next(lists) for name in customer_ids]
@@ -114,8 +114,8 @@ class RecommenderReader:
         self, customer_ids: Sequence[str], events: UnseenEvents, session: CustomerEvents | None
     ) -> dict[str, CustomerEvents | None]:
         """Return the events of those customers whose lists depend on events."""
-        found = {name: events.customer(name) for name in dict.fromkeys(customer_ids)}
-        return {name: one for name, one in found.items() if one is not None or session is not None}
+        logged = {name: events.customer(name) for name in dict.fromkeys(customer_ids)}
+        return {name: one for name, one in logged.items() if one is not None or session is not None}
 
     def _live_list(
         self,
@@ -155,9 +155,9 @@ class RecommenderReader:
         InvalidInput, MissingData
             If an option cannot be applied, or an order is not before `query.at`.
         """
-        asked = query or ListQuery()
-        filters = excluding(asked.filters, events, asked.at)
-        request = self._request(k, exclude_product_ids, replace(asked, filters=filters))
+        options = query or ListQuery()
+        filters = excluding(options.filters, events, options.at)
+        request = self._request(k, exclude_product_ids, replace(options, filters=filters))
         as_of = request.query.at or self.index.candidates.as_of
         customers = PostedCustomers.read(histories, as_of, "at")
         orders = posted_history.read(customers.orders, customers.as_of)

@@ -186,15 +186,14 @@ def add_purchases(state: Mapping[str, Float32s], elapsed: Float32s) -> dict[str,
     bought = ~np.isnan(elapsed)
     if not bought.any():
         return added
-    counts = {
-        "baskets": np.ones(len(elapsed)),
-        "decay_basket": np.ones(len(elapsed)),
-        "decay_14d": 0.5 ** (elapsed / 14),
-        "baskets_7d": elapsed <= 7,
+    counts: dict[str, Float32s] = {
+        "baskets": np.ones(len(elapsed), np.float32),
+        "decay_basket": np.ones(len(elapsed), np.float32),
+        "decay_14d": np.exp2(-elapsed / np.float32(14)),
+        "baskets_7d": (elapsed <= 7).astype(np.float32),
     }
     for name, count in counts.items():
-        former = np.nan_to_num(state[name])
-        added[name] = np.where(bought, former + count, state[name]).astype(np.float32)
+        added[name] = np.where(bought, np.nan_to_num(state[name]) + count, state[name])
     added["recency_days"] = np.where(bought, elapsed, state["recency_days"]).astype(np.float32)
     later = state["recency_baskets"] + np.float32(1)
     added["recency_baskets"] = np.where(bought, 0.0, later).astype(np.float32)
