@@ -3,7 +3,7 @@
 The order lines of the week after a version's instant are replayed as events. Lists are compared by
 the first basket after that week, churn by purchases within its horizon from then on.
 
-    python benchmarks/live_events.py lists|churn [--households N]
+    python benchmarks/live_events.py [lists|churn] [--households N]
 """
 
 import argparse
@@ -196,16 +196,17 @@ def _accuracy(rows: list[dict[str, Any]], baskets: Mapping[str, set[str]]) -> di
 def main() -> None:
     """Print the table of one comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("lists", "churn"))
+    parser.add_argument("what", nargs="?", choices=("lists", "churn"), help="by default both")
     parser.add_argument("--households", type=int, help="a sample of so many, by default all")
     arguments = parser.parse_args()
     dataset = open_dataset(Settings().home, "complete-journey")
     if arguments.households is not None:
         dataset = _sample(dataset, arguments.households)
     as_of = dataset.end - WEEK - timedelta(days=HORIZON_DAYS)
-    compare = lists if arguments.what == "lists" else churn
     with pl.Config(float_precision=4, tbl_hide_dataframe_shape=True):
-        print(compare(dataset, as_of))
+        for compare in (lists, churn):
+            if arguments.what in (None, compare.__name__):
+                print(compare(dataset, as_of))
 
 
 if __name__ == "__main__":
