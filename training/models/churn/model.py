@@ -4,11 +4,10 @@ A dataset and an instant go in; probabilities, stages and explanations of every 
 purchase come out. The model is trained on customers at past cutoffs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import narwhals as nw
 import numpy as np
@@ -16,65 +15,27 @@ import polars as pl
 
 from features.customers.rfm import Rfm
 from features.dataset import Dataset
-from training.contract import Needs
-from training.customers import model_file
-from training.customers.cutoffs import customer_features
-from training.customers.explanations import (
-    Explanation,
-    Usual,
-    explanation_columns,
-    explanation_rows,
-)
+from training.customers.explanations import Usual, Wording, explanation_columns
 from training.customers.feature_phrases import CHURN_WORDING
-from training.customers.prediction import predict_customers
 from training.customers.purchase_curves import PurchaseCurves
-from training.customers.purchase_timing import PurchaseTiming
 from training.customers.stages import NEW, stages
-from training.customers.timing_training import BOOSTING, TimingOptions, fit_purchase_timing
-from training.estimators.boosting import BoostingOptions
-
-TIMING = "timing"
+from training.customers.timing_model import TimingModel
+from training.customers.timing_training import fit_purchase_timing
 
 
 @dataclass
-class ChurnModel:
-    """The timing of the next purchase (`training.customers.purchase_timing`), with stages.
+class ChurnModel(TimingModel):
+    """The curve of the next purchase at the churn horizon, with stages.
 
-    The probability of no purchase increases with inactivity and decreases with visits.
-
-    Attributes
-    ----------
-    horizon_days
-        A customer who buys nothing within so many days has churned.
-    seed, threads
-        Same seed, same model; processor threads to fit and predict with.
-    cutoffs
-        Number of past cutoffs at most.
-    rounds
-        Number of trees.
-    trees
-        Options of the trees.
-    explain_attributes
-        Whether explanations may name attributes of customers, such as age.
+    A customer who buys nothing within `horizon_days` has churned. The probability of that increases
+    with inactivity and decreases with visits. For options, see `TimingModel`.
     """
 
     name: ClassVar[str] = "churn"
-    needs: ClassVar[Needs] = Needs(required={"orders": ("customer_id", "day")})
+    wording: ClassVar[Wording] = CHURN_WORDING
 
     horizon_days: int = 28
-    seed: int = 0
-    threads: int = 1
-    cutoffs: int = 12
-    rounds: int = 200
-    trees: BoostingOptions = BOOSTING
-    explain_attributes: bool = False
-    timing_: PurchaseTiming = field(init=False, repr=False)
     rfm_: Rfm = field(init=False, repr=False)
-    usual_: Usual = field(init=False, repr=False)
-
-    def features(self, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
-        """Return the features that the model reads, one row a customer at `as_of`."""
-        return customer_features(dataset, as_of)
 
     def fit(self, dataset: Dataset, as_of: datetime) -> Self:
         """Fit on past cutoffs whose outcomes are known at `as_of`.
@@ -87,23 +48,18 @@ class ChurnModel:
             If the dataset lacks a required table or column, or has too few days before `as_of`.
         """
         self.needs.check(dataset, self.name)
-        options = TimingOptions(
-            trees=self.trees,
-            rounds=self.rounds,
-            cutoffs=self.cutoffs,
-            seed=self.seed,
-            threads=self.threads,
+        self.timing_ = fit_purchase_timing(
+            dataset, as_of, self._timing_options(), horizon_days=self.horizon_days
         )
-        self.timing_ = fit_purchase_timing(dataset, as_of, options, horizon_days=self.horizon_days)
-        features = customer_features(dataset, as_of)
+        features = self.features(dataset, as_of)
         self.rfm_ = Rfm.fit(nw.from_native(features).lazy())
-        self.usual_ = Usual.measure(features, self.timing_.contributions)
+        self.usual_ = Usual.measure(features, self.contributions)
         return self
 
-    def predict(
-        self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame | None = None
+    def predict_from(
+        self, features: pl.DataFrame, curves: PurchaseCurves | None = None
     ) -> pl.DataFrame:
-        """Predict at `as_of` for `ids`, by default for every customer with a purchase.
+        """Predict from rows of `features`, and their curves where they are known.
 
         Returns
         -------
@@ -111,16 +67,7 @@ class ChurnModel:
             customer_id, churn_probability, horizon_days, explanations (see `Usual.explanations`),
             contributions (of each explanation, in log-odds of churn), stage
             (`training.customers.stages`), rfm_segment and rfm_score (`features.customers.rfm`).
-            Customers without a purchase get the curve of customers with few visits, unexplained.
         """
-        return predict_customers(
-            self.features(dataset, as_of), ids, self.predict_from, self.predict_new
-        )
-
-    def predict_from(
-        self, features: pl.DataFrame, curves: PurchaseCurves | None = None
-    ) -> pl.DataFrame:
-        """Predict from rows of `features`, and their curves where they are known."""
         probability, *segments = self.segments(features, curves)
         horizon = np.full(features.height, self.horizon_days)
         return pl.DataFrame(
@@ -128,7 +75,7 @@ class ChurnModel:
                 features.get_column("customer_id"),
                 probability,
                 pl.Series("horizon_days", horizon, pl.Int64),
-                *explanation_columns(self._explanations(features)),
+                *explanation_columns(self.explanations(features)),
                 *segments,
             ]
         )
@@ -163,29 +110,13 @@ class ChurnModel:
             pl.lit(None, dtype=pl.Int64).alias("rfm_score"),
         )
 
-    def explain(self, dataset: Dataset, as_of: datetime, ids: pl.DataFrame) -> pl.DataFrame:
-        """Return one row a customer and reason; `contribution` in log-odds of churn."""
-        features = self.features(dataset, as_of).join(ids, on="customer_id", how="semi")
-        return explanation_rows(features.select("customer_id"), self._explanations(features))
+    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return each feature's contribution to churn, in log-odds, and `base`."""
+        return self.timing_.contributions(features)
 
-    def save(self, folder: Path) -> None:
-        """Write options, fitted values and the timing of the next purchase."""
-        model_file.write(self, folder, {"rfm": asdict(self.rfm_), "usual": asdict(self.usual_)})
-        self.timing_.save(folder / TIMING)
+    def _fitted(self) -> dict[str, Any]:
+        return {**super()._fitted(), "rfm": asdict(self.rfm_)}
 
-    @classmethod
-    def load(cls, folder: Path, threads: int | None = None) -> Self:
-        """Read what `save` wrote; predict with `threads`, by default as many as in fitting."""
-        model, fitted = model_file.read(cls, folder, threads)
-        model.timing_ = PurchaseTiming.load(folder / TIMING, model.threads)
-        model.rfm_ = Rfm.from_edges(fitted["rfm"])
-        model.usual_ = Usual(**fitted["usual"])
-        return model
-
-    def _explanations(self, features: pl.DataFrame) -> list[list[Explanation]]:
-        return self.usual_.explanations(
-            self.timing_.contributions(features),
-            features,
-            CHURN_WORDING,
-            attributes=self.explain_attributes,
-        )
+    def _restore(self, fitted: Mapping[str, Any]) -> None:
+        super()._restore(fitted)
+        self.rfm_ = Rfm.from_edges(fitted["rfm"])
