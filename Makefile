@@ -14,7 +14,7 @@ export LD_LIBRARY_PATH := $(if $(LD_LIBRARY_PATH),$(LD_LIBRARY_PATH):)$(OPENMP)
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup \
 	--no-loadscope-reorder --durations=10
 
-.PHONY: run test test-fast lint ruff mypy pytest bench bench-peers lab lock clean
+.PHONY: run test test-fast lint ruff mypy pytest bench bench-peers lab package lock clean
 
 run: .venv/ready
 	$(BIN)/foresell data import complete-journey --if-missing
@@ -61,11 +61,14 @@ bench-peers: .venv/ready .venv-peers/ready
 	$(PYTHON) -m venv .venv
 	@date +%s > .venv/started
 	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep -o '^uv==[^ ]*' requirements.lock)
-	$(BIN)/uv pip install --quiet --constraints requirements.lock --editable '.[dev,notebooks]'
+	$(BIN)/uv pip install --quiet --constraints requirements.lock --editable '.[serve,train,dev,notebooks]'
 	@mkdir -p $(OPENMP); ldconfig -p 2>/dev/null | grep -q libgomp.so.1 || \
 		ln -sf $(CURDIR)/.venv/lib/python3*/site-packages/scikit_learn.libs/libgomp-*.so* $(OPENMP)/libgomp.so.1
 	@echo "environment: done in $$(( $$(date +%s) - $$(cat .venv/started) )) s"
 	@touch .venv/ready
+
+package: .venv/ready
+	$(BIN)/uv build --quiet --out-dir dist
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

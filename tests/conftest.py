@@ -55,6 +55,7 @@ SLOW = (
     "training/test_tuning.py",
     "serving/test_admin.py",
     "foresell/test_python_interface.py",
+    "foresell/test_packages.py",
     "features/events/test_kills.py",
     "features/ingest/test_crash_safety.py",
     "features/ingest/test_corrected_mapping.py",

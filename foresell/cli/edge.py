@@ -3,8 +3,10 @@
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Collection
+from importlib.metadata import requires
 from typing import Annotated, Any
 
 import typer
@@ -42,7 +44,10 @@ SOME_FAILED = 3
 
 
 def exit_codes(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn a user's mistake into one sentence and exit code 2, and an interrupt into 130."""
+    """Turn a user's mistake into one sentence and exit code 2, and an interrupt into 130.
+
+    A package that an extra would bring is a mistake of the installation.
+    """
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -51,11 +56,35 @@ def exit_codes(function: Callable[..., None]) -> Callable[..., None]:
         except ForesellError as error:
             console.print(f"[red]{escape(error.message)}[/]", markup=True, soft_wrap=True)
             raise typer.Exit(2) from error
+        except ModuleNotFoundError as error:
+            extra = _extra_with(error.name or "")
+            if extra is None:
+                raise
+            console.print(
+                f"[red]This command needs the package {error.name}, which is not installed: "
+                + escape(f"pip install 'foresell[{extra}]'.")
+                + "[/]",
+                soft_wrap=True,
+            )
+            raise typer.Exit(2) from error
         except KeyboardInterrupt:
             console.print("Interrupted; finished work is kept.")
             raise typer.Exit(130) from None
 
     return wrapped
+
+
+def _extra_with(module: str) -> str | None:
+    """Return the extra with the distribution of a module; None for modules of Foresell."""
+    package = module.partition(".")[0]
+    if package in ("features", "training", "serving", "foresell"):
+        return None
+    for requirement in requires("foresell") or ():
+        name, extra = re.match(r"[\w-]+", requirement), re.search(r"extra == .(\w+)", requirement)
+        if name and extra and name[0].replace("-", "_") == package:
+            return extra[1]
+    # Distributions with other names than their modules, such as scikit-learn, are for training.
+    return "train"
 
 
 @app.callback()
