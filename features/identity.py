@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import narwhals as nw
 import numpy as np
 import polars as pl
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from features.errors import NotFound
 from features.privacy.consent import YES, consent_columns
@@ -118,6 +116,10 @@ def _components(links: pl.DataFrame, names: pl.Series) -> Ints:
     value = links.select(pl.struct("kind", "value").rank("dense").cast(pl.Int64)).to_series()
     nodes = len(names) + int(value.max() or 0) + 1  # type: ignore[arg-type]
     edges = (row.to_numpy(), len(names) + value.to_numpy())
+    # Imported here because most datasets have no links, and the import takes long.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(links), np.int8), edges), shape=(nodes, nodes))
     label: Ints = connected_components(graph.tocsr(), directed=False)[1]
     # Renumber the components with ids from 0 without gaps.

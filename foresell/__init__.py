@@ -15,8 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from foresell.settings import Settings
-
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
@@ -52,6 +50,7 @@ def load(name: str = "complete-journey", home: Path | None = None) -> Dataset:
     from features.ingest.sources import BUNDLED
     from features.storage.snapshots import list_datasets
     from foresell import importing as imports
+    from foresell.settings import Settings
 
     settings = Settings() if home is None else Settings(home=home)
     if name in BUNDLED and name not in list_datasets(settings.home):
@@ -119,6 +118,7 @@ def evaluate(
     NotFound
         If there is no such task.
     """
+    from foresell.settings import Settings
     from training.backtest import evaluate as backtest
     from training.registry import get_task
 
@@ -162,6 +162,7 @@ def train(
     InvalidInput
         If `as_of` is after the dataset's end.
     """
+    from foresell.settings import Settings
     from training.contract import model_with_options
     from training.registry import get_task
     from training.task_setup import model_params

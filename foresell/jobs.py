@@ -161,7 +161,7 @@ def tune(
     from training.tracking import Tracker
 
     dataset = dataset_of(settings)
-    tracker = Tracker(settings.mlruns)
+    tracker = Tracker(settings.mlruns, settings.tracking_database)
     rows = []
     failures = failures or Failures(settings.home, model)
     setups = set_up_tasks(settings, model, dataset, dataset.end, settings.folds, failures=failures)
@@ -202,7 +202,7 @@ def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
     with progress_bar(f"retrain {settings.dataset}") as progress:
         return job(
             settings.home,
-            Tracker(settings.mlruns),
+            Tracker(settings.mlruns, settings.tracking_database),
             settings.dataset,
             lambda: imports.import_records(settings, settings.dataset, mapping, progress),
             folds=folds or settings.folds,

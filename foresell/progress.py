@@ -7,7 +7,6 @@ from contextlib import contextmanager, nullcontext
 from threading import Event, Thread
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 # Without a terminal there is no width to fit tables into.
 # Without a terminal there is no bar: a running step is named so often.
@@ -29,6 +28,14 @@ def progress(title: str, steps: int | None = None) -> Iterator[Callable[[str], N
     steps
         Number of steps, if it is known.
     """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     started = time.monotonic()
     running: list[tuple[str, float]] = []
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]

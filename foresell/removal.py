@@ -53,13 +53,14 @@ def remove(settings: Settings, name: str, *, unpublish: bool = False) -> None:
         If an import or a training job is running.
     """
     from training.promote import retire
+    from training.registered import Registry
     from training.tracking import Tracker
 
     with job_lock(settings.home, "retrain"):
         check(settings, name, unpublish=unpublish)
         published.withdraw(settings.home, name)
-        if Tracker.exists(settings.mlruns):
-            retire(Tracker(settings.mlruns), name)
+        if Registry(settings.mlruns, settings.tracking_database).exists():
+            retire(Tracker(settings.mlruns, settings.tracking_database), name)
         with closing(EventLog(settings.home, name, settings.events_database)) as log:
             log.remove()
         remove_dataset(settings.home, name)

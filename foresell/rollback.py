@@ -47,7 +47,7 @@ def rollback(settings: Settings, model: str, *, number: int | None = None) -> li
         job_lock(settings.home, "retrain"),
         progress_bar(f"roll back {model} on {settings.dataset}") as progress,
     ):
-        tracker = Tracker(settings.mlruns)
+        tracker = Tracker(settings.mlruns, settings.tracking_database)
         missing: NotFound | None = None
         for task in select_tasks(model):
             try:

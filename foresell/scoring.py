@@ -154,7 +154,7 @@ def fitted_model(
     from training import train as training
     from training.tracking import Tracker
 
-    tracker = Tracker(settings.mlruns)
+    tracker = Tracker(settings.mlruns, settings.tracking_database)
     version = training.trained_as_of(
         setup.task,
         dataset,

@@ -104,7 +104,7 @@ def _published_dataset(settings: Settings) -> str:
     with progress_bar(f"publish {dataset}") as progress:
         publish(
             settings.home,
-            Tracker(settings.mlruns),
+            Tracker(settings.mlruns, settings.tracking_database),
             dataset,
             keep=settings.keep_versions,
             failed=Failures(settings.home, ALL).add,

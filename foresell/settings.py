@@ -15,6 +15,11 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".foresell"), description="datasets, quarantine, published versions")
     mlruns: Path = Field(Path("mlruns"), description="MLflow's database and artifacts")
+    tracking_url: SecretStr | None = Field(
+        None,
+        description="URL of the PostgreSQL database of MLflow; by default a SQLite file in the "
+        "folder of artifacts",
+    )
     dataset: str = Field("complete-journey", description="the dataset that commands work on")
     threads: int = Field(
         default_factory=lambda: (
@@ -97,6 +102,11 @@ class Settings(BaseSettings):
     def secret(self) -> str | None:
         """The key of pseudonyms in plain text."""
         return self.pseudonym_key.get_secret_value() if self.pseudonym_key else None
+
+    @property
+    def tracking_database(self) -> str | None:
+        """The URL of MLflow's database in plain text."""
+        return self.tracking_url.get_secret_value() if self.tracking_url else None
 
     @property
     def events_database(self) -> str | None:

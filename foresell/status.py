@@ -6,21 +6,18 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
-import polars as pl
 
 from features.calendar import to_date
 from features.dataset import Dataset, count_consenting, open_dataset
-from features.demand.holiday_calendars import holiday_calendars
-from features.demand.plan import sold_ids
-from features.demand.prices import has_paid_prices
 from features.errors import MissingData
 from features.ingest.health import ImportHealth, read_health
 from features.privacy.pseudonyms import read_key_check
 from features.storage import snapshots
+from features.storage.kept import kept
 from features.storage.snapshots import dataset_folder
-from foresell.jobs import dataset_of, set_up_tasks
 from foresell.settings import Settings
 from training.published import versions as published
+from training.registered import Registry
 
 if TYPE_CHECKING:
     from training.contract import Task
@@ -52,9 +49,27 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
     `prices` is `recorded` for a table of prices, `paid` if prices paid stand in for it. `holidays`
     is the number of locations by calendar of public holidays.
     """
+    dataset = open_dataset(settings.home, name)
+    return {**_described(settings, dataset), "personal": _personal(settings, name)}
+
+
+def _described(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """Return the description of a snapshot: it takes long and is kept with the snapshot."""
+    description: dict[str, Any] = kept(
+        dataset_folder(settings.home, dataset.name),
+        dataset.snapshot,
+        "description",
+        lambda: _describe(settings, dataset),
+        inputs={"folds": settings.folds, "country": settings.country},
+        packages=("features", "training", "foresell"),
+    )
+    return description
+
+
+def _describe(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    from features.demand.prices import has_paid_prices
     from training.registry import TASKS
 
-    dataset = open_dataset(settings.home, name)
     first, last = dataset.days
     tables = [
         {
@@ -68,13 +83,12 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
     can_run = {row["model"]: row["can_run"] for row in models}
     paid = has_paid_prices(dataset) and not dataset.has("prices")
     return {
-        "dataset": name,
+        "dataset": dataset.name,
         "prices": "paid" if paid else "recorded" if dataset.has("prices") else None,
         "snapshot": dataset.snapshot,
         "first": str(to_date(first)),
         "last": str(to_date(last)),
         "tables": tables,
-        "personal": _personal(settings, name),
         "holidays": _holidays(settings, dataset),
         "models": models,
         "grains": _grains(dataset) if can_run["demand"] == "yes" else [],
@@ -99,6 +113,11 @@ def _grains(dataset: Dataset) -> list[dict[str, Any]]:
 
 def _holidays(settings: Settings, dataset: Dataset) -> list[dict[str, Any]]:
     """Return at how many locations each calendar holds, and whether it is that of the settings."""
+    import polars as pl
+
+    from features.demand.holiday_calendars import holiday_calendars
+    from features.demand.plan import sold_ids
+
     _, locations = sold_ids(dataset)
     rows = pl.DataFrame({"location_id": sorted(locations)}, schema={"location_id": pl.String})
     counts = holiday_calendars(dataset, rows).value_counts().sort("calendar", nulls_last=True)
@@ -150,11 +169,11 @@ def _ability(settings: Settings, task: Task, dataset: Dataset) -> dict[str, Any]
 
 def status(settings: Settings) -> dict[str, Any]:
     """Return champions with their ages, what is served, and checks with what fails them."""
-    from training.promote import champions
-    from training.tracking import Tracker
-
-    dataset = dataset_of(settings)
-    models = champions(Tracker(settings.mlruns), dataset.name)
+    dataset = open_dataset(settings.home, settings.dataset)
+    registry = Registry(settings.mlruns, settings.tracking_database)
+    can_run = {row["model"]: row["can_run"] for row in _described(settings, dataset)["models"]}
+    champions = {task: registry.champion(dataset.name, task) for task in can_run}
+    models = {task: version for task, version in champions.items() if version is not None}
     folder, record = published.served(settings.home, dataset.name) or (None, None)
     served = record.models if record is not None else {}
     rows: list[dict[str, Any]] = [
@@ -171,8 +190,7 @@ def status(settings: Settings) -> dict[str, Any]:
         }
         for task, version in models.items()
     ]
-    setups = set_up_tasks(settings, "all", dataset, dataset.end, settings.folds)
-    lacking = [setup.task.name for setup in setups if setup.task.name not in models]
+    lacking = [task for task, able in can_run.items() if able == "yes" and task not in models]
     behind = [name for name, version in models.items() if version.snapshot != dataset.snapshot]
     unserved = [row["model"] for row in rows if row["served"] != row["champion"]]
     is_default = dataset.name == Settings.model_fields["dataset"].default

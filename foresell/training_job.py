@@ -37,9 +37,10 @@ FEW_RECORDS = 100_000
 if TYPE_CHECKING:
     from training.backtest import Progress
     from training.contract import Task
+    from training.registered import Version
     from training.standing import Standing
     from training.task_setup import TaskSetup
-    from training.tracking import Tracker, Version
+    from training.tracking import Tracker
 
 
 def train(
@@ -82,7 +83,7 @@ def train(
     # A customer who is forgotten during training would be published again.
     with job_lock(settings.home, "retrain"), ThreadPoolExecutor() as pool:
         # A new store takes seconds, mostly of waiting for the disk.
-        tracker = pool.submit(Tracker, settings.mlruns)
+        tracker = pool.submit(Tracker, settings.mlruns, settings.tracking_database)
         dataset = dataset_of(settings)
         end = dataset.instant(as_of)
         setups = set_up_tasks(

@@ -14,8 +14,9 @@ from features.errors import InvalidInput, NotFound
 from training.backtest import FORESELL, Report, backtest
 from training.contract import Task
 from training.published.versions import FORMAT
+from training.registered import CHAMPION, PREVIOUS, Registry, Version
 from training.registry import TASKS
-from training.tracking import CHAMPION, PREVIOUS, Tracker, Version
+from training.tracking import Tracker
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class Verdict:
     reason: str
 
 
-def champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
+def champions(registry: Registry, dataset: str) -> dict[str, Version]:
     """Return the champions of a dataset by task; tasks without one are left out."""
-    versions = {name: _champion(tracker, dataset, name) for name in TASKS}
+    versions = {name: registry.champion(dataset, name) for name in TASKS}
     return {name: version for name, version in versions.items() if version is not None}
 
 
@@ -51,7 +52,7 @@ def promote(
     threads
         Threads of the numeric libraries, for evaluating the champion's options again.
     """
-    champion = _champion(tracker, dataset.name, task.name) if report is not None else None
+    champion = tracker.champion(dataset.name, task.name) if report is not None else None
     if report is None:
         verdict = Verdict(promoted=True, reason="promoted without comparison")
     elif champion is None:
@@ -59,7 +60,7 @@ def promote(
     else:
         verdict = _compare(task, dataset, champion, version, report, threads)
     if verdict.promoted:
-        former = champion or _champion(tracker, dataset.name, task.name)
+        former = champion or tracker.champion(dataset.name, task.name)
         if former is not None and former.number != version.number:
             tracker.set_alias(dataset.name, task.name, PREVIOUS, former.number)
         tracker.set_alias(dataset.name, task.name, CHAMPION, version.number)
@@ -144,13 +145,6 @@ def gate(task: Task, challenger: Sequence[float], champion: Sequence[float]) -> 
     if mean > noise:
         return Verdict(promoted=False, reason=f"worse beyond noise: {figures}")
     return Verdict(promoted=True, reason=f"not worse: {figures}")
-
-
-def _champion(tracker: Tracker, dataset: str, task: str) -> Version | None:
-    try:
-        return tracker.version(dataset, task, CHAMPION)
-    except NotFound:
-        return None
 
 
 def _compare(

@@ -14,9 +14,10 @@ from training.promote import champions
 from training.published import digests
 from training.published import versions as published
 from training.redaction import Redaction
+from training.registered import CHAMPION, Version
 from training.registry import TASKS
 from training.release import activate, clean_up, draft_folder, version_name
-from training.tracking import CHAMPION, Tracker, Version
+from training.tracking import Tracker
 
 Failed = Callable[[str, Exception], None]
 

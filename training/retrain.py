@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from features.dataset import Dataset, open_dataset
-from features.errors import MissingData, NotFound
+from features.errors import MissingData
 from features.faults import record_failure
 from features.ingest.health import ImportHealth, read_health
 from features.ingest.report import ImportReport
@@ -21,10 +21,11 @@ from training.backtest import Progress, rolling_origins
 from training.contract import Task
 from training.promote import champions, promote
 from training.publish import publish
+from training.registered import Version
 from training.registry import TASKS
 from training.standing import judge
 from training.task_setup import TaskSetup, set_up
-from training.tracking import CHAMPION, Tracker, Version, code_version
+from training.tracking import Tracker, code_version
 from training.train import evaluate, train
 from training.tuning import best_params
 
@@ -165,10 +166,7 @@ def _challenge(
     origins = rolling_origins(dataset, options, setup.folds, dataset.end)
     before = min(origins, default=dataset.end)
     params = setup.params | best_params(tracker.mlruns, dataset, task, options, before)
-    try:
-        champion = tracker.version(dataset.name, task.name, CHAMPION)
-    except NotFound:
-        champion = None
+    champion = tracker.champion(dataset.name, task.name)
     if champion is not None and _unchanged(champion, dataset, options, params):
         return Outcome(task.name, "nothing changed since the champion", version=champion.label)
     version = train(

@@ -1,8 +1,7 @@
 """Track training runs and registered model versions in MLflow.
 
-Besides the script that is stored with each model, only this module imports mlflow. Alias
-`challenger` is the newest candidate, alias `champion` the version that is served, and alias
-`previous` the champion before it.
+Besides the script that is stored with each model, only this module imports mlflow; look-ups of
+versions do without it, in `registered.py`.
 """
 
 import json
@@ -14,8 +13,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,83 +20,21 @@ from typing import Any
 import polars as pl
 
 from features.dataset import Dataset
-from features.errors import NotFound
 from training.backtest import FORESELL, Report
-from training.contract import DEFAULT_COUNTRY, Model, Task
-from training.published.versions import FORMAT
+from training.contract import Model, Task
+from training.registered import Registry, model_name
 from training.registry import save_task
-from training.standing import UNJUDGED, Standing
+from training.standing import Standing
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 from mlflow.entities import Metric
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
-
-_DATABASE = "mlflow.db"
-CHALLENGER = "challenger"
-CHAMPION = "champion"
-PREVIOUS = "previous"
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered model version.
-
-    Attributes
-    ----------
-    task, number, run_id
-        The task, the number in the registry, and the run that trained the model.
-    as_of, snapshot
-        Instant and snapshot of the records that it was trained on.
-    options, params
-        Options of the task, and further options of the model.
-    code
-        Version of the code that trained it.
-    folder
-        Folder of its native files.
-    primary
-        The primary metric by fold, oldest first; empty without evaluation.
-    standing
-        How it stands beside its baselines.
-    created
-        When it was registered.
-    format
-        Format of its files.
-    """
-
-    task: str
-    number: int
-    run_id: str
-    as_of: datetime
-    snapshot: str
-    options: dict[str, Any]
-    params: dict[str, Any]
-    code: str
-    folder: Path
-    primary: tuple[float, ...]
-    created: datetime
-    standing: Standing = UNJUDGED
-    format: int = FORMAT
-
-    @property
-    def label(self) -> str:
-        """Name of the version in responses, such as `churn/3`."""
-        return f"{self.task}/{self.number}"
-
-    def matches(self, snapshot: str, as_of: datetime, options: Mapping[str, Any]) -> bool:
-        """Return whether it has these records, this instant and these options of the task.
-
-        Versions of older code, whose files cannot be read, do not match.
-        """
-        wanted = (snapshot, as_of, dict(options), FORMAT)
-        return (self.snapshot, self.as_of, self.options, self.format) == wanted
 
 
 def code_version() -> str:
@@ -112,21 +47,23 @@ def code_version() -> str:
     return done.stdout.strip()
 
 
-class Tracker:
-    """MLflow's store under one folder: `mlflow.db` and `artifacts/`."""
+class Tracker(Registry):
+    """MLflow's store: its database, and artifacts under a folder; opening one creates it.
 
-    def __init__(self, mlruns: Path) -> None:
-        self.mlruns = mlruns.absolute()
+    Parameters
+    ----------
+    mlruns, url
+        As for `Registry`. Processes on several machines share runs by the URL of a database, and
+        artifacts by a folder that all of them mount at the same path.
+    """
+
+    def __init__(self, mlruns: Path, url: str | None = None) -> None:
+        super().__init__(mlruns, url)
         self.mlruns.mkdir(parents=True, exist_ok=True)
         for library in ("mlflow", "alembic"):
             logging.getLogger(library).setLevel(logging.WARNING)
-        mlflow.set_tracking_uri(f"sqlite:///{self.mlruns / _DATABASE}")
+        mlflow.set_tracking_uri(self.uri)
         self._client = mlflow.MlflowClient()
-
-    @staticmethod
-    def exists(mlruns: Path) -> bool:
-        """Whether there is a store; opening one creates it."""
-        return (mlruns / _DATABASE).is_file()
 
     @contextmanager
     def run(
@@ -185,7 +122,7 @@ class Tracker:
         """Log in the open run how a version stands beside its baselines, and describe it so."""
         tags = {"judged": str(standing.judged).lower(), "standing": standing.model_dump_json()}
         mlflow.set_tags(tags)
-        name, words = _model_name(dataset, task), standing.describe(f"{task}/{number}")
+        name, words = model_name(dataset, task), standing.describe(f"{task}/{number}")
         self._client.update_model_version(name, str(number), words)
 
     def register(
@@ -217,7 +154,7 @@ class Tracker:
                 signature=signature,
                 pip_requirements=[f"foresell=={version('foresell')}"],
             )
-        name = _model_name(dataset.name, task.name)
+        name = model_name(dataset.name, task.name)
         if not self._client.search_registered_models(f"name = '{name}'"):
             self._client.create_registered_model(name)
         registered = self._client.create_model_version(
@@ -227,78 +164,11 @@ class Tracker:
 
     def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:
         """Point an alias at a version."""
-        self._client.set_registered_model_alias(_model_name(dataset, task), alias, str(number))
+        self._client.set_registered_model_alias(model_name(dataset, task), alias, str(number))
 
     def remove_alias(self, dataset: str, task: str, alias: str) -> None:
         """Remove an alias from the models of a task."""
-        self._client.delete_registered_model_alias(_model_name(dataset, task), alias)
-
-    def version(self, dataset: str, task: str, alias: str = CHAMPION) -> Version:
-        """Look up the version behind an alias.
-
-        Raises
-        ------
-        NotFound
-            If the task has no such version yet.
-        """
-        try:
-            registered = self._client.get_model_version_by_alias(_model_name(dataset, task), alias)
-        except MlflowException as error:
-            raise NotFound(
-                f"There is no {alias} for {task} on dataset {dataset}; run "
-                f"`foresell train {task} --dataset {dataset}`.",
-                field="model",
-            ) from error
-        return self._describe(task, registered)
-
-    def numbered(self, dataset: str, task: str, number: int) -> Version:
-        """Look up a version by its number.
-
-        Raises
-        ------
-        NotFound
-            If there is no such version.
-        """
-        try:
-            registered = self._client.get_model_version(_model_name(dataset, task), str(number))
-        except MlflowException as error:
-            raise NotFound(
-                f"There is no {task}/{number} on dataset {dataset}; `foresell status` names what "
-                "there is.",
-                field="to",
-            ) from error
-        return self._describe(task, registered)
-
-    def versions(self, dataset: str, task: str) -> list[Version]:
-        """Return all versions of a task's model, newest first."""
-        registered = self._client.search_model_versions(f"name = '{_model_name(dataset, task)}'")
-        versions = [self._describe(task, version) for version in registered]
-        return sorted(versions, key=lambda version: -version.number)
-
-    def _describe(self, task: str, registered: ModelVersion) -> Version:
-        run_id = str(registered.run_id)
-        run = self._client.get_run(run_id)
-        options, params = _recorded_options(json.loads(run.data.tags["settings"]))
-        primary = run.data.tags.get("primary")
-        history = self._client.get_metric_history(run_id, primary) if primary else []
-        # Versions of older code have no words.
-        standing = run.data.tags.get("standing", Standing(judged=bool(history)).model_dump_json())
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=registered.source))
-        return Version(
-            task=task,
-            number=int(registered.version),
-            run_id=run_id,
-            as_of=datetime.fromisoformat(run.data.tags["as_of"]),
-            snapshot=run.data.tags["snapshot"],
-            options=options,
-            params=params,
-            code=run.data.tags["code"],
-            folder=folder / "artifacts" / "model",
-            primary=tuple(point.value for point in sorted(history, key=lambda p: p.step)),
-            created=datetime.fromtimestamp(registered.creation_timestamp / 1000),
-            standing=Standing.model_validate_json(standing),
-            format=int(run.data.tags.get("format", 0)),
-        )
+        self._client.delete_registered_model_alias(model_name(dataset, task), alias)
 
     def _experiment(self, task: str) -> str:
         name = f"foresell-{task}"
@@ -323,19 +193,3 @@ def _by_fold(report: Report) -> list[tuple[int, str, float]]:
     measured = metrics.drop_nulls("value").filter(pl.col("value").is_not_nan())
     last = (pl.col("metric") == report.task.primary).alias("last")
     return measured.sort(last, maintain_order=True).select("fold", "metric", "value").rows()
-
-
-def _model_name(dataset: str, task: str) -> str:
-    return f"{dataset}-{task}"
-
-
-def _recorded_options(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the options of the task and those of the model that a run recorded.
-
-    Older versions of demand, the only task with a grain, have the country among the model's
-    options, or nowhere if it was the default.
-    """
-    options, params = dict(settings["options"]), dict(settings["params"])
-    if "grain" in options and "country" not in options:
-        options["country"] = params.pop("country", DEFAULT_COUNTRY)
-    return options, params

@@ -13,8 +13,9 @@ from training.backtest import Progress, Report
 from training.backtest import evaluate as backtest
 from training.contract import Model, Task, model_with_options, options_of
 from training.published.versions import FORMAT
+from training.registered import CHALLENGER, Version
 from training.standing import UNJUDGED, Standing, judge
-from training.tracking import CHALLENGER, Tracker, Version, code_version
+from training.tracking import Tracker, code_version
 
 
 def train(

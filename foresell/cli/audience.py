@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table as Grid
 
-from foresell.cli.edge import AS_OF, DATASET, JSON, app, cell, exit_codes, settings, show
+from foresell.cli.edge import AS_OF, DATASET, JSON, app, cell, exit_codes, make_grid, settings, show
 from foresell.progress import console
 
 ROWS_SHOWN = 10
@@ -63,7 +62,7 @@ def audience(
         console.print(f"written to {out}", soft_wrap=True)
         return
     columns = [name for name in chosen.customers.columns if name != "explanations"]
-    grid = Grid(*columns)
+    grid = make_grid(*columns)
     for row in chosen.customers.head(ROWS_SHOWN).select(columns).iter_rows():
         grid.add_row(*(cell(value) for value in row))
     console.print(grid)
@@ -83,12 +82,12 @@ def segments(dataset: DATASET = None, as_of: AS_OF = None, as_json: JSON = False
         show(counts)
         return
     for name in ("stage", "rfm_segment", "cluster"):
-        grid = Grid(name, "customers", "share")
+        grid = make_grid(name, "customers", "share")
         for row in counts[name]:
             share = row["customers"] / max(counts["customers"], 1)
             grid.add_row(row[name], f"{row['customers']:,}", f"{share:.1%}")
         console.print(grid)
-    grid = Grid("clusters compared with", "customers", "adjusted Rand", "stayed")
+    grid = make_grid("clusters compared with", "customers", "adjusted Rand", "stayed")
     for row in counts["stability"]:
         rand, stayed = f"{row['adjusted_rand']:.2f}", f"{row['stayed']:.1%}"
         grid.add_row(row["as_of"][:10], f"{row['customers']:,}", rand, stayed)

@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table as Grid
 
-from foresell.cli.edge import DATASET, JSON, NAME, YES, confirm, data, exit_codes, settings, show
+from foresell.cli.edge import (
+    DATASET,
+    JSON,
+    NAME,
+    YES,
+    confirm,
+    data,
+    exit_codes,
+    make_grid,
+    settings,
+    show,
+)
 from foresell.progress import console
 
 if TYPE_CHECKING:
@@ -61,7 +71,7 @@ def list_(as_json: JSON = False) -> None:
     if as_json:
         show(rows)
         return
-    grid = Grid("dataset", "first", "last", "records", "rows", "snapshot")
+    grid = make_grid("dataset", "first", "last", "records", "rows", "snapshot")
     for row in rows:
         dates = (row["first"], row["last"], row["records"])
         grid.add_row(row["dataset"], *dates, f"{row['rows']:,}", row["snapshot"])
@@ -112,7 +122,7 @@ def show_dataset(name: NAME, as_json: JSON = False) -> None:
     if personal["customers_asked"] is not None:
         consenting, total = personal["customers_consenting"], personal["customers_asked"]
         console.print(f"{consenting:,} of {total:,} customers consent; the others are anonymous")
-    grid = Grid("table", "rows", "columns")
+    grid = make_grid("table", "rows", "columns")
     for table in description["tables"]:
         grid.add_row(table["name"], f"{table['rows']:,}", ", ".join(table["columns"]))
     console.print(grid)
@@ -125,7 +135,7 @@ def show_dataset(name: NAME, as_json: JSON = False) -> None:
     console.print(f"public holidays of {', '.join(shown)}")
     _print_abilities(description["models"])
     if description["grains"]:
-        grid = Grid("grain of demand", "series", "noise", "")
+        grid = make_grid("grain of demand", "series", "noise", "")
         for row in description["grains"]:
             default = "default" if row["default"] else ""
             grid.add_row(row["grain"], f"{row['series']:,}", f"{row['noise_floor']:.0%}", default)
@@ -141,7 +151,9 @@ def _holidays_in_words(calendar: str, locations: int, *, of_settings: bool) -> s
 
 def _print_abilities(models: list[dict[str, Any]]) -> None:
     """Print which models can run, with their options, or what they lack."""
-    grid = Grid("model", "can run", "options", "reason / lacks", "would gain from", show_lines=True)
+    grid = make_grid(
+        "model", "can run", "options", "reason / lacks", "would gain from", show_lines=True
+    )
     for model in models:
         options = f"{model['horizon_days']} days ahead" if model["horizon_days"] else ""
         if model["grain"]:
@@ -180,7 +192,7 @@ def identity(
 
 def _print_identity(row: dict[str, Any]) -> None:
     """Print the linked ids of one column, what is suspicious and what is undone."""
-    grid = Grid(row["column"], "linked ids", "linked by", show_lines=True)
+    grid = make_grid(row["column"], "linked ids", "linked by", show_lines=True)
     groups = row["groups"]
     for group in groups[:_GROUPS_SHOWN]:
         grid.add_row(group["canonical_id"], ", ".join(group["ids"]), "; ".join(group["by"]))
@@ -243,7 +255,7 @@ def quarantine(
         rows = sum(group["rows"] for group in groups)
         show({"dataset": name, "rows": rows, "groups": groups})
         return
-    grid = Grid("table", "rows", "reason", "column", "mapping", "such as", show_lines=True)
+    grid = make_grid("table", "rows", "reason", "column", "mapping", "such as", show_lines=True)
     for group in groups:
         line = f"line {group['mapping_line']}" if group["mapping_line"] else ""
         examples = [
@@ -271,7 +283,7 @@ def pseudonym(
 def _print_report(report: "ImportReport") -> None:
     """Print how many rows of each table were read, accepted, quarantined and so on."""
     counts = ("read", "accepted", "replaced", "quarantined", "dropped", "duplicates")
-    grid = Grid("table", *counts, "touched by a rule, or noted")
+    grid = make_grid("table", *counts, "touched by a rule, or noted")
     for name, table in report.tables.items():
         remarks = {**table.touched, **table.noted}
         text = "; ".join(f"{rule}: {rows:,}" for rule, rows in remarks.items())

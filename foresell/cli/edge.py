@@ -7,18 +7,29 @@ import re
 import sys
 from collections.abc import Callable, Collection
 from importlib.metadata import requires
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.markup import escape
 
 from features.errors import ForesellError, InvalidInput
 from foresell.progress import console
-from foresell.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-data = typer.Typer(no_args_is_help=True, help="Datasets: import and inspect them.")
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from foresell.settings import Settings
+
+# The import of what draws boxes around help texts costs more than all other imports of a help text.
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data = typer.Typer(
+    no_args_is_help=True, help="Datasets: import and inspect them.", rich_markup_mode=None
+)
 app.add_typer(data, name="data")
 
 # The names of `training.registry`, whose import is too slow for a help text.
@@ -52,6 +63,7 @@ def exit_codes(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
+            _limit_threads()
             function(*args, **kwargs)
         except ForesellError as error:
             console.print(f"[red]{escape(error.message)}[/]", markup=True, soft_wrap=True)
@@ -88,9 +100,12 @@ def _extra_with(module: str) -> str | None:
 
 
 @app.callback()
-@exit_codes
 def main() -> None:
     """Forecasts, churn, next purchases and recommendations from a retailer's own records."""
+
+
+def _limit_threads() -> None:
+    """Tell the numeric libraries, none of which is imported yet, how many threads to use."""
     threads = str(settings().threads)
     for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(variable, threads)
@@ -100,7 +115,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def settings(dataset: str | None = None) -> Settings:
+def settings(dataset: str | None = None) -> "Settings":
     """Read the settings, with the dataset of the command line if it is given.
 
     Raises
@@ -108,6 +123,11 @@ def settings(dataset: str | None = None) -> Settings:
     InvalidInput
         If an environment variable has a value that its option does not allow.
     """
+    # A help text needs no settings, and their library takes long to import.
+    from pydantic import ValidationError
+
+    from foresell.settings import Settings
+
     try:
         options = Settings()
     except ValidationError as error:
@@ -141,6 +161,13 @@ def confirm(question: str, *, yes: bool) -> None:
 def show(value: Any) -> None:
     """Print a result as JSON on standard output."""
     sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
+
+
+def make_grid(*columns: str, show_lines: bool = False) -> "Table":
+    """Return an empty table to print; a help text is spared the import of its library."""
+    from rich.table import Table
+
+    return Table(*columns, show_lines=show_lines)
 
 
 def cell(value: Any) -> str:

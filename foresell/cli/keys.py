@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table as Grid
 
-from foresell.cli.edge import JSON, app, exit_codes, settings, show
+from foresell.cli.edge import JSON, app, exit_codes, make_grid, settings, show
 from foresell.progress import console
 
-keys = typer.Typer(no_args_is_help=True, help="API keys of the service.")
+keys = typer.Typer(no_args_is_help=True, help="API keys of the service.", rich_markup_mode=None)
 app.add_typer(keys, name="keys")
 
 
@@ -45,7 +44,7 @@ def list_keys(as_json: JSON = False) -> None:
     if as_json:
         show(rows)
         return
-    grid = Grid("name", "scopes", "units per second", "created")
+    grid = make_grid("name", "scopes", "units per second", "created")
     for row in rows:
         grid.add_row(row["name"], ", ".join(row["scopes"]), str(row["rate"] or ""), row["created"])
     console.print(grid)

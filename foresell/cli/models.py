@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table as Grid
 
 from foresell.cli.edge import (
     AS_OF,
@@ -19,6 +18,7 @@ from foresell.cli.edge import (
     cell,
     exit_after,
     exit_codes,
+    make_grid,
     settings,
     show,
 )
@@ -76,7 +76,7 @@ def train(
     if as_json:
         show(rows)
     elif any("metric" in row for row in rows):
-        grid = Grid("version", "metric", "foresell", "best baseline", "", "ratio", "cpu s")
+        grid = make_grid("version", "metric", "foresell", "best baseline", "", "ratio", "cpu s")
         columns = ("version", "metric", "foresell", "best_baseline", "baseline", "ratio")
         for row in rows:
             grid.add_row(*(cell(row.get(name, "")) for name in (*columns, "cpu_seconds")))
@@ -123,7 +123,7 @@ def evaluate(
 def _print_reports(reports: list[Report]) -> None:
     """Print the methods of each backtest, best first."""
     for report in reports:
-        grid = Grid("method", report.task.primary, "folds", "foresell / method", "cpu s")
+        grid = make_grid("method", report.task.primary, "folds", "foresell / method", "cpu s")
         for row in report.summary().to_dicts():
             folds_ = " ".join(f"{value:.4f}" for value in row["folds"])
             seconds = f"{report.seconds[row['method']]:.1f}"
@@ -171,7 +171,7 @@ def tune(
 
 def _print_trials(rows: list[dict[str, Any]]) -> None:
     """Print what tuning found."""
-    grid = Grid("model", "metric", "trials", "default", "best", "best options")
+    grid = make_grid("model", "metric", "trials", "default", "best", "best options")
     for row in rows:
         options = ", ".join(f"{name}={value:.4g}" for name, value in row["params"].items())
         cells = (cell(row[name]) for name in ("trials", "default", "best"))

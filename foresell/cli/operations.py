@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table as Grid
 
 from foresell.cli.edge import (
     DATASET,
@@ -17,6 +16,7 @@ from foresell.cli.edge import (
     confirm,
     exit_after,
     exit_codes,
+    make_grid,
     settings,
     show,
 )
@@ -38,7 +38,7 @@ def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False)
     if as_json:
         show(report.to_json())
     else:
-        grid = Grid("model", "version", "trained", "promoted", "reason")
+        grid = make_grid("model", "version", "trained", "promoted", "reason")
         for outcome in report.outcomes:
             flags = (str(outcome.trained), str(outcome.promoted))
             grid.add_row(outcome.task, outcome.version or "", *flags, escape(outcome.reason))
@@ -127,7 +127,7 @@ def forget(
     if as_json:
         show(rows)
         return
-    grid = Grid(
+    grid = make_grid(
         "dataset",
         "order lines made anonymous",
         "customer rows",
@@ -163,7 +163,7 @@ def status(dataset: DATASET = None, as_json: JSON = False) -> None:
 
 def _print_status(state: dict[str, Any]) -> None:
     """Print champions, sources and checks."""
-    grid = Grid("model", "champion", "as of", "age in days", "primary by fold", "served")
+    grid = make_grid("model", "champion", "as of", "age in days", "primary by fold", "served")
     columns = ("model", "champion", "as_of", "age_days", "primary", "served")
     for champion in state["champions"]:
         grid.add_row(*(str(champion[name]) for name in columns))
@@ -183,7 +183,7 @@ def _print_status(state: dict[str, Any]) -> None:
 def _print_imports(imports: dict[str, Any]) -> None:
     """Print the newest record of each source, and the number of quarantined rows."""
     if imports["sources"]:
-        grid = Grid("table", "source", "files", "newest record", "")
+        grid = make_grid("table", "source", "files", "newest record", "")
         for source in imports["sources"]:
             late = f"{source['days_late']} days late" if source["days_late"] else ""
             texts = (source["table"], source["source"], str(source["files"]))

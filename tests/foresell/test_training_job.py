@@ -13,8 +13,8 @@ from foresell.failures import Failures
 from foresell.settings import Settings
 from foresell.training_job import train
 from training.published.pending import pending
+from training.registered import Version
 from training.standing import Standing
-from training.tracking import Version
 
 TASKS = ["demand", "churn", "next-purchase", "next-category", "value", "recommender"]
 # The group that was trained last is evaluated first.

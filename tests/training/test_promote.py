@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from features.errors import InvalidInput, NotFound
 from training import promote as promotion
 from training.promote import gate, promote, roll_back
+from training.registered import CHAMPION, PREVIOUS, Version
 from training.registry import TASKS
-from training.tracking import CHAMPION, PREVIOUS, Version
 
 CHURN = TASKS["churn"]  # less is better
 RECOMMENDER = TASKS["recommender"]  # more is better

@@ -9,8 +9,8 @@ import pytest
 
 from training import publish as publishing
 from training.published import versions as published
+from training.registered import Version
 from training.standing import Standing
-from training.tracking import Version
 
 
 def version(task: str, number: int = 1) -> Version:

@@ -13,9 +13,10 @@ from training.customers.published import ANSWERS
 from training.promote import champions
 from training.publish import publish
 from training.published import versions as published
+from training.registered import CHAMPION, PREVIOUS
 from training.registry import TASKS
 from training.retrain import retrain
-from training.tracking import CHAMPION, PREVIOUS, Tracker
+from training.tracking import Tracker
 
 NAME = complete_journey.NAME
 LAST_WEEK = 17525  # 2017-12-25

@@ -10,8 +10,9 @@ import pytest
 from features.dataset import Dataset
 from training.contract import options_of
 from training.models.churn.model import ChurnModel
+from training.registered import _recorded_options
 from training.registry import TASKS
-from training.tracking import Tracker, _recorded_options
+from training.tracking import Tracker
 from training.train import evaluate, train
 
 
