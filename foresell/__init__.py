@@ -234,16 +234,23 @@ def explain(model: Model, dataset: Dataset, as_of: AsOf | None = None, *, ids: A
 
 
 def totals(
-    model: DemandModel, dataset: Dataset, as_of: AsOf | None = None, *, levels: str = "all"
+    model: DemandModel,
+    dataset: Dataset,
+    as_of: AsOf | None = None,
+    *,
+    levels: str = "all",
+    running: bool = False,
 ) -> pd.DataFrame:
     """Sum forecasts up by `all`, `department`, `department+location`, ... (separated by commas).
 
-    Intervals rest on errors of such totals in historical forecasts, which takes a fit.
+    With `running`, the row of a period has the total of all periods from the first up to it: the
+    demand until then, also of single series by their own keys (`product`). Intervals rest on errors
+    of such totals in historical forecasts, which takes a fit.
     """
     from foresell.forecast_options import totals_scorer
 
     instant = dataset.instant(as_of)
-    return totals_scorer(levels.split(","))(model, dataset, instant).to_pandas()
+    return totals_scorer(levels.split(","), running=running)(model, dataset, instant).to_pandas()
 
 
 def anomalies(model: DemandModel, dataset: Dataset, as_of: AsOf | None = None) -> pd.DataFrame:

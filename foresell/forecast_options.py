@@ -36,6 +36,8 @@ class DemandScoreOptions(ScoreOptions):
         The last day for which the plan is complete, ISO.
     totals
         Levels of totals, separated by commas, such as `department,all`.
+    running
+        Whether totals are those of all periods from the first up to each.
     quantiles
         Levels of the distribution, separated by commas, such as `0.1,0.5,0.975`.
     series
@@ -52,6 +54,7 @@ class DemandScoreOptions(ScoreOptions):
     plan: Path | None = None
     plan_known_until: str | None = None
     totals: str | None = None
+    running: bool = False
     quantiles: str | None = None
     series: Path | None = None
     explain: bool = False
@@ -85,7 +88,7 @@ class DemandScoreOptions(ScoreOptions):
         if series is not None:
             return series_scorer(series, levels)
         if self.totals is not None:
-            return totals_scorer(self.totals.split(","), levels)
+            return totals_scorer(self.totals.split(","), levels, running=self.running)
         if self.explain:
             return explanations
         if self.anomalies:
@@ -107,6 +110,8 @@ class DemandScoreOptions(ScoreOptions):
             raise InvalidInput(
                 "--plan-known-until is of a plan: give --plan as well.", field="plan_known_until"
             )
+        if self.running and self.totals is None:
+            raise InvalidInput("--running is of totals: give --totals as well.", field="running")
         if self.format_name not in (None, NIXTLA):
             raise InvalidInput(
                 f"format = {self.format_name!r} is unknown; use {NIXTLA}, or leave it out for the "
@@ -190,10 +195,13 @@ def series_scorer(series: pl.DataFrame, quantiles: Sequence[float] = QUANTILES) 
     return forecast
 
 
-def totals_scorer(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES) -> Scorer:
+def totals_scorer(
+    levels: Sequence[str], quantiles: Sequence[float] = QUANTILES, *, running: bool = False
+) -> Scorer:
     """Return a scorer of totals: sums of forecasts by level, with intervals of their own.
 
-    Rows have their level in `total`, and nulls in the columns of other levels.
+    Rows have their level in `total`, and nulls in the columns of other levels. Where totals are
+    `running`, each is that of all periods from the first up to its own.
     """
 
     def add_up(model: DemandModel, dataset: Dataset, as_of: datetime) -> pl.DataFrame:
@@ -208,7 +216,7 @@ def totals_scorer(levels: Sequence[str], quantiles: Sequence[float] = QUANTILES)
         historical = HistoricalForecasts.fit(model, dataset, as_of)
         plan_days = planned_days(dataset, grain, to_day(as_of))
         past = historical.by_origin(dataset, "sampled", plan_days)
-        hierarchy = Hierarchy.fit(dataset, grain, past, levels)
+        hierarchy = Hierarchy.fit(dataset, grain, past, levels, running=running)
         forecasts = model.predict(dataset, as_of)
         parts = [
             hierarchy.totals(dataset, forecasts, level, quantiles).select(

@@ -21,6 +21,9 @@ PLAN_KNOWN_UNTIL = Annotated[
 TOTALS = Annotated[
     str | None, typer.Option(help="totals of demand by level: department,location,all")
 ]
+RUNNING = Annotated[
+    bool, typer.Option("--running", help="totals of all periods from the first up to each")
+]
 QUANTILES = Annotated[str | None, typer.Option(help="levels of demand, such as 0.1,0.5,0.975")]
 SERIES = Annotated[
     Path | None,
@@ -57,6 +60,7 @@ def score(
     plan: PLAN = None,
     plan_known_until: PLAN_KNOWN_UNTIL = None,
     totals: TOTALS = None,
+    running: RUNNING = False,
     quantiles: QUANTILES = None,
     series: SERIES = None,
     explain: EXPLAIN = False,
@@ -78,6 +82,7 @@ def score(
         "plan": plan,
         "plan_known_until": plan_known_until,
         "totals": totals,
+        "running": running,
         "quantiles": quantiles,
         "series": series,
         "explain": explain,

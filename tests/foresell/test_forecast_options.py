@@ -173,6 +173,15 @@ def test_totals_are_the_sums_of_forecasts(score, recorded):
         assert sums.sort("date")["mean"].to_list() == pytest.approx(daily, abs=1e-9)
 
 
+def test_the_last_running_total_is_the_sum_over_the_horizon(score, recorded):
+    code, rows, err = score("--totals", "department", "--running")
+    assert code == 0, err
+    last = rows.filter(pl.col("date") == pl.col("date").max()).sort("department")
+    sums = recorded.group_by("department").agg(pl.col("mean").sum()).sort("department")
+    assert last["mean"].to_list() == pytest.approx(sums["mean"].to_list(), rel=1e-9)
+    assert (last["q10"] < last["q90"]).all()
+
+
 def test_given_series_are_forecast_as_among_all(score, recorded, tmp_path):
     wanted = tmp_path / "series.csv"
     wanted.write_text("department\nPASTRY\n")
@@ -209,6 +218,7 @@ def test_any_quantile_can_be_written(score):
         (("--explain", "--anomalies"), "different rows"),
         (("--quantiles", "many"), "quantiles = 'many'"),
         (("--totals", "colour"), "not a level"),
+        (("--running",), "give --totals as well"),
         (("--plan", "nowhere.csv"), "no such file"),
     ],
 )

@@ -1,12 +1,13 @@
 """Forecasts of series in; forecasts of departments, locations and the whole chain out.
 
-Bottom-up: the mean of a total is the sum of the means of its series. Its quantiles are not sums:
-the errors of series are correlated, but not perfectly. The distribution of the errors of totals,
-by size and relative to independent series, is measured on historical forecasts; see
-`training.models.demand.historical_forecasts`.
+Bottom-up: the mean of a total is the sum of the means of its series, and of its periods where it
+runs over several. Its quantiles are not sums: errors are correlated, but not perfectly. The
+distribution of the errors of totals, by size and relative to independent series, is measured on
+historical forecasts; see `training.models.demand.historical_forecasts`. Errors of two periods of a
+running total have one correlation, at which past running totals have the stated coverage.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -42,6 +43,8 @@ class TotalErrors:
     ----------
     common_error
         Relative standard error that all series of a total share.
+    correlation
+        Of the errors of two periods of a total, for running totals.
     sizes
         Means of totals, ascending, at which the three below were measured.
     low, middle, high
@@ -49,21 +52,28 @@ class TotalErrors:
     """
 
     common_error: float
+    correlation: float
     sizes: tuple[float, ...]
     low: tuple[float, ...]
     middle: tuple[float, ...]
     high: tuple[float, ...]
 
     @classmethod
-    def fit(cls, past: pl.DataFrame) -> Self:
-        """Fit on totals with `mean`, `variance` (if errors are independent) and `units`."""
+    def fit(cls, past: pl.DataFrame, sequence: Sequence[str] = ()) -> Self:
+        """Fit on totals with `mean`, `variance` (if errors are independent) and `units`.
+
+        With the columns of a `sequence`, on running totals over the rows that agree in them.
+        """
         past = past.filter(pl.col("mean") > 0)
-        mean, variance, units = (
-            past.get_column(c).to_numpy() for c in ("mean", "variance", "units")
-        )
-        errors = units - mean
-        common_error = _fit_common_error(errors, mean, variance)
-        scaled = errors / _expected_error(mean, variance, common_error)
+        common_error = _least(lambda value: _inside(past, _expected_error(past, value)), 2.0)
+        correlation = 0.0
+        expected = _expected_error(past, common_error)
+        if sequence:
+            past = running_totals(past, sequence, common_error)
+            correlation = _least(lambda value: _inside(past, _running_error(past, value)), 1.0)
+            expected = _running_error(past, correlation)
+        mean = past.get_column("mean").to_numpy()
+        scaled = (past.get_column("units").to_numpy() - mean) / expected
         order = np.argsort(mean, kind="stable")
         bins = max(min(_BINS, len(order) // _MIN_BIN_ERRORS), 1)
         parts = np.array_split(order, bins)
@@ -71,17 +81,24 @@ class TotalErrors:
         # The mean of a total is between its outer deciles even where past forecasts were biased.
         deciles[:, 0], deciles[:, 2] = np.minimum(deciles[:, 0], 0), np.maximum(deciles[:, 2], 0)
         sizes = [max(float(np.exp(np.log(mean[part]).mean())), 1e-9) for part in parts]
-        return cls(common_error, tuple(sizes), *(tuple(map(float, c)) for c in deciles.T))
+        deciles_by_size = (tuple(map(float, column)) for column in deciles.T)
+        return cls(common_error, correlation, tuple(sizes), *deciles_by_size)
 
     def quantiles(self, totals: pl.DataFrame, levels: Sequence[float]) -> Floats:
-        """Return quantiles of totals with `mean` and `variance`, shape (totals, levels)."""
+        """Return quantiles of totals with `mean` and `variance`, shape (totals, levels).
+
+        Those of `running_totals` have `squares` and `errors` in place of `variance`.
+        """
         mean = totals.get_column("mean").to_numpy()
         size = np.log(np.maximum(mean, 1e-9))
         low, middle, high = (
             np.interp(size, np.log(self.sizes), values)
             for values in (self.low, self.middle, self.high)
         )
-        scale = _expected_error(mean, totals.get_column("variance").to_numpy(), self.common_error)
+        if "squares" in totals.columns:
+            scale = _running_error(totals, self.correlation)
+        else:
+            scale = _expected_error(totals, self.common_error)
         columns = []
         for level in levels:
             z = float(stats.norm.ppf(level)) / _DECILE
@@ -100,10 +117,13 @@ class Hierarchy:
         Of the series.
     errors
         By level, such as `department` or `department+location`.
+    running
+        Whether each total is that of all periods from the first up to its own.
     """
 
     grain: Grain
     errors: Mapping[str, TotalErrors]
+    running: bool = False
 
     @classmethod
     def fit(
@@ -112,6 +132,8 @@ class Hierarchy:
         grain: Grain,
         past: Iterable[pl.DataFrame],
         levels: Sequence[str] | None = None,
+        *,
+        running: bool = False,
     ) -> Self:
         """Fit the error distributions.
 
@@ -123,6 +145,8 @@ class Hierarchy:
             Forecasts with outcomes, a frame per origin, as of `HistoricalForecasts.by_origin`.
         levels
             By default all that the dataset has.
+        running
+            Whether to total over the periods from the first up to each as well.
 
         Raises
         ------
@@ -136,7 +160,14 @@ class Hierarchy:
             sampled = frame.filter(pl.col("sampled"))
             for level, series in members.items():
                 parts[level].append(aggregate(sampled, grain, level, series))
-        return cls(grain, {level: TotalErrors.fit(pl.concat(parts[level])) for level in chosen})
+        errors = {}
+        for level in chosen:
+            past_totals = pl.concat(
+                part.with_columns(origin=i) for i, part in enumerate(parts[level])
+            )
+            sequence = ("origin", *level_columns(level)) if running else ()
+            errors[level] = TotalErrors.fit(past_totals, sequence)
+        return cls(grain, errors, running)
 
     def totals(
         self, dataset: Dataset, forecasts: pl.DataFrame, level: str, quantiles: Sequence[float]
@@ -172,7 +203,10 @@ class Hierarchy:
                 field="totals",
             )
         sums = aggregate(forecasts, self.grain, level, membership(dataset, self.grain, level))
-        values = self.errors[level].quantiles(sums, quantiles)
+        errors = self.errors[level]
+        if self.running:
+            sums = running_totals(sums, level_columns(level), errors.common_error)
+        values = errors.quantiles(sums, quantiles)
         names = [level_name(quantile) for quantile in quantiles]
         return sums.select(
             *level_columns(level),
@@ -282,16 +316,46 @@ def aggregate(
     return sums.with_columns(pl.Series(name, column) for name, column in values.items())
 
 
-def _expected_error(mean: Floats, variance: Floats, common_error: float) -> Floats:
+def running_totals(
+    totals: pl.DataFrame, sequence: Sequence[str], common_error: float
+) -> pl.DataFrame:
+    """Sum totals of periods from the first period on, over the rows that agree in `sequence`.
+
+    Returns
+    -------
+    polars.DataFrame
+        The rows, with sums of `mean` and, if given, `units`; `errors` and `squares` are sums of
+        the expected errors of the periods and of their squares.
+    """
+    error = pl.Series("errors", _expected_error(totals, common_error))
+    totals = totals.with_columns(error, squares=error**2)
+    names = [name for name in ("mean", "units", "errors", "squares") if name in totals.columns]
+    sums = pl.col(names).cum_sum()
+    return totals.with_columns(sums.over(sequence) if sequence else sums)
+
+
+def _expected_error(totals: pl.DataFrame, common_error: float) -> Floats:
+    mean, variance = (totals.get_column(c).to_numpy() for c in ("mean", "variance"))
     error: Floats = np.sqrt(variance + (common_error * mean) ** 2)
     return error
 
 
-def _fit_common_error(errors: Floats, mean: Floats, variance: Floats) -> float:
-    """Find the common relative error at which 80 % of errors are between the outer deciles."""
-    low, high = 0.0, 2.0
+def _running_error(totals: pl.DataFrame, correlation: float) -> Floats:
+    errors, squares = (totals.get_column(c).to_numpy() for c in ("errors", "squares"))
+    error: Floats = np.sqrt((1 - correlation) * squares + correlation * errors**2)
+    return error
+
+
+def _inside(totals: pl.DataFrame, expected: Floats) -> float:
+    """Return the share of errors between the outer deciles of a normal distribution."""
+    mean, units = (totals.get_column(c).to_numpy() for c in ("mean", "units"))
+    return float((np.abs(units - mean) <= _DECILE * expected).mean())
+
+
+def _least(inside: Callable[[float], float], high: float) -> float:
+    """Find the value, from 0 to `high`, at which 80 % of errors are between the outer deciles."""
+    low = 0.0
     for _ in range(40):
         middle = (low + high) / 2
-        inside = np.abs(errors) <= _DECILE * _expected_error(mean, variance, middle)
-        low, high = (middle, high) if inside.mean() < 0.8 else (low, middle)
+        low, high = (middle, high) if inside(middle) < 0.8 else (low, middle)
     return high

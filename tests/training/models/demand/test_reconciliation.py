@@ -20,6 +20,7 @@ from training.models.demand.reconciliation import (
     aggregate,
     available_levels,
     membership,
+    running_totals,
 )
 
 FIRST = 17_000
@@ -121,6 +122,22 @@ def test_the_common_error_is_that_of_the_shared_factors(hierarchy):
     assert hierarchy.errors["location"].common_error == pytest.approx(0.15, rel=0.5)
 
 
+@pytest.fixture(scope="module")
+def running(model, shop):
+    past = HistoricalForecasts.fit(model, shop, AS_OF).by_origin(shop)
+    return Hierarchy.fit(shop, GRAIN, past, ["location"], running=True)
+
+
+def test_running_totals_begin_with_the_first_period_and_add_the_next(
+    hierarchy, running, shop, forecasts
+):
+    single = hierarchy.totals(shop, forecasts, "location", LEVELS)
+    totals = running.totals(shop, forecasts, "location", LEVELS)
+    sums = single.select(pl.col("mean").cum_sum().over("location_id"))["mean"]
+    assert totals["mean"].to_list() == pytest.approx(sums.to_list(), rel=1e-12)
+    assert totals.drop("mean", "q10", "q50", "q90").equals(single.drop("mean", "q10", "q50", "q90"))
+
+
 def test_eight_of_ten_later_outcomes_are_in_the_interval(model, hierarchy, shop):
     inside = []
     for days in (0, 14):
@@ -138,6 +155,32 @@ def test_eight_of_ten_later_outcomes_are_in_the_interval(model, hierarchy, shop)
             truth = aggregate(both, GRAIN, level, membership(shop, GRAIN, level))["units"]
             inside.append(((totals["q10"] <= truth) & (truth <= totals["q90"])).mean())
     assert np.mean(inside) == pytest.approx(0.8, abs=0.08)
+
+
+def sequences(correlation, seed):
+    """Generate 2,000 totals of 10 periods whose errors have a correlation."""
+    rng = np.random.default_rng(seed)
+    shared, own = rng.normal(0, 30, (2_000, 1)), rng.normal(0, 30, (2_000, 10))
+    errors = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
+    return pl.DataFrame(
+        {
+            "total": np.repeat(np.arange(2_000), 10),
+            "mean": np.full(20_000, 500.0),
+            "variance": np.full(20_000, 900.0),
+            "units": 500.0 + errors.ravel(),
+        }
+    )
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+def test_eight_of_ten_running_totals_are_in_the_interval_of_any_number_of_periods(correlation):
+    errors = TotalErrors.fit(sequences(correlation, 0), ["total"])
+    assert errors.correlation == pytest.approx(correlation, abs=0.07)
+    later = running_totals(sequences(correlation, 1), ["total"], errors.common_error)
+    low, high = errors.quantiles(later, (0.1, 0.9)).T
+    units = later["units"].to_numpy()
+    inside = ((low <= units) & (units <= high)).reshape(2_000, 10).mean(axis=0)
+    assert inside[[1, 4, 9]] == pytest.approx(0.8, abs=0.06)
 
 
 def test_independent_errors_have_no_common_error():
