@@ -124,6 +124,11 @@ class Registry:
         return self.mlruns / _DATABASE
 
     @property
+    def artifacts(self) -> Path:
+        """Folder of the files of runs and models."""
+        return self.mlruns / "artifacts"
+
+    @property
     def uri(self) -> str:
         """The database's URL as SQLAlchemy and MLflow read it."""
         if self.url is None:

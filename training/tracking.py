@@ -34,6 +34,7 @@ from mlflow.entities import Metric
 from mlflow.models import infer_signature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
 
@@ -118,12 +119,24 @@ class Tracker(Registry):
             batch = metrics[start : start + MAX_METRICS_PER_BATCH]
             self._client.log_batch(run.info.run_id, metrics=batch)
 
-    def log_standing(self, dataset: str, task: str, number: int, standing: Standing) -> None:
-        """Log in the open run how a version stands beside its baselines, and describe it so."""
+    def log_standing(
+        self,
+        dataset: str,
+        task: str,
+        number: int,
+        standing: Standing,
+        report: Report | None = None,
+    ) -> None:
+        """Log in the open run how a version stands beside its baselines.
+
+        Words and results, if there is a backtest, are the description of the run and the version.
+        """
+        note = standing.describe(f"{task}/{number}")
+        if report is not None:
+            note += f"\n\n{_results(report)}"
         tags = {"judged": str(standing.judged).lower(), "standing": standing.model_dump_json()}
-        mlflow.set_tags(tags)
-        name, words = model_name(dataset, task), standing.describe(f"{task}/{number}")
-        self._client.update_model_version(name, str(number), words)
+        mlflow.set_tags({**tags, MLFLOW_RUN_NOTE: note})
+        self._client.update_model_version(model_name(dataset, task), str(number), note)
 
     def register(
         self, task: Task, model: Model, dataset: Dataset, sample: pl.DataFrame, ids: pl.DataFrame
@@ -160,6 +173,12 @@ class Tracker(Registry):
         registered = self._client.create_model_version(
             name, info.model_uri, info.run_id, model_id=info.model_id
         )
+        # The run was named before the version had a number.
+        run = mlflow.active_run()
+        assert run is not None, "a model is registered in an open run"  # noqa: S101
+        named = f"{task.name}/{registered.version}"
+        title = run.info.run_name.replace(task.name, named, 1)
+        mlflow.set_tags({MLFLOW_RUN_NAME: title, "version": named})
         return int(registered.version)
 
     def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:
@@ -175,8 +194,23 @@ class Tracker(Registry):
         experiment = self._client.get_experiment_by_name(name)
         if experiment is not None:
             return str(experiment.experiment_id)
-        artifacts = (self.mlruns / "artifacts").as_uri()
-        return str(self._client.create_experiment(name, artifact_location=artifacts))
+        location = self.artifacts.as_uri()
+        return str(self._client.create_experiment(name, artifact_location=location))
+
+
+def _results(report: Report) -> str:
+    """Return the primary metric of all methods, best first, as a table in Markdown."""
+    primary_slice = report.task.primary_slice
+    of = "" if primary_slice == "all" else f" of {primary_slice}"
+    header = ["method", f"{report.task.primary}{of}", "by fold", f"{FORESELL} / method"]
+    lines = [header, ["---"] * len(header)]
+    for row in report.summary().to_dicts():
+        folds = ", ".join(f"{value:.4f}" for value in row["folds"])
+        name = f"**{FORESELL}**" if row["method"] == FORESELL else row["method"]
+        lines.append([name, f"{row['value']:.4f}", folds, f"{row['foresell_ratio']:.3f}"])
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    starts = ", ".join(str(origin.date()) for origin in report.origins)
+    return f"{table}\n\nFolds of {report.options['horizon_days']} days from {starts}"
 
 
 def _by_fold(report: Report) -> list[tuple[int, str, float]]:

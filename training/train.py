@@ -52,7 +52,7 @@ def train(
     as_of = as_of or dataset.end
     options = dict(options or task.options(dataset, as_of=as_of))
     params = dict(params or {})
-    title = f"{task.name} as of {as_of.date()}"
+    title = f"{task.name} on {dataset.name} as of {as_of.date()}"
     with tracker.run(task.name, title, _tags(task, dataset, as_of, options, params)):
         model = model_with_options(task.model, {**options, **params, "threads": threads})
         tracker.log_params(
@@ -102,7 +102,8 @@ def evaluate(
             params={**version.params, "threads": threads},
             progress=progress,
         )
-        tracker.log_standing(dataset.name, task.name, version.number, judge(report))
+        standing = judge(report)
+        tracker.log_standing(dataset.name, task.name, version.number, standing, report)
         tracker.log_report(report)
         tracker.set_alias(dataset.name, task.name, CHALLENGER, version.number)
     return report

@@ -6,7 +6,7 @@ and the command is done for the others; 1 that all failed, or a check. Importing
 of commands adds them to `app`.
 """
 
-from foresell.cli import audience, data, models, score, operations, keys  # noqa: I001, in order of help
+from foresell.cli import audience, data, models, score, operations, storage, keys  # noqa: I001, in order of help
 from foresell.cli.edge import app
 
-__all__ = ["app", "audience", "data", "keys", "models", "operations", "score"]
+__all__ = ["app", "audience", "data", "keys", "models", "operations", "score", "storage"]

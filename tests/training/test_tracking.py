@@ -113,6 +113,11 @@ def test_the_evaluation_is_logged_in_the_run_of_the_training(store):
     assert churn.primary == (run.data.metrics["log_loss"],)
     assert run.data.metrics["ratio_to_best_baseline"] > 0
     assert (run.info.status, run.data.tags["folds"]) == ("FINISHED", "1")
+    assert run.info.run_name == f"{churn.label} on people as of {churn.as_of.date()}"
+    note = run.data.tags["mlflow.note.content"].splitlines()
+    assert note[0] == churn.standing.describe(churn.label)
+    assert note[2] == "| method | log_loss of activity=active | by fold | foresell / method |"
+    assert f"{run.data.metrics['log_loss']:.4f}" in next(row for row in note if "**fore" in row)
     assert {"backtest.json", "plots"} <= {file.path for file in client.list_artifacts(churn.run_id)}
 
 
