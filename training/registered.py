@@ -11,7 +11,7 @@ import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,10 @@ class Version:
         When it was registered.
     format
         Format of its files.
+    digests
+        SHA-256 of its files by name, as they were when it was registered; older code recorded none.
+    threads
+        Threads that it was fitted with; older code recorded none.
     """
 
     task: str
@@ -77,6 +81,8 @@ class Version:
     created: datetime
     standing: Standing = UNJUDGED
     format: int = FORMAT
+    digests: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
 
     @property
     def label(self) -> str:
@@ -176,6 +182,32 @@ class Registry:
             field="to",
         )
 
+    def of_run(self, run_id: str) -> tuple[str, Version]:
+        """Look up the dataset and the version that a run trained.
+
+        Raises
+        ------
+        NotFound
+            If there is no such run, or it registered no version.
+        """
+        query = (
+            "select t.value, v.name, v.version from model_versions v join tags t "
+            "on t.run_uuid = v.run_id and t.key = 'dataset' where v.run_id = ?"
+        )
+        rows: list[tuple[Any, ...]] = []
+        if self.exists():
+            with closing(self._connect()) as connection:
+                rows = self._select(connection, query, run_id)
+        if not rows:
+            raise NotFound(
+                f"There is no run {run_id!r} that registered a model in {self.mlruns}; `foresell "
+                "ui` lists the runs.",
+                field="run_id",
+            )
+        dataset, name, number = rows[0]
+        task = name.removeprefix(model_name(dataset, ""))
+        return dataset, self.numbered(dataset, task, int(number))
+
     def versions(self, dataset: str, task: str) -> list[Version]:
         """Return all versions of a task's model, newest first."""
         return self._find(dataset, task, " order by v.version desc")
@@ -218,6 +250,8 @@ class Registry:
             created=datetime.fromtimestamp(created / 1000),
             standing=Standing.model_validate_json(standing),
             format=int(tags.get("format", 0)),
+            digests=json.loads(tags.get("digests", "{}")),
+            threads=int(tags["threads"]) if "threads" in tags else None,
         )
 
     def _connect(self) -> Any:

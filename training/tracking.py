@@ -22,6 +22,7 @@ import polars as pl
 from features.dataset import Dataset
 from training.backtest import FORESELL, Report
 from training.contract import Model, Task
+from training.published import digests
 from training.registered import Registry, model_name
 from training.registry import save_task
 from training.standing import Standing
@@ -149,6 +150,7 @@ class Tracker(Registry):
             folder.mkdir()
             model.save(folder)
             save_task(task, folder)
+            sha256 = {name: file.sha256 for name, file in digests.measure(folder).items()}
             signature = infer_signature(None, sample.head(5).to_pandas())
             # Ids may be whole numbers too; the script reads them as texts.
             any_type = AnyType()  # type: ignore[no-untyped-call]
@@ -178,7 +180,8 @@ class Tracker(Registry):
         assert run is not None, "a model is registered in an open run"  # noqa: S101
         named = f"{task.name}/{registered.version}"
         title = run.info.run_name.replace(task.name, named, 1)
-        mlflow.set_tags({MLFLOW_RUN_NAME: title, "version": named})
+        recorded = {"version": named, "digests": json.dumps(sha256)}
+        mlflow.set_tags({MLFLOW_RUN_NAME: title, **recorded})
         return int(registered.version)
 
     def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:

@@ -41,7 +41,7 @@ def train(
     standing
         What is known of the version before its evaluation.
     threads
-        Threads of the numeric libraries; not recorded, since they only change the run time.
+        Threads of the numeric libraries, which are no option: they only change the run time.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def train(
     options = dict(options or task.options(dataset, as_of=as_of))
     params = dict(params or {})
     title = f"{task.name} on {dataset.name} as of {as_of.date()}"
-    with tracker.run(task.name, title, _tags(task, dataset, as_of, options, params)):
+    with tracker.run(task.name, title, _tags(task, dataset, as_of, options, params, threads)):
         model = model_with_options(task.model, {**options, **params, "threads": threads})
         tracker.log_params(
             {name: value for name, value in options_of(model).items() if name != "threads"}
@@ -146,6 +146,7 @@ def _tags(
     as_of: datetime,
     options: Mapping[str, Any],
     params: Mapping[str, Any],
+    threads: int,
 ) -> dict[str, str]:
     """Return the tags of a training run, from which `Tracker` describes the version."""
     return {
@@ -154,6 +155,7 @@ def _tags(
         "as_of": as_of.isoformat(),
         "code": code_version(),
         "format": str(FORMAT),
+        "threads": str(threads),
         "primary": task.primary,
         "settings": json.dumps({"options": options, "params": params}),
         "missing_optional": json.dumps(task.model.needs.missing_optional(dataset)),

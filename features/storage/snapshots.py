@@ -150,8 +150,7 @@ def commit_snapshot(
     (folder / _SNAPSHOTS).mkdir(parents=True, exist_ok=True)
     if sources is None and (folder / _HEAD).is_file():
         sources = read_sources(folder, read_head(folder))
-    content = json.dumps(parts, indent=1, sort_keys=True)
-    snapshot = hashlib.sha256(content.encode()).hexdigest()[:16]
+    content, snapshot = _named(parts)
     sync(folder / _TABLES)
     write_durably(_manifest(folder, snapshot), content)
     if sources is not None:
@@ -159,6 +158,17 @@ def commit_snapshot(
         write_durably(_sources_file(folder, snapshot), json.dumps(sources, indent=1))
     write_durably(folder / _HEAD, snapshot)
     return snapshot
+
+
+def is_replaced(folder: Path, snapshot: str) -> bool:
+    """Whether other parts have the name of the snapshot since customers were erased."""
+    return _named(json.loads(_manifest(folder, snapshot).read_text()))[1] != snapshot
+
+
+def _named(parts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+    """Return the content of a manifest, and the name that it gives the snapshot."""
+    content = json.dumps(parts, indent=1, sort_keys=True)
+    return content, hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def list_snapshots(folder: Path) -> list[str]:

@@ -1,11 +1,11 @@
-"""Commands on what is stored: the interface of runs."""
+"""Commands on what is stored: the interface of runs, and their verification."""
 
 import os
 from typing import Annotated
 
 import typer
 
-from foresell.cli.edge import app, exit_codes, settings
+from foresell.cli.edge import DATASET, JSON, app, exit_codes, settings, show
 from foresell.progress import console
 
 
@@ -21,3 +21,30 @@ def ui(
     arguments, environment = command(settings(), host, port)
     console.print(f"MLflow on http://{host}:{port}; Ctrl-C ends it")
     os.execve(arguments[0], arguments, environment)  # noqa: S606
+
+
+@app.command()
+@exit_codes
+def reproduce(
+    run: Annotated[str, typer.Argument(help="id of a run, or a version such as churn/3")],
+    dataset: DATASET = None,
+    as_json: JSON = False,
+) -> None:
+    """Fit a version again and compare its files. Example: `foresell reproduce churn/3`.
+
+    Exit code 1 if a file differs from the recorded one.
+    """
+    from foresell.reproduction import reproduce
+
+    result = reproduce(settings(dataset), run)
+    if as_json:
+        show(result.to_json())
+    else:
+        for remark in result.remarks:
+            console.print(f"[yellow]{remark}[/]", soft_wrap=True)
+        count = len(result.same) + len(result.differing)
+        console.print(f"{result.version}: {len(result.same)} of {count} files are the same")
+        for name in result.differing:
+            console.print(f"[red]differs: {name}[/]")
+    if result.differing:
+        raise typer.Exit(1)

@@ -8,10 +8,12 @@ import polars as pl
 import pytest
 
 from features.dataset import Dataset
+from features.errors import NotFound
 from training.contract import options_of
 from training.models.churn.model import ChurnModel
 from training.registered import _recorded_options
 from training.registry import TASKS
+from training.reproduce import reproduce
 from training.tracking import Tracker
 from training.train import evaluate, train
 
@@ -76,11 +78,18 @@ def test_a_registered_model_is_loaded_by_the_script_beside_it(store, name):
     assert isinstance(loaded.unwrap_python_model().model, TASKS[name].model)
 
 
-def test_a_registered_model_takes_whole_numbers_as_ids_and_the_home_of_the_settings(
-    store, journey, home, monkeypatch
-):
+@pytest.fixture(scope="module")
+def small(journey, store):
+    """A store and a version of a quick churn model on the bundled households."""
     folder, _ = store
-    version = train(TASKS["churn"], journey, Tracker(folder), params={"rounds": 5, "cutoffs": 2})
+    params = {"rounds": 5, "cutoffs": 2}
+    return Tracker(folder), train(TASKS["churn"], journey, Tracker(folder), params=params)
+
+
+def test_a_registered_model_takes_whole_numbers_as_ids_and_the_home_of_the_settings(
+    small, journey, home, monkeypatch
+):
+    _, version = small
     loaded = mlflow.pyfunc.load_model(f"runs:/{version.run_id}/model")
     monkeypatch.setenv("FORESELL_HOME", str(home))
     ids = journey.table("orders").collect().to_polars()["customer_id"].unique().sort().head(3)
@@ -88,6 +97,25 @@ def test_a_registered_model_takes_whole_numbers_as_ids_and_the_home_of_the_setti
     texts = loaded.predict(pl.DataFrame({"customer_id": ids}).to_pandas())
     assert whole["customer_id"].to_list() == ids.to_list()
     assert whole["churn_probability"].to_list() == texts["churn_probability"].to_list()
+
+
+def test_a_version_that_is_fitted_again_has_the_same_files_to_the_byte(small, home):
+    tracker, version = small
+    again = reproduce(home, tracker, version.run_id)
+    assert again.version == version.label
+    assert again.differing == ()
+    assert set(again.same) == set(version.digests) >= {"model.json", "task.json"}
+
+
+def test_a_reproduction_names_the_files_that_differ_and_what_has_changed(small, home, monkeypatch):
+    tracker, version = small
+    monkeypatch.setattr("training.reproduce._fit", lambda *_: {**version.digests, "new.txt": "1"})
+    monkeypatch.setattr("training.reproduce.code_version", lambda: "later")
+    again = reproduce(home, tracker, version.run_id)
+    assert again.differing == ("new.txt",)
+    assert again.remarks == (f"the version was trained by code {version.code}, and this is later",)
+    with pytest.raises(NotFound, match="no run 'none'"):
+        reproduce(home, tracker, "none")
 
 
 def test_all_options_of_the_model_are_logged(store):
