@@ -8,7 +8,7 @@ translated by a vocabulary. Numbers are equal to those of Polars to the last bit
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import narwhals as nw
@@ -143,9 +143,10 @@ def _node(
     arguments = [_argument(part, vocabulary, str_as_literal=node.str_as_lit) for part in node.exprs]
     if inner is not None:
         arguments = [inner, *arguments]
-    if node.name in ROW_OPERATIONS:
-        operation = ROW_OPERATIONS[node.name]
-        kwargs = {} if node.name in WITHOUT_OPTIONS else node.kwargs
+    if node.name == "cast" or node.name in ROW_OPERATIONS:
+        is_cast = node.name == "cast"
+        operation = _cast_to(node.kwargs["dtype"]) if is_cast else ROW_OPERATIONS[node.name]
+        kwargs = {} if is_cast or node.name in WITHOUT_OPTIONS else node.kwargs
         if len(arguments) == 1 and not kwargs:
             (only,) = arguments
             return lambda rows: operation(only(rows))
@@ -204,12 +205,16 @@ def full(values: Any, size: int) -> Array:
     return array if array.ndim else np.full(size, array)
 
 
-def _cast(values: Any, dtype: Any) -> Any:
-    values = np.asarray(values)
+def _cast_to(dtype: Any) -> Callable[[Any], Any]:
     if dtype == nw.Float64:
-        return values.astype(np.float64, copy=False)
+        return lambda values: np.asarray(values, np.float64)
     if not dtype.is_integer():
         raise NotImplementedError(f"Casts to {dtype} are not evaluated on arrays.")
+    return _integers
+
+
+def _integers(values: Any) -> Any:
+    values = np.asarray(values)
     # Whole numbers with missing ones stay floats.
     is_float = values.dtype.kind == "f"
     return values if is_float and np.isnan(values).any() else values.astype(np.int64, copy=False)
@@ -304,7 +309,6 @@ ROW_OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "__le__": np.less_equal,
     "__eq__": np.equal,
     "__ne__": np.not_equal,
-    "cast": _cast,
     "round": np.rint,
     "exp": np.exp,
     "sqrt": np.sqrt,
@@ -315,7 +319,7 @@ ROW_OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "min_horizontal": np.fmin,
     "is_null": _is_null,
     "fill_null": _fill_null,
-    "all_horizontal": lambda *values, **_: np.logical_and.reduce(values),
+    "all_horizontal": lambda *values, **_: reduce(np.logical_and, values),
     "when_then": lambda condition, then, otherwise=np.nan: np.where(condition, then, otherwise),
 }
 WITHOUT_OPTIONS = ("round", "fill_null", "all_horizontal")

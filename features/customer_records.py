@@ -115,6 +115,20 @@ def customer_frame(function: FeatureFunction, dataset: Dataset, as_of: datetime)
     return pl.from_dicts(rows, schema=schema) if rows else pl.DataFrame(schema=schema)
 
 
+def dataset_of_part(
+    frames: Mapping[str, pl.DataFrame], population: PopulationStatistics
+) -> Dataset:
+    """Return a dataset with the canonical tables of a part of the customers of a population.
+
+    Their records are encoded here, so that they are not collected from lazy frames again.
+    """
+    returned = bool((frames["orders"].get_column("kind") == "return").any())
+    tables = {name: nw.from_native(frame.lazy()) for name, frame in frames.items()}
+    records = None if returned else _records(frames)
+    known = [has_returns.result(returned), few_customers.result(records)]
+    return Dataset("posted", "posted", tables, population).with_results(known)
+
+
 @memo()
 def few_customers(dataset: Dataset) -> list[CustomerRecords] | None:
     """Return the records of each customer; None if there are many, or any returns.
@@ -123,25 +137,28 @@ def few_customers(dataset: Dataset) -> list[CustomerRecords] | None:
     """
     if dataset.population is None or has_returns(dataset):
         return None
-    frames = {name: table.collect().to_polars() for name, table in dataset.tables.items()}
-    parts = {
-        name: frame.partition_by(CUSTOMER_ID, as_dict=True)
-        for name, frame in frames.items()
-        if CUSTOMER_ID in frame.columns
-    }
-    ids = sorted({key for (key,) in parts["orders"]})
+    return _records({name: table.collect().to_polars() for name, table in dataset.tables.items()})
+
+
+def _records(frames: Mapping[str, pl.DataFrame]) -> list[CustomerRecords] | None:
+    """Return the records of each customer with orders, by id; None if there are many."""
+    ids = set(frames["orders"].get_column(CUSTOMER_ID).to_list())
     if len(ids) > MOST_CUSTOMERS:
         return None
     return [
         CustomerRecords.encode(
-            name,
-            {
-                table: parts[table].get((name,), frame.clear()) if table in parts else frame
-                for table, frame in frames.items()
-            },
+            name, {table: _rows_of(frame, name) for table, frame in frames.items()}
         )
-        for name in ids
+        for name in sorted(ids)
     ]
+
+
+def _rows_of(frame: pl.DataFrame, customer_id: str) -> pl.DataFrame:
+    """Return the rows of a customer; all rows of a table without customers."""
+    if CUSTOMER_ID not in frame.columns:
+        return frame
+    chosen = frame.get_column(CUSTOMER_ID) == customer_id
+    return frame if chosen.all() else frame.filter(chosen)
 
 
 @lru_cache(MOST_PLANS)

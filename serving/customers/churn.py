@@ -71,7 +71,8 @@ class ChurnReader(TimedReader[ChurnModel, None]):
     def posted_rows(self, customers: PostedCustomers, options: None) -> list[Row]:  # noqa: ARG002
         """Score posted customers."""
         features, curves = self.posted_features(customers), self.posted_curves(customers)
-        return self.model.predict_from(features, curves).hstack([basis(features)]).to_dicts()
+        answers = self.model.predict_from(features, curves, self.posted_contributions(customers))
+        return answers.hstack([basis(features)]).to_dicts()
 
     def new_row(self, as_of: datetime, options: None) -> Row:  # noqa: ARG002
         """Return the answer for a customer without a purchase."""

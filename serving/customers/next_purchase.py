@@ -74,7 +74,8 @@ class NextPurchaseReader(TimedReader[NextPurchaseModel, None]):
     def posted_rows(self, customers: PostedCustomers, options: None) -> list[Row]:  # noqa: ARG002
         """Explain posted customers; `answer` reads the rest off their curves."""
         features = self.posted_features(customers)
-        return self.model.explained(features).hstack([basis(features)]).to_dicts()
+        answers = self.model.explained(features, self.posted_contributions(customers))
+        return answers.hstack([basis(features)]).to_dicts()
 
     def new_row(self, as_of: datetime, options: None) -> Row:  # noqa: ARG002
         """Return the answer for a customer without a purchase."""

@@ -5,7 +5,7 @@ of a known customer get the answer of its id.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar, cast
 import numpy as np
 import polars as pl
 
+from features.array_expressions import microseconds
 from features.calendar import EPOCH, parse_as_of, to_date, to_day
 from features.customers.integer_sums import MONEY_UNIT
 from features.dataset import Dataset
@@ -58,7 +59,7 @@ class PostedCustomers:
     attributes: tuple[Mapping[str, Attribute], ...]
     as_of: datetime
     trusted: bool = False
-    _computed: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
+    _computed: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def keys(self) -> list[str]:
@@ -117,8 +118,8 @@ class PostedCustomers:
         """
         return self.once(id(population), lambda: self._dataset(population))
 
-    def once(self, key: int, compute: Callable[[], Result]) -> Result:
-        """Return what is computed on the first call with a key: the id of what it is computed for.
+    def once(self, key: Hashable, compute: Callable[[], Result]) -> Result:
+        """Return what is computed on the first call with a key, which names what it is.
 
         It is kept with these customers, of which a request has one.
         """
@@ -178,22 +179,21 @@ def read_orders(
     days = [ts.toordinal() - FIRST_ORDINAL for ts in times]
     amounts = [_amounts(order, f"{parent}.orders[{line}]") for line, order in enumerate(orders)]
     quantities, revenues, kinds = zip(*amounts, strict=True) if amounts else ((), (), ())
-    columns: dict[str, Sequence[Any]] = {
-        name: [order.get(name) for order in orders] for name in ORDERS
-    }
-    columns |= {
+    columns: dict[str, Any] = {
         "customer_id": [key] * len(orders),
         "order_id": [
-            order_id or f"day {day}"
-            for order_id, day in zip(columns["order_id"], days, strict=True)
+            order.get("order_id") or f"day {day}" for order, day in zip(orders, days, strict=True)
         ],
-        "line": range(len(orders)),
-        "ts": times,
+        "line": list(range(len(orders))),
+        # Whole numbers become a column in a third of the time of datetimes.
+        "ts": pl.Series([microseconds(ts) for ts in times], dtype=pl.Int64),
         "day": days,
         "quantity": quantities,
         "revenue": revenues,
         "kind": kinds,
     }
+    for name in ORDERS.keys() - columns.keys():
+        columns[name] = [order.get(name) for order in orders]
     return pl.DataFrame(
         [pl.Series(name, columns[name], dtype, strict=True) for name, dtype in ORDERS.items()]
     )

@@ -18,6 +18,7 @@ from serving.customers.posted_history import PostedCustomers
 from serving.customers.reader import CustomerReader, Customers, Options
 from training.customers.published import AnyTimed, KnownCustomers
 from training.customers.purchase_curves import PurchaseCurves
+from training.customers.purchase_timing import TimingInputs
 
 # Tasks that publish curves; the first in a version is the source. Those of churn pass through its
 # calibrated probability, which stages are read off as well.
@@ -66,7 +67,23 @@ class TimedReader(CustomerReader[AnyTimed, Options], Generic[AnyTimed, Options])
     def posted_curves(self, customers: PostedCustomers) -> PurchaseCurves:
         """Return the curves of the rows of `posted_features`; computed once for each request."""
         timing = self.model.timing_
-        return customers.once(id(timing), lambda: timing.curves(self.posted_features(customers)))
+        return customers.once(
+            ("curves", id(timing)), lambda: timing.curves(self._posted_inputs(customers))
+        )
+
+    def posted_contributions(self, customers: PostedCustomers) -> pl.DataFrame:
+        """Return the contributions to the curves at the horizon; computed once for each request."""
+        timing = self.model.timing_
+        return customers.once(
+            ("contributions", id(timing)),
+            lambda: timing.contributions(self._posted_inputs(customers)),
+        )
+
+    def _posted_inputs(self, customers: PostedCustomers) -> TimingInputs:
+        timing = self.model.timing_
+        return customers.once(
+            ("inputs", id(timing)), lambda: timing.inputs(self.posted_features(customers))
+        )
 
     def instant(self, customers: Customers) -> datetime:
         """Return the instant that the days of `curves` count from."""

@@ -14,6 +14,7 @@ from serving.customers.reader import Customers, Row
 from serving.customers.timing import TimedReader
 from training.customers.prediction import basis
 from training.customers.published import KnownCustomers, load_curves
+from training.customers.purchase_curves import PurchaseCurves
 from training.customers.survival import check_days
 from training.models.value import publish
 from training.models.value.model import ValueModel
@@ -74,13 +75,15 @@ class ValueReader(TimedReader[ValueModel, HorizonsDays]):
         """Look up the published answers, or score for other horizons."""
         if options is None or list(options) == self.model.horizons:
             return self.customers.rows(customer_ids)
-        features = self._features[self.customers.select(customer_ids)]
-        return {row["customer_id"]: row for row in self._score(features, self.as_of, options)}
+        positions = self.customers.select(customer_ids)
+        curves = self.known_curves.select(positions)
+        rows = self._score(self._features[positions], curves, self.as_of, options)
+        return {row["customer_id"]: row for row in rows}
 
     def posted_rows(self, customers: PostedCustomers, options: HorizonsDays) -> list[Row]:
         """Score posted customers."""
-        features = self.posted_features(customers)
-        return self._score(features, customers.as_of, options)
+        features, curves = self.posted_features(customers), self.posted_curves(customers)
+        return self._score(features, curves, customers.as_of, options)
 
     def new_row(self, as_of: datetime, options: HorizonsDays) -> Row:
         """Return the answer for a customer without a purchase."""
@@ -90,9 +93,15 @@ class ValueReader(TimedReader[ValueModel, HorizonsDays]):
     def _features(self) -> pl.DataFrame:
         return self.published.features()
 
-    def _score(self, features: pl.DataFrame, as_of: datetime, horizons: HorizonsDays) -> list[Row]:
-        answers = self.model.predict_from(features, as_of, horizons)
-        return answers.with_columns(basis(features)).to_dicts()
+    def _score(
+        self,
+        features: pl.DataFrame,
+        curves: PurchaseCurves,
+        as_of: datetime,
+        horizons: HorizonsDays,
+    ) -> list[Row]:
+        answers = self.model.predict_from(features, as_of, horizons, curves)
+        return answers.hstack([basis(features)]).to_dicts()
 
 
 def _with_horizons(row: Row, days: Sequence[int]) -> Row:

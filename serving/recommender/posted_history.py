@@ -6,18 +6,18 @@ bought, with the features of training, and by promotions of the week. New produc
 popularity, by the customer's affinity for their category and by association with purchases.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from features.calendar import to_day
-from features.customer_records import customer_frame
+from features.customer_records import customer_frame, dataset_of_part
 from features.customers.population_statistics import PopulationStatistics
 from features.dataset import Dataset
 from features.interactions.builder import baskets, interactions
@@ -68,17 +68,29 @@ def read(orders: pl.DataFrame, as_of: datetime) -> dict[str, PostedOrders]:
     orders
         The canonical table, with nulls for missing values.
     """
-    table = nw.from_native(orders.drop_nulls("product_id").lazy())
-    dataset = Dataset("posted", "posted", {"orders": table}, PopulationStatistics())
+    if orders.get_column("product_id").null_count():
+        table = orders.drop_nulls("product_id")
+    else:
+        table = orders
+    dataset = dataset_of_part({"orders": table}, PopulationStatistics())
     pairs = customer_frame(_pairs, dataset, as_of).sort("customer_id", "product_id")
-    counts = customer_frame(baskets, dataset, as_of).group_by("customer_id").len()
-    last = orders.drop_nulls("location_id").sort("ts").group_by("customer_id").last()
-    locations = dict(last.select("customer_id", "location_id").iter_rows())
-    count = dict(counts.iter_rows())
+    count = Counter(customer_frame(baskets, dataset, as_of).get_column("customer_id").to_list())
+    locations = _last_locations(orders)
     return {
         str(customer): PostedOrders(count[customer], rows, locations.get(customer))
-        for (customer,), rows in pairs.group_by("customer_id")
+        for (customer,), rows in pairs.partition_by("customer_id", as_dict=True).items()
     }
+
+
+def _last_locations(orders: pl.DataFrame) -> dict[str, str]:
+    """Return the location of each customer's last order line that names one."""
+    columns = (orders.get_column(name) for name in ("customer_id", "location_id", "ts"))
+    last: dict[str, tuple[int, str]] = {}
+    customers, locations, times = (column.to_physical().to_list() for column in columns)
+    for customer, location, ts in zip(customers, locations, times, strict=True):
+        if location is not None and (customer not in last or ts >= last[customer][0]):
+            last[customer] = ts, location
+    return {customer: location for customer, (_, location) in last.items()}
 
 
 def _pairs(dataset: Dataset, as_of: datetime) -> Frame:
@@ -98,7 +110,8 @@ def posted_candidates(
     known = (rows >= 0) & ~index.catalogue.discontinued[index.code_of_row[rows]]
     bought = rows[known]
     state = {
-        name: orders.products.get_column(name).fill_null(np.nan).to_numpy()[known]
+        # Missing values become NaN.
+        name: orders.products.get_column(name).cast(pl.Float64).to_numpy()[known]
         for name in PAIR_FEATURES
     }
     decay = state["decay_basket"]
@@ -178,7 +191,10 @@ def _new_products(
     association = 1.0 + index.association.total_weights(codes)
     score = share * affinity[categories] ** CATEGORY_EXPONENT * association
     score[codes] = 0.0
-    best = np.lexsort((np.arange(len(score)), -score))[:MOST_NEW]
+    # Sorting the best alone, ties included, takes a tenth of the time of sorting all.
+    size = min(MOST_NEW, len(score))
+    best = np.flatnonzero(score >= np.partition(score, -size)[-size])
+    best = best[np.argsort(-score[best], kind="stable")][:size]
     ids = index.catalogue.ids
     rows = np.array([index.candidates.product_rows.get(ids[code], -1) for code in best])
     kept = (rows >= 0) & (score[best] > 0)

@@ -4,20 +4,19 @@ In: a dataset at an instant. Out: a `Population`, published beside each customer
 posted orders it builds a dataset, whose features are computed by the same code as in training.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
-from weakref import WeakValueDictionary
 
 import narwhals as nw
 import polars as pl
 
 from features.columns import CUSTOMER_ID, LOCATION_ID, PRODUCT_ID
+from features.customer_records import dataset_of_part
 from features.customers.attributes import PREFIX, attribute_columns, attributes
 from features.customers.builder import typical_spend_units
 from features.customers.channels import several_channels
@@ -25,13 +24,12 @@ from features.customers.population_statistics import PopulationStatistics
 from features.dataset import Dataset
 from features.tables import TABLES
 from training.customers.cutoffs import known_customer_days
+from training.published.loaded import load_once
 
 # Files of a published population.
 POPULATION, CATALOGUE = "population.json", "catalogue.parquet"
 # Location and channel of posted orders that do not name them.
 UNNAMED = "unnamed"
-# Populations in use by the digest of their files.
-_LOADED: WeakValueDictionary[bytes, "Population"] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -105,22 +103,20 @@ class Population:
         """
         description = (folder / POPULATION).read_bytes()
         catalogue = (folder / CATALOGUE).read_bytes()
-        key = hashlib.sha256(description + catalogue).digest()
-        loaded = _LOADED.get(key)
-        if isinstance(loaded, cls):
-            return loaded
+        read = partial(cls._read, description, catalogue)
+        return load_once(read, b"population", description, catalogue)
+
+    @classmethod
+    def _read(cls, description: bytes, catalogue: bytes) -> Self:
         content = json.loads(description)
-        population = cls(
-            PopulationStatistics(
-                **content["statistics"] | {"attributes": tuple(content["statistics"]["attributes"])}
-            ),
+        statistics = content["statistics"]
+        return cls(
+            PopulationStatistics(**statistics | {"attributes": tuple(statistics["attributes"])}),
             tuple(content["order_columns"]),
             content["touched"],
             content["attributes"],
             pl.read_parquet(catalogue),
         )
-        _LOADED[key] = population
-        return population
 
     def dataset_of(
         self,
@@ -142,19 +138,25 @@ class Population:
         """
         # Only products with orders count; looking them up is faster than joining the catalogue.
         products = dict.fromkeys(orders.get_column(PRODUCT_ID).to_list())
-        known = {name: self.categories[name] for name in products if name in self.categories}
-        if orders.get_column("category").null_count() < orders.height:
+        categories = self.categories
+        pairs = ((name, categories.get(name)) for name in products)
+        known = {name: category for name, category in pairs if category is not None}
+        is_categorised = orders.get_column("category").null_count() < orders.height
+        if is_categorised:
             orders = _with_categories(orders, known)
         unnamed = [
             name for name in (LOCATION_ID, "channel") if orders.get_column(name).null_count()
         ]
         if unnamed:
             orders = orders.with_columns(pl.col(unnamed).fill_null(UNNAMED))
-        frames = {"orders": orders.select(self.order_columns)}
+        frames = {"orders": orders[list(self.order_columns)]}
         if self.catalogue.height:
-            further = orders.select(PRODUCT_ID, "category").drop_nulls().unique(PRODUCT_ID)
-            catalogue = pl.DataFrame(list(known.items()), self.catalogue.schema, orient="row")
-            frames["products"] = pl.concat([catalogue, further])
+            columns = (list(known), list(known.values()))
+            catalogue = pl.DataFrame(columns, self.catalogue.schema, orient="col")
+            if is_categorised:
+                further = orders.select(PRODUCT_ID, "category").drop_nulls().unique(PRODUCT_ID)
+                catalogue = pl.concat([catalogue, further])
+            frames["products"] = catalogue
         if self.has_touchpoints:
             frames["touchpoints"] = touchpoints
         if self.attributes:
@@ -163,8 +165,7 @@ class Population:
             }
             rows = [{CUSTOMER_ID: customer, **values} for customer, values in described.items()]
             frames["customers"] = pl.DataFrame(rows, schema={CUSTOMER_ID: pl.String, **schema})
-        tables = {name: nw.from_native(frame.lazy()) for name, frame in frames.items()}
-        return Dataset("posted", "posted", tables, self.statistics)
+        return dataset_of_part(frames, self.statistics)
 
 
 def _with_categories(orders: pl.DataFrame, known: Mapping[str, str]) -> pl.DataFrame:

@@ -131,8 +131,9 @@ class PurchaseCurves:
 
     def next_order(self, as_of: datetime) -> pl.Series:
         """Return the date of each expected next order; null where `expected_days` is NaN."""
-        days = pl.Series(self.expected_days()).fill_nan(None).floor().cast(pl.Int32)
-        return (days + to_day(as_of)).cast(pl.Date).alias("expected_next_order")
+        # NumPy writes a missing date for NaN.
+        days = np.floor(self.expected_days()).astype("timedelta64[D]")
+        return pl.Series("expected_next_order", np.datetime64(to_day(as_of), "D") + days)
 
     def columns(
         self, within_days: Sequence[int] = WITHIN_DAYS, quantiles: Sequence[float] = QUANTILES

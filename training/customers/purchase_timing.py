@@ -16,7 +16,7 @@ import polars as pl
 
 from features.customers.attributes import PREFIX as ATTRIBUTE
 from features.frames import frame_of_rows
-from features.typing import Floats, Ints
+from features.typing import Float32s, Floats, Ints
 from training.customers.monotone_features import monotone_features
 from training.customers.purchase_curves import History, PurchaseCurves
 from training.customers.rfm_logistic import SIGNS, RfmLogistic
@@ -24,6 +24,7 @@ from training.customers.survival import NEW_CUSTOMER
 from training.estimators.bg_nbd import BgNbd, ModifiedBgNbd, purchase_history
 from training.estimators.boosting import Booster
 from training.estimators.platt_scaling import log_odds_of
+from training.published.loaded import load_once
 
 FILE, BOOSTER = "timing.json", "booster"
 # Column of the number of days within which nothing is bought.
@@ -34,6 +35,43 @@ TREES, RFM_LOGISTIC, BG_NBD, MBG_NBD = "trees", "rfm_logistic", "bg_nbd", "mbg_n
 WITHOUT_TREES = {BG_NBD: 0.5, MBG_NBD: 0.5}
 # Customers whose curves are predicted at a time: bounds the memory.
 BATCH_ROWS = 5_000
+
+
+@dataclass(frozen=True)
+class TimingInputs:
+    """What the members read of customers, whatever the days ahead: one row each.
+
+    Attributes
+    ----------
+    history
+        What BG/NBD and MBG/NBD read.
+    rfm
+        The parts of the logistic regression, if there is one.
+    trees
+        The rows of the trees, if there are any, without the days ahead.
+    """
+
+    history: History
+    rfm: Floats | None
+    trees: Float32s | None
+
+    def __len__(self) -> int:
+        """Return the number of customers."""
+        return len(self.history[0])
+
+    def select(self, rows: slice) -> Self:
+        """Return some of the customers."""
+        frequency, recency, age = (values[rows] for values in self.history)
+        rfm = None if self.rfm is None else self.rfm[rows]
+        trees = None if self.trees is None else self.trees[rows]
+        return type(self)((frequency, recency, age), rfm, trees)
+
+    def repeated(self, count: int) -> Self:
+        """Return each row so many times."""
+        frequency, recency, age = (np.repeat(values, count) for values in self.history)
+        rfm = None if self.rfm is None else np.repeat(self.rfm, count, axis=0)
+        trees = None if self.trees is None else np.repeat(self.trees, count, axis=0)
+        return type(self)((frequency, recency, age), rfm, trees)
 
 
 @dataclass(frozen=True)
@@ -75,18 +113,18 @@ class PurchaseTiming:
     weights: Mapping[str, float] = field(default_factory=lambda: WITHOUT_TREES)
     season: float = 0.0
 
-    def curves(self, features: pl.DataFrame) -> PurchaseCurves:
-        """Return the curves of customers."""
-        days = np.array(self.days)
+    def curves(self, features: pl.DataFrame | TimingInputs) -> PurchaseCurves:
+        """Return the curves of customers from their features, or from `inputs` of these."""
+        inputs, days = self._inputs_of(features), np.array(self.days)
         survival = [np.empty((0, len(days)))]
-        for start in range(0, features.height, BATCH_ROWS):
-            batch = features.slice(start, BATCH_ROWS)
-            rows = np.repeat(np.arange(batch.height), len(days))
-            odds = self.log_odds(batch[rows], np.tile(days, batch.height))
+        for start in range(0, len(inputs), BATCH_ROWS):
+            batch = inputs.select(slice(start, start + BATCH_ROWS))
+            ahead = np.tile(days, len(batch))
+            odds = self._weighted(self._members(batch.repeated(len(days)), ahead))
             survival.append(_probability(odds).reshape(-1, len(days)))
         # Rounding must not let survival rise with the days.
         never_rising = np.minimum.accumulate(np.concatenate(survival), axis=1)
-        return self._curves(1 - never_rising, purchase_history(features))
+        return self._curves(1 - never_rising, inputs.history)
 
     def newcomers(self, count: int = 1) -> PurchaseCurves:
         """Return the curves of so many customers without a known purchase, which are all alike."""
@@ -109,37 +147,29 @@ class PurchaseTiming:
             Of `days`, one for all customers or one each.
         """
         ahead = np.broadcast_to(self.horizon_days if days is None else days, features.height)
-        members = self.member_log_odds(features, ahead)
-        return self.season + sum(
-            (weight * members[name] for name, weight in self.weights.items()),
-            start=np.zeros(features.height),
-        )
+        return self._weighted(self.member_log_odds(features, ahead))
 
     def member_log_odds(self, features: pl.DataFrame, days: Ints) -> dict[str, Floats]:
         """Return the log-odds of each member; `days` has one number for each customer."""
-        members = self._members_without_trees(features, days)
-        if self.booster is not None:
-            columns, _ = tree_inputs(features, self.process, self.horizon_days, days)
-            members[TREES] = self.booster.predict(columns, raw_score=True) + self._rates(days)
-        return members
+        return self._members(self.inputs(features), days)
 
-    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+    def contributions(self, features: pl.DataFrame | TimingInputs) -> pl.DataFrame:
         """Split the log-odds at the horizon into one part a column and `base`.
 
         The parts add up to the log-odds. Those of BG/NBD and MBG/NBD are attributed to `PROCESS`.
         """
-        days = np.full(features.height, self.horizon_days)
-        members = self._members_without_trees(features, days)
-        if self.booster is None or self.rfm is None:
-            parts, names = np.zeros((features.height, 2)), [PROCESS]
+        inputs = self._inputs_of(features)
+        days = np.full(len(inputs), self.horizon_days)
+        members = self._members_without_trees(inputs, days)
+        if self.booster is None or inputs.rfm is None:
+            parts, names = np.zeros((len(inputs), 2)), [PROCESS]
         else:
-            columns, _ = tree_inputs(features, self.process, self.horizon_days, days)
-            names = columns.columns
-            parts = self.booster.path_parts(columns)
+            names = list(self.booster.columns)
+            parts = self.booster.path_parts(self._tree_rows(self.booster, inputs, days))
             parts[:, -1] += self.rates[self.days.index(self.horizon_days)]
             parts *= self.weights[TREES]
             rest = self.weights[RFM_LOGISTIC] * members[RFM_LOGISTIC]
-            for name, column in zip(SIGNS, self.rfm.contributions(features).T, strict=True):
+            for name, column in zip(SIGNS, inputs.rfm.T, strict=True):
                 part = self.weights[RFM_LOGISTIC] * column
                 parts[:, names.index(name)] += part
                 rest = rest - part
@@ -169,7 +199,14 @@ class PurchaseTiming:
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> Self:
-        """Read what `save` wrote."""
+        """Read what `save` wrote; equal files are one object for so many threads."""
+        files = [path.read_bytes() for path in sorted(folder.iterdir())]
+        return load_once(
+            lambda: cls._read(folder, threads), b"purchase timing", b"%d" % threads, *files
+        )
+
+    @classmethod
+    def _read(cls, folder: Path, threads: int) -> Self:
         content = json.loads((folder / FILE).read_text())
         return cls(
             content["horizon_days"],
@@ -184,15 +221,46 @@ class PurchaseTiming:
             content["season"],
         )
 
-    def _members_without_trees(self, features: pl.DataFrame, days: Ints) -> dict[str, Floats]:
-        history = purchase_history(features)
-        members = {
-            BG_NBD: log_odds_of(self.bg_nbd.monotone_inactivity(*history, days)),
-            MBG_NBD: log_odds_of(self.process.inactivity(*history, days)),
-        }
-        if self.rfm is not None:
-            members[RFM_LOGISTIC] = self.rfm.log_odds(features, self._rates(days))
+    def inputs(self, features: pl.DataFrame) -> TimingInputs:
+        """Return what `curves` and `contributions` read of features, computed once for both."""
+        trees = None
+        if self.booster is not None:
+            ahead = np.zeros(features.height, np.int64)
+            columns, _ = tree_inputs(features, self.process, self.horizon_days, ahead)
+            trees = self.booster.matrix(columns)
+        rfm = None if self.rfm is None else self.rfm.contributions(features)
+        return TimingInputs(purchase_history(features), rfm, trees)
+
+    def _inputs_of(self, features: pl.DataFrame | TimingInputs) -> TimingInputs:
+        return features if isinstance(features, TimingInputs) else self.inputs(features)
+
+    def _members(self, inputs: TimingInputs, days: Ints) -> dict[str, Floats]:
+        members = self._members_without_trees(inputs, days)
+        if self.booster is not None:
+            rows = self._tree_rows(self.booster, inputs, days)
+            members[TREES] = self.booster.predict(rows, raw_score=True) + self._rates(days)
         return members
+
+    def _weighted(self, members: Mapping[str, Floats]) -> Floats:
+        start = np.zeros_like(members[BG_NBD])
+        return self.season + sum(
+            (weight * members[name] for name, weight in self.weights.items()), start=start
+        )
+
+    def _members_without_trees(self, inputs: TimingInputs, days: Ints) -> dict[str, Floats]:
+        members = {
+            BG_NBD: log_odds_of(self.bg_nbd.monotone_inactivity(*inputs.history, days)),
+            MBG_NBD: log_odds_of(self.process.inactivity(*inputs.history, days)),
+        }
+        if self.rfm is not None and inputs.rfm is not None:
+            members[RFM_LOGISTIC] = self.rfm.log_odds(inputs.rfm, self._rates(days))
+        return members
+
+    def _tree_rows(self, booster: Booster, inputs: TimingInputs, days: Ints) -> Float32s:
+        assert inputs.trees is not None  # noqa: S101
+        rows = inputs.trees.copy()
+        rows[:, booster.columns.index(DAYS)] = days
+        return rows
 
     def _rates(self, days: Ints) -> Floats:
         """Return the log-odds of the mean outcome at each of some days."""

@@ -60,9 +60,9 @@ class RfmLogistic:
         signed = np.array(self.scaling.slopes[1:]) * list(SIGNS.values())
         return np.asarray((_logs(features) - self.mean) / self.scale * signed)
 
-    def log_odds(self, features: pl.DataFrame, rates: Floats) -> Floats:
-        """Return the log-odds of customers, `rates` as in fitting."""
-        parts = self.contributions(features).sum(axis=1)
+    def log_odds(self, contributions: Floats, rates: Floats) -> Floats:
+        """Return the log-odds of customers from their `contributions`; `rates` as in fitting."""
+        parts = contributions.sum(axis=1)
         return np.asarray(parts + self.scaling.slopes[0] * rates + self.scaling.intercept)
 
     @classmethod

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import polars as pl
 
 from features.dataset import Dataset
+from features.frames import frame_of_rows
 from training.contract import Needs
 from training.customers import model_file
 from training.customers.cutoffs import customer_features
@@ -83,22 +84,35 @@ class TimingModel(ABC):
 
     @abstractmethod
     def predict_from(
-        self, features: pl.DataFrame, curves: PurchaseCurves | None = None
+        self,
+        features: pl.DataFrame,
+        curves: PurchaseCurves | None = None,
+        timing_parts: pl.DataFrame | None = None,
     ) -> pl.DataFrame:
-        """Predict from rows of `features`, and their curves where they are known."""
+        """Predict from rows of `features`.
+
+        Their curves and `timing_parts`, the contributions to `timing_`, are passed where known.
+        """
 
     @abstractmethod
     def predict_new(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
         """Predict for customers without a purchase."""
 
-    @abstractmethod
-    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return each feature's contribution to the raw score, and `base`."""
+    def contributions(
+        self, features: pl.DataFrame, timing_parts: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """Return the contributions to the log-odds that `wording` explains, and `base`."""
+        parts = self.timing_.contributions(features) if timing_parts is None else timing_parts
+        if self.wording.favours_purchase:
+            return frame_of_rows(-parts.to_numpy(), parts.columns)
+        return parts
 
-    def explanations(self, features: pl.DataFrame) -> list[list[Explanation]]:
+    def explanations(
+        self, features: pl.DataFrame, timing_parts: pl.DataFrame | None = None
+    ) -> list[list[Explanation]]:
         """Return the explanations of rows of `features`."""
         return self.usual_.explanations(
-            self.contributions(features),
+            self.contributions(features, timing_parts),
             features,
             self.wording,
             attributes=self.explain_attributes,

@@ -148,8 +148,18 @@ class Booster:
         )
         return cls(columns, categories, native, threads)
 
-    def predict(self, features: pl.DataFrame, *, raw_score: bool = False) -> Floats:
-        """Predict each row; columns are matched by name.
+    def matrix(self, features: pl.DataFrame) -> Float32s:
+        """Return the rows as this booster reads them; columns are matched by name.
+
+        Raises
+        ------
+        InvalidInput
+            If a feature is missing from the frame.
+        """
+        return matrix(features, self.columns, self.categories)
+
+    def predict(self, features: pl.DataFrame | Float32s, *, raw_score: bool = False) -> Floats:
+        """Predict each row of a frame, or of what `matrix` returns.
 
         Raises
         ------
@@ -175,9 +185,9 @@ class Booster:
         """
         return frame_of_rows(self.path_parts(features), [*self.columns, "base"])
 
-    def path_parts(self, features: pl.DataFrame) -> Floats:
+    def path_parts(self, features: pl.DataFrame | Float32s) -> Floats:
         """Return `path_contributions` as an array."""
-        if features.is_empty():
+        if not len(features):
             return np.zeros((0, len(self.columns) + 1))
         leaves = self._predict(features, pred_leaf=True)
         return self._paths.contributions(leaves.astype(np.int32))
@@ -208,8 +218,8 @@ class Booster:
     def _paths(self) -> PathAttribution:
         return PathAttribution.from_booster(self.native)
 
-    def _predict(self, features: pl.DataFrame, **options: bool) -> NDArray[Any]:
-        rows = matrix(features, self.columns, self.categories)
+    def _predict(self, features: pl.DataFrame | Float32s, **options: bool) -> NDArray[Any]:
+        rows = self.matrix(features) if isinstance(features, pl.DataFrame) else features
         return np.asarray(self.native.predict(rows, num_threads=self.threads, **options))
 
     def _no_contributions(self) -> pl.DataFrame:
@@ -270,6 +280,8 @@ def matrix(
             "train it again, or compute features with the version it was trained with.",
             field=missing[0],
         )
+    if features.height == 1:
+        return _matrix_of_row(features, columns, categories)
     # Column by column: for few rows, a query takes ten times as long.
     rows = np.empty((features.height, len(columns)), np.float32)
     for number, name in enumerate(columns):
@@ -279,6 +291,17 @@ def matrix(
         else:
             rows[:, number] = values.to_numpy()
     return rows
+
+
+def _matrix_of_row(
+    features: pl.DataFrame, columns: Sequence[str], categories: Mapping[str, Sequence[str]]
+) -> Float32s:
+    """Return the matrix of a single row, for which columns take a hundred times as long."""
+    row = dict(zip(features.columns, features.row(0), strict=True))
+    for name, levels in categories.items():
+        row[name] = _positions(tuple(levels)).get(row[name], np.nan)
+    # Of None, NumPy makes NaN.
+    return np.array([[row[name] for name in columns]], np.float32)
 
 
 def _codes(values: pl.Series, levels: tuple[str, ...]) -> Floats:

@@ -117,6 +117,7 @@ def test_a_shop_of_one_customer_is_trained_without_trees(customer):
 def test_a_saved_model_predicts_the_same(trained, curves, journey, tmp_path):
     trained.save(tmp_path)
     again = PurchaseTiming.load(tmp_path)
+    assert PurchaseTiming.load(tmp_path) is again
     same = again.curves(customer_features(journey, AS_OF))
     np.testing.assert_array_equal(same.probabilities, curves.probabilities)
     np.testing.assert_array_equal(again.newcomers().within(40), trained.newcomers().within(40))

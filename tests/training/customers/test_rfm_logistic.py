@@ -31,12 +31,13 @@ def test_the_feature_that_decides_gets_the_slope(fitted):
 
 
 def test_log_odds_rise_with_recency_and_with_the_mean(fitted):
-    base = fitted.log_odds(FEATURES, RATES)
+    base = fitted.log_odds(fitted.contributions(FEATURES), RATES)
     later = FEATURES.with_columns(pl.col("recency") + 7)
-    assert (fitted.log_odds(later, RATES) > base).all()
-    assert (fitted.log_odds(FEATURES, RATES + 0.1) > base).all()
+    assert (fitted.log_odds(fitted.contributions(later), RATES) > base).all()
+    assert (fitted.log_odds(fitted.contributions(FEATURES), RATES + 0.1) > base).all()
 
 
 def test_a_saved_regression_predicts_the_same(fitted):
     again = RfmLogistic.from_json(asdict(fitted))
-    assert (again.log_odds(FEATURES, RATES) == fitted.log_odds(FEATURES, RATES)).all()
+    before, after = (x.log_odds(x.contributions(FEATURES), RATES) for x in (fitted, again))
+    assert (after == before).all()

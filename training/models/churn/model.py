@@ -57,9 +57,12 @@ class ChurnModel(TimingModel):
         return self
 
     def predict_from(
-        self, features: pl.DataFrame, curves: PurchaseCurves | None = None
+        self,
+        features: pl.DataFrame,
+        curves: PurchaseCurves | None = None,
+        timing_parts: pl.DataFrame | None = None,
     ) -> pl.DataFrame:
-        """Predict from rows of `features`, and their curves where they are known.
+        """Predict from rows of `features`, with their curves and parts where known.
 
         Returns
         -------
@@ -75,7 +78,7 @@ class ChurnModel(TimingModel):
                 features.get_column("customer_id"),
                 probability,
                 pl.Series("horizon_days", horizon, pl.Int64),
-                *explanation_columns(self.explanations(features)),
+                *explanation_columns(self.explanations(features, timing_parts)),
                 *segments,
             ]
         )
@@ -109,10 +112,6 @@ class ChurnModel(TimingModel):
             pl.lit(None, dtype=pl.String).alias("rfm_segment"),
             pl.lit(None, dtype=pl.Int64).alias("rfm_score"),
         )
-
-    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return each feature's contribution to churn, in log-odds, and `base`."""
-        return self.timing_.contributions(features)
 
     def _fitted(self) -> dict[str, Any]:
         return {**super()._fitted(), "rfm": asdict(self.rfm_)}

@@ -53,9 +53,12 @@ class NextPurchaseModel(TimingModel):
         return self
 
     def predict_from(
-        self, features: pl.DataFrame, curves: PurchaseCurves | None = None
+        self,
+        features: pl.DataFrame,
+        curves: PurchaseCurves | None = None,
+        timing_parts: pl.DataFrame | None = None,
     ) -> pl.DataFrame:
-        """Predict from rows of `features`, and their curves where they are known.
+        """Predict from rows of `features`, with their curves and parts where known.
 
         Returns
         -------
@@ -66,13 +69,15 @@ class NextPurchaseModel(TimingModel):
         """
         curves = self.timing_.curves(features) if curves is None else curves
         answers = curves.columns()
-        return pl.concat([self.explained(features), answers], how="horizontal").select(
-            "customer_id", *answers.columns, "explanations", "contributions"
-        )
+        return pl.concat(
+            [self.explained(features, timing_parts), answers], how="horizontal"
+        ).select("customer_id", *answers.columns, "explanations", "contributions")
 
-    def explained(self, features: pl.DataFrame) -> pl.DataFrame:
+    def explained(
+        self, features: pl.DataFrame, timing_parts: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
         """Return customer_id, explanations and contributions from rows of `features`."""
-        explanations = explanation_columns(self.explanations(features))
+        explanations = explanation_columns(self.explanations(features, timing_parts))
         return pl.DataFrame([features.get_column("customer_id"), *explanations])
 
     def predict_new(self, customer_ids: Sequence[str] | pl.Series) -> pl.DataFrame:
@@ -80,7 +85,3 @@ class NextPurchaseModel(TimingModel):
         ids = pl.DataFrame({"customer_id": customer_ids}, schema={"customer_id": pl.String})
         answers = self.timing_.newcomers(len(ids)).answers(ids)
         return answers.with_columns(explanation_columns([[]] * len(ids)))
-
-    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return each feature's contribution to a purchase: the opposite of that to churn."""
-        return self.timing_.contributions(features).select(-pl.all())

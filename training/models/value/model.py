@@ -244,7 +244,7 @@ class ValueModel:
         columns["days_between_orders"] = features.get_column("gap_mean")
         columns["expected_next_order"] = curves.next_order(as_of)
         explanations = explanation_columns(self._explanations(features))
-        return pl.DataFrame(columns).with_columns(explanations)
+        return pl.DataFrame(columns).hstack(explanations)
 
     def predict_new(
         self,
