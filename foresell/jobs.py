@@ -15,9 +15,10 @@ from foresell.progress import progress as progress_bar
 from foresell.settings import Settings
 
 if TYPE_CHECKING:
-    from training.backtest import Report
+    from training.backtest import Progress, Report
     from training.contract import Task
-    from training.retrain import JobReport
+    from training.retraining.job import Job
+    from training.retraining.report import JobReport
     from training.task_setup import TaskSetup
 
 
@@ -193,23 +194,38 @@ def tune(
     return rows
 
 
-def retrain(settings: Settings, *, folds: int | None = None) -> JobReport:
-    """Run the nightly job on the dataset that the settings name."""
-    from training.retrain import retrain as job
-    from training.tracking import Tracker
-
-    mapping = imports.stored_mapping(settings, settings.dataset)
+def retrain(settings: Settings, *, folds: int | None = None, only: str = "all") -> JobReport:
+    """Run the nightly job on the dataset that the settings name; `only` one task, or all."""
     with progress_bar(f"retrain {settings.dataset}") as progress:
-        return job(
-            settings.home,
-            Tracker(settings.mlruns, settings.tracking_database),
-            settings.dataset,
-            lambda: imports.import_records(settings, settings.dataset, mapping, progress),
-            folds=folds or settings.folds,
-            threads=settings.threads,
-            keep=settings.keep_versions,
-            country=settings.country,
-            explain_attributes=settings.explain_attributes,
-            max_bad_share=settings.max_bad_share,
-            progress=progress,
-        )
+        return _retraining(settings, folds, only, progress).run()
+
+
+def plan_retraining(
+    settings: Settings, *, folds: int | None = None, only: str = "all"
+) -> list[dict[str, str]]:
+    """Return what the nightly job would do and why, in rows of step, action and reason."""
+    return _retraining(settings, folds, only, lambda _: None).plan()
+
+
+def _retraining(settings: Settings, folds: int | None, only: str, progress: Progress) -> Job:
+    from training.registered import Registry
+    from training.registry import select_tasks
+    from training.retraining.job import Job
+
+    name = settings.dataset
+    mapping = imports.stored_mapping(settings, name)
+    return Job(
+        settings.home,
+        Registry(settings.mlruns, settings.tracking_database),
+        name,
+        lambda: imports.import_records(settings, name, mapping, progress),
+        source=imports.source_digest(settings, name, mapping),
+        tasks=select_tasks(only),
+        folds=folds or settings.folds,
+        threads=settings.threads,
+        keep=settings.keep_versions,
+        country=settings.country,
+        explain_attributes=settings.explain_attributes,
+        max_bad_share=settings.max_bad_share,
+        progress=progress,
+    )

@@ -278,7 +278,7 @@ class TrainingJob:
             threads=self.settings.threads,
             progress=step,
         )
-        promote(setup.task, dataset, self.tracker, version)
+        promote(self.tracker, dataset.name, version, "trained by hand, without the gate")
         return version
 
     def _evaluate(

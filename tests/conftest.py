@@ -43,7 +43,7 @@ SLOW = (
     "serving/recommender",
     "training/models/churn",
     "training/test_tracking.py",
-    "training/test_retrain.py",
+    "training/retraining",
     "training/test_degenerate_shops.py",
     "training/models/value",
     "serving/customers serving/audience",

@@ -21,7 +21,7 @@ from features.dataset import Dataset
 from features.demand.grain import Grain
 from features.errors import InvalidInput, MissingData
 from training.contract import Predictor, Score, Task, model_with_options
-from training.metrics import bootstrap_interval
+from training.measurements import paired_gains, probe, summarise_probes
 from training.task_setup import folds_to_judge
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ SCHEMA = {
     "n": pl.Int64,
 }
 FORESELL = "foresell"
-PAIRED_DRAWS = 300
 
 Progress = Callable[[str], None]
 
@@ -58,6 +57,13 @@ class Report:
         Predictions of the last fold by method, for plots.
     seconds
         CPU seconds of fitting and predicting by method, summed over folds.
+    losses
+        The model's primary metric of each evaluated case, fold by fold; empty without such values.
+    predict_seconds
+        CPU seconds in which the model predicts a hundred entities whose features are known, the
+        least of the folds.
+    not_finite
+        Share of the model's predicted numbers that are NaN or infinite, the largest of the folds.
     """
 
     task: Task
@@ -67,6 +73,9 @@ class Report:
     rows: pl.DataFrame = field(repr=False)
     predictions: Mapping[str, pl.DataFrame] = field(repr=False)
     seconds: Mapping[str, float]
+    losses: Sequence[NDArray[np.float64]] = field(default=(), repr=False)
+    predict_seconds: float = 0.0
+    not_finite: float = 0.0
 
     def figures(self) -> "dict[str, Figure]":
         """Draw the task's figures of the model's predictions at the last origin, by name."""
@@ -222,35 +231,57 @@ def backtest(
     rows: list[tuple[object, ...]] = []
     predictions: dict[str, pl.DataFrame] = {}
     seconds = dict.fromkeys(methods, 0.0)
+    losses, probes = [], []
     for fold, as_of in enumerate(origins):
         ids = task.population(dataset, as_of, options)
         key = (task.name, dataset.name, fold, as_of.date().isoformat())
         per_case: dict[str, Mapping[str, NDArray[np.float64]]] = {}
         for method, build in list(methods.items()):
             progress(f"{task.name} as of {as_of.date()}: {method}")
-            started = time.process_time()
-            try:
-                model: Any = build().fit(dataset, as_of)
-                predicted = model.predict(dataset, as_of, ids, **requests.get(method, {}))
-            except MissingData:
-                if method == FORESELL:
-                    raise
+            fitted = _fit_and_predict(build, dataset, as_of, ids, requests.get(method))
+            if fitted is None:
                 progress(f"{task.name}: {method} is left out, these records cannot fit it")
                 del methods[method], seconds[method]
                 predictions.pop(method, None)
                 continue
-            seconds[method] += time.process_time() - started
+            model, predicted, taken = fitted
+            seconds[method] += taken
             predictions[method] = predicted
             if task.per_case_metrics is not None:
                 per_case[method] = task.per_case_metrics(dataset, as_of, options, predicted)
             scores = task.evaluate(dataset, as_of, options, predicted)
             if method == FORESELL:
-                scores += task.model_scores(model)
-                scores += _plan_scores(task, model, dataset, as_of, options, ids, scores)
+                probes.append(probe(task, model, dataset, as_of, ids, predicted))
+                plans = _plan_scores(task, model, dataset, as_of, options, ids, scores)
+                scores += [*task.model_scores(model), *plans]
             rows.extend((*key, method, *score) for score in scores)
-        rows.extend((*key, FORESELL, *score) for score in paired_gains(per_case))
+        rows.extend((*key, FORESELL, *score) for score in paired_gains(per_case, FORESELL))
+        losses += [v for name, v in per_case.get(FORESELL, {}).items() if name == task.primary]
     frame = _of_methods(pl.DataFrame(rows, schema=SCHEMA, orient="row"), list(methods))
-    return Report(task, dataset, options, origins, frame, predictions, seconds)
+    found = (frame, predictions, seconds, losses, *summarise_probes(probes))
+    return Report(task, dataset, options, origins, *found)
+
+
+def _fit_and_predict(
+    build: Callable[[], Predictor],
+    dataset: Dataset,
+    as_of: datetime,
+    ids: pl.DataFrame,
+    request: Mapping[str, Any] | None,
+) -> tuple[Any, pl.DataFrame, float] | None:
+    """Return the fitted method, its predictions and its CPU seconds.
+
+    A baseline, which has no `request`, is None if these records cannot fit it.
+    """
+    started = time.process_time()
+    try:
+        model: Any = build().fit(dataset, as_of)
+        predicted = model.predict(dataset, as_of, ids, **(request or {}))
+    except MissingData:
+        if request is not None:
+            raise
+        return None
+    return model, predicted, time.process_time() - started
 
 
 def _plan_scores(
@@ -322,35 +353,3 @@ def evaluate(
     fitting = folds_to_judge(task, dataset, options, end, folds)
     origins = rolling_origins(dataset, options, fitting, end)
     return backtest(task, dataset, origins, options, params=params, progress=progress)
-
-
-def paired_gains(per_case: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> list[Score]:
-    """Compare the model with each baseline case by case.
-
-    Parameters
-    ----------
-    per_case
-        By method and metric, values in the same order of cases; NaN where a case does not count.
-
-    Returns
-    -------
-    list of Score
-        For each metric on the slice `against=<baseline>`: <metric>_gain, the mean difference,
-        and <metric>_gain_low and _high, its 95 % bootstrap interval over cases.
-    """
-    scores = []
-    for method, baseline in per_case.items():
-        if method == FORESELL:
-            continue
-        for metric, values in per_case[FORESELL].items():
-            gain = values - baseline[metric]
-            counted = gain[~np.isnan(gain)]
-            if not len(counted):
-                continue
-            low, high = bootstrap_interval(counted, draws=PAIRED_DRAWS)
-            gains = {"gain": float(counted.mean()), "gain_low": low, "gain_high": high}
-            scores += [
-                Score(f"against={method}", f"{metric}_{name}", value, len(counted))
-                for name, value in gains.items()
-            ]
-    return scores

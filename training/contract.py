@@ -240,6 +240,10 @@ class Task:
     per_case_metrics
         (dataset, as_of, options, predictions) -> by metric, one value per evaluated case, in the
         same order for every method. Paired intervals come from these. None: no such values.
+    main_features
+        (dataset, as_of, options) -> numbers that describe each entity, by which populations at two
+        instants are compared, and `basis` where predictions may rest on little history. None: no
+        such comparison.
     extra_artifacts
         By name, (model, dataset, as_of) -> JSON values that are logged with a training run.
     note
@@ -284,6 +288,7 @@ class Task:
     model_scores: Callable[[Any], list[Score]] = lambda _: []
     request: Mapping[str, Any] = field(default_factory=dict)
     per_case_metrics: PerCaseMetrics | None = None
+    main_features: Callable[[Dataset, datetime, Mapping[str, Any]], pl.DataFrame] | None = None
     extra_artifacts: Mapping[str, Callable[[Any, Dataset, datetime], Mapping[str, Any]]] = field(
         default_factory=dict
     )

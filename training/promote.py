@@ -1,30 +1,19 @@
-"""Promote a trained version to champion, with or without a gate that compares it with the former.
+"""Make versions champions, and take it back; `retraining/gate.py` decides for the nightly job.
 
 `publish.py` writes the champions for serving.
 """
 
-import math
-import statistics
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from features.dataset import Dataset
 from features.errors import InvalidInput, NotFound
-from training.backtest import FORESELL, Report, backtest
-from training.contract import Task
 from training.published.versions import FORMAT
-from training.registered import CHAMPION, PREVIOUS, Registry, Version
+from training.registered import CHAMPION, PASSED, PREVIOUS, ROLLED_BACK, Registry, Version
 from training.registry import TASKS
-from training.tracking import Tracker
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a challenger becomes the champion, and the reason."""
-
-    promoted: bool
-    reason: str
+if TYPE_CHECKING:
+    from training.tracking import Tracker
 
 
 def champions(registry: Registry, dataset: str) -> dict[str, Version]:
@@ -33,44 +22,55 @@ def champions(registry: Registry, dataset: str) -> dict[str, Version]:
     return {name: version for name, version in versions.items() if version is not None}
 
 
-def promote(
-    task: Task,
-    dataset: Dataset,
-    tracker: Tracker,
-    version: Version,
-    *,
-    report: Report | None = None,
-    threads: int = 1,
-) -> Verdict:
-    """Make a version the champion of its task, unless the gate refuses it.
+def promote(tracker: "Tracker", dataset: str, version: Version, reason: str) -> None:
+    """Make a version the champion of its task, and record the reason in its run."""
+    former = tracker.champion(dataset, version.task)
+    recorded = f"{datetime.now():%Y-%m-%d %H:%M}: {reason}"
+    tracker.tag(version.run_id, {"promoted": recorded, ROLLED_BACK: ""})
+    if former is not None and former.number != version.number:
+        tracker.set_alias(dataset, version.task, PREVIOUS, former.number)
+    tracker.set_alias(dataset, version.task, CHAMPION, version.number)
 
-    Parameters
-    ----------
-    report
-        Backtest of the version, for the gate: it must not be worse than the champion beyond
-        noise. Without one there is no gate.
-    threads
-        Threads of the numeric libraries, for evaluating the champion's options again.
+
+def check_promotable(version: Version, champion: Version | None, *, force: bool) -> None:
+    """Check that a version may become the champion by hand.
+
+    Raises
+    ------
+    InvalidInput
+        If it is the champion already, other code wrote its files, or, without `force`, it did not
+        pass the gate.
     """
-    champion = tracker.champion(dataset.name, task.name) if report is not None else None
-    if report is None:
-        verdict = Verdict(promoted=True, reason="promoted without comparison")
-    elif champion is None:
-        verdict = Verdict(promoted=True, reason="there was no champion")
-    else:
-        verdict = _compare(task, dataset, champion, version, report, threads)
-    if verdict.promoted:
-        former = champion or tracker.champion(dataset.name, task.name)
-        if former is not None and former.number != version.number:
-            tracker.set_alias(dataset.name, task.name, PREVIOUS, former.number)
-        tracker.set_alias(dataset.name, task.name, CHAMPION, version.number)
-    return verdict
+    name = f"{version.task} {version.number}"
+    if champion is not None and champion.number == version.number:
+        raise InvalidInput(
+            f"{version.label} is the champion already; name another version.", field="version"
+        )
+    _check_format(version, "version")
+    if not (force or version.gate.startswith(PASSED)):
+        verdict = version.gate or "it was never asked"
+        raise InvalidInput(
+            f"{version.label} did not pass the gate ({verdict}); to promote it all the same: "
+            f'`foresell promote {name} --force --reason "..."`.',
+            field="version",
+        )
+
+
+def _check_format(version: Version, field: str) -> None:
+    if version.format != FORMAT:
+        raise InvalidInput(
+            f"{version.label} was written by another version of Foresell, in other files; train "
+            f"instead: `foresell train {version.task}`.",
+            field=field,
+        )
 
 
 def roll_back(
-    tracker: Tracker, dataset: str, task: str, number: int | None = None
+    tracker: "Tracker", dataset: str, task: str, number: int | None = None, reason: str = ""
 ) -> tuple[Version, Version]:
     """Make the champion before the present one the champion again, or a version by its number.
+
+    The runs of both record it, so that the nightly job does not promote the replaced one again.
 
     Returns
     -------
@@ -100,12 +100,13 @@ def roll_back(
         raise InvalidInput(
             f"{former.label} is the champion already; name another version with --to.", field="to"
         )
-    if former.format != FORMAT:
-        raise InvalidInput(
-            f"{former.label} was written by another version of Foresell, in other files; train "
-            f"instead: `foresell train {task} --dataset {dataset}`.",
-            field="to",
-        )
+    _check_format(former, "to")
+    instead = f"{datetime.now():%Y-%m-%d %H:%M}"
+    because = f": {reason}" if reason else ""
+    tracker.tag(replaced.run_id, {ROLLED_BACK: f"{instead} by {former.label}{because}"})
+    tracker.tag(
+        former.run_id, {"promoted": f"{instead}: in place of {replaced.label}", ROLLED_BACK: ""}
+    )
     tracker.set_alias(dataset, task, CHAMPION, former.number)
     with suppress(NotFound):
         tracker.version(dataset, task, PREVIOUS)
@@ -113,58 +114,7 @@ def roll_back(
     return former, replaced
 
 
-def retire(tracker: Tracker, dataset: str) -> None:
+def retire(tracker: "Tracker", dataset: str) -> None:
     """Take the alias `champion` from all models of a dataset; the models stay registered."""
     for task in champions(tracker, dataset):
         tracker.remove_alias(dataset, task, CHAMPION)
-
-
-def gate(task: Task, challenger: Sequence[float], champion: Sequence[float]) -> Verdict:
-    """Promote the challenger unless it is worse than the champion beyond noise.
-
-    Parameters
-    ----------
-    challenger, champion
-        Primary metric of both on the same folds in the same order. Without folds the champion
-        stays.
-
-    Notes
-    -----
-    Noise is the standard error of the mean paired difference over folds.
-    """
-    sign = 1 if task.lower_is_better else -1
-    loss = [sign * (new - old) for new, old in zip(challenger, champion, strict=True)]
-    if not loss:
-        return Verdict(promoted=False, reason=f"no fold has a {task.primary} to compare by")
-    mean = statistics.fmean(loss)
-    noise = statistics.stdev(loss) / math.sqrt(len(loss)) if len(loss) > 1 else 0.0
-    figures = (
-        f"mean {task.primary} {statistics.fmean(challenger):.4f} against the champion's "
-        f"{statistics.fmean(champion):.4f}, noise {noise:.4f}"
-    )
-    if mean > noise:
-        return Verdict(promoted=False, reason=f"worse beyond noise: {figures}")
-    return Verdict(promoted=True, reason=f"not worse: {figures}")
-
-
-def _compare(
-    task: Task,
-    dataset: Dataset,
-    champion: Version,
-    version: Version,
-    report: Report,
-    threads: int,
-) -> Verdict:
-    """Refit the champion's options on the folds of the version's backtest and apply the gate."""
-    challenger = report.by_fold(FORESELL)
-    if (champion.options, champion.params) == (version.options, version.params):
-        return gate(task, challenger, challenger)
-    former = backtest(
-        task,
-        dataset,
-        report.origins,
-        version.options,
-        params={**champion.params, "threads": threads},
-        baselines=(),
-    )
-    return gate(task, challenger, former.by_fold(FORESELL))

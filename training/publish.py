@@ -2,9 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.dataset import Dataset, open_dataset
 from features.errors import InvalidInput, NotFound
@@ -14,10 +15,12 @@ from training.promote import champions
 from training.published import digests
 from training.published import versions as published
 from training.redaction import Redaction
-from training.registered import CHAMPION, Version
+from training.registered import CHAMPION, Registry, Version
 from training.registry import TASKS
 from training.release import activate, clean_up, draft_folder, version_name
-from training.tracking import Tracker
+
+if TYPE_CHECKING:
+    from training.tracking import Tracker
 
 Failed = Callable[[str, Exception], None]
 
@@ -28,7 +31,7 @@ def _raise(task: str, error: Exception) -> None:  # noqa: ARG001
 
 def publish(
     home: Path,
-    tracker: Tracker,
+    tracker: "Tracker",
     dataset: str,
     *,
     keep: int = 2,
@@ -64,11 +67,11 @@ def publish(
     NotFound
         If the dataset has no champion yet.
     """
+    if current := published_champions(home, tracker, dataset):
+        return current
     versions, record = _champions(tracker, dataset), _served(home, dataset)
-    models = {name: _model_record(home, dataset, version) for name, version in versions.items()}
+    models = _model_records(home, dataset, versions)
     name = version_name(models, Redaction.load(home, dataset))
-    if record is not None and record.version == name:
-        return name
     clean_up(published.dataset_root(home, dataset))
     draft = _Draft(home, tracker, dataset, draft_folder(home, dataset, name), models, record)
     draft.folder.mkdir(parents=True)
@@ -88,8 +91,22 @@ def publish(
     return written
 
 
-def _champions(tracker: Tracker, dataset: str) -> dict[str, Version]:
-    versions = champions(tracker, dataset)
+def published_champions(home: Path, registry: Registry, dataset: str) -> str | None:
+    """Return the name of the served version if it has the champions; None if it is outdated."""
+    models = _model_records(home, dataset, champions(registry, dataset))
+    record = _served(home, dataset)
+    name = version_name(models, Redaction.load(home, dataset)) if models else None
+    return name if record is not None and record.version == name else None
+
+
+def _model_records(
+    home: Path, dataset: str, versions: Mapping[str, Version]
+) -> dict[str, published.PublishedModel]:
+    return {name: _model_record(home, dataset, version) for name, version in versions.items()}
+
+
+def _champions(registry: Registry, dataset: str) -> dict[str, Version]:
+    versions = champions(registry, dataset)
     if not versions:
         remedy = f"run `foresell train all --dataset {dataset}`"
         raise NotFound(f"Dataset {dataset} has no champion to publish; {remedy}.", field="dataset")
@@ -122,7 +139,7 @@ class _Draft:
     """
 
     home: Path
-    tracker: Tracker
+    tracker: "Tracker"
     dataset: str
     folder: Path
     models: dict[str, published.PublishedModel]

@@ -9,15 +9,15 @@ import json
 import math
 import re
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from features.errors import InvalidInput, NotFound
+from features.errors import InvalidInput, NotFound, Unavailable
 from training.contract import DEFAULT_COUNTRY
 from training.published.versions import FORMAT
 from training.standing import UNJUDGED, Standing
@@ -25,6 +25,11 @@ from training.standing import UNJUDGED, Standing
 CHALLENGER = "challenger"
 CHAMPION = "champion"
 PREVIOUS = "previous"
+# Tag of the run of a version that somebody replaced by its predecessor.
+ROLLED_BACK = "rolled_back"
+# Tag of the run of a version with the verdict of the gate, and the words of one that passed.
+GATE = "gate"
+PASSED = "passed"
 
 _DATABASE = "mlflow.db"
 _POSTGRESQL = re.compile(r"^postgres(ql)?(\+\w+)?://")
@@ -66,6 +71,13 @@ class Version:
         SHA-256 of its files by name, as they were when it was registered; older code recorded none.
     threads
         Threads that it was fitted with; older code recorded none.
+    inputs, source
+        Digests of everything that its training depended on, and of the code alone; empty if older
+        code trained it (`training/inputs.py`).
+    rolled_back
+        Whether somebody replaced it by its predecessor.
+    gate
+        What the promotion gate said of it; empty if it was not asked.
     """
 
     task: str
@@ -83,6 +95,10 @@ class Version:
     format: int = FORMAT
     digests: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
+    inputs: str = ""
+    source: str = ""
+    rolled_back: bool = False
+    gate: str = ""
 
     @property
     def label(self) -> str:
@@ -144,6 +160,31 @@ class Registry:
     def exists(self) -> bool:
         """Whether a store was created."""
         return self.url is not None or self.file.is_file()
+
+    @contextmanager
+    def exclusive(self, job: str) -> Iterator[None]:
+        """Exclude jobs of a name on other machines that share the database.
+
+        The lock ends with its connection, in whatever way the process ends.
+
+        Raises
+        ------
+        Unavailable
+            If another process holds the lock.
+        """
+        if self.url is None:
+            yield
+            return
+        with closing(self._connect()) as connection:
+            query = "select pg_try_advisory_lock(hashtextextended(?, 0))"
+            ((held,),) = self._select(connection, query, f"foresell {job}")
+            connection.commit()
+            if not held:
+                raise Unavailable(
+                    f"Another machine runs {job} with this database; wait for it to end.",
+                    field="job",
+                )
+            yield
 
     def champion(self, dataset: str, task: str) -> Version | None:
         """Return the champion of a task; None without one."""
@@ -252,6 +293,10 @@ class Registry:
             format=int(tags.get("format", 0)),
             digests=json.loads(tags.get("digests", "{}")),
             threads=int(tags["threads"]) if "threads" in tags else None,
+            inputs=tags.get("inputs", ""),
+            source=tags.get("source", ""),
+            rolled_back=ROLLED_BACK in tags,
+            gate=tags.get(GATE, ""),
         )
 
     def _connect(self) -> Any:

@@ -95,6 +95,19 @@ class Tracker(Registry):
         """Log JSON values with the open run, as `<name>.json`."""
         mlflow.log_text(json.dumps(content, indent=1), f"{name}.json")
 
+    def log_page(self, name: str, html: str) -> None:
+        """Log a page with the open run, as `<name>.html`."""
+        mlflow.log_text(html, f"{name}.html")
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of an earlier run; an empty value removes a tag."""
+        present = self._client.get_run(run_id).data.tags
+        for name, value in tags.items():
+            if value:
+                self._client.set_tag(run_id, name, value)
+            elif name in present:
+                self._client.delete_tag(run_id, name)
+
     def log_report(self, report: Report) -> None:
         """Log a backtest in the open run: the model's metrics by fold, ratio, rows and figures.
 

@@ -12,6 +12,7 @@ from features.dataset import Dataset
 from training.backtest import Progress, Report
 from training.backtest import evaluate as backtest
 from training.contract import Model, Task, model_with_options, options_of
+from training.inputs import code_digest, training_digest
 from training.published.versions import FORMAT
 from training.registered import CHALLENGER, Version
 from training.standing import UNJUDGED, Standing, judge
@@ -154,6 +155,8 @@ def _tags(
         "snapshot": dataset.snapshot,
         "as_of": as_of.isoformat(),
         "code": code_version(),
+        "inputs": training_digest(task, dataset, as_of, options, params),
+        "source": code_digest(task),
         "format": str(FORMAT),
         "threads": str(threads),
         "primary": task.primary,

@@ -5,12 +5,14 @@ in its rows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
 import polars as pl
 
+from features.calendar import to_day
 from features.ingest.mapping.digest import location, table_digest
 from features.ingest.mapping.file import read_mapping
 from features.ingest.mapping.stored import original_file, stored_file
@@ -20,6 +22,7 @@ from features.storage.snapshots import (
     dataset_folder,
     read_head,
     read_sources,
+    replace_sources,
     scan_parts,
 )
 from features.tables import PAST_TABLES
@@ -133,6 +136,21 @@ def recorded_contributions(home: Path, dataset: str) -> list[Contribution]:
         for name, sources in mapping.tables.items()
         for number, source in enumerate(sources)
     ]
+
+
+def note_unchanged(home: Path, dataset: str) -> None:
+    """Record that the sources of the stored mapping have nothing new, which may make them late."""
+    folder, stored = dataset_folder(home, dataset), stored_file(home, dataset)
+    snapshot, today = read_head(folder), to_day(date.today())
+    records = read_sources(folder, snapshot)
+    if records is None or not stored.is_file():
+        return
+    mapping = str(original_file(stored))
+    contributions = [
+        each.seen(each.newest, today) if each.mapping == mapping or each.position else each
+        for each in map(Contribution.from_record, records)
+    ]
+    replace_sources(folder, snapshot, [asdict(each) for each in contributions])
 
 
 def events_position(home: Path, dataset: str, snapshot: str) -> int:

@@ -154,8 +154,7 @@ def commit_snapshot(
     sync(folder / _TABLES)
     write_durably(_manifest(folder, snapshot), content)
     if sources is not None:
-        (folder / _SOURCES).mkdir(exist_ok=True)
-        write_durably(_sources_file(folder, snapshot), json.dumps(sources, indent=1))
+        replace_sources(folder, snapshot, sources)
     write_durably(folder / _HEAD, snapshot)
     return snapshot
 
@@ -169,6 +168,12 @@ def _named(parts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     """Return the content of a manifest, and the name that it gives the snapshot."""
     content = json.dumps(parts, indent=1, sort_keys=True)
     return content, hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def replace_sources(folder: Path, snapshot: str, sources: Sequence[Mapping[str, Any]]) -> None:
+    """Record the sources of a snapshot's rows."""
+    (folder / _SOURCES).mkdir(exist_ok=True)
+    write_durably(_sources_file(folder, snapshot), json.dumps(sources, indent=1))
 
 
 def list_snapshots(folder: Path) -> list[str]:

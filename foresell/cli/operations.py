@@ -5,16 +5,17 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from features.errors import Unavailable
 from foresell.cli.edge import (
     DATASET,
     FOLDS,
     JSON,
     MODEL,
+    MODELS,
     YES,
     app,
     cell,
     confirm,
-    exit_after,
     exit_codes,
     make_grid,
     settings,
@@ -25,27 +26,76 @@ from foresell.progress import console
 
 @app.command()
 @exit_codes
-def retrain(dataset: DATASET = None, folds: FOLDS = None, as_json: JSON = False) -> None:
+def retrain(
+    dataset: DATASET = None,
+    folds: FOLDS = None,
+    only: Annotated[str, typer.Option(help=f"one of {MODELS}, or all")] = "all",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would run and why; change nothing")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
     """Run the nightly job: import, train, gate, publish. Example: `foresell retrain`.
 
-    A model that fails keeps its former champion, and the others go on: exit code 3 if some
-    failed, 1 if all did.
+    Prints one line; reports are below the home, in `datasets/NAME/retraining/reports`. Exit code 4
+    if the gate refused a model, 3 if some models failed, 1 if all did, 5 if the import failed, 6
+    if another job runs, 7 if there is nothing to publish.
     """
     from foresell import jobs
+    from training.retraining.report import BUSY
 
-    report = jobs.retrain(settings(dataset), folds=folds)
-    failed = [outcome.task for outcome in report.outcomes if outcome.failed]
+    chosen = settings(dataset)
+    if dry_run:
+        rows = jobs.plan_retraining(chosen, folds=folds, only=only)
+        if as_json:
+            show(rows)
+        else:
+            grid = make_grid("step", "action", "reason")
+            for row in rows:
+                grid.add_row(*map(escape, row.values()))
+            console.print(grid)
+        return
+    try:
+        report = jobs.retrain(chosen, folds=folds, only=only)
+    except Unavailable as error:
+        console.print(f"[red]{escape(error.message)}[/]", soft_wrap=True)
+        raise typer.Exit(BUSY) from error
     if as_json:
         show(report.to_json())
     else:
-        grid = make_grid("model", "version", "trained", "promoted", "reason")
+        grid = make_grid("model", "version", "outcome", "reason")
         for outcome in report.outcomes:
-            flags = (str(outcome.trained), str(outcome.promoted))
-            grid.add_row(outcome.task, outcome.version or "", *flags, escape(outcome.reason))
+            version = outcome.version or ""
+            grid.add_row(outcome.task, version, outcome.state, escape(outcome.reason))
         console.print(grid)
-        _print_imports(report.imports.to_json())
-        console.print(f"served: {report.published}")
-    exit_after(failed, done=len(failed) < len(report.outcomes))
+        if report.imports is not None:
+            _print_imports(report.imports.to_json())
+        if report.import_failure is not None:
+            console.print(f"[red]{escape(report.import_failure)}[/]", soft_wrap=True)
+        typer.echo(report.summary)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+@exit_codes
+def promote(
+    model: Annotated[str, typer.Argument(help=f"one of {MODELS}")],
+    version: Annotated[int, typer.Argument(min=1, help="its number in the registry")],
+    force: Annotated[
+        bool, typer.Option("--force", help="even if the gate refused it, or never saw it")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="recorded in the run of the version")] = "",
+    dataset: DATASET = None,
+    as_json: JSON = False,
+) -> None:
+    """Make a version the champion and serve it. Example: `foresell promote churn 3`.
+
+    A version that did not pass the gate needs `--force` and `--reason`.
+    """
+    from foresell import promotion
+
+    rows = promotion.promote(settings(dataset), model, version, force=force, reason=reason)
+    _print_champions(rows, as_json=as_json)
 
 
 @app.command()
@@ -89,18 +139,24 @@ def rollback(
     to: Annotated[
         int | None, typer.Option(min=1, help="number in the registry; else the former champion")
     ] = None,
+    reason: Annotated[str, typer.Option(help="recorded in the run of the replaced version")] = "",
     dataset: DATASET = None,
     as_json: JSON = False,
 ) -> None:
     """Serve the former champion of a model again. Example: `foresell rollback churn`."""
-    from foresell import rollback as job
+    from foresell import promotion
 
-    rows = job.rollback(settings(dataset), model, number=to)
+    rows = promotion.rollback(settings(dataset), model, number=to, reason=reason)
+    _print_champions(rows, as_json=as_json)
+
+
+def _print_champions(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print which versions are champions now, and what is served."""
     if as_json:
         show(rows)
         return
     for row in rows:
-        console.print(f"{row['champion']} is champion instead of {row['replaced']}")
+        console.print(f"{row['champion']} is champion instead of {row['replaced'] or 'none'}")
     console.print(f"served: {rows[0]['published']}")
 
 

@@ -53,7 +53,7 @@ def checks(state: str) -> dict[str, str]:
 def test_the_job_stops_at_the_file_and_status_reports_it(run, tmp_path):
     export(tmp_path, "till-13", range(360, 367), "%d/%m/%Y")
     code, _, err = run("retrain")
-    assert code == 2
+    assert code == 5
     assert "100.0% of the rows of till-13.csv (orders) in nightly failed" in " ".join(err.split())
     code, out, _ = run("status", "--json")
     assert code == 1

@@ -11,14 +11,24 @@ import polars as pl
 
 from features.dataset import Dataset
 from training.customers.cutoffs import customer_features
+from training.customers.prediction import basis
 
 # Customers with fewer days since the first purchase are reported as `newer`.
 LONG_TENURE_DAYS = 182
+# Features by which populations are compared: windows of equal length, so that they do not grow.
+MAIN_FEATURES = ("recency", "visits_28", "lines_per_visit", "spend_28", "discount_share")
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
     """Return the ids of all customers with a purchase before `as_of`."""
     return customer_features(dataset, as_of).select("customer_id")
+
+
+def main_features(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG001
+    """Return the main features of all customers with a purchase, and `basis` of predictions."""
+    features = customer_features(dataset, as_of)
+    present = [name for name in MAIN_FEATURES if name in features.columns]
+    return features.select(present).with_columns(basis(features))
 
 
 def is_active(horizon_days: int) -> pl.Expr:

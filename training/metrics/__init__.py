@@ -32,6 +32,7 @@ from training.metrics.demand import (
     wape,
     wql,
 )
+from training.metrics.drift import psi
 from training.metrics.intervals import bootstrap_interval
 from training.metrics.ranking import (
     hit_rate_at_k,
@@ -69,6 +70,7 @@ __all__ = [
     "pr_auc",
     "precision_at_k",
     "price_gap",
+    "psi",
     "recall_at_k",
     "rmsse",
     "roc_auc",

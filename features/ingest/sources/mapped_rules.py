@@ -28,6 +28,8 @@ DAMAGED = "source.damaged"
 # A longer id is a field that contains its neighbours.
 ID_BYTES = 500
 _FIRST_DAY = to_day("1990-01-01")
+# Reason for records that a later import may accept.
+IN_FUTURE = "lies in the future"
 _PRICES = ("unit_price", "price")
 
 _TOTAL_WORDS = (
@@ -212,7 +214,7 @@ def _date_rules(table: Table, source: TableSource, dtype: DtypeOf, now: datetime
         column = f"{RAW_PREFIX}{raw}"
         rules.append(Rule(column, f"{name} is before 1990-01-01", pl.col(name) < first))
         if table.name in PAST_TABLES:
-            rules.append(Rule(column, f"{name} lies in the future", pl.col(name) > last))
+            rules.append(Rule(column, f"{name} {IN_FUTURE}", pl.col(name) > last))
     return rules
 
 

@@ -17,7 +17,7 @@ from training import metrics
 from training.contract import Companion, Score, Space, Task
 from training.customers import histories, profile
 from training.customers.cutoffs import customer_features, days_to_next
-from training.customers.evaluation import activity, population, slices
+from training.customers.evaluation import activity, main_features, population, slices
 from training.customers.horizon import HORIZON
 from training.customers.published import (
     describe_ensemble,
@@ -133,6 +133,7 @@ CHURN = Task(
     population=population,
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
+    main_features=main_features,
     plots=plots,
     model_scores=member_weights,
     extra_artifacts={"segments": segment_counts, "ensemble": describe_ensemble},

@@ -31,6 +31,8 @@ SCALE_DAYS = 364
 # Levels of the weighted quantile loss.
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MAX_SLICES = 7
+# Periods that describe a series today.
+RECENT_PERIODS = 28
 
 
 def population(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
@@ -106,6 +108,14 @@ def per_case_metrics(
     if not truth.any():
         return {}
     return {"wape": np.abs(truth - forecasts["mean"]).sum(axis=1) / truth.sum(axis=1).mean()}
+
+
+def main_features(dataset: Dataset, as_of: datetime, options: Mapping[str, Any]) -> pl.DataFrame:
+    """Return mean sales and the share of periods without, over the last 28 periods of a series."""
+    grain = Grain.parse(options["grain"])
+    ids = population(dataset, as_of, options)
+    units = units_matrix(dataset, grain, to_day(as_of), -RECENT_PERIODS, ids)
+    return pl.DataFrame({"units": units.mean(axis=1), "without_sales": (units <= 0).mean(axis=1)})
 
 
 def _outcomes(
@@ -204,6 +214,7 @@ DEMAND = Task(
     population=population,
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
+    main_features=main_features,
     hide_plan=hide_plan,
     request={"quantiles": DECILES},
     model_scores=member_weights,

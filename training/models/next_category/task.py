@@ -17,6 +17,7 @@ from features.dataset import Dataset
 from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
+from training.customers.evaluation import main_features
 from training.customers.horizon import FOLLOW_UP
 from training.customers.survival_evaluation import (
     LEVELS,
@@ -128,6 +129,7 @@ NEXT_CATEGORY = Task(
     population=population,
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
+    main_features=main_features,
     plots=plots,
     publish=publish,
     erase=erase,

@@ -17,7 +17,7 @@ from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, days_to_next
-from training.customers.evaluation import is_active, slices
+from training.customers.evaluation import is_active, main_features, slices
 from training.customers.horizon import FOLLOW_UP
 from training.customers.published import (
     describe_ensemble,
@@ -145,6 +145,7 @@ NEXT_PURCHASE = Task(
     population=population,
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
+    main_features=main_features,
     plots=plots,
     model_scores=member_weights,
     extra_artifacts={"ensemble": describe_ensemble},

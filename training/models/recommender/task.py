@@ -19,6 +19,7 @@ from features.dataset import Dataset
 from features.typing import Bools, Ints
 from training import metrics
 from training.contract import Score, Space, Task
+from training.customers.evaluation import main_features
 from training.customers.horizon import CustomerHorizon
 from training.models.recommender.baselines import BASELINES, BaselineRecommender
 from training.models.recommender.beyond_accuracy import beyond_accuracy
@@ -199,6 +200,7 @@ RECOMMENDER = Task(
     evaluate=evaluate,
     plots=plots,
     per_case_metrics=customer_metrics,
+    main_features=main_features,
     note=NOTE,
     publish=publish,
     erase=erase,

@@ -17,7 +17,7 @@ from features.typing import Floats
 from training import metrics
 from training.contract import Score, Space, Task
 from training.customers.cutoffs import customer_features, orders_and_spend, typical_spend
-from training.customers.evaluation import activity, population, slices
+from training.customers.evaluation import activity, main_features, population, slices
 from training.customers.horizon import HORIZON
 from training.customers.published import erase_customers
 from training.models.value.baselines import LastPeriod, bg_nbd_gamma_gamma, bg_nbd_mean_basket
@@ -176,6 +176,7 @@ VALUE = Task(
     population=population,
     evaluate=evaluate,
     per_case_metrics=per_case_metrics,
+    main_features=main_features,
     plots=plots,
     model_scores=member_weights,
     extra_artifacts={"ensemble": describe_ensemble},

@@ -7,7 +7,7 @@ from features.dataset import open_dataset
 from features.ingest.pipeline import import_tables
 from features.ingest.source_table import SourceTable
 from features.ingest.sources import complete_journey
-from foresell.rollback import rollback
+from foresell.promotion import rollback
 from foresell.settings import Settings
 from training.customers.published import ANSWERS
 from training.promote import champions
@@ -15,7 +15,7 @@ from training.publish import publish
 from training.published import versions as published
 from training.registered import CHAMPION, PREVIOUS
 from training.registry import TASKS
-from training.retrain import retrain
+from training.retraining.job import Job
 from training.tracking import Tracker
 
 NAME = complete_journey.NAME
@@ -35,7 +35,7 @@ def nights(journey, tmp_path_factory):
     earlier = orders.filter(pl.col("day") < LAST_WEEK)
     tasks = [TASKS["churn"]]
     reports = [
-        retrain(home, tracker, NAME, importing(rows), tasks=tasks, folds=1)
+        Job(home, tracker, NAME, importing(rows), tasks=tasks, folds=1).run()
         for rows in (earlier, earlier, orders)
     ]
     return home, tracker, reports
@@ -60,7 +60,7 @@ def test_new_records_train_a_challenger_that_is_compared_with_the_champion(night
     home, tracker, (first, _, third) = nights
     assert third.snapshot != first.snapshot
     assert third.outcomes[0].trained
-    assert "worse" in third.outcomes[0].reason
+    assert "the same model on newer records" in third.outcomes[0].reason
     champion = tracker.version(NAME, "churn", CHAMPION)
     assert champion.snapshot == third.snapshot
     assert champion.as_of == open_dataset(home, NAME).end
@@ -95,9 +95,9 @@ def test_a_model_that_fails_keeps_its_champion_and_does_not_stop_the_job(nights,
     def broken(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("training.retrain.set_up", broken)
+    monkeypatch.setattr("training.retraining.job.set_up", broken)
     tasks = [TASKS["churn"], TASKS["value"]]
-    report = retrain(home, tracker, NAME, lambda: None, tasks=tasks, folds=2)
+    report = Job(home, tracker, NAME, lambda: None, tasks=tasks, folds=2).run()
     assert [outcome.task for outcome in report.outcomes if outcome.failed] == ["churn", "value"]
     assert "unexpected ZeroDivisionError" in report.outcomes[0].reason
     assert report.published == third.published
