@@ -48,6 +48,7 @@ SLOW = (
     "training/models/value",
     "serving/customers serving/audience",
     "training/test_backtest.py",
+    "foresell/test_backup.py",
     "foresell/test_forecast_options.py",
     "foresell/cli/test_audience.py",
     "training/models/next_purchase",

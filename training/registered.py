@@ -159,7 +159,11 @@ class Registry:
 
     def exists(self) -> bool:
         """Whether a store was created."""
-        return self.url is not None or self.file.is_file()
+        if self.url is None:
+            return self.file.is_file()
+        with closing(self._connect()) as connection:
+            query = "select to_regclass('model_versions') is not null"
+            return bool(self._select(connection, query)[0][0])
 
     @contextmanager
     def exclusive(self, job: str) -> Iterator[None]:
@@ -304,7 +308,14 @@ class Registry:
             return sqlite3.connect(f"file:{quote(str(self.file))}?mode=ro", uri=True)
         import psycopg
 
-        return psycopg.connect(_POSTGRESQL.sub("postgresql://", self.url), connect_timeout=10)
+        try:
+            return psycopg.connect(_POSTGRESQL.sub("postgresql://", self.url), connect_timeout=10)
+        except psycopg.OperationalError as error:
+            raise Unavailable(
+                "The database of FORESELL_TRACKING_URL does not answer; start it, or correct the "
+                "URL.",
+                field="tracking_url",
+            ) from error
 
     def _select(self, connection: Any, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a query with a question mark for each value."""

@@ -1,6 +1,7 @@
 """Commands on what is stored: the interface of runs, and their verification."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,3 +49,41 @@ def reproduce(
             console.print(f"[red]differs: {name}[/]")
     if result.differing:
         raise typer.Exit(1)
+
+
+@app.command()
+@exit_codes
+def backup(
+    out: Annotated[Path, typer.Argument(help="the file to write, or a folder for a dated file")],
+    as_json: JSON = False,
+) -> None:
+    """Write home and runs to one archive. Example: `foresell backup /backups`."""
+    from foresell.backup import backup
+
+    path, record = backup(settings(), out)
+    if as_json:
+        show({"file": str(path), "files": len(record.files), "bytes": record.size})
+        return
+    console.print(f"{len(record.files):,} files, {record.size / 1e6:,.0f} MB in {path}")
+    for variable in ("FORESELL_TRACKING_URL", "FORESELL_EVENTS_URL"):
+        if variable in os.environ:
+            console.print(f"[yellow]The database of {variable} is not in it; use pg_dump.[/]")
+
+
+@app.command()
+@exit_codes
+def restore(
+    file: Annotated[Path, typer.Argument(help="an archive of `foresell backup`")],
+    force: Annotated[
+        bool, typer.Option("--force", help="replace a home and runs that are not empty")
+    ] = False,
+) -> None:
+    """Replace home and runs by an archive, once verified. Example: `foresell restore F.tar`."""
+    from foresell.backup import restore
+
+    chosen = settings()
+    record = restore(chosen, file, force=force)
+    console.print(
+        f"{len(record.files):,} files of {record.created:%Y-%m-%d %H:%M} are restored to "
+        f"{chosen.home} and {chosen.mlruns}"
+    )
