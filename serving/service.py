@@ -7,6 +7,7 @@ supervising process imports this module too; what answers requests is imported b
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import sys
@@ -141,6 +142,8 @@ def prepare_worker() -> None:
     os.environ[FOLDER_VARIABLE] = str(folder)
     # BentoML's folder is shared by all instances of a user, and each deletes it when it starts.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder / METRICS)
+    # Before anything of ours that imports it.
+    import_lightgbm()
     from serving.http.protocol import install
 
     install()
@@ -177,6 +180,9 @@ class Foresell:
         # Collections then leave out what stays, which would stall requests for 0.1 s.
         gc.collect()
         gc.freeze()
+        # glibc keeps what loading has freed; other C libraries lack the function.
+        if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+            trim(0)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:

@@ -12,10 +12,9 @@ Assumptions = Mapping[str, Any]
 
 def read_assumptions(forecasts: pl.DataFrame) -> list[Assumptions]:
     """Return `plan_known_until` (ISO) and `assumes` (a list) of each row; equal ones are shared."""
-    distinct: dict[tuple[Any, ...], Assumptions] = {}
-    return [
-        distinct.setdefault(row, _fields(*row)) for row in forecasts.select(COLUMNS).iter_rows()
-    ]
+    rows = forecasts.select(COLUMNS).rows()
+    distinct = {row: _fields(*row) for row in set(rows)}
+    return [distinct[row] for row in rows]
 
 
 def _fields(known_until: Any, assumes: str) -> Assumptions:

@@ -6,7 +6,6 @@ Weights are shrunk towards a prior, so that few examples hardly move them.
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy.optimize import minimize
 
 from features.typing import Floats
 
@@ -25,6 +24,9 @@ def member_weights(
     shrinkage
         Weight of the squared distance from the prior: inverse to the number of examples.
     """
+    # Imported here because fitted models are also served, and the import takes a second.
+    from scipy.optimize import minimize
+
     expected = np.array(list(prior.values()))
     optimum = minimize(
         lambda weights: loss(weights) + shrinkage * float(((weights - expected) ** 2).sum()),

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
 
 from features.typing import Floats
 
@@ -55,6 +54,9 @@ class PlattScaling:
         weight
             Weight of each example, by default 1.
         """
+        # Imported here because fitted models are also served, and the import takes a second.
+        from scipy.optimize import minimize
+
         weights = np.ones(len(label)) if weight is None else weight
         total = max(float(weights.sum()), 1.0)
         expected = np.append(np.asarray(prior, dtype=np.float64), 0.0)

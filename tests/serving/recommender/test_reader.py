@@ -1,8 +1,5 @@
 """Answers of a published recommender, compared with the predictions of the model."""
 
-import subprocess
-import sys
-
 import polars as pl
 import pytest
 
@@ -49,13 +46,3 @@ def test_the_basis_tells_few_purchases(answers, customers):
     many = [customer for customer in customers[:50] if baskets[customer] >= 3]
     assert {answer["basis"] for answer in answers.answer(many, 1, [])} == {"history"}
     assert all(answer["basis"] == "few_purchases" for answer in answers.answer(few, 1, []))
-
-
-def test_the_reader_loads_no_training_libraries():
-    libraries = ("mlflow", "matplotlib", "implicit", "lifelines", "statsforecast")
-    code = (
-        "import sys, serving.recommender.reader; "
-        f"print([name for name in {libraries} if name in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"

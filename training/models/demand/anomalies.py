@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy.special import ndtri
 
 from features.calendar import to_day
 from features.dataset import Dataset
@@ -34,7 +34,7 @@ REASONS = (
     "promotion_not_seen",
     "unexplained",
 )
-_Z = stats.norm.ppf(LEVELS)
+_Z = ndtri(LEVELS)
 # A series with at least this many expected units and no sales was out of stock.
 _STOCK_OUT_UNITS = 3.0
 # A period counts as promoted from this planned share on.
@@ -63,8 +63,8 @@ class Band:
     def fit(cls, residuals: Floats, false_alarms: float) -> "Band":
         """Fit on the middle 80 % of residuals, so that anomalies do not widen the band."""
         low, high = np.quantile(residuals, (0.1, 0.9))
-        spread = max(float(high - low) / (2 * float(stats.norm.ppf(0.9))), 0.5)
-        bound = float(stats.norm.ppf(1 - false_alarms / 2))
+        spread = max(float(high - low) / (2 * float(ndtri(0.9))), 0.5)
+        bound = float(ndtri(1 - false_alarms / 2))
         return cls(float(low + high) / 2, spread, bound)
 
 

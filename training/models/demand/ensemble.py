@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from scipy.optimize import nnls
 
 from features.demand.statistical_forecasts import PREFIX
 from features.errors import InvalidInput
@@ -182,6 +181,9 @@ def simplex_weights(ratios: Floats, units: Floats, forecast: Floats, independent
     design, target = ratios * scale[:, None], units / scale
     count = ratios.shape[1]
     prior = np.eye(count)[0]
+    # Imported here because fitted models are also served, and the import takes a second.
+    from scipy.optimize import nnls
+
     # The normal equations are as small as the number of members is.
     gram, moment = design.T @ design, design.T @ target
     weights: Floats = prior

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
 
 from features.errors import InvalidInput
 from features.typing import Floats, Ints
@@ -50,6 +49,9 @@ def _table() -> Floats:
 
     Between F(k - 1) and F(k) the quantile runs from k to k + 1.
     """
+    # Imported here because fitted models are also served, and the import takes a second.
+    from scipy import stats
+
     mean, ratio, level = np.meshgrid(_MEANS, RATIOS, _TABLE_LEVELS, indexing="ij")
     size = mean / (ratio - 1)
     counts = np.maximum(stats.nbinom.ppf(level, size, 1 / ratio), 0.0)

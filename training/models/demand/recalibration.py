@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy import stats
 
 from features.typing import Floats, Ints
 from training.models.demand.quantiles import LEVELS, interpolate_table
@@ -86,6 +85,9 @@ def _recalibrate(
     rng: np.random.Generator,
 ) -> tuple[tuple[float, ...], ...]:
     """Return, by class, the levels below which the shares of `LEVELS` of the outcomes fell."""
+    # Imported here because fitted models are also served, and the import takes a second.
+    from scipy import stats
+
     size = mean / (ratio - 1)
     counts = np.round(units)
     below = np.where(counts > 0, stats.nbinom.cdf(counts - 1, size, 1 / ratio), 0.0)

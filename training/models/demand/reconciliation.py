@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy.special import ndtri
 
 from features.dataset import Dataset
 from features.demand.grain import LOCATION_KEYS, PRODUCT_KEYS, Grain
@@ -32,7 +32,7 @@ _COLUMNS = {"product": "product_id", "location": "location_id"}
 # Error quantiles are measured by size of the total: so many bins of at least so many errors.
 _BINS, _MIN_BIN_ERRORS = 4, 60
 # The distance from the median to an outer decile of a normal distribution.
-_DECILE = float(stats.norm.ppf(0.9))
+_DECILE = float(ndtri(0.9))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class TotalErrors:
             scale = _expected_error(totals, self.common_error)
         columns = []
         for level in levels:
-            z = float(stats.norm.ppf(level)) / _DECILE
+            z = float(ndtri(level)) / _DECILE
             side = high - middle if z > 0 else middle - low
             columns.append(np.maximum(mean + scale * (middle + z * side), 0.0))
         return np.column_stack(columns)
