@@ -9,17 +9,6 @@ TRAINING = [
     "mlflow", "matplotlib", "implicit", "lifelines", "statsforecast",
     "sklearn", "pandas", "pyarrow", "scipy.stats", "scipy.optimize",
 ]  # fmt: skip
-    "mlflow",
-    "matplotlib",
-    "implicit",
-    "lifelines",
-    "statsforecast",
-    "sklearn",
-    "pandas",
-    "pyarrow",
-    "scipy.stats",
-    "scipy.optimize",
-]
 WORKER = f"""
 import contextlib, sys
 from pathlib import Path
