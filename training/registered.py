@@ -192,7 +192,7 @@ class Registry:
 
     def champion(self, dataset: str, task: str) -> Version | None:
         """Return the champion of a task; None without one."""
-        return self._by_alias(dataset, task, CHAMPION)
+        return self.behind(dataset, task, CHAMPION)
 
     def version(self, dataset: str, task: str, alias: str = CHAMPION) -> Version:
         """Look up the version behind an alias.
@@ -202,7 +202,7 @@ class Registry:
         NotFound
             If the task has no such version yet.
         """
-        version = self._by_alias(dataset, task, alias)
+        version = self.behind(dataset, task, alias)
         if version is None:
             raise NotFound(
                 f"There is no {alias} for {task} on dataset {dataset}; run "
@@ -257,7 +257,8 @@ class Registry:
         """Return all versions of a task's model, newest first."""
         return self._find(dataset, task, " order by v.version desc")
 
-    def _by_alias(self, dataset: str, task: str, alias: str) -> Version | None:
+    def behind(self, dataset: str, task: str, alias: str) -> Version | None:
+        """Return the version behind an alias; None without one."""
         return next(iter(self._find(dataset, task, _BY_ALIAS, alias)), None)
 
     def _find(self, dataset: str, task: str, condition: str, *values: Any) -> list[Version]:

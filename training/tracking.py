@@ -7,6 +7,7 @@ versions do without it, in `registered.py`.
 import json
 import logging
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -23,7 +24,7 @@ from features.dataset import Dataset
 from training.backtest import FORESELL, Report
 from training.contract import Model, Task
 from training.published import digests
-from training.registered import Registry, model_name
+from training.registered import Registry, Version, model_name
 from training.registry import save_task
 from training.standing import Standing
 
@@ -196,6 +197,14 @@ class Tracker(Registry):
         recorded = {"version": named, "digests": json.dumps(sha256)}
         mlflow.set_tags({MLFLOW_RUN_NAME: title, **recorded})
         return int(registered.version)
+
+    def remove(self, dataset: str, version: Version) -> None:
+        """Remove a registered version and its files; its run stays."""
+        name, files = model_name(dataset, version.task), version.folder.parents[2]
+        self._client.delete_model_version(name, str(version.number))
+        if files.parent == self.artifacts / "models":
+            self._client.delete_logged_model(files.name)
+            shutil.rmtree(files, ignore_errors=True)
 
     def set_alias(self, dataset: str, task: str, alias: str, number: int) -> None:
         """Point an alias at a version."""

@@ -13,9 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from features.storage.snapshots import read_snapshot, write_durably
-
-RESULTS = "results"
+from features.storage.snapshots import read_snapshot, results_file, write_durably
 
 
 def kept(
@@ -42,7 +40,7 @@ def kept(
     packages
         Top-level packages with the code that computes it.
     """
-    path = folder / RESULTS / f"{snapshot}.{name}.json"
+    path = results_file(folder, snapshot, name)
     # The parts count, and not the name of the snapshot: erasure replaces parts under the name.
     content = json.dumps([read_snapshot(folder, snapshot), inputs], sort_keys=True)
     digest = hashlib.sha256((content + code_digest(*packages)).encode()).hexdigest()

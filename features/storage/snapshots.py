@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _DATASETS = "datasets"
 _TABLES = "tables"
 _SNAPSHOTS = "snapshots"
 _SOURCES = "sources"
+_RESULTS = "results"
 _HEAD = "HEAD"
 
 # Column of a stored row with the number of its source; null for rows without a recorded source.
@@ -188,6 +190,35 @@ def replace_snapshot(folder: Path, snapshot: str, parts: Mapping[str, Sequence[s
     """
     sync(folder / _TABLES)
     write_durably(_manifest(folder, snapshot), json.dumps(parts, indent=1, sort_keys=True))
+
+
+def results_file(folder: Path, snapshot: str, name: str) -> Path:
+    """Return the file of a result that is kept with a snapshot (`features.storage.kept`)."""
+    return folder / _RESULTS / f"{snapshot}.{name}.json"
+
+
+def written(folder: Path, snapshot: str) -> datetime:
+    """Return when a snapshot was committed, or customers were erased from it."""
+    return datetime.fromtimestamp(_manifest(folder, snapshot).stat().st_mtime)
+
+
+def remove_snapshots(folder: Path, names: Collection[str]) -> None:
+    """Remove snapshots, and the parts that no other has. No import may run at the same time.
+
+    Raises
+    ------
+    InvalidInput
+        If the current snapshot is among them.
+    """
+    if read_head(folder) in names:
+        raise InvalidInput("The current snapshot of a dataset cannot be removed.", field="snapshot")
+    for name in names:
+        _manifest(folder, name).unlink()
+        _sources_file(folder, name).unlink(missing_ok=True)
+        for path in (folder / _RESULTS).glob(f"{name}.*"):
+            path.unlink()
+    if names:
+        remove_unreferenced(folder)
 
 
 def remove_unreferenced(folder: Path) -> None:

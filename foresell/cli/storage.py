@@ -1,4 +1,4 @@
-"""Commands on what is stored: the interface of runs, and their verification."""
+"""Commands on what is stored: look at runs and verify them, back up, restore and prune."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from foresell.cli.edge import DATASET, JSON, app, exit_codes, settings, show
+from foresell.cli.edge import DATASET, JSON, app, exit_codes, make_grid, settings, show
 from foresell.progress import console
 
 
@@ -68,6 +68,35 @@ def backup(
     for variable in ("FORESELL_TRACKING_URL", "FORESELL_EVENTS_URL"):
         if variable in os.environ:
             console.print(f"[yellow]The database of {variable} is not in it; use pg_dump.[/]")
+
+
+@app.command()
+@exit_codes
+def prune(
+    keep: Annotated[
+        int, typer.Option(min=1, help="the newest that stay, of a dataset or a model")
+    ] = 5,
+    older_than: Annotated[int, typer.Option(min=0, help="days within which everything stays")] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="remove nothing")] = False,
+    as_json: JSON = False,
+) -> None:
+    """Remove old versions, models and snapshots. Example: `foresell prune --dry-run`.
+
+    What is served stays, and so do champions, their predecessors and challengers, and the
+    snapshots of all versions that stay.
+    """
+    from foresell.prune import prune
+
+    rows = prune(settings(), keep=keep, older_than_days=older_than, dry_run=dry_run)
+    if as_json:
+        show(rows)
+        return
+    grid = make_grid("dataset", "kind", "name", "created")
+    for row in rows:
+        grid.add_row(row["dataset"], row["kind"], row["name"], f"{row['created']:%Y-%m-%d}")
+    console.print(grid if rows else "Nothing is old enough to be removed.")
+    if rows and dry_run:
+        console.print("Nothing was removed (--dry-run).")
 
 
 @app.command()
