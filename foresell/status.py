@@ -16,6 +16,7 @@ from features.storage import snapshots
 from features.storage.kept import kept
 from features.storage.snapshots import dataset_folder
 from foresell.settings import Settings
+from training.monitoring import checks as monitoring_checks
 from training.published import versions as published
 from training.registered import Registry
 
@@ -208,6 +209,7 @@ def status(settings: Settings) -> dict[str, Any]:
             _check("every runnable model has a champion", lacking, f"train all --if-missing{flag}"),
             _check("champions know the newest snapshot", behind, f"retrain{flag}"),
             _check("champions are served", unserved, f"train all --if-missing{flag}"),
+            *_monitoring_checks(settings, dataset.name),
         ],
     }
 
@@ -221,6 +223,20 @@ def _import_checks(health: ImportHealth, flag: str) -> list[dict[str, Any]]:
         _check("the last import succeeded", failure, again, "correct the cause and "),
         _check("rows of every file are valid", files, again, "correct them and "),
         _check("every source delivers", late, again, "see why and "),
+    ]
+
+
+def _monitoring_checks(settings: Settings, dataset: str) -> list[dict[str, Any]]:
+    """Return what the last nightly job noticed in records, answers and realised quality."""
+    monitoring = monitoring_checks.read(settings.home, dataset)
+    if monitoring is None:
+        return []
+    name = f"records and answers are as usual on {monitoring.as_of.date()}"
+    if not monitoring.failing:
+        return [{"check": name, "ok": True, "detail": f"{len(monitoring.checks)} checks"}]
+    return [
+        {"check": f"{check.name} as usual", "ok": False, "detail": check.detail}
+        for check in monitoring.failing
     ]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from training.monitoring import predictions
 from training.published import versions as published
 from training.redaction import Redaction
 
@@ -20,8 +21,9 @@ from training.redaction import Redaction
 def republish(home: Path, dataset: str) -> int:
     """Publish the served version of a dataset again without customers who are now redacted.
 
-    Older versions that may contain them are deleted, and so are unreadable or damaged versions and
-    leftovers of dead processes.
+    Predictions that are kept until their outcomes are known lose them too. Older versions that may
+    contain them are deleted, and so are unreadable or damaged versions and leftovers of dead
+    processes.
 
     Returns
     -------
@@ -31,6 +33,7 @@ def republish(home: Path, dataset: str) -> int:
     published.drop_former_layout(home)
     clean_up(published.dataset_root(home, dataset))
     redaction = Redaction.load(home, dataset)
+    predictions.redact(home, dataset, redaction.mask)
     removed = 0
     served = published.current(home, dataset)
     # The served version is replaced first.

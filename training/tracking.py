@@ -6,13 +6,15 @@ versions do without it, in `registered.py`.
 
 import json
 import logging
+import math
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -21,8 +23,8 @@ from typing import Any
 import polars as pl
 
 from features.dataset import Dataset
-from training.backtest import FORESELL, Report
-from training.contract import Model, Task
+from training.backtest import FORESELL, SCHEMA, Report
+from training.contract import Model, Score, Task
 from training.published import digests
 from training.registered import Registry, Version, model_name
 from training.registry import save_task
@@ -38,6 +40,8 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
+
+BACKTEST = "backtest.json"
 
 
 def code_version() -> str:
@@ -121,7 +125,7 @@ class Tracker(Registry):
             f"best_baseline_{report.task.primary}": report.primary(best),
             "ratio_to_best_baseline": report.ratio(),
         }
-        mlflow.log_text(json.dumps(report.rows.to_dicts()), "backtest.json")
+        mlflow.log_text(json.dumps(report.rows.to_dicts()), BACKTEST)
         for name, figure in report.figures().items():
             mlflow.log_figure(figure, f"plots/{name}.png")
         mlflow.set_tags({"best_baseline": best, "folds": len(report.origins)})
@@ -133,6 +137,26 @@ class Tracker(Registry):
         for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
             batch = metrics[start : start + MAX_METRICS_PER_BATCH]
             self._client.log_batch(run.info.run_id, metrics=batch)
+
+    def log_realised(self, run_id: str, scores: Iterable[Score]) -> None:
+        """Log in the run of a version how it performed: `realised/<slice>/<metric>`."""
+        now = int(time.time() * 1000)
+        named = {
+            re.sub(r"[^\w\-./ ]", "_", f"realised/{score.slice}/{score.metric}"): score.value
+            for score in scores
+            if math.isfinite(score.value)
+        }
+        metrics = [Metric(name, value, now, 0) for name, value in named.items()]
+        for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
+            self._client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS_PER_BATCH])
+
+    def backtest_rows(self, run_id: str) -> pl.DataFrame | None:
+        """Return the rows of the backtest in a run, as `Report.rows`; None without one."""
+        names = [item.path for item in self._client.list_artifacts(run_id)]
+        if BACKTEST not in names:
+            return None
+        text = mlflow.artifacts.load_text(f"runs:/{run_id}/{BACKTEST}")
+        return pl.DataFrame(json.loads(text), schema=SCHEMA)
 
     def log_standing(
         self,

@@ -201,7 +201,11 @@ def forget(
 
 @app.command()
 @exit_codes
-def status(dataset: DATASET = None, as_json: JSON = False) -> None:
+def status(
+    dataset: DATASET = None,
+    check: Annotated[bool, typer.Option("--check", help="print only checks that fail")] = False,
+    as_json: JSON = False,
+) -> None:
     """Show champions, their age, what is served, and checks. Example: `foresell status`.
 
     Exit code 1 if a check fails.
@@ -209,11 +213,14 @@ def status(dataset: DATASET = None, as_json: JSON = False) -> None:
     from foresell import status as overview
 
     state = overview.status(settings(dataset))
+    failing = [row for row in state["checks"] if not row["ok"]]
     if as_json:
-        show(state)
+        show(failing if check else state)
+    elif check:
+        _print_checks(failing)
     else:
         _print_status(state)
-    if not all(check["ok"] for check in state["checks"]):
+    if failing:
         raise typer.Exit(1)
 
 
@@ -231,9 +238,13 @@ def _print_status(state: dict[str, Any]) -> None:
         style = "yellow" if champion["behind"] or not champion["judged"] else "dim"
         console.print(champion["standing"], style=style, soft_wrap=True, markup=False)
     _print_imports(state["imports"])
-    for check in state["checks"]:
+    _print_checks(state["checks"])
+
+
+def _print_checks(checks: list[dict[str, Any]]) -> None:
+    for check in checks:
         mark = "[green]✓[/]" if check["ok"] else "[red]✗[/]"
-        console.print(f"{mark} {check['check']}: {check['detail']}")
+        console.print(f"{mark} {escape(check['check'])}: {escape(check['detail'])}")
 
 
 def _print_imports(imports: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ from prometheus_client.registry import Collector
 
 from serving.events.follow import EventViews
 from serving.predictor import VersionHolder
+from training.monitoring import checks
 
 # Folder of the values of all workers; read by prometheus_client when it is imported.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -163,6 +164,26 @@ class VersionCollector(Collector):
         for row in view.feedback:
             lists.add_metric([row.version, row.list, row.reason, row.type], row.events)
         yield lists
+        yield from self._monitoring(record.dataset)
+
+    def _monitoring(self, dataset: str) -> Iterator[Metric]:
+        """Yield what the nightly job measured of records, answers and realised quality."""
+        kept = (checks.read(home, dataset) for home in self.versions.homes)
+        monitoring = next((state for state in kept if state is not None), None)
+        if monitoring is None:
+            return
+        labels = ["kind", "check"]
+        values = GaugeMetricFamily(
+            "foresell_monitoring_value", "What the nightly job measured", labels=labels
+        )
+        usual = GaugeMetricFamily(
+            "foresell_monitoring_ok", "Whether what was measured is usual", labels=labels
+        )
+        for check in monitoring.checks:
+            values.add_metric([check.kind, check.name], check.value)
+            usual.add_metric([check.kind, check.name], float(check.ok))
+        yield values
+        yield usual
 
 
 def scrape(versions: VersionHolder, events: EventViews) -> tuple[bytes, str]:

@@ -133,7 +133,7 @@ LINES = st.lists(
 
 
 @given(LINES, st.integers(1, 20))
-@settings(max_examples=40)
+@settings(max_examples=15)
 def test_lines_at_or_after_as_of_and_the_order_of_rows_change_nothing(lines, days):
     as_of = START + timedelta(days=days)
     everything = shop(*lines)

@@ -32,7 +32,7 @@ from training.metrics.demand import (
     wape,
     wql,
 )
-from training.metrics.drift import psi
+from training.metrics.drift import psi, psi_by_column
 from training.metrics.intervals import bootstrap_interval
 from training.metrics.ranking import (
     hit_rate_at_k,
@@ -71,6 +71,7 @@ __all__ = [
     "precision_at_k",
     "price_gap",
     "psi",
+    "psi_by_column",
     "recall_at_k",
     "rmsse",
     "roc_auc",

@@ -1,6 +1,9 @@
 """Drift between two samples of a feature: arrays in, the population stability index out."""
 
+from collections.abc import Iterable
+
 import numpy as np
+import polars as pl
 
 from features.typing import Floats
 
@@ -33,6 +36,21 @@ def psi(expected: Floats, actual: Floats, bins: int = 10) -> float:
     edges = np.unique(np.quantile(known, inner)) if len(known) else np.empty(0)
     before, now = (_shares(values, edges) for values in (expected, actual))
     return float(((now - before) * np.log(now / before)).sum())
+
+
+def psi_by_column(
+    expected: pl.DataFrame, actual: pl.DataFrame, columns: Iterable[str]
+) -> dict[str, float]:
+    """Return `psi` of each of some columns that both frames have; null counts as missing."""
+    return {
+        name: psi(_floats(expected, name), _floats(actual, name))
+        for name in columns
+        if name in expected.columns and name in actual.columns
+    }
+
+
+def _floats(frame: pl.DataFrame, column: str) -> Floats:
+    return frame.get_column(column).cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
 def _shares(values: Floats, edges: Floats) -> Floats:

@@ -16,7 +16,7 @@ import polars as pl
 
 from training.backtest import FORESELL, Report
 from training.contract import Task
-from training.metrics import psi
+from training.metrics import psi_by_column
 from training.retraining.bounds import Bounds
 from training.standing import compare as compare_with_baselines
 
@@ -186,11 +186,7 @@ def populations(
     """Guard the drift of the main features, and the share of entities with little history."""
     if now is None or before is None:
         return
-    shifts = {
-        name: psi(*(part.get_column(name).cast(pl.Float64).to_numpy() for part in (before, now)))
-        for name in now.columns
-        if name != BASIS and name in before.columns
-    }
+    shifts = psi_by_column(before, now, (name for name in now.columns if name != BASIS))
     if shifts:
         most = max(shifts, key=lambda name: shifts[name])
         noted = [name for name, shift in shifts.items() if shift > bounds.drift_noted]

@@ -21,6 +21,8 @@ from features.storage.locks import job_lock
 from features.storage.snapshots import dataset_folder, list_datasets, read_head
 from training.backtest import Progress
 from training.contract import Task
+from training.inputs import digest, sources_digest
+from training.monitoring.job import keep_predictions, monitor
 from training.promote import champions
 from training.publish import publish, published_champions
 from training.registered import Registry
@@ -111,10 +113,13 @@ class Job:
                 dataset = open_dataset(self.home, self.name)
                 self.report.snapshot = dataset.snapshot
                 self.report.imports = read_health(self.home, self.name, self.max_bad_share)
+            with self.report.step("monitor") as step:
+                step.kept = self._monitor(dataset)
             for task, shared in self._by_group(dataset):
                 self.report.outcomes.append(self._attempt(task, shared))
             with self.report.step("publish") as step:
                 step.kept = self._publish(dataset)
+            keep_predictions(self.home, self.registry, dataset, self.tasks, self.progress)
             self._write()
         return self.report
 
@@ -221,6 +226,16 @@ class Job:
             progress=self.progress,
         )
         return current is not None
+
+    def _monitor(self, dataset: Dataset) -> bool:
+        """Check records and realised quality; returns whether these records were checked before."""
+        inputs = digest(dataset.snapshot, sources_digest("training/monitoring/*.py"))
+        if recall(self._folder, "monitor", inputs):
+            return True
+        tasks, progress = self.tasks, self.progress
+        monitor(self.home, self.registry, lambda: self.tracker, dataset, tasks, progress)
+        remember(self._folder, "monitor", inputs, value=True)
+        return False
 
     def _write(self) -> None:
         """Write the report below the home, and log it where the job changed anything."""

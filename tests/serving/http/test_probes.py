@@ -1,12 +1,15 @@
 """Liveness, readiness and metrics."""
 
 import re
+from datetime import datetime
 
 import pytest
 
 from serving.app import build_app
 from serving.instance import DRAINING, FOLDER_VARIABLE
 from serving.predictor import VersionHolder
+from training.monitoring import checks
+from training.monitoring.checks import Check, Monitoring
 
 
 def count_of(text, name, **labels):
@@ -108,3 +111,13 @@ def test_the_served_version_and_its_age_are_metrics(scraped):
     assert count_of(text, "foresell_version_info", dataset="d", version="v1") == 1
     assert 0 <= count_of(text, "foresell_version_age_seconds") < 3600
     assert count_of(text, "foresell_model_as_of_timestamp_seconds", task="churn") > 1.5e9
+
+
+def test_the_checks_of_the_nightly_job_are_metrics(scraped, tmp_path, client):
+    home = tmp_path
+    (home / "datasets" / "d").mkdir(parents=True)
+    prices = Check("input", "prices", 2.0, 0.8, 1.25, ok=False, detail="2, usually .8 to 1.25")
+    checks.write(home, "d", Monitoring(datetime(2024, 1, 1), [prices]))
+    text = scraped()
+    assert count_of(text, "foresell_monitoring_value", kind="input", check="prices") == 2
+    assert count_of(text, "foresell_monitoring_ok", kind="input", check="prices") == 0
