@@ -196,8 +196,23 @@ def tune(
 
 def retrain(settings: Settings, *, folds: int | None = None, only: str = "all") -> JobReport:
     """Run the nightly job on the dataset that the settings name; `only` one task, or all."""
-    with progress_bar(f"retrain {settings.dataset}") as progress:
-        return _retraining(settings, folds, only, progress).run()
+    from training.registered import Registry
+    from training.retraining.quiet import note_complete, quiet_night
+
+    home, name = settings.home, settings.dataset
+    registry = Registry(settings.mlruns, settings.tracking_database)
+    mapping = imports.stored_mapping(settings, name)
+    source = imports.source_digest(settings, name, mapping)
+    options = {**_job_options(settings, folds), "only": only}
+    quiet = quiet_night(
+        home, registry, name, source=source, options=options, max_bad_share=settings.max_bad_share
+    )
+    if quiet is not None:
+        return quiet
+    with progress_bar(f"retrain {name}") as progress:
+        report = _retraining(settings, folds, only, progress).run()
+    note_complete(home, registry, report, source=source, options=options)
+    return report
 
 
 def plan_retraining(
@@ -205,6 +220,16 @@ def plan_retraining(
 ) -> list[dict[str, str]]:
     """Return what the nightly job would do and why, in rows of step, action and reason."""
     return _retraining(settings, folds, only, lambda _: None).plan()
+
+
+def _job_options(settings: Settings, folds: int | None) -> dict[str, Any]:
+    return {
+        "folds": folds or settings.folds,
+        "keep": settings.keep_versions,
+        "country": settings.country,
+        "explain_attributes": settings.explain_attributes,
+        "max_bad_share": settings.max_bad_share,
+    }
 
 
 def _retraining(settings: Settings, folds: int | None, only: str, progress: Progress) -> Job:
@@ -221,11 +246,7 @@ def _retraining(settings: Settings, folds: int | None, only: str, progress: Prog
         lambda: imports.import_records(settings, name, mapping, progress),
         source=imports.source_digest(settings, name, mapping),
         tasks=select_tasks(only),
-        folds=folds or settings.folds,
         threads=settings.threads,
-        keep=settings.keep_versions,
-        country=settings.country,
-        explain_attributes=settings.explain_attributes,
-        max_bad_share=settings.max_bad_share,
         progress=progress,
+        **_job_options(settings, folds),
     )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 from features.typing import Floats
 from training.backtest import FORESELL, Report
@@ -78,7 +77,7 @@ def compare(challenger: Report, champion: Report) -> Comparison | None:
     between = statistics.stdev(gains) / math.sqrt(folds) if folds > 1 else None
     within, cases = _error_over_cases(challenger.losses, champion.losses, folds)
     errors = [error for error in (between, within) if error is not None]
-    quantile = Z95 if within is not None or folds < 2 else float(student.ppf(0.975, folds - 1))
+    quantile = Z95 if within is not None or folds < 2 else _students_quantile(folds)
     return Comparison(
         champion=statistics.fmean(old),
         challenger=statistics.fmean(new),
@@ -88,6 +87,12 @@ def compare(challenger: Report, champion: Report) -> Comparison | None:
         folds=folds,
         cases=cases,
     )
+
+
+def _students_quantile(folds: int) -> float:
+    from scipy.stats import t  # slow to import, and few comparisons need it
+
+    return float(t.ppf(0.975, folds - 1))
 
 
 def _error_over_cases(

@@ -139,12 +139,11 @@ class Job:
             except ForesellError as error:
                 action, reason = "nothing", error.message
             rows.append({"step": task.name, "action": action, "reason": reason})
-        current = published_champions(self.home, self.registry, self.name)
-        done = current is not None and all(row["action"] == "nothing" for row in rows[1:])
-        action, reason = (
-            ("nothing", "the champions are served") if done else ("publish", "if promoted")
-        )
-        return [*rows, {"step": "publish", "action": action, "reason": reason}]
+        if published_champions(self.home, self.registry, self.name) is None:
+            reason = "the champions are not served"
+            return [*rows, {"step": "publish", "action": "publish", "reason": reason}]
+        reason = "the champions are served; those that are promoted follow"
+        return [*rows, {"step": "publish", "action": "nothing", "reason": reason}]
 
     @property
     def _folder(self) -> Path:

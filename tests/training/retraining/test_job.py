@@ -16,6 +16,7 @@ from training.published import versions as published
 from training.registered import CHAMPION, PREVIOUS
 from training.registry import TASKS
 from training.retraining.job import Job
+from training.retraining.quiet import note_complete, quiet_night
 from training.tracking import Tracker
 
 NAME = complete_journey.NAME
@@ -86,6 +87,23 @@ def test_a_damaged_served_version_is_published_again(nights):
     assert publish(home, tracker, NAME) == folder.name
     assert published.served(home)[0] == folder
     assert (folder / "churn" / ANSWERS).is_file()
+
+
+def test_a_night_without_news_is_known_without_the_models(nights):
+    home, tracker, (_, _, third) = nights
+    options = {"folds": 1}
+
+    def tonight(**changes):
+        asked = {"source": "files", "options": options, "max_bad_share": 0.05} | changes
+        return quiet_night(home, tracker, NAME, **asked)
+
+    assert tonight() is None
+    note_complete(home, tracker, third, source="files", options=options)
+    quiet = tonight()
+    assert (quiet.exit_code, quiet.published) == (0, third.published)
+    assert quiet.outcomes[0].state == "unchanged"
+    assert tonight(source="other files") is None
+    assert tonight(options={"folds": 2}) is None
 
 
 def test_a_model_that_fails_keeps_its_champion_and_does_not_stop_the_job(nights, monkeypatch):
