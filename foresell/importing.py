@@ -110,7 +110,7 @@ def source_digest(settings: Settings, name: str, mapping: Mapping | None) -> str
         None where only reading tells: databases, missing files, and records that were rejected
         because they lie in the future.
     """
-    from training.inputs import digest, sources_digest
+    from features.storage.kept import digest, sources_digest
 
     code = sources_digest("features/*.py", "features/ingest/**/*.py", "features/events/*.py")
     with closing(EventLog(settings.home, name, settings.events_database)) as log:

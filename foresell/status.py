@@ -12,8 +12,7 @@ from features.dataset import Dataset, count_consenting, open_dataset
 from features.errors import MissingData
 from features.ingest.health import ImportHealth, read_health
 from features.privacy.pseudonyms import read_key_check
-from features.storage import snapshots
-from features.storage.kept import kept
+from features.storage import kept, snapshots
 from features.storage.snapshots import dataset_folder
 from foresell.settings import Settings
 from training.monitoring import checks as monitoring_checks
@@ -56,13 +55,13 @@ def describe_dataset(settings: Settings, name: str) -> dict[str, Any]:
 
 def _described(settings: Settings, dataset: Dataset) -> dict[str, Any]:
     """Return the description of a snapshot: it takes long and is kept with the snapshot."""
-    description: dict[str, Any] = kept(
+    description: dict[str, Any] = kept.of_snapshot(
         dataset_folder(settings.home, dataset.name),
         dataset.snapshot,
         "description",
         lambda: _describe(settings, dataset),
         inputs={"folds": settings.folds, "country": settings.country},
-        packages=("features", "training", "foresell"),
+        sources=("features/**/*.py", "training/**/*.py", "foresell/**/*.py"),
     )
     return description
 

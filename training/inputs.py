@@ -1,21 +1,13 @@
-"""Digests of what a step of training depends on, its code included.
+"""Digests of what a step of training depends on (`features.storage.kept`)."""
 
-Equal digests mean equal outputs: what was computed before is used again. Code counts by the text of
-the sources that a task runs, not by the commit, which changes with every page of the documentation.
-"""
-
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from features.dataset import Dataset
+from features.storage.kept import digest, sources_digest
 from training.contract import Task
 
-_ROOT = Path(__file__).parents[1]
 # What fits and evaluates a task, apart from the folder of its model.
 _SHARED = (
     "features/*.py",
@@ -29,20 +21,6 @@ _SHARED = (
     "training/measurements.py",
     "training/metrics/**/*.py",
 )
-
-
-def digest(*values: Any) -> str:
-    """Return a short hash of plain values."""
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@cache
-def sources_digest(*patterns: str) -> str:
-    """Return a hash of the sources that match some patterns below the product's folder."""
-    paths = sorted({path for pattern in patterns for path in _ROOT.glob(pattern)})
-    texts = [(path.relative_to(_ROOT).as_posix(), path.read_bytes()) for path in paths]
-    return digest(*((name, hashlib.sha256(text).hexdigest()) for name, text in texts))
 
 
 def code_digest(task: Task) -> str:

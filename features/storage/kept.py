@@ -1,31 +1,59 @@
-"""Results kept on disk beside the snapshot that they were computed from: JSON values in and out.
+"""Results of steps kept on disk as JSON, each with a digest of what it depends on, code included.
 
-`<home>/datasets/<dataset>/results/<snapshot>.<name>.json` has a value, and a digest of everything
-that it depends on: the parts of the snapshot, further inputs and the code.
+Equal digests mean equal results: what was computed before is used again. Code counts by the text of
+sources, not by the commit, which changes with every page of the documentation.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from features.storage.snapshots import read_snapshot, results_file, write_durably
 
+_ROOT = Path(__file__).parents[2]
 
-def kept(
+
+def digest(*values: Any) -> str:
+    """Return a short hash of plain values."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def sources_digest(*patterns: str) -> str:
+    """Return a hash of the sources that match some patterns below the product's folder."""
+    paths = sorted({path for pattern in patterns for path in _ROOT.glob(pattern)})
+    texts = [(path.relative_to(_ROOT).as_posix(), path.read_bytes()) for path in paths]
+    return digest(*((name, hashlib.sha256(text).hexdigest()) for name, text in texts))
+
+
+def recall(folder: Path, name: str, inputs: str) -> Any | None:
+    """Return the result of a step if it was computed from these inputs, else None."""
+    path = folder / f"{name}.json"
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    return stored.get("value") if stored.get("inputs") == inputs else None
+
+
+def remember(folder: Path, name: str, inputs: str, value: Any) -> None:
+    """Keep the result of a step in place of its former one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_durably(folder / f"{name}.json", json.dumps({"inputs": inputs, "value": value}, indent=1))
+
+
+def of_snapshot(
     folder: Path,
     snapshot: str,
     name: str,
     compute: Callable[[], Any],
     *,
     inputs: Any,
-    packages: Iterable[str],
+    sources: tuple[str, ...],
 ) -> Any:
-    """Return the stored result; compute and store it where an input or the code has changed.
+    """Return the kept result of a snapshot; compute and keep it if an input or the code changed.
 
     Parameters
     ----------
@@ -34,36 +62,19 @@ def kept(
     name
         Name of the result, unique within a snapshot.
     compute
-        Returns the result, which JSON can hold.
+        Returns the result, which JSON can hold and is not None.
     inputs
         What the result depends on besides the records, as JSON can hold it.
-    packages
-        Top-level packages with the code that computes it.
+    sources
+        Patterns of the sources that compute it, as for `sources_digest`.
     """
-    path = results_file(folder, snapshot, name)
     # The parts count, and not the name of the snapshot: erasure replaces parts under the name.
-    content = json.dumps([read_snapshot(folder, snapshot), inputs], sort_keys=True)
-    digest = hashlib.sha256((content + code_digest(*packages)).encode()).hexdigest()
-    if path.is_file():
-        stored = json.loads(path.read_text())
-        if stored["digest"] == digest:
-            return stored["value"]
-    value = compute()
-    # A home may be read-only, as that of a service is.
-    if os.access(folder, os.W_OK):
-        path.parent.mkdir(exist_ok=True)
-        write_durably(path, json.dumps({"digest": digest, "value": value}, indent=1))
+    depends_on = digest(read_snapshot(folder, snapshot), inputs, sources_digest(*sources))
+    path = results_file(folder, snapshot, name)
+    value = recall(path.parent, path.stem, depends_on)
+    if value is None:
+        value = compute()
+        # A home may be read-only, as that of a service is.
+        if os.access(folder, os.W_OK):
+            remember(path.parent, path.stem, depends_on, value)
     return value
-
-
-@cache
-def code_digest(*packages: str) -> str:
-    """Return a digest of all source files of some top-level packages, without importing them."""
-    digest = hashlib.sha256()
-    for package in packages:
-        spec = find_spec(package)
-        for root in (spec.submodule_search_locations or ()) if spec is not None else ():
-            for path in sorted(Path(root).rglob("*.py")):
-                digest.update(f"{package}/{path.relative_to(root)}\0".encode())
-                digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -17,7 +17,7 @@ import polars as pl
 from features.dataset import Dataset
 from training.backtest import Report
 from training.contract import Task
-from training.retraining.kept import retraining_folder
+from training.retraining.folder import retraining_folder
 
 _ROWS, _LOSSES, _VALUES = "rows.parquet", "losses.parquet", "values.json"
 # Of each task: those of tonight's challenger and champion, and of the night before.

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from features.dataset import Dataset
+from features.storage.kept import digest, recall, remember, sources_digest
 from training.backtest import Progress, Report, backtest, rolling_origins
-from training.inputs import backtest_digest, code_digest, digest, sources_digest, training_digest
+from training.inputs import backtest_digest, code_digest, training_digest
 from training.promote import promote
 from training.published.versions import FORMAT
 from training.registered import GATE, PASSED, Registry, Version
 from training.retraining.backtests import keep_backtest, kept_backtest
 from training.retraining.gate import DEFAULTS, Verdict, decide
 from training.retraining.guards import Candidate
-from training.retraining.kept import recall, remember, retraining_folder
+from training.retraining.folder import retraining_folder
 from training.retraining.report import JobReport, Outcome
 from training.standing import judge
 from training.task_setup import TaskSetup

@@ -17,18 +17,18 @@ from features.errors import ForesellError, MissingData, Unavailable
 from features.faults import record_failure
 from features.ingest.health import read_health
 from features.ingest.provenance import note_unchanged
+from features.storage.kept import digest, recall, remember, sources_digest
 from features.storage.locks import job_lock
 from features.storage.snapshots import dataset_folder, list_datasets, read_head
 from training.backtest import Progress
 from training.contract import Task
-from training.inputs import digest, sources_digest
 from training.monitoring.job import keep_predictions, monitor
 from training.promote import champions
 from training.publish import publish, published_champions
 from training.registered import Registry
 from training.registry import GROUPS, TASKS
 from training.retraining.challenge import Challenge, Place
-from training.retraining.kept import recall, remember, retraining_folder
+from training.retraining.folder import retraining_folder
 from training.retraining.report import JobReport, Outcome, page, write_report
 from training.task_setup import set_up
 

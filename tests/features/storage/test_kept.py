@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.storage.kept import kept
+from features.storage import kept
 from features.storage.snapshots import commit_snapshot, replace_snapshot
 
 
@@ -17,7 +17,10 @@ def result(tmp_path):
             calls.append(inputs)
             return {"value": len(calls)}
 
-        return kept(tmp_path, snapshot, "number", compute, inputs=inputs, packages=("features",))
+        sources = ("features/*.py",)
+        return kept.of_snapshot(
+            tmp_path, snapshot, "number", compute, inputs=inputs, sources=sources
+        )
 
     return tmp_path, get
 
@@ -40,5 +43,5 @@ def test_other_code_computes_it_again(result, monkeypatch):
     folder, get = result
     snapshot = commit_snapshot(folder, {"orders": ["orders-1.parquet"]})
     get(snapshot)
-    monkeypatch.setattr("features.storage.kept.code_digest", lambda *_: "other")
+    monkeypatch.setattr("features.storage.kept.sources_digest", lambda *_: "other")
     assert get(snapshot) == {"value": 2}
