@@ -82,7 +82,7 @@ class Load:
             while status != 202:
                 with suppress(OSError, asyncio.IncompleteReadError, ValueError):
                     connection = connection or await asyncio.open_connection("127.0.0.1", PORT)
-                    status = await _exchange(connection, "POST", "/v1/events", body)
+                    status = await exchange(connection, "POST", "/v1/events", body)
                 if status != 202:
                     connection = None
                     await asyncio.sleep(0.05)
@@ -96,7 +96,7 @@ def _event(number: int) -> dict[str, object]:
     return {"event_id": f"bench {number}", "ts": ts, **kind}
 
 
-async def _exchange(
+async def exchange(
     connection: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     method: str,
     path: str,
@@ -135,7 +135,7 @@ async def _wait() -> None:
     for _ in range(600):
         with suppress(OSError, asyncio.IncompleteReadError, ValueError, KeyError, IndexError):
             connection = await asyncio.open_connection("127.0.0.1", PORT)
-            await _exchange(connection, "GET", "/readyz")
+            await exchange(connection, "GET", "/readyz")
             return
         await asyncio.sleep(0.1)
     raise TimeoutError("the service does not respond")
@@ -183,10 +183,10 @@ async def measure_delay(log: EventLog, first: int) -> tuple[float, float]:
     seconds = []
     for number in range(first, first + VISIBLE_EVENTS):
         body = json.dumps({"events": [_event(number)]}).encode()
-        await _exchange(post, "POST", "/v1/events", body)
+        await exchange(post, "POST", "/v1/events", body)
         begun, position = time.perf_counter(), log.head().position
         for reader in readers:
-            while await _exchange(reader, "GET", "/readyz") < position:
+            while await exchange(reader, "GET", "/readyz") < position:
                 await asyncio.sleep(0.005)
         seconds.append(time.perf_counter() - begun)
     p50, p99 = np.quantile(seconds, [0.5, 0.99])

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="form of the service's log")
     access_log: bool = Field(False, description="whether each request is logged")  # noqa: FBT003
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="collector that gets a span of each request (OTLP over HTTP), by its URL",
+    )
     poll_seconds: float = Field(
         2.0, gt=0, description="how often a server looks for a newly published version"
     )

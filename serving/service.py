@@ -96,6 +96,7 @@ def policy() -> Policy:
     from serving.http.access import LOOPBACK_HOSTS, HostCheck, KeyCheck, LoadLimit, RateLimit
     from serving.http.keys import KeyStore
     from serving.http.middleware import Policy
+    from serving.http.spans import SpanExporter
     from serving.instance import bound_to_loopback
 
     local = bound_to_loopback()
@@ -113,6 +114,7 @@ def policy() -> Policy:
         ),
         load=load,
         access_log=settings.access_log,
+        spans=None if settings.otlp_endpoint is None else SpanExporter(settings.otlp_endpoint),
     )
 
 

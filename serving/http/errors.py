@@ -10,12 +10,14 @@ from features.errors import ForesellError, InvalidInput, MissingData, NotFound, 
 from serving.http.decode import MalformedBody
 from serving.http.middleware import error_response
 from serving.http.schemas import Code, Error
+from serving.http.threads import Overloaded
 
 STATUS: dict[type[ForesellError], tuple[int, Code]] = {
     MalformedBody: (400, "bad_request"),
     InvalidInput: (422, "invalid_input"),
     MissingData: (422, "missing_data"),
     NotFound: (404, "not_found"),
+    Overloaded: (503, "overloaded"),
     Unavailable: (503, "unavailable"),
 }
 CODES: dict[int, Code] = {

@@ -31,6 +31,8 @@ from serving.http.access import (
     required_scope,
 )
 from serving.http.metrics import UNKNOWN_ROUTE, metrics
+from serving.http.spans import SpanExporter
+from serving.http.threads import MAX_WAIT
 from serving.logs import RequestIds, current, trace_of
 
 REQUEST_ID = "x-request-id"
@@ -67,6 +69,8 @@ class Policy:
         Limits the requests in progress.
     access_log
         Whether each request is logged.
+    spans
+        Sends the spans of requests to a collector.
     """
 
     max_body_bytes: int = MAX_BODY_BYTES
@@ -76,6 +80,7 @@ class Policy:
     checks: Sequence[Check] = ()
     load: LoadLimit | None = None
     access_log: bool = False
+    spans: SpanExporter | None = None
 
 
 class BodyRefused(HTTPException):
@@ -147,6 +152,7 @@ class Guard:
         begun = time.perf_counter()
         ids = _ids(scope)
         current.set(ids)
+        MAX_WAIT.set(None if self.policy.load is None else self.policy.load.seconds)
         scope.setdefault("state", {})["request_id"] = ids.request_id
         exchange = _Exchange(self.policy, receive, send, ids.request_id)
         self._count(1)
@@ -214,6 +220,12 @@ class Guard:
         # The template of the route: the number of unknown paths has no bound.
         route = path if path in PROBES else getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
         metrics().request(route, status, seconds)
+        ids = current.get()
+        if self.policy.spans is not None and ids is not None and path not in PROBES:
+            # `traceparent` is valid where the ids have a trace: version, trace, span, flags.
+            given = header(scope, b"traceparent") if ids.trace_id else None
+            parent = given.split("-")[2] if given else None
+            self.policy.spans.add(ids, parent, f"{scope['method']} {route}", status, seconds)
         if self.policy.access_log:
             fields = {
                 "method": scope["method"],

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from datetime import timedelta
 
 import httpx
 import psutil
@@ -24,6 +25,8 @@ from serving.launch import serve
 home, port = Path(sys.argv[1]), int(sys.argv[2])
 sys.exit(serve(home=home, host="127.0.0.1", port=port))
 """
+# So many connections reach both workers.
+CONNECTIONS, PURCHASES = 8, 3
 # Replaced under load; more by the environment.
 SWAPS = int(os.environ.get("FORESELL_TEST_SWAPS", "3"))
 
@@ -169,6 +172,34 @@ def test_all_workers_change_to_a_new_version_at_once(running):
             seen = max(seen, newest_ended[position][1])
             position += 1
         assert number >= seen
+
+
+def test_purchases_change_the_answers_of_all_workers(running, as_of):
+    """A new customer is known from the first purchase; a connection belongs to either worker."""
+    service, _ = running
+    ts = (as_of + timedelta(hours=1)).isoformat()
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(httpx.Client(base_url=service.url, timeout=20))
+            for _ in range(CONNECTIONS)
+        ]
+        for number in range(PURCHASES):
+            purchase = {
+                "event_id": f"e{number}",
+                "type": "purchase",
+                "customer_id": f"new {number}",
+            }
+            purchase |= {"product_id": "any", "ts": ts, "quantity": 1, "revenue": 5.0}
+
+            def is_known(client, name=purchase["customer_id"]):
+                response = client.get("/v1/value", params={"customer_id": name})
+                (answer,) = response.json()["results"]
+                return answer["basis"] == "live" and answer["historic_value"] == 5.0
+
+            assert not any(map(is_known, clients))
+            assert clients[0].post("/v1/events", json=purchase).status_code == 202
+            for client in clients:
+                assert until(lambda client=client: is_known(client), 20)
 
 
 def test_a_damaged_file_is_refused_instead_of_crashing_worker_after_worker(running):

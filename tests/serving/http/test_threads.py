@@ -6,7 +6,7 @@ import threading
 import pytest
 from starlette.requests import ClientDisconnect
 
-from serving.http.threads import RECEIVE, in_thread
+from serving.http.threads import MAX_WAIT, MOST_THREADS, RECEIVE, Overloaded, in_thread
 from serving.stopping import Stopped, check_stopped
 
 
@@ -67,3 +67,22 @@ def test_work_stops_when_the_time_is_up():
 
 def test_nothing_stops_outside_of_a_request():
     check_stopped()
+
+
+def test_a_request_that_waits_too_long_for_its_turn_is_refused():
+    work = [Work() for _ in range(MOST_THREADS)]
+
+    async def requests() -> None:
+        busy = [asyncio.ensure_future(in_thread(one)) for one in work]
+        for one in work:
+            await one.begun()
+        MAX_WAIT.set(0.01)
+        with pytest.raises(Overloaded):
+            await in_thread(lambda: 42)
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+        MAX_WAIT.set(10)
+        assert await in_thread(lambda: 42) == 42
+
+    asyncio.run(requests())
