@@ -17,9 +17,9 @@ from training.promote import promote
 from training.published.versions import FORMAT
 from training.registered import GATE, PASSED, Registry, Version
 from training.retraining.backtests import keep_backtest, kept_backtest
+from training.retraining.folder import retraining_folder
 from training.retraining.gate import DEFAULTS, Verdict, decide
 from training.retraining.guards import Candidate
-from training.retraining.folder import retraining_folder
 from training.retraining.report import JobReport, Outcome
 from training.standing import judge
 from training.task_setup import TaskSetup
