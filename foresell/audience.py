@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from features.errors import Unavailable
 from foresell.jobs import dataset_of
 from foresell.progress import progress as progress_bar
-from foresell.scoring import fitted_model
+from foresell.scoring import trained_version
 from foresell.settings import Settings
 from training.published import versions as published
 
@@ -78,6 +78,8 @@ def segments(settings: Settings, as_of: str | None = None) -> dict[str, Any]:
     end = dataset.instant(as_of)
     setup = set_up(CHURN, dataset, end, folds=0)
     with progress_bar(f"segments of {dataset.name} as of {end.date()}") as progress:
-        model = fitted_model(settings, setup, dataset, end, progress)
+        version = trained_version(settings, setup, dataset, end, progress)
+        progress(f"predict with {version.label}")
+        model = setup.task.model.load(version.folder)
         counts = segment_counts(model, dataset, end)
     return {"dataset": dataset.name, "as_of": end.isoformat(), **counts}

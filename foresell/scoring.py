@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,19 @@ from features.errors import InvalidInput
 from foresell import output
 from foresell.forecast_options import DemandScoreOptions
 from foresell.jobs import dataset_of, tuned_params
+from foresell.partitions import ENTITIES_PER_PART, check_folder, entities, write_parts
 from foresell.progress import console
 from foresell.progress import progress as progress_bar
 from foresell.score_options import ScoreOptions, Scorer
 from foresell.settings import Settings
+from training.published.versions import FORMAT
+from training.registered import Registry, Version
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from training.backtest import Progress
+    from training.contract import Task
     from training.task_setup import TaskSetup
 
 
@@ -112,45 +118,123 @@ def score(
     as_of: str | None = None,
     horizon: int | None = None,
     options: ScoreOptions | None = None,
-) -> int:
-    """Write predictions of a model trained as of `as_of`; returns the number of rows.
+    model_version: int | None = None,
+    part_size: int = ENTITIES_PER_PART,
+) -> tuple[Path, int]:
+    """Write predictions; returns the file, or the folder of the parts, and the number of rows.
 
-    A version with the same records, instant and options is reused, otherwise one is trained.
+    Parameters
+    ----------
+    out
+        A file, or a folder for parts (`foresell.partitions`).
+    model_version
+        Number of a registered version; by default one that is trained as of `as_of`, on the same
+        records and with the same options, which is trained if there is none.
+    part_size
+        Customers or series in a part.
+
+    Raises
+    ------
+    InvalidInput
+        If options do not go together, or `out` or the version does not suit.
     """
-    from training.registry import select_tasks
-    from training.task_setup import set_up
-
     options = options or score_options(model, {})
     scorer = options.scorer()
-    tasks = select_tasks(options.task(model))
-    if len(tasks) != 1:
-        raise InvalidInput("score writes predictions of one model; name one.", field="model")
+    task = _one_task(options.task(model))
     dataset = dataset_of(settings)
     end = dataset.instant(as_of)
-    output.check(out)
+    (output.check if out.suffix else check_folder)(out)
+    wanted = {"horizon_days": horizon, **options.set_up()}
+    with progress_bar(f"score {task.name} on {dataset.name} as of {end.date()}") as progress:
+        version = (
+            _suited_version(settings, task, dataset, end, wanted, progress)
+            if model_version is None
+            else _numbered(settings, task, model_version, end, wanted)
+        )
+        progress(f"predict with {version.label}")
+        fitted = task.model.load(version.folder)
+
+        def predict(keys: pl.DataFrame | None) -> pl.DataFrame:
+            if scorer is not None:
+                return scorer(fitted, dataset, end)
+            rows: pl.DataFrame = fitted.predict(dataset, end, keys)
+            return rows
+
+        if out.suffix:
+            rows = predict(None)
+            output.write(rows, out)
+            return out, rows.height
+        keys = entities(task.name, fitted, dataset, end) if scorer is None else None
+        rest: dict[str, Any] = {"size": part_size, "progress": progress}
+        chosen = asdict(options)
+        return write_parts(out, version, dataset, end, keys, predict, options=chosen, **rest)
+
+
+def _one_task(name: str) -> Task:
+    from training.registry import select_tasks
+
+    tasks = select_tasks(name)
+    if len(tasks) != 1:
+        raise InvalidInput("score writes predictions of one model; name one.", field="model")
+    return tasks[0]
+
+
+def _suited_version(
+    settings: Settings,
+    task: Task,
+    dataset: Dataset,
+    end: datetime,
+    wanted: Mapping[str, Any],
+    progress: Progress,
+) -> Version:
+    """Return a version with what is wanted of it, and the options that suit the records else."""
+    from training.task_setup import set_up
+
     setup = set_up(
-        tasks[0],
+        task,
         dataset,
         end,
         folds=settings.folds,
-        horizon_days=horizon,
         country=settings.country,
         explain_attributes=settings.explain_attributes,
-        **options.set_up(),
+        **wanted,
     )
     console.print(setup.describe())
-    title = f"score {setup.task.name} on {dataset.name} as of {end.date()}"
-    with progress_bar(title) as progress:
-        fitted = fitted_model(settings, setup, dataset, end, progress)
-        rows = fitted.predict(dataset, end) if scorer is None else scorer(fitted, dataset, end)
-        output.write(rows, out)
-    return int(rows.height)
+    return trained_version(settings, setup, dataset, end, progress)
 
 
-def fitted_model(
+def _numbered(
+    settings: Settings, task: Task, number: int, end: datetime, wanted: Mapping[str, Any]
+) -> Version:
+    """Look up a version by its number, and check that it suits what is wanted of it."""
+    registry = Registry(settings.mlruns, settings.tracking_database)
+    version = registry.numbered(settings.dataset, task.name, number)
+    if version.format != FORMAT:
+        raise InvalidInput(
+            f"{version.label} was written by another version of Foresell, in other files; score "
+            "without --model-version.",
+            field="model_version",
+        )
+    if version.as_of > end:
+        raise InvalidInput(
+            f"{version.label} learned from records up to {version.as_of.date()}, which are not "
+            f"known as of {end.date()}; choose an earlier version, or a later --as-of.",
+            field="model_version",
+        )
+    for name, value in wanted.items():
+        if value is not None and version.options.get(name) != value:
+            raise InvalidInput(
+                f"{name} = {value!r}, and {version.label} has {version.options.get(name)!r}: leave "
+                "it out, or choose another version.",
+                field=name,
+            )
+    return version
+
+
+def trained_version(
     settings: Settings, setup: TaskSetup, dataset: Dataset, end: datetime, progress: Progress
-) -> Any:
-    """Load the registered model of these records, instant and options, or train it."""
+) -> Version:
+    """Return the registered version of these records, instant and options, or train it."""
     from training import train as training
     from training.tracking import Tracker
 
@@ -174,5 +258,4 @@ def fitted_model(
     )
     if version.standing.behind:
         console.print(f"[yellow]{version.standing.describe(version.label)}[/]", soft_wrap=True)
-    progress(f"predict with {version.label}")
-    return setup.task.model.load(version.folder)
+    return version

@@ -49,6 +49,7 @@ SLOW = (
     "serving/customers serving/audience",
     "training/test_backtest.py",
     "foresell/test_backup.py",
+    "foresell/test_partitions.py",
     "foresell/test_forecast_options.py",
     "foresell/cli/test_audience.py",
     "training/models/next_purchase",

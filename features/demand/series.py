@@ -186,6 +186,12 @@ def steady_series(
     return index.select(*grain.keys).sort(*grain.keys)
 
 
+def begun_series(dataset: Dataset, grain: Grain, as_of: AsOf) -> pl.DataFrame:
+    """Return the keys of the series with a sale before `as_of`."""
+    begun = all_series(dataset, grain).index.filter(nw.col("first_day") < to_day(as_of))
+    return begun.select(*grain.keys).collect().to_polars()
+
+
 def selling_series(dataset: Dataset, grain: Grain, as_of: AsOf) -> pl.DataFrame:
     """Return the keys of the series with a sale in the last 26 weeks before `as_of`."""
     sold = units_sold(dataset, grain, to_day(as_of), -SELLING_DAYS // grain.days)

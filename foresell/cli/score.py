@@ -9,7 +9,9 @@ from foresell.cli.edge import AS_OF, DATASET, GRAIN, HORIZON, MODELS, app, exit_
 from foresell.progress import console
 
 MODEL = Annotated[str, typer.Argument(help=MODELS)]
-OUT = Annotated[Path, typer.Option(help="the file to write, .parquet or .csv")]
+OUT = Annotated[
+    Path, typer.Option(help="a file, .parquet or .csv, or a folder for parts of Parquet")
+]
 BY = Annotated[str | None, typer.Option(help="next-purchase by customer and this key: `category`")]
 PLAN = Annotated[
     Path | None,
@@ -67,12 +69,19 @@ def score(
     anomalies: ANOMALIES = False,
     format_name: FORMAT = None,
     list_name: LIST = None,
+    model_version: Annotated[
+        int | None, typer.Option(min=1, help="number in the registry; else trained as of --as-of")
+    ] = None,
+    part_size: Annotated[
+        int, typer.Option(min=1, help="customers or series in a part of a folder")
+    ] = 50_000,
 ) -> None:
     """Write batch predictions. Example: `foresell score churn --as-of 2017-12-01 --out F.parquet`.
 
     Of demand also: `foresell score demand --plan plan.csv --out F.csv`, `--totals department,all`,
     `--series wanted.csv`, `--format nixtla`, `--explain`, `--anomalies`. Of the recommender:
-    `foresell score recommender --list buy_again`.
+    `foresell score recommender --list buy_again`. A folder, `--out predictions`, gets parts below
+    `as_of=.../version=...`; run again after an interruption, it gets the missing ones.
     """
     from foresell import scoring
 
@@ -91,7 +100,14 @@ def score(
         "list_name": list_name,
     }
     options = scoring.score_options(model, flags)
-    rows = scoring.score(
-        settings(dataset), model, out, as_of=as_of, horizon=horizon, options=options
+    written, rows = scoring.score(
+        settings(dataset),
+        model,
+        out,
+        as_of=as_of,
+        horizon=horizon,
+        options=options,
+        model_version=model_version,
+        part_size=part_size,
     )
-    console.print(f"{rows:,} rows in {out}")
+    console.print(f"{rows:,} rows in {written}")

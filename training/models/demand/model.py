@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self
 
-import narwhals as nw
 import numpy as np
 import polars as pl
 
@@ -21,7 +20,7 @@ from features.dataset import Dataset
 from features.demand.builder import demand
 from features.demand.cold_start import Analogues
 from features.demand.grain import Grain
-from features.demand.series import all_series
+from features.demand.series import begun_series
 from features.typing import Floats, Ints
 from training.contract import DEFAULT_COUNTRY, Needs, model_with_options, options_of
 from training.estimators.boosting import Booster, BoostingOptions
@@ -211,8 +210,7 @@ class DemandModel:
         grain = Grain.parse(self.grain)
         levels = tuple(sorted(set(quantiles)))
         check_levels(levels)
-        begun = all_series(dataset, grain).index.filter(nw.col("first_day") < to_day(as_of))
-        keys = begun.select(*grain.keys).collect().to_polars()
+        keys = begun_series(dataset, grain, as_of)
         ids = keys if ids is None else ids
         columns = [*grain.keys, "date", "mean", *map(level_name, levels), *ASSUMPTIONS]
         parts = [self.forecast(frame, levels) for frame in self.frames(dataset, as_of, ids)]
