@@ -145,6 +145,7 @@ def _node(
         arguments = [inner, *arguments]
     if node.name == "cast" or node.name in ROW_OPERATIONS:
         is_cast = node.name == "cast"
+        operation: Callable[..., Any]
         operation = _cast_to(node.kwargs["dtype"]) if is_cast else ROW_OPERATIONS[node.name]
         kwargs = {} if is_cast or node.name in WITHOUT_OPTIONS else node.kwargs
         if len(arguments) == 1 and not kwargs:

@@ -10,13 +10,12 @@ from typing import Any
 
 from features.ingest.health import read_health
 from features.ingest.provenance import note_unchanged
-from features.storage.kept import code_digest
+from features.storage.kept import digest, recall, remember, sources_digest
 from features.storage.locks import job_lock
 from features.storage.snapshots import dataset_folder, list_datasets, read_head, read_snapshot
-from training.inputs import digest
 from training.published import versions as published
 from training.registered import Registry
-from training.retraining.kept import recall, remember, retraining_folder
+from training.retraining.folder import retraining_folder
 from training.retraining.report import JobReport, Outcome, write_report
 
 _NAME = "complete"
@@ -108,7 +107,8 @@ def _inputs(
     tuned = studies.stat().st_mtime_ns if studies.exists() else None
     # The parts count, and not the name of the snapshot: erasure replaces parts under the name.
     parts = read_snapshot(folder, read_head(folder))
-    return digest(source, parts, dict(options), tuned, code_digest("features", "training"))
+    code = sources_digest("features/**/*.py", "training/**/*.py")
+    return digest(source, parts, dict(options), tuned, code)
 
 
 def _state(home: Path, registry: Registry, name: str, tasks: Iterable[str]) -> list[Any]:
