@@ -145,7 +145,6 @@ def _node(
         arguments = [inner, *arguments]
     if node.name == "cast" or node.name in ROW_OPERATIONS:
         is_cast = node.name == "cast"
-        operation: Callable[..., Any]
         operation = _cast_to(node.kwargs["dtype"]) if is_cast else ROW_OPERATIONS[node.name]
         kwargs = {} if is_cast or node.name in WITHOUT_OPTIONS else node.kwargs
         if len(arguments) == 1 and not kwargs:
@@ -206,7 +205,7 @@ def full(values: Any, size: int) -> Array:
     return array if array.ndim else np.full(size, array)
 
 
-def _cast_to(dtype: Any) -> Callable[[Any], Any]:
+def _cast_to(dtype: Any) -> Callable[..., Any]:
     if dtype == nw.Float64:
         return lambda values: np.asarray(values, np.float64)
     if not dtype.is_integer():
