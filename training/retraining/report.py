@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment
 
 from features.ingest.health import ImportHealth
 from features.storage.snapshots import write_durably
-from training.retraining.gate import Verdict
+
+if TYPE_CHECKING:
+    from training.retraining.gate import Verdict
 
 # Exit codes of the command, beside 2 for a mistake in it; `docs/retraining.md` lists them.
 DONE, ALL_FAILED, SOME_FAILED, REFUSED, IMPORT_FAILED, BUSY, NOTHING_TO_PUBLISH = (
@@ -66,7 +68,7 @@ class Outcome:
     version: str | None = None
     judged: bool = False
     behind: tuple[str, ...] = ()
-    verdict: Verdict | None = None
+    verdict: "Verdict | None" = None
 
     @property
     def state(self) -> str:
