@@ -258,8 +258,8 @@ def backtest(
         rows.extend((*key, FORESELL, *score) for score in paired_gains(per_case, FORESELL))
         losses += [v for name, v in per_case.get(FORESELL, {}).items() if name == task.primary]
     frame = _of_methods(pl.DataFrame(rows, schema=SCHEMA, orient="row"), list(methods))
-    found = (frame, predictions, seconds, losses, *summarise_probes(probes))
-    return Report(task, dataset, options, origins, *found)
+    results = (frame, predictions, seconds, losses, *summarise_probes(probes))
+    return Report(task, dataset, options, origins, *results)
 
 
 def _fit_and_predict(

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection
-from importlib.metadata import requires
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -88,6 +87,8 @@ def exit_codes(function: Callable[..., None]) -> Callable[..., None]:
 
 def _extra_with(module: str) -> str | None:
     """Return the extra with the distribution of a module; None for modules of Foresell."""
+    from importlib.metadata import requires  # slow, and rarely needed
+
     package = module.partition(".")[0]
     if package in ("features", "training", "serving", "foresell"):
         return None

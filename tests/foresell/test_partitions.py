@@ -28,10 +28,10 @@ def settings(home, mlruns):
 
 def test_parts_equal_one_file_and_missing_ones_are_written_again(settings, tmp_path):
     options, number = settings
-    asked = {"as_of": "2017-12-01", "model_version": number}
-    score(options, "churn", tmp_path / "all.parquet", **asked)
+    wanted = {"as_of": "2017-12-01", "model_version": number}
+    score(options, "churn", tmp_path / "all.parquet", **wanted)
     whole = pl.read_parquet(tmp_path / "all.parquet")
-    folder, rows = score(options, "churn", tmp_path / "parts", **asked, part_size=100)
+    folder, rows = score(options, "churn", tmp_path / "parts", **wanted, part_size=100)
     assert folder == tmp_path / "parts" / "as_of=2017-12-01" / f"version=churn-{number}"
     parts = sorted(folder.glob("part-*.parquet"))
     assert (len(parts), rows) == (-(-whole.height // 100), whole.height)
@@ -42,12 +42,12 @@ def test_parts_equal_one_file_and_missing_ones_are_written_again(settings, tmp_p
     # As after an interruption.
     parts[1].unlink()
     (folder / "_SUCCESS").unlink()
-    assert score(options, "churn", tmp_path / "parts", **asked, part_size=100)[1] == rows
+    assert score(options, "churn", tmp_path / "parts", **wanted, part_size=100)[1] == rows
     assert (folder / "_SUCCESS").is_file()
     changed = [path.stat().st_mtime_ns != time for path, time in zip(parts, times, strict=True)]
     assert changed == [number == 1 for number in range(len(parts))]
     # Parts of another size do not stay beside new ones.
-    score(options, "churn", tmp_path / "parts", **asked, part_size=1_000)
+    score(options, "churn", tmp_path / "parts", **wanted, part_size=1_000)
     assert [path.name for path in folder.glob("part-*")] == ["part-00000.parquet"]
 
 

@@ -63,28 +63,28 @@ def decide(
     unmeasured = Verdict(promoted=False, reason=f"no fold has a {task.primary} to compare by")
     if not challenger.report.by_fold(FORESELL):
         return unmeasured
-    found = guards(challenger, champion, bounds)
+    measured = guards(challenger, champion, bounds)
     if champion is None:
-        absurd = [guard for guard in found if guard.name == "outputs" and not guard.passed]
+        absurd = [guard for guard in measured if guard.name == "outputs" and not guard.passed]
         reason = absurd[0].reason if absurd else "there was no champion"
-        return Verdict(not absurd, reason, guards=tuple(found))
+        return Verdict(not absurd, reason, guards=tuple(measured))
     comparison = compare(challenger.report, champion.report)
     if comparison is None:
         return unmeasured
     # The champion's own record counts where its code can no longer be run.
     levels = [comparison.champion, *([fmean(champion.recorded)] if champion.recorded else [])]
     plausible = [plausibility(task, comparison.challenger, level, bounds) for level in levels]
-    found.append(max(plausible, key=lambda guard: guard.value))
+    measured.append(max(plausible, key=lambda guard: guard.value))
     changed = challenger.report is not champion.report
     must_be_better = not newer or (changed and comparison.folds == 1)
     reasons = [
         *_refusals(comparison, bounds, must_be_better=must_be_better),
-        *(f"{guard.name}: {guard.reason}" for guard in found if not guard.passed),
+        *(f"{guard.name}: {guard.reason}" for guard in measured if not guard.passed),
     ]
     equal = "not worse" if changed else "the same model on newer records"
     standing = "better" if comparison.is_better(bounds) else equal
     words = f"{'; '.join(reasons) or standing}: {comparison.describe(task.primary)}"
-    return Verdict(not reasons, words, comparison, tuple(found))
+    return Verdict(not reasons, words, comparison, tuple(measured))
 
 
 def _refusals(comparison: Comparison, bounds: Bounds, *, must_be_better: bool) -> Iterator[str]:

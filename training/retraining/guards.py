@@ -75,17 +75,17 @@ class Candidate:
 def guards(challenger: Candidate, champion: Candidate | None, bounds: Bounds) -> list[Guard]:
     """Measure every property of a challenger; without a champion, by absolute bounds."""
     old = None if champion is None else champion.report
-    found = [outputs(challenger.report)]
-    found += levels(challenger.report, old, bounds)
+    measured = [outputs(challenger.report)]
+    measured += levels(challenger.report, old, bounds)
     if champion is not None:
-        found += [
+        measured += [
             slices(challenger.report, champion.report, bounds),
             *size(challenger.size, champion.size, bounds),
             *latency(challenger.report, champion.report, bounds),
             *populations(challenger.population, champion.population, bounds),
             *record(challenger.report, champion, bounds),
         ]
-    return [*found, baselines(challenger.report, champion)]
+    return [*measured, baselines(challenger.report, champion)]
 
 
 def outputs(report: Report) -> Guard:

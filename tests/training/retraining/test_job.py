@@ -94,8 +94,8 @@ def test_a_night_without_news_is_known_without_the_models(nights):
     options = {"folds": 1}
 
     def tonight(**changes):
-        asked = {"source": "files", "options": options, "max_bad_share": 0.05} | changes
-        return quiet_night(home, tracker, NAME, **asked)
+        wanted = {"source": "files", "options": options, "max_bad_share": 0.05} | changes
+        return quiet_night(home, tracker, NAME, **wanted)
 
     assert tonight() is None
     note_complete(home, tracker, third, source="files", options=options)
