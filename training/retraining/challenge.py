@@ -138,14 +138,14 @@ class Challenge:
         if version is not None and version.rolled_back:
             reason = f"{version.label} was rolled back, and nothing changed since"
             return Outcome(name, reason, version=version.label)
-        inputs = digest(
+        judged_by = digest(
             inputs,
             champion and champion.run_id,
             self.origins,
             sources_digest(*_GATE),
             asdict(DEFAULTS),
         )
-        refusal = recall(folder, f"refused-{name}", inputs)
+        refusal = recall(folder, f"refused-{name}", judged_by)
         if refusal is not None:
             with self.place.report.step("gate", name) as step:
                 step.kept = True
@@ -157,7 +157,7 @@ class Challenge:
         outcome = self._judge(version, params)
         if outcome.refused:
             kept = {**asdict(outcome), "verdict": None, "trained": False}
-            remember(folder, f"refused-{name}", inputs, kept)
+            remember(folder, f"refused-{name}", judged_by, kept)
         return replace(outcome, trained=not step.kept)
 
     def _judge(self, version: Version, params: dict[str, Any]) -> Outcome:

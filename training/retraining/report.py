@@ -18,15 +18,13 @@ if TYPE_CHECKING:
     from training.retraining.gate import Verdict
 
 # Exit codes of the command, beside 2 for a mistake in it; `docs/retraining.md` lists them.
-DONE, ALL_FAILED, SOME_FAILED, REFUSED, IMPORT_FAILED, BUSY, NOTHING_TO_PUBLISH = (
-    0,
-    1,
-    3,
-    4,
-    5,
-    6,
-    7,
-)
+DONE = 0
+ALL_FAILED = 1
+SOME_FAILED = 3
+REFUSED = 4
+IMPORT_FAILED = 5
+BUSY = 6
+NOTHING_TO_PUBLISH = 7
 _LATEST = "latest"
 _KEPT = 30
 
