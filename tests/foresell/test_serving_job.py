@@ -27,7 +27,7 @@ def served(tmp_path, monkeypatch):
     published.finish(tmp_path, draft, record)
     published.switch(tmp_path, "v1")
     datasets = []
-    monkeypatch.setattr("training.tracking.Tracker", lambda _: None)
+    monkeypatch.setattr("training.tracking.Tracker", lambda *_: None)
     monkeypatch.setattr("training.publish.publish", lambda *words, **_: datasets.append(words[2]))
     monkeypatch.setattr("serving.launch.serve", lambda **_: 0)
 

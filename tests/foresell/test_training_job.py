@@ -28,7 +28,7 @@ class Store:
     def __init__(self):
         self.champions = {}
 
-    def __call__(self, mlruns):
+    def __call__(self, mlruns, url=None):
         return self
 
     def version(self, dataset, task, alias):

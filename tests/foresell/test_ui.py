@@ -15,7 +15,10 @@ def settings(tmp_path):
     return Settings(mlruns=tmp_path)
 
 
-def test_the_interface_gets_the_store_without_showing_its_url_to_other_users(settings, tmp_path):
+def test_the_interface_gets_the_store_without_showing_its_url_to_other_users(
+    settings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("training.registered.Registry.exists", lambda _: True)
     url = "postgresql://user:hidden@127.0.0.1/runs"
     chosen = settings.model_copy(update={"tracking_url": Settings(tracking_url=url).tracking_url})
     arguments, environment = command(chosen, "127.0.0.1", 4999)

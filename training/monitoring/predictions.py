@@ -9,15 +9,16 @@ from pathlib import Path
 
 import polars as pl
 
-from features.columns import CUSTOMER_ID
+from features.columns import CUSTOMER_ID, PRODUCT_ID
 from features.dataset import Dataset
 from features.storage.snapshots import dataset_folder, sync
 from training.contract import Task
 from training.registered import Version
 
 _FOLDER = "predictions"
-# Customers whose predictions are kept; more are sampled.
-MAX_CUSTOMERS = 20_000
+# Customers, or products, whose predictions are kept; more are sampled.
+MAX_ENTITIES = 5_000
+_SAMPLED_BY = (CUSTOMER_ID, PRODUCT_ID)
 
 
 def path_of(home: Path, version: Version, dataset: str) -> Path:
@@ -28,15 +29,21 @@ def path_of(home: Path, version: Version, dataset: str) -> Path:
 def keep(home: Path, task: Task, dataset: Dataset, version: Version) -> pl.DataFrame:
     """Predict at the version's instant, and keep the predictions for later."""
     population = task.population(dataset, version.as_of, version.options)
-    if CUSTOMER_ID in population.columns:
-        customers = population.select(CUSTOMER_ID).unique().sort(CUSTOMER_ID)
-        if customers.height > MAX_CUSTOMERS:
-            customers = customers.sample(MAX_CUSTOMERS, seed=0)
-            population = population.join(customers, on=CUSTOMER_ID, how="semi")
+    column = sampled_by(population)
+    if column is not None:
+        entities = population.select(column).unique().sort(column)
+        if entities.height > MAX_ENTITIES:
+            entities = entities.sample(MAX_ENTITIES, seed=0)
+            population = population.join(entities, on=column, how="semi", maintain_order="left")
     model = task.model.load(version.folder)
     predictions: pl.DataFrame = model.predict(dataset, version.as_of, population, **task.request)
     write(path_of(home, version, dataset.name), predictions)
     return predictions
+
+
+def sampled_by(frame: pl.DataFrame) -> str | None:
+    """Return the column of the entities that are sampled; None for series of groups alone."""
+    return next((name for name in _SAMPLED_BY if name in frame.columns), None)
 
 
 def write(path: Path, predictions: pl.DataFrame) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import narwhals as nw
 import polars as pl
 
-from features.columns import CUSTOMER_ID
 from features.dataset import Dataset
 from training.backtest import FORESELL, shift_windows
 from training.contract import Score, Task
@@ -73,9 +72,13 @@ def realised_quality(
 def evaluate(
     task: Task, dataset: Dataset, version: Version, predictions: pl.DataFrame
 ) -> list[Score]:
-    """Evaluate predictions against what happened, on the customers that they are of."""
-    if CUSTOMER_ID in predictions.columns:
-        dataset = _of_customers(dataset, predictions.get_column(CUSTOMER_ID).unique())
+    """Evaluate predictions against what happened, on a sample if they are of one."""
+    column = kept.sampled_by(predictions)
+    if column is not None:
+        sample = predictions.select(column).unique()
+        population = task.population(dataset, version.as_of, version.options)
+        if not population.join(sample, on=column, how="anti").is_empty():
+            dataset = _of(dataset, sample, column)
     return task.evaluate(dataset, version.as_of, version.options, predictions)
 
 
@@ -120,12 +123,12 @@ def _is_worse(task: Task, value: float, worst: float) -> bool:
     return value > worst if task.lower_is_better else value < worst
 
 
-def _of_customers(dataset: Dataset, customers: pl.Series) -> Dataset:
-    """Return the dataset with the records of some customers."""
-    ids = nw.from_native(pl.DataFrame({CUSTOMER_ID: customers}).lazy())
+def _of(dataset: Dataset, ids: pl.DataFrame, column: str) -> Dataset:
+    """Return the dataset with the records of some customers or products."""
+    wanted = nw.from_native(ids.lazy())
     tables = {
-        name: table.join(ids, on=CUSTOMER_ID, how="semi")
+        name: table.join(wanted, on=column, how="semi")
         for name, table in dataset.tables.items()
-        if dataset.has(name, CUSTOMER_ID)
+        if dataset.has(name, column)
     }
     return dataset.with_tables(f"{dataset.snapshot}-kept", tables)

@@ -158,7 +158,7 @@ def test_redacted_customers_leave_kept_predictions(replayed, journey):
 def test_large_populations_are_sampled_and_judged_on_the_sample(replayed, journey, monkeypatch):
     from training.monitoring import realised as judging
 
-    monkeypatch.setattr(kept, "MAX_CUSTOMERS", 100)
+    monkeypatch.setattr(kept, "MAX_ENTITIES", 100)
     sample = kept.keep(replayed.folder, CHURN, journey, replayed.version)
     assert sample.height == 100
     scores = judging.evaluate(CHURN, journey, replayed.version, sample)
