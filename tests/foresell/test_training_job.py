@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from features.errors import InvalidInput, MissingData, NotFound, Unavailable
+from features.errors import InvalidInput, MissingData, Unavailable
 from features.storage.locks import job_lock
 from foresell.failures import Failures
 from foresell.settings import Settings
@@ -31,10 +31,10 @@ class Store:
     def __call__(self, mlruns, url=None):
         return self
 
-    def version(self, dataset, task, alias):
-        if task not in self.champions:
-            raise NotFound(f"no {alias}")
-        return self.champions[task]
+    def champion(self, dataset, task):
+        return self.champions.get(task)
+
+    def tag(self, run_id, tags): ...
 
     def set_alias(self, dataset, task, alias, number): ...
 
