@@ -59,7 +59,8 @@ def promote(
         version = tracker.numbered(settings.dataset, name, number)
         replaced = tracker.champion(settings.dataset, name)
         check_promotable(version, replaced, force=force)
-        words = f"forced against the gate ({version.gate or 'not asked'})" if force else "by hand"
+        gate = version.gate or "no challenge yet"
+        words = f"forced against the gate ({gate})" if force else "by hand"
         make_champion(tracker, settings.dataset, version, f"{words}: {reason}".rstrip(": "))
         published = _publish(settings, tracker, progress)
     former = None if replaced is None else replaced.label

@@ -48,7 +48,7 @@ def check_promotable(version: Version, champion: Version | None, *, force: bool)
         )
     _check_format(version, "version")
     if not (force or version.gate.startswith(PASSED)):
-        verdict = version.gate or "it was never asked"
+        verdict = version.gate or "no challenge yet"
         raise InvalidInput(
             f"{version.label} did not pass the gate ({verdict}); to promote it all the same: "
             f'`foresell promote {name} --force --reason "..."`.',

@@ -77,7 +77,7 @@ class Version:
     rolled_back
         Whether somebody replaced it by its predecessor.
     gate
-        What the promotion gate said of it; empty if it was not asked.
+        Verdict of the promotion gate; empty before one.
     """
 
     task: str

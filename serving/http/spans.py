@@ -5,6 +5,7 @@ thread that sends them; of those that a collector does not take in time, the new
 Source: https://opentelemetry.io/docs/specs/otlp/ (OTLP/HTTP, JSON Protobuf encoding).
 """
 
+import contextlib
 import json
 import logging
 import queue
@@ -80,9 +81,10 @@ class SpanExporter:
         while True:
             spans = [self._waiting.get()]
             # Further ones gather for the same message.
-            threading.Event().wait(SECONDS)
-            while len(spans) < MOST_SENT and not self._waiting.empty():
-                spans.append(self._waiting.get())
+            end = time.monotonic() + SECONDS
+            with contextlib.suppress(queue.Empty):
+                while len(spans) < MOST_SENT:
+                    spans.append(self._waiting.get(timeout=max(0, end - time.monotonic())))
             self._send(spans)
 
     def _send(self, spans: list[dict[str, Any]]) -> None:

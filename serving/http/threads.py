@@ -21,8 +21,8 @@ from serving.stopping import STOP
 
 Result = TypeVar("Result")
 
-# Computations at the same time. At ten times the capacity, accepted requests took 4 times as
-# long as quiet ones with two, 8 times with four.
+# Computations at the same time. With more, accepted requests take longer under overload
+# (`benchmarks/overload.py`).
 MOST_THREADS = 2
 # How the current request learns that its client has gone.
 RECEIVE: ContextVar[Receive | None] = ContextVar("receive", default=None)

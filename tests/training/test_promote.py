@@ -68,7 +68,7 @@ def test_the_promoted_version_is_champion_and_its_run_has_the_reason():
 
 
 def test_without_force_only_a_version_that_passed_the_gate_is_promoted_by_hand():
-    with pytest.raises(InvalidInput, match=r"never asked.*--force --reason"):
+    with pytest.raises(InvalidInput, match=r"no challenge yet.*--force --reason"):
         check_promotable(version(2), version(1), force=False)
     check_promotable(version(2), version(1), force=True)
     check_promotable(replace(version(2), gate="passed: better"), version(1), force=False)

@@ -69,6 +69,8 @@ def redact(home: Path, dataset: str, redacted: Callable[[pl.Series], pl.Series])
     redacted
         Marks the customers to remove in a series of ids.
     """
+    for draft in _folder(home, dataset).glob("*/*.draft"):
+        draft.unlink()
     for path in _folder(home, dataset).glob("*/*.parquet"):
         if CUSTOMER_ID not in pl.read_parquet_schema(path):
             continue

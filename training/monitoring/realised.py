@@ -1,5 +1,6 @@
 """Realised quality: kept predictions and the outcomes that are known by now in, checks out."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from features.dataset import Dataset
+from features.errors import NotFound
 from training.backtest import FORESELL, shift_windows
 from training.contract import Score, Task
 from training.monitoring import predictions as kept
@@ -18,8 +20,9 @@ from training.registered import Registry, Version
 if TYPE_CHECKING:
     from training.tracking import Tracker
 
-# A metric is worse than its backtest beyond this many standard deviations over folds, and at least
-# by this part of its mean; slices vary more.
+# A metric is worse than its backtest beyond this many standard deviations over folds, or this part
+# of its mean (slices vary more), and beyond this many standard errors over cases in both. The
+# deviation of one case is about the mean of the metric.
 DEVIATIONS = 3
 LEAST_SHARE, LEAST_SHARE_OF_SLICES = 0.25, 0.5
 # Cases that a slice needs.
@@ -33,13 +36,14 @@ class Limits:
     mean: float
     deviation: float
 
-    def worst(self, task: Task, share: float, level: float | None = None) -> float:
-        """Return the worst value that is still as expected.
+    def worst(self, task: Task, cases: int, share: float, level: float | None = None) -> float:
+        """Return the worst value of some cases that is still as expected.
 
         `level` is the mean overall: the metric of an easy slice varies by more than its own mean.
         """
         mean = max(abs(self.mean), abs(level or 0))
         slack = max(DEVIATIONS * self.deviation, share * mean)
+        slack += DEVIATIONS * mean / math.sqrt(cases)
         return self.mean + slack if task.lower_is_better else self.mean - slack
 
 
@@ -57,11 +61,18 @@ def realised_quality(
     """
     checks = []
     for number, path in kept.kept_versions(home, dataset.name, task.name).items():
-        version = registry.numbered(dataset.name, task.name, number)
+        try:
+            version = registry.numbered(dataset.name, task.name, number)
+        except NotFound:
+            # An old version was removed before its outcomes were known.
+            path.unlink()
+            continue
         if shift_windows(version.as_of, version.options, 1) > dataset.end:
             continue
         scores = evaluate(task, dataset, version, pl.read_parquet(path))
-        if scores:
+        # Where nothing happened in the horizon, there is no primary metric.
+        primary = (task.primary_slice, task.primary)
+        if any((score.slice, score.metric) == primary for score in scores):
             tracker = open_tracker()
             tracker.log_realised(version.run_id, scores)
             checks.append(judge(task, version, scores, tracker.backtest_rows(version.run_id)))
@@ -95,14 +106,15 @@ def judge(
         detail = f"{words}, without a backtest to compare with"
         return Check("quality", name, primary.value, None, None, ok=True, detail=detail)
     limits = expected.pop(task.primary_slice)
-    worst = limits.worst(task, LEAST_SHARE)
+    worst = limits.worst(task, primary.n, LEAST_SHARE)
     words += f", {limits.mean:.4g} in the backtest"
     failing = [words] if _is_worse(task, primary.value, worst) else []
     for group, limit in expected.items():
         score = realised.get(group)
         if score is None or score.n < MIN_CASES or group == "all":
             continue
-        if _is_worse(task, score.value, limit.worst(task, LEAST_SHARE_OF_SLICES, limits.mean)):
+        worst_of_group = limit.worst(task, score.n, LEAST_SHARE_OF_SLICES, limits.mean)
+        if _is_worse(task, score.value, worst_of_group):
             failing.append(f"{group}: {score.value:.4g}, {limit.mean:.4g} in the backtest")
     low, high = (None, worst) if task.lower_is_better else (worst, None)
     remedy = f". See what changed, then run `foresell retrain` or `foresell rollback {task.name}`"

@@ -1,4 +1,4 @@
-"""The challenge of one task: fit a challenger, backtest it and the champion, ask the gate."""
+"""The challenge of one task: fit a challenger, backtest it and the champion, apply the gate."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace

@@ -158,10 +158,10 @@ def _by_slice(report: Report, least_cases: int) -> dict[str, dict[int, float]]:
         ~kind.is_in(_OTHER_SLICES),
         pl.col("n") >= least_cases,
     )
-    found: dict[str, dict[int, float]] = {}
+    by_slice: dict[str, dict[int, float]] = {}
     for name, fold, value in rows.select("slice", "fold", "value").drop_nulls().iter_rows():
-        found.setdefault(name, {})[fold] = value
-    return found
+        by_slice.setdefault(name, {})[fold] = value
+    return by_slice
 
 
 def size(new: int, old: int, bounds: Bounds) -> Iterator[Guard]:

@@ -7,6 +7,7 @@ fits, backtests as files, and refusals of the gate.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -113,13 +114,14 @@ class Job:
                 dataset = open_dataset(self.home, self.name)
                 self.report.snapshot = dataset.snapshot
                 self.report.imports = read_health(self.home, self.name, self.max_bad_share)
-            with self.report.step("monitor") as step:
+            with self.report.step("monitor") as step, self._isolate("monitoring"):
                 step.kept = self._monitor(dataset)
             for task, shared in self._by_group(dataset):
                 self.report.outcomes.append(self._attempt(task, shared))
             with self.report.step("publish") as step:
                 step.kept = self._publish(dataset)
-            keep_predictions(self.home, self.registry, dataset, self.tasks, self.progress)
+            with self.report.step("keep predictions"), self._isolate("monitoring"):
+                keep_predictions(self.home, self.registry, dataset, self.tasks, self.progress)
             self._write()
         return self.report
 
@@ -206,6 +208,14 @@ class Job:
             return Outcome(task.name, error.message)
         except Exception as error:
             return self._failure(task.name, error)
+
+    @contextmanager
+    def _isolate(self, step: str) -> Iterator[None]:
+        """Report what goes wrong in a step that no model waits for, and go on."""
+        try:
+            yield
+        except Exception as error:
+            self.report.replace(self._failure(step, error))
 
     def _failure(self, task: str, error: Exception) -> Outcome:
         return Outcome(task, f"failed: {record_failure(self.home, task, error)}", failed=True)

@@ -37,7 +37,7 @@ def quiet_night(
     source
         As in `training.retraining.job.Job`.
     options
-        Everything else that the job was asked for.
+        All further options of the job.
 
     Raises
     ------

@@ -54,7 +54,7 @@ class Outcome:
     judged, behind
         Whether it was backtested, and the baselines that are better beyond noise.
     verdict
-        Figures of the gate; None where it was not asked.
+        Figures of the gate; None where it did not decide.
     """
 
     task: str

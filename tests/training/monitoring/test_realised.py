@@ -1,5 +1,6 @@
 """Realised quality: predictions are kept until their outcomes are known, then judged once."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
@@ -142,6 +143,14 @@ def test_predictions_wait_for_the_end_of_their_horizon(replayed, journey):
     monitor(replayed.folder, replayed.tracker, lambda: replayed.tracker, early, [CHURN])
     assert path.is_file()
     path.unlink()
+
+
+def test_predictions_of_a_version_that_was_removed_are_dropped(replayed, journey):
+    gone = replayed.version.number + 1
+    path = kept.path_of(replayed.folder, replace(replayed.version, number=gone), journey.name)
+    kept.write(path, replayed.contents[1])
+    monitor(replayed.folder, replayed.tracker, lambda: replayed.tracker, journey, [CHURN])
+    assert not path.exists()
 
 
 def test_redacted_customers_leave_kept_predictions(replayed, journey):

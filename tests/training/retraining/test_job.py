@@ -122,6 +122,18 @@ def test_a_model_that_fails_keeps_its_champion_and_does_not_stop_the_job(nights,
     assert published.current(home) == folder
 
 
+def test_monitoring_that_fails_is_reported_and_does_not_stop_the_job(nights, monkeypatch):
+    home, tracker, (_, _, third) = nights
+
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("training.retraining.job.Job._monitor", broken)
+    report = Job(home, tracker, NAME, lambda: None, tasks=[TASKS["churn"]], folds=1).run()
+    assert report.failed == ["monitoring"]
+    assert report.published == third.published
+
+
 def test_a_rollback_serves_the_former_champion_and_the_next_night_keeps_it(nights):
     home, tracker, _ = nights
     served = published.read(published.current(home)).models["churn"]
