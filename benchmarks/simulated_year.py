@@ -143,11 +143,12 @@ def main() -> None:
             planted = "" if fault is None else fault.name
             rows.append((str(end), planted, noticed, ", ".join(sorted(failing))))
             end += WEEK
+    arguments = f"--households {options.households} --first {options.first}"
     columns = ["week before", "planted fault", "noticed", "not as usual"]
     record(
-        "monitoring, a year of weekly jobs",
+        "monitoring, weekly jobs",
         pl.DataFrame(rows, schema=columns, orient="row"),
-        command="simulated_year.py",
+        command=f"python benchmarks/simulated_year.py {arguments}",
         note=f"{options.households} bundled households; locations that close are in the data.",
     )
 
